@@ -1,0 +1,216 @@
+/* sound.c - see sound.h.
+ * Frames come in blocks from sound_file.c, pass through libsoxr (SOXR_HQ: 20 bits, linear phase, its delay taken out), and are appended to
+ * the window. The window keeps SOUND_BACK samples before the highest position asked for, and all behind that which was ever decoded.
+ * libsoxr is left out where the rates agree, so that 16 kHz mono arrives bit for bit. */
+#include "sound.h"
+
+#include "../host/core/context.h"
+#include "sound_file.h"
+
+#include <soxr.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 16384 /* samples that one step of the resampler gives at most */
+
+struct sound {
+    clio_context *ctx;
+    const float *samples; /* in memory, or NULL: from the file */
+    size_t sample_count;
+
+    struct sound_file file;
+    char *path;
+    soxr_t resampler;              /* NULL: the rates agree */
+    float *mono;                   /* [SOUND_FILE_BLOCK] decoded, */
+    size_t mono_first, mono_count; /* and what of it the resampler has not taken yet */
+    bool file_ended, ended;
+
+    float *window; /* samples first .. first+count of the stream lie at window[start] */
+    size_t capacity, start, count;
+    uint64_t first, highest; /* highest position asked for so far */
+};
+
+static void fill_mono(struct sound *s)
+{
+    if (s->mono_count || s->file_ended)
+        return;
+    s->mono_first = 0;
+    s->mono_count = sound_file_read(&s->file, s->mono);
+    s->file_ended = s->mono_count == 0;
+}
+
+clio_status sound_open(clio_context *ctx, struct sound **out, const char *path, int rate)
+{
+    clio_status st = CLIO_OK;
+    struct sound *s = NULL;
+    *out = NULL;
+    TRY(mem_alloc(ctx, &s, 1, sizeof *s));
+    s->ctx = ctx;
+    s->file.fd = -1;
+    if (rate < 1 || rate > SOUND_FILE_RATE)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled to %d Hz: 1 to %d Hz are possible", path, rate, SOUND_FILE_RATE);
+    TRY(mem_string(ctx, &s->path, path));
+    TRY(sound_file_open(ctx, &s->file, s->path));
+    TRY(mem_alloc(ctx, &s->mono, SOUND_FILE_BLOCK, sizeof(float)));
+    fill_mono(s);
+    if (s->file_ended)
+        TRY(sound_file_fail_empty(ctx, &s->file));
+    if (s->file.rate != rate) {
+        soxr_error_t error = NULL;
+        soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
+        s->resampler = soxr_create(s->file.rate, rate, 1, &error, NULL, &quality, NULL);
+        if (error || !s->resampler)
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s cannot be resampled from %d to %d Hz (%s): export it at %d Hz", path, s->file.rate, rate,
+                 error ? error : "no memory", rate);
+    }
+    *out = s;
+    return CLIO_OK;
+fail:
+    sound_close(s);
+    return st;
+}
+
+clio_status sound_open_samples(clio_context *ctx, struct sound **out, const float *samples, size_t count)
+{
+    clio_status st = CLIO_OK;
+    struct sound *s = NULL;
+    *out = NULL;
+    if (!samples || !count)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sound, not one sample, to listen to: pass at least one");
+    TRY(mem_alloc(ctx, &s, 1, sizeof *s));
+    s->ctx = ctx;
+    s->file.fd = -1;
+    s->samples = samples;
+    s->sample_count = count;
+    *out = s;
+fail:
+    return st;
+}
+
+/* Room for n more samples behind the window: by moving it to the front of its memory, or by more memory. */
+static clio_status window_room(struct sound *s, size_t n)
+{
+    clio_status st = CLIO_OK;
+    float *larger = NULL;
+    if (s->start + s->count + n <= s->capacity)
+        return CLIO_OK;
+    if (s->count + n <= s->capacity) {
+        memmove(s->window, s->window + s->start, s->count * sizeof(float));
+    } else {
+        size_t capacity = MAX(2 * s->capacity, s->count + n);
+        TRY(mem_alloc(s->ctx, &larger, capacity, sizeof(float)));
+        if (s->count)
+            memcpy(larger, s->window + s->start, s->count * sizeof(float));
+        free(s->window);
+        s->window = larger;
+        s->capacity = capacity;
+    }
+    s->start = 0;
+fail:
+    return st;
+}
+
+/* Append the next 0 to BLOCK samples to the window, or find that there are no more. */
+static clio_status pull(struct sound *s)
+{
+    clio_status st = CLIO_OK;
+    size_t taken = 0, made = 0;
+    float *to;
+    TRY(window_room(s, BLOCK));
+    to = s->window + s->start + s->count;
+    fill_mono(s);
+    if (s->resampler) {
+        soxr_error_t error =
+            soxr_process(s->resampler, s->file_ended ? NULL : s->mono + s->mono_first, s->mono_count, &taken, to, BLOCK, &made);
+        if (error)
+            FAIL(s->ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled: %s", s->file.name, error);
+        if (!s->file_ended && !taken && !made)
+            FAIL(s->ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled: libsoxr takes no more samples", s->file.name);
+    } else {
+        memcpy(to, s->mono + s->mono_first, s->mono_count * sizeof(float));
+        taken = made = s->mono_count;
+    }
+    s->mono_first += taken;
+    s->mono_count -= taken;
+    s->count += made;
+    s->ended = s->file_ended && !made;
+fail:
+    return st;
+}
+
+/* Forget what lies before `oldest`. */
+static void drop(struct sound *s, uint64_t oldest)
+{
+    size_t n = s->count;
+    if (oldest <= s->first)
+        return;
+    if (oldest - s->first < n)
+        n = (size_t)(oldest - s->first);
+    s->start += n;
+    s->count -= n;
+    s->first += n;
+}
+
+/* The window's (or the memory's) part of position .. position+count into out. An array in memory may hold anything, as files may. */
+static size_t copy_out(const struct sound *s, uint64_t position, size_t count, float *out)
+{
+    uint64_t first = s->samples ? 0 : s->first, have = s->samples ? s->sample_count : s->count;
+    size_t n = 0;
+    if (position >= first && position - first < have) {
+        n = (size_t)MIN((uint64_t)count, have - (position - first));
+        memcpy(out, (s->samples ? s->samples : s->window + s->start) + (position - first), n * sizeof(float));
+    }
+    if (s->samples && n)
+        sound_file_silence(out, n);
+    if (n < count)
+        memset(out + n, 0, (count - n) * sizeof(float));
+    return n;
+}
+
+clio_status sound_read(struct sound *s, uint64_t position, size_t count, float *out, size_t *got)
+{
+    clio_status st = CLIO_OK;
+    uint64_t oldest, end = count > UINT64_MAX - position ? UINT64_MAX : position + count;
+    *got = 0;
+    s->highest = MAX(s->highest, position);
+    oldest = s->highest - MIN(s->highest, SOUND_BACK);
+    if (position < oldest)
+        FAIL(s->ctx, CLIO_ERROR_INTERNAL, "sound was asked for from sample %llu on, but is kept only from %llu on",
+             (unsigned long long)position, (unsigned long long)oldest);
+    if (!s->samples) {
+        drop(s, oldest);
+        while (!s->ended && s->first < oldest) { /* a jump: decode, and forget at once */
+            TRY(context_progress(s->ctx, "skipping sound", (double)s->first, (double)oldest));
+            TRY(pull(s));
+            drop(s, oldest);
+        }
+        while (!s->ended && s->first + s->count < end)
+            TRY(pull(s));
+    }
+    *got = copy_out(s, position, count, out);
+fail:
+    return st;
+}
+
+double sound_duration(const struct sound *s)
+{
+    return s->samples ? (double)s->sample_count / SOUND_RATE : (double)s->file.promised / (double)s->file.rate;
+}
+
+size_t sound_window(const struct sound *s)
+{
+    return s->capacity;
+}
+
+void sound_close(struct sound *s)
+{
+    if (!s)
+        return;
+    if (s->resampler)
+        soxr_delete(s->resampler);
+    sound_file_close(&s->file);
+    free(s->path);
+    free(s->mono);
+    free(s->window);
+    free(s);
+}

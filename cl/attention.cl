@@ -1,0 +1,338 @@
+/* attention.cl - out = softmax(scale q k^T) v, online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): the score matrix never exists.
+ *
+ * The cache: k[b][head][key / 32][d][key % 32], v[b][head][key][d]; so that scores are computed for 32 neighbouring keys at once, and
+ * values are read in rows. CACHE_F16: both stored as half. D: columns of a head. Query rows may lie in wider rows (ldq, q_offset).
+ *
+ *   attention_store    copy new rows of keys and values into the cache
+ *   attention_row      CPUs: a work-item takes QB query rows of one head and walks all keys, SIMD over keys, then over columns
+ *   attention_tile     GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
+ *   attention_split    GPUs, few queries: a group of 64 takes one query and one of `splits` parts of the keys, so that one token fills the device
+ *   attention_combine  joins the parts
+ * isa: -DD=64 -DCACHE_F16=1
+ * isa: -DD=64 -DCACHE_F16=0
+ * isa: -DD=128 -DCACHE_F16=1
+ * isa: -DD=40 -DCACHE_F16=1
+ * isa: -DD=16 -DCACHE_F16=1
+ * isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8
+ * isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
+ */
+#include "common.clh"
+
+#ifndef D
+#define D 64
+#endif
+#ifndef CACHE_F16
+#define CACHE_F16 0
+#endif
+#if CACHE_F16
+typedef half cached;
+#define LOAD1(i, p) vload_half(i, p)
+#define LOAD16(p) vload_half16(0, p)
+#define STORE1(x, i, p) vstore_half_rte(x, i, p)
+#else
+typedef float cached;
+#define LOAD1(i, p) (p)[i]
+#define LOAD16(p) vload16(0, p)
+#define STORE1(x, i, p) (p)[i] = (x)
+#endif
+
+/* One work-item: one number of k and of v. Grid: heads * D fastest, then rows, then batch. */
+__kernel void attention_store(__global cached *k_cache, __global cached *v_cache, const __global float *k, const __global float *v,
+                              struct attention_store_args p)
+{
+    int column = get_global_id(0), row = get_global_id(1), b = get_global_id(2);
+    if (column >= p.heads * D)
+        return;
+    int head = column / D, d = column % D, key = p.position + row;
+    size_t plane = ((size_t)b * p.heads + head) * p.capacity * D, in_row = (size_t)b * p.rows + row;
+    STORE1(k[in_row * p.ldk + p.k_offset + column], plane + ((size_t)(key / 32) * D + d) * 32 + key % 32, k_cache);
+    STORE1(v[in_row * p.ldv + p.v_offset + column], plane + (size_t)key * D + d, v_cache);
+}
+
+#ifdef ROW
+#ifndef QB
+#define QB 8
+#endif
+#define KEYS 128         /* keys between two updates of the running maximum */
+#define CHUNKS ((D + 31) / 32) /* columns of v are walked 32 at a time; a last narrow chunk one by one */
+
+float max16(float16 x)
+{
+    float8 a = fmax(x.lo, x.hi);
+    float4 b = fmax(a.lo, a.hi);
+    float2 c = fmax(b.lo, b.hi);
+    return fmax(c.lo, c.hi);
+}
+
+float sum16(float16 x)
+{
+    float8 a = x.lo + x.hi;
+    float4 b = a.lo + a.hi;
+    float2 c = b.lo + b.hi;
+    return c.lo + c.hi;
+}
+
+/* p[i][0..31] = q[i] . the 32 keys of one panel */
+void panel_scores(float *p, const float *q, const __global cached *k)
+{
+    float16 low[QB], high[QB];
+#pragma unroll
+    for (int i = 0; i < QB; i++)
+        low[i] = high[i] = 0.0f;
+    for (int d = 0; d < D; d++, k += 32) {
+        float16 k0 = LOAD16(k), k1 = LOAD16(k + 16);
+#pragma unroll
+        for (int i = 0; i < QB; i++) {
+            float16 x = q[i * D + d];
+            low[i] = mad(x, k0, low[i]);
+            high[i] = mad(x, k1, high[i]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        vstore16(low[i], 0, p + i * KEYS);
+        vstore16(high[i], 0, p + i * KEYS + 16);
+    }
+}
+
+/* o[i][at..at+31] = o * keep[i] + sum over `count` keys of p[i][key] v[key][at..at+31] */
+void add_values(float *o, const float *keep, const float *p, const __global cached *v, int count, int at)
+{
+    float16 low[QB], high[QB];
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        low[i] = vload16(0, o + i * D + at) * keep[i];
+        high[i] = vload16(0, o + i * D + at + 16) * keep[i];
+    }
+    v += at;
+    for (int key = 0; key < count; key++, v += D) {
+        float16 v0 = LOAD16(v), v1 = LOAD16(v + 16);
+#pragma unroll
+        for (int i = 0; i < QB; i++) {
+            float16 x = p[i * KEYS + key];
+            low[i] = mad(x, v0, low[i]);
+            high[i] = mad(x, v1, high[i]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        vstore16(low[i], 0, o + i * D + at);
+        vstore16(high[i], 0, o + i * D + at + 16);
+    }
+}
+
+/* Group of 1. Grid: blocks of QB queries fastest (a head's keys stay in the cache), then heads, then batch. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_row(__global float *out, const __global float *q_rows,
+                                                                           const __global cached *k_cache, const __global cached *v_cache,
+                                                                           struct attention_args a)
+{
+    int first = get_global_id(0) * QB, head = get_global_id(1), b = get_global_id(2);
+    size_t plane = ((size_t)b * a.heads + head) * a.capacity * D;
+    float q[QB * D], o[QB * D], p[QB * KEYS], greatest[QB], total[QB], keep[QB];
+    for (int i = 0; i < QB; i++) {
+        const __global float *row = q_rows + ((size_t)b * a.queries + min(first + i, a.queries - 1)) * a.ldq + a.q_offset + head * D;
+        for (int d = 0; d < D; d++) {
+            q[i * D + d] = row[d] * a.scale;
+            o[i * D + d] = 0.0f;
+        }
+        greatest[i] = -INFINITY;
+        total[i] = 0.0f;
+    }
+    int last_row = min(first + QB, a.queries) - 1;
+    int visible = a.causal ? min(a.keys, a.position + last_row + 1) : a.keys;
+    for (int k0 = 0; k0 < visible; k0 += KEYS) {
+        int count = min(KEYS, visible - k0), panels = (count + 31) / 32;
+        for (int panel = 0; panel < panels; panel++)
+            panel_scores(p + panel * 32, q, k_cache + plane + (size_t)(k0 + panel * 32) * D);
+        for (int i = 0; i < QB; i++) {
+            int seen = a.causal ? min(count, a.position + first + i + 1 - k0) : count; /* keys of this chunk that row i may see */
+            float *row = p + i * KEYS;
+            for (int j = max(seen, 0); j < panels * 32; j++)
+                row[j] = -INFINITY;
+            float16 m = vload16(0, row);
+            for (int j = 16; j < panels * 32; j += 16)
+                m = fmax(m, vload16(0, row + j));
+            float now = fmax(greatest[i], max16(m));
+            keep[i] = now > -INFINITY ? exp(greatest[i] - now) : 1.0f;
+            float16 sum = 0.0f;
+            for (int j = 0; j < panels * 32; j += 16) {
+                float16 e = now > -INFINITY ? exp(vload16(0, row + j) - now) : (float16)0.0f;
+                sum += e;
+                vstore16(e, 0, row + j);
+            }
+            total[i] = total[i] * keep[i] + sum16(sum);
+            greatest[i] = now;
+        }
+        const __global cached *v = v_cache + plane + (size_t)k0 * D;
+        for (int chunk = 0; chunk < D / 32; chunk++)
+            add_values(o, keep, p, v, count, chunk * 32);
+        for (int i = 0; i < QB; i++)
+            for (int d = D / 32 * 32; d < D; d++) {
+                float sum = o[i * D + d] * keep[i];
+                for (int key = 0; key < count; key++)
+                    sum = mad(p[i * KEYS + key], LOAD1((size_t)key * D + d, v), sum);
+                o[i * D + d] = sum;
+            }
+    }
+    for (int i = 0; i < QB && first + i < a.queries; i++) {
+        __global float *to = out + ((size_t)b * a.queries + first + i) * a.ldo + head * D;
+        for (int d = 0; d < D; d++)
+            to[d] = o[i * D + d] / total[i];
+    }
+}
+#else
+
+#define QUERIES 32
+#define SHARE 4 /* work-items of one query row */
+#define OWN ((D + SHARE - 1) / SHARE)
+
+/* Group of 128: query row = lid / 4; of the 32 keys of a panel each work-item scores 8, of the columns of v it sums every fourth.
+ * Local memory: q, one panel (keys, then values), scores: (33 + 32) D + 33 * 32 + 256 floats. */
+__kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__global float *out, const __global float *q_rows,
+                                                                              const __global cached *k_cache,
+                                                                              const __global cached *v_cache, struct attention_args a)
+{
+    __local float q[QUERIES][D + 1], panel[32 * D], score[QUERIES][33], part[QUERIES][SHARE];
+    int lid = get_local_id(0), r = lid / SHARE, share = lid % SHARE;
+    int first = get_group_id(0) * QUERIES, head = get_group_id(1), b = get_group_id(2);
+    size_t plane = ((size_t)b * a.heads + head) * a.capacity * D;
+    float o[OWN], greatest = -INFINITY, total = 0.0f;
+    for (int j = 0; j < OWN; j++)
+        o[j] = 0.0f;
+    for (int e = lid; e < QUERIES * D; e += 128) {
+        int row = e / D, d = e % D;
+        q[row][d] = first + row < a.queries
+                        ? q_rows[((size_t)b * a.queries + first + row) * a.ldq + a.q_offset + head * D + d] * a.scale
+                        : 0.0f;
+    }
+    int visible = a.causal ? min(a.keys, a.position + min(first + QUERIES, a.queries)) : a.keys;
+    int seen = a.causal ? min(visible, a.position + first + r + 1) : visible;
+    for (int k0 = 0; k0 < visible; k0 += 32) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int e = lid; e < 32 * D; e += 128)
+            panel[e] = LOAD1(plane + (size_t)k0 * D + e, k_cache);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float s[8];
+        for (int j = 0; j < 8; j++)
+            s[j] = 0.0f;
+        for (int d = 0; d < D; d++) {
+            float x = q[r][d];
+            for (int j = 0; j < 8; j++)
+                s[j] = mad(x, panel[d * 32 + share + SHARE * j], s[j]);
+        }
+        float m = -INFINITY;
+        for (int j = 0; j < 8; j++) {
+            if (k0 + share + SHARE * j >= seen)
+                s[j] = -INFINITY;
+            m = fmax(m, s[j]);
+        }
+        part[r][share] = m;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float now = greatest;
+        for (int j = 0; j < SHARE; j++)
+            now = fmax(now, part[r][j]);
+        float keep = now > -INFINITY ? exp(greatest - now) : 1.0f;
+        greatest = now;
+        for (int j = 0; j < 8; j++)
+            score[r][share + SHARE * j] = now > -INFINITY ? exp(s[j] - now) : 0.0f;
+        for (int e = lid; e < 32 * D; e += 128) /* a cache ends on a multiple of 32 keys: rows behind the last key are there, and weigh 0 */
+            panel[e] = k0 + e / D < visible ? LOAD1(plane + (size_t)k0 * D + e, v_cache) : 0.0f;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int j = 0; j < OWN; j++)
+            o[j] *= keep;
+        total *= keep;
+        for (int key = 0; key < 32; key++) {
+            float p = score[r][key];
+            total += p;
+            for (int j = 0; j < OWN; j++)
+                if (share + SHARE * j < D)
+                    o[j] = mad(p, panel[key * D + share + SHARE * j], o[j]);
+        }
+    }
+    if (first + r < a.queries)
+        for (int j = 0; j < OWN; j++)
+            if (share + SHARE * j < D)
+                out[((size_t)b * a.queries + first + r) * a.ldo + head * D + share + SHARE * j] = o[j] / total;
+}
+
+#define LANES 64
+
+/* Group of 64. Grid: parts of the keys, then heads, then batch * queries. parts: for each of them maximum, total, D sums. */
+__kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split(__global float *parts, const __global float *q_rows,
+                                                                                 const __global cached *k_cache,
+                                                                                 const __global cached *v_cache, struct attention_args a)
+{
+    __local float q[D], p[LANES], tree[LANES];
+    int lane = get_local_id(0), split = get_group_id(0), head = get_group_id(1), row = get_group_id(2);
+    int b = row / a.queries, i = row % a.queries;
+    size_t plane = ((size_t)b * a.heads + head) * a.capacity * D;
+    int visible = a.causal ? min(a.keys, a.position + i + 1) : a.keys;
+    int each = ((visible + a.splits - 1) / a.splits + LANES - 1) / LANES * LANES;
+    int begin = split * each, end = min(visible, begin + each);
+    float o[(D + LANES - 1) / LANES], greatest = -INFINITY, total = 0.0f;
+    for (int j = 0; j < (D + LANES - 1) / LANES; j++)
+        o[j] = 0.0f;
+    for (int d = lane; d < D; d += LANES)
+        q[d] = q_rows[(size_t)row * a.ldq + a.q_offset + head * D + d] * a.scale;
+    for (int k0 = begin; k0 < end; k0 += LANES) {
+        int key = k0 + lane;
+        float s = 0.0f;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (key < end) {
+            size_t at = plane + (size_t)(key / 32) * 32 * D + key % 32;
+            for (int d = 0; d < D; d++)
+                s = mad(q[d], LOAD1(at + (size_t)d * 32, k_cache), s);
+        } else
+            s = -INFINITY;
+        tree[lane] = s;
+        for (int half_way = LANES / 2; half_way; half_way /= 2) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (lane < half_way)
+                tree[lane] = fmax(tree[lane], tree[lane + half_way]);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float now = fmax(greatest, tree[0]);
+        float keep = exp(greatest - now);
+        greatest = now;
+        p[lane] = exp(s - now);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        int count = min(LANES, end - k0);
+        total *= keep;
+        for (int j = 0; j < (D + LANES - 1) / LANES; j++)
+            o[j] *= keep;
+        for (int n = 0; n < count; n++) {
+            total += p[n];
+            for (int j = 0; j < (D + LANES - 1) / LANES; j++)
+                if (lane + j * LANES < D)
+                    o[j] = mad(p[n], LOAD1(plane + (size_t)(k0 + n) * D + lane + j * LANES, v_cache), o[j]);
+        }
+    }
+    __global float *to = parts + (((size_t)row * a.heads + head) * a.splits + split) * (D + 2);
+    if (lane == 0) {
+        to[0] = greatest;
+        to[1] = total;
+    }
+    for (int j = 0; j < (D + LANES - 1) / LANES; j++)
+        if (lane + j * LANES < D)
+            to[2 + lane + j * LANES] = o[j];
+}
+
+/* One work-item: one column of out. Grid: heads * D, then batch * queries. */
+__kernel void attention_combine(__global float *out, const __global float *parts, struct attention_args a)
+{
+    int column = get_global_id(0), row = get_global_id(1);
+    if (column >= a.heads * D)
+        return;
+    int head = column / D, d = column % D;
+    const __global float *from = parts + ((size_t)row * a.heads + head) * a.splits * (D + 2);
+    float greatest = -INFINITY, total = 0.0f, sum = 0.0f;
+    for (int s = 0; s < a.splits; s++)
+        greatest = fmax(greatest, from[s * (D + 2)]);
+    for (int s = 0; s < a.splits; s++) {
+        float weight = exp(from[s * (D + 2)] - greatest);
+        total = mad(weight, from[s * (D + 2) + 1], total);
+        sum = mad(weight, from[s * (D + 2) + 2 + d], sum);
+    }
+    out[(size_t)row * a.ldo + column] = sum / total;
+}
+#endif

@@ -1,0 +1,41 @@
+/* elementwise.cl - operations on each element alone: activations and sums. LANES neighbouring elements per work-item: 1 where each
+ * work-item is a lane of its own (neighbours then read neighbouring words), 16 on CPUs. */
+// isa:
+// isa-cpu: -DLANES=16
+#include "common.clh"
+
+#ifndef LANES
+#define LANES 1 /* elements per work-item: 1 or 16 */
+#endif
+
+/* out = act(in). Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory. out may be in. */
+__kernel void activation(__global float *out, __global const float *in, struct elementwise_args args)
+{
+    size_t first = get_global_id(0) * LANES, n = args.n;
+#if LANES == 16
+    if (first + 16 <= n) {
+        vstore16(activate_v16(vload16(0, in + first), args.act, args.slope), 0, out + first);
+        return;
+    }
+#endif
+    for (size_t i = first; i < min(first + LANES, n); i++)
+        out[i] = activate(in[i], args.act, args.slope);
+}
+
+/* out[i] = alpha a[i] + beta b[i % nb]. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory.
+ * out may be a, and may be b when nb = n. */
+__kernel void add(__global float *out, __global const float *a, __global const float *b, int nb, struct elementwise_args args)
+{
+    size_t first = get_global_id(0) * LANES, n = args.n;
+    int j = (int)(first % (size_t)nb);
+#if LANES == 16
+    if (first + 16 <= n && j + 16 <= nb) {
+        vstore16(args.alpha * vload16(0, a + first) + args.beta * vload16(0, b + j), 0, out + first);
+        return;
+    }
+#endif
+    for (size_t i = first; i < min(first + LANES, n); i++) {
+        out[i] = args.alpha * a[i] + args.beta * b[j];
+        j = j + 1 < nb ? j + 1 : 0;
+    }
+}

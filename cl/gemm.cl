@@ -1,0 +1,220 @@
+/* gemm.cl - out[m][n] = act(alpha sum_k a[m][k] w[n][k] + bias[n]) + residual[m][n]; a f32, w packed f32 or f16, sums in f32.
+ *
+ * Families
+ *   gemm_panel  CPUs: a work-item is a SIMD tile of MR rows x 32 columns held in registers; w in panels of 32 outputs, so that one step
+ *               of k reads 32 neighbouring weights and MR broadcast inputs. A row count below MR clamps: the same rows are computed twice.
+ *   gemm_tile   GPUs: 64 x 64 of out per group of 16 x 16 work-items, 4 x 4 each, 16 columns of k at a time through local memory.
+ *   gemm_rows   GPUs, few rows: a group of 64 work-items computes one output n for up to RB rows; they share the weight row, reading it
+ *               coalesced, and reduce in a tree.
+ *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
+ * MR: rows of a tile. W_F16: weights stored as half.
+ * Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
+ * isa: -DW_F16=0 -DNO_PANEL
+ * isa: -DW_F16=1 -DNO_PANEL
+ * isa-cpu: -DW_F16=0 -DMR=8
+ * isa-cpu: -DW_F16=1 -DMR=8
+ * isa-cpu: -DW_F16=1 -DMR=1
+ */
+#include "common.clh"
+
+#ifndef MR
+#define MR 8
+#endif
+#ifndef W_F16
+#define W_F16 0
+#endif
+#if W_F16
+typedef half weight_t;
+#define LOAD16(p) vload_half16(0, p)
+#define LOAD1(p, i) vload_half(i, p)
+#else
+typedef float weight_t;
+#define LOAD16(p) vload16(0, p)
+#define LOAD1(p, i) (p)[i]
+#endif
+
+float finish(float sum, int m, int n, const __global float *bias, const __global float *residual, struct gemm_args g)
+{
+    float x = g.alpha * sum + (g.has_bias ? bias[n] : 0.0f);
+    x = activate(x, g.act, g.slope);
+    return g.has_residual ? x + residual[(size_t)m * g.ldr + g.r_offset + n] : x;
+}
+
+#ifndef NO_PANEL
+/* The erf form by Abramowitz and Stegun 7.1.26 (|error| below 1.5e-7), which vectorises where a library's erf is a scalar call. */
+float16 gelu16(float16 x)
+{
+    float16 z = fabs(x) * 0.70710678118654752f;
+    float16 t = 1.0f / (1.0f + 0.3275911f * z);
+    float16 poly = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    float16 erf_z = 1.0f - poly * exp(-z * z);
+    return 0.5f * x * (1.0f + copysign(erf_z, x));
+}
+
+float16 activate16(float16 x, int act, float slope)
+{
+    switch (act) {
+    case ACT_NONE:
+        return x;
+    case ACT_RELU:
+        return fmax(x, 0.0f);
+    case ACT_GELU:
+        return gelu16(x);
+    case ACT_QUICK_GELU:
+        return x / (1.0f + exp(-1.702f * x));
+    case ACT_SILU:
+        return x / (1.0f + exp(-x));
+    default: {
+        float y[16];
+        vstore16(x, 0, y);
+        for (int i = 0; i < 16; i++)
+            y[i] = activate(y[i], act, slope);
+        return vload16(0, y);
+    }
+    }
+}
+
+void store_row(__global float *c, float16 low, float16 high, int m, int n0, const __global float *bias, const __global float *residual,
+               struct gemm_args g)
+{
+    __global float *to = c + g.c_offset + (size_t)m * g.ldc + n0;
+    if (n0 + 32 <= g.n) {
+        low *= g.alpha;
+        high *= g.alpha;
+        if (g.has_bias) {
+            low += vload16(0, bias + n0);
+            high += vload16(0, bias + n0 + 16);
+        }
+        low = activate16(low, g.act, g.slope);
+        high = activate16(high, g.act, g.slope);
+        if (g.has_residual) {
+            const __global float *r = residual + (size_t)m * g.ldr + g.r_offset + n0;
+            low += vload16(0, r);
+            high += vload16(0, r + 16);
+        }
+        vstore16(low, 0, to);
+        vstore16(high, 0, to + 16);
+        return;
+    }
+    float x[32];
+    vstore16(low, 0, x);
+    vstore16(high, 0, x + 16);
+    for (int j = 0; n0 + j < g.n; j++)
+        to[j] = finish(x[j], m, n0 + j, bias, residual, g);
+}
+
+/* One work-item: rows MR*gid(0).., columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in the cache. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a, const __global weight_t *w,
+                                                                        const __global float *bias, const __global float *residual,
+                                                                        struct gemm_args g)
+{
+    int m0 = get_global_id(0) * MR, panel = get_global_id(1);
+    const __global weight_t *b = w + (size_t)panel * g.k * 32;
+    const __global float *row[MR];
+    float16 low[MR], high[MR];
+#pragma unroll
+    for (int i = 0; i < MR; i++) {
+        row[i] = a + g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda;
+        low[i] = 0.0f;
+        high[i] = 0.0f;
+    }
+    for (int k = 0; k < g.k; k++, b += 32) {
+        float16 w0 = LOAD16(b), w1 = LOAD16(b + 16);
+#pragma unroll
+        for (int i = 0; i < MR; i++) {
+            float16 x = row[i][k];
+            low[i] = mad(x, w0, low[i]);
+            high[i] = mad(x, w1, high[i]);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < MR; i++)
+        if (m0 + i < g.m)
+            store_row(c, low[i], high[i], m0 + i, panel * 32, bias, residual, g);
+}
+#endif
+
+#define TILE 64
+#define STEP 16
+
+/* Group of 16 x 16: local (0) walks n, local (1) walks m; each work-item 4 x 4 outputs, 16 apart, so that neighbours store neighbours. */
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_tile(__global float *c, const __global float *a, const __global weight_t *w,
+                                                                         const __global float *bias, const __global float *residual,
+                                                                         struct gemm_args g)
+{
+    __local float as[STEP][TILE + 1], ws[STEP][TILE + 1];
+    int x = get_local_id(0), y = get_local_id(1), id = y * 16 + x;
+    int n0 = get_group_id(0) * TILE, m0 = get_group_id(1) * TILE;
+    float sum[4][4];
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
+            sum[i][j] = 0.0f;
+    for (int k0 = 0; k0 < g.k; k0 += STEP) {
+        for (int e = id; e < TILE * STEP; e += 256) {
+            int k = e % STEP, r = e / STEP;
+            bool inside = k0 + k < g.k;
+            as[k][r] = inside && m0 + r < g.m ? a[g.a_offset + (size_t)(m0 + r) * g.lda + k0 + k] : 0.0f;
+            ws[k][r] = inside && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + k0 + k) : 0.0f;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int k = 0; k < STEP; k++) {
+            float av[4], wv[4];
+            for (int i = 0; i < 4; i++) {
+                av[i] = as[k][y + 16 * i];
+                wv[i] = ws[k][x + 16 * i];
+            }
+            for (int i = 0; i < 4; i++)
+                for (int j = 0; j < 4; j++)
+                    sum[i][j] = mad(av[i], wv[j], sum[i][j]);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) {
+            int m = m0 + y + 16 * i, n = n0 + x + 16 * j;
+            if (m < g.m && n < g.n)
+                c[g.c_offset + (size_t)m * g.ldc + n] = finish(sum[i][j], m, n, bias, residual, g);
+        }
+}
+
+#define RB 4
+#define LANES 64
+
+/* Group of 64: output n = group(0), rows RB*group(1)... */
+__kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void gemm_rows(__global float *c, const __global float *a,
+                                                                           const __global weight_t *w, const __global float *bias,
+                                                                           const __global float *residual, struct gemm_args g)
+{
+    __local float part[RB][LANES];
+    int lane = get_local_id(0), n = get_group_id(0), m0 = get_group_id(1) * RB;
+    const __global weight_t *row = w + (size_t)n * g.k;
+    float sum[RB];
+    for (int i = 0; i < RB; i++)
+        sum[i] = 0.0f;
+    for (int k = lane; k < g.k; k += LANES) {
+        float x = LOAD1(row, k);
+        for (int i = 0; i < RB; i++)
+            sum[i] = mad(a[g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda + k], x, sum[i]);
+    }
+    for (int i = 0; i < RB; i++)
+        part[i][lane] = sum[i];
+    for (int half_way = LANES / 2; half_way; half_way /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane < half_way)
+            for (int i = 0; i < RB; i++)
+                part[i][lane] += part[i][lane + half_way];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (lane < RB && m0 + lane < g.m)
+        c[g.c_offset + (size_t)(m0 + lane) * g.ldc + n] = finish(part[lane][0], m0 + lane, n, bias, residual, g);
+}
+
+/* In place on what CLBlast wrote. Grid: n fastest, then m. */
+__kernel void gemm_epilogue(__global float *c, const __global float *bias, const __global float *residual, struct gemm_args g)
+{
+    int n = get_global_id(0), m = get_global_id(1);
+    if (n >= g.n || m >= g.m)
+        return;
+    __global float *x = c + g.c_offset + (size_t)m * g.ldc + n;
+    *x = finish(*x, m, n, bias, residual, g);
+}

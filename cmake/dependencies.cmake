@@ -1,0 +1,32 @@
+# The libraries clio stands on, all behind the target clio_dependencies. A missing one is named together with the way to get it.
+
+find_package(PkgConfig REQUIRED)
+add_library(clio_dependencies INTERFACE)
+
+# clio_need(name as people know it, pkg-config module, header, library)
+function(clio_need name module header library)
+    pkg_check_modules(CLIO_${module} QUIET IMPORTED_TARGET ${module})
+    if(CLIO_${module}_FOUND)
+        target_link_libraries(clio_dependencies INTERFACE PkgConfig::CLIO_${module})
+        return()
+    endif()
+    find_path(CLIO_${module}_HEADER ${header})
+    find_library(CLIO_${module}_LIBRARY ${library})
+    if(NOT CLIO_${module}_HEADER OR NOT CLIO_${module}_LIBRARY)
+        message(FATAL_ERROR "${name} is missing (pkg-config module ${module}, or ${header} and lib${library}). "
+                            "On Debian and Ubuntu, scripts/install-deps installs everything that clio needs.")
+    endif()
+    target_include_directories(clio_dependencies SYSTEM INTERFACE ${CLIO_${module}_HEADER})
+    target_link_libraries(clio_dependencies INTERFACE ${CLIO_${module}_LIBRARY})
+endfunction()
+
+clio_need("The OpenCL loader (ocl-icd)" OpenCL CL/cl.h OpenCL)
+clio_need("CLBlast" clblast clblast_c.h clblast)
+clio_need("clFFT" clFFT clFFT.h clFFT)
+clio_need("libsndfile" sndfile sndfile.h sndfile)
+clio_need("libsoxr" soxr soxr.h soxr)
+clio_need("Jansson" jansson jansson.h jansson)
+clio_need("PCRE2" libpcre2-8 pcre2.h pcre2-8)
+clio_need("zlib" zlib zlib.h z)
+find_package(Threads REQUIRED)
+target_link_libraries(clio_dependencies INTERFACE Threads::Threads m)

@@ -1,0 +1,67 @@
+# tests/test_*.c: one program and one ctest each, on the internal library; test_api.c on the shared one, as a user has it.
+# tests/test_*.sh: shell tests. tests/make_*.c, bench/bench_*.c: programs that are run by hand or by tests.
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CLIO_cmocka QUIET IMPORTED_TARGET cmocka)
+if(NOT CLIO_cmocka_FOUND)
+    message(FATAL_ERROR "cmocka, which the tests use, is missing: scripts/install-deps installs it; -DCLIO_TESTS=OFF builds without tests.")
+endif()
+
+add_library(clio_internal STATIC $<TARGET_OBJECTS:clio_objects>)
+target_link_libraries(clio_internal PUBLIC clio_flags clio_dependencies)
+
+# Where the sources and the built programs are, for tests that read golden files or run the command.
+add_library(clio_places INTERFACE)
+target_compile_definitions(clio_places INTERFACE CLIO_SOURCE_DIR="${PROJECT_SOURCE_DIR}" CLIO_BUILD_DIR="${PROJECT_BINARY_DIR}")
+
+set(CLIO_TEST_ENVIRONMENT
+    "CLIO_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+    "CLIO_BUILD_DIR=${PROJECT_BINARY_DIR}"
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "CC=${CMAKE_C_COMPILER}")
+if(CLIO_SANITIZE)
+    list(JOIN CLIO_SANITIZE_FLAGS " " flags)
+    list(APPEND CLIO_TEST_ENVIRONMENT "CFLAGS=${flags}")
+endif()
+
+if(EXISTS ${PROJECT_SOURCE_DIR}/tests/test.c)
+    add_library(clio_test STATIC tests/test.c)
+    target_link_libraries(clio_test PUBLIC clio_internal clio_places PkgConfig::CLIO_cmocka)
+endif()
+
+function(clio_program source)
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+    target_link_libraries(${name} PRIVATE ${ARGN} m)
+    if(TARGET clio)
+        add_dependencies(${name} clio)
+    endif()
+endfunction()
+
+file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/test_*.c)
+foreach(source IN LISTS tests)
+    get_filename_component(name ${source} NAME_WE)
+    if(name STREQUAL test_api)
+        clio_program(${source} clio_flags clio_places clio_shared PkgConfig::CLIO_cmocka)
+    else()
+        clio_program(${source} clio_test)
+    endif()
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+endforeach()
+
+# test_speech.sh reads an hour of speech with real weights: it is run by .ci/run on the release build.
+file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/test_*.sh)
+list(FILTER tests EXCLUDE REGEX "/test_speech\\.sh$")
+foreach(source IN LISTS tests)
+    get_filename_component(name ${source} NAME_WE)
+    add_test(NAME ${name} COMMAND ${source})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+endforeach()
+
+file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/make_*.c ${PROJECT_SOURCE_DIR}/bench/bench_*.c)
+foreach(source IN LISTS programs)
+    clio_program(${source} clio_internal clio_places)
+endforeach()

@@ -1,0 +1,228 @@
+/* context.c - make and release a context, open its device, and the parts of the public interface that ask it things. */
+#include "context.h"
+#include "fft.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+clio_context *clio_create(void)
+{
+    return calloc(1, sizeof(clio_context));
+}
+
+static void close_device(clio_context *ctx)
+{
+    if (!ctx->is_open)
+        return;
+    if (ctx->queue)
+        clFinish(ctx->queue);
+    for (size_t i = 0; i < ctx->launches.count; i++)
+        clReleaseEvent(ctx->launches.pending[i].event);
+    free(ctx->launches.pending);
+    ctx->launches = (struct launches){0};
+    fft_close(ctx);
+    programs_close(ctx);
+    pool_close(ctx);
+    params_close(ctx);
+    if (ctx->queue)
+        clReleaseCommandQueue(ctx->queue);
+    if (ctx->cl)
+        clReleaseContext(ctx->cl);
+    ctx->queue = NULL;
+    ctx->cl = NULL;
+    ctx->is_open = ctx->is_lost = false;
+}
+
+void clio_destroy(clio_context *ctx)
+{
+    if (!ctx)
+        return;
+    close_device(ctx);
+    free(ctx->programs.cache_folder);
+    free(ctx->profile_rows);
+    free(ctx->infos);
+    free(ctx->devices);
+    free(ctx);
+}
+
+const char *clio_version(void)
+{
+    return CLIO_VERSION;
+}
+
+clio_status clio_set_cache(clio_context *ctx, const char *folder, int enabled)
+{
+    clio_status st = CLIO_OK;
+    free(ctx->programs.cache_folder);
+    ctx->programs.cache_folder = NULL;
+    ctx->programs.cache_disabled = !enabled;
+    if (enabled)
+        TRY(mem_string(ctx, &ctx->programs.cache_folder, folder));
+fail:
+    return st;
+}
+
+void clio_set_profile(clio_context *ctx, int enabled)
+{
+    if (!ctx->is_open)
+        ctx->profile = enabled != 0;
+}
+
+void clio_set_memory_limit(clio_context *ctx, uint64_t bytes)
+{
+    ctx->memory_limit = bytes;
+}
+
+void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user)
+{
+    ctx->progress = progress;
+    ctx->progress_user = user;
+}
+
+void clio_cancel(clio_context *ctx)
+{
+    ctx->cancelled = 1;
+}
+
+clio_status context_progress(clio_context *ctx, const char *what, double done, double total)
+{
+    clio_status st = CLIO_OK;
+    if (ctx->cancelled || (ctx->progress && ctx->progress(ctx->progress_user, what, done, total)))
+        FAIL(ctx, CLIO_ERROR_CANCELLED, "cancelled while %s", what);
+fail:
+    return st;
+}
+
+clio_status context_need_device(clio_context *ctx)
+{
+    clio_status st = CLIO_OK;
+    if (!ctx->is_open)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device is open: call clio_device_open first");
+fail:
+    return st;
+}
+
+static clio_device_info info_of(const struct device *d, int index)
+{
+    return (clio_device_info){.platform = d->platform_name,
+                              .name = d->name,
+                              .type = d->is_gpu ? "gpu" : d->is_accelerator ? "accelerator" : "cpu",
+                              .driver = d->driver,
+                              .version = d->version,
+                              .index = d->problem[0] ? -1 : index,
+                              .compute_units = d->compute_units,
+                              .global_memory = d->global_memory,
+                              .max_allocation = d->max_allocation,
+                              .local_memory = d->local_memory,
+                              .has_fp16 = d->has_fp16,
+                              .has_subgroups = d->has_subgroups,
+                              .has_compiler = d->has_compiler,
+                              .is_clover = d->is_clover,
+                              .chosen = index == 0 && !d->problem[0],
+                              .problem = d->problem[0] ? d->problem : NULL};
+}
+
+clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    *devices = NULL;
+    *count = 0;
+    if (!ctx->devices) {
+        TRY(device_enumerate(ctx, &ctx->devices, &ctx->device_count));
+        TRY(mem_alloc(ctx, &ctx->infos, ctx->device_count, sizeof *ctx->infos));
+        for (size_t i = 0; i < ctx->device_count; i++)
+            ctx->infos[i] = info_of(&ctx->devices[i], (int)i);
+    }
+    *devices = ctx->infos;
+    *count = ctx->device_count;
+fail:
+    return st;
+}
+
+/* "1500M" or plain bytes; 0 when it is not a size. */
+static uint64_t parse_size(const char *text)
+{
+    char *end = NULL;
+    double n = text ? strtod(text, &end) : 0;
+    if (!text || end == text || !(n > 0))
+        return 0;
+    double unit = *end == 'G' || *end == 'g' ? 0x1p30 : *end == 'M' || *end == 'm' ? 0x1p20 : *end == 'K' || *end == 'k' ? 0x1p10 : 1;
+    return (uint64_t)(n * unit);
+}
+
+clio_status clio_device_open(clio_context *ctx, const char *selector)
+{
+    clio_status st = CLIO_OK;
+    const clio_device_info *infos;
+    const char *limit_text = getenv("CLIO_MEMORY_LIMIT");
+    size_t count, chosen;
+    cl_int cle = CL_SUCCESS;
+    close_device(ctx);
+    if (!selector || !*selector)
+        selector = getenv("CLIO_DEVICE");
+    TRY(clio_device_list(ctx, &infos, &count));
+    TRY(device_select(ctx, ctx->devices, count, selector ? selector : "", &chosen));
+    ctx->device = ctx->devices[chosen];
+    ctx->info = info_of(&ctx->device, (int)chosen);
+    uint64_t limit = ctx->memory_limit ? ctx->memory_limit : parse_size(limit_text);
+    if (limit_text && *limit_text && !limit)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_MEMORY_LIMIT=%s is not a size: write for example 1500M or 4G", limit_text);
+    ctx->device.memory_limit = limit ? MIN(limit, ctx->device.global_memory) : ctx->device.global_memory;
+    ctx->is_open = true; /* from here on close_device releases what was made */
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)ctx->device.platform, 0};
+    ctx->cl = clCreateContext(properties, 1, &ctx->device.id, NULL, NULL, &cle);
+    CL_CHECK(ctx, cle, "clCreateContext");
+    ctx->queue = clCreateCommandQueue(ctx->cl, ctx->device.id, ctx->profile ? CL_QUEUE_PROFILING_ENABLE : 0, &cle);
+    CL_CHECK(ctx, cle, "clCreateCommandQueue");
+    TRY(params_open(ctx));
+    return CLIO_OK;
+fail:
+    close_device(ctx);
+    return st;
+}
+
+const clio_device_info *clio_device(const clio_context *ctx)
+{
+    return ctx->is_open ? &ctx->info : NULL;
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const clio_profile_row *)a)->seconds, y = ((const clio_profile_row *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    size_t n = 0, p = 0, i = 0;
+    struct kernel *k;
+    *rows = NULL;
+    *count = 0;
+    TRY(context_need_device(ctx));
+    TRY(launch_wait(ctx));
+    while (kernel_next(ctx, &p, &i))
+        n++;
+    free(ctx->profile_rows);
+    ctx->profile_rows = NULL;
+    TRY(mem_alloc(ctx, &ctx->profile_rows, n + 1, sizeof *ctx->profile_rows));
+    n = p = i = 0;
+    while ((k = kernel_next(ctx, &p, &i))) {
+        if (k->calls)
+            ctx->profile_rows[n++] = (clio_profile_row){k->name, k->calls, k->seconds, k->flops * 1e-9, k->bytes * 1e-9};
+        k->calls = 0;
+        k->seconds = k->flops = k->bytes = 0;
+    }
+    qsort(ctx->profile_rows, n, sizeof *ctx->profile_rows, by_seconds);
+    *rows = ctx->profile_rows;
+    *count = n;
+fail:
+    return st;
+}
+
+void clio_memory(const clio_context *ctx, uint64_t *now, uint64_t *peak)
+{
+    *now = ctx->pool.now;
+    *peak = ctx->pool.peak;
+}

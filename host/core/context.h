@@ -1,0 +1,42 @@
+/* context.h - what one user of the library holds: a device with its queue, programs, pool and texts. */
+#ifndef CLIO_CORE_CONTEXT_H
+#define CLIO_CORE_CONTEXT_H
+
+#include "device.h"
+#include "launch.h"
+#include "params.h"
+#include "pool.h"
+#include "program.h"
+
+#include <signal.h>
+
+struct clio_context {
+    struct status_text status;
+    struct device *devices; /* as enumerated */
+    size_t device_count;
+    clio_device_info *infos;
+    struct device device; /* the open one: a copy */
+    clio_device_info info;
+    bool is_open, is_lost;
+    cl_context cl;
+    cl_command_queue queue;
+    struct programs programs;
+    struct pool pool;
+    struct launches launches;
+    struct params params;
+    clio_profile_row *profile_rows;
+    bool profile;
+    bool planning; /* operations count scratch but launch nothing */
+    uint64_t memory_limit;
+    volatile sig_atomic_t cancelled;
+    clio_progress_fn progress;
+    void *progress_user;
+    void *blas, *fft; /* owned by blas.c and fft.c */
+};
+
+/* Report progress; CLIO_ERROR_CANCELLED when the callback or clio_cancel asks to stop. */
+clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
+/* The device must be open; otherwise the sentence says how to open it. */
+clio_status context_need_device(clio_context *ctx);
+
+#endif

@@ -1,0 +1,128 @@
+/* json.c - see json.h. Python writes integers of any length into configurations (model_max_length 10^30 is common), which Jansson
+ * refuses: such a file is read again with all integers as doubles, and those that are exact go back to integers. */
+#include "json.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_FILE ((size_t)64 << 20)
+#define LARGEST_EXACT 9007199254740992.0 /* 2^53 */
+
+/* The value with exact doubles made integers, in place for arrays and objects; takes and gives one reference. NULL: out of memory. */
+static json_t *restore_integers(json_t *value)
+{
+    if (json_is_real(value)) {
+        double x = json_real_value(value);
+        if (x == floor(x) && fabs(x) <= LARGEST_EXACT) {
+            json_decref(value);
+            return json_integer((json_int_t)x);
+        }
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            json_t *item = restore_integers(json_incref(json_array_get(value, i)));
+            if (!item || json_array_set_new(value, i, item)) {
+                json_decref(value);
+                return NULL;
+            }
+        }
+    } else if (json_is_object(value)) {
+        for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at)) {
+            json_t *item = restore_integers(json_incref(json_object_iter_value(at)));
+            if (!item || json_object_iter_set_new(value, at, item)) {
+                json_decref(value);
+                return NULL;
+            }
+        }
+    }
+    return value;
+}
+
+clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir, const char *name)
+{
+    clio_status st = CLIO_OK;
+    struct file_map map = {NULL, 0};
+    json_error_t error;
+    memset(file, 0, sizeof *file);
+    TRY(file_join(ctx, &file->path, dir, name));
+    TRY(file_map(ctx, &map, file->path));
+    if (map.size > LARGEST_FILE)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than any JSON file of a model (64 MiB): check that it is the right file", file->path);
+    file->root = json_loadb((const char *)map.data, map.size, 0, &error);
+    if (!file->root && json_error_code(&error) == json_error_numeric_overflow) {
+        file->root = json_loadb((const char *)map.data, map.size, JSON_DECODE_INT_AS_REAL, &error);
+        if (file->root && !(file->root = restore_integers(file->root)))
+            FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", file->path);
+    }
+    if (!file->root)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not valid JSON (line %d: %s): correct it or download it again", file->path, error.line,
+             error.text);
+    if (!json_is_object(file->root))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds no JSON object ({...}): check that it is the right file, or download it again", file->path);
+fail:
+    file_unmap(&map);
+    if (st)
+        json_close(file);
+    return st;
+}
+
+void json_close(struct json_file *file)
+{
+    json_decref(file->root);
+    free(file->path);
+    memset(file, 0, sizeof *file);
+}
+
+/* The value of a key; NULL where it is absent or null. */
+static json_t *present(const struct json_file *file, const char *key)
+{
+    json_t *value = json_object_get(file->root, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+clio_status json_int(clio_context *ctx, const struct json_file *file, const char *key, int min, int max, int otherwise, int *out)
+{
+    clio_status st = CLIO_OK;
+    json_t *value = present(file, key);
+    json_int_t number;
+    if (!value && otherwise < min)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"%s\" is missing: check that the file belongs to this model", file->path, key);
+    if (value && !json_is_integer(value) && !(json_is_real(value) && json_real_value(value) == floor(json_real_value(value))))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be an integer from %d to %d", file->path, key, min, max);
+    if (value && json_is_real(value) && fabs(json_real_value(value)) > LARGEST_EXACT)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" is %g, but must be an integer from %d to %d", file->path, key, json_real_value(value), min,
+             max);
+    number = !value ? otherwise : json_is_real(value) ? (json_int_t)json_real_value(value) : json_integer_value(value);
+    if (value && (number < min || number > max))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" is %lld, but must be an integer from %d to %d", file->path, key, (long long)number, min,
+             max);
+    *out = (int)number;
+fail:
+    return st;
+}
+
+clio_status json_bool(clio_context *ctx, const struct json_file *file, const char *key, bool otherwise, bool *out)
+{
+    clio_status st = CLIO_OK;
+    json_t *value = present(file, key);
+    if (value && !json_is_boolean(value))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be true or false", file->path, key);
+    *out = value ? json_is_true(value) : otherwise;
+fail:
+    return st;
+}
+
+clio_status json_text(clio_context *ctx, const struct json_file *file, const char *key, const char *otherwise, const char **out)
+{
+    clio_status st = CLIO_OK;
+    json_t *value = present(file, key);
+    if (!value && !otherwise)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"%s\" is missing: check that the file belongs to this model", file->path, key);
+    if (value && !json_is_string(value))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be a text in quotes", file->path, key);
+    *out = value ? json_string_value(value) : otherwise;
+fail:
+    return st;
+}

@@ -1,0 +1,26 @@
+/* mem.h - host memory: allocation that leaves a sentence, and a growing array of bytes. */
+#ifndef CLIO_CORE_MEM_H
+#define CLIO_CORE_MEM_H
+
+#include "status.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
+
+/* count x size zeroed bytes, overflow checked; *out is NULL on failure. Free with free(). */
+clio_status mem_alloc(clio_context *ctx, void *out, size_t count, size_t size);
+/* Copy of a string; NULL stays NULL. */
+clio_status mem_string(clio_context *ctx, char **out, const char *text);
+
+/* A growing array of bytes, always followed by a zero. Zero-initialise; release with bytes_free. */
+struct bytes {
+    char *data;
+    size_t size, capacity;
+};
+clio_status bytes_add(clio_context *ctx, struct bytes *b, const void *data, size_t size);
+clio_status bytes_print(clio_context *ctx, struct bytes *b, const char *format, ...) CLIO_PRINTF(3, 4);
+void bytes_free(struct bytes *b);
+
+#endif

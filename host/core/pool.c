@@ -1,0 +1,186 @@
+/* pool.c - buffers kept for reuse, and arenas. Freed buffers stay idle up to a quarter of what is in use (at least 64 MiB), so that a
+ * repeated call allocates nothing and a finished one does not hoard. */
+#include "context.h"
+
+#include <stdlib.h>
+
+#define IDLE_AT_LEAST (64u << 20)
+
+static clio_status check_fits(clio_context *ctx, uint64_t bytes, const char *what)
+{
+    clio_status st = CLIO_OK;
+    const struct device *d = &ctx->device;
+    const double mib = 1048576.0;
+    if (bytes > d->max_allocation)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "%s needs %.0f MiB in one piece, %s allows %.0f MiB: use a smaller model, or another device with -d", what,
+             (double)bytes / mib, d->name, (double)d->max_allocation / mib);
+    if (ctx->pool.now + bytes > d->memory_limit)
+        FAIL(ctx, CLIO_ERROR_MEMORY,
+             "%s needs %.0f MiB beside the %.0f MiB in use, of %.0f MiB that %s offers: use a smaller model, or another device with -d", what,
+             (double)bytes / mib, (double)ctx->pool.now / mib, (double)d->memory_limit / mib, d->name);
+fail:
+    return st;
+}
+
+static uint64_t mem_bytes(cl_mem mem)
+{
+    size_t bytes = 0;
+    clGetMemObjectInfo(mem, CL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+    return bytes;
+}
+
+static void pool_trim(clio_context *ctx, uint64_t keep)
+{
+    struct pool *p = &ctx->pool;
+    while (p->idle_count && p->idle_bytes > keep) {
+        struct pool_entry *e = &p->idle[--p->idle_count];
+        p->idle_bytes -= e->bytes;
+        clReleaseMemObject(e->mem);
+    }
+}
+
+clio_status pool_get(clio_context *ctx, cl_mem *out, uint64_t bytes, const char *what)
+{
+    clio_status st = CLIO_OK;
+    struct pool *p = &ctx->pool;
+    size_t best = SIZE_MAX;
+    cl_int cle = CL_SUCCESS;
+    *out = NULL;
+    TRY(context_need_device(ctx));
+    bytes = ROUND_UP(MAX(bytes, 1), 256);
+    TRY(check_fits(ctx, bytes, what));
+    for (size_t i = 0; i < p->idle_count; i++)
+        if (p->idle[i].bytes >= bytes && p->idle[i].bytes <= bytes + bytes / 4 && (best == SIZE_MAX || p->idle[i].bytes < p->idle[best].bytes))
+            best = i;
+    if (best != SIZE_MAX) {
+        *out = p->idle[best].mem;
+        bytes = p->idle[best].bytes;
+        p->idle_bytes -= bytes;
+        p->idle[best] = p->idle[--p->idle_count];
+    } else {
+        *out = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, bytes, NULL, &cle);
+        if (cle != CL_SUCCESS) { /* give back what only waits for reuse, and try once more */
+            pool_trim(ctx, 0);
+            *out = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, bytes, NULL, &cle);
+        }
+        CL_CHECK(ctx, cle, "clCreateBuffer");
+    }
+    p->now += bytes;
+    p->peak = MAX(p->peak, p->now);
+fail:
+    if (st)
+        *out = NULL;
+    return st;
+}
+
+void pool_put(clio_context *ctx, cl_mem mem)
+{
+    struct pool *p = &ctx->pool;
+    uint64_t bytes = mem_bytes(mem);
+    p->now -= MIN(bytes, p->now);
+    if (p->idle_count == p->idle_capacity) {
+        size_t capacity = p->idle_capacity ? 2 * p->idle_capacity : 32;
+        struct pool_entry *grown = realloc(p->idle, capacity * sizeof *grown);
+        if (!grown) {
+            clReleaseMemObject(mem);
+            return;
+        }
+        p->idle = grown;
+        p->idle_capacity = capacity;
+    }
+    p->idle[p->idle_count++] = (struct pool_entry){mem, bytes};
+    p->idle_bytes += bytes;
+    pool_trim(ctx, MAX(p->now / 4, IDLE_AT_LEAST));
+}
+
+void pool_close(clio_context *ctx)
+{
+    pool_trim(ctx, 0);
+    free(ctx->pool.idle);
+    ctx->pool = (struct pool){0};
+}
+
+static void drop_views(struct arena *a)
+{
+    for (size_t i = 0; i < a->view_count; i++)
+        clReleaseMemObject(a->views[i].mem);
+    a->view_count = 0;
+}
+
+static clio_status find_view(clio_context *ctx, struct arena *a, cl_mem *out, uint64_t offset, uint64_t bytes)
+{
+    clio_status st = CLIO_OK;
+    cl_int cle = CL_SUCCESS;
+    cl_buffer_region region = {(size_t)offset, (size_t)bytes};
+    for (size_t i = 0; i < a->view_count; i++)
+        if (a->views[i].offset == offset && a->views[i].bytes == bytes) {
+            *out = a->views[i].mem;
+            return CLIO_OK;
+        }
+    if (a->view_count == a->view_capacity) {
+        size_t capacity = a->view_capacity ? 2 * a->view_capacity : 64;
+        struct arena_view *grown = realloc(a->views, capacity * sizeof *grown);
+        if (!grown)
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        a->views = grown;
+        a->view_capacity = capacity;
+    }
+    *out = clCreateSubBuffer(a->mem, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &cle);
+    CL_CHECK(ctx, cle, "clCreateSubBuffer");
+    a->views[a->view_count++] = (struct arena_view){*out, offset, bytes};
+fail:
+    return st;
+}
+
+clio_status arena_take(clio_context *ctx, struct arena *a, cl_mem *out, uint64_t bytes)
+{
+    clio_status st = CLIO_OK;
+    uint64_t offset = a->used;
+    *out = NULL;
+    bytes = ROUND_UP(MAX(bytes, 1), (uint64_t)ctx->device.address_alignment);
+    a->used += bytes;
+    a->peak = MAX(a->peak, a->used);
+    if (ctx->planning)
+        return CLIO_OK;
+    if (a->used > a->capacity)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "an arena of %llu bytes was asked for %llu", (unsigned long long)a->capacity, (unsigned long long)a->used);
+    TRY(find_view(ctx, a, out, offset, bytes));
+fail:
+    return st;
+}
+
+uint64_t arena_mark(const struct arena *a)
+{
+    return a->used;
+}
+
+void arena_release(struct arena *a, uint64_t mark)
+{
+    a->used = mark;
+}
+
+clio_status arena_commit(clio_context *ctx, struct arena *a, const char *what)
+{
+    clio_status st = CLIO_OK;
+    a->used = 0;
+    if (a->peak > a->capacity) {
+        drop_views(a);
+        if (a->mem)
+            pool_put(ctx, a->mem);
+        a->mem = NULL;
+        a->capacity = 0;
+        TRY(pool_get(ctx, &a->mem, a->peak, what));
+        a->capacity = a->peak;
+    }
+fail:
+    return st;
+}
+
+void arena_free(clio_context *ctx, struct arena *a)
+{
+    drop_views(a);
+    free(a->views);
+    if (a->mem)
+        pool_put(ctx, a->mem);
+    *a = (struct arena){0};
+}

@@ -1,0 +1,239 @@
+/* safetensors.c - one file of the format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors' bytes.
+ *
+ * Checked before anything is used, each with its own sentence:
+ *   - the file has 8 bytes, the header lies within it and is below 100 MB (the reference's limit)
+ *   - the header is a JSON object without duplicate keys; "__metadata__" is passed over
+ *   - an entry has a type of the format, a shape of non-negative integers and two offsets in order, within the data
+ *   - the shape's bytes do not overflow and are what the offsets say
+ *   - the tensors cover the data without overlap or gap, as the format demands
+ * A tensor that is sound but of a type or rank clio does not read is kept with its `problem`: most such are counters nobody needs. */
+#include "safetensors.h"
+
+#include "json.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_HEADER 100000000u
+#define AGAIN "the file is damaged, download it again"
+
+struct format_type {
+    const char *name;
+    int bytes; /* 0: below a byte, not checked */
+    int dtype; /* enum dtype; -1: not read by clio */
+};
+static const struct format_type format_types[] = {
+    {"F32", 4, DTYPE_F32}, {"F16", 2, DTYPE_F16}, {"BF16", 2, DTYPE_BF16}, {"I32", 4, DTYPE_I32},  {"U8", 1, DTYPE_U8},
+    {"F64", 8, -1},        {"I64", 8, -1},        {"I16", 2, -1},          {"I8", 1, -1},          {"BOOL", 1, -1},
+    {"U16", 2, -1},        {"U32", 4, -1},        {"U64", 8, -1},          {"C64", 8, -1},         {"F8_E4M3", 1, -1},
+    {"F8_E5M2", 1, -1},    {"F8_E8M0", 1, -1},    {"F8_E4M3FNUZ", 1, -1},  {"F8_E5M2FNUZ", 1, -1}, {"F4", 0, -1},
+    {"F6_E2M3", 0, -1},    {"F6_E3M2", 0, -1},
+};
+
+/* One entry of a header while it is checked. */
+struct entry {
+    const char *path, *name;
+    const struct format_type *type;
+    uint64_t begin, end;
+};
+
+static clio_status read_type(clio_context *ctx, struct entry *e, const json_t *value)
+{
+    clio_status st = CLIO_OK;
+    const char *name = json_string_value(value);
+    if (!name)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no type (dtype): " AGAIN, e->path, e->name);
+    for (size_t i = 0; i < COUNT(format_types); i++)
+        if (!strcmp(format_types[i].name, name))
+            e->type = &format_types[i];
+    if (!e->type)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s: tensor %.200s has the type %.40s, which safetensors does not know: convert it to F32, F16 or BF16", e->path, e->name,
+             name);
+fail:
+    return st;
+}
+
+/* Shape into w->ndim, dim and count, as far as it fits there; *fits says whether it did. */
+static clio_status read_shape(clio_context *ctx, const struct entry *e, const json_t *shape, struct weight *w, bool *fits)
+{
+    clio_status st = CLIO_OK;
+    size_t ndim = json_array_size(shape);
+    uint64_t count = 1, bytes;
+    if (!json_is_array(shape))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no shape: " AGAIN, e->path, e->name);
+    *fits = ndim <= TENSOR_DIMS;
+    for (size_t i = 0; i < TENSOR_DIMS; i++)
+        w->dim[i] = 1;
+    for (size_t i = 0; i < ndim; i++) {
+        const json_t *value = json_array_get(shape, i);
+        json_int_t d = json_integer_value(value);
+        if (!json_is_integer(value) || d < 0)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has a dimension that is not a positive integer: " AGAIN, e->path, e->name);
+        if (d && count > UINT64_MAX / 8 / (uint64_t)d) /* 8: the largest element */
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s is larger than any memory by its shape: " AGAIN, e->path, e->name);
+        count *= (uint64_t)d;
+        *fits = *fits && d <= INT_MAX;
+        if (*fits)
+            w->dim[i] = (int)d;
+    }
+    bytes = count * (uint64_t)e->type->bytes;
+    if (e->type->bytes && bytes != e->end - e->begin)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s needs %llu bytes by its shape and type %s but has %llu: " AGAIN, e->path, e->name,
+             (unsigned long long)bytes, e->type->name, (unsigned long long)(e->end - e->begin));
+    w->ndim = (int)MIN(ndim, TENSOR_DIMS);
+    w->count = (size_t)count; /* where bytes are not checked there is a problem, and the count is cleared */
+fail:
+    return st;
+}
+
+static clio_status read_offsets(clio_context *ctx, struct entry *e, const json_t *offsets, size_t size)
+{
+    clio_status st = CLIO_OK;
+    const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) || json_integer_value(begin) < 0 ||
+        json_integer_value(end) < json_integer_value(begin))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no valid data_offsets (two integers in order): " AGAIN, e->path, e->name);
+    e->begin = (uint64_t)json_integer_value(begin);
+    e->end = (uint64_t)json_integer_value(end);
+    if (e->end > size)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s is cut short: tensor %.200s ends at byte %llu of the data, of which there are %zu; download it again", e->path, e->name,
+             (unsigned long long)e->end, size);
+fail:
+    return st;
+}
+
+static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *value, const unsigned char *data, size_t size,
+                              struct weight *w)
+{
+    clio_status st = CLIO_OK;
+    struct bytes problem = {NULL, 0, 0};
+    bool fits = false;
+    if (!json_is_object(value))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no description: " AGAIN, e->path, e->name);
+    TRY(read_type(ctx, e, json_object_get(value, "dtype")));
+    TRY(read_offsets(ctx, e, json_object_get(value, "data_offsets"), size));
+    TRY(read_shape(ctx, e, json_object_get(value, "shape"), w, &fits));
+    TRY(mem_string(ctx, &w->name, e->name));
+    w->data = data + e->begin;
+    if (e->type->dtype < 0)
+        TRY(bytes_print(ctx, &problem, "is stored as %s, which clio does not read: convert the checkpoint to F32, F16 or BF16",
+                        e->type->name));
+    else if (!fits)
+        TRY(bytes_print(ctx, &problem,
+                        "has more than %d dimensions, or one above %d, which clio does not read: this is a checkpoint of another model",
+                        TENSOR_DIMS, INT_MAX));
+    else
+        w->dtype = (enum dtype)e->type->dtype;
+    w->problem = problem.data;
+    if (w->problem)
+        w->count = 0;
+fail:
+    return st;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+/* Tensors in the order of their bytes: each begins where the one before it ends, and the last ends with the data. */
+static clio_status check_cover(clio_context *ctx, const char *path, struct entry *entries, size_t count, size_t size)
+{
+    clio_status st = CLIO_OK;
+    uint64_t at = 0;
+    if (count)
+        qsort(entries, count, sizeof *entries, compare_entries);
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].begin < at)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensors %.200s and %.200s overlap: " AGAIN, path, entries[i - 1].name, entries[i].name);
+        if (entries[i].begin > at)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %llu bytes before tensor %.200s belong to no tensor: " AGAIN, path,
+                 (unsigned long long)(entries[i].begin - at), entries[i].name);
+        at = entries[i].end;
+    }
+    if (at != size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the last %llu bytes belong to no tensor: " AGAIN, path, (unsigned long long)(size - at));
+fail:
+    return st;
+}
+
+/* The header of a mapped file; *data_size: bytes behind it. */
+static clio_status read_header(clio_context *ctx, json_t **out, const char *path, const struct file_map *map, size_t *data_size)
+{
+    clio_status st = CLIO_OK;
+    uint64_t length = 0;
+    json_error_t error;
+    *out = NULL;
+    if (map->size < 8)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it has %zu bytes, and a safetensors file at least 8; download it again", path,
+             map->size);
+    for (int i = 0; i < 8; i++)
+        length |= (uint64_t)map->data[i] << (8 * i);
+    if (!memcmp(map->data, "PK\3\4", 4) || !memcmp(map->data, "\x80\2\x8a\n", 4)) /* a zip file and a pickle; both give absurd lengths */
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s is a PyTorch file, and clio reads safetensors: download the .safetensors file of the model instead", path);
+    if (length > LARGEST_HEADER)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s is not a safetensors file: its header would have %llu bytes, and 100 MB is the limit; download it again", path,
+             (unsigned long long)length);
+    if (length > map->size - 8)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: its header has %llu bytes, the file %zu; download it again", path,
+             (unsigned long long)length, map->size);
+    *data_size = map->size - 8 - (size_t)length;
+    *out = json_loadb((const char *)map->data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    if (!*out)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header is not valid JSON (%s): " AGAIN, path, error.text);
+    if (!json_is_object(*out))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header holds no JSON object: " AGAIN, path);
+fail:
+    return st;
+}
+
+void weight_free(struct weight *w)
+{
+    free(w->name);
+    free(w->problem);
+}
+
+clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct file_map *map = &w->maps[w->map_count];
+    struct entry *entries = NULL;
+    struct weight *list = NULL;
+    json_t *header = NULL, *value;
+    const char *name;
+    size_t count = 0, size = 0;
+    TRY(file_map(ctx, map, path));
+    w->map_count++;
+    TRY(read_header(ctx, &header, path, map, &size));
+    TRY(mem_alloc(ctx, &entries, json_object_size(header), sizeof *entries));
+    TRY(mem_alloc(ctx, &list, w->count + json_object_size(header), sizeof *list));
+    if (w->count)
+        memcpy(list, w->list, w->count * sizeof *list);
+    free(w->list);
+    w->list = list;
+    json_object_foreach(header, name, value)
+    {
+        struct entry *e = &entries[count];
+        if (!strcmp(name, "__metadata__"))
+            continue;
+        e->path = path;
+        e->name = name;
+        count++;
+        w->count++; /* before reading: weights_close releases a half-read one */
+        TRY(read_entry(ctx, e, value, map->data + map->size - size, size, &w->list[w->count - 1]));
+    }
+    TRY(check_cover(ctx, path, entries, count, size));
+fail:
+    free(entries);
+    json_decref(header);
+    return st;
+}

@@ -1,0 +1,62 @@
+/* status.h - how a function fails: a code for the program, a sentence for the person, circumstances for the maintainer.
+ *
+ * Every fallible function has `clio_status st = CLIO_OK;` and one `fail:` label that releases what it holds and returns st.
+ *   TRY(f(...))                       go to fail when f failed (it has left its text already)
+ *   CL_TRY(ctx, clFoo, (args))        call an OpenCL function returning cl_int
+ *   CL_CHECK(ctx, cle, "clFoo")       the same for a cl_int received through a pointer
+ *   FAIL(ctx, CLIO_ERROR_X, "sentence naming the file or flag and the way out", ...)
+ * clio_fail is the only maker of codes. ctx may be NULL only in tests.
+ */
+#ifndef CLIO_CORE_STATUS_H
+#define CLIO_CORE_STATUS_H
+
+#include <clio.h>
+#include <stdbool.h>
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+
+#if defined(__GNUC__)
+#define CLIO_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define CLIO_PRINTF(f, a)
+#endif
+
+struct status_text {
+    char sentence[1024];
+    char detail[2048];
+};
+
+/* Record a failure and return `code`. */
+clio_status clio_fail(clio_context *ctx, clio_status code, const char *file, int line, const char *format, ...) CLIO_PRINTF(5, 6);
+/* Record a failed OpenCL call; memory codes become CLIO_ERROR_MEMORY, the rest CLIO_ERROR_DEVICE. */
+clio_status clio_fail_cl(clio_context *ctx, cl_int cle, const char *file, int line, const char *call);
+/* Put more circumstances (shapes, a build log) behind the detail of the last failure. */
+void clio_fail_add(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
+/* "CL_OUT_OF_RESOURCES" for -5 */
+const char *cl_error_name(cl_int cle);
+
+#define TRY(call)                                                                                                                          \
+    do {                                                                                                                                   \
+        if ((st = (call)) != CLIO_OK)                                                                                                      \
+            goto fail;                                                                                                                     \
+    } while (0)
+#define FAIL(ctx, code, ...)                                                                                                               \
+    do {                                                                                                                                   \
+        st = clio_fail(ctx, code, __FILE__, __LINE__, __VA_ARGS__);                                                                        \
+        goto fail;                                                                                                                         \
+    } while (0)
+#define CL_CHECK(ctx, cle, name)                                                                                                           \
+    do {                                                                                                                                   \
+        if ((cle) != CL_SUCCESS) {                                                                                                         \
+            st = clio_fail_cl(ctx, (cle), __FILE__, __LINE__, name);                                                                       \
+            goto fail;                                                                                                                     \
+        }                                                                                                                                  \
+    } while (0)
+#define CL_TRY(ctx, function, arguments)                                                                                                   \
+    do {                                                                                                                                   \
+        cl_int cle_ = function arguments;                                                                                                  \
+        CL_CHECK(ctx, cle_, #function);                                                                                                    \
+    } while (0)
+
+#endif

@@ -1,0 +1,248 @@
+/* weights.c - a checkpoint as a list of named tensors, from one safetensors file or from the shards of an index. The files are checked in
+ * safetensors.c; here, of a sharded checkpoint: shards are plain names in the same folder, and each holds what the index says. */
+#include "safetensors.h"
+
+#include "json.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Drop the tensors from `first` on that the index does not place in `shard`. */
+static void keep_indexed(struct weights *w, size_t first, const json_t *index, const char *shard)
+{
+    size_t kept = first;
+    for (size_t i = first; i < w->count; i++) {
+        const char *place = json_string_value(json_object_get(index, w->list[i].name));
+        if (place && !strcmp(place, shard))
+            w->list[kept++] = w->list[i];
+        else
+            weight_free(&w->list[i]);
+    }
+    w->count = kept;
+}
+
+static int compare_weights(const void *a, const void *b)
+{
+    return strcmp(((const struct weight *)a)->name, ((const struct weight *)b)->name);
+}
+
+static void sort_weights(struct weights *w)
+{
+    if (w->count)
+        qsort(w->list, w->count, sizeof *w->list, compare_weights);
+}
+
+/* The set of shard names that a weight map mentions. */
+static clio_status list_shards(clio_context *ctx, json_t *shards, const char *path, json_t *index)
+{
+    clio_status st = CLIO_OK;
+    const char *name;
+    json_t *value;
+    if (!json_is_object(index))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no weight_map: the file is damaged, download it again", path);
+    json_object_foreach(index, name, value)
+    {
+        const char *shard = json_string_value(value);
+        if (!shard)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s is placed in no file: the file is damaged, download it again", path, name);
+        if (!*shard || strchr(shard, '/') || strstr(shard, ".."))
+            FAIL(ctx, CLIO_ERROR_FORMAT,
+                 "%s: tensor %.200s is placed in \"%.200s\", but shards must lie in the same folder: do not trust this file", path, name,
+                 shard);
+        if (json_object_set_new(shards, shard, json_true()))
+            FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", path);
+    }
+fail:
+    return st;
+}
+
+static clio_status read_shards(clio_context *ctx, struct weights *w, const char *dir, const char *index_name)
+{
+    clio_status st = CLIO_OK;
+    struct json_file file = {NULL, NULL};
+    json_t *shards = json_object(), *index, *value;
+    char *path = NULL;
+    const char *name;
+    TRY(json_open(ctx, &file, dir, index_name));
+    index = json_object_get(file.root, "weight_map");
+    TRY(list_shards(ctx, shards, file.path, index));
+    TRY(mem_alloc(ctx, &w->maps, json_object_size(shards), sizeof *w->maps));
+    json_object_foreach(shards, name, value)
+    {
+        size_t first = w->count;
+        TRY(file_join(ctx, &path, dir, name));
+        if (!file_exists(path))
+            FAIL(ctx, CLIO_ERROR_FILE, "%s is missing, and %s needs it: download it into the same folder", path, file.path);
+        TRY(safetensors_read(ctx, w, path));
+        keep_indexed(w, first, index, name);
+        free(path);
+        path = NULL;
+    }
+    sort_weights(w);
+    json_object_foreach(index, name, value)
+    {
+        if (!weights_find(w, name))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s should be in %.200s, which does not hold it: download both files again",
+                 file.path, name, json_string_value(value));
+    }
+fail:
+    free(path);
+    json_decref(shards);
+    json_close(&file);
+    return st;
+}
+
+/* Say what is wrong with a folder that has no safetensors. */
+static clio_status fail_absent(clio_context *ctx, const char *dir, const char *stem)
+{
+    clio_status st = CLIO_OK;
+    char name[256], *path = NULL;
+    for (int i = 0; i < 4; i++) {
+        bool sharded = i >= 2;
+        snprintf(name, sizeof name, "%s.bin%s", i % 2 ? stem : "pytorch_model", sharded ? ".index.json" : "");
+        free(path);
+        TRY(file_join(ctx, &path, dir, name));
+        if (file_exists(path) && sharded)
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s belongs to PyTorch files, and clio reads safetensors: download the model's .safetensors files", path);
+        if (file_exists(path))
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s is a PyTorch file, and clio reads safetensors: download %s.safetensors, or convert it with Python: import torch, "
+                 "safetensors.torch as s; s.save_file({k: v.contiguous().clone() for k, v in torch.load('%s', weights_only=True).items()}, "
+                 "'%s.safetensors')",
+                 path, stem, name, stem);
+    }
+    FAIL(ctx, CLIO_ERROR_FILE, "%s holds neither %s.safetensors nor %s.safetensors.index.json: name the folder of a downloaded model", dir,
+         stem, stem);
+fail:
+    free(path);
+    return st;
+}
+
+clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem)
+{
+    clio_status st = CLIO_OK;
+    char single[256], index[256];
+    memset(w, 0, sizeof *w);
+    if (!file_is_folder(path)) {
+        TRY(mem_string(ctx, &w->path, path));
+        TRY(mem_alloc(ctx, &w->maps, 1, sizeof *w->maps));
+        TRY(safetensors_read(ctx, w, path));
+        sort_weights(w);
+        return CLIO_OK;
+    }
+    snprintf(single, sizeof single, "%s.safetensors", stem);
+    snprintf(index, sizeof index, "%s.safetensors.index.json", stem);
+    TRY(file_join(ctx, &w->path, path, single));
+    if (file_exists(w->path)) {
+        TRY(mem_alloc(ctx, &w->maps, 1, sizeof *w->maps));
+        TRY(safetensors_read(ctx, w, w->path));
+        sort_weights(w);
+        return CLIO_OK;
+    }
+    free(w->path);
+    w->path = NULL;
+    TRY(file_join(ctx, &w->path, path, index));
+    if (!file_exists(w->path))
+        TRY(fail_absent(ctx, path, stem));
+    TRY(read_shards(ctx, w, path, index));
+fail:
+    if (st)
+        weights_close(w);
+    return st;
+}
+
+void weights_close(struct weights *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        weight_free(&w->list[i]);
+    for (size_t i = 0; i < w->map_count; i++)
+        file_unmap(&w->maps[i]);
+    free(w->list);
+    free(w->maps);
+    free(w->path);
+    memset(w, 0, sizeof *w);
+}
+
+const struct weight *weights_find(const struct weights *w, const char *name)
+{
+    size_t low = 0, high = w->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, w->list[middle].name);
+        if (!order)
+            return &w->list[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+/* "[512, 80, 3]" */
+static const char *shape_text(char text[64], int ndim, const int *dim)
+{
+    int used = snprintf(text, 64, "[");
+    for (int i = 0; i < ndim && used < 50; i++)
+        used += snprintf(text + used, 64 - (size_t)used, i ? ", %d" : "%d", dim[i]);
+    snprintf(text + used, 64 - (size_t)used, "]");
+    return text;
+}
+
+clio_status weights_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim, const struct weight **out)
+{
+    clio_status st = CLIO_OK;
+    const struct weight *found = weights_find(w, name);
+    bool same;
+    char has[64], want[64];
+    *out = NULL;
+    if (!found)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s: tensor %s is missing: this is a checkpoint of another model or its config.json does not belong to it; download it again",
+             w->path, name);
+    if (found->problem)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s %s", w->path, name, found->problem);
+    if (found->dtype == DTYPE_I32 || found->dtype == DTYPE_U8)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s is stored as %s where clio expects F32, F16 or BF16: convert the checkpoint",
+             w->path, name, found->dtype == DTYPE_I32 ? "I32" : "U8");
+    same = found->ndim == ndim;
+    for (int i = 0; same && i < ndim; i++)
+        same = found->dim[i] == dim[i];
+    if (!same)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s: tensor %s has shape %s, expected %s: this is a checkpoint of another model or its config.json does not belong to it",
+             w->path, name, shape_text(has, found->ndim, found->dim), shape_text(want, ndim, dim));
+    *out = found;
+fail:
+    return st;
+}
+
+void weight_floats(const struct weight *w, size_t first, size_t count, float *out)
+{
+    const unsigned char *from = w->problem ? NULL : w->data + first * dtype_size(w->dtype);
+    if (!from) {
+        for (size_t i = 0; i < count; i++)
+            out[i] = NAN;
+    } else if (w->dtype == DTYPE_F32) {
+        memcpy(out, from, count * sizeof *out);
+    } else if (w->dtype == DTYPE_F16 || w->dtype == DTYPE_BF16) {
+        for (size_t i = 0; i < count; i++) {
+            uint16_t bits;
+            memcpy(&bits, from + 2 * i, sizeof bits);
+            out[i] = w->dtype == DTYPE_F16 ? half_to_float(bits) : bfloat_to_float(bits);
+        }
+    } else if (w->dtype == DTYPE_I32) {
+        for (size_t i = 0; i < count; i++) {
+            int32_t number;
+            memcpy(&number, from + 4 * i, sizeof number);
+            out[i] = (float)number;
+        }
+    } else {
+        for (size_t i = 0; i < count; i++)
+            out[i] = from[i];
+    }
+}

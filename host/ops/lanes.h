@@ -1,0 +1,22 @@
+/* lanes.h - the grid of kernels that work on neighbouring elements (cl/elementwise.cl, cl/conv1d.cl): 16 of them per work-item where
+ * a hardware thread is a vector unit, 1 where it is a lane of one. */
+#ifndef CLIO_OPS_LANES_H
+#define CLIO_OPS_LANES_H
+
+#include "ops.h"
+
+struct lanes_plan {
+    const char *options;
+    size_t items, group; /* work-items for n elements, and in a group */
+};
+static inline struct lanes_plan lanes_plan(const clio_context *ctx, size_t n)
+{
+    bool wide = ctx->device.simd_width > 1;
+    return (struct lanes_plan){
+        .options = wide ? "-DLANES=16" : "",
+        .items = wide ? (n + 15) / 16 : n,
+        .group = MIN((size_t)64, ctx->device.max_work_group),
+    };
+}
+
+#endif

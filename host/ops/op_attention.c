@@ -1,0 +1,118 @@
+/* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl. */
+#include "ops.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define FEW_QUERIES 8     /* up to here a GPU splits the keys */
+#define KEYS_A_SPLIT 256  /* below this a part is not worth its launch */
+#define SPLITS_AT_MOST 32
+#define TILE_QUERIES 32
+
+clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
+                                int capacity, const char *what)
+{
+    clio_status st = CLIO_OK;
+    enum dtype dtype = params_is(ctx, "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
+    capacity = ROUND_UP(capacity, PANEL);
+    *cache = (struct attention_cache){.batch = batch, .heads = heads, .head_dim = head_dim, .capacity = capacity};
+    cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
+    cache->v = tensor_shape(dtype, 4, batch, heads, capacity, head_dim);
+    if (arena) {
+        TRY(tensor_take(ctx, arena, &cache->k));
+        TRY(tensor_take(ctx, arena, &cache->v));
+    } else {
+        TRY(tensor_new(ctx, &cache->k, what));
+        TRY(tensor_new(ctx, &cache->v, what));
+    }
+fail:
+    if (st && !arena)
+        attention_cache_free(ctx, cache);
+    return st;
+}
+
+void attention_cache_free(clio_context *ctx, struct attention_cache *cache)
+{
+    tensor_free(ctx, &cache->k);
+    tensor_free(ctx, &cache->v);
+}
+
+static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, const char *more, struct kernel **k)
+{
+    char options[96];
+    snprintf(options, sizeof options, "-DD=%d -DCACHE_F16=%d%s", cache->head_dim, cache->k.dtype == DTYPE_F16, more);
+    return kernel_get(ctx, "attention", name, options, k);
+}
+
+clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
+                               struct attention_store_args args)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    int columns = cache->heads * cache->head_dim;
+    args.batch = cache->batch;
+    args.heads = cache->heads;
+    args.head_dim = cache->head_dim;
+    args.capacity = cache->capacity;
+    if (args.rows < 0 || args.position < 0 || args.position + args.rows > cache->capacity)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows at %d into a cache of %d", args.rows, args.position, cache->capacity);
+    TRY(get(ctx, cache, "attention_store", params_is(ctx, "attention.family", "row") ? " -DROW=1" : "", &kernel));
+    TRY(LAUNCH(ctx, kernel, GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1), COST(0, 16.0 * args.batch * args.rows * columns),
+               ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
+fail:
+    return st;
+}
+
+/* Few queries on a GPU: parts of the keys, then their sum. */
+static clio_status attention_splits(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
+                                    const struct attention_cache *cache, struct attention_args a, struct cost cost)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *split, *combine;
+    int rows = a.batch * a.queries, columns = a.heads * a.head_dim;
+    uint64_t mark = arena_mark(arena);
+    a.splits = MAX(1, MIN(SPLITS_AT_MOST, (a.keys + KEYS_A_SPLIT - 1) / KEYS_A_SPLIT));
+    struct tensor parts = tensor_shape(DTYPE_F32, 4, rows, a.heads, a.splits, a.head_dim + 2);
+    TRY(tensor_take(ctx, arena, &parts));
+    TRY(get(ctx, cache, "attention_split", "", &split));
+    TRY(get(ctx, cache, "attention_combine", "", &combine));
+    TRY(LAUNCH(ctx, split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts), ARG_TENSOR(q),
+               ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+    TRY(LAUNCH(ctx, combine, GRID2(columns, rows, MIN(columns, 64), 1), COST(0, 4.0 * (double)tensor_count(&parts)), ARG_TENSOR(out),
+               ARG_TENSOR(&parts), ARG_VALUE(a)));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
+                             const struct attention_cache *cache, struct attention_args a)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *k;
+    a.batch = cache->batch;
+    a.heads = cache->heads;
+    a.head_dim = cache->head_dim;
+    a.capacity = cache->capacity;
+    if (!(a.scale > 0))
+        a.scale = 1.0f / sqrtf((float)a.head_dim);
+    struct cost cost = COST(4.0 * a.batch * a.heads * a.queries * (double)a.keys * a.head_dim * (a.causal && a.queries > 1 ? 0.5 : 1.0),
+                            2.0 * (double)dtype_size(cache->k.dtype) * a.batch * a.heads * (double)a.keys * a.head_dim);
+    if (a.queries < 1 || a.keys < 1 || a.keys > a.capacity)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d queries over %d keys of a cache of %d", a.queries, a.keys, a.capacity);
+    if (params_is(ctx, "attention.family", "row")) {
+        int block = a.queries == 1 ? 1 : 8;
+        TRY(get(ctx, cache, "attention_row", block == 1 ? " -DROW=1 -DQB=1" : " -DROW=1", &k));
+        TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
+                   ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+    } else if (a.queries <= FEW_QUERIES)
+        TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
+    else {
+        int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;
+        TRY(get(ctx, cache, "attention_tile", "", &k));
+        TRY(LAUNCH(ctx, k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
+                   ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+    }
+fail:
+    return st;
+}

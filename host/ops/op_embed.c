@@ -1,0 +1,35 @@
+/* op_embed.c - rows of a table by id, with positions; kernels in cl/embed.cl. */
+#include "ops.h"
+
+clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *table, const struct tensor *ids,
+                         const struct tensor *positions, int position)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    bool half_table = table->dtype == DTYPE_F16;
+    TRY(op_check(ctx, "embed", "table", table, half_table ? DTYPE_F16 : DTYPE_F32, 2, -1, -1, -1, -1));
+    TRY(op_check(ctx, "embed", "ids", ids, DTYPE_I32, ids->ndim == 1 ? 1 : 2, -1, -1, -1, -1));
+
+    int n = table->dim[1], batch = ids->ndim == 2 ? ids->dim[0] : 1, length = ids->dim[ids->ndim - 1];
+    if (out->ndim == 2) /* [rows, N] */
+        TRY(op_check(ctx, "embed", "out", out, DTYPE_F32, 2, batch * length, n, -1, -1));
+    else
+        TRY(op_check(ctx, "embed", "out", out, DTYPE_F32, 3, batch, length, n, -1));
+    if (positions) {
+        TRY(op_check(ctx, "embed", "positions", positions, DTYPE_F32, 2, -1, n, -1, -1));
+        if (position < 0 || position > positions->dim[0] - length)
+            FAIL(ctx, CLIO_ERROR_INTERNAL, "embed: positions %d to %d are asked for, but there are %d", position, position + length - 1,
+                 positions->dim[0]);
+    }
+
+    struct embed_args args = {
+        .rows = batch * length, .n = n, .vocab = table->dim[0], .position = position, .positions = positions ? length : 0};
+    double elements = (double)args.rows * n;
+    const struct tensor *added = positions ? positions : table; /* table: something valid that is not read */
+    TRY(kernel_get(ctx, "embed", "embed", half_table ? "-DTABLE_F16=1" : "", &kernel));
+    TRY(LAUNCH(ctx, kernel, GRID2(n, args.rows, MIN((size_t)64, ctx->device.max_work_group), 1),
+               COST(elements, elements * (4.0 + (double)dtype_size(table->dtype) + (positions ? 4.0 : 0.0))), ARG_TENSOR(out),
+               ARG_TENSOR(table), ARG_TENSOR(ids), ARG_TENSOR(added), ARG_VALUE(args)));
+fail:
+    return st;
+}

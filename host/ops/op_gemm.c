@@ -1,0 +1,208 @@
+/* op_gemm.c - weights packed for the kernel that will read them, and the product with its epilogue. Families: cl/gemm.cl.
+ * Which family and storage a matrix gets is decided once, when it is made (rows gemm.many.* and gemm.few.* of cl/tunables.txt), because
+ * the layout must fit; the number of rows then chooses among the kernels that read that layout. */
+#include "ops.h"
+#include "../core/blas.h"
+
+#include <stdio.h>
+
+#define STAGING_BYTES (16u << 20)
+
+clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)
+{
+    clio_status st = CLIO_OK;
+    bool few = use == MATRIX_FEW;
+    const char *family = few ? "gemm.few.family" : "gemm.many.family";
+    bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
+    bool f16 = params_is(ctx, few ? "gemm.few.storage" : "gemm.many.storage", "f16") && !clblast && use != MATRIX_EXACT;
+    enum dtype dtype = f16 ? DTYPE_F16 : DTYPE_F32;
+    *m = (struct matrix){.layout = panels ? MATRIX_PANELS : MATRIX_ROWS, .n = n, .k = k};
+    m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, k, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
+    TRY(tensor_new(ctx, &m->data, what));
+    if (panels && n % PANEL)
+        TRY(tensor_zero(ctx, &m->data));
+fail:
+    return st;
+}
+
+void matrix_free(clio_context *ctx, struct matrix *m)
+{
+    tensor_free(ctx, &m->data);
+}
+
+/* Put `rows` source rows, lying in `bytes` on the host, into rows args.first... */
+static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *data, size_t bytes, struct pack_args args)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *k;
+    char options[64];
+    struct tensor staging = tensor_shape(DTYPE_U8, 1, (int)bytes, 0, 0, 0);
+    bool panels = m->layout == MATRIX_PANELS;
+    int blocks = panels ? (args.first + args.rows - 1) / PANEL - args.first / PANEL + 1 : args.rows;
+    TRY(tensor_new(ctx, &staging, "loading weights"));
+    TRY(tensor_write(ctx, &staging, 0, bytes, data));
+    snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d", panels, m->data.dtype == DTYPE_F16);
+    TRY(kernel_get(ctx, "pack", "pack", options, &k));
+    TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging), ARG_VALUE(args)));
+    TRY(launch_wait(ctx)); /* the staging buffer is written again by the host */
+fail:
+    tensor_free(ctx, &staging);
+    return st;
+}
+
+clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w)
+{
+    clio_status st = CLIO_OK;
+    int rows = w->dim[0], channels = w->ndim > 2 ? w->dim[1] : m->k, taps = m->k / MAX(channels, 1);
+    size_t size = dtype_size(w->dtype), row_bytes = (size_t)m->k * size;
+    int at_once = (int)MAX((size_t)1, STAGING_BYTES / row_bytes);
+    if (w->count != (size_t)rows * (size_t)m->k || first < 0 || first + rows > m->n || channels * taps != m->k)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "tensor %s does not fit rows %d... of a matrix of %d x %d", w->name, first, m->n, m->k);
+    for (int row = 0; row < rows; row += at_once) {
+        struct pack_args args = {.n = m->n,
+                                 .k = m->k,
+                                 .first = first + row,
+                                 .rows = MIN(at_once, rows - row),
+                                 .channels = channels,
+                                 .row_step = m->k,
+                                 .tap_step = w->ndim > 2 ? 1 : channels,
+                                 .channel_step = w->ndim > 2 ? taps : 1,
+                                 .dtype = (int)w->dtype};
+        TRY(pack_rows(ctx, m, w->data + (size_t)row * row_bytes, (size_t)args.rows * row_bytes, args));
+    }
+fail:
+    return st;
+}
+
+clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data)
+{
+    struct weight w = {.name = "(host)", .dtype = DTYPE_F32, .ndim = 2, .dim = {rows, m->k, 1, 1}, .count = (size_t)rows * (size_t)m->k,
+                       .data = (const unsigned char *)data};
+    return matrix_fill(ctx, m, first, &w);
+}
+
+static struct gemm_args make_args(const struct matrix *w, int m, const struct gemm_epilogue *e)
+{
+    struct gemm_args g = {.m = m, .n = w->n, .k = w->k, .lda = w->k, .ldc = w->n, .alpha = 1};
+    if (e) {
+        g.lda = e->lda ? e->lda : g.lda;
+        g.ldc = e->ldc ? e->ldc : g.ldc;
+        g.a_offset = e->a_offset;
+        g.c_offset = e->c_offset;
+        g.act = e->act;
+        g.alpha = e->alpha != 0 ? e->alpha : 1;
+        g.slope = e->slope;
+        g.has_bias = e->bias != NULL;
+        g.has_residual = e->residual != NULL;
+    }
+    g.ldr = g.ldc; /* the residual has the shape of out: often it is out */
+    g.r_offset = g.c_offset;
+    return g;
+}
+
+static bool holds(const struct tensor *t, size_t count)
+{
+    return t->dtype == DTYPE_F32 && tensor_count(t) >= count;
+}
+
+static clio_status check_shapes(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct gemm_args *g,
+                                const struct gemm_epilogue *e)
+{
+    clio_status st = CLIO_OK;
+    char text_a[96], text_out[96];
+    size_t last_a = (size_t)g->a_offset + (size_t)(g->m - 1) * (size_t)g->lda + (size_t)g->k;
+    size_t last_c = (size_t)g->c_offset + (size_t)(g->m - 1) * (size_t)g->ldc + (size_t)g->n;
+    if (g->m < 1 || !holds(a, last_a) || !holds(out, last_c))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "gemm %d x %d x %d from %s into %s", g->m, g->n, g->k, tensor_describe(a, text_a),
+             tensor_describe(out, text_out));
+    if (g->has_bias && !holds(e->bias, (size_t)g->n))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "gemm %d x %d x %d with a bias %s", g->m, g->n, g->k, tensor_describe(e->bias, text_a));
+    if (g->has_residual && !holds(e->residual, last_c))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "gemm %d x %d x %d into %s with a residual %s", g->m, g->n, g->k, tensor_describe(out, text_out),
+             tensor_describe(e->residual, text_a));
+fail:
+    return st;
+}
+
+/* Rows of a panel tile: as many as pay. The remainder of a division by 8 is computed twice, which is cheaper than a second kernel. */
+static int panel_rows(int m)
+{
+    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : 8;
+}
+
+static clio_status gemm_clblast(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w,
+                                const struct gemm_args *g, const struct tensor *bias, const struct tensor *residual)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *k;
+    struct blas_gemm b = {.m = g->m, .n = g->n, .k = g->k, .lda = g->lda, .ldb = g->k, .ldc = g->ldc, .a_offset = (size_t)g->a_offset,
+                          .c_offset = (size_t)g->c_offset, .batch = 1, .transpose_b = true};
+    TRY(blas_gemm(ctx, out, a, &w->data, &b));
+    if (g->has_bias || g->has_residual || g->act != ACT_NONE || g->alpha < 1 || g->alpha > 1) {
+        TRY(kernel_get(ctx, "gemm", "gemm_epilogue", "-DNO_PANEL", &k));
+        TRY(LAUNCH(ctx, k, GRID2(g->n, g->m, 64, 1), COST(2.0 * g->m * g->n, 8.0 * g->m * g->n), ARG_TENSOR(out), ARG_TENSOR(bias),
+                   ARG_TENSOR(residual), ARG_VALUE(*g)));
+    }
+fail:
+    return st;
+}
+
+clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w, int m,
+                        const struct gemm_epilogue *epilogue)
+{
+    clio_status st = CLIO_OK;
+    struct gemm_args g = make_args(w, m, epilogue);
+    const struct tensor *bias = g.has_bias ? epilogue->bias : out, *residual = g.has_residual ? epilogue->residual : out;
+    bool f16 = w->data.dtype == DTYPE_F16;
+    struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (f16 ? 2.0 : 4.0) * g.n * g.k);
+    struct kernel *k;
+    struct grid grid;
+    char options[64];
+    const char *name;
+    TRY(check_shapes(ctx, out, a, &g, epilogue));
+    /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
+    bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
+    if (w->layout == MATRIX_ROWS && !f16 && m > 8 && !own && params_is(ctx, "gemm.many.family", "clblast"))
+        return gemm_clblast(ctx, out, a, w, &g, bias, residual);
+    if (w->layout == MATRIX_PANELS) {
+        int mr = panel_rows(m);
+        name = "gemm_panel";
+        snprintf(options, sizeof options, "-DW_F16=%d -DMR=%d", f16, mr);
+        grid = GRID2((m + mr - 1) / mr, (g.n + PANEL - 1) / PANEL, 1, 1);
+    } else {
+        snprintf(options, sizeof options, "-DW_F16=%d -DNO_PANEL", f16);
+        if (m <= 8) {
+            name = "gemm_rows";
+            grid = GRID2((size_t)g.n * 64, (m + 3) / 4, 64, 1);
+        } else {
+            name = "gemm_tile";
+            grid = GRID2((g.n + 63) / 64 * 16, (m + 63) / 64 * 16, 16, 16);
+        }
+    }
+    TRY(kernel_get(ctx, "gemm", name, options, &k));
+    TRY(LAUNCH(ctx, k, grid, cost, ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias), ARG_TENSOR(residual), ARG_VALUE(g)));
+fail:
+    return st;
+}
+
+clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, bool transpose_b)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *k;
+    int batch = a->dim[0], m = a->dim[1], kk = a->dim[2], n = transpose_b ? b->dim[1] : b->dim[2];
+    struct gemm_args g = {.m = m, .n = n, .k = kk, .act = transpose_b};
+    TRY(op_check(ctx, "matmul", "a", a, DTYPE_F32, 3, -1, -1, -1, 0));
+    TRY(op_check(ctx, "matmul", "b", b, DTYPE_F32, 3, batch, transpose_b ? n : kk, transpose_b ? kk : n, 0));
+    TRY(op_check(ctx, "matmul", "out", out, DTYPE_F32, 3, batch, m, n, 0));
+    if ((double)m * n * kk > 1e6 && !ctx->device.is_cpu) {
+        struct blas_gemm blas = {.m = m, .n = n, .k = kk, .lda = kk, .ldb = transpose_b ? kk : n, .ldc = n, .batch = batch,
+                                 .a_step = (size_t)m * (size_t)kk, .b_step = (size_t)n * (size_t)kk, .c_step = (size_t)m * (size_t)n,
+                                 .transpose_b = transpose_b};
+        return blas_gemm(ctx, out, a, b, &blas);
+    }
+    TRY(kernel_get(ctx, "matmul", "matmul", "", &k));
+    TRY(LAUNCH(ctx, k, GRID3(ROUND_UP(n, 16), ROUND_UP(m, 16), batch, 16, 16, 1), COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)),
+               ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b), ARG_VALUE(g)));
+fail:
+    return st;
+}

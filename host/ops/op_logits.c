@@ -1,0 +1,33 @@
+/* op_logits.c - the next token from a row of logits: two launches, see cl/logits.cl. */
+#include "ops.h"
+
+#include <stdio.h>
+
+#define CHUNK 1024      /* tokens of one group, as in cl/logits.cl */
+#define BEST_WORDS 5    /* of struct best there */
+
+clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *logits,
+                          const struct tensor *suppress, int row, struct logits_args args)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *partial, *choose;
+    char options[32];
+    uint64_t mark = arena_mark(arena);
+    int local = params_int(ctx, "logits.local", 128), offset = row * args.n;
+    args.groups = (args.n + CHUNK - 1) / CHUNK;
+    struct tensor parts = tensor_shape(DTYPE_I32, 3, args.groups, 3, BEST_WORDS, 0);
+    TRY(op_check(ctx, "logits", "logits", logits, DTYPE_F32, 2, -1, args.n, 0, 0));
+    TRY(op_check(ctx, "logits", "suppress", suppress, DTYPE_U8, 1, args.n, 0, 0, 0));
+    TRY(op_check(ctx, "logits", "out", out, DTYPE_I32, 2, -1, 8, 0, 0));
+    TRY(tensor_take(ctx, arena, &parts));
+    snprintf(options, sizeof options, "-DLOCAL=%d", local);
+    TRY(kernel_get(ctx, "logits", "logits_partial", options, &partial));
+    TRY(kernel_get(ctx, "logits", "logits_choose", options, &choose));
+    TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),
+               ARG_TENSOR(suppress), ARG_VALUE(offset), ARG_VALUE(args)));
+    TRY(LAUNCH(ctx, choose, GRID1(local, local), COST(0, 60.0 * args.groups), ARG_TENSOR(out), ARG_TENSOR(&parts), ARG_TENSOR(logits),
+               ARG_VALUE(offset), ARG_VALUE(row), ARG_VALUE(args)));
+fail:
+    arena_release(arena, mark);
+    return st;
+}

@@ -1,0 +1,23 @@
+/* op_norm.c - layer norm; kernels in cl/norm.cl. */
+#include "rows.h"
+
+clio_status op_layer_norm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *gamma,
+                              const struct tensor *beta, float eps)
+{
+    clio_status st = CLIO_OK;
+    struct rows_plan plan;
+    struct kernel *kernel;
+    TRY(rows_plan(ctx, "norm", in, &plan));
+    TRY(op_check(ctx, "layer norm", "in", in, DTYPE_F32, in->ndim, -1, -1, -1, -1));
+    TRY(op_check(ctx, "layer norm", "out", out, DTYPE_F32, in->ndim, in->dim[0], in->dim[1], in->dim[2], in->dim[3]));
+    TRY(op_check(ctx, "layer norm", "gamma", gamma, DTYPE_F32, 1, plan.n, 1, 1, 1));
+    TRY(op_check(ctx, "layer norm", "beta", beta, DTYPE_F32, 1, plan.n, 1, 1, 1));
+
+    struct norm_args args = {.rows = plan.rows, .n = plan.n, .eps = eps};
+    double elements = (double)plan.rows * plan.n;
+    TRY(kernel_get(ctx, "norm", "layer_norm", plan.options, &kernel));
+    TRY(LAUNCH(ctx, kernel, plan.grid, COST(8 * elements, 8 * elements), ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(gamma),
+               ARG_TENSOR(beta), ARG_VALUE(args)));
+fail:
+    return st;
+}

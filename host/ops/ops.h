@@ -1,0 +1,132 @@
+/* ops.h - every operation on tensors. One op_x.c, cl/x.cl and host/ref/ref_x.c per family x.
+ *
+ * Legend of dimensions
+ *   M rows, N outputs, K inputs of a matrix product      B batch
+ *   T rows in time, C channels, H height, W width        pictures are NHWC, sound is [B, T, C]
+ *   heads x D: attention heads of D columns each         all rows contiguous, last dimension fastest
+ *
+ * Conventions
+ *   op_x_fwd(ctx, out, in, weights, args): launches and returns, nothing waits. Tensors have their memory already.
+ *   Scratch comes from the arena that the caller passes, and goes back to it before the function returns.
+ *   Shapes that do not fit are CLIO_ERROR_INTERNAL with both shapes: the caller of an operation is clio itself.
+ *   The meaning of each operation is host/ref/ref.h, in plain C. Storage f32 unless said; accumulation is f32.
+ */
+#ifndef CLIO_OPS_H
+#define CLIO_OPS_H
+
+#include "../core/context.h"
+#include "../core/weights.h"
+#include "../../cl/args.clh"
+
+
+/* CLIO_OK, or CLIO_ERROR_INTERNAL naming the operation and the tensor, unless t has this type and shape (-1 matches any). */
+clio_status op_check(clio_context *ctx, const char *op, const char *name, const struct tensor *t, enum dtype dtype, int ndim, int d0, int d1,
+                     int d2, int d3);
+
+/* ---- gemm: matrices of weights, packed once for the kernel that will read them ---- */
+
+enum matrix_layout {
+    MATRIX_ROWS,  /* [N, K] as stored: CLBlast, local-memory tiles and GPU GEMV */
+    MATRIX_PANELS /* [ceil(N/32), K, 32]: SIMD tiles on CPUs; the last panel is filled up with zeros */
+};
+#define PANEL 32
+
+struct matrix {
+    struct tensor data;
+    enum matrix_layout layout;
+    int n, k;
+};
+/* What a matrix will be multiplied with: many rows at a time (an encoder), mostly one or a few (a decoder), or many and without rounding
+ * to half (a transform rather than a weight). */
+enum matrix_use { MATRIX_MANY, MATRIX_FEW, MATRIX_EXACT };
+/* Room for an N x K matrix in the layout and storage that the device's parameters ask for. Fill every row with matrix_fill. */
+clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what);
+/* Rows first .. first+rows from a stored weight of shape [rows, K], or [rows, C, taps...] (a convolution), which becomes k = tap * C + channel. */
+clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w);
+/* The same from f32 numbers on the host, [rows, K]. */
+clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data);
+void matrix_free(clio_context *ctx, struct matrix *m);
+
+struct gemm_epilogue {
+    const struct tensor *bias;     /* f32 [N], or NULL */
+    const struct tensor *residual; /* f32 [M, N], may be out itself, or NULL */
+    int act;                       /* ACT_* */
+    float alpha, slope;            /* alpha 0 means 1 */
+    int lda, a_offset;             /* where rows of A overlap or are part of wider rows; lda 0 means K */
+    int ldc, c_offset;             /* ldc 0 means N */
+};
+/* out[M, N] = act(alpha A W^T + bias) + residual. M is given because A may be a view. epilogue NULL: none. */
+clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w, int m,
+                        const struct gemm_epilogue *epilogue);
+/* C[b] = A[b] B[b] for two activations: [B, M, K] x [B, K, N], or B stored [B, N, K] when transpose_b. */
+clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, bool transpose_b);
+
+/* ---- norm, softmax, elementwise, embed ---- */
+
+/* Over the last dimension: (x - mean) / sqrt(var + eps) * gamma + beta */
+clio_status op_layer_norm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *gamma,
+                              const struct tensor *beta, float eps);
+/* Over the last dimension; out may be in. log_softmax when `logarithm`. */
+clio_status op_softmax_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, bool logarithm);
+/* out = act(in); out may be in. */
+clio_status op_activation_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int act, float slope);
+/* out = alpha a + beta b; b may have fewer elements, a divisor of a's, and is then repeated; out may be a. */
+clio_status op_add_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, float alpha, float beta);
+/* out[r] = table[ids[r]] (+ positions[position + r % rows per batch]); table f32 or f16 [vocab, N], ids i32 [B, T] or [T], positions f32 or NULL.
+ * An id outside the table gives zeros. */
+clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *table, const struct tensor *ids,
+                         const struct tensor *positions, int position);
+
+/* ---- conv ---- */
+
+/* in f32 [B, T, C], w N x (kernel * C) from matrix_fill, out f32 [B, T', N], T' = (T + 2 padding - kernel) / stride + 1.
+ * Scratch: the padded input. */
+clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                          int kernel, int stride, int padding, const struct gemm_epilogue *epilogue);
+/* in f32 [B, H, W, C], w f32 [N, KH, KW, C / groups], bias f32 [N] or NULL, out f32 [B, H', W', N]. */
+clio_status op_conv2d_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
+                          const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope);
+
+/* ---- attention ---- */
+
+/* Keys and values as the attention kernels read them: k [B, heads, capacity/32, D, 32], v [B, heads, capacity, D]; f32 or f16. */
+struct attention_cache {
+    struct tensor k, v;
+    int batch, heads, head_dim, capacity;
+};
+/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. */
+clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
+                                int capacity, const char *what);
+void attention_cache_free(clio_context *ctx, struct attention_cache *cache);
+/* Store `rows` keys and values per batch from position on; k and v are f32 rows of ldk and ldv columns, beginning at their offsets. */
+clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
+                               struct attention_store_args args);
+/* out[b][i][h*D..] = softmax(scale q k^T) v over the first args.keys keys. Fill in queries, keys, position, causal, ldq, q_offset, ldo, scale
+ * (0: 1/sqrt(D)); the rest is taken from the cache. Never holds the score matrix. */
+clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
+                             const struct attention_cache *cache, struct attention_args args);
+
+/* ---- logits ---- */
+
+/* What a decoding step answers: 8 words, read back in one piece. */
+struct logits_choice {
+    int token;
+    float logprob;         /* of token under the full softmax of the allowed tokens, temperature 1 */
+    float no_speech;       /* probability of args.no_speech under the unfiltered softmax */
+    float timestamps;      /* logprob of all allowed timestamps together */
+    float unused[4];
+};
+/* Row `row` of logits f32 [B, n], suppress u8 [n] (1: never), into row `row` of out: 8 words (an i32 tensor [B, 8]) as struct logits_choice. */
+clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *logits,
+                          const struct tensor *suppress, int row, struct logits_args args);
+
+/* ---- mel ---- */
+
+/* frames f32 [F, n]: row f is samples[f * hop ...] * window, samples f32 [(F - 1) * hop + n or more], window f32 [n] */
+clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window, int hop);
+/* power f32 [frames, bins] = re^2 + im^2 of spectrum f32 [frames, bins, 2] */
+clio_status op_power_fwd(clio_context *ctx, const struct tensor *power, const struct tensor *spectrum);
+/* In place, f32 [frames, bands]: log10(max(x, 1e-10)), then max(., greatest - 8), then (. + 4) / 4. */
+clio_status op_log_mel_fwd(clio_context *ctx, struct arena *arena, const struct tensor *mel);
+
+#endif

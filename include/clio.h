@@ -1,0 +1,181 @@
+/* clio.h - turn sound into text on any OpenCL device.
+ *
+ *     clio_context *ctx = clio_create();
+ *     clio_speech *speech = NULL;
+ *     clio_transcript *result = NULL;
+ *     if (clio_device_open(ctx, NULL) || clio_speech_load(ctx, "whisper-base", &speech) ||
+ *         clio_speech_file(speech, "jfk.wav", NULL, &result))
+ *         fprintf(stderr, "%s\n", clio_error(ctx));
+ *     else
+ *         puts(result->text);
+ *     clio_transcript_free(result);
+ *     clio_speech_free(speech);
+ *     clio_destroy(ctx);
+ *
+ * Rules that hold everywhere:
+ *   - Every fallible function returns a clio_status; CLIO_OK is 0. The sentence that says what went wrong and what to do
+ *     is clio_error(ctx), where in the code and on which device is clio_error_detail(ctx).
+ *   - What a function hands out through a ** parameter belongs to the caller and goes back to the *_free or *_destroy of
+ *     its type; those accept NULL. On failure the ** parameter is NULL.
+ *   - Strings are UTF-8. Times are seconds. Sound is 32-bit float, mono, 16000 samples a second, -1 to 1.
+ *   - The library never prints and never exits. A context and all that was made from it belong to one thread at a time;
+ *     only clio_cancel may be called from another thread or from a signal handler.
+ */
+#ifndef CLIO_H
+#define CLIO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CLIO_API __attribute__((visibility("default")))
+#else
+#define CLIO_API
+#endif
+
+typedef enum clio_status {
+    CLIO_OK = 0,
+    CLIO_ERROR_ARGUMENT,    /* a value that the caller passed cannot be used */
+    CLIO_ERROR_FILE,        /* a file or folder is missing, unreadable, unwritable or full */
+    CLIO_ERROR_FORMAT,      /* a file's content is broken or of another kind */
+    CLIO_ERROR_UNSUPPORTED, /* well-formed, but not something clio runs */
+    CLIO_ERROR_MEMORY,      /* host or device memory would not suffice */
+    CLIO_ERROR_DEVICE,      /* no device, a lost device, or an OpenCL call failed */
+    CLIO_ERROR_BUILD,       /* a kernel did not compile */
+    CLIO_ERROR_CANCELLED,   /* clio_cancel was called, or a callback asked to stop */
+    CLIO_ERROR_INTERNAL     /* a contract inside clio was broken: a defect of clio */
+} clio_status;
+
+typedef struct clio_context clio_context;
+
+/* A context without a device. NULL only when the host is out of memory. */
+CLIO_API clio_context *clio_create(void);
+CLIO_API void clio_destroy(clio_context *ctx);
+
+/* The last failure: one sentence, and its technical circumstances. Valid until the next failing call; never NULL. */
+CLIO_API const char *clio_error(const clio_context *ctx);
+CLIO_API const char *clio_error_detail(const clio_context *ctx);
+CLIO_API const char *clio_status_name(clio_status status);
+CLIO_API const char *clio_version(void);
+
+/* ---- settings: before clio_device_open ---- */
+
+/* Folder for compiled kernels; NULL: $CLIO_CACHE_DIR, else $XDG_CACHE_HOME/clio, else ~/.cache/clio. */
+CLIO_API clio_status clio_set_cache(clio_context *ctx, const char *folder, int enabled);
+/* Measure every kernel (slower); read with clio_profile. */
+CLIO_API void clio_set_profile(clio_context *ctx, int enabled);
+/* Device memory that clio may take, in bytes; 0: what the device has. Also CLIO_MEMORY_LIMIT (bytes, or with K, M, G). */
+CLIO_API void clio_set_memory_limit(clio_context *ctx, uint64_t bytes);
+
+/* Called now and then during long work with what is being done and how far it is; total 0: not known.
+ * A nonzero return cancels. The work done so far is kept wherever the function says so. */
+typedef int (*clio_progress_fn)(void *user, const char *what, double done, double total);
+CLIO_API void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user);
+/* Stop the running call at its next step with CLIO_ERROR_CANCELLED. Safe in signal handlers. */
+CLIO_API void clio_cancel(clio_context *ctx);
+
+/* ---- devices ---- */
+
+typedef struct clio_device_info {
+    const char *platform, *name, *type; /* type: gpu, cpu, accelerator */
+    const char *driver, *version;       /* driver version, OpenCL version of the device */
+    int index;                          /* as clio_device_open understands it; -1: unusable */
+    int compute_units;
+    uint64_t global_memory, max_allocation, local_memory; /* bytes */
+    int has_fp16, has_subgroups, has_compiler, is_clover;
+    int chosen;          /* what clio_device_open(ctx, NULL) would take */
+    const char *problem; /* why a platform or device was skipped, or NULL */
+} clio_device_info;
+
+/* All platforms and devices, best first, skipped ones last. The array belongs to the context, until the next call. */
+CLIO_API clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count);
+
+/* Open a device: NULL or "" for $CLIO_DEVICE or else the best; an index of clio_device_list; or platform:type:name, where
+ * each part may be left out and matches as a case-insensitive substring ("intel:cpu", "::radeon", "pocl"). */
+CLIO_API clio_status clio_device_open(clio_context *ctx, const char *selector);
+/* The opened device, or NULL. */
+CLIO_API const clio_device_info *clio_device(const clio_context *ctx);
+
+/* What the kernels did since the last call, one row per kernel, costliest first. Belongs to the context. */
+typedef struct clio_profile_row {
+    const char *kernel;
+    uint64_t calls;
+    double seconds, gflops, gbytes; /* totals: device time, arithmetic, memory traffic */
+} clio_profile_row;
+CLIO_API clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_t *count);
+/* Device memory taken from the pool: now and at most so far, bytes. */
+CLIO_API void clio_memory(const clio_context *ctx, uint64_t *now, uint64_t *peak);
+
+/* ---- speech: Whisper checkpoints in Hugging Face layout ---- */
+
+typedef struct clio_speech clio_speech;
+
+/* Load the folder `dir` (config.json, tokenizer.json, model.safetensors or its sharded index). The weights are copied to the device. */
+CLIO_API clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **out);
+CLIO_API void clio_speech_free(clio_speech *speech);
+CLIO_API int clio_speech_is_multilingual(const clio_speech *speech);
+
+typedef struct clio_token {
+    int id;
+    float probability;
+    const char *text; /* bytes of this token; may be part of a character */
+    double time;      /* for timestamp tokens, seconds from the start of the file; otherwise -1 */
+} clio_token;
+
+typedef struct clio_segment {
+    double start, end; /* seconds */
+    const char *text;  /* trimmed at both ends */
+    const clio_token *tokens;
+    size_t token_count;
+    double temperature, avg_logprob, compression_ratio, no_speech_probability; /* of the window it was heard in */
+} clio_segment;
+
+/* Called as soon as a segment is sure. A nonzero return cancels. */
+typedef int (*clio_segment_fn)(void *user, const clio_segment *segment);
+
+typedef struct clio_speech_params {
+    const char *language;       /* ISO code ("en"), English name, or "auto"; NULL: auto */
+    int translate;              /* to English */
+    int timestamps;             /* 0: decode without timestamp tokens */
+    const char *prompt;         /* text before the first window (names, spelling); NULL: none */
+    int condition_on_previous;  /* 1: each window sees the text before it */
+    const char *prefix;         /* text that the answer is made to begin with, and which is left out of it; NULL: none */
+    float temperature;          /* first temperature */
+    float temperature_step;     /* fallback adds this up to 1.0; 0: no fallback */
+    float compression_threshold, logprob_threshold, no_speech_threshold; /* 2.4, -1.0, 0.6 */
+    int suppress_blank;         /* 1 */
+    int max_tokens;             /* per window; 0: as the model allows */
+    uint64_t seed;              /* for temperatures above 0 */
+    double offset, duration;    /* seconds of the file to skip and to hear; duration 0: to its end */
+    clio_segment_fn on_segment;
+    void *user;
+} clio_speech_params;
+CLIO_API clio_speech_params clio_speech_defaults(void);
+
+typedef struct clio_transcript {
+    const char *language; /* ISO code */
+    double language_probability; /* 1 when the caller named it */
+    double duration;      /* seconds heard */
+    const char *text;     /* all segments, joined by single spaces */
+    const clio_segment *segments;
+    size_t segment_count;
+} clio_transcript;
+
+/* Transcribe a sound file of any rate and channel count; "-" reads standard input. params NULL: the defaults. */
+CLIO_API clio_status clio_speech_file(clio_speech *speech, const char *path, const clio_speech_params *params, clio_transcript **out);
+/* The same for samples in memory: mono, 16 kHz. */
+CLIO_API clio_status clio_speech_samples(clio_speech *speech, const float *samples, size_t count, const clio_speech_params *params,
+                                         clio_transcript **out);
+CLIO_API void clio_transcript_free(clio_transcript *transcript);
+
+/* The n-th language that the vocabulary has: ISO code and English name; both NULL past the end. */
+CLIO_API void clio_language(size_t n, const char **code, const char **name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

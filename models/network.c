@@ -1,0 +1,81 @@
+/* network.c - walk a table of weights; see network.h. */
+#include "network.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FLOATS_AT_ONCE ((size_t)1 << 20)
+
+static bool is_matrix(enum network_kind kind)
+{
+    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW;
+}
+
+/* Copy a stored tensor into elements first.. of t. */
+static clio_status copy_floats(clio_context *ctx, const struct tensor *t, size_t first, const struct weight *w)
+{
+    clio_status st = CLIO_OK;
+    float *block = NULL;
+    TRY(mem_alloc(ctx, &block, MIN(w->count, FLOATS_AT_ONCE), sizeof *block));
+    for (size_t at = 0; at < w->count; at += FLOATS_AT_ONCE) {
+        size_t n = MIN(w->count - at, FLOATS_AT_ONCE);
+        weight_floats(w, at, n, block);
+        TRY(tensor_write(ctx, t, first + at, n, block));
+    }
+fail:
+    free(block);
+    return st;
+}
+
+static clio_status load_row(clio_context *ctx, char *base, const struct network_row *row, const char *key, const int *sizes,
+                            const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    const struct weight *w = NULL;
+    int rows = sizes[row->rows], columns = sizes[row->columns], parts = MAX(row->parts, 1);
+    int taps = row->taps ? sizes[row->taps] : 1;
+    int ndim = row->kind == NETWORK_VECTOR ? 1 : row->taps ? 3 : 2, dim[3] = {rows, columns, taps};
+    if (!row->optional || weights_find(weights, key))
+        TRY(weights_need(ctx, weights, key, ndim, dim, &w));
+    if (is_matrix(row->kind)) {
+        struct matrix *m = (struct matrix *)(void *)(base + row->offset);
+        if (row->part == 0)
+            TRY(matrix_new(ctx, m, rows * parts, columns * taps, row->kind == NETWORK_MATRIX_FEW ? MATRIX_FEW : MATRIX_MANY, "the model"));
+        TRY(matrix_fill(ctx, m, row->part * rows, w));
+        return CLIO_OK;
+    }
+    struct tensor *t = (struct tensor *)(void *)(base + row->offset);
+    if (row->part == 0) {
+        enum dtype dtype = row->kind == NETWORK_TABLE_F16 ? DTYPE_F16 : DTYPE_F32;
+        *t = row->kind == NETWORK_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0) : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
+        TRY(tensor_new(ctx, t, "the model"));
+        if (parts > 1 || !w)
+            TRY(tensor_zero(ctx, t));
+    }
+    if (w)
+        TRY(copy_floats(ctx, t, (size_t)row->part * w->count, w));
+fail:
+    return st;
+}
+
+clio_status network_load(clio_context *ctx, void *base, const struct network_row *table, size_t count, const char *prefix, const int *sizes,
+                         const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    char key[256];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%s%s", prefix, table[i].key);
+        TRY(load_row(ctx, base, &table[i], key, sizes, weights));
+    }
+fail:
+    return st;
+}
+
+void network_free(clio_context *ctx, void *base, const struct network_row *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_matrix(table[i].kind))
+            matrix_free(ctx, (struct matrix *)(void *)((char *)base + table[i].offset));
+        else
+            tensor_free(ctx, (struct tensor *)(void *)((char *)base + table[i].offset));
+}

@@ -1,0 +1,383 @@
+/* test_op_gemm.c - products with packed weights: every family and storage, epilogues, views and ways to fill, against host/ref and torch.
+ */
+#include "test.h"
+
+#include <math.h>
+
+#include "../host/ops/ops.h"
+#include "../host/ref/ref.h"
+
+struct family {
+    const char *name, *storage;
+};
+static const struct family families[] = {{"panel", "f32"}, {"panel", "f16"}, {"rows", "f32"}, {"rows", "f16"}, {"clblast", "f32"}};
+
+/* CLBlast compiles for seconds and keeps nothing on disk: not where devices are slow. */
+static size_t family_count(void)
+{
+    return COUNT(families) - (test_small() ? 1 : 0);
+}
+
+static bool use(size_t i)
+{
+    test_param("gemm.many.family", families[i].name);
+    test_param("gemm.few.family", families[i].name);
+    test_param("gemm.many.storage", families[i].storage);
+    test_param("gemm.few.storage", families[i].storage);
+    return strcmp(families[i].storage, "f16") == 0;
+}
+
+static float *numbers(size_t n, uint32_t seed)
+{
+    float *x = malloc(n * sizeof *x);
+    assert_non_null(x);
+    test_random(x, n, seed);
+    return x;
+}
+
+/* What a kernel with half storage sees. */
+static void round_to_half(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = half_to_float(float_to_half(x[i]));
+}
+
+/* 1e-5 of the greatest number; where products cancel, of what they usually add up to. */
+static double tolerance(const float *want, size_t n, int k)
+{
+    double greatest = 1e-3;
+    for (size_t i = 0; i < n; i++)
+        greatest = fmax(greatest, fabs((double)want[i]));
+    return 1e-5 * fmax(1, 0.3 * sqrt(k) / greatest);
+}
+
+enum residual { RESIDUAL_NONE, RESIDUAL_APART, RESIDUAL_IN_PLACE };
+
+struct call {
+    int m, n, k, act;
+    bool bias;
+    enum residual residual;
+    float alpha, slope;
+    int lda, a_offset, ldc, c_offset;
+};
+
+/* The product on random numbers; every number of out is compared, also those between and before the rows, which must stay. */
+static void check_use(const struct call *c, bool f16, enum matrix_use matrix_use)
+{
+    clio_context *ctx = test_context();
+    struct gemm_args g = {.m = c->m, .n = c->n, .k = c->k, .lda = c->lda ? c->lda : c->k, .ldc = c->ldc ? c->ldc : c->n, .act = c->act};
+    g.a_offset = c->a_offset;
+    g.c_offset = c->c_offset;
+    g.alpha = c->alpha < 0 || c->alpha > 0 ? c->alpha : 1;
+    g.slope = c->slope;
+    int inputs = g.a_offset + (g.m - 1) * g.lda + g.k, outputs = g.c_offset + (g.m - 1) * g.ldc + g.n;
+    float *a = numbers((size_t)inputs, 1), *w = numbers((size_t)(g.n * g.k), 2), *bias = numbers((size_t)g.n, 3);
+    float *before = numbers((size_t)outputs, 4), *r = numbers((size_t)outputs, 5), *want = numbers((size_t)outputs, 4);
+    struct matrix matrix;
+    assert_ok(matrix_new(ctx, &matrix, g.n, g.k, matrix_use, "a test matrix"));
+    assert_ok(matrix_fill_floats(ctx, &matrix, 0, g.n, w));
+    struct tensor at = test_tensor(DTYPE_F32, 1, inputs, 1, 1, 1, a), bt = test_tensor(DTYPE_F32, 1, g.n, 1, 1, 1, bias);
+    struct tensor rt = test_tensor(DTYPE_F32, 1, outputs, 1, 1, 1, r), out = test_tensor(DTYPE_F32, 1, outputs, 1, 1, 1, before);
+    struct gemm_epilogue e = {.bias = c->bias ? &bt : NULL, .act = c->act, .alpha = c->alpha, .slope = c->slope, .lda = c->lda};
+    e.a_offset = c->a_offset;
+    e.ldc = c->ldc;
+    e.c_offset = c->c_offset;
+    e.residual = c->residual == RESIDUAL_NONE ? NULL : c->residual == RESIDUAL_APART ? &rt : &out;
+    if (f16)
+        round_to_half(w, (size_t)(g.n * g.k));
+    ref_gemm(want, a, w, c->bias ? bias : NULL, c->residual == RESIDUAL_NONE ? NULL : c->residual == RESIDUAL_APART ? r : before, &g);
+    assert_ok(op_gemm_fwd(ctx, &out, &at, &matrix, g.m, &e));
+    float *y = test_read(&out);
+    assert_close(y, want, (size_t)outputs, tolerance(want, (size_t)outputs, g.k));
+    matrix_free(ctx, &matrix);
+    struct tensor *tensors[] = {&at, &bt, &rt, &out};
+    for (size_t i = 0; i < COUNT(tensors); i++)
+        test_free(tensors[i]);
+    float *arrays[] = {a, w, bias, before, r, want, y};
+    for (size_t i = 0; i < COUNT(arrays); i++)
+        free(arrays[i]);
+}
+
+static void check(const struct call *c, bool f16)
+{
+    check_use(c, f16, c->m % 2 ? MATRIX_MANY : MATRIX_FEW);
+}
+
+static void test_shapes(void **state)
+{
+    static const int all_m[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33, 64, 65}, all_n[] = {1, 31, 32, 33, 64, 65, 127},
+                     all_k[] = {1, 3, 31, 64, 65, 127};
+    static const int few[][3] = {{1, 33, 65}, {2, 31, 3}, {3, 1, 1}, {4, 5, 17}, {5, 32, 16}, {9, 33, 17}, {65, 3, 2}};
+    (void)state;
+    for (size_t f = 0; f < family_count(); f++) {
+        bool f16 = use(f);
+        for (size_t i = 0; i < COUNT(few); i++)
+            check(&(struct call){.m = few[i][0], .n = few[i][1], .k = few[i][2]}, f16);
+        if (test_small())
+            continue;
+        for (size_t m = 0; m < COUNT(all_m); m++)
+            for (size_t n = 0; n < COUNT(all_n); n++)
+                for (size_t k = (m + n) % 2; k < COUNT(all_k); k += 2) /* each pair of sizes meets every third */
+                    check(&(struct call){.m = all_m[m], .n = all_n[n], .k = all_k[k], .bias = n % 2, .act = ACT_NONE}, f16);
+        check(&(struct call){.m = 130, .n = 200, .k = 515, .bias = true, .residual = RESIDUAL_APART, .act = ACT_GELU}, f16);
+    }
+}
+
+/* Bias, each activation, scale, both kinds of residual; 35 columns are a whole panel and a part of one. */
+static void test_epilogue(void **state)
+{
+    static const int rows[] = {3, 10, 70};
+    (void)state;
+    for (size_t f = 0; f < family_count(); f++) {
+        bool f16 = use(f);
+        for (int act = 0; act < ACT_COUNT; act++)
+            for (size_t i = 0; i < (test_small() ? 1 : COUNT(rows)); i++) {
+                struct call c = {.m = rows[i], .n = 35, .k = 19, .act = act, .slope = 0.1f, .bias = act % 3 != 1};
+                c.residual = (enum residual)((act + (int)i) % 3);
+                c.alpha = act % 2 ? -0.75f : 0;
+                check(&c, f16);
+            }
+        for (int residual = 0; residual < 3; residual++)
+            check(&(struct call){.m = 9, .n = 34, .k = 5, .act = ACT_SILU, .bias = true, .residual = (enum residual)residual, .alpha = 2},
+                  f16);
+    }
+}
+
+/* Rows of A inside wider rows and overlapping, as a convolution's; rows of out inside wider rows. */
+static void test_views(void **state)
+{
+    static const struct call calls[] = {
+        {.m = 3, .n = 33, .k = 17, .lda = 21, .a_offset = 2, .ldc = 40, .c_offset = 5, .bias = true},
+        {.m = 9, .n = 35, .k = 12, .lda = 5, .a_offset = 7, .residual = RESIDUAL_APART, .ldc = 39, .c_offset = 3},
+        {.m = 2, .n = 4, .k = 9, .lda = 3, .residual = RESIDUAL_IN_PLACE, .ldc = 6},
+        {.m = 66, .n = 7, .k = 18, .lda = 1, .a_offset = 1, .act = ACT_TANH},
+        {.m = 17, .n = 32, .k = 8, .lda = 24, .a_offset = 16, .ldc = 96, .c_offset = 64, .residual = RESIDUAL_IN_PLACE},
+        {.m = 12, .n = 20, .k = 31, .lda = 33, .a_offset = 1, .ldc = 21, .c_offset = 1, .bias = true, .act = ACT_RELU, .alpha = 0.5f},
+    };
+    (void)state;
+    for (size_t f = 0; f < family_count(); f++) {
+        bool f16 = use(f);
+        for (size_t i = 0; i < COUNT(calls); i++)
+            check(&calls[i], f16);
+    }
+}
+
+/* A transform is never rounded to half, whatever the storage of weights is. */
+static void test_exact(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < family_count(); f++) {
+        use(f);
+        check_use(&(struct call){.m = 10, .n = 35, .k = 21}, false, MATRIX_EXACT);
+    }
+}
+
+/* ---- filling ---- */
+
+/* The bits of a bfloat16 whose rest was cut off, and the float itself. */
+static uint16_t cut_to_bfloat(float *x)
+{
+    uint32_t bits;
+    memcpy(&bits, x, 4);
+    *x = bfloat_to_float((uint16_t)(bits >> 16));
+    return (uint16_t)(bits >> 16);
+}
+
+/* n numbers as they would lie in a file, in fresh memory; x becomes what they mean. */
+static unsigned char *stored(float *x, size_t n, enum dtype dtype)
+{
+    unsigned char *bytes = malloc(n * 4);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t half = float_to_half(x[i]);
+        if (dtype == DTYPE_F16)
+            x[i] = half_to_float(half);
+        if (dtype == DTYPE_BF16)
+            half = cut_to_bfloat(&x[i]);
+        if (dtype == DTYPE_F32)
+            memcpy(bytes + 4 * i, &x[i], 4);
+        else
+            memcpy(bytes + 2 * i, &half, 2);
+    }
+    return bytes;
+}
+
+/* out of a matrix over `a`, beside the reference over the rows `w`, which this function rounds. */
+static void compare_matrix(const struct matrix *matrix, int m, float *w, bool f16)
+{
+    clio_context *ctx = test_context();
+    struct gemm_args g = {.m = m, .n = matrix->n, .k = matrix->k, .lda = matrix->k, .ldc = matrix->n, .alpha = 1};
+    float *a = numbers((size_t)(m * g.k), 9), *want = numbers((size_t)(m * g.n), 9);
+    struct tensor at = test_tensor(DTYPE_F32, 2, m, g.k, 1, 1, a), out = test_tensor(DTYPE_F32, 2, m, g.n, 1, 1, NULL);
+    if (f16)
+        round_to_half(w, (size_t)(g.n * g.k));
+    ref_gemm(want, a, w, NULL, NULL, &g);
+    assert_ok(op_gemm_fwd(ctx, &out, &at, matrix, m, NULL));
+    float *y = test_read(&out);
+    assert_close(y, want, (size_t)(m * g.n), 1e-5);
+    test_free(&at);
+    test_free(&out);
+    free(a);
+    free(want);
+    free(y);
+}
+
+/* Three weights become the rows of one matrix; a third of 99 rows ends within a panel. */
+static void test_fill_in_parts(void **state)
+{
+    enum { N = 99, K = 37, PART = N / 3 * K };
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    clio_context *ctx = test_context();
+    (void)state;
+    for (size_t f = 0; f < family_count(); f++) {
+        bool f16 = use(f);
+        for (size_t d = 0; d < COUNT(dtypes); d++) {
+            float *w = numbers(3 * PART, 11);
+            unsigned char *bytes = stored(w, 3 * PART, dtypes[d]);
+            struct matrix matrix;
+            assert_ok(matrix_new(ctx, &matrix, N, K, d % 2 ? MATRIX_FEW : MATRIX_MANY, "a test matrix"));
+            for (int part = 2; part >= 0; part--) {
+                struct weight third = {.name = "third", .dtype = dtypes[d], .ndim = 2, .dim = {N / 3, K, 1, 1}, .count = PART};
+                third.data = bytes + (size_t)part * PART * dtype_size(dtypes[d]);
+                assert_ok(matrix_fill(ctx, &matrix, part * N / 3, &third));
+            }
+            compare_matrix(&matrix, test_small() ? 2 : 11, w, f16);
+            matrix_free(ctx, &matrix);
+            free(bytes);
+            free(w);
+        }
+    }
+}
+
+/* A stored convolution [N, C, taps] becomes k = tap * C + channel. */
+static void test_fill_convolution(void **state)
+{
+    enum { N = 34, C = 5, H = 3, W = 2, TAPS = H * W };
+    clio_context *ctx = test_context();
+    (void)state;
+    for (size_t f = 0; f < family_count(); f++) {
+        bool f16 = use(f);
+        for (int ndim = 3; ndim <= 4; ndim++) {
+            float *x = numbers(N * C * TAPS, 12), *w = malloc(N * C * TAPS * sizeof *w);
+            unsigned char *bytes = stored(x, N * C * TAPS, DTYPE_F16);
+            assert_non_null(w);
+            for (int n = 0; n < N; n++)
+                for (int c = 0; c < C; c++)
+                    for (int tap = 0; tap < TAPS; tap++)
+                        w[(n * TAPS + tap) * C + c] = x[(n * C + c) * TAPS + tap];
+            struct weight conv = {.name = "conv", .dtype = DTYPE_F16, .ndim = ndim, .dim = {N, C, TAPS, 1}, .count = N * C * TAPS};
+            if (ndim == 4) {
+                conv.dim[2] = H;
+                conv.dim[3] = W;
+            }
+            conv.data = bytes;
+            struct matrix matrix;
+            assert_ok(matrix_new(ctx, &matrix, N, C * TAPS, MATRIX_MANY, "a test matrix"));
+            assert_ok(matrix_fill(ctx, &matrix, 0, &conv));
+            compare_matrix(&matrix, 3, w, f16);
+            matrix_free(ctx, &matrix);
+            free(bytes);
+            free(x);
+            free(w);
+        }
+    }
+}
+
+/* ---- contracts ---- */
+
+static void test_wrong_shapes(void **state)
+{
+    clio_context *ctx = test_context();
+    float w[12 * 8] = {0};
+    struct matrix matrix;
+    struct weight wide = {.name = "wide", .dtype = DTYPE_F32, .ndim = 2, .dim = {12, 9, 1, 1}, .count = 108, .data = (unsigned char *)w};
+    (void)state;
+    use(0);
+    assert_ok(matrix_new(ctx, &matrix, 12, 8, MATRIX_MANY, "a test matrix"));
+    assert_fails(matrix_fill(ctx, &matrix, 0, &wide), CLIO_ERROR_INTERNAL, "tensor wide does not fit");
+    assert_fails(matrix_fill_floats(ctx, &matrix, 1, 12, w), CLIO_ERROR_INTERNAL, "12 x 8");
+    assert_fails(matrix_fill_floats(ctx, &matrix, -1, 2, w), CLIO_ERROR_INTERNAL, "12 x 8");
+    assert_ok(matrix_fill_floats(ctx, &matrix, 0, 12, w));
+    struct tensor a = test_tensor(DTYPE_F32, 2, 4, 8, 1, 1, NULL), out = test_tensor(DTYPE_F32, 2, 4, 12, 1, 1, NULL);
+    struct tensor halves = test_tensor(DTYPE_F16, 2, 4, 8, 1, 1, NULL), narrow = test_tensor(DTYPE_F32, 1, 11, 1, 1, 1, NULL);
+    assert_ok(op_gemm_fwd(ctx, &out, &a, &matrix, 4, NULL));
+    assert_fails(op_gemm_fwd(ctx, &out, &a, &matrix, 5, NULL), CLIO_ERROR_INTERNAL, "gemm 5 x 12 x 8 from f32 [4, 8] into f32 [4, 12]");
+    assert_fails(op_gemm_fwd(ctx, &out, &a, &matrix, 0, NULL), CLIO_ERROR_INTERNAL, "gemm 0 x 12 x 8");
+    assert_fails(op_gemm_fwd(ctx, &out, &halves, &matrix, 4, NULL), CLIO_ERROR_INTERNAL, "f16 [4, 8]");
+    assert_fails(op_gemm_fwd(ctx, &a, &a, &matrix, 4, NULL), CLIO_ERROR_INTERNAL, "into f32 [4, 8]");
+    assert_fails(op_gemm_fwd(ctx, &out, &a, &matrix, 4, &(struct gemm_epilogue){.a_offset = 1}), CLIO_ERROR_INTERNAL, "gemm 4 x 12 x 8");
+    assert_fails(op_gemm_fwd(ctx, &out, &a, &matrix, 4, &(struct gemm_epilogue){.ldc = 13}), CLIO_ERROR_INTERNAL, "gemm 4 x 12 x 8");
+    assert_fails(op_gemm_fwd(ctx, &out, &a, &matrix, 4, &(struct gemm_epilogue){.bias = &narrow}), CLIO_ERROR_INTERNAL, "a bias f32 [11]");
+    assert_fails(op_gemm_fwd(ctx, &out, &a, &matrix, 4, &(struct gemm_epilogue){.residual = &a}), CLIO_ERROR_INTERNAL,
+                 "a residual f32 [4, 8]");
+    struct tensor *tensors[] = {&a, &out, &halves, &narrow};
+    for (size_t i = 0; i < COUNT(tensors); i++)
+        test_free(tensors[i]);
+    matrix_free(ctx, &matrix);
+}
+
+/* While planning nothing is written. */
+static void test_planning(void **state)
+{
+    clio_context *ctx = test_context();
+    float w[6] = {1, 2, 3, 4, 5, 6}, zeros[6] = {0};
+    struct matrix matrix;
+    (void)state;
+    use(0);
+    assert_ok(matrix_new(ctx, &matrix, 3, 2, MATRIX_FEW, "a test matrix"));
+    assert_ok(matrix_fill_floats(ctx, &matrix, 0, 3, w));
+    struct tensor a = test_tensor(DTYPE_F32, 2, 2, 2, 1, 1, w), out = test_tensor(DTYPE_F32, 2, 2, 3, 1, 1, zeros);
+    ctx->planning = true;
+    clio_status status = op_gemm_fwd(ctx, &out, &a, &matrix, 2, NULL);
+    ctx->planning = false;
+    assert_ok(status);
+    float *y = test_read(&out);
+    assert_memory_equal(y, zeros, sizeof zeros);
+    free(y);
+    test_free(&a);
+    test_free(&out);
+    matrix_free(ctx, &matrix);
+}
+
+static void test_torch(void **state)
+{
+    const char *path = test_golden("operations/golden.safetensors");
+    clio_context *ctx = test_context();
+    struct weights golden = {0};
+    (void)state;
+    if (!path)
+        skip();
+    assert_ok(weights_open(ctx, &golden, path, "model"));
+    float *x = test_floats(&golden, "linear.input", 108), *b = test_floats(&golden, "linear.bias", 6);
+    float *want = test_floats(&golden, "linear.y", 72);
+    struct tensor in = test_tensor(DTYPE_F32, 3, 3, 4, 9, 1, x), bias = test_tensor(DTYPE_F32, 1, 6, 1, 1, 1, b);
+    for (size_t f = 0; f < family_count(); f++) {
+        bool f16 = use(f);
+        struct matrix matrix;
+        assert_ok(matrix_new(ctx, &matrix, 6, 9, MATRIX_MANY, "a test matrix"));
+        assert_ok(matrix_fill(ctx, &matrix, 0, weights_find(&golden, "linear.weight")));
+        struct tensor out = test_tensor(DTYPE_F32, 3, 3, 4, 6, 1, NULL);
+        assert_ok(op_gemm_fwd(ctx, &out, &in, &matrix, 12, &(struct gemm_epilogue){.bias = &bias}));
+        float *y = test_read(&out);
+        assert_close(y, want, 72, f16 ? 1e-3 : 1e-5);
+        free(y);
+        test_free(&out);
+        matrix_free(ctx, &matrix);
+    }
+    test_free(&in);
+    test_free(&bias);
+    free(x);
+    free(b);
+    free(want);
+    weights_close(&golden);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_epilogue),      cmocka_unit_test(test_views),
+        cmocka_unit_test(test_exact),        cmocka_unit_test(test_fill_in_parts), cmocka_unit_test(test_fill_convolution),
+        cmocka_unit_test(test_wrong_shapes), cmocka_unit_test(test_planning),      cmocka_unit_test(test_torch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
