@@ -1,0 +1,57 @@
+/* speech.h - a Whisper model ready to hear: network, tokenizer, front end, and the buffers that one window needs. The public side is
+ * clio.h; speech.c loads, speech_window.c decodes one window, transcribe.c walks a recording. */
+#ifndef CLIO_MODELS_SPEECH_H
+#define CLIO_MODELS_SPEECH_H
+
+#include "../audio/mel.h"
+#include "../audio/sound.h"
+#include "whisper.h"
+#include "whisper_tokens.h"
+
+struct clio_speech {
+    clio_context *ctx;
+    char *dir;
+    struct whisper net;
+    struct whisper_state state;
+    struct tokenizer tokenizer;
+    struct whisper_tokens tokens;
+    struct mel mel;
+    struct arena arena;
+    int window_samples; /* of one window: 480000 */
+    int last_initial_timestamp; /* max_initial_timestamp_index: how late the first timestamp may be, in steps of 0.02 s */
+    char *prefix;       /* the folder's own, for captioners; or NULL */
+    float *host_samples;
+    struct tensor samples, features, encoded, ids, hidden, logits, choice;
+    struct tensor suppress, suppress_first; /* u8 [vocab]: never said; never said first */
+};
+
+/* One window decoded. */
+struct speech_result {
+    int *ids; /* sampled tokens, the end token left out */
+    float *probabilities;
+    size_t count, capacity;
+    struct bytes text; /* of the text tokens */
+    double temperature, avg_logprob, compression_ratio, no_speech;
+};
+void speech_result_free(struct speech_result *r);
+
+/* What a window's decoding begins with: the tokens before it, and how it is decoded. */
+struct speech_request {
+    const int *before; /* text of earlier windows; its end is used as far as there is room */
+    size_t before_count;
+    const int *prefix; /* what the answer begins with */
+    size_t prefix_count;
+    int language;     /* token, or -1 for an English-only model */
+    bool translate, timestamps, suppress_blank;
+    int max_tokens;   /* 0: half of the model's text positions */
+    uint32_t seed;
+};
+
+/* Put a window on the device and run the encoder. `samples`: window_samples + MEL_FFT of them, half a frame of margin on either side. */
+clio_status speech_encode(clio_speech *s, const float *samples);
+/* The likeliest language of the encoded window, as its token. */
+clio_status speech_detect(clio_speech *s, int *language, double *probability);
+/* Decode the encoded window once, at a temperature. */
+clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r);
+
+#endif

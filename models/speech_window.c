@@ -1,0 +1,221 @@
+/* speech_window.c - one window of 30 s: encode it, name its language, decode it token by token under Whisper's rules.
+ *
+ * Source of the rules: openai/whisper, decoding.py (DecodingTask, SuppressBlank, SuppressTokens, ApplyTimestampRules). The choice itself is
+ * made on the device (cl/logits.cl); 32 bytes a token come back, and the next step's embedding reads the token where it lies. */
+#include "speech.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+void speech_result_free(struct speech_result *r)
+{
+    free(r->ids);
+    free(r->probabilities);
+    bytes_free(&r->text);
+    *r = (struct speech_result){0};
+}
+
+clio_status speech_encode(clio_speech *s, const float *samples)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = s->ctx;
+    struct tensor mel = tensor_reshape(&s->features, 2, s->features.dim[1], s->features.dim[2], 0, 0);
+    TRY(tensor_write(ctx, &s->samples, 0, tensor_count(&s->samples), samples));
+    TRY(mel_forward(ctx, &s->arena, &s->mel, &mel, &s->samples));
+    TRY(whisper_encode(ctx, &s->arena, &s->net, &s->encoded, &s->features));
+    TRY(whisper_attend_to(ctx, &s->arena, &s->net, &s->state, &s->encoded));
+fail:
+    return st;
+}
+
+/* Run `count` tokens from position on; the state then ends behind them. ids NULL: the one token of the last choice. */
+static clio_status feed(clio_speech *s, const int *ids, int count, int position)
+{
+    clio_status st = CLIO_OK;
+    struct tensor input = tensor_reshape(ids ? &s->ids : &s->choice, 2, 1, count, 0, 0);
+    struct tensor hidden = tensor_reshape(&s->hidden, 3, 1, count, s->net.config.width, 0);
+    if (ids)
+        TRY(tensor_write(s->ctx, &input, 0, (size_t)count, ids));
+    TRY(whisper_decode(s->ctx, &s->arena, &s->net, &s->state, &hidden, &input, position));
+fail:
+    return st;
+}
+
+/* The choice after row `row` of what was fed last. */
+static clio_status choose(clio_speech *s, int row, bool first, struct logits_args args, struct logits_choice *choice)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = s->ctx;
+    args.n = s->net.config.vocab;
+    TRY(whisper_logits(ctx, &s->net, &s->logits, &s->hidden, row, 1));
+    TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->logits, first ? &s->suppress_first : &s->suppress, 0, args));
+    TRY(tensor_read(ctx, &s->choice, 0, 8, choice));
+    if (!ctx->planning && (choice->token < 0 || !isfinite(choice->logprob)))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the model answers with numbers that are not finite; the weights are damaged, download them again", s->dir);
+fail:
+    return st;
+}
+
+/* Text and timestamps forbidden, until a caller allows some. */
+static struct logits_args base_args(const clio_speech *s)
+{
+    const struct whisper_tokens *t = &s->tokens;
+    return (struct logits_args){.timestamp_begin = t->timestamp_begin, .end_token = t->eot, .no_speech = -1, .timestamp_first = 1, .timestamp_last = 0};
+}
+
+clio_status speech_detect(clio_speech *s, int *language, double *probability)
+{
+    clio_status st = CLIO_OK;
+    struct logits_choice choice;
+    struct logits_args args = base_args(s);
+    args.timestamp_begin = args.timestamp_first = s->tokens.first_language; /* the languages take the timestamps' part */
+    args.timestamp_last = s->tokens.first_language + s->tokens.language_count - 1;
+    TRY(feed(s, &s->tokens.sot, 1, 0));
+    TRY(choose(s, 0, false, args, &choice));
+    *language = choice.token;
+    *probability = exp((double)choice.logprob);
+fail:
+    return st;
+}
+
+/* What may follow the tokens said so far. */
+static void apply_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args)
+{
+    const struct whisper_tokens *t = &s->tokens;
+    int last_token = t->timestamp_begin + WHISPER_TIMESTAMPS - 1, latest = -1;
+    size_t n = r->count;
+    bool last = n > 0 && r->ids[n - 1] >= t->timestamp_begin, before = n < 2 || r->ids[n - 2] >= t->timestamp_begin;
+    args->weigh_timestamps = 1;
+    args->timestamp_first = t->timestamp_begin;
+    args->timestamp_last = MIN(last_token, s->net.config.vocab - 1);
+    if (n == 0) { /* begins with a timestamp, and not too late */
+        args->text_allowed = args->end_allowed = 0;
+        args->timestamp_last = MIN(args->timestamp_last, t->timestamp_begin + s->last_initial_timestamp);
+        return;
+    }
+    for (size_t i = n; i-- > 0 && latest < 0;)
+        if (r->ids[i] >= t->timestamp_begin)
+            latest = r->ids[i];
+    if (latest >= 0) /* never back; a segment is not empty, so only a pair may repeat a time */
+        args->timestamp_first = last && !before ? latest : latest + 1;
+    if (last && before) /* a pair is complete: text follows */
+        args->timestamp_last = args->timestamp_first - 1;
+    else if (last) /* a segment has ended: its successor's timestamp, or the end */
+        args->text_allowed = 0;
+}
+
+static clio_status add_token(clio_speech *s, struct speech_result *r, const struct logits_choice *choice)
+{
+    clio_status st = CLIO_OK;
+    size_t size;
+    if (r->count == r->capacity) {
+        size_t capacity = r->capacity ? 2 * r->capacity : 64;
+        int *ids = realloc(r->ids, capacity * sizeof *ids);
+        r->ids = ids ? ids : r->ids;
+        float *probabilities = realloc(r->probabilities, capacity * sizeof *probabilities);
+        r->probabilities = probabilities ? probabilities : r->probabilities;
+        if (!ids || !probabilities)
+            FAIL(s->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        r->capacity = capacity;
+    }
+    r->ids[r->count] = choice->token;
+    r->probabilities[r->count++] = expf(choice->logprob);
+    if (choice->token < s->tokens.eot) {
+        const char *bytes = tokenizer_bytes(&s->tokenizer, choice->token, &size);
+        TRY(bytes_add(s->ctx, &r->text, bytes, size));
+    }
+fail:
+    return st;
+}
+
+/* Length of the text over its length under zlib: repetition shows as a large ratio. */
+static double compression_ratio(const struct bytes *text)
+{
+    uLongf packed_size = compressBound((uLong)text->size);
+    Bytef *packed = text->size ? malloc(packed_size) : NULL;
+    double ratio = 0;
+    if (packed && compress(packed, &packed_size, (const Bytef *)text->data, (uLong)text->size) == Z_OK)
+        ratio = (double)text->size / (double)packed_size;
+    free(packed);
+    return ratio;
+}
+
+/* Everything that comes before the first sampled token; *sot is where <|startoftranscript|> stands. */
+static int build_prompt(const clio_speech *s, const struct speech_request *q, int *ids, int *sot)
+{
+    const struct whisper_tokens *t = &s->tokens;
+    int n = 0, positions = s->net.config.text_positions, prefix = (int)MIN(q->prefix_count, (size_t)positions / 4);
+    size_t room = (size_t)MAX(positions / 2 - 1 - prefix, 0), before = MIN(q->before_count, room);
+    if (before && t->sot_prev >= 0) {
+        ids[n++] = t->sot_prev;
+        memcpy(ids + n, q->before + q->before_count - before, before * sizeof *ids);
+        n += (int)before;
+    }
+    *sot = n;
+    ids[n++] = t->sot;
+    if (t->is_multilingual) {
+        ids[n++] = q->language;
+        ids[n++] = q->translate ? t->translate : t->transcribe;
+    }
+    if (!q->timestamps)
+        ids[n++] = t->no_timestamps;
+    for (int i = 0; i < prefix; i++)
+        ids[n++] = q->prefix[i];
+    return n;
+}
+
+static clio_status no_speech_probability(clio_speech *s, int row, double *probability)
+{
+    clio_status st = CLIO_OK;
+    struct logits_choice choice = {0};
+    struct logits_args args = base_args(s);
+    *probability = 0;
+    if (s->tokens.no_speech < 0)
+        return CLIO_OK;
+    args.no_speech = s->tokens.no_speech;
+    args.text_allowed = args.end_allowed = 1;
+    TRY(choose(s, row, false, args, &choice));
+    *probability = (double)choice.no_speech;
+fail:
+    return st;
+}
+
+clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = s->ctx;
+    int *prompt = NULL, sot, positions = s->net.config.text_positions;
+    double total = 0;
+    bool ended = false;
+    r->count = r->text.size = 0;
+    TRY(mem_alloc(ctx, &prompt, (size_t)positions + 8, sizeof *prompt));
+    int n = build_prompt(s, q, prompt, &sot), most = q->max_tokens > 0 ? q->max_tokens : positions / 2;
+    most = MIN(most, positions - n);
+    TRY(feed(s, prompt, n, 0));
+    TRY(no_speech_probability(s, sot, &r->no_speech));
+    for (int i = 0; i < most && !ended; i++) {
+        struct logits_args args = base_args(s);
+        struct logits_choice choice;
+        args.text_allowed = args.end_allowed = 1;
+        args.inverse_temperature = temperature > 0 ? (float)(1 / temperature) : 0;
+        args.seed = q->seed;
+        args.step = (unsigned)i;
+        if (q->timestamps)
+            apply_timestamp_rules(s, r, &args);
+        if (i > 0)
+            TRY(feed(s, NULL, 1, n + i - 1));
+        TRY(choose(s, i > 0 ? 0 : n - 1, i == 0 && q->suppress_blank && q->prefix_count == 0, args, &choice));
+        total += (double)choice.logprob;
+        ended = choice.token == s->tokens.eot;
+        if (!ended)
+            TRY(add_token(s, r, &choice));
+    }
+    r->temperature = temperature;
+    r->avg_logprob = total / (double)(r->count + 1);
+    r->compression_ratio = compression_ratio(&r->text);
+fail:
+    free(prompt);
+    return st;
+}
