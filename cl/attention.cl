@@ -8,14 +8,14 @@
  *   attention_tile     GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
  *   attention_split    GPUs, few queries: a group of 64 takes one query and one of `splits` parts of the keys, so that one token fills the device
  *   attention_combine  joins the parts
- * isa: -DD=64 -DCACHE_F16=1
- * isa: -DD=64 -DCACHE_F16=0
- * isa: -DD=128 -DCACHE_F16=1
- * isa: -DD=40 -DCACHE_F16=1
- * isa: -DD=16 -DCACHE_F16=1
- * isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8
- * isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
  */
+// isa: -DD=64 -DCACHE_F16=1
+// isa: -DD=64 -DCACHE_F16=0
+// isa: -DD=128 -DCACHE_F16=1
+// isa: -DD=40 -DCACHE_F16=1
+// isa: -DD=16 -DCACHE_F16=1
+// isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8
+// isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
 #include "common.clh"
 
 #ifndef D
@@ -54,7 +54,6 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
 #define QB 8
 #endif
 #define KEYS 128         /* keys between two updates of the running maximum */
-#define CHUNKS ((D + 31) / 32) /* columns of v are walked 32 at a time; a last narrow chunk one by one */
 
 float max16(float16 x)
 {
@@ -84,8 +83,8 @@ void panel_scores(float *p, const float *q, const __global cached *k)
 #pragma unroll
         for (int i = 0; i < QB; i++) {
             float16 x = q[i * D + d];
-            low[i] = mad(x, k0, low[i]);
-            high[i] = mad(x, k1, high[i]);
+            low[i] = MAD(x, k0, low[i]);
+            high[i] = MAD(x, k1, high[i]);
         }
     }
 #pragma unroll
@@ -110,8 +109,8 @@ void add_values(float *o, const float *keep, const float *p, const __global cach
 #pragma unroll
         for (int i = 0; i < QB; i++) {
             float16 x = p[i * KEYS + key];
-            low[i] = mad(x, v0, low[i]);
-            high[i] = mad(x, v1, high[i]);
+            low[i] = MAD(x, v0, low[i]);
+            high[i] = MAD(x, v1, high[i]);
         }
     }
 #pragma unroll
@@ -170,7 +169,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_row(__glo
             for (int d = D / 32 * 32; d < D; d++) {
                 float sum = o[i * D + d] * keep[i];
                 for (int key = 0; key < count; key++)
-                    sum = mad(p[i * KEYS + key], LOAD1((size_t)key * D + d, v), sum);
+                    sum = MAD(p[i * KEYS + key], LOAD1((size_t)key * D + d, v), sum);
                 o[i * D + d] = sum;
             }
     }
@@ -218,7 +217,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
         for (int d = 0; d < D; d++) {
             float x = q[r][d];
             for (int j = 0; j < 8; j++)
-                s[j] = mad(x, panel[d * 32 + share + SHARE * j], s[j]);
+                s[j] = MAD(x, panel[d * 32 + share + SHARE * j], s[j]);
         }
         float m = -INFINITY;
         for (int j = 0; j < 8; j++) {
@@ -246,7 +245,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
             total += p;
             for (int j = 0; j < OWN; j++)
                 if (share + SHARE * j < D)
-                    o[j] = mad(p, panel[key * D + share + SHARE * j], o[j]);
+                    o[j] = MAD(p, panel[key * D + share + SHARE * j], o[j]);
         }
     }
     if (first + r < a.queries)
@@ -281,7 +280,7 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
         if (key < end) {
             size_t at = plane + (size_t)(key / 32) * 32 * D + key % 32;
             for (int d = 0; d < D; d++)
-                s = mad(q[d], LOAD1(at + (size_t)d * 32, k_cache), s);
+                s = MAD(q[d], LOAD1(at + (size_t)d * 32, k_cache), s);
         } else
             s = -INFINITY;
         tree[lane] = s;
@@ -304,7 +303,7 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
             total += p[n];
             for (int j = 0; j < (D + LANES - 1) / LANES; j++)
                 if (lane + j * LANES < D)
-                    o[j] = mad(p[n], LOAD1(plane + (size_t)(k0 + n) * D + lane + j * LANES, v_cache), o[j]);
+                    o[j] = MAD(p[n], LOAD1(plane + (size_t)(k0 + n) * D + lane + j * LANES, v_cache), o[j]);
         }
     }
     __global float *to = parts + (((size_t)row * a.heads + head) * a.splits + split) * (D + 2);
@@ -330,8 +329,8 @@ __kernel void attention_combine(__global float *out, const __global float *parts
         greatest = fmax(greatest, from[s * (D + 2)]);
     for (int s = 0; s < a.splits; s++) {
         float weight = exp(from[s * (D + 2)] - greatest);
-        total = mad(weight, from[s * (D + 2) + 1], total);
-        sum = mad(weight, from[s * (D + 2) + 2 + d], sum);
+        total = MAD(weight, from[s * (D + 2) + 1], total);
+        sum = MAD(weight, from[s * (D + 2) + 2 + d], sum);
     }
     out[(size_t)row * a.ldo + column] = sum / total;
 }

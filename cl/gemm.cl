@@ -9,12 +9,12 @@
  *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
  * MR: rows of a tile. W_F16: weights stored as half.
  * Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
- * isa: -DW_F16=0 -DNO_PANEL
- * isa: -DW_F16=1 -DNO_PANEL
- * isa-cpu: -DW_F16=0 -DMR=8
- * isa-cpu: -DW_F16=1 -DMR=8
- * isa-cpu: -DW_F16=1 -DMR=1
  */
+// isa: -DW_F16=0 -DNO_PANEL
+// isa: -DW_F16=1 -DNO_PANEL
+// isa-cpu: -DW_F16=0 -DMR=8
+// isa-cpu: -DW_F16=1 -DMR=8
+// isa-cpu: -DW_F16=1 -DMR=1
 #include "common.clh"
 
 #ifndef MR
@@ -41,39 +41,6 @@ float finish(float sum, int m, int n, const __global float *bias, const __global
 }
 
 #ifndef NO_PANEL
-/* The erf form by Abramowitz and Stegun 7.1.26 (|error| below 1.5e-7), which vectorises where a library's erf is a scalar call. */
-float16 gelu16(float16 x)
-{
-    float16 z = fabs(x) * 0.70710678118654752f;
-    float16 t = 1.0f / (1.0f + 0.3275911f * z);
-    float16 poly = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-    float16 erf_z = 1.0f - poly * exp(-z * z);
-    return 0.5f * x * (1.0f + copysign(erf_z, x));
-}
-
-float16 activate16(float16 x, int act, float slope)
-{
-    switch (act) {
-    case ACT_NONE:
-        return x;
-    case ACT_RELU:
-        return fmax(x, 0.0f);
-    case ACT_GELU:
-        return gelu16(x);
-    case ACT_QUICK_GELU:
-        return x / (1.0f + exp(-1.702f * x));
-    case ACT_SILU:
-        return x / (1.0f + exp(-x));
-    default: {
-        float y[16];
-        vstore16(x, 0, y);
-        for (int i = 0; i < 16; i++)
-            y[i] = activate(y[i], act, slope);
-        return vload16(0, y);
-    }
-    }
-}
-
 void store_row(__global float *c, float16 low, float16 high, int m, int n0, const __global float *bias, const __global float *residual,
                struct gemm_args g)
 {
@@ -85,8 +52,8 @@ void store_row(__global float *c, float16 low, float16 high, int m, int n0, cons
             low += vload16(0, bias + n0);
             high += vload16(0, bias + n0 + 16);
         }
-        low = activate16(low, g.act, g.slope);
-        high = activate16(high, g.act, g.slope);
+        low = activate_v16(low, g.act, g.slope);
+        high = activate_v16(high, g.act, g.slope);
         if (g.has_residual) {
             const __global float *r = residual + (size_t)m * g.ldr + g.r_offset + n0;
             low += vload16(0, r);
@@ -123,8 +90,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             float16 x = row[i][k];
-            low[i] = mad(x, w0, low[i]);
-            high[i] = mad(x, w1, high[i]);
+            low[i] = MAD(x, w0, low[i]);
+            high[i] = MAD(x, w1, high[i]);
         }
     }
 #pragma unroll
@@ -165,7 +132,7 @@ __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_tile(__globa
             }
             for (int i = 0; i < 4; i++)
                 for (int j = 0; j < 4; j++)
-                    sum[i][j] = mad(av[i], wv[j], sum[i][j]);
+                    sum[i][j] = MAD(av[i], wv[j], sum[i][j]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -194,7 +161,7 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void gemm_rows(__glo
     for (int k = lane; k < g.k; k += LANES) {
         float x = LOAD1(row, k);
         for (int i = 0; i < RB; i++)
-            sum[i] = mad(a[g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda + k], x, sum[i]);
+            sum[i] = MAD(a[g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda + k], x, sum[i]);
     }
     for (int i = 0; i < RB; i++)
         part[i][lane] = sum[i];

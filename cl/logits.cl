@@ -5,9 +5,9 @@
  * together may outweigh every single text token, and then a timestamp is taken. Sampling at a temperature takes the largest of
  * x / T + Gumbel noise (Gumbel 1954; Maddison et al. 2014), which draws from softmax(x / T).
  * LOCAL: work-items of a group.
- * isa:
- * isa: -DLOCAL=256
  */
+// isa:
+// isa: -DLOCAL=256
 #include "common.clh"
 #include "random.clh"
 
@@ -38,10 +38,16 @@ struct best best_join(struct best a, struct best b)
     return r;
 }
 
-struct best best_add(struct best a, float x, float value, int token)
+/* One more token; its share of the sum is added in a second pass, when the peak is known. */
+struct best best_see(struct best a, float x, float value, int token)
 {
-    struct best one = {value, x, token, x, 1.0f};
-    return x > -INFINITY ? best_join(a, one) : a;
+    if (value > a.value) { /* tokens come in rising order: of equals the first stays */
+        a.value = value;
+        a.logit = x;
+        a.token = token;
+    }
+    a.peak = fmax(a.peak, x);
+    return a;
 }
 
 float gumbel(int token, struct logits_args p)
@@ -84,14 +90,21 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(
     logits += offset;
     for (int token = group * CHUNK + lid; token < end; token += LOCAL) {
         float x = logits[token];
-        all = best_add(all, x, x, token);
+        all.peak = fmax(all.peak, x);
         if (suppress[token] || !allowed(token, p))
             continue;
         float value = p.inverse_temperature > 0.0f ? x * p.inverse_temperature + gumbel(token, p) : x;
         if (token < p.timestamp_begin)
-            text = best_add(text, x, value, token);
+            text = best_see(text, x, value, token);
         else
-            times = best_add(times, x, value, token);
+            times = best_see(times, x, value, token);
+    }
+    for (int token = group * CHUNK + lid; token < end; token += LOCAL) {
+        float x = logits[token];
+        bool said = !suppress[token] && allowed(token, p), is_text = token < p.timestamp_begin;
+        all.sum += all.peak > -INFINITY ? exp(x - all.peak) : 0.0f;
+        text.sum += said && is_text && text.token >= 0 ? exp(x - text.peak) : 0.0f;
+        times.sum += said && !is_text && times.token >= 0 ? exp(x - times.peak) : 0.0f;
     }
     reduce(tree, text);
     if (lid == 0)
@@ -130,10 +143,10 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(_
     float total_log = both.peak + log(both.sum);
     bool forced = text.token < 0 || (p.weigh_timestamps && times.token >= 0 && times_log > text.peak);
     struct best chosen = forced ? times : both;
-    float chosen_log = chosen.logit - (forced ? times_log : total_log);
+    float chosen_log = chosen.token >= 0 ? chosen.logit - (forced ? times_log : total_log) : -INFINITY; /* -1: nothing is allowed */
     float no_speech = p.no_speech >= 0 ? exp(logits[offset + p.no_speech] - all.peak) / all.sum : 0.0f;
     out[row * 8] = chosen.token;
     out[row * 8 + 1] = as_int(chosen_log);
     out[row * 8 + 2] = as_int(no_speech);
-    out[row * 8 + 3] = as_int(times_log - total_log);
+    out[row * 8 + 3] = as_int(times.token >= 0 ? times_log - total_log : -INFINITY);
 }

@@ -1,7 +1,7 @@
 /* matmul.cl - products of two activations, C[b] = A[b] B[b] or A[b] B[b]^T, f32: 16 x 16 tiles through local memory, one number per
  * work-item. The plain way, for small products; large ones go to CLBlast.
- * isa:
  */
+// isa:
 #include "common.clh"
 
 #define TILE 16
@@ -25,7 +25,7 @@ __kernel __attribute__((reqd_work_group_size(TILE, TILE, 1))) void matmul(__glob
             bs[y][x] = n0 + x < g.n && k0 + y < g.k ? b[(size_t)(k0 + y) * g.n + n0 + x] : 0.0f;
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int k = 0; k < TILE; k++)
-            sum = mad(as[y][k], bs[k][x], sum);
+            sum = MAD(as[y][k], bs[k][x], sum);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     if (m0 + y < g.m && n0 + x < g.n)

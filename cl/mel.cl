@@ -1,7 +1,6 @@
-/* mel.cl - what a log-mel spectrogram needs beside its two matrix products (transformers, feature_extraction_whisper.py).
- * isa:
- * isa: -DLOCAL=256
- */
+/* mel.cl - what a log-mel spectrogram needs beside its two matrix products (transformers, feature_extraction_whisper.py). */
+// isa:
+// isa: -DLOCAL=256
 #include "common.clh"
 
 #ifndef LOCAL

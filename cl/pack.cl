@@ -1,11 +1,11 @@
 /* pack.cl - bring rows of a stored weight (f32, f16 or bf16, any order of axes) into the layout that the GEMM kernels read.
  *
  * PANELS=1: dst[n / 32][k][n % 32]; PANELS=0: dst[n][k]. DST_F16: stored as half. See struct pack_args for the source's strides.
- * isa: -DPANELS=0 -DDST_F16=0
- * isa: -DPANELS=0 -DDST_F16=1
- * isa-cpu: -DPANELS=1 -DDST_F16=0
- * isa-cpu: -DPANELS=1 -DDST_F16=1
  */
+// isa: -DPANELS=0 -DDST_F16=0
+// isa: -DPANELS=0 -DDST_F16=1
+// isa-cpu: -DPANELS=1 -DDST_F16=0
+// isa-cpu: -DPANELS=1 -DDST_F16=1
 #include "common.clh"
 
 #ifndef PANELS

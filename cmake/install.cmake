@@ -2,12 +2,8 @@
 
 install(TARGETS clio_shared EXPORT clio LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/include/clio.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-if(TARGET clio)
-    install(TARGETS clio RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
-if(EXISTS ${PROJECT_SOURCE_DIR}/man/clio.1)
-    install(FILES ${PROJECT_SOURCE_DIR}/man/clio.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-endif()
+install(TARGETS clio RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/man/clio.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
 # The prefix is found from where clio.pc lies, so that `cmake --install --prefix` may choose another one than was configured.
 file(RELATIVE_PATH CLIO_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)

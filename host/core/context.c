@@ -119,8 +119,19 @@ static clio_device_info info_of(const struct device *d, int index)
                               .has_subgroups = d->has_subgroups,
                               .has_compiler = d->has_compiler,
                               .is_clover = d->is_clover,
-                              .chosen = index == 0 && !d->problem[0],
                               .problem = d->problem[0] ? d->problem : NULL};
+}
+
+/* What $CLIO_DEVICE, or else the rank, makes the device of clio_device_open(ctx, NULL): none when it names none. */
+static void mark_chosen(clio_context *ctx)
+{
+    struct status_text before = ctx->status; /* a wrong CLIO_DEVICE is no failure of listing what there is */
+    const char *selector = getenv("CLIO_DEVICE");
+    size_t chosen = SIZE_MAX;
+    if (device_select(ctx, ctx->devices, ctx->device_count, selector ? selector : "", &chosen))
+        ctx->status = before;
+    for (size_t i = 0; i < ctx->device_count; i++)
+        ctx->infos[i].chosen = i == chosen;
 }
 
 clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count)
@@ -134,21 +145,26 @@ clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices
         for (size_t i = 0; i < ctx->device_count; i++)
             ctx->infos[i] = info_of(&ctx->devices[i], (int)i);
     }
+    mark_chosen(ctx);
     *devices = ctx->infos;
     *count = ctx->device_count;
 fail:
     return st;
 }
 
-/* "1500M" or plain bytes; 0 when it is not a size. */
+/* "1500M", "1.5 GiB" or plain bytes; 0 when it is not a size. */
 static uint64_t parse_size(const char *text)
 {
     char *end = NULL;
     double n = text ? strtod(text, &end) : 0;
     if (!text || end == text || !(n > 0))
         return 0;
+    end += *end == ' ';
     double unit = *end == 'G' || *end == 'g' ? 0x1p30 : *end == 'M' || *end == 'm' ? 0x1p20 : *end == 'K' || *end == 'k' ? 0x1p10 : 1;
-    return (uint64_t)(n * unit);
+    end += unit > 1;
+    if (*end && strcmp(end, "B") != 0 && strcmp(end, "iB") != 0)
+        return 0;
+    return n * unit < 0x1p64 ? (uint64_t)(n * unit) : UINT64_MAX;
 }
 
 clio_status clio_device_open(clio_context *ctx, const char *selector)
@@ -165,6 +181,7 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     TRY(device_select(ctx, ctx->devices, count, selector ? selector : "", &chosen));
     ctx->device = ctx->devices[chosen];
     ctx->info = info_of(&ctx->device, (int)chosen);
+    ctx->info.chosen = infos[chosen].chosen;
     uint64_t limit = ctx->memory_limit ? ctx->memory_limit : parse_size(limit_text);
     if (limit_text && *limit_text && !limit)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_MEMORY_LIMIT=%s is not a size: write for example 1500M or 4G", limit_text);

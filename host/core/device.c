@@ -200,8 +200,8 @@ static bool matches(const struct device *d, const char *selector)
 clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, size_t *chosen)
 {
     clio_status st = CLIO_OK;
-    char *end = NULL;
-    unsigned long index = strtoul(selector, &end, 10);
+    bool is_index = *selector && selector[strspn(selector, "0123456789")] == 0;
+    unsigned long index = is_index ? strtoul(selector, NULL, 10) : 0;
     size_t usable = 0;
     while (usable < count && !list[usable].problem[0])
         usable++;
@@ -210,7 +210,7 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
     if (!usable)
         FAIL(ctx, CLIO_ERROR_DEVICE, "no OpenCL device can be used (%s: %s): install the driver of your GPU, or pocl-opencl-icd to run on the CPU",
              list[0].platform_name, list[0].problem);
-    if (*selector && !*end) {
+    if (is_index) {
         if (index >= usable)
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no device %lu: clio devices lists 0 to %zu", index, usable - 1);
         *chosen = index;

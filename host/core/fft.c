@@ -1,12 +1,14 @@
 /* fft.c - clFFT behind one call: batched real transforms, unnormalised, as torch.fft.rfft gives them.
  *
- * clFFT keeps one global state per process, set up at the first use. A plan is compared once with a plain DFT on the host before it is
+ * clFFT keeps one global state per process: it is set up by the first context that transforms, and torn down with the last, because a
+ * teardown takes the plans of all. A plan is compared once with a plain DFT on the host before it is
  * trusted: the library is unmaintained and has answered wrongly on some drivers. */
 #include "fft.h"
 #include "context.h"
 
 #include <clFFT.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define PLANS_AT_MOST 4
@@ -19,7 +21,29 @@ struct fft {
     struct fft_plan plans[PLANS_AT_MOST];
     int count;
     bool refused; /* failed its check: not asked again */
+    bool is_set_up;
 };
+
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+static int library_users;
+
+static bool library_open(void)
+{
+    clfftSetupData setup;
+    pthread_mutex_lock(&library_lock);
+    bool ready = library_users > 0 || (!clfftInitSetupData(&setup) && !clfftSetup(&setup));
+    library_users += ready;
+    pthread_mutex_unlock(&library_lock);
+    return ready;
+}
+
+static void library_close(void)
+{
+    pthread_mutex_lock(&library_lock);
+    if (--library_users == 0)
+        clfftTeardown();
+    pthread_mutex_unlock(&library_lock);
+}
 
 static clio_status fft_failed(clio_context *ctx, const char *call, int code)
 {
@@ -87,13 +111,13 @@ clio_status fft_real(clio_context *ctx, const struct tensor *out, const struct t
 {
     clio_status st = CLIO_OK;
     struct fft *fft = ctx->fft;
-    clfftSetupData setup;
     if (ctx->planning)
         return CLIO_OK;
     if (!fft) {
         TRY(mem_alloc(ctx, &fft, 1, sizeof *fft));
         ctx->fft = fft;
-        if (clfftInitSetupData(&setup) || clfftSetup(&setup))
+        fft->is_set_up = library_open();
+        if (!fft->is_set_up)
             return fft_failed(ctx, "clfftSetup", 0);
     }
     if (fft->refused)
@@ -121,7 +145,8 @@ void fft_close(clio_context *ctx)
         return;
     for (int i = 0; i < fft->count; i++)
         clfftDestroyPlan(&fft->plans[i].handle);
-    clfftTeardown();
+    if (fft->is_set_up)
+        library_close();
     free(fft);
     ctx->fft = NULL;
 }

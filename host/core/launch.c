@@ -93,10 +93,10 @@ clio_status launch_collect(clio_context *ctx, bool wait)
             e->kernel->seconds += (double)(end - start) * 1e-9;
         clReleaseEvent(e->event);
     }
+fail: /* also then the events in front are released, and must not be twice */
     for (size_t i = done; i < l->count; i++)
         l->pending[i - done] = l->pending[i];
     l->count -= done;
-fail:
     return st;
 }
 

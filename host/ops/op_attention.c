@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#define FEW_QUERIES 8     /* up to here a GPU splits the keys */
-#define KEYS_A_SPLIT 256  /* below this a part is not worth its launch */
+#define FEW_QUERIES 8    /* up to here a GPU splits the keys */
+#define KEYS_A_SPLIT 256 /* below this a part is not worth its launch */
 #define SPLITS_AT_MOST 32
 #define TILE_QUERIES 32
 
@@ -37,6 +37,13 @@ void attention_cache_free(clio_context *ctx, struct attention_cache *cache)
     tensor_free(ctx, &cache->v);
 }
 
+/* Rows of `columns` numbers, `step` apart from `offset` on, lie within t. */
+static bool holds_rows(const struct tensor *t, int rows, int step, int offset, int columns)
+{
+    size_t last = (size_t)offset + (size_t)(rows - 1) * (size_t)step + (size_t)columns;
+    return t->dtype == DTYPE_F32 && offset >= 0 && step >= 0 && (rows == 0 || last <= tensor_count(t));
+}
+
 static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, const char *more, struct kernel **k)
 {
     char options[96];
@@ -49,18 +56,28 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
-    int columns = cache->heads * cache->head_dim;
+    char text_k[96], text_v[96];
+    int columns = cache->heads * cache->head_dim, rows = cache->batch * args.rows;
     args.batch = cache->batch;
     args.heads = cache->heads;
     args.head_dim = cache->head_dim;
     args.capacity = cache->capacity;
     if (args.rows < 0 || args.position < 0 || args.position + args.rows > cache->capacity)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows at %d into a cache of %d", args.rows, args.position, cache->capacity);
+    if (!holds_rows(k, rows, args.ldk, args.k_offset, columns) || !holds_rows(v, rows, args.ldv, args.v_offset, columns))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows of %d columns from %s and %s", rows, columns, tensor_describe(k, text_k),
+             tensor_describe(v, text_v));
     TRY(get(ctx, cache, "attention_store", params_is(ctx, "attention.family", "row") ? " -DROW=1" : "", &kernel));
     TRY(LAUNCH(ctx, kernel, GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1), COST(0, 16.0 * args.batch * args.rows * columns),
                ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
 fail:
     return st;
+}
+
+/* Local memory of attention_tile: wide heads ask for more than the 32 KiB that every device has. */
+static size_t tile_bytes(int d)
+{
+    return sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES);
 }
 
 /* Few queries on a GPU: parts of the keys, then their sum. */
@@ -90,6 +107,8 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
 {
     clio_status st = CLIO_OK;
     struct kernel *k;
+    char text_q[96], text_out[96];
+    int columns = cache->heads * cache->head_dim, rows = cache->batch * a.queries;
     a.batch = cache->batch;
     a.heads = cache->heads;
     a.head_dim = cache->head_dim;
@@ -98,14 +117,18 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         a.scale = 1.0f / sqrtf((float)a.head_dim);
     struct cost cost = COST(4.0 * a.batch * a.heads * a.queries * (double)a.keys * a.head_dim * (a.causal && a.queries > 1 ? 0.5 : 1.0),
                             2.0 * (double)dtype_size(cache->k.dtype) * a.batch * a.heads * (double)a.keys * a.head_dim);
-    if (a.queries < 1 || a.keys < 1 || a.keys > a.capacity)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d queries over %d keys of a cache of %d", a.queries, a.keys, a.capacity);
+    if (a.queries < 1 || a.keys < 1 || a.keys > a.capacity || a.position < 0)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d queries at %d over %d keys of a cache of %d", a.queries, a.position, a.keys,
+             a.capacity);
+    if (!holds_rows(q, rows, a.ldq, a.q_offset, columns) || !holds_rows(out, rows, a.ldo, 0, columns))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d rows of %d columns from %s into %s", rows, columns, tensor_describe(q, text_q),
+             tensor_describe(out, text_out));
     if (params_is(ctx, "attention.family", "row")) {
         int block = a.queries == 1 ? 1 : 8;
         TRY(get(ctx, cache, "attention_row", block == 1 ? " -DROW=1 -DQB=1" : " -DROW=1", &k));
         TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
                    ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
-    } else if (a.queries <= FEW_QUERIES)
+    } else if (a.queries <= FEW_QUERIES || tile_bytes(a.head_dim) > ctx->device.local_memory)
         TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;

@@ -43,7 +43,8 @@ static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *da
     TRY(tensor_write(ctx, &staging, 0, bytes, data));
     snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d", panels, m->data.dtype == DTYPE_F16);
     TRY(kernel_get(ctx, "pack", "pack", options, &k));
-    TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging), ARG_VALUE(args)));
+    TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging),
+               ARG_VALUE(args)));
     TRY(launch_wait(ctx)); /* the staging buffer is written again by the host */
 fail:
     tensor_free(ctx, &staging);
@@ -76,7 +77,11 @@ fail:
 
 clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data)
 {
-    struct weight w = {.name = "(host)", .dtype = DTYPE_F32, .ndim = 2, .dim = {rows, m->k, 1, 1}, .count = (size_t)rows * (size_t)m->k,
+    struct weight w = {.name = "(host)",
+                       .dtype = DTYPE_F32,
+                       .ndim = 2,
+                       .dim = {rows, m->k, 1, 1},
+                       .count = (size_t)rows * (size_t)m->k,
                        .data = (const unsigned char *)data};
     return matrix_fill(ctx, m, first, &w);
 }
@@ -135,8 +140,16 @@ static clio_status gemm_clblast(clio_context *ctx, const struct tensor *out, con
 {
     clio_status st = CLIO_OK;
     struct kernel *k;
-    struct blas_gemm b = {.m = g->m, .n = g->n, .k = g->k, .lda = g->lda, .ldb = g->k, .ldc = g->ldc, .a_offset = (size_t)g->a_offset,
-                          .c_offset = (size_t)g->c_offset, .batch = 1, .transpose_b = true};
+    struct blas_gemm b = {.m = g->m,
+                          .n = g->n,
+                          .k = g->k,
+                          .lda = g->lda,
+                          .ldb = g->k,
+                          .ldc = g->ldc,
+                          .a_offset = (size_t)g->a_offset,
+                          .c_offset = (size_t)g->c_offset,
+                          .batch = 1,
+                          .transpose_b = true};
     TRY(blas_gemm(ctx, out, a, &w->data, &b));
     if (g->has_bias || g->has_residual || g->act != ACT_NONE || g->alpha < 1 || g->alpha > 1) {
         TRY(kernel_get(ctx, "gemm", "gemm_epilogue", "-DNO_PANEL", &k));
@@ -180,7 +193,8 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
         }
     }
     TRY(kernel_get(ctx, "gemm", name, options, &k));
-    TRY(LAUNCH(ctx, k, grid, cost, ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias), ARG_TENSOR(residual), ARG_VALUE(g)));
+    TRY(LAUNCH(ctx, k, grid, cost, ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias), ARG_TENSOR(residual),
+               ARG_VALUE(g)));
 fail:
     return st;
 }
@@ -195,14 +209,23 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
     TRY(op_check(ctx, "matmul", "b", b, DTYPE_F32, 3, batch, transpose_b ? n : kk, transpose_b ? kk : n, 0));
     TRY(op_check(ctx, "matmul", "out", out, DTYPE_F32, 3, batch, m, n, 0));
     if ((double)m * n * kk > 1e6 && !ctx->device.is_cpu) {
-        struct blas_gemm blas = {.m = m, .n = n, .k = kk, .lda = kk, .ldb = transpose_b ? kk : n, .ldc = n, .batch = batch,
-                                 .a_step = (size_t)m * (size_t)kk, .b_step = (size_t)n * (size_t)kk, .c_step = (size_t)m * (size_t)n,
+        struct blas_gemm blas = {.m = m,
+                                 .n = n,
+                                 .k = kk,
+                                 .lda = kk,
+                                 .ldb = transpose_b ? kk : n,
+                                 .ldc = n,
+                                 .batch = batch,
+                                 .a_step = (size_t)m * (size_t)kk,
+                                 .b_step = (size_t)n * (size_t)kk,
+                                 .c_step = (size_t)m * (size_t)n,
                                  .transpose_b = transpose_b};
         return blas_gemm(ctx, out, a, b, &blas);
     }
     TRY(kernel_get(ctx, "matmul", "matmul", "", &k));
-    TRY(LAUNCH(ctx, k, GRID3(ROUND_UP(n, 16), ROUND_UP(m, 16), batch, 16, 16, 1), COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)),
-               ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b), ARG_VALUE(g)));
+    TRY(LAUNCH(ctx, k, GRID3(ROUND_UP(n, 16), ROUND_UP(m, 16), batch, 16, 16, 1),
+               COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)), ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b),
+               ARG_VALUE(g)));
 fail:
     return st;
 }

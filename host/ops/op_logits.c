@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-#define CHUNK 1024      /* tokens of one group, as in cl/logits.cl */
-#define BEST_WORDS 5    /* of struct best there */
+#define CHUNK 1024   /* tokens of one group, as in cl/logits.cl */
+#define BEST_WORDS 5 /* of struct best there */
 
 clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *logits,
                           const struct tensor *suppress, int row, struct logits_args args)
@@ -13,12 +13,17 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
     struct kernel *partial, *choose;
     char options[32];
     uint64_t mark = arena_mark(arena);
-    int local = params_int(ctx, "logits.local", 128), offset = row * args.n;
+    int local = 1, wish = params_int(ctx, "logits.local", 128), offset = row * args.n;
+    while (local * 2 <= wish && (size_t)local * 2 <= ctx->device.max_work_group) /* the reduction halves it down to 1 */
+        local *= 2;
     args.groups = (args.n + CHUNK - 1) / CHUNK;
     struct tensor parts = tensor_shape(DTYPE_I32, 3, args.groups, 3, BEST_WORDS, 0);
     TRY(op_check(ctx, "logits", "logits", logits, DTYPE_F32, 2, -1, args.n, 0, 0));
     TRY(op_check(ctx, "logits", "suppress", suppress, DTYPE_U8, 1, args.n, 0, 0, 0));
     TRY(op_check(ctx, "logits", "out", out, DTYPE_I32, 2, -1, 8, 0, 0));
+    if (row < 0 || row >= logits->dim[0] || row >= out->dim[0] || args.no_speech >= args.n)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "logits: row %d of %d into %d, no-speech token %d of %d", row, logits->dim[0], out->dim[0],
+             args.no_speech, args.n);
     TRY(tensor_take(ctx, arena, &parts));
     snprintf(options, sizeof options, "-DLOCAL=%d", local);
     TRY(kernel_get(ctx, "logits", "logits_partial", options, &partial));

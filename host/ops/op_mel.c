@@ -4,13 +4,18 @@
 #define LOCAL 64
 #define GROUPS 64
 
-clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window, int hop)
+clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window,
+                          int hop)
 {
     clio_status st = CLIO_OK;
     struct kernel *k;
+    char text[96];
     int count = frames->dim[0], n = frames->dim[1];
     struct mel_args args = {.frames = count, .bins = n, .ld = hop};
+    TRY(op_check(ctx, "frames", "frames", frames, DTYPE_F32, 2, -1, -1, 0, 0));
     TRY(op_check(ctx, "frames", "window", window, DTYPE_F32, 1, n, 0, 0, 0));
+    if (samples->dtype != DTYPE_F32 || hop < 0 || (size_t)(count - 1) * (size_t)hop + (size_t)n > tensor_count(samples))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "frames: %d frames of %d samples, %d apart, from %s", count, n, hop, tensor_describe(samples, text));
     TRY(kernel_get(ctx, "mel", "mel_frames", "", &k));
     TRY(LAUNCH(ctx, k, GRID2(n, count, MIN(n, LOCAL), 1), COST((double)count * n, 8.0 * count * n), ARG_TENSOR(frames), ARG_TENSOR(samples),
                ARG_TENSOR(window), ARG_VALUE(args)));
@@ -23,6 +28,7 @@ clio_status op_power_fwd(clio_context *ctx, const struct tensor *power, const st
     clio_status st = CLIO_OK;
     struct kernel *k;
     struct mel_args args = {.frames = power->dim[0], .bins = power->dim[1]};
+    TRY(op_check(ctx, "power", "power", power, DTYPE_F32, 2, -1, -1, 0, 0));
     TRY(op_check(ctx, "power", "spectrum", spectrum, DTYPE_F32, 3, args.frames, args.bins, 2, 0));
     TRY(kernel_get(ctx, "mel", "mel_power", "", &k));
     TRY(LAUNCH(ctx, k, GRID1(tensor_count(power), LOCAL), COST(3.0 * (double)tensor_count(power), 12.0 * (double)tensor_count(power)),

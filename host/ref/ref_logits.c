@@ -41,7 +41,7 @@ void ref_logits(int *token, float *logprob, float *no_speech, float *timestamps,
     *token = forced ? best_time : best_all;
     *logprob = *token < 0 ? -INFINITY : (float)((double)logits[*token] - (forced ? times : both));
     *no_speech = p->no_speech >= 0 ? (float)exp((double)logits[p->no_speech] - everything) : 0;
-    *timestamps = (float)(times - both);
+    *timestamps = best_time < 0 ? -INFINITY : (float)(times - both);
 }
 
 void ref_log_mel(float *mel, int count)

@@ -1,0 +1,277 @@
+/* bench_ops.c - what the operations reach at the shapes of real networks: seconds, GFLOP/s, GB/s, and the share of this device's own
+ * roof, which is measured first (a loop of fused multiply-adds in registers; a copy).
+ *
+ *     bench_ops [FILTER]     only rows whose name contains FILTER; the device by CLIO_DEVICE
+ *
+ * Each figure is the median of RUNS runs after one that is not counted; a run lasts at least 50 ms. CPU seconds a call stand beside, which
+ * hold on a busy machine. */
+#include "../host/ops/ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define RUNS 5
+#define RUN_SECONDS 0.05
+
+static clio_context *ctx;
+static double peak_gflops, peak_gbytes;
+static const char *filter = "";
+
+static double wall_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage r;
+    getrusage(RUSAGE_SELF, &r);
+    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + 1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
+static void must(clio_status st)
+{
+    if (st) {
+        fprintf(stderr, "%s\n%s\n", clio_error(ctx), clio_error_detail(ctx));
+        exit(1);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct figures {
+    double wall, cpu; /* seconds of one call */
+};
+
+static struct figures measure(clio_status (*call)(void *), void *what)
+{
+    double wall[RUNS], cpu[RUNS];
+    must(call(what));
+    must(launch_wait(ctx));
+    double start = wall_seconds();
+    must(call(what));
+    must(launch_wait(ctx));
+    int times = (int)(RUN_SECONDS / (wall_seconds() - start)) + 1;
+    for (int run = 0; run < RUNS; run++) {
+        double w = wall_seconds(), c = cpu_seconds();
+        for (int i = 0; i < times; i++)
+            must(call(what));
+        must(launch_wait(ctx));
+        wall[run] = (wall_seconds() - w) / times;
+        cpu[run] = (cpu_seconds() - c) / times;
+    }
+    qsort(wall, RUNS, sizeof *wall, by_value);
+    qsort(cpu, RUNS, sizeof *cpu, by_value);
+    return (struct figures){wall[RUNS / 2], cpu[RUNS / 2]};
+}
+
+static void report(const char *name, const char *shape, double flops, double bytes, struct figures f)
+{
+    double gflops = flops / f.wall * 1e-9, gbytes = bytes / f.wall * 1e-9;
+    double share = 100 * (peak_gflops > 0 ? (gflops / peak_gflops > gbytes / peak_gbytes ? gflops / peak_gflops : gbytes / peak_gbytes) : 0);
+    printf("%-16s %-30s %10.1f us %10.1f us cpu %8.1f GFLOP/s %7.1f GB/s %5.0f %%\n", name, shape, f.wall * 1e6, f.cpu * 1e6, gflops, gbytes, share);
+    fflush(stdout);
+}
+
+static struct tensor new_tensor(enum dtype dtype, int d0, int d1)
+{
+    struct tensor t = tensor_shape(dtype, 2, d0, d1, 0, 0);
+    must(tensor_new(ctx, &t, "benchmark"));
+    float *x = malloc(sizeof *x * tensor_count(&t));
+    if (!x)
+        exit(1);
+    for (size_t i = 0; i < tensor_count(&t); i++)
+        x[i] = (float)(i * 2654435761u >> 8 & 0xffff) / 32768.0f - 1.0f;
+    must(tensor_write(ctx, &t, 0, tensor_count(&t), x));
+    free(x);
+    return t;
+}
+
+/* ---- the roof ---- */
+
+struct peak_work {
+    struct kernel *kernel;
+    struct tensor a, b;
+    int steps;
+    size_t items;
+};
+
+static clio_status run_peak(void *p)
+{
+    struct peak_work *w = p;
+    return LAUNCH(ctx, w->kernel, GRID1(w->items, ctx->device.is_cpu ? 1 : 64), COST(0, 0), ARG_TENSOR(&w->a), ARG_VALUE(w->steps));
+}
+
+static clio_status run_copy(void *p)
+{
+    struct peak_work *w = p;
+    return LAUNCH(ctx, w->kernel, GRID1(w->items, 64), COST(0, 0), ARG_TENSOR(&w->a), ARG_TENSOR(&w->b));
+}
+
+static void measure_roof(void)
+{
+    struct peak_work w = {.steps = 2000, .items = ctx->device.is_cpu ? 64 : (size_t)ctx->device.compute_units * 2048};
+    w.a = new_tensor(DTYPE_F32, 4096, 4096);
+    w.b = new_tensor(DTYPE_F32, 4096, 4096);
+    must(kernel_get(ctx, "peak", "peak_fma", "", &w.kernel));
+    peak_gflops = (double)w.items * w.steps * 12 * 16 * 2 / measure(run_peak, &w).wall * 1e-9;
+    must(kernel_get(ctx, "peak", "peak_copy", "", &w.kernel));
+    w.items = tensor_count(&w.a) / 16;
+    peak_gbytes = 8.0 * (double)tensor_count(&w.a) / measure(run_copy, &w).wall * 1e-9;
+    printf("roof: %.0f GFLOP/s, %.1f GB/s\n", peak_gflops, peak_gbytes);
+    tensor_free(ctx, &w.a);
+    tensor_free(ctx, &w.b);
+}
+
+/* ---- gemm ---- */
+
+struct gemm_work {
+    struct tensor out, a;
+    struct matrix w;
+    int m;
+};
+
+static clio_status run_gemm(void *p)
+{
+    struct gemm_work *w = p;
+    return op_gemm_fwd(ctx, &w->out, &w->a, &w->w, w->m, NULL);
+}
+
+static void bench_gemm(int m, int n, int k, enum matrix_use use)
+{
+    char shape[64];
+    struct gemm_work w = {.m = m};
+    snprintf(shape, sizeof shape, "%d x %d x %d", m, n, k);
+    if (!strstr("gemm", filter) && !strstr(shape, filter))
+        return;
+    struct tensor source = new_tensor(DTYPE_F32, n, k);
+    float *rows = malloc(sizeof *rows * (size_t)n * (size_t)k);
+    if (!rows)
+        exit(1);
+    must(tensor_read(ctx, &source, 0, tensor_count(&source), rows));
+    tensor_free(ctx, &source);
+    must(matrix_new(ctx, &w.w, n, k, use, "benchmark"));
+    must(matrix_fill_floats(ctx, &w.w, 0, n, rows));
+    free(rows);
+    w.a = new_tensor(DTYPE_F32, m, k);
+    w.out = new_tensor(DTYPE_F32, m, n);
+    double weight_bytes = (double)dtype_size(w.w.data.dtype) * n * k;
+    report(w.w.data.dtype == DTYPE_F16 ? "gemm f16" : "gemm f32", shape, 2.0 * m * n * k, weight_bytes + 4.0 * m * (n + k), measure(run_gemm, &w));
+    matrix_free(ctx, &w.w);
+    tensor_free(ctx, &w.a);
+    tensor_free(ctx, &w.out);
+}
+
+/* ---- attention ---- */
+
+struct attention_work {
+    struct tensor out, q;
+    struct attention_cache cache;
+    struct attention_args args;
+    struct arena arena;
+};
+
+static clio_status run_attention(void *p)
+{
+    struct attention_work *w = p;
+    return op_attention_fwd(ctx, &w->arena, &w->out, &w->q, &w->cache, w->args);
+}
+
+static void bench_attention(int queries, int keys, int heads, int dim)
+{
+    char shape[64];
+    int width = heads * dim;
+    struct attention_work w = {.args = {.queries = queries, .keys = keys, .ldq = width, .ldo = width}};
+    snprintf(shape, sizeof shape, "%d x %d, %d heads of %d", queries, keys, heads, dim);
+    if (!strstr("attention", filter) && !strstr(shape, filter))
+        return;
+    struct tensor rows = new_tensor(DTYPE_F32, keys, width);
+    w.q = new_tensor(DTYPE_F32, queries, width);
+    w.out = new_tensor(DTYPE_F32, queries, width);
+    must(attention_cache_new(ctx, NULL, &w.cache, 1, heads, dim, keys, "benchmark"));
+    must(op_attention_store(ctx, &w.cache, &rows, &rows, (struct attention_store_args){.rows = keys, .ldk = width, .ldv = width}));
+    ctx->planning = true;
+    must(run_attention(&w));
+    ctx->planning = false;
+    must(arena_commit(ctx, &w.arena, "benchmark"));
+    report("attention", shape, 4.0 * queries * keys * width, 2.0 * (double)dtype_size(w.cache.k.dtype) * keys * width, measure(run_attention, &w));
+    arena_free(ctx, &w.arena);
+    attention_cache_free(ctx, &w.cache);
+    tensor_free(ctx, &rows);
+    tensor_free(ctx, &w.q);
+    tensor_free(ctx, &w.out);
+}
+
+/* ---- the step from logits to a token ---- */
+
+struct logits_work {
+    struct tensor logits, suppress, choice;
+    struct arena arena;
+    struct logits_args args;
+};
+
+static clio_status run_logits(void *p)
+{
+    struct logits_work *w = p;
+    return op_logits_fwd(ctx, &w->arena, &w->choice, &w->logits, &w->suppress, 0, w->args);
+}
+
+static void bench_logits(int n)
+{
+    char shape[64];
+    struct logits_work w = {.args = {.n = n, .timestamp_begin = n - 1501, .end_token = n - 1608, .no_speech = -1, .text_allowed = 1,
+                                     .end_allowed = 1, .timestamp_first = n - 1501, .timestamp_last = n - 1, .weigh_timestamps = 1}};
+    snprintf(shape, sizeof shape, "%d", n);
+    if (!strstr("logits", filter))
+        return;
+    w.logits = new_tensor(DTYPE_F32, 1, n);
+    w.suppress = tensor_shape(DTYPE_U8, 1, n, 0, 0, 0);
+    must(tensor_new(ctx, &w.suppress, "benchmark"));
+    must(tensor_zero(ctx, &w.suppress));
+    w.choice = tensor_shape(DTYPE_I32, 2, 1, 8, 0, 0);
+    must(tensor_new(ctx, &w.choice, "benchmark"));
+    ctx->planning = true;
+    must(run_logits(&w));
+    ctx->planning = false;
+    must(arena_commit(ctx, &w.arena, "benchmark"));
+    report("logits", shape, 8.0 * n, 5.0 * n, measure(run_logits, &w));
+    arena_free(ctx, &w.arena);
+    tensor_free(ctx, &w.logits);
+    tensor_free(ctx, &w.suppress);
+    tensor_free(ctx, &w.choice);
+}
+
+int main(int argc, char **argv)
+{
+    filter = argc > 1 ? argv[1] : "";
+    ctx = clio_create();
+    must(clio_device_open(ctx, NULL));
+    printf("device: %s, %s, driver %s\n", ctx->device.platform_name, ctx->device.name, ctx->device.driver);
+    measure_roof();
+    /* Whisper base and small: encoder products, then a decoder's */
+    static const int many[][3] = {{1500, 1536, 512}, {1500, 512, 512},  {1500, 2048, 512},  {1500, 512, 2048}, {3000, 512, 240},
+                                  {1500, 512, 1536}, {3000, 402, 400},  {1500, 2304, 768},  {1500, 3072, 768}, {1500, 768, 3072}};
+    static const int few[][2] = {{1536, 512}, {512, 512}, {2048, 512}, {512, 2048}, {51865, 512}, {3072, 768}, {51865, 768}};
+    for (size_t i = 0; i < COUNT(many); i++)
+        bench_gemm(many[i][0], many[i][1], many[i][2], MATRIX_MANY);
+    for (size_t i = 0; i < COUNT(few); i++)
+        for (int m = 1; m <= 16; m *= 4)
+            bench_gemm(m, few[i][0], few[i][1], MATRIX_FEW);
+    bench_attention(1500, 1500, 8, 64);
+    bench_attention(1, 1500, 8, 64);
+    bench_attention(1, 100, 8, 64);
+    bench_attention(1500, 1500, 12, 64);
+    bench_attention(4096, 4096, 8, 40);
+    bench_logits(51865);
+    clio_destroy(ctx);
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* bar.c - see bar.h.
+ *
+ *     transcribing  42 %  [################------------------------]  0:12  8.1x  0:16 left
+ *
+ * It is drawn at most ten times a second, and not for work that is done at once. A narrow terminal loses the brackets first. */
+#include "bar.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_AT_MOST 256
+#define BRACKETS_AT_MOST 40
+#define BRACKETS_AT_LEAST 8
+#define FIRST_AFTER 0.3 /* seconds */
+#define INTERVAL 0.1
+
+static struct {
+    bool enabled, drawn;
+    double start, last;
+} bar;
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void bar_enable(bool wanted)
+{
+    const char *terminal = getenv("TERM");
+    bar.enabled = wanted && isatty(STDERR_FILENO) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+}
+
+void bar_begin(void)
+{
+    bar_clear();
+    bar.start = bar.last = seconds_now();
+}
+
+void bar_clear(void)
+{
+    if (!bar.drawn)
+        return;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    bar.drawn = false;
+    bar.last = 0;
+}
+
+/* Columns that may be filled: one less than there are, so that no terminal wraps. */
+static int line_width(void)
+{
+    const char *columns = getenv("COLUMNS");
+    struct winsize size = {0};
+    long width = columns ? strtol(columns, NULL, 10) : 0;
+    if (width <= 0)
+        width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+    return (int)(width < 2 ? 1 : width > LINE_AT_MOST ? LINE_AT_MOST - 1 : width - 1);
+}
+
+static int print_time(char *out, size_t size, double seconds)
+{
+    long s = seconds < 0 ? 0 : seconds < 359999 ? lround(seconds) : 359999;
+    if (s >= 3600)
+        return snprintf(out, size, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    return snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
+}
+
+static void draw(const char *what, double done, double total, bool sound, double elapsed)
+{
+    char left[96], right[96], took[24], remains[24], line[LINE_AT_MOST + 1];
+    double fraction = total > 0 ? fmin(fmax(done / total, 0), 1) : 0;
+    int width = line_width(), at;
+    print_time(took, sizeof took, elapsed);
+    if (!(total > 0)) {
+        snprintf(line, sizeof line, "%s  %s", what, took);
+    } else {
+        snprintf(left, sizeof left, "%.48s %3d %%", what, (int)(100 * fraction));
+        at = snprintf(right, sizeof right, "%s", took);
+        if (sound && done > 0 && elapsed > 0)
+            at += snprintf(right + at, sizeof right - (size_t)at, "  %.1fx", done / elapsed);
+        if (fraction > 0.01) {
+            print_time(remains, sizeof remains, elapsed * (1 - fraction) / fraction);
+            snprintf(right + at, sizeof right - (size_t)at, "  %s left", remains);
+        }
+        int brackets = width - (int)strlen(left) - (int)strlen(right) - 6;
+        if (brackets > BRACKETS_AT_MOST)
+            brackets = BRACKETS_AT_MOST;
+        if (brackets < BRACKETS_AT_LEAST) {
+            snprintf(line, sizeof line, "%s  %s", left, right);
+        } else {
+            char fill[BRACKETS_AT_MOST + 1];
+            int filled = (int)(brackets * fraction);
+            memset(fill, '-', sizeof fill);
+            memset(fill, '#', (size_t)filled);
+            snprintf(line, sizeof line, "%s  [%.*s]  %s", left, brackets, fill, right);
+        }
+    }
+    for (at = (int)strlen(line); at > width;) { /* drop what does not fit, field by field */
+        while (at > 0 && line[at - 1] != ' ')
+            at--;
+        while (at > 0 && line[at - 1] == ' ')
+            at--;
+        if (!at)
+            at = width;
+        line[at] = 0;
+    }
+    fprintf(stderr, "\r%s\033[K", line);
+    fflush(stderr);
+    bar.drawn = true;
+}
+
+void bar_progress(const char *what, double done, double total, bool sound)
+{
+    double now = seconds_now();
+    if (bar.enabled && now - bar.start >= FIRST_AFTER && now - bar.last >= INTERVAL) {
+        draw(what, done, total, sound, now - bar.start);
+        bar.last = now;
+    }
+}

@@ -1,0 +1,18 @@
+/* bar.h - the progress bar: one line of standard error, on a terminal only. There is one terminal, so there is one bar. */
+#ifndef CLIO_CLI_BAR_H
+#define CLIO_CLI_BAR_H
+
+#include <stdbool.h>
+
+/* Allow the bar where standard error is a terminal that can clear a line. */
+void bar_enable(bool wanted);
+/* A new piece of work begins: elapsed time counts from here. */
+void bar_begin(void);
+/* What is being done, and how far it is; total 0: not known. `sound`: done and total are seconds of sound, so that there is a speed. */
+void bar_progress(const char *what, double done, double total, bool sound);
+/* Take the bar off the screen, before anything else is printed. It comes back with the next progress. */
+void bar_clear(void);
+/* Seconds since some fixed moment. */
+double seconds_now(void);
+
+#endif

@@ -1,0 +1,124 @@
+/* model_path.c - see model_path.h. */
+#include "model_path.h"
+#include "command.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static bool has_file(const char *folder, const char *file)
+{
+    char *path = must_print("%s/%s", folder, file);
+    bool has = access(path, F_OK) == 0;
+    free(path);
+    return has;
+}
+
+/* `folder` itself when it holds a model; otherwise it is freed. */
+static char *if_model(char *folder)
+{
+    if (has_file(folder, "config.json"))
+        return folder;
+    free(folder);
+    return NULL;
+}
+
+static char *models_folder(void)
+{
+    if (environment("CLIO_MODELS"))
+        return must_print("%s", environment("CLIO_MODELS"));
+    if (environment("XDG_DATA_HOME"))
+        return must_print("%s/clio/models", environment("XDG_DATA_HOME"));
+    return must_print("%s/.local/share/clio/models", environment("HOME") ? environment("HOME") : "");
+}
+
+static char *find_in(const char *folder, const char *name)
+{
+    char *found = if_model(must_print("%s/%s", folder, name));
+    return found ? found : strncmp(name, "whisper-", 8) ? if_model(must_print("%s/whisper-%s", folder, name)) : NULL;
+}
+
+/* The snapshot that the cache's main branch stands on, otherwise any that holds a model. */
+static char *find_snapshot(const char *repository)
+{
+    char commit[128] = "", *found = NULL, *path = must_print("%s/refs/main", repository);
+    FILE *file = fopen(path, "r");
+    if (file) {
+        if (fgets(commit, sizeof commit, file))
+            commit[strcspn(commit, "\r\n")] = 0;
+        fclose(file);
+    }
+    free(path);
+    if (*commit)
+        found = if_model(must_print("%s/snapshots/%s", repository, commit));
+    path = must_print("%s/snapshots", repository);
+    DIR *folder = found ? NULL : opendir(path);
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            found = if_model(must_print("%s/%s", path, entry->d_name));
+    if (folder)
+        closedir(folder);
+    free(path);
+    return found;
+}
+
+static char *find_in_hub(const char *name)
+{
+    const char *hub = environment("HF_HUB_CACHE"), *home = environment("HF_HOME"), *user = environment("HOME"), *slash = strchr(name, '/');
+    char *cache = hub    ? must_print("%s", hub)
+                  : home ? must_print("%s/hub", home)
+                         : must_print("%s/.cache/huggingface/hub", user ? user : "");
+    char *repository = slash ? must_print("%s/models--%.*s--%s", cache, (int)(slash - name), name, slash + 1)
+                             : must_print("%s/models--openai--%s%s", cache, strncmp(name, "whisper-", 8) ? "whisper-" : "", name);
+    char *found = find_snapshot(repository);
+    free(repository);
+    free(cache);
+    return found;
+}
+
+static char *find_named(const char *name)
+{
+    char *folder = models_folder(), *found = NULL;
+    if (!strchr(name, '/')) {
+        found = find_in(folder, name);
+        if (!found)
+            found = find_in("/usr/local/share/clio/models", name);
+        if (!found)
+            found = find_in("/usr/share/clio/models", name);
+    }
+    free(folder);
+    return found ? found : find_in_hub(name);
+}
+
+char *model_find(const char *name)
+{
+    struct stat info;
+    if (has_file(name, "config.json"))
+        return must_print("%s", name);
+    char *found = *name && *name != '/' && *name != '.' ? find_named(name) : NULL;
+    if (found)
+        return found;
+    if (stat(name, &info) == 0) /* the library's sentence says what is wrong with it */
+        return must_print("%s", name);
+    char *folder = models_folder();
+    say_error("there is no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache", name, folder);
+    free(folder);
+    return NULL;
+}
+
+char *model_default(void)
+{
+    char *found = find_named("whisper-base");
+    if (!found)
+        say_error("no model was named, and Whisper base is not installed: scripts/fetch-whisper brings it, or name a folder with -m DIR");
+    return found;
+}

@@ -1,0 +1,97 @@
+/* output_file.c - result files, whole or not at all: written under another name in the same folder, brought to the disk, then renamed. */
+#define _XOPEN_SOURCE 700 /* realpath */
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *result_path(const char *stem, enum format format)
+{
+    return must_print("%s.%s", stem, output_extension(format));
+}
+
+/* Where a link leads, so that it stays a link; the name itself when there is no such file yet. */
+static char *real_path(const char *path)
+{
+    char *real = realpath(path, NULL);
+    return real ? real : must_print("%s", path);
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? must_print(".") : slash == path ? must_print("/") : must_print("%.*s", (int)(slash - path), path);
+}
+
+bool output_check(const char *stem, enum format format)
+{
+    struct stat info;
+    char *path = result_path(stem, format), *real = real_path(path), *folder = folder_of(real);
+    bool good = false;
+    if (stat(folder, &info))
+        say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with -of"
+                                  : "cannot write %s: the folder %s cannot be reached; name another file with -of",
+                  path, folder);
+    else if (!S_ISDIR(info.st_mode))
+        say_error("cannot write %s: %s is not a folder; name another file with -of", path, folder);
+    else if (access(folder, W_OK | X_OK))
+        say_error("cannot write %s: the folder %s is read-only (%s); name another file with -of", path, folder, strerror(errno));
+    else if (!stat(path, &info) && S_ISDIR(info.st_mode))
+        say_error("cannot write %s: it is a folder; name another file with -of", path);
+    else
+        good = true;
+    free(folder);
+    free(real);
+    free(path);
+    return good;
+}
+
+/* The rights of the file that is replaced, or those that a new file gets. */
+static mode_t mode_of(const char *path)
+{
+    struct stat info;
+    mode_t mask = umask(0);
+    umask(mask);
+    return stat(path, &info) == 0 ? info.st_mode & 0777 : 0666 & ~mask;
+}
+
+static bool write_whole(int fd, enum format format, const struct document *doc)
+{
+    FILE *out = fdopen(fd, "w");
+    if (!out) {
+        close(fd);
+        return false;
+    }
+    output_write(out, format, doc);
+    errno = 0;
+    bool good = !fflush(out) && !ferror(out) && !(fsync(fd) && errno != EINVAL && errno != ENOTSUP);
+    int why = errno;
+    good = !fclose(out) && good;
+    if (why)
+        errno = why;
+    return good;
+}
+
+bool output_save(const char *stem, enum format format, const struct document *doc)
+{
+    char *path = result_path(stem, format), *real = real_path(path), *beside = must_print("%s.XXXXXX", real);
+    int fd = mkstemp(beside);
+    bool good = fd >= 0 && fchmod(fd, mode_of(real)) == 0;
+    if (good)
+        good = write_whole(fd, format, doc) && rename(beside, real) == 0;
+    else if (fd >= 0)
+        close(fd);
+    if (!good) {
+        say_error("cannot write %s: %s; a file of that name is as it was", path, strerror(errno ? errno : EIO));
+        if (fd >= 0)
+            unlink(beside);
+    }
+    free(beside);
+    free(real);
+    free(path);
+    return good;
+}
