@@ -214,7 +214,7 @@ static void bench_attention(int queries, int keys, int heads, int dim)
 /* ---- the step from logits to a token ---- */
 
 struct logits_work {
-    struct tensor logits, suppress, choice;
+    struct tensor logits, suppress, choice, tokens;
     struct arena arena;
     struct logits_args args;
 };
@@ -222,7 +222,7 @@ struct logits_work {
 static clio_status run_logits(void *p)
 {
     struct logits_work *w = p;
-    return op_logits_fwd(ctx, &w->arena, &w->choice, &w->logits, &w->suppress, 0, w->args);
+    return op_logits_fwd(ctx, &w->arena, &w->choice, &w->tokens, &w->logits, &w->suppress, 0, w->args);
 }
 
 static void bench_logits(int n)
@@ -239,6 +239,8 @@ static void bench_logits(int n)
     must(tensor_zero(ctx, &w.suppress));
     w.choice = tensor_shape(DTYPE_I32, 2, 1, 8, 0, 0);
     must(tensor_new(ctx, &w.choice, "benchmark"));
+    w.tokens = tensor_shape(DTYPE_I32, 1, 1, 0, 0, 0);
+    must(tensor_new(ctx, &w.tokens, "benchmark"));
     ctx->planning = true;
     must(run_logits(&w));
     ctx->planning = false;
@@ -248,6 +250,7 @@ static void bench_logits(int n)
     tensor_free(ctx, &w.logits);
     tensor_free(ctx, &w.suppress);
     tensor_free(ctx, &w.choice);
+    tensor_free(ctx, &w.tokens);
 }
 
 int main(int argc, char **argv)

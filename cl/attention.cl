@@ -4,6 +4,7 @@
  * values are read in rows. CACHE_F16: both stored as half. D: columns of a head. Query rows may lie in wider rows (ldq, q_offset).
  *
  *   attention_store    copy new rows of keys and values into the cache
+ *   attention_store_row  the same for CPUs, a panel of 32 keys of one head per work-item, so that its scattered stores stay in the L1 cache
  *   attention_row      CPUs: a work-item takes QB query rows of one head and walks all keys, SIMD over keys, then over columns
  *   attention_tile     GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
  *   attention_split    GPUs, few queries: a group of 64 takes one query and one of `splits` parts of the keys, so that one token fills the device
@@ -44,7 +45,7 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
     if (column >= p.heads * D)
         return;
     int head = column / D, d = column % D, key = p.position + row;
-    size_t plane = ((size_t)b * p.heads + head) * p.capacity * D, in_row = (size_t)b * p.rows + row;
+    size_t plane = ((size_t)(b + p.first) * p.heads + head) * p.capacity * D, in_row = (size_t)b * p.rows + row;
     STORE1(k[in_row * p.ldk + p.k_offset + column], plane + ((size_t)(key / 32) * D + d) * 32 + key % 32, k_cache);
     STORE1(v[in_row * p.ldv + p.v_offset + column], plane + (size_t)key * D + d, v_cache);
 }
@@ -69,6 +70,25 @@ float sum16(float16 x)
     float4 b = a.lo + a.hi;
     float2 c = b.lo + b.hi;
     return c.lo + c.hi;
+}
+
+/* Group of 1. Grid: panels that the rows touch fastest, then heads, then batch. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_store_row(__global cached *k_cache, __global cached *v_cache,
+                                                                                 const __global float *k, const __global float *v,
+                                                                                 struct attention_store_args p)
+{
+    int panel = p.position / 32 + get_global_id(0), head = get_global_id(1), b = get_global_id(2);
+    int first = max(panel * 32, p.position), last = min(panel * 32 + 32, p.position + p.rows);
+    size_t plane = ((size_t)(b + p.first) * p.heads + head) * p.capacity * D;
+    for (int key = first; key < last; key++) {
+        size_t in_row = (size_t)b * p.rows + key - p.position;
+        const __global float *k_row = k + in_row * p.ldk + p.k_offset + head * D, *v_row = v + in_row * p.ldv + p.v_offset + head * D;
+        __global cached *k_to = k_cache + plane + (size_t)panel * 32 * D + key % 32, *v_to = v_cache + plane + (size_t)key * D;
+        for (int d = 0; d < D; d++) {
+            STORE1(k_row[d], d * 32, k_to);
+            STORE1(v_row[d], d, v_to);
+        }
+    }
 }
 
 /* p[i][0..31] = q[i] . the 32 keys of one panel */
@@ -126,7 +146,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_row(__glo
                                                                            struct attention_args a)
 {
     int first = get_global_id(0) * QB, head = get_global_id(1), b = get_global_id(2);
-    size_t plane = ((size_t)b * a.heads + head) * a.capacity * D;
+    size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D;
     float q[QB * D], o[QB * D], p[QB * KEYS], greatest[QB], total[QB], keep[QB];
     for (int i = 0; i < QB; i++) {
         const __global float *row = q_rows + ((size_t)b * a.queries + min(first + i, a.queries - 1)) * a.ldq + a.q_offset + head * D;
@@ -194,7 +214,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
     __local float q[QUERIES][D + 1], panel[32 * D], score[QUERIES][33], part[QUERIES][SHARE];
     int lid = get_local_id(0), r = lid / SHARE, share = lid % SHARE;
     int first = get_group_id(0) * QUERIES, head = get_group_id(1), b = get_group_id(2);
-    size_t plane = ((size_t)b * a.heads + head) * a.capacity * D;
+    size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D;
     float o[OWN], greatest = -INFINITY, total = 0.0f;
     for (int j = 0; j < OWN; j++)
         o[j] = 0.0f;
@@ -264,7 +284,7 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
     __local float q[D], p[LANES], tree[LANES];
     int lane = get_local_id(0), split = get_group_id(0), head = get_group_id(1), row = get_group_id(2);
     int b = row / a.queries, i = row % a.queries;
-    size_t plane = ((size_t)b * a.heads + head) * a.capacity * D;
+    size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D;
     int visible = a.causal ? min(a.keys, a.position + i + 1) : a.keys;
     int each = ((visible + a.splits - 1) / a.splits + LANES - 1) / LANES * LANES;
     int begin = split * each, end = min(visible, begin + each);

@@ -119,8 +119,9 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(
         parts[3 * group + 2] = tree[0];
 }
 
-/* One group; out: token, its log-probability, probability of the no-speech token, log-probability of all timestamps. */
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(__global int *out, const __global struct best *parts,
+/* One group; tokens: the token alone, where the next step's embedding looks for it; out: token, its log-probability, probability of the no-speech token, log-probability of all timestamps. */
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(__global int *out, __global int *tokens,
+                                                                               const __global struct best *parts,
                                                                                const __global float *logits, int offset,
                                                                                int row, struct logits_args p)
 {
@@ -146,6 +147,7 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(_
     float chosen_log = chosen.token >= 0 ? chosen.logit - (forced ? times_log : total_log) : -INFINITY; /* -1: nothing is allowed */
     float no_speech = p.no_speech >= 0 ? exp(logits[offset + p.no_speech] - all.peak) / all.sum : 0.0f;
     out[row * 8] = chosen.token;
+    tokens[row] = chosen.token;
     out[row * 8 + 1] = as_int(chosen_log);
     out[row * 8 + 2] = as_int(no_speech);
     out[row * 8 + 3] = as_int(times.token >= 0 ? times_log - total_log : -INFINITY);

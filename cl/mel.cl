@@ -46,14 +46,13 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void mel_log(__globa
         peaks[get_group_id(0)] = tree[0];
 }
 
-/* x = (max(x, greatest - 8) + 4) / 4; p.ld peaks. */
+/* x = (max(x, greatest - 8) + 4) / 4; p.ld peaks. One work-item: 16 numbers. */
 __kernel void mel_scale(__global float *x, const __global float *peaks, struct mel_args p)
 {
-    int i = get_global_id(0);
-    if (i >= p.frames)
-        return;
+    int first = get_global_id(0) * 16;
     float greatest = peaks[0];
     for (int j = 1; j < p.ld; j++)
         greatest = fmax(greatest, peaks[j]);
-    x[i] = 0.25f * (fmax(x[i], greatest - 8.0f) + 4.0f);
+    for (int i = first; i < min(first + 16, p.frames); i++)
+        x[i] = 0.25f * (fmax(x[i], greatest - 8.0f) + 4.0f);
 }

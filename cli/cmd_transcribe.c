@@ -182,6 +182,8 @@ static const struct option_row options[] = {
     {"-nth --no-speech-thold --no-speech-threshold", "X", OPTION_FLOAT, FIELD(params.no_speech_threshold), 0, 1,
      "a window more surely silent than this has no text;\ndefault 0.6"},
     OPTION_MAX_TOKENS,
+    {"-b --batch", "N", OPTION_INT, FIELD(params.batch), 1, 32,
+     "hear N windows at a time: faster for long files;\neach without the text before it; default 1"},
     {"--seed", "N", OPTION_SEED, FIELD(params.seed), 0, 0, "for temperatures above 0"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
 };

@@ -176,7 +176,7 @@ clio_transcript *session_hear(struct session *s, const char *file, clio_speech_p
     }
     s->heard += result->duration;
     s->done++;
-    if (!s->set->quiet && !params.language && result->language && clio_speech_is_multilingual(s->speech))
+    if (!s->set->quiet && !params.language && *result->language && clio_speech_is_multilingual(s->speech))
         fprintf(stderr, "language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
     return result;
 }

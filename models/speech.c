@@ -80,6 +80,16 @@ fail:
     return st;
 }
 
+/* Buffers of one window, and those of every row of the batch. */
+#define WINDOW_BUFFERS(s)                                                                                                                  \
+    {                                                                                                                                      \
+        &(s)->samples, &(s)->features, &(s)->encoded, &(s)->suppress, &(s)->suppress_first                                                 \
+    }
+#define BATCH_BUFFERS(s)                                                                                                                   \
+    {                                                                                                                                      \
+        &(s)->ids, &(s)->hidden, &(s)->logits, &(s)->choice, &(s)->next                                                                    \
+    }
+
 static clio_status make_buffers(clio_context *ctx, clio_speech *s)
 {
     clio_status st = CLIO_OK;
@@ -88,12 +98,8 @@ static clio_status make_buffers(clio_context *ctx, clio_speech *s)
     s->samples = tensor_shape(DTYPE_F32, 1, s->window_samples + MEL_FFT, 0, 0, 0);
     s->features = tensor_shape(DTYPE_F32, 3, 1, 2 * c->positions, c->bands, 0);
     s->encoded = tensor_shape(DTYPE_F32, 3, 1, c->positions, c->width, 0);
-    s->ids = tensor_shape(DTYPE_I32, 2, 1, c->text_positions, 0, 0);
-    s->hidden = tensor_shape(DTYPE_F32, 3, 1, c->text_positions, c->width, 0);
-    s->logits = tensor_shape(DTYPE_F32, 2, 1, c->vocab, 0, 0);
-    s->choice = tensor_shape(DTYPE_I32, 2, 1, 8, 0, 0);
     s->suppress = s->suppress_first = tensor_shape(DTYPE_U8, 1, c->vocab, 0, 0, 0);
-    struct tensor *all[] = {&s->samples, &s->features, &s->encoded, &s->ids, &s->hidden, &s->logits, &s->choice, &s->suppress, &s->suppress_first};
+    struct tensor *all[] = WINDOW_BUFFERS(s);
     for (size_t i = 0; i < COUNT(all); i++)
         TRY(tensor_new(ctx, all[i], "transcription"));
     TRY(mem_alloc(ctx, &s->host_samples, tensor_count(&s->samples), sizeof *s->host_samples));
@@ -101,20 +107,58 @@ fail:
     return st;
 }
 
+static void free_batch(clio_context *ctx, clio_speech *s)
+{
+    struct tensor *all[] = BATCH_BUFFERS(s);
+    for (size_t i = 0; i < COUNT(all); i++)
+        tensor_free(ctx, all[i]);
+    whisper_state_free(ctx, &s->state, &s->net);
+    s->batch = 0;
+}
+
 /* Run a window's steps without launching anything, at their largest shapes, and allocate the scratch they need. */
-static clio_status plan(clio_context *ctx, clio_speech *s)
+static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
 {
     clio_status st = CLIO_OK;
     const struct whisper_config *c = &s->net.config;
     struct logits_args args = {.n = c->vocab};
+    int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* windows decoded together do not see the text before them */
+    struct tensor ids = tensor_reshape(&s->ids, 2, batch, length, 0, 0), hidden = tensor_reshape(&s->hidden, 3, batch, length, c->width, 0);
+    struct tensor next = tensor_reshape(&s->next, 2, batch, 1, 0, 0), last = tensor_reshape(&s->hidden, 3, batch, 1, c->width, 0);
     ctx->planning = true;
-    TRY(speech_encode(s, s->host_samples));
-    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &s->hidden, &s->ids, 0));
-    TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->logits, &s->suppress, 0, args));
+    TRY(speech_encode(s, s->host_samples, 0));
+    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &hidden, &ids, 0, 0));
+    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &last, &next, 0, c->text_positions - 1));
+    TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->next, &s->logits, &s->suppress, 0, args));
     ctx->planning = false;
     TRY(arena_commit(ctx, &s->arena, "transcription"));
 fail:
     ctx->planning = false;
+    return st;
+}
+
+clio_status speech_reserve(clio_speech *s, int batch)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = s->ctx;
+    const struct whisper_config *c = &s->net.config;
+    if (batch <= s->batch)
+        return CLIO_OK;
+    free_batch(ctx, s);
+    s->ids = tensor_shape(DTYPE_I32, 2, batch, c->text_positions, 0, 0);
+    s->hidden = tensor_shape(DTYPE_F32, 3, batch, c->text_positions, c->width, 0);
+    s->logits = tensor_shape(DTYPE_F32, 2, batch, c->vocab, 0, 0);
+    s->choice = tensor_shape(DTYPE_I32, 2, batch, 8, 0, 0);
+    s->next = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0);
+    struct tensor *all[] = BATCH_BUFFERS(s);
+    for (size_t i = 0; i < COUNT(all); i++)
+        TRY(tensor_new(ctx, all[i], "decoding"));
+    TRY(whisper_state_new(ctx, &s->state, &s->net, batch));
+    TRY(plan(ctx, s, batch));
+    s->batch = batch;
+fail:
+    if (st)
+        free_batch(ctx, s);
     return st;
 }
 
@@ -134,11 +178,10 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
     TRY(whisper_load(ctx, &s->net, dir));
     TRY(tokenizer_open(ctx, &s->tokenizer, dir));
     TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
-    TRY(whisper_state_new(ctx, &s->state, &s->net, 1));
     TRY(mel_open(ctx, &s->mel, s->net.config.bands));
     TRY(make_buffers(ctx, s));
     TRY(read_generation(ctx, s));
-    TRY(plan(ctx, s));
+    TRY(speech_reserve(s, 1));
     *out = s;
     return CLIO_OK;
 fail:
@@ -151,12 +194,12 @@ void clio_speech_free(clio_speech *s)
     if (!s)
         return;
     clio_context *ctx = s->ctx;
-    struct tensor *all[] = {&s->samples, &s->features, &s->encoded, &s->ids, &s->hidden, &s->logits, &s->choice, &s->suppress, &s->suppress_first};
+    struct tensor *all[] = WINDOW_BUFFERS(s);
     for (size_t i = 0; i < COUNT(all); i++)
         tensor_free(ctx, all[i]);
+    free_batch(ctx, s);
     arena_free(ctx, &s->arena);
     mel_close(ctx, &s->mel);
-    whisper_state_free(ctx, &s->state, &s->net);
     whisper_free(ctx, &s->net);
     tokenizer_close(&s->tokenizer);
     free(s->host_samples);

@@ -17,11 +17,12 @@ struct clio_speech {
     struct whisper_tokens tokens;
     struct mel mel;
     struct arena arena;
+    int batch;          /* windows that can be decoded together */
     int window_samples; /* of one window: 480000 */
     int last_initial_timestamp; /* max_initial_timestamp_index: how late the first timestamp may be, in steps of 0.02 s */
     char *prefix;       /* the folder's own, for captioners; or NULL */
     float *host_samples;
-    struct tensor samples, features, encoded, ids, hidden, logits, choice;
+    struct tensor samples, features, encoded, ids, hidden, logits, choice, next; /* next: i32 [batch], the tokens chosen last */
     struct tensor suppress, suppress_first; /* u8 [vocab]: never said; never said first */
 };
 
@@ -31,11 +32,12 @@ struct speech_result {
     float *probabilities;
     size_t count, capacity;
     struct bytes text; /* of the text tokens */
-    double temperature, avg_logprob, compression_ratio, no_speech;
+    double temperature, avg_logprob, compression_ratio, no_speech, logprob; /* logprob: of all tokens together */
+    bool ended;
 };
 void speech_result_free(struct speech_result *r);
 
-/* What a window's decoding begins with: the tokens before it, and how it is decoded. */
+/* What decoding begins with: the tokens before the window (for one window at a time), and how it is decoded. */
 struct speech_request {
     const int *before; /* text of earlier windows; its end is used as far as there is room */
     size_t before_count;
@@ -47,11 +49,14 @@ struct speech_request {
     uint32_t seed;
 };
 
-/* Put a window on the device and run the encoder. `samples`: window_samples + MEL_FFT of them, half a frame of margin on either side. */
-clio_status speech_encode(clio_speech *s, const float *samples);
-/* The likeliest language of the encoded window, as its token. */
+/* Make room for `batch` windows at a time, if there is less. What was encoded is lost. */
+clio_status speech_reserve(clio_speech *s, int batch);
+/* Put a window on the device and run the encoder; its place in the batch is `row`. `samples`: window_samples + MEL_FFT of them, half a frame
+ * of margin on either side. */
+clio_status speech_encode(clio_speech *s, const float *samples, int row);
+/* The likeliest language of the window encoded as row 0, as its token. */
 clio_status speech_detect(clio_speech *s, int *language, double *probability);
-/* Decode the encoded window once, at a temperature. */
-clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r);
+/* Decode `count` encoded windows from row `first` on once, in step, at a temperature; r[i] is what row first + i says. */
+clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r, int first, int count);
 
 #endif

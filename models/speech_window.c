@@ -17,7 +17,7 @@ void speech_result_free(struct speech_result *r)
     *r = (struct speech_result){0};
 }
 
-clio_status speech_encode(clio_speech *s, const float *samples)
+clio_status speech_encode(clio_speech *s, const float *samples, int row)
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = s->ctx;
@@ -25,35 +25,51 @@ clio_status speech_encode(clio_speech *s, const float *samples)
     TRY(tensor_write(ctx, &s->samples, 0, tensor_count(&s->samples), samples));
     TRY(mel_forward(ctx, &s->arena, &s->mel, &mel, &s->samples));
     TRY(whisper_encode(ctx, &s->arena, &s->net, &s->encoded, &s->features));
-    TRY(whisper_attend_to(ctx, &s->arena, &s->net, &s->state, &s->encoded));
+    TRY(whisper_attend_to(ctx, &s->arena, &s->net, &s->state, &s->encoded, row));
 fail:
     return st;
 }
 
-/* Run `count` tokens from position on; the state then ends behind them. ids NULL: the one token of the last choice. */
-static clio_status feed(clio_speech *s, const int *ids, int count, int position)
+/* The rows of the batch that are decoded together, and the step they are at. */
+struct rows {
+    int first, count;
+    int fed;                     /* tokens of each row in the last feed */
+    struct logits_choice *choice; /* [count] */
+};
+
+static struct tensor fed_rows(const clio_speech *s, const struct rows *rows)
+{
+    return tensor_reshape(&s->hidden, 3, rows->count, rows->fed, s->net.config.width, 0);
+}
+
+/* Run the same `length` tokens in every row, from position on. ids NULL: in each row the one token chosen last. */
+static clio_status feed(clio_speech *s, struct rows *rows, const int *ids, int length, int position)
 {
     clio_status st = CLIO_OK;
-    struct tensor input = tensor_reshape(ids ? &s->ids : &s->choice, 2, 1, count, 0, 0);
-    struct tensor hidden = tensor_reshape(&s->hidden, 3, 1, count, s->net.config.width, 0);
-    if (ids)
-        TRY(tensor_write(s->ctx, &input, 0, (size_t)count, ids));
-    TRY(whisper_decode(s->ctx, &s->arena, &s->net, &s->state, &hidden, &input, position));
+    struct tensor input = tensor_reshape(ids ? &s->ids : &s->next, 2, rows->count, length, 0, 0);
+    rows->fed = length;
+    struct tensor hidden = fed_rows(s, rows);
+    for (int row = 0; ids && row < rows->count; row++)
+        TRY(tensor_write(s->ctx, &input, (size_t)row * (size_t)length, (size_t)length, ids));
+    TRY(whisper_decode(s->ctx, &s->arena, &s->net, &s->state, &hidden, &input, rows->first, position));
 fail:
     return st;
 }
 
-/* The choice after row `row` of what was fed last. */
-static clio_status choose(clio_speech *s, int row, bool first, struct logits_args args, struct logits_choice *choice)
+/* For every row whose args have a vocabulary, the choice after token `at` of those fed last. begins: nothing was said yet. */
+static clio_status choose(clio_speech *s, struct rows *rows, int at, bool begins, const struct logits_args *args)
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = s->ctx;
-    args.n = s->net.config.vocab;
-    TRY(whisper_logits(ctx, &s->net, &s->logits, &s->hidden, row, 1));
-    TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->logits, first ? &s->suppress_first : &s->suppress, 0, args));
-    TRY(tensor_read(ctx, &s->choice, 0, 8, choice));
-    if (!ctx->planning && (choice->token < 0 || !isfinite(choice->logprob)))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the model answers with numbers that are not finite; the weights are damaged, download them again", s->dir);
+    struct tensor hidden = fed_rows(s, rows), logits = tensor_reshape(&s->logits, 2, rows->count, s->net.config.vocab, 0, 0);
+    TRY(whisper_logits(ctx, &s->net, &logits, &hidden, at));
+    for (int row = 0; row < rows->count; row++)
+        if (args[row].n)
+            TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->next, &logits, begins ? &s->suppress_first : &s->suppress, row, args[row]));
+    TRY(tensor_read(ctx, &s->choice, 0, (size_t)rows->count * 8, rows->choice));
+    for (int row = 0; row < rows->count; row++)
+        if (args[row].n && (rows->choice[row].token < 0 || !isfinite(rows->choice[row].logprob)))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the model answers with numbers that are not finite; the weights are damaged, download them again", s->dir);
 fail:
     return st;
 }
@@ -62,18 +78,19 @@ fail:
 static struct logits_args base_args(const clio_speech *s)
 {
     const struct whisper_tokens *t = &s->tokens;
-    return (struct logits_args){.timestamp_begin = t->timestamp_begin, .end_token = t->eot, .no_speech = -1, .timestamp_first = 1, .timestamp_last = 0};
+    return (struct logits_args){.n = s->net.config.vocab, .timestamp_begin = t->timestamp_begin, .end_token = t->eot, .no_speech = -1, .timestamp_first = 1, .timestamp_last = 0};
 }
 
 clio_status speech_detect(clio_speech *s, int *language, double *probability)
 {
     clio_status st = CLIO_OK;
     struct logits_choice choice;
+    struct rows rows = {.count = 1, .choice = &choice};
     struct logits_args args = base_args(s);
     args.timestamp_begin = args.timestamp_first = s->tokens.first_language; /* the languages take the timestamps' part */
     args.timestamp_last = s->tokens.first_language + s->tokens.language_count - 1;
-    TRY(feed(s, &s->tokens.sot, 1, 0));
-    TRY(choose(s, 0, false, args, &choice));
+    TRY(feed(s, &rows, &s->tokens.sot, 1, 0));
+    TRY(choose(s, &rows, 0, false, &args));
     *language = choice.token;
     *probability = exp((double)choice.logprob);
 fail:
@@ -166,56 +183,86 @@ static int build_prompt(const clio_speech *s, const struct speech_request *q, in
     return n;
 }
 
-static clio_status no_speech_probability(clio_speech *s, int row, double *probability)
+static clio_status no_speech_probability(clio_speech *s, struct rows *rows, int sot, struct logits_args *args, struct speech_result *r)
 {
     clio_status st = CLIO_OK;
-    struct logits_choice choice = {0};
-    struct logits_args args = base_args(s);
-    *probability = 0;
+    for (int row = 0; row < rows->count; row++) {
+        r[row].no_speech = 0;
+        args[row] = base_args(s);
+        args[row].no_speech = s->tokens.no_speech;
+        args[row].text_allowed = args[row].end_allowed = 1;
+    }
     if (s->tokens.no_speech < 0)
         return CLIO_OK;
-    args.no_speech = s->tokens.no_speech;
-    args.text_allowed = args.end_allowed = 1;
-    TRY(choose(s, row, false, args, &choice));
-    *probability = (double)choice.no_speech;
+    TRY(choose(s, rows, sot, false, args));
+    for (int row = 0; row < rows->count; row++)
+        r[row].no_speech = (double)rows->choice[row].no_speech;
 fail:
     return st;
 }
 
-clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r)
+/* Choose step i's tokens of all rows that have not ended; how many go on. */
+static clio_status step(clio_speech *s, const struct speech_request *q, struct rows *rows, int i, double temperature, struct logits_args *args,
+                        struct speech_result *r, int *going)
+{
+    clio_status st = CLIO_OK;
+    for (int row = 0; row < rows->count; row++) {
+        args[row] = base_args(s);
+        args[row].n = r[row].ended ? 0 : args[row].n;
+        args[row].text_allowed = args[row].end_allowed = 1;
+        args[row].inverse_temperature = temperature > 0 ? (float)(1 / temperature) : 0;
+        args[row].seed = q->seed + (unsigned)(rows->first + row);
+        args[row].step = (unsigned)i;
+        if (q->timestamps)
+            apply_timestamp_rules(s, &r[row], &args[row]);
+    }
+    TRY(choose(s, rows, rows->fed - 1, i == 0 && q->suppress_blank && q->prefix_count == 0, args));
+    *going = 0;
+    for (int row = 0; row < rows->count; row++) {
+        if (r[row].ended)
+            continue;
+        r[row].logprob += (double)rows->choice[row].logprob;
+        r[row].ended = rows->choice[row].token == s->tokens.eot;
+        if (!r[row].ended)
+            TRY(add_token(s, &r[row], &rows->choice[row]));
+        *going += !r[row].ended;
+    }
+fail:
+    return st;
+}
+
+clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r, int first, int count)
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = s->ctx;
-    int *prompt = NULL, sot, positions = s->net.config.text_positions;
-    double total = 0;
-    bool ended = false;
-    r->count = r->text.size = 0;
+    struct rows rows = {.first = first, .count = count};
+    struct logits_args *args = NULL;
+    int *prompt = NULL, sot, positions = s->net.config.text_positions, going = count;
     TRY(mem_alloc(ctx, &prompt, (size_t)positions + 8, sizeof *prompt));
+    TRY(mem_alloc(ctx, &rows.choice, (size_t)count, sizeof *rows.choice));
+    TRY(mem_alloc(ctx, &args, (size_t)count, sizeof *args));
+    for (int row = 0; row < count; row++) {
+        r[row].count = r[row].text.size = 0;
+        r[row].logprob = 0;
+        r[row].ended = false;
+    }
     int n = build_prompt(s, q, prompt, &sot), most = q->max_tokens > 0 ? q->max_tokens : positions / 2;
     most = MIN(most, positions - n);
-    TRY(feed(s, prompt, n, 0));
-    TRY(no_speech_probability(s, sot, &r->no_speech));
-    for (int i = 0; i < most && !ended; i++) {
-        struct logits_args args = base_args(s);
-        struct logits_choice choice;
-        args.text_allowed = args.end_allowed = 1;
-        args.inverse_temperature = temperature > 0 ? (float)(1 / temperature) : 0;
-        args.seed = q->seed;
-        args.step = (unsigned)i;
-        if (q->timestamps)
-            apply_timestamp_rules(s, r, &args);
+    TRY(feed(s, &rows, prompt, n, 0));
+    TRY(no_speech_probability(s, &rows, sot, args, r));
+    for (int i = 0; i < most && going; i++) {
         if (i > 0)
-            TRY(feed(s, NULL, 1, n + i - 1));
-        TRY(choose(s, i > 0 ? 0 : n - 1, i == 0 && q->suppress_blank && q->prefix_count == 0, args, &choice));
-        total += (double)choice.logprob;
-        ended = choice.token == s->tokens.eot;
-        if (!ended)
-            TRY(add_token(s, r, &choice));
+            TRY(feed(s, &rows, NULL, 1, n + i - 1));
+        TRY(step(s, q, &rows, i, temperature, args, r, &going));
     }
-    r->temperature = temperature;
-    r->avg_logprob = total / (double)(r->count + 1);
-    r->compression_ratio = compression_ratio(&r->text);
+    for (int row = 0; row < count; row++) {
+        r[row].temperature = temperature;
+        r[row].avg_logprob = r[row].logprob / (double)(r[row].count + 1);
+        r[row].compression_ratio = compression_ratio(&r[row].text);
+    }
 fail:
+    free(rows.choice);
+    free(args);
     free(prompt);
     return st;
 }

@@ -1,6 +1,7 @@
 /* transcribe.c - a recording of any length, window by window, as openai/whisper's transcribe.py does it: each window is decoded with
  * timestamps, cut into segments at them, and the next begins where the last whole segment ended. A window whose answer repeats itself or is
  * unlikely is decoded again at a higher temperature; one that holds no speech gives nothing. */
+#include "../audio/activity.h"
 #include "languages.h"
 #include "speech.h"
 
@@ -9,9 +10,12 @@
 #include <string.h>
 
 #define SILENCE 3e-4f        /* -70 dB: a window in which no sample is louder holds no speech, and is not decoded at all */
-#define SHORTEST 1600        /* samples; what is left behind a window is not worth one of its own */
+#define SHORTEST 1600        /* samples: no word is shorter, neither as a whole recording nor as what is left behind a window */
 #define FORGET_ABOVE 0.5     /* text that came at a higher temperature is not shown to the next window */
 #define RESULT_FRAMES 2      /* mel frames of one timestamp step */
+#define BATCH_AT_MOST 32     /* windows decoded together */
+#define QUIET_SEARCH 96000   /* samples: a window of a batch ends in its last 6 s, */
+#define QUIET_SPAN 3200      /* in the middle of its quietest 0.2 s */
 
 struct transcript {
     clio_transcript public; /* first: the caller's pointer is this one */
@@ -27,9 +31,12 @@ struct job {
     struct sound *sound;
     struct transcript *transcript;
     struct speech_request request;
+    int batch;
     int *before, *prefix; /* owned; the request points at them */
     size_t before_capacity;
     uint64_t begin, end; /* samples to hear; end UINT64_MAX: all */
+    bool detects;        /* the language is not named */
+    bool heard;          /* a window was kept: its language holds for the rest */
 };
 
 clio_speech_params clio_speech_defaults(void)
@@ -131,8 +138,9 @@ fail:
     return st;
 }
 
-/* Cut a window's answer into segments; how many samples to go on by. `size`: samples of sound in the window. */
-static clio_status cut(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, uint64_t *advance)
+/* Cut a window's answer into segments; how many samples to go on by. `size`: samples of sound in the window. alone: the next window does
+ * not depend on this one, so that what follows the last pair of timestamps is kept rather than heard again. */
+static clio_status cut(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, bool alone, uint64_t *advance)
 {
     clio_status st = CLIO_OK;
     int begin = job->speech->tokens.timestamp_begin;
@@ -154,7 +162,10 @@ static clio_status cut(struct job *job, const struct speech_result *r, uint64_t 
             if (r->ids[i] > begin)
                 end = offset + (r->ids[i] - begin) * step;
         TRY(add_segment(job, r, 0, n, offset, offset, end));
-    } else if (!ends_alone) { /* what comes after the last pair was cut off by the window: hear it again */
+    } else if (!ends_alone && alone && from < n) {
+        double from_time = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
+        TRY(add_segment(job, r, from, n, offset, from_time, offset + (double)size / MEL_RATE));
+    } else if (!ends_alone && !alone) { /* what comes after the last pair was cut off by the window: hear it again */
         uint64_t heard = (uint64_t)(r->ids[from - 1] - begin) * RESULT_FRAMES * MEL_HOP;
         *advance = heard ? MIN(heard, size) : size;
     }
@@ -164,15 +175,27 @@ fail:
 
 /* ---- windows ---- */
 
-static clio_status decode_with_fallback(struct job *job, struct speech_result *r, bool *skip)
+/* A window being heard: samples start .. start + size, in this row of the batch; active: speech is possible by the sound itself. */
+struct window {
+    uint64_t start, size;
+    int row;
+    bool active;
+};
+
+/* Decode window w until it is plausible or the temperatures are used up; decoded: r holds the first try already. The rule of silence is openai/whisper's (no speech, unless the text is likely), but where nothing
+ * stands out of the background the model's word that there is no speech is enough: it finds "Thank you." likely over noise. */
+static clio_status decode_with_fallback(struct job *job, const struct window *w, bool decoded, struct speech_result *r, bool *skip)
 {
     clio_status st = CLIO_OK;
     const clio_speech_params *p = job->params;
     double temperature = (double)p->temperature;
     for (;;) {
-        TRY(speech_decode(job->speech, &job->request, temperature, r));
-        bool silent = r->no_speech > (double)p->no_speech_threshold && r->avg_logprob < (double)p->logprob_threshold;
-        bool poor = r->compression_ratio > (double)p->compression_threshold || r->avg_logprob < (double)p->logprob_threshold;
+        if (!decoded)
+            TRY(speech_decode(job->speech, &job->request, temperature, r, w->row, 1));
+        decoded = false;
+        bool unlikely = r->avg_logprob < (double)p->logprob_threshold;
+        bool silent = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
+        bool poor = r->compression_ratio > (double)p->compression_threshold || unlikely;
         *skip = silent;
         temperature += (double)p->temperature_step;
         if (!poor || silent || !(p->temperature_step > 0) || temperature > 1.0 + 1e-6)
@@ -261,36 +284,117 @@ fail:
     return st;
 }
 
-static clio_status walk(struct job *job)
+/* Hear the window that was read last: encode it, unless it is silent (*heard false); the first one also names the language. */
+static clio_status hear(struct job *job, struct window *w, bool *heard)
 {
     clio_status st = CLIO_OK;
     clio_speech *s = job->speech;
-    struct speech_result r = {0};
-    double total = sound_duration(job->sound);
-    uint64_t position = job->begin, size, advance;
-    bool skip;
-    for (;; position += advance) {
-        TRY(context_progress(job->ctx, "transcribing", (double)position / MEL_RATE, total));
-        TRY(read_window(job, position, &size));
-        if (size == 0 || (size < SHORTEST && position > job->begin))
-            break;
-        advance = size;
-        if (is_silent(s->host_samples + MEL_FFT / 2, (size_t)size))
-            continue;
-        TRY(speech_encode(s, s->host_samples));
-        if (!job->transcript->public.language)
-            TRY(name_language(job));
-        TRY(decode_with_fallback(job, &r, &skip));
-        if (skip)
-            continue;
-        TRY(cut(job, &r, position, size, &advance));
-        TRY(remember(job, &r));
-        job->request.seed++;
+    const float *samples = s->host_samples + MEL_FFT / 2;
+    *heard = w->size >= SHORTEST && !is_silent(samples, (size_t)w->size);
+    if (!*heard)
+        return CLIO_OK;
+    w->active = activity_found(samples, (size_t)w->size);
+    TRY(context_progress(job->ctx, "transcribing", (double)w->start / MEL_RATE, sound_duration(job->sound)));
+    TRY(speech_encode(s, s->host_samples, w->row));
+    if (!job->transcript->public.language)
+        TRY(name_language(job));
+fail:
+    return st;
+}
+
+/* Hear on from *position, one window; *more: whether there may be another. */
+static clio_status walk_one(struct job *job, struct speech_result *r, uint64_t *position, bool *more)
+{
+    clio_status st = CLIO_OK;
+    struct window w = {.start = *position};
+    uint64_t advance;
+    bool heard, skip;
+    TRY(read_window(job, w.start, &w.size));
+    *more = w.size >= SHORTEST;
+    *position += w.size;
+    TRY(hear(job, &w, &heard));
+    if (!heard)
+        return CLIO_OK;
+    TRY(decode_with_fallback(job, &w, false, r, &skip));
+    if (skip)
+        return CLIO_OK;
+    TRY(cut(job, r, w.start, w.size, false, &advance));
+    TRY(remember(job, r));
+    job->request.seed++;
+    *position = w.start + advance;
+fail:
+    return st;
+}
+
+/* Samples to take of a full window so that it ends where it is quietest: windows decoded together cannot wait for each other's timestamps. */
+static uint64_t quiet_end(const float *samples, uint64_t size)
+{
+    uint64_t best = size;
+    double least = INFINITY;
+    for (uint64_t at = size - QUIET_SEARCH; at + QUIET_SPAN <= size; at += QUIET_SPAN / 4) {
+        double energy = 0;
+        for (uint64_t i = 0; i < QUIET_SPAN; i++)
+            energy += (double)samples[at + i] * (double)samples[at + i];
+        if (energy <= least) {
+            least = energy;
+            best = at + QUIET_SPAN / 2;
+        }
     }
-    job->transcript->public.duration = (double)(position + size - job->begin) / MEL_RATE;
+    return best;
+}
+
+/* Hear on from *position, as many windows as the batch has room for, each cut at a quiet place and decoded in step with the others. */
+static clio_status walk_batch(struct job *job, struct speech_result *r, uint64_t *position, bool *more)
+{
+    clio_status st = CLIO_OK;
+    clio_speech *s = job->speech;
+    struct window w[BATCH_AT_MOST];
+    size_t margin = MEL_FFT / 2, full = (size_t)s->window_samples;
+    int count = 0;
+    bool heard, skip;
+    *more = true;
+    while (count < job->batch && *more) {
+        struct window *now = &w[count];
+        *now = (struct window){.start = *position, .row = count};
+        TRY(read_window(job, now->start, &now->size));
+        *more = now->size >= SHORTEST;
+        if (now->size == full)
+            now->size = quiet_end(s->host_samples + margin, full);
+        memset(s->host_samples + margin + now->size, 0, (full + margin - (size_t)now->size) * sizeof *s->host_samples);
+        *position += now->size;
+        TRY(hear(job, now, &heard));
+        count += heard;
+    }
+    if (count)
+        TRY(speech_decode(s, &job->request, (double)job->params->temperature, r, 0, count));
+    for (int row = 0; row < count; row++) {
+        uint64_t unused;
+        TRY(decode_with_fallback(job, &w[row], true, &r[row], &skip));
+        if (!skip)
+            TRY(cut(job, &r[row], w[row].start, w[row].size, true, &unused));
+    }
+    job->request.seed += (uint32_t)count;
+fail:
+    return st;
+}
+
+static clio_status walk(struct job *job)
+{
+    clio_status st = CLIO_OK;
+    struct speech_result r[BATCH_AT_MOST] = {0};
+    double total = sound_duration(job->sound);
+    uint64_t position = job->begin;
+    for (bool more = true; more;) {
+        if (job->batch > 1)
+            TRY(walk_batch(job, r, &position, &more));
+        else
+            TRY(walk_one(job, r, &position, &more));
+    }
+    job->transcript->public.duration = (double)(position - job->begin) / MEL_RATE;
     TRY(context_progress(job->ctx, "transcribing", total, total));
 fail:
-    speech_result_free(&r);
+    for (size_t i = 0; i < BATCH_AT_MOST; i++)
+        speech_result_free(&r[i]);
     return st;
 }
 
@@ -326,6 +430,8 @@ static clio_status check_params(clio_context *ctx, const clio_speech *s, const c
     clio_status st = CLIO_OK;
     if (!(p->temperature >= 0) || !(p->temperature_step >= 0) || p->temperature > 10 || p->max_tokens < 0)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "temperatures must be from 0 to 10, and the number of tokens not negative");
+    if (p->batch < 0 || p->batch > BATCH_AT_MOST)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d windows can be decoded together, not %d (-b)", BATCH_AT_MOST, p->batch);
     if (!(p->offset >= 0) || !(p->duration >= 0) || p->offset > 1e9 || p->duration > 1e9)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "offset and duration are seconds from 0 on");
     if (p->translate && !s->tokens.is_multilingual)
@@ -355,6 +461,8 @@ static clio_status transcribe(clio_speech *s, struct sound *sound, const clio_sp
     const char *prefix = p->prefix ? p->prefix : s->prefix;
     TRY(check_params(s->ctx, s, p));
     TRY(mem_alloc(s->ctx, &job.transcript, 1, sizeof *job.transcript));
+    job.batch = MAX(p->batch, 1);
+    TRY(speech_reserve(s, job.batch));
     job.begin = (uint64_t)(p->offset * MEL_RATE);
     job.end = p->duration > 0 ? job.begin + (uint64_t)(p->duration * MEL_RATE) : UINT64_MAX;
     job.request = (struct speech_request){.translate = p->translate, .timestamps = p->timestamps, .suppress_blank = p->suppress_blank,
@@ -369,12 +477,16 @@ static clio_status transcribe(clio_speech *s, struct sound *sound, const clio_sp
         job.request.prefix = job.prefix;
     }
     TRY(find_language(&job));
+    job.detects = job.request.language < 0;
     TRY(walk(&job));
+    if (job.detects && s->tokens.is_multilingual && !job.heard)
+        job.transcript->public.language = ""; /* nobody spoke */
+    else if (!job.transcript->public.language)
+        TRY(name_language(&job));
     clio_transcript *t = &job.transcript->public;
     TRY(bytes_add(s->ctx, &job.transcript->text, "", 0));
     t->text = job.transcript->text.data;
     t->segments = job.transcript->segments;
-    t->language = t->language ? t->language : job.request.language >= 0 || !s->tokens.is_multilingual ? "en" : "";
     *out = t;
     job.transcript = NULL;
 fail:

@@ -285,7 +285,7 @@ fail:
 }
 
 clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const struct whisper *net, struct whisper_state *state,
-                              const struct tensor *encoded)
+                              const struct tensor *encoded, int first)
 {
     clio_status st = CLIO_OK;
     int width = net->config.width, length = net->config.positions;
@@ -296,7 +296,8 @@ clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const stru
         const struct whisper_decoder_layer *layer = &net->decoder[i];
         TRY(linear(ctx, &kv, encoded, &layer->cross_kv, &layer->cross_kv_bias, ACT_NONE, NULL));
         TRY(op_attention_store(ctx, &state->cross[i], &kv, &kv,
-                               (struct attention_store_args){.rows = length, .ldk = 2 * width, .ldv = 2 * width, .v_offset = width}));
+                               (struct attention_store_args){.batch = encoded->dim[0], .first = first, .rows = length, .ldk = 2 * width,
+                                                             .ldv = 2 * width, .v_offset = width}));
     }
 fail:
     arena_release(arena, mark);
@@ -304,7 +305,7 @@ fail:
 }
 
 static clio_status decoder_layer(clio_context *ctx, struct arena *arena, const struct whisper_decoder_layer *layer, struct attention_cache *self,
-                                 const struct attention_cache *cross, const struct tensor *x, const struct tensor *h, int position, int source)
+                                 const struct attention_cache *cross, const struct tensor *x, const struct tensor *h, int first, int position, int source)
 {
     clio_status st = CLIO_OK;
     int batch = x->dim[0], length = x->dim[1], width = x->dim[2];
@@ -315,15 +316,15 @@ static clio_status decoder_layer(clio_context *ctx, struct arena *arena, const s
     TRY(norm(ctx, h, x, &layer->attention_norm));
     TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
     TRY(op_attention_store(ctx, self, &qkv, &qkv,
-                           (struct attention_store_args){.rows = length, .position = position, .ldk = 3 * width, .k_offset = width,
+                           (struct attention_store_args){.batch = batch, .first = first, .rows = length, .position = position, .ldk = 3 * width, .k_offset = width,
                                                          .ldv = 3 * width, .v_offset = 2 * width}));
     TRY(op_attention_fwd(ctx, arena, h, &qkv, self,
-                         (struct attention_args){.queries = length, .keys = position + length, .position = position, .causal = 1,
+                         (struct attention_args){.batch = batch, .first = first, .queries = length, .keys = position + length, .position = position, .causal = 1,
                                                  .ldq = 3 * width, .ldo = width}));
     TRY(linear(ctx, x, h, &layer->o, &layer->o_bias, ACT_NONE, x));
     TRY(norm(ctx, h, x, &layer->cross_norm));
     TRY(linear(ctx, &q, h, &layer->cross_q, &layer->cross_q_bias, ACT_NONE, NULL));
-    TRY(op_attention_fwd(ctx, arena, h, &q, cross, (struct attention_args){.queries = length, .keys = source, .ldq = width, .ldo = width}));
+    TRY(op_attention_fwd(ctx, arena, h, &q, cross, (struct attention_args){.batch = batch, .first = first, .queries = length, .keys = source, .ldq = width, .ldo = width}));
     TRY(linear(ctx, x, h, &layer->cross_o, &layer->cross_o_bias, ACT_NONE, x));
     TRY(feed_forward(ctx, arena, x, h, &layer->inner_norm, &layer->fc1, &layer->fc1_bias, &layer->fc2, &layer->fc2_bias));
 fail:
@@ -332,27 +333,27 @@ fail:
 }
 
 clio_status whisper_decode(clio_context *ctx, struct arena *arena, const struct whisper *net, struct whisper_state *state,
-                           const struct tensor *hidden, const struct tensor *ids, int position)
+                           const struct tensor *hidden, const struct tensor *ids, int first, int position)
 {
     clio_status st = CLIO_OK;
     const struct whisper_config *c = &net->config;
     int batch = ids->dim[0], length = ids->dim[1];
     uint64_t mark = arena_mark(arena);
     struct tensor x = tensor_shape(DTYPE_F32, 3, batch, length, c->width, 0);
-    TRY(op_check(ctx, "whisper decoder", "hidden", hidden, DTYPE_F32, 3, state->batch, length, c->width, 0));
+    TRY(op_check(ctx, "whisper decoder", "hidden", hidden, DTYPE_F32, 3, batch, length, c->width, 0));
     TRY(tensor_take(ctx, arena, &x));
     TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->text_positions, position));
     for (int i = 0; i < c->decoder_layers; i++)
-        TRY(decoder_layer(ctx, arena, &net->decoder[i], &state->self[i], &state->cross[i], &x, hidden, position, c->positions));
+        TRY(decoder_layer(ctx, arena, &net->decoder[i], &state->self[i], &state->cross[i], &x, hidden, first, position, c->positions));
     TRY(norm(ctx, hidden, &x, &net->decoder_norm));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-clio_status whisper_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden, int first,
-                           int rows)
+clio_status whisper_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden, int at)
 {
-    struct gemm_epilogue e = {.a_offset = first * net->config.width};
-    return op_gemm_fwd(ctx, logits, hidden, &net->logits, rows, &e);
+    int width = net->config.width;
+    struct gemm_epilogue e = {.a_offset = at * width, .lda = hidden->dim[1] * width};
+    return op_gemm_fwd(ctx, logits, hidden, &net->logits, hidden->dim[0], &e);
 }

@@ -46,14 +46,14 @@ void whisper_state_free(clio_context *ctx, struct whisper_state *state, const st
 
 /* mel f32 [B, 2 * positions, bands] -> out f32 [B, positions, width] */
 clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out, const struct tensor *mel);
-/* Keys and values of every decoder layer's cross-attention, from what whisper_encode gave. */
+/* Keys and values of every decoder layer's cross-attention, from what whisper_encode gave, for rows first.. of the state's batch. */
 clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const struct whisper *net, struct whisper_state *state,
-                              const struct tensor *encoded);
-/* ids i32 [B, T] at positions position..; hidden f32 [B, T, width], after the last norm. The state then holds position + T tokens. */
+                              const struct tensor *encoded, int first);
+/* ids i32 [B, T] at positions position.. of rows first.. of the state; hidden f32 [B, T, width], after the last norm. Those rows then hold
+ * position + T tokens. */
 clio_status whisper_decode(clio_context *ctx, struct arena *arena, const struct whisper *net, struct whisper_state *state,
-                           const struct tensor *hidden, const struct tensor *ids, int position);
-/* logits f32 [rows, vocab] of rows first.. of hidden */
-clio_status whisper_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden, int first,
-                           int rows);
+                           const struct tensor *hidden, const struct tensor *ids, int first, int position);
+/* logits f32 [B, vocab] of position `at` of each of hidden's B rows */
+clio_status whisper_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden, int at);
 
 #endif

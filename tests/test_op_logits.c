@@ -14,17 +14,22 @@ static struct logits_choice *choose(const float *logits, const unsigned char *su
     clio_context *ctx = test_context();
     struct arena arena = {0};
     struct tensor in = test_tensor(DTYPE_F32, 2, rows, args.n, 1, 1, logits), out = test_tensor(DTYPE_I32, 2, rows, 8, 1, 1, NULL);
-    struct tensor never = test_tensor(DTYPE_U8, 1, args.n, 1, 1, 1, suppress);
+    struct tensor never = test_tensor(DTYPE_U8, 1, args.n, 1, 1, 1, suppress), tokens = test_tensor(DTYPE_I32, 1, rows, 1, 1, 1, NULL);
     ctx->planning = true;
-    clio_status planned = op_logits_fwd(ctx, &arena, &out, &in, &never, 0, args);
+    clio_status planned = op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, 0, args);
     ctx->planning = false;
     assert_ok(planned);
     assert_ok(arena_commit(ctx, &arena, "scratch"));
     for (int row = rows - 1; row >= 0; row--) {
         args.step = (unsigned)row;
-        assert_ok(op_logits_fwd(ctx, &arena, &out, &in, &never, row, args));
+        assert_ok(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, row, args));
     }
     struct logits_choice *choices = (struct logits_choice *)test_read(&out);
+    int *alone = (int *)test_read(&tokens);
+    for (int row = 0; row < rows; row++)
+        assert_int_equal(alone[row], choices[row].token);
+    free(alone);
+    test_free(&tokens);
     arena_free(ctx, &arena);
     test_free(&in);
     test_free(&out);
@@ -336,17 +341,19 @@ static void test_wrong_shapes(void **state)
     struct logits_args a = drawing(1, 1);
     struct tensor in = test_tensor(DTYPE_F32, 2, 2, WORDS, 1, 1, NULL), out = test_tensor(DTYPE_I32, 2, 2, 8, 1, 1, NULL);
     struct tensor never = test_tensor(DTYPE_U8, 1, WORDS, 1, 1, 1, NULL), less = test_tensor(DTYPE_U8, 1, WORDS - 1, 1, 1, 1, NULL);
+    struct tensor tokens = test_tensor(DTYPE_I32, 1, 2, 1, 1, 1, NULL);
     (void)state;
-    assert_fails(op_logits_fwd(ctx, &arena, &out, &in, &less, 0, a), CLIO_ERROR_INTERNAL, "suppress is u8 [8], but must be u8 [9]");
-    assert_fails(op_logits_fwd(ctx, &arena, &out, &in, &never, 2, a), CLIO_ERROR_INTERNAL, "row 2 of 2");
+    assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &less, 0, a), CLIO_ERROR_INTERNAL, "suppress is u8 [8], but must be u8 [9]");
+    assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, 2, a), CLIO_ERROR_INTERNAL, "row 2 of 2");
     a.no_speech = WORDS;
-    assert_fails(op_logits_fwd(ctx, &arena, &out, &in, &never, 0, a), CLIO_ERROR_INTERNAL, "no-speech token 9 of 9");
+    assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, 0, a), CLIO_ERROR_INTERNAL, "no-speech token 9 of 9");
     a.n = WORDS + 1;
-    assert_fails(op_logits_fwd(ctx, &arena, &out, &in, &never, 0, a), CLIO_ERROR_INTERNAL, "logits is f32 [2, 9]");
+    assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, 0, a), CLIO_ERROR_INTERNAL, "logits is f32 [2, 9]");
     test_free(&in);
     test_free(&out);
     test_free(&never);
     test_free(&less);
+    test_free(&tokens);
 }
 
 int main(void)

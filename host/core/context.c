@@ -227,7 +227,7 @@ clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_
     n = p = i = 0;
     while ((k = kernel_next(ctx, &p, &i))) {
         if (k->calls)
-            ctx->profile_rows[n++] = (clio_profile_row){k->name, k->calls, k->seconds, k->flops * 1e-9, k->bytes * 1e-9};
+            ctx->profile_rows[n++] = (clio_profile_row){k->label, k->calls, k->seconds, k->flops * 1e-9, k->bytes * 1e-9};
         k->calls = 0;
         k->seconds = k->flops = k->bytes = 0;
     }

@@ -58,7 +58,7 @@ clio_status pool_get(clio_context *ctx, cl_mem *out, uint64_t bytes, const char 
         p->idle_bytes -= bytes;
         p->idle[best] = p->idle[--p->idle_count];
     } else {
-        pool_trim(ctx, MIN(ctx->device.memory_limit - p->now - bytes, p->idle_bytes)); /* what waits for reuse counts as taken, too */
+        pool_trim(ctx, ctx->device.memory_limit - p->now - bytes); /* what waits for reuse counts as taken, too */
         *out = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, bytes, NULL, &cle);
         if (cle != CL_SUCCESS) { /* give back what only waits for reuse, and try once more */
             pool_trim(ctx, 0);

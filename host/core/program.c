@@ -177,6 +177,20 @@ fail:
     return st;
 }
 
+/* "gemm_panel W_F16=1 MR=8": name and options without their -D */
+static void label_of(struct kernel *k, const char *options)
+{
+    size_t used = (size_t)snprintf(k->label, sizeof k->label, "%s ", k->name);
+    for (; *options && used + 1 < sizeof k->label; options++)
+        if (strncmp(options, "-D", 2) == 0)
+            options++;
+        else
+            k->label[used++] = *options;
+    while (used && k->label[used - 1] == ' ')
+        used--;
+    k->label[used] = 0;
+}
+
 clio_status kernel_get(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out)
 {
     clio_status st = CLIO_OK;
@@ -193,6 +207,7 @@ clio_status kernel_get(clio_context *ctx, const char *file, const char *name, co
         }
     TRY(mem_alloc(ctx, &k, 1, sizeof *k));
     snprintf(k->name, sizeof k->name, "%s", name);
+    label_of(k, options);
     k->id = clCreateKernel(p->id, name, &cle);
     CL_CHECK(ctx, cle, "clCreateKernel");
     grown = realloc(p->kernels, (p->count + 1) * sizeof *grown);

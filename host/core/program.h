@@ -10,6 +10,7 @@
 struct kernel {
     cl_kernel id;
     char name[64];
+    char label[128]; /* with the variant's options, for the profile */
     /* profile */
     uint64_t calls;
     double seconds, flops, bytes;

@@ -44,6 +44,15 @@ static bool holds_rows(const struct tensor *t, int rows, int step, int offset, i
     return t->dtype == DTYPE_F32 && offset >= 0 && step >= 0 && (rows == 0 || last <= tensor_count(t));
 }
 
+static clio_status check_batch(clio_context *ctx, const struct attention_cache *cache, int first, int batch)
+{
+    clio_status st = CLIO_OK;
+    if (first < 0 || batch < 1 || first + batch > cache->batch)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: rows %d to %d of a cache for a batch of %d", first, first + batch - 1, cache->batch);
+fail:
+    return st;
+}
+
 static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, const char *more, struct kernel **k)
 {
     char options[96];
@@ -57,19 +66,24 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     clio_status st = CLIO_OK;
     struct kernel *kernel;
     char text_k[96], text_v[96];
-    int columns = cache->heads * cache->head_dim, rows = cache->batch * args.rows;
-    args.batch = cache->batch;
+    int columns = cache->heads * cache->head_dim, rows;
+    args.batch = args.batch ? args.batch : cache->batch - args.first;
+    rows = args.batch * args.rows;
     args.heads = cache->heads;
     args.head_dim = cache->head_dim;
     args.capacity = cache->capacity;
+    TRY(check_batch(ctx, cache, args.first, args.batch));
     if (args.rows < 0 || args.position < 0 || args.position + args.rows > cache->capacity)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows at %d into a cache of %d", args.rows, args.position, cache->capacity);
     if (!holds_rows(k, rows, args.ldk, args.k_offset, columns) || !holds_rows(v, rows, args.ldv, args.v_offset, columns))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows of %d columns from %s and %s", rows, columns, tensor_describe(k, text_k),
              tensor_describe(v, text_v));
-    TRY(get(ctx, cache, "attention_store", params_is(ctx, "attention.family", "row") ? " -DROW=1" : "", &kernel));
-    TRY(LAUNCH(ctx, kernel, GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1), COST(0, 16.0 * args.batch * args.rows * columns),
-               ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
+    bool by_row = params_is(ctx, "attention.family", "row");
+    int panels = (args.position + args.rows + PANEL - 1) / PANEL - args.position / PANEL;
+    struct grid grid = by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
+    TRY(get(ctx, cache, by_row ? "attention_store_row" : "attention_store", by_row ? " -DROW=1" : "", &kernel));
+    TRY(LAUNCH(ctx, kernel, grid, COST(0, 16.0 * args.batch * args.rows * columns), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v),
+               ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
 fail:
     return st;
 }
@@ -108,8 +122,9 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     clio_status st = CLIO_OK;
     struct kernel *k;
     char text_q[96], text_out[96];
-    int columns = cache->heads * cache->head_dim, rows = cache->batch * a.queries;
-    a.batch = cache->batch;
+    int columns = cache->heads * cache->head_dim, rows;
+    a.batch = a.batch ? a.batch : cache->batch - a.first;
+    rows = a.batch * a.queries;
     a.heads = cache->heads;
     a.head_dim = cache->head_dim;
     a.capacity = cache->capacity;
@@ -117,6 +132,7 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         a.scale = 1.0f / sqrtf((float)a.head_dim);
     struct cost cost = COST(4.0 * a.batch * a.heads * a.queries * (double)a.keys * a.head_dim * (a.causal && a.queries > 1 ? 0.5 : 1.0),
                             2.0 * (double)dtype_size(cache->k.dtype) * a.batch * a.heads * (double)a.keys * a.head_dim);
+    TRY(check_batch(ctx, cache, a.first, a.batch));
     if (a.queries < 1 || a.keys < 1 || a.keys > a.capacity || a.position < 0)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d queries at %d over %d keys of a cache of %d", a.queries, a.position, a.keys,
              a.capacity);

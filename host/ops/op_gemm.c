@@ -31,7 +31,7 @@ void matrix_free(clio_context *ctx, struct matrix *m)
 }
 
 /* Put `rows` source rows, lying in `bytes` on the host, into rows args.first... */
-static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *data, size_t bytes, struct pack_args args)
+static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *data, size_t bytes, enum dtype source, struct pack_args args)
 {
     clio_status st = CLIO_OK;
     struct kernel *k;
@@ -41,7 +41,7 @@ static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *da
     int blocks = panels ? (args.first + args.rows - 1) / PANEL - args.first / PANEL + 1 : args.rows;
     TRY(tensor_new(ctx, &staging, "loading weights"));
     TRY(tensor_write(ctx, &staging, 0, bytes, data));
-    snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d", panels, m->data.dtype == DTYPE_F16);
+    snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d -DSOURCE=%d", panels, m->data.dtype == DTYPE_F16, (int)source);
     TRY(kernel_get(ctx, "pack", "pack", options, &k));
     TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging),
                ARG_VALUE(args)));
@@ -67,9 +67,8 @@ clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const st
                                  .channels = channels,
                                  .row_step = m->k,
                                  .tap_step = w->ndim > 2 ? 1 : channels,
-                                 .channel_step = w->ndim > 2 ? taps : 1,
-                                 .dtype = (int)w->dtype};
-        TRY(pack_rows(ctx, m, w->data + (size_t)row * row_bytes, (size_t)args.rows * row_bytes, args));
+                                 .channel_step = w->ndim > 2 ? taps : 1};
+        TRY(pack_rows(ctx, m, w->data + (size_t)row * row_bytes, (size_t)args.rows * row_bytes, w->dtype, args));
     }
 fail:
     return st;

@@ -6,8 +6,8 @@
 #define CHUNK 1024   /* tokens of one group, as in cl/logits.cl */
 #define BEST_WORDS 5 /* of struct best there */
 
-clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *logits,
-                          const struct tensor *suppress, int row, struct logits_args args)
+clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *tokens,
+                          const struct tensor *logits, const struct tensor *suppress, int row, struct logits_args args)
 {
     clio_status st = CLIO_OK;
     struct kernel *partial, *choose;
@@ -21,6 +21,7 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
     TRY(op_check(ctx, "logits", "logits", logits, DTYPE_F32, 2, -1, args.n, 0, 0));
     TRY(op_check(ctx, "logits", "suppress", suppress, DTYPE_U8, 1, args.n, 0, 0, 0));
     TRY(op_check(ctx, "logits", "out", out, DTYPE_I32, 2, -1, 8, 0, 0));
+    TRY(op_check(ctx, "logits", "tokens", tokens, DTYPE_I32, 1, -1, 0, 0, 0));
     if (row < 0 || row >= logits->dim[0] || row >= out->dim[0] || args.no_speech >= args.n)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "logits: row %d of %d into %d, no-speech token %d of %d", row, logits->dim[0], out->dim[0],
              args.no_speech, args.n);
@@ -30,7 +31,7 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
     TRY(kernel_get(ctx, "logits", "logits_choose", options, &choose));
     TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),
                ARG_TENSOR(suppress), ARG_VALUE(offset), ARG_VALUE(args)));
-    TRY(LAUNCH(ctx, choose, GRID1(local, local), COST(0, 60.0 * args.groups), ARG_TENSOR(out), ARG_TENSOR(&parts), ARG_TENSOR(logits),
+    TRY(LAUNCH(ctx, choose, GRID1(local, local), COST(0, 60.0 * args.groups), ARG_TENSOR(out), ARG_TENSOR(tokens), ARG_TENSOR(&parts), ARG_TENSOR(logits),
                ARG_VALUE(offset), ARG_VALUE(row), ARG_VALUE(args)));
 fail:
     arena_release(arena, mark);

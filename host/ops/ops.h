@@ -102,7 +102,7 @@ void attention_cache_free(clio_context *ctx, struct attention_cache *cache);
 clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
                                struct attention_store_args args);
 /* out[b][i][h*D..] = softmax(scale q k^T) v over the first args.keys keys. Fill in queries, keys, position, causal, ldq, q_offset, ldo, scale
- * (0: 1/sqrt(D)); the rest is taken from the cache. Never holds the score matrix. */
+ * (0: 1/sqrt(D)); and, for a part of the cache's batch, first and batch; the rest is taken from the cache. Never holds the score matrix. */
 clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
                              const struct attention_cache *cache, struct attention_args args);
 
@@ -116,9 +116,10 @@ struct logits_choice {
     float timestamps;      /* logprob of all allowed timestamps together */
     float unused[4];
 };
-/* Row `row` of logits f32 [B, n], suppress u8 [n] (1: never), into row `row` of out: 8 words (an i32 tensor [B, 8]) as struct logits_choice. */
-clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *logits,
-                          const struct tensor *suppress, int row, struct logits_args args);
+/* Row `row` of logits f32 [B, n], suppress u8 [n] (1: never), into row `row` of out: 8 words (an i32 tensor [B, 8]) as struct logits_choice; the
+ * token also into tokens i32 [B], where the next step's embedding reads it. */
+clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *tokens,
+                          const struct tensor *logits, const struct tensor *suppress, int row, struct logits_args args);
 
 /* ---- mel ---- */
 
