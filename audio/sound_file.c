@@ -149,7 +149,8 @@ static clio_status open_descriptor(clio_context *ctx, struct sound_file *f, cons
     struct stat info;
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && is_stdin)
+    /* The command puts /dev/null, for writing, in the place of a stream that its caller closed. */
+    if (is_stdin && (fd < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY))
         FAIL(ctx, CLIO_ERROR_FILE, "standard input is closed: send a sound file into it, or name one");
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: check the name", path);

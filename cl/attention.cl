@@ -54,7 +54,9 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
 #ifndef QB
 #define QB 8
 #endif
-#define KEYS 128         /* keys between two updates of the running maximum */
+#ifndef KEYS
+#define KEYS 128 /* keys between two updates of the running maximum: a multiple of 32 */
+#endif
 
 float max16(float16 x)
 {
@@ -299,6 +301,8 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
         barrier(CLK_LOCAL_MEM_FENCE);
         if (key < end) {
             size_t at = plane + (size_t)(key / 32) * 32 * D + key % 32;
+/* Unrolled whole, the addresses of all D loads would wait in scalar registers, and spill. */
+#pragma unroll 8
             for (int d = 0; d < D; d++)
                 s = MAD(q[d], LOAD1(at + (size_t)d * 32, k_cache), s);
         } else

@@ -3,7 +3,8 @@
  * Families
  *   gemm_panel  CPUs: a work-item is a SIMD tile of MR rows x 32 columns held in registers; w in panels of 32 outputs, so that one step
  *               of k reads 32 neighbouring weights and MR broadcast inputs. A row count below MR clamps: the same rows are computed twice.
- *   gemm_tile   GPUs: 64 x 64 of out per group of 16 x 16 work-items, 4 x 4 each, 16 columns of k at a time through local memory.
+ *   gemm_tile   GPUs: a group of GX x GY work-items has a tile of GX*TN x GY*TM of out, TM x TN each, STEP columns of k at a time through
+ *               local memory.
  *   gemm_rows   GPUs, few rows: a group of 64 work-items computes one output n for up to RB rows; they share the weight row, reading it
  *               coalesced, and reduce in a tree.
  *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
@@ -101,44 +102,62 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
 }
 #endif
 
-#define TILE 64
-#define STEP 16
+#ifndef GX
+#define GX 16 /* work-items of a group along n */
+#endif
+#ifndef GY
+#define GY 16 /* along m */
+#endif
+#ifndef TN
+#define TN 4 /* outputs of a work-item along n */
+#endif
+#ifndef TM
+#define TM 4 /* along m */
+#endif
+#ifndef STEP
+#define STEP 16 /* columns of k brought into local memory at a time */
+#endif
+#define TILE_M (GY * TM)
+#define TILE_N (GX * TN)
 
-/* Group of 16 x 16: local (0) walks n, local (1) walks m; each work-item 4 x 4 outputs, 16 apart, so that neighbours store neighbours. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_tile(__global float *c, const __global float *a, const __global weight_t *w,
+/* Group of GX x GY: each work-item TM x TN outputs, GY and GX apart, so that neighbours store neighbours.
+ * Local memory: STEP * (TILE_M + TILE_N + 2) floats. */
+__kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void gemm_tile(__global float *c, const __global float *a, const __global weight_t *w,
                                                                          const __global float *bias, const __global float *residual,
                                                                          struct gemm_args g)
 {
-    __local float as[STEP][TILE + 1], ws[STEP][TILE + 1];
-    int x = get_local_id(0), y = get_local_id(1), id = y * 16 + x;
-    int n0 = get_group_id(0) * TILE, m0 = get_group_id(1) * TILE;
-    float sum[4][4];
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++)
+    __local float as[STEP][TILE_M + 1], ws[STEP][TILE_N + 1];
+    int x = get_local_id(0), y = get_local_id(1), id = y * GX + x;
+    int n0 = get_group_id(0) * TILE_N, m0 = get_group_id(1) * TILE_M;
+    float sum[TM][TN];
+    for (int i = 0; i < TM; i++)
+        for (int j = 0; j < TN; j++)
             sum[i][j] = 0.0f;
     for (int k0 = 0; k0 < g.k; k0 += STEP) {
-        for (int e = id; e < TILE * STEP; e += 256) {
+        for (int e = id; e < TILE_M * STEP; e += GX * GY) {
             int k = e % STEP, r = e / STEP;
-            bool inside = k0 + k < g.k;
-            as[k][r] = inside && m0 + r < g.m ? a[g.a_offset + (size_t)(m0 + r) * g.lda + k0 + k] : 0.0f;
-            ws[k][r] = inside && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + k0 + k) : 0.0f;
+            as[k][r] = k0 + k < g.k && m0 + r < g.m ? a[g.a_offset + (size_t)(m0 + r) * g.lda + k0 + k] : 0.0f;
+        }
+        for (int e = id; e < TILE_N * STEP; e += GX * GY) {
+            int k = e % STEP, r = e / STEP;
+            ws[k][r] = k0 + k < g.k && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + k0 + k) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int k = 0; k < STEP; k++) {
-            float av[4], wv[4];
-            for (int i = 0; i < 4; i++) {
-                av[i] = as[k][y + 16 * i];
-                wv[i] = ws[k][x + 16 * i];
-            }
-            for (int i = 0; i < 4; i++)
-                for (int j = 0; j < 4; j++)
+            float av[TM], wv[TN];
+            for (int i = 0; i < TM; i++)
+                av[i] = as[k][y + GY * i];
+            for (int j = 0; j < TN; j++)
+                wv[j] = ws[k][x + GX * j];
+            for (int i = 0; i < TM; i++)
+                for (int j = 0; j < TN; j++)
                     sum[i][j] = MAD(av[i], wv[j], sum[i][j]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-            int m = m0 + y + 16 * i, n = n0 + x + 16 * j;
+    for (int i = 0; i < TM; i++)
+        for (int j = 0; j < TN; j++) {
+            int m = m0 + y + GY * i, n = n0 + x + GX * j;
             if (m < g.m && n < g.n)
                 c[g.c_offset + (size_t)m * g.ldc + n] = finish(sum[i][j], m, n, bias, residual, g);
         }

@@ -1,22 +1,27 @@
 /* peak.cl - yardsticks for benchmarks: fused multiply-adds that never leave the registers, and a copy. */
 // isa:
-/* One work-item: steps x 12 vectors of 16. */
+#include "common.clh"
+
+/* One work-item: steps x 12 vectors of 16. Named one by one: an array of vectors is not kept in registers by every compiler. */
 __kernel void peak_fma(__global float *out, int steps)
 {
-    float16 x[12], y = (float16)(0.999f), z = (float16)(0.001f + (float)get_global_id(0));
-#pragma unroll
-    for (int i = 0; i < 12; i++)
-        x[i] = (float16)((float)i);
+    float16 y = (float16)(0.999f), z = (float16)(0.001f + (float)get_global_id(0));
+    float16 a = z, b = a + y, c = b + y, d = c + y, e = d + y, f = e + y, g = f + y, h = g + y, i = h + y, j = i + y, k = j + y, l = k + y;
     for (int step = 0; step < steps; step++) {
-#pragma unroll
-        for (int i = 0; i < 12; i++)
-            x[i] = MAD(x[i], y, z);
+        a = MAD(a, y, z);
+        b = MAD(b, y, z);
+        c = MAD(c, y, z);
+        d = MAD(d, y, z);
+        e = MAD(e, y, z);
+        f = MAD(f, y, z);
+        g = MAD(g, y, z);
+        h = MAD(h, y, z);
+        i = MAD(i, y, z);
+        j = MAD(j, y, z);
+        k = MAD(k, y, z);
+        l = MAD(l, y, z);
     }
-    float16 sum = x[0];
-#pragma unroll
-    for (int i = 1; i < 12; i++)
-        sum += x[i];
-    vstore16(sum, get_global_id(0), out);
+    vstore16(a + b + c + d + e + f + g + h + i + j + k + l, get_global_id(0), out);
 }
 
 /* One work-item: 16 numbers. */

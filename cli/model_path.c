@@ -110,7 +110,9 @@ char *model_find(const char *name)
     if (stat(name, &info) == 0) /* the library's sentence says what is wrong with it */
         return must_print("%s", name);
     char *folder = models_folder();
-    say_error("there is no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache", name, folder);
+    say_error("there is no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache; check the name, or "
+              "bring Whisper base with scripts/fetch-whisper",
+              name, folder);
     free(folder);
     return NULL;
 }

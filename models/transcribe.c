@@ -284,19 +284,21 @@ fail:
     return st;
 }
 
-/* Hear the window that was read last: encode it, unless it is silent (*heard false); the first one also names the language. */
+/* Hear the window that was read last: encode it, unless it is silent (*heard false), and name the language until speech was found. */
 static clio_status hear(struct job *job, struct window *w, bool *heard)
 {
     clio_status st = CLIO_OK;
     clio_speech *s = job->speech;
     const float *samples = s->host_samples + MEL_FFT / 2;
+    TRY(context_progress(job->ctx, "transcribing", (double)w->start / MEL_RATE, sound_duration(job->sound)));
     *heard = w->size >= SHORTEST && !is_silent(samples, (size_t)w->size);
     if (!*heard)
         return CLIO_OK;
     w->active = activity_found(samples, (size_t)w->size);
-    TRY(context_progress(job->ctx, "transcribing", (double)w->start / MEL_RATE, sound_duration(job->sound)));
     TRY(speech_encode(s, s->host_samples, w->row));
-    if (!job->transcript->public.language)
+    if (job->detects && !job->heard && w->row == 0)
+        job->request.language = -1; /* what was found in a window without speech was a guess */
+    if (!job->transcript->public.language || job->request.language < 0)
         TRY(name_language(job));
 fail:
     return st;
@@ -318,6 +320,7 @@ static clio_status walk_one(struct job *job, struct speech_result *r, uint64_t *
     TRY(decode_with_fallback(job, &w, false, r, &skip));
     if (skip)
         return CLIO_OK;
+    job->heard = true;
     TRY(cut(job, r, w.start, w.size, false, &advance));
     TRY(remember(job, r));
     job->request.seed++;
@@ -370,8 +373,10 @@ static clio_status walk_batch(struct job *job, struct speech_result *r, uint64_t
     for (int row = 0; row < count; row++) {
         uint64_t unused;
         TRY(decode_with_fallback(job, &w[row], true, &r[row], &skip));
-        if (!skip)
-            TRY(cut(job, &r[row], w[row].start, w[row].size, true, &unused));
+        if (skip)
+            continue;
+        job->heard = true;
+        TRY(cut(job, &r[row], w[row].start, w[row].size, true, &unused));
     }
     job->request.seed += (uint32_t)count;
 fail:
@@ -479,9 +484,10 @@ static clio_status transcribe(clio_speech *s, struct sound *sound, const clio_sp
     TRY(find_language(&job));
     job.detects = job.request.language < 0;
     TRY(walk(&job));
-    if (job.detects && s->tokens.is_multilingual && !job.heard)
-        job.transcript->public.language = ""; /* nobody spoke */
-    else if (!job.transcript->public.language)
+    if (job.detects && s->tokens.is_multilingual && !job.heard) { /* nobody spoke */
+        job.transcript->public.language = "";
+        job.transcript->public.language_probability = 0;
+    } else if (!job.transcript->public.language)
         TRY(name_language(&job));
     clio_transcript *t = &job.transcript->public;
     TRY(bytes_add(s->ctx, &job.transcript->text, "", 0));

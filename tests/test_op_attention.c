@@ -282,6 +282,22 @@ static void test_scale(void **state)
     }
 }
 
+/* What a tuner may ask for. */
+static void test_row_sizes(void **state)
+{
+    static const char *const sizes[][2] = {{"4", "32"}, {"3", "64"}, {"16", "96"}, {"8", "128"}}; /* the last as shipped */
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        test_param("attention.row.queries", sizes[i][0]);
+        test_param("attention.row.keys", sizes[i][1]);
+        for (size_t f = 0; f < 2 && !test_small(); f++) {
+            bool f16 = use(f);
+            check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 21, .keys = 145, .causal = true}, f16);
+            check((struct shape){.batch = 1, .heads = 1, .d = 64, .queries = 9, .keys = 33}, f16);
+        }
+    }
+}
+
 /* Where a tile of many queries does not fit into local memory, the other kernel takes over. */
 static void test_little_local_memory(void **state)
 {
@@ -407,9 +423,16 @@ static void test_torch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_long),         cmocka_unit_test(test_causal),
-        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_scale),        cmocka_unit_test(test_little_local_memory),
-        cmocka_unit_test(test_cache_in_arena), cmocka_unit_test(test_wrong_shapes), cmocka_unit_test(test_torch),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_causal),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_row_sizes),
+        cmocka_unit_test(test_little_local_memory),
+        cmocka_unit_test(test_cache_in_arena),
+        cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,25 @@ static void test_views(void **state)
     }
 }
 
+/* What a tuner may ask for: other shapes of tiles, also odd ones. */
+static void test_tiles(void **state)
+{
+    static const char *const keys[] = {"gemm.tile.gx",   "gemm.tile.gy",    "gemm.tile.tn",  "gemm.tile.tm",
+                                       "gemm.tile.step", "gemm.panel.rows", "gemm.panel.few"};
+    static const char *const tiles[][COUNT(keys)] = {
+        {"8", "8", "2", "4", "8", "6", "3"}, {"4", "16", "3", "1", "5", "12", "16"}, {"16", "16", "4", "4", "16", "8", "8"}};
+    (void)state;
+    for (size_t t = 0; t < COUNT(tiles); t++) {
+        for (size_t i = 0; i < COUNT(keys); i++)
+            test_param(keys[i], tiles[t][i]);
+        for (size_t f = 0; f < family_count() && !test_small(); f++) {
+            bool f16 = use(f);
+            check(&(struct call){.m = 11, .n = 37, .k = 19, .bias = true, .act = ACT_GELU}, f16);
+            check(&(struct call){.m = 67, .n = 65, .k = 33, .residual = RESIDUAL_IN_PLACE}, f16);
+        }
+    }
+}
+
 /* A transform is never rounded to half, whatever the storage of weights is. */
 static void test_exact(void **state)
 {
@@ -375,9 +394,16 @@ static void test_torch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_epilogue),      cmocka_unit_test(test_views),
-        cmocka_unit_test(test_exact),        cmocka_unit_test(test_fill_in_parts), cmocka_unit_test(test_fill_convolution),
-        cmocka_unit_test(test_wrong_shapes), cmocka_unit_test(test_planning),      cmocka_unit_test(test_torch),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_epilogue),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_fill_in_parts),
+        cmocka_unit_test(test_fill_convolution),
+        cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_planning),
+        cmocka_unit_test(test_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,8 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     json_error_t error;
     memset(file, 0, sizeof *file);
     TRY(file_join(ctx, &file->path, dir, name));
+    if (!file_exists(file->path))
+        FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: name the folder of a whole model, or download the file", file->path);
     TRY(file_map(ctx, &map, file->path));
     if (map.size > LARGEST_FILE)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than any JSON file of a model (64 MiB): check that it is the right file", file->path);

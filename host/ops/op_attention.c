@@ -140,8 +140,10 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d rows of %d columns from %s into %s", rows, columns, tensor_describe(q, text_q),
              tensor_describe(out, text_out));
     if (params_is(ctx, "attention.family", "row")) {
-        int block = a.queries == 1 ? 1 : 8;
-        TRY(get(ctx, cache, "attention_row", block == 1 ? " -DROW=1 -DQB=1" : " -DROW=1", &k));
+        char more[48];
+        int block = a.queries == 1 ? 1 : params_int(ctx, "attention.row.queries", 8);
+        snprintf(more, sizeof more, " -DROW=1 -DQB=%d -DKEYS=%d", block, params_int(ctx, "attention.row.keys", 128));
+        TRY(get(ctx, cache, "attention_row", more, &k));
         TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
                    ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     } else if (a.queries <= FEW_QUERIES || tile_bytes(a.head_dim) > ctx->device.local_memory)

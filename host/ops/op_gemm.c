@@ -128,10 +128,10 @@ fail:
     return st;
 }
 
-/* Rows of a panel tile: as many as pay. The remainder of a division by 8 is computed twice, which is cheaper than a second kernel. */
-static int panel_rows(int m)
+/* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
+static int panel_rows(clio_context *ctx, int m)
 {
-    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : 8;
+    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : params_int(ctx, m <= 16 ? "gemm.panel.few" : "gemm.panel.rows", 8);
 }
 
 static clio_status gemm_clblast(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w,
@@ -169,7 +169,7 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (f16 ? 2.0 : 4.0) * g.n * g.k);
     struct kernel *k;
     struct grid grid;
-    char options[64];
+    char options[128];
     const char *name;
     TRY(check_shapes(ctx, out, a, &g, epilogue));
     /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
@@ -177,18 +177,21 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     if (w->layout == MATRIX_ROWS && !f16 && m > 8 && !own && params_is(ctx, "gemm.many.family", "clblast"))
         return gemm_clblast(ctx, out, a, w, &g, bias, residual);
     if (w->layout == MATRIX_PANELS) {
-        int mr = panel_rows(m);
+        int mr = panel_rows(ctx, m);
         name = "gemm_panel";
         snprintf(options, sizeof options, "-DW_F16=%d -DMR=%d", f16, mr);
         grid = GRID2((m + mr - 1) / mr, (g.n + PANEL - 1) / PANEL, 1, 1);
     } else {
-        snprintf(options, sizeof options, "-DW_F16=%d -DNO_PANEL", f16);
         if (m <= 8) {
             name = "gemm_rows";
+            snprintf(options, sizeof options, "-DW_F16=%d -DNO_PANEL", f16);
             grid = GRID2((size_t)g.n * 64, (m + 3) / 4, 64, 1);
         } else {
+            int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16);
+            int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4), step = params_int(ctx, "gemm.tile.step", 16);
             name = "gemm_tile";
-            grid = GRID2((g.n + 63) / 64 * 16, (m + 63) / 64 * 16, 16, 16);
+            snprintf(options, sizeof options, "-DW_F16=%d -DNO_PANEL -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", f16, gx, gy, tn, tm, step);
+            grid = GRID2((g.n + gx * tn - 1) / (gx * tn) * gx, (m + gy * tm - 1) / (gy * tm) * gy, gx, gy);
         }
     }
     TRY(kernel_get(ctx, "gemm", name, options, &k));
