@@ -8,14 +8,14 @@
  *   gemm_rows   GPUs, few rows: a group of 64 work-items computes one output n for up to RB rows; they share the weight row, reading it
  *               coalesced, and reduce in a tree.
  *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
- * MR: rows of a tile. W_F16: weights stored as half.
+ * PANEL: the first of them, otherwise the rest. MR: rows of a tile. W_F16: weights stored as half.
  * Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
  */
-// isa: -DW_F16=0 -DNO_PANEL
-// isa: -DW_F16=1 -DNO_PANEL
-// isa-cpu: -DW_F16=0 -DMR=8
-// isa-cpu: -DW_F16=1 -DMR=8
-// isa-cpu: -DW_F16=1 -DMR=1
+// isa: -DW_F16=0
+// isa: -DW_F16=1
+// isa-cpu: -DW_F16=0 -DPANEL -DMR=8
+// isa-cpu: -DW_F16=1 -DPANEL -DMR=8
+// isa-cpu: -DW_F16=1 -DPANEL -DMR=1
 #include "common.clh"
 
 #ifndef MR
@@ -41,34 +41,27 @@ float finish(float sum, int m, int n, const __global float *bias, const __global
     return g.has_residual ? x + residual[(size_t)m * g.ldr + g.r_offset + n] : x;
 }
 
-#ifndef NO_PANEL
-void store_row(__global float *c, float16 low, float16 high, int m, int n0, const __global float *bias, const __global float *residual,
-               struct gemm_args g)
+#ifdef PANEL
+/* One finished row of a tile, from private memory. The record is not passed by value: copying it stalls on the stores before it. */
+void store_row(__global float *c, const float16 *sum, int m, int n0, const __global float *bias, const __global float *residual,
+               const struct gemm_args *g)
 {
-    __global float *to = c + g.c_offset + (size_t)m * g.ldc + n0;
-    if (n0 + 32 <= g.n) {
-        low *= g.alpha;
-        high *= g.alpha;
-        if (g.has_bias) {
-            low += vload16(0, bias + n0);
-            high += vload16(0, bias + n0 + 16);
-        }
-        low = activate_v16(low, g.act, g.slope);
-        high = activate_v16(high, g.act, g.slope);
-        if (g.has_residual) {
-            const __global float *r = residual + (size_t)m * g.ldr + g.r_offset + n0;
-            low += vload16(0, r);
-            high += vload16(0, r + 16);
-        }
-        vstore16(low, 0, to);
-        vstore16(high, 0, to + 16);
+    __global float *to = c + g->c_offset + (size_t)m * g->ldc + n0;
+    const __global float *r = residual + (size_t)m * g->ldr + g->r_offset + n0;
+    if (n0 + 32 > g->n) {
+        for (int j = 0; n0 + j < g->n; j++)
+            to[j] = finish(((const float *)sum)[j], m, n0 + j, bias, residual, *g);
         return;
     }
-    float x[32];
-    vstore16(low, 0, x);
-    vstore16(high, 0, x + 16);
-    for (int j = 0; n0 + j < g.n; j++)
-        to[j] = finish(x[j], m, n0 + j, bias, residual, g);
+    for (int j = 0; j < 32; j += 16, sum++) {
+        float16 x = *sum * g->alpha;
+        if (g->has_bias)
+            x += vload16(0, bias + n0 + j);
+        x = activate_v16(x, g->act, g->slope);
+        if (g->has_residual)
+            x += vload16(0, r + j);
+        vstore16(x, 0, to + j);
+    }
 }
 
 /* One work-item: rows MR*gid(0).., columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in the cache. */
@@ -95,12 +88,18 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
             high[i] = MAD(x, w1, high[i]);
         }
     }
+    /* Through private memory, so that the epilogue is compiled once and not MR times: it is much code and little time. */
+    float16 tile[2 * MR];
 #pragma unroll
-    for (int i = 0; i < MR; i++)
-        if (m0 + i < g.m)
-            store_row(c, low[i], high[i], m0 + i, panel * 32, bias, residual, g);
+    for (int i = 0; i < MR; i++) {
+        tile[2 * i] = low[i];
+        tile[2 * i + 1] = high[i];
+    }
+#pragma unroll 1
+    for (int i = 0; i < min(MR, g.m - m0); i++)
+        store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, &g);
 }
-#endif
+#else
 
 #ifndef GX
 #define GX 16 /* work-items of a group along n */
@@ -204,3 +203,4 @@ __kernel void gemm_epilogue(__global float *c, const __global float *bias, const
     __global float *x = c + g.c_offset + (size_t)m * g.ldc + n;
     *x = finish(*x, m, n, bias, residual, g);
 }
+#endif

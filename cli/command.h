@@ -52,6 +52,9 @@ void say_error(const char *format, ...) CLI_PRINTF(1, 2);
 /* The same, followed by where the options are explained. Returns EXIT_USAGE. */
 int say_usage(const struct command *command, const char *format, ...) CLI_PRINTF(2, 3);
 
+/* That standard output could not be written, for the reason `error` (an errno). */
+void say_output_error(int error);
+
 /* Memory, or the end of the program with a sentence. */
 void *must_alloc(size_t size);
 /* printf into memory that the caller frees. */

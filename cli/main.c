@@ -37,6 +37,12 @@ int say_usage(const struct command *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
+void say_output_error(int error)
+{
+    say_error("cannot write to standard output: %s; %s", strerror(error),
+              error == ENOSPC || error == EDQUOT ? "free some space, or send it elsewhere" : "send it to a file (clio ... > FILE) or a program");
+}
+
 void *must_alloc(size_t size)
 {
     void *memory = calloc(1, size ? size : 1);
@@ -105,7 +111,7 @@ static int finish_output(int code)
 {
     if ((fflush(stdout) || ferror(stdout)) && !code) {
         if (errno != EPIPE)
-            say_error("cannot write to standard output: %s", strerror(errno));
+            say_output_error(errno);
         return EXIT_FAILED;
     }
     return code;

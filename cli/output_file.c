@@ -1,4 +1,5 @@
-/* output_file.c - result files, whole or not at all: written under another name in the same folder, brought to the disk, then renamed. */
+/* output_file.c - result files, whole or not at all: written under another name in the same folder, brought to the disk, then renamed.
+ * What is no regular file (a device or a pipe, behind a link) has no content to protect and must not be renamed over: written directly. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "output.h"
 
@@ -27,12 +28,20 @@ static char *folder_of(const char *path)
     return !slash ? must_print(".") : slash == path ? must_print("/") : must_print("%.*s", (int)(slash - path), path);
 }
 
+static bool is_device(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
 bool output_check(const char *stem, enum format format)
 {
     struct stat info;
     char *path = result_path(stem, format), *real = real_path(path), *folder = folder_of(real);
     bool good = false;
-    if (stat(folder, &info))
+    if (is_device(real))
+        good = true;
+    else if (stat(folder, &info))
         say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with -of"
                                   : "cannot write %s: the folder %s cannot be reached; name another file with -of",
                   path, folder);
@@ -42,6 +51,8 @@ bool output_check(const char *stem, enum format format)
         say_error("cannot write %s: the folder %s is read-only (%s); name another file with -of", path, folder, strerror(errno));
     else if (!stat(path, &info) && S_ISDIR(info.st_mode))
         say_error("cannot write %s: it is a folder; name another file with -of", path);
+    else if (!stat(path, &info) && access(path, W_OK))
+        say_error("cannot write %s: it is read-only; name another file with -of", path);
     else
         good = true;
     free(folder);
@@ -79,15 +90,18 @@ static bool write_whole(int fd, enum format format, const struct document *doc)
 bool output_save(const char *stem, enum format format, const struct document *doc)
 {
     char *path = result_path(stem, format), *real = real_path(path), *beside = must_print("%s.XXXXXX", real);
-    int fd = mkstemp(beside);
-    bool good = fd >= 0 && fchmod(fd, mode_of(real)) == 0;
+    bool direct = is_device(real);
+    int fd = direct ? open(real, O_WRONLY) : mkstemp(beside);
+    bool good = fd >= 0 && (direct || fchmod(fd, mode_of(real)) == 0);
     if (good)
-        good = write_whole(fd, format, doc) && rename(beside, real) == 0;
+        good = write_whole(fd, format, doc) && (direct || rename(beside, real) == 0);
     else if (fd >= 0)
         close(fd);
     if (!good) {
-        say_error("cannot write %s: %s; a file of that name is as it was", path, strerror(errno ? errno : EIO));
-        if (fd >= 0)
+        int why = errno ? errno : EIO;
+        say_error("cannot write %s: %s; a file of that name is as it was; %s", path, strerror(why),
+                  why == ENOSPC || why == EDQUOT ? "free some space, or name another place with -of" : "name another place with -of");
+        if (fd >= 0 && !direct)
             unlink(beside);
     }
     free(beside);

@@ -217,7 +217,7 @@ int session_close(struct session *s, int code)
     session_flush(s);
     if (s->output_error) {
         if (s->output_error != EPIPE)
-            say_error("cannot write to standard output: %s", strerror(s->output_error));
+            say_output_error(s->output_error);
         if (s->output_error != EPIPE || s->needs_output)
             code = EXIT_FAILED;
     }

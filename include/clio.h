@@ -172,6 +172,7 @@ CLIO_API clio_status clio_speech_file(clio_speech *speech, const char *path, con
 /* The same for samples in memory: mono, 16 kHz. */
 CLIO_API clio_status clio_speech_samples(clio_speech *speech, const float *samples, size_t count, const clio_speech_params *params,
                                          clio_transcript **out);
+/* A transcript stands alone: it may outlive what it was made with. */
 CLIO_API void clio_transcript_free(clio_transcript *transcript);
 
 /* The n-th language that the vocabulary has: ISO code and English name; both NULL past the end. */

@@ -54,8 +54,8 @@ clio_status speech_reserve(clio_speech *s, int batch);
 /* Put a window on the device and run the encoder; its place in the batch is `row`. `samples`: window_samples + MEL_FFT of them, half a frame
  * of margin on either side. */
 clio_status speech_encode(clio_speech *s, const float *samples, int row);
-/* The likeliest language of the window encoded as row 0, as its token. */
-clio_status speech_detect(clio_speech *s, int *language, double *probability);
+/* The likeliest language of the window encoded as this row, as its token. */
+clio_status speech_detect(clio_speech *s, int row, int *language, double *probability);
 /* Decode `count` encoded windows from row `first` on once, in step, at a temperature; r[i] is what row first + i says. */
 clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r, int first, int count);
 

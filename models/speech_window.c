@@ -81,11 +81,11 @@ static struct logits_args base_args(const clio_speech *s)
     return (struct logits_args){.n = s->net.config.vocab, .timestamp_begin = t->timestamp_begin, .end_token = t->eot, .no_speech = -1, .timestamp_first = 1, .timestamp_last = 0};
 }
 
-clio_status speech_detect(clio_speech *s, int *language, double *probability)
+clio_status speech_detect(clio_speech *s, int row, int *language, double *probability)
 {
     clio_status st = CLIO_OK;
     struct logits_choice choice;
-    struct rows rows = {.count = 1, .choice = &choice};
+    struct rows rows = {.first = row, .count = 1, .choice = &choice};
     struct logits_args args = base_args(s);
     args.timestamp_begin = args.timestamp_first = s->tokens.first_language; /* the languages take the timestamps' part */
     args.timestamp_last = s->tokens.first_language + s->tokens.language_count - 1;

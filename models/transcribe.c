@@ -35,7 +35,8 @@ struct job {
     int *before, *prefix; /* owned; the request points at them */
     size_t before_capacity;
     uint64_t begin, end; /* samples to hear; end UINT64_MAX: all */
-    bool detects;        /* the language is not named */
+    bool detects;        /* the language is not named, */
+    bool detected;       /* and was found last in a window where speech is possible */
     bool heard;          /* a window was kept: its language holds for the rest */
 };
 
@@ -85,18 +86,25 @@ fail:
     return st;
 }
 
-/* Tokens of one segment, with their bytes joined in *text. */
+/* Tokens of one segment, with their bytes joined in *text. What the tokens point at lies behind them in the same piece of memory, so that a
+ * transcript stands alone. */
 static clio_status segment_tokens(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, clio_token **out,
                                   struct bytes *text)
 {
     clio_status st = CLIO_OK;
     const clio_speech *s = job->speech;
-    TRY(mem_alloc(job->ctx, out, last - first + 1, sizeof **out));
+    size_t size, room = 0;
     for (size_t i = first; i < last; i++) {
-        size_t size;
+        tokenizer_bytes(&s->tokenizer, r->ids[i], &size);
+        room += size + 1;
+    }
+    TRY(mem_alloc(job->ctx, out, (last - first + 1) * sizeof **out + room, 1));
+    char *copy = (char *)(*out + (last - first + 1));
+    for (size_t i = first; i < last; i++, copy += size + 1) {
         int id = r->ids[i], step = id - s->tokens.timestamp_begin;
         const char *bytes = tokenizer_bytes(&s->tokenizer, id, &size);
-        (*out)[i - first] = (clio_token){id, r->probabilities[i], bytes, step >= 0 ? offset + step * (double)WHISPER_TIMESTAMP_STEP : -1};
+        memcpy(copy, bytes, size); /* the memory is zeroed: it ends here */
+        (*out)[i - first] = (clio_token){id, r->probabilities[i], copy, step >= 0 ? offset + step * (double)WHISPER_TIMESTAMP_STEP : -1};
         if (id < s->tokens.eot)
             TRY(bytes_add(job->ctx, text, bytes, size));
     }
@@ -268,14 +276,14 @@ fail:
     return st;
 }
 
-static clio_status name_language(struct job *job)
+static clio_status name_language(struct job *job, int row)
 {
     clio_status st = CLIO_OK;
     const struct whisper_tokens *t = &job->speech->tokens;
     double probability = 1;
     const char *code = "en", *name;
     if (t->is_multilingual && job->request.language < 0)
-        TRY(speech_detect(job->speech, &job->request.language, &probability));
+        TRY(speech_detect(job->speech, row, &job->request.language, &probability));
     if (t->is_multilingual)
         clio_language((size_t)(job->request.language - t->first_language), &code, &name);
     job->transcript->public.language = code;
@@ -296,10 +304,12 @@ static clio_status hear(struct job *job, struct window *w, bool *heard)
         return CLIO_OK;
     w->active = activity_found(samples, (size_t)w->size);
     TRY(speech_encode(s, s->host_samples, w->row));
-    if (job->detects && !job->heard && w->row == 0)
+    if (job->detects && !job->heard && (w->row == 0 || !job->detected))
         job->request.language = -1; /* what was found in a window without speech was a guess */
-    if (!job->transcript->public.language || job->request.language < 0)
-        TRY(name_language(job));
+    if (!job->transcript->public.language || job->request.language < 0) {
+        TRY(name_language(job, w->row));
+        job->detected = w->active;
+    }
 fail:
     return st;
 }
@@ -487,8 +497,9 @@ static clio_status transcribe(clio_speech *s, struct sound *sound, const clio_sp
     if (job.detects && s->tokens.is_multilingual && !job.heard) { /* nobody spoke */
         job.transcript->public.language = "";
         job.transcript->public.language_probability = 0;
-    } else if (!job.transcript->public.language)
-        TRY(name_language(&job));
+    } else if (!job.transcript->public.language) {
+        TRY(name_language(&job, 0));
+    }
     clio_transcript *t = &job.transcript->public;
     TRY(bytes_add(s->ctx, &job.transcript->text, "", 0));
     t->text = job.transcript->text.data;

@@ -512,13 +512,16 @@ static void wrong_parameters_are_refused(void **state)
     }
 }
 
-static char *text_with(clio_speech_params p)
+/* What was said and how sure it was. */
+static char *answer(clio_speech_params p)
 {
     clio_transcript *t = hear(small, shared, &p);
-    char *text = strdup(t->text);
-    check_transcript(t, p.timestamps);
-    clio_transcript_free(t);
+    char *text = calloc(strlen(t->text) + 64, 1);
     assert_non_null(text);
+    check_transcript(t, p.timestamps);
+    assert_int_equal(t->segment_count, 1);
+    sprintf(text, "%s (%.9g)", t->text, t->segments[0].avg_logprob);
+    clio_transcript_free(t);
     return text;
 }
 
@@ -539,8 +542,8 @@ static void parameters_reach_the_network(void **state)
     p[6].temperature = 2;
     p[6].seed = 1;
     for (int i = 0; i < COUNT_OF; i++) {
-        char *again = text_with(p[i]);
-        text[i] = text_with(p[i]);
+        char *again = answer(p[i]);
+        text[i] = answer(p[i]);
         assert_string_equal(again, text[i]);
         for (int k = 0; k < i; k++)
             assert_string_not_equal(text[i], text[k]);
@@ -579,6 +582,38 @@ static void parts_of_a_recording(void **state)
     assert_true(a->segment_count == 0 && !*a->text);
     assert_float_equal(a->duration, 0, 1e-6);
     clio_transcript_free(a);
+}
+
+/* Three times the recording. */
+static float *thrice(void)
+{
+    float *samples = malloc(3 * jfk_count * sizeof *samples);
+    assert_non_null(samples);
+    for (int i = 0; i < 3; i++)
+        memcpy(samples + (size_t)i * jfk_count, jfk, jfk_count * sizeof *jfk);
+    return samples;
+}
+
+static void windows_follow_each_other(void **state)
+{
+    (void)state;
+    if (only_small())
+        skip();
+    float *samples = thrice();
+    for (int batch = 0; batch <= 3; batch++) {
+        clio_speech_params p = quick();
+        clio_transcript *t;
+        p.batch = batch;
+        p.timestamps = batch != 3;
+        assert_ok(shared, clio_speech_samples(small, samples, 3 * jfk_count, &p, &t));
+        check_transcript(t, p.timestamps);
+        assert_float_equal(t->duration, 33, 1e-6);
+        assert_true(t->segment_count >= 1);
+        for (size_t i = 1; i < t->segment_count; i++)
+            assert_true(t->segments[i].start >= t->segments[i - 1].start);
+        clio_transcript_free(t);
+    }
+    free(samples);
 }
 
 static void two_contexts_at_once(void **state)
@@ -695,6 +730,19 @@ static void real_weights_hear_words(void **state)
     assert_null(strstr(t->text, "Americans"));
     assert_true(t->segments[0].start >= 7.5 && t->segments[t->segment_count - 1].end <= 11.1);
     clio_transcript_free(t);
+    float *samples = thrice();
+    for (int batch = 1; batch <= 2; batch++) {
+        int questions = 0;
+        p = clio_speech_defaults();
+        p.batch = batch;
+        assert_ok(ctx, clio_speech_samples(speech, samples, 3 * jfk_count, &p, &t));
+        check_transcript(t, 1);
+        for (const char *at = t->text; (at = strstr(at, "ask not what your country can do for you")); at++)
+            questions++;
+        assert_int_equal(questions, 3);
+        clio_transcript_free(t);
+    }
+    free(samples);
     clio_speech_free(speech);
     clio_destroy(ctx);
 }
@@ -718,6 +766,7 @@ int main(void)
         cmocka_unit_test(wrong_parameters_are_refused),
         cmocka_unit_test(parameters_reach_the_network),
         cmocka_unit_test(parts_of_a_recording),
+        cmocka_unit_test(windows_follow_each_other),
         cmocka_unit_test(two_contexts_at_once),
         cmocka_unit_test(profile_and_memory_are_counted),
         cmocka_unit_test(real_weights_hear_words),

@@ -2,22 +2,31 @@
  * repeated call allocates nothing and a finished one does not hoard. */
 #include "context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define IDLE_AT_LEAST (64u << 20)
+
+/* Bytes in MiB: "51", "0.3". */
+static const char *mib(char text[24], uint64_t bytes)
+{
+    double n = (double)bytes / 1048576.0;
+    snprintf(text, 24, n < 9.95 ? "%.2g" : "%.0f", n);
+    return text;
+}
 
 static clio_status check_fits(clio_context *ctx, uint64_t bytes, const char *what)
 {
     clio_status st = CLIO_OK;
     const struct device *d = &ctx->device;
-    const double mib = 1048576.0;
+    char needs[24], used[24], limit[24];
     if (bytes > d->max_allocation)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "%s needs %.0f MiB in one piece, %s allows %.0f MiB: use a smaller model, or another device with -d", what,
-             (double)bytes / mib, d->name, (double)d->max_allocation / mib);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "%s needs %s MiB in one piece, %s allows %s MiB: use a smaller model, or another device with -d", what,
+             mib(needs, bytes), d->name, mib(limit, d->max_allocation));
     if (ctx->pool.now + bytes > d->memory_limit)
         FAIL(ctx, CLIO_ERROR_MEMORY,
-             "%s needs %.0f MiB beside the %.0f MiB in use, of %.0f MiB that %s offers: use a smaller model, or another device with -d", what,
-             (double)bytes / mib, (double)ctx->pool.now / mib, (double)d->memory_limit / mib, d->name);
+             "%s needs %s MiB beside the %s MiB in use, of %s MiB that %s offers: use a smaller model, or another device with -d", what,
+             mib(needs, bytes), mib(used, ctx->pool.now), mib(limit, d->memory_limit), d->name);
 fail:
     return st;
 }

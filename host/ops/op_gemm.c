@@ -151,7 +151,7 @@ static clio_status gemm_clblast(clio_context *ctx, const struct tensor *out, con
                           .transpose_b = true};
     TRY(blas_gemm(ctx, out, a, &w->data, &b));
     if (g->has_bias || g->has_residual || g->act != ACT_NONE || g->alpha < 1 || g->alpha > 1) {
-        TRY(kernel_get(ctx, "gemm", "gemm_epilogue", "-DNO_PANEL", &k));
+        TRY(kernel_get(ctx, "gemm", "gemm_epilogue", "", &k));
         TRY(LAUNCH(ctx, k, GRID2(g->n, g->m, 64, 1), COST(2.0 * g->m * g->n, 8.0 * g->m * g->n), ARG_TENSOR(out), ARG_TENSOR(bias),
                    ARG_TENSOR(residual), ARG_VALUE(*g)));
     }
@@ -179,18 +179,18 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     if (w->layout == MATRIX_PANELS) {
         int mr = panel_rows(ctx, m);
         name = "gemm_panel";
-        snprintf(options, sizeof options, "-DW_F16=%d -DMR=%d", f16, mr);
+        snprintf(options, sizeof options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
         grid = GRID2((m + mr - 1) / mr, (g.n + PANEL - 1) / PANEL, 1, 1);
     } else {
         if (m <= 8) {
             name = "gemm_rows";
-            snprintf(options, sizeof options, "-DW_F16=%d -DNO_PANEL", f16);
+            snprintf(options, sizeof options, "-DW_F16=%d", f16);
             grid = GRID2((size_t)g.n * 64, (m + 3) / 4, 64, 1);
         } else {
             int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16);
             int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4), step = params_int(ctx, "gemm.tile.step", 16);
             name = "gemm_tile";
-            snprintf(options, sizeof options, "-DW_F16=%d -DNO_PANEL -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", f16, gx, gy, tn, tm, step);
+            snprintf(options, sizeof options, "-DW_F16=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", f16, gx, gy, tn, tm, step);
             grid = GRID2((g.n + gx * tn - 1) / (gx * tn) * gx, (m + gy * tm - 1) / (gy * tm) * gy, gx, gy);
         }
     }
