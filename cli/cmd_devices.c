@@ -1,4 +1,5 @@
 /* cmd_devices.c - clio devices: every OpenCL platform and device, which one clio takes, and why others cannot be used. */
+#include "checks.h"
 #include "options.h"
 #include "session.h"
 
@@ -17,7 +18,7 @@ static void print_size(uint64_t bytes)
         printf("%.0f KiB", (double)bytes / 0x1p10);
 }
 
-static void print_device(const clio_device_info *d, bool chosen)
+static void print_device(clio_context *ctx, const clio_device_info *d, bool chosen)
 {
     if (d->problem) {
         printf("-  %s%s%s: not usable\n", d->name && *d->name ? d->name : "", d->name && *d->name ? ", " : "", d->platform);
@@ -34,10 +35,13 @@ static void print_device(const clio_device_info *d, bool chosen)
     printf(", local ");
     print_size(d->local_memory);
     printf("\n     driver    %s, %s\n", d->driver, d->version);
-    printf("     features  fp16 %s, sub-groups %s\n\n", d->has_fp16 ? "yes" : "no", d->has_subgroups ? "yes" : "no");
+    printf("     features  fp16 %s, sub-groups %s\n", d->has_fp16 ? "yes" : "no", d->has_subgroups ? "yes" : "no");
+    printf("     checked   ");
+    checks_print(ctx, d->index, stdout);
+    printf("\n\n");
 }
 
-static json_t *json_device(const clio_device_info *d, bool chosen)
+static json_t *json_device(clio_context *ctx, const clio_device_info *d, bool chosen)
 {
     json_t *row = json_object();
     const struct {
@@ -55,14 +59,15 @@ static json_t *json_device(const clio_device_info *d, bool chosen)
     json_object_set_new(row, "subgroups", json_boolean(d->has_subgroups));
     json_object_set_new(row, "compiler", json_boolean(d->has_compiler));
     json_object_set_new(row, "chosen", json_boolean(chosen));
+    json_object_set_new(row, "checks", checks_json(ctx, d->index));
     return row;
 }
 
-static void print_json(const clio_device_info *list, size_t count, int chosen)
+static void print_json(clio_context *ctx, const clio_device_info *list, size_t count, int chosen)
 {
     json_t *root = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(root, json_device(&list[i], list[i].index >= 0 && list[i].index == chosen));
+        json_array_append_new(root, json_device(ctx, &list[i], list[i].index >= 0 && list[i].index == chosen));
     char *text = json_dumps(root, JSON_INDENT(2));
     json_decref(root);
     if (text)
@@ -102,9 +107,9 @@ static int run_devices(const struct command *self, struct settings *set)
     clio_status st = clio_device_list(s.ctx, &list, &count);
     clio_status opened = st ? st : find_chosen(s.ctx, set, list, count, &chosen);
     if (!st && set->json)
-        print_json(list, count, chosen);
+        print_json(s.ctx, list, count, chosen);
     for (size_t i = 0; !st && !set->json && i < count; i++)
-        print_device(&list[i], list[i].index >= 0 && list[i].index == chosen);
+        print_device(s.ctx, &list[i], list[i].index >= 0 && list[i].index == chosen);
     session_flush(&s);
     int code = opened ? session_failed(&s, opened) : EXIT_DONE;
     if (!code && chosen < 0) {
@@ -120,7 +125,8 @@ const struct command command_devices = {
     .name = "devices",
     .synopsis = "[--json] [-d DEVICE]",
     .about = "Lists every OpenCL platform and device, the best first, marks the one that clio takes, and says\n"
-             "why a platform or device cannot be used. With -d, or CLIO_DEVICE set, the mark shows what that means.",
+             "why a platform or device cannot be used. With -d, or CLIO_DEVICE set, the mark shows what that means.\n"
+             "checked: the fast paths that earlier runs found to answer rightly there, and those switched off and why.",
     .options = options,
     .run = run_devices,
 };

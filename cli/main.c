@@ -40,7 +40,8 @@ int say_usage(const struct command *command, const char *format, ...)
 void say_output_error(int error)
 {
     say_error("cannot write to standard output: %s; %s", strerror(error),
-              error == ENOSPC || error == EDQUOT ? "free some space, or send it elsewhere" : "send it to a file (clio ... > FILE) or a program");
+              error == ENOSPC || error == EDQUOT ? "free some space, or send it elsewhere"
+                                                 : "send it to a file (clio ... > FILE) or a program");
 }
 
 void *must_alloc(size_t size)

@@ -1,6 +1,7 @@
 /* session.c - see session.h. */
 #include "session.h"
 #include "bar.h"
+#include "checks.h"
 #include "model_path.h"
 #include "profile.h"
 #include "text.h"
@@ -223,8 +224,12 @@ int session_close(struct session *s, int code)
     }
     if (s->ctx && !s->set->quiet && s->done)
         print_summary(s);
-    if (s->ctx && s->set->verbose && clio_device(s->ctx))
+    if (s->ctx && s->set->verbose && clio_device(s->ctx)) {
+        fputs("checked on this device: ", stderr);
+        checks_print(s->ctx, clio_device(s->ctx)->index, stderr);
+        fputc('\n', stderr);
         profile_print(s->ctx);
+    }
     clio_speech_free(s->speech);
     bar_clear();
     running = NULL;

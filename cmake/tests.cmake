@@ -22,6 +22,7 @@ set(CLIO_TEST_ENVIRONMENT
     "ASAN_OPTIONS=new_delete_type_mismatch=0"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "CLIO_CACHE_DIR=${PROJECT_BINARY_DIR}/cache"
+    "CMAKE_GENERATOR=${CMAKE_GENERATOR}"
     "CC=${CMAKE_C_COMPILER}")
 if(CLIO_SANITIZE)
     list(JOIN CLIO_SANITIZE_FLAGS " " flags)

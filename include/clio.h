@@ -94,6 +94,17 @@ typedef struct clio_device_info {
 /* All platforms and devices, best first, skipped ones last. The array belongs to the context, until the next call. */
 CLIO_API clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count);
 
+/* Each fast way of computing something is compared with plain C when it is first used on a device with its driver. One that answers wrongly
+ * there, or that the environment variable CLIO_DISABLE names (gemm.panel,clfft), is switched off, and another one takes its place. */
+typedef struct clio_check {
+    const char *path;    /* "gemm.panel": a family of kernels, or a library */
+    const char *variant; /* of it: how it was compiled, or for which size; "": all of them */
+    const char *problem; /* why it is switched off; NULL: it answered rightly */
+} clio_check;
+/* What is known so far, in this context and from earlier runs, about the device with this index of clio_device_list; none: nothing was
+ * checked yet. The array belongs to the context, until the next call. CLIO_ERROR_ARGUMENT for an index that there is not. */
+CLIO_API clio_status clio_device_checks(clio_context *ctx, int index, const clio_check **checks, size_t *count);
+
 /* Open a device: NULL or "" for $CLIO_DEVICE or else the best; an index of clio_device_list; or platform:type:name, where
  * each part may be left out and matches as a case-insensitive substring ("intel:cpu", "::radeon", "pocl"). */
 CLIO_API clio_status clio_device_open(clio_context *ctx, const char *selector);
@@ -109,6 +120,52 @@ typedef struct clio_profile_row {
 CLIO_API clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_t *count);
 /* Device memory taken from the pool: now and at most so far, bytes. */
 CLIO_API void clio_memory(const clio_context *ctx, uint64_t *now, uint64_t *peak);
+
+/* ---- tuning: parameters of the kernels that suit this very device ---- */
+
+typedef struct clio_tune_params {
+    const char *purpose; /* what shall be fast: "whisper", or "all": everything that clio runs; NULL: whisper */
+    double time_limit;   /* seconds that the call may take, but for a kernel or compilation that is under way; 0: 600 */
+    const char *path;    /* the file to write; NULL: the one that clio_device_open reads for this device */
+} clio_tune_params;
+
+typedef struct clio_tune_row {
+    const char *key;             /* of the parameter, as in cl/tunables.txt */
+    const char *shipped, *chosen; /* its values; the same text where nothing better was proved */
+    const char *values;          /* what is tried, separated by spaces */
+    double gain;                 /* time with the shipped value over time with the chosen one, for the calls it decides; 1 where they are the same */
+} clio_tune_row;
+
+/* Seconds of one run of something whole, with the shipped parameters and with the chosen ones. */
+typedef struct clio_tune_work {
+    const char *name;
+    double before, after;
+} clio_tune_work;
+
+typedef struct clio_tune_result {
+    const char *path; /* the file that was written, or that is read */
+    const clio_tune_row *rows;
+    size_t row_count;
+    const clio_tune_work *works; /* none when nothing was found */
+    size_t work_count;
+    int complete;                /* 0: the time was up before everything was tried: call again to go on */
+    size_t tried, wrong, slow, failed, crashed; /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
+    double seconds;              /* that the call took */
+} clio_tune_result;
+
+/* Search for better values than the shipped ones on the open device, prove them against those, and write a file of rows that clio_device_open
+ * finds for this device, platform and driver: $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else ~/.config/clio/tuned. It counts from
+ * the next clio_device_open on. Every candidate has to compute what plain C does before its time counts; what shows no gain in a paired,
+ * alternating run is left out. params NULL: the defaults.
+ * The search may be killed at any moment and goes on with the next call: its state is path.state; what a process died of is not tried again.
+ * Works on a context of its own; models of `ctx` stay as they are, but should be idle. CLIO_ERROR_FILE: the file cannot be written, or another
+ * process is at work on it. CLIO_ERROR_CANCELLED keeps the state. */
+CLIO_API clio_status clio_tune(clio_context *ctx, const clio_tune_params *params, clio_tune_result **out);
+/* What clio_tune would try on the open device, without doing so: `chosen` is the value that holds now; gains and works are none. */
+CLIO_API clio_status clio_tune_list(clio_context *ctx, const clio_tune_params *params, clio_tune_result **out);
+CLIO_API void clio_tune_free(clio_tune_result *result);
+/* The tuned file that clio_device_open read, or NULL. *problem (may be NULL): why one that is there was not read, or NULL. */
+CLIO_API const char *clio_tuned_file(const clio_context *ctx, const char **problem);
 
 /* ---- speech: Whisper checkpoints in Hugging Face layout ---- */
 

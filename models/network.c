@@ -47,7 +47,8 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);
     if (row->part == 0) {
         enum dtype dtype = row->kind == NETWORK_TABLE_F16 ? DTYPE_F16 : DTYPE_F32;
-        *t = row->kind == NETWORK_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0) : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
+        *t = row->kind == NETWORK_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
+                                         : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
         TRY(tensor_new(ctx, t, "the model"));
         if (parts > 1 || !w)
             TRY(tensor_zero(ctx, t));

@@ -18,11 +18,12 @@ static clio_status mark_tokens(clio_context *ctx, const struct json_file *file, 
         return CLIO_OK;
     if (!json_is_array(list))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s is not a list of token numbers; the file is damaged, download it again", file->path, key);
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id >= vocab)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s holds a number that is no token of this model; the file is damaged or belongs to another model",
-                 file->path, key);
+            FAIL(ctx, CLIO_ERROR_FORMAT,
+                 "%s: %s holds a number that is no token of this model; the file is damaged or belongs to another model", file->path, key);
         if (id >= 0)
             mask[id] = 1;
     }
@@ -61,7 +62,8 @@ static clio_status read_generation(clio_context *ctx, clio_speech *s)
     if (file_exists(path)) {
         TRY(json_open(ctx, &generation, s->dir, "generation_config.json"));
         TRY(read_prefix(ctx, s, &generation));
-        TRY(json_int(ctx, &generation, "max_initial_timestamp_index", 0, WHISPER_TIMESTAMPS - 1, INITIAL_TIMESTAMP, &s->last_initial_timestamp));
+        TRY(json_int(ctx, &generation, "max_initial_timestamp_index", 0, WHISPER_TIMESTAMPS - 1, INITIAL_TIMESTAMP,
+                     &s->last_initial_timestamp));
         rules = json_object_get(generation.root, "suppress_tokens") ? &generation : &config;
     }
     TRY(mark_tokens(ctx, rules, "suppress_tokens", mask, vocab));
@@ -170,7 +172,8 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
     if (!dir || !file_is_folder(dir))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)",
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)",
              dir ? dir : "(none)");
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;

@@ -17,13 +17,13 @@ struct clio_speech {
     struct whisper_tokens tokens;
     struct mel mel;
     struct arena arena;
-    int batch;          /* windows that can be decoded together */
-    int window_samples; /* of one window: 480000 */
+    int batch;                  /* windows that can be decoded together */
+    int window_samples;         /* of one window: 480000 */
     int last_initial_timestamp; /* max_initial_timestamp_index: how late the first timestamp may be, in steps of 0.02 s */
-    char *prefix;       /* the folder's own, for captioners; or NULL */
+    char *prefix;               /* the folder's own, for captioners; or NULL */
     float *host_samples;
     struct tensor samples, features, encoded, ids, hidden, logits, choice, next; /* next: i32 [batch], the tokens chosen last */
-    struct tensor suppress, suppress_first; /* u8 [vocab]: never said; never said first */
+    struct tensor suppress, suppress_first;                                      /* u8 [vocab]: never said; never said first */
 };
 
 /* One window decoded. */
@@ -31,7 +31,7 @@ struct speech_result {
     int *ids; /* sampled tokens, the end token left out */
     float *probabilities;
     size_t count, capacity;
-    struct bytes text; /* of the text tokens */
+    struct bytes text;                                                      /* of the text tokens */
     double temperature, avg_logprob, compression_ratio, no_speech, logprob; /* logprob: of all tokens together */
     bool ended;
 };
@@ -43,20 +43,21 @@ struct speech_request {
     size_t before_count;
     const int *prefix; /* what the answer begins with */
     size_t prefix_count;
-    int language;     /* token, or -1 for an English-only model */
+    int language; /* token, or -1 for an English-only model */
     bool translate, timestamps, suppress_blank;
-    int max_tokens;   /* 0: half of the model's text positions */
+    int max_tokens; /* 0: half of the model's text positions */
     uint32_t seed;
 };
 
 /* Make room for `batch` windows at a time, if there is less. What was encoded is lost. */
 clio_status speech_reserve(clio_speech *s, int batch);
-/* Put a window on the device and run the encoder; its place in the batch is `row`. `samples`: window_samples + MEL_FFT of them, half a frame
- * of margin on either side. */
+/* Put a window on the device and run the encoder; its place in the batch is `row`. `samples`: window_samples + MEL_FFT of them, half a
+ * frame of margin on either side. */
 clio_status speech_encode(clio_speech *s, const float *samples, int row);
 /* The likeliest language of the window encoded as this row, as its token. */
 clio_status speech_detect(clio_speech *s, int row, int *language, double *probability);
 /* Decode `count` encoded windows from row `first` on once, in step, at a temperature; r[i] is what row first + i says. */
-clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r, int first, int count);
+clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r, int first,
+                          int count);
 
 #endif

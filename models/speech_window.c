@@ -33,7 +33,7 @@ fail:
 /* The rows of the batch that are decoded together, and the step they are at. */
 struct rows {
     int first, count;
-    int fed;                     /* tokens of each row in the last feed */
+    int fed;                      /* tokens of each row in the last feed */
     struct logits_choice *choice; /* [count] */
 };
 
@@ -69,7 +69,8 @@ static clio_status choose(clio_speech *s, struct rows *rows, int at, bool begins
     TRY(tensor_read(ctx, &s->choice, 0, (size_t)rows->count * 8, rows->choice));
     for (int row = 0; row < rows->count; row++)
         if (args[row].n && (rows->choice[row].token < 0 || !isfinite(rows->choice[row].logprob)))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the model answers with numbers that are not finite; the weights are damaged, download them again", s->dir);
+            FAIL(ctx, CLIO_ERROR_FORMAT,
+                 "%s: the model answers with numbers that are not finite; the weights are damaged, download them again", s->dir);
 fail:
     return st;
 }
@@ -78,7 +79,12 @@ fail:
 static struct logits_args base_args(const clio_speech *s)
 {
     const struct whisper_tokens *t = &s->tokens;
-    return (struct logits_args){.n = s->net.config.vocab, .timestamp_begin = t->timestamp_begin, .end_token = t->eot, .no_speech = -1, .timestamp_first = 1, .timestamp_last = 0};
+    return (struct logits_args){.n = s->net.config.vocab,
+                                .timestamp_begin = t->timestamp_begin,
+                                .end_token = t->eot,
+                                .no_speech = -1,
+                                .timestamp_first = 1,
+                                .timestamp_last = 0};
 }
 
 clio_status speech_detect(clio_speech *s, int row, int *language, double *probability)
@@ -202,8 +208,8 @@ fail:
 }
 
 /* Choose step i's tokens of all rows that have not ended; how many go on. */
-static clio_status step(clio_speech *s, const struct speech_request *q, struct rows *rows, int i, double temperature, struct logits_args *args,
-                        struct speech_result *r, int *going)
+static clio_status step(clio_speech *s, const struct speech_request *q, struct rows *rows, int i, double temperature,
+                        struct logits_args *args, struct speech_result *r, int *going)
 {
     clio_status st = CLIO_OK;
     for (int row = 0; row < rows->count; row++) {

@@ -13,13 +13,18 @@
 enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, TEXT_POSITIONS, TAPS, SIZES };
 
 #define AT(type, member) offsetof(struct type, member)
-#define VECTOR(type, key, member, rows) {key, AT(type, member), NETWORK_VECTOR, rows, ONE, 0, 0, 1, false}
+#define VECTOR(type, key, member, rows)                                                                                                    \
+    {                                                                                                                                      \
+        key, AT(type, member), NETWORK_VECTOR, rows, ONE, 0, 0, 1, false                                                                   \
+    }
 #define NORM(type, key, member) VECTOR(type, key ".weight", member.gamma, WIDTH), VECTOR(type, key ".bias", member.beta, WIDTH)
 #define LINEAR(type, key, member, kind, rows, columns)                                                                                     \
     {key ".weight", AT(type, member), kind, rows, columns, 0, 0, 1, false}, VECTOR(type, key ".bias", member##_bias, rows)
 #define PART(type, key, member, kind, part, parts)                                                                                         \
     {key ".weight", AT(type, member), kind, WIDTH, WIDTH, 0, part, parts, false},                                                          \
-        {key ".bias", AT(type, member##_bias), NETWORK_VECTOR, WIDTH, ONE, 0, part, parts, true}
+    {                                                                                                                                      \
+        key ".bias", AT(type, member##_bias), NETWORK_VECTOR, WIDTH, ONE, 0, part, parts, true                                             \
+    }
 #define CONVOLUTION(key, member, columns)                                                                                                  \
     {key ".weight", AT(whisper, member), NETWORK_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                          \
         VECTOR(whisper, key ".bias", member##_bias, WIDTH)
@@ -67,8 +72,8 @@ static clio_status check_heads(clio_context *ctx, const struct json_file *file, 
 {
     clio_status st = CLIO_OK;
     if (width % heads)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (d_model) cannot be shared by %d heads (%s); the file is damaged, download it again", file->path,
-             width, heads, key);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (d_model) cannot be shared by %d heads (%s); the file is damaged, download it again",
+             file->path, width, heads, key);
 fail:
     return st;
 }
@@ -82,13 +87,13 @@ static clio_status read_config(clio_context *ctx, struct whisper_config *c, cons
     TRY(json_open(ctx, &file, dir, "config.json"));
     TRY(json_text(ctx, &file, "model_type", NULL, &type));
     if (strcmp(type, "whisper") != 0)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model of type %s; transcription needs a Whisper checkpoint (model_type whisper)", file.path,
-             type);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model of type %s; transcription needs a Whisper checkpoint (model_type whisper)",
+             file.path, type);
     TRY(json_text(ctx, &file, "activation_function", "gelu", &activation));
     TRY(json_bool(ctx, &file, "scale_embedding", false, &scale));
     if (strcmp(activation, "gelu") != 0 || scale)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for activation_function %s%s; clio runs Whisper with gelu and unscaled embeddings only", file.path,
-             activation, scale ? " and scale_embedding" : "");
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for activation_function %s%s; clio runs Whisper with gelu and unscaled embeddings only",
+             file.path, activation, scale ? " and scale_embedding" : "");
     TRY(json_int(ctx, &file, "d_model", 1, 1 << 14, 0, &c->width));
     TRY(json_int(ctx, &file, "num_mel_bins", 1, 201, 80, &c->bands));
     TRY(json_int(ctx, &file, "vocab_size", 1, 1 << 22, 0, &c->vocab));
@@ -138,8 +143,9 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     struct whisper_config *c = &net->config;
     TRY(read_config(ctx, c, dir));
     TRY(weights_open(ctx, &weights, dir, "model"));
-    int sizes[SIZES] = {[ONE] = 1, [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
-                        [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions, [TEXT_POSITIONS] = c->text_positions, [TAPS] = 3};
+    int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
+                        [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions,         [TEXT_POSITIONS] = c->text_positions,
+                        [TAPS] = 3};
     /* WhisperModel's keys lack the "model." of WhisperForConditionalGeneration's. */
     const char *prefix = weights_find(&weights, "encoder.conv1.weight") ? "" : "model.";
     TRY(network_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
@@ -210,8 +216,8 @@ static clio_status norm(clio_context *ctx, const struct tensor *out, const struc
 }
 
 /* out[rows, n] = act(in w + bias) + residual, over all but the last dimension of in. */
-static clio_status linear(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct matrix *w, const struct tensor *bias,
-                          int act, const struct tensor *residual)
+static clio_status linear(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                          const struct tensor *bias, int act, const struct tensor *residual)
 {
     struct gemm_epilogue e = {.bias = bias, .act = act, .residual = residual};
     return op_gemm_fwd(ctx, out, in, w, (int)(tensor_count(in) / (size_t)w->k), &e);
@@ -219,8 +225,8 @@ static clio_status linear(clio_context *ctx, const struct tensor *out, const str
 
 /* x += fc2(gelu(fc1(norm(x)))); h is scratch of x's shape */
 static clio_status feed_forward(clio_context *ctx, struct arena *arena, const struct tensor *x, const struct tensor *h,
-                                const struct whisper_norm *n, const struct matrix *fc1, const struct tensor *fc1_bias, const struct matrix *fc2,
-                                const struct tensor *fc2_bias)
+                                const struct whisper_norm *n, const struct matrix *fc1, const struct tensor *fc1_bias,
+                                const struct matrix *fc2, const struct tensor *fc2_bias)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
@@ -246,8 +252,9 @@ static clio_status encoder_layer(clio_context *ctx, struct arena *arena, const s
     TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, "the encoder"));
     TRY(norm(ctx, h, x, &layer->attention_norm));
     TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
-    TRY(op_attention_store(ctx, &cache, &qkv, &qkv,
-                           (struct attention_store_args){.rows = length, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
+    TRY(op_attention_store(
+        ctx, &cache, &qkv, &qkv,
+        (struct attention_store_args){.rows = length, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
     TRY(op_attention_fwd(ctx, arena, h, &qkv, &cache,
                          (struct attention_args){.queries = length, .keys = length, .ldq = 3 * width, .ldo = width}));
     TRY(linear(ctx, x, h, &layer->o, &layer->o_bias, ACT_NONE, x));
@@ -258,7 +265,8 @@ fail:
     return st;
 }
 
-clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out, const struct tensor *mel)
+clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out,
+                           const struct tensor *mel)
 {
     clio_status st = CLIO_OK;
     const struct whisper_config *c = &net->config;
@@ -295,17 +303,19 @@ clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const stru
     for (int i = 0; i < net->config.decoder_layers; i++) {
         const struct whisper_decoder_layer *layer = &net->decoder[i];
         TRY(linear(ctx, &kv, encoded, &layer->cross_kv, &layer->cross_kv_bias, ACT_NONE, NULL));
-        TRY(op_attention_store(ctx, &state->cross[i], &kv, &kv,
-                               (struct attention_store_args){.batch = encoded->dim[0], .first = first, .rows = length, .ldk = 2 * width,
-                                                             .ldv = 2 * width, .v_offset = width}));
+        TRY(op_attention_store(
+            ctx, &state->cross[i], &kv, &kv,
+            (struct attention_store_args){
+                .batch = encoded->dim[0], .first = first, .rows = length, .ldk = 2 * width, .ldv = 2 * width, .v_offset = width}));
     }
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-static clio_status decoder_layer(clio_context *ctx, struct arena *arena, const struct whisper_decoder_layer *layer, struct attention_cache *self,
-                                 const struct attention_cache *cross, const struct tensor *x, const struct tensor *h, int first, int position, int source)
+static clio_status decoder_layer(clio_context *ctx, struct arena *arena, const struct whisper_decoder_layer *layer,
+                                 struct attention_cache *self, const struct attention_cache *cross, const struct tensor *x,
+                                 const struct tensor *h, int first, int position, int source)
 {
     clio_status st = CLIO_OK;
     int batch = x->dim[0], length = x->dim[1], width = x->dim[2];
@@ -316,15 +326,29 @@ static clio_status decoder_layer(clio_context *ctx, struct arena *arena, const s
     TRY(norm(ctx, h, x, &layer->attention_norm));
     TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
     TRY(op_attention_store(ctx, self, &qkv, &qkv,
-                           (struct attention_store_args){.batch = batch, .first = first, .rows = length, .position = position, .ldk = 3 * width, .k_offset = width,
-                                                         .ldv = 3 * width, .v_offset = 2 * width}));
+                           (struct attention_store_args){.batch = batch,
+                                                         .first = first,
+                                                         .rows = length,
+                                                         .position = position,
+                                                         .ldk = 3 * width,
+                                                         .k_offset = width,
+                                                         .ldv = 3 * width,
+                                                         .v_offset = 2 * width}));
     TRY(op_attention_fwd(ctx, arena, h, &qkv, self,
-                         (struct attention_args){.batch = batch, .first = first, .queries = length, .keys = position + length, .position = position, .causal = 1,
-                                                 .ldq = 3 * width, .ldo = width}));
+                         (struct attention_args){.batch = batch,
+                                                 .first = first,
+                                                 .queries = length,
+                                                 .keys = position + length,
+                                                 .position = position,
+                                                 .causal = 1,
+                                                 .ldq = 3 * width,
+                                                 .ldo = width}));
     TRY(linear(ctx, x, h, &layer->o, &layer->o_bias, ACT_NONE, x));
     TRY(norm(ctx, h, x, &layer->cross_norm));
     TRY(linear(ctx, &q, h, &layer->cross_q, &layer->cross_q_bias, ACT_NONE, NULL));
-    TRY(op_attention_fwd(ctx, arena, h, &q, cross, (struct attention_args){.batch = batch, .first = first, .queries = length, .keys = source, .ldq = width, .ldo = width}));
+    TRY(op_attention_fwd(
+        ctx, arena, h, &q, cross,
+        (struct attention_args){.batch = batch, .first = first, .queries = length, .keys = source, .ldq = width, .ldo = width}));
     TRY(linear(ctx, x, h, &layer->cross_o, &layer->cross_o_bias, ACT_NONE, x));
     TRY(feed_forward(ctx, arena, x, h, &layer->inner_norm, &layer->fc1, &layer->fc1_bias, &layer->fc2, &layer->fc2_bias));
 fail:

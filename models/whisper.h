@@ -45,7 +45,8 @@ clio_status whisper_state_new(clio_context *ctx, struct whisper_state *state, co
 void whisper_state_free(clio_context *ctx, struct whisper_state *state, const struct whisper *net);
 
 /* mel f32 [B, 2 * positions, bands] -> out f32 [B, positions, width] */
-clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out, const struct tensor *mel);
+clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out,
+                           const struct tensor *mel);
 /* Keys and values of every decoder layer's cross-attention, from what whisper_encode gave, for rows first.. of the state's batch. */
 clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const struct whisper *net, struct whisper_state *state,
                               const struct tensor *encoded, int first);

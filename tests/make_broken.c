@@ -3,7 +3,7 @@
  *     make_broken wav OUT [KEY=VALUE...]
  *         A WAV file whose header says what it is told to.
  *         samples=N rate=16000 channels=1 bits=16 (32: float) promise=BYTES (what the header says that there is; as many as there are)
- *         fill=zero|noise|nan|inf|alternate db=-60 (of the noise) insert=FILE (a sound at 16 kHz that is added) at=SECONDS (where)
+ *         fill=zero|noise|rumble|nan|inf|alternate db=-60 (of the noise) insert=FILE (a sound at 16 kHz that is added) at=SECONDS (where)
  *     make_broken tensors KIND IN OUT
  *         A copy of a safetensors file with one defect. KIND:
  *         truncated        the second half is gone              oversized   the header would have 2^40 bytes
@@ -60,8 +60,13 @@ static double noise(void)
 
 static float fill_sample(const char *fill, double gain, size_t i)
 {
+    static double rumble;
     if (!strcmp(fill, "noise"))
         return (float)(gain * noise());
+    if (!strcmp(fill, "rumble")) { /* brown noise of power 1 */
+        rumble = 0.998 * rumble + 0.0632 * noise();
+        return (float)(gain * rumble);
+    }
     if (!strcmp(fill, "nan") || (!strcmp(fill, "alternate") && i % 2))
         return NAN;
     if (!strcmp(fill, "inf"))

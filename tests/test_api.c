@@ -735,9 +735,10 @@ static void real_weights_hear_words(void **state)
         int questions = 0;
         p = clio_speech_defaults();
         p.batch = batch;
+        p.temperature_step = 0; /* what is said three times zips too well to be believed at once */
         assert_ok(ctx, clio_speech_samples(speech, samples, 3 * jfk_count, &p, &t));
         check_transcript(t, 1);
-        for (const char *at = t->text; (at = strstr(at, "ask not what your country can do for you")); at++)
+        for (const char *at = t->text; (at = strstr(at, "sk not what your country can do for you")); at++)
             questions++;
         assert_int_equal(questions, 3);
         clio_transcript_free(t);

@@ -25,6 +25,7 @@ static void close_device(clio_context *ctx)
     programs_close(ctx);
     pool_close(ctx);
     params_close(ctx);
+    verdicts_close(ctx);
     if (ctx->queue)
         clReleaseCommandQueue(ctx->queue);
     if (ctx->cl)
@@ -41,6 +42,8 @@ void clio_destroy(clio_context *ctx)
     close_device(ctx);
     free(ctx->programs.cache_folder);
     free(ctx->profile_rows);
+    free(ctx->shown);
+    free(ctx->checks);
     free(ctx->infos);
     free(ctx->devices);
     free(ctx);
@@ -193,6 +196,7 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     ctx->queue = clCreateCommandQueue(ctx->cl, ctx->device.id, ctx->profile ? CL_QUEUE_PROFILING_ENABLE : 0, &cle);
     CL_CHECK(ctx, cle, "clCreateCommandQueue");
     TRY(params_open(ctx));
+    TRY(verdicts_open(ctx));
     return CLIO_OK;
 fail:
     close_device(ctx);

@@ -7,6 +7,7 @@
 #include "params.h"
 #include "pool.h"
 #include "program.h"
+#include "verdict.h"
 
 #include <signal.h>
 
@@ -24,6 +25,9 @@ struct clio_context {
     struct pool pool;
     struct launches launches;
     struct params params;
+    struct verdicts verdicts;
+    struct verdict *shown; /* with checks: what clio_device_checks last gave out */
+    clio_check *checks;
     clio_profile_row *profile_rows;
     bool profile;
     bool planning; /* operations count scratch but launch nothing */

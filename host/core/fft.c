@@ -1,14 +1,15 @@
 /* fft.c - clFFT behind one call: batched real transforms, unnormalised, as torch.fft.rfft gives them.
  *
  * clFFT keeps one global state per process: it is set up by the first context that transforms, and torn down with the last, because a
- * teardown takes the plans of all. A plan is compared once with a plain DFT on the host before it is
- * trusted: the library is unmaintained and has answered wrongly on some drivers. */
+ * teardown takes the plans of all. A length is compared with a plain DFT on the host before it is trusted on a
+ * device and driver (core/verdict.h): the library is unmaintained and has answered wrongly on some drivers. */
 #include "fft.h"
 #include "context.h"
 
 #include <clFFT.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PLANS_AT_MOST 4
@@ -20,7 +21,7 @@ struct fft_plan {
 struct fft {
     struct fft_plan plans[PLANS_AT_MOST];
     int count;
-    bool refused; /* failed its check: not asked again */
+    bool refused; /* failed: not asked again by this context */
     bool is_set_up;
 };
 
@@ -77,19 +78,17 @@ static clio_status run_plan(clio_context *ctx, const struct fft_plan *plan, cons
     return cs == CLFFT_SUCCESS ? CLIO_OK : fft_failed(ctx, "clfftEnqueueTransform", (int)cs);
 }
 
-/* The last frame of this very call, beside a plain DFT in double. */
-static clio_status check_plan(clio_context *ctx, const struct fft_plan *plan, const struct tensor *out, const struct tensor *in)
+/* One frame beside a plain DFT in double: the worst difference as a share of the frame's sum. */
+static clio_status compare_frame(clio_context *ctx, const struct tensor *out, const float *x, size_t n, size_t frame, double *error)
 {
     clio_status st = CLIO_OK;
-    size_t n = (size_t)plan->n, bins = n / 2 + 1, last = (size_t)plan->frames - 1;
-    float *x = NULL, *y = NULL;
-    double greatest = 1e-6, worst = 0;
-    TRY(mem_alloc(ctx, &x, n, sizeof *x));
+    size_t bins = n / 2 + 1;
+    float *y = NULL;
+    double sum = 0, worst = 0;
     TRY(mem_alloc(ctx, &y, 2 * bins, sizeof *y));
-    TRY(tensor_read(ctx, in, last * n, n, x));
-    TRY(tensor_read(ctx, out, last * 2 * bins, 2 * bins, y));
+    TRY(tensor_read(ctx, out, frame * 2 * bins, 2 * bins, y));
     for (size_t j = 0; j < n; j++)
-        greatest += fabs((double)x[j]);
+        sum += fabs((double)x[j]);
     for (size_t k = 0; k < bins; k++) {
         double re = 0, im = 0;
         for (size_t j = 0; j < n; j++) {
@@ -97,13 +96,86 @@ static clio_status check_plan(clio_context *ctx, const struct fft_plan *plan, co
             re += (double)x[j] * cos(angle);
             im += (double)x[j] * sin(angle);
         }
-        worst = fmax(worst, fmax(fabs(re - (double)y[2 * k]), fabs(im - (double)y[2 * k + 1])));
+        double e = hypot(re - (double)y[2 * k], im - (double)y[2 * k + 1]);
+        worst = isnan(e) ? INFINITY : fmax(worst, e);
     }
-    if (!(worst <= 1e-5 * greatest)) /* also when NaN */
-        st = fft_failed(ctx, "comparison with a plain DFT", (int)(1e6 * worst / greatest));
+    *error = worst / sum;
 fail:
-    free(x);
     free(y);
+    return st;
+}
+
+/* The first and the last frame of a transform of noise; *reason stays empty when they are right. */
+static clio_status check_plan(clio_context *ctx, const struct fft_plan *plan, char reason[96])
+{
+    clio_status st = CLIO_OK;
+    size_t n = (size_t)plan->n, count = n * (size_t)plan->frames, frames[] = {0, (size_t)plan->frames - 1};
+    struct tensor in = tensor_shape(DTYPE_F32, 2, plan->frames, plan->n, 0, 0);
+    struct tensor out = tensor_shape(DTYPE_F32, 3, plan->frames, plan->n / 2 + 1, 2, 0);
+    float *x = NULL;
+    uint32_t s = 2463534242u;
+    *reason = 0;
+    TRY(mem_alloc(ctx, &x, count, sizeof *x));
+    for (size_t i = 0; i < count; i++) {
+        s ^= s << 13;
+        s ^= s >> 17;
+        s ^= s << 5;
+        x[i] = (float)(s >> 8) * 0x1p-23f - 1.0f;
+    }
+    TRY(tensor_new(ctx, &in, "the check of clFFT"));
+    TRY(tensor_new(ctx, &out, "the check of clFFT"));
+    TRY(tensor_write(ctx, &in, 0, count, x));
+    TRY(tensor_zero(ctx, &out));
+    TRY(run_plan(ctx, plan, &out, &in));
+    for (size_t i = 0; i < COUNT(frames); i++) {
+        double error;
+        TRY(compare_frame(ctx, &out, x + frames[i] * n, n, frames[i], &error));
+        if (error > 1e-5)
+            snprintf(reason, 96, "answers wrongly (error %.2g)", error);
+    }
+fail:
+    tensor_free(ctx, &in);
+    tensor_free(ctx, &out);
+    free(x);
+    return st;
+}
+
+static const struct fft_plan *find_plan(const struct fft *fft, int n, int frames)
+{
+    for (int i = 0; i < fft->count; i++)
+        if (fft->plans[i].n == n && fft->plans[i].frames == frames)
+            return &fft->plans[i];
+    return NULL;
+}
+
+/* A plan for a length that is known, or here found, to be transformed rightly. */
+static clio_status add_plan(clio_context *ctx, struct fft *fft, int n, int frames, const struct fft_plan **out)
+{
+    clio_status st = CLIO_OK;
+    struct fft_plan *plan = &fft->plans[fft->count];
+    char variant[32], reason[96] = "";
+    snprintf(variant, sizeof variant, "n=%d", n);
+    const struct verdict *known = verdict_find(ctx, "clfft", variant);
+    if (known && *known->reason)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT is switched off on %s: %s", ctx->device.name, known->reason);
+    if (fft->count == PLANS_AT_MOST)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "more than %d lengths of Fourier transform at once", PLANS_AT_MOST);
+    *plan = (struct fft_plan){.n = n, .frames = frames};
+    st = make_plan(ctx, plan);
+    if (st == CLIO_ERROR_UNSUPPORTED && !known)
+        (void)verdict_add(ctx, "clfft", variant, "cannot plan this length");
+    TRY(st);
+    fft->count++;
+    if (!known) {
+        TRY(check_plan(ctx, plan, reason));
+        TRY(verdict_add(ctx, "clfft", variant, reason));
+    }
+    if (*reason) {
+        fft->refused = true;
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT %s on %s", reason, ctx->device.name);
+    }
+    *out = plan;
+fail:
     return st;
 }
 
@@ -111,6 +183,7 @@ clio_status fft_real(clio_context *ctx, const struct tensor *out, const struct t
 {
     clio_status st = CLIO_OK;
     struct fft *fft = ctx->fft;
+    const struct fft_plan *plan;
     if (ctx->planning)
         return CLIO_OK;
     if (!fft) {
@@ -122,18 +195,10 @@ clio_status fft_real(clio_context *ctx, const struct tensor *out, const struct t
     }
     if (fft->refused)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT does not work on %s", ctx->device.name);
-    for (int i = 0; i < fft->count; i++)
-        if (fft->plans[i].n == in->dim[1] && fft->plans[i].frames == in->dim[0])
-            return run_plan(ctx, &fft->plans[i], out, in);
-    if (fft->count == PLANS_AT_MOST)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "more than %d lengths of Fourier transform at once", PLANS_AT_MOST);
-    struct fft_plan *plan = &fft->plans[fft->count];
-    plan->n = in->dim[1];
-    plan->frames = in->dim[0];
-    TRY(make_plan(ctx, plan));
-    fft->count++;
+    plan = find_plan(fft, in->dim[1], in->dim[0]);
+    if (!plan)
+        TRY(add_plan(ctx, fft, in->dim[1], in->dim[0], &plan));
     TRY(run_plan(ctx, plan, out, in));
-    TRY(check_plan(ctx, plan, out, in));
 fail:
     return st;
 }

@@ -2,6 +2,7 @@
 #include "context.h"
 #include "file.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,24 +27,188 @@ fail:
     return st;
 }
 
+/* One line of a file: 1 a row, 0 nothing, -1 neither. */
+static int read_line(const char *text, size_t length, struct param *row)
+{
+    char line[160], more[2];
+    size_t used = MIN(length, sizeof line - 1);
+    memcpy(line, text, used);
+    line[used] = 0;
+    line[strcspn(line, "#\r")] = 0;
+    int fields = sscanf(line, "%7s %39s %39s %1s", row->kind, row->key, row->value, more);
+    bool known = fields == 3 && (!strcmp(row->kind, "cpu") || !strcmp(row->kind, "gpu") || !strcmp(row->kind, "any"));
+    return known ? 1 : fields > 0 ? -1 : 0;
+}
+
 static clio_status add_text(clio_context *ctx, const char *text, const char *path)
 {
     clio_status st = CLIO_OK;
     for (int number = 1; *text; number++) {
-        char line[160], kind[8], key[40], value[40], more[2];
-        size_t length = strcspn(text, "\n"), used = MIN(length, sizeof line - 1);
-        memcpy(line, text, used);
-        line[used] = 0;
-        line[strcspn(line, "#\r")] = 0;
-        int fields = sscanf(line, "%7s %39s %39s %1s", kind, key, value, more);
-        bool known = fields == 3 && (!strcmp(kind, "cpu") || !strcmp(kind, "gpu") || !strcmp(kind, "any"));
-        if (fields > 0 && !known)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s, line %d: expected `cpu|gpu|any key value`; correct the line, or unset CLIO_PARAMS", path, number);
-        if (known)
-            TRY(params_add(ctx, kind, key, value));
+        struct param row;
+        size_t length = strcspn(text, "\n");
+        int got = read_line(text, length, &row);
+        if (got < 0)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s, line %d: expected `cpu|gpu|any key value`; correct the line, or unset CLIO_PARAMS", path,
+                 number);
+        if (got)
+            TRY(params_add(ctx, row.kind, row.key, row.value));
         text += length + (text[length] == '\n');
     }
 fail:
+    return st;
+}
+
+/* ---- the tuned file ---- */
+
+static clio_status tuned_folder(clio_context *ctx, char **out)
+{
+    clio_status st = CLIO_OK;
+    const char *own = getenv("CLIO_TUNED_DIR"), *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    char *config = NULL;
+    *out = NULL;
+    if (own && *own)
+        return mem_string(ctx, out, own);
+    if (xdg && *xdg)
+        TRY(mem_string(ctx, &config, xdg));
+    else if (home && *home)
+        TRY(file_join(ctx, &config, home, ".config"));
+    if (config)
+        TRY(file_join(ctx, out, config, "clio/tuned"));
+fail:
+    free(config);
+    return st;
+}
+
+/* `text` behind a dash with what is fit for a file's name; runs of anything else become one dash. Three such parts are no longer than file
+ * systems allow. Two devices that differ behind that share the name, and their headers tell them apart. */
+static void add_part(char *name, size_t size, const char *text)
+{
+    size_t at = strlen(name), end = MIN(size - 1, at + 76);
+    for (; *text && at < end; text++) {
+        bool fit = isalnum((unsigned char)*text) || *text == '.' || *text == '_';
+        if (fit || (at && name[at - 1] != '-'))
+            name[at++] = fit ? *text : '-';
+    }
+    while (at && name[at - 1] == '-')
+        at--;
+    name[at] = 0;
+}
+
+clio_status params_tuned_path(clio_context *ctx, char **out)
+{
+    clio_status st = CLIO_OK;
+    const struct device *d = &ctx->device;
+    const char *parts[] = {d->platform_name, d->name, d->driver};
+    char name[256] = "", *folder = NULL;
+    *out = NULL;
+    TRY(tuned_folder(ctx, &folder));
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        if (*name)
+            strcat(name, "-");
+        add_part(name, sizeof name - sizeof ".params", parts[i]);
+    }
+    strcat(name, ".params");
+    if (folder)
+        TRY(file_join(ctx, out, folder, name));
+fail:
+    free(folder);
+    return st;
+}
+
+clio_status params_tuned_header(clio_context *ctx, struct bytes *text)
+{
+    const struct device *d = &ctx->device;
+    return bytes_print(ctx, text, "# clio tuned parameters 1\n# device: %s\n# platform: %s\n# driver: %s\n", d->name, d->platform_name,
+                       d->driver);
+}
+
+static bool is_number(const char *text)
+{
+    return *text && text[strspn(text, "0123456789")] == 0;
+}
+
+/* What an operation does not expect must not reach it: numbers stay numbers of a sensible size, words stay words, and every key is known.
+ */
+static const char *row_problem(clio_context *ctx, const struct param *row)
+{
+    const char *shipped = params_text(ctx, row->key);
+    if (!shipped)
+        return "a parameter that this clio does not have";
+    if (is_number(shipped) != is_number(row->value))
+        return is_number(shipped) ? "not a number" : "a number where a word is expected";
+    if (is_number(shipped) && (strlen(row->value) > 5 || strtol(row->value, NULL, 10) < 1 || strtol(row->value, NULL, 10) > 65536))
+        return "a number out of range";
+    return NULL;
+}
+
+/* Rows of a tuned file, or none and ctx->params.problem. */
+static clio_status add_tuned(clio_context *ctx, const char *text)
+{
+    clio_status st = CLIO_OK;
+    struct params *p = &ctx->params;
+    struct bytes header = {0};
+    size_t shipped = p->count;
+    TRY(params_tuned_header(ctx, &header));
+    if (strncmp(text, header.data, header.size) != 0) {
+        snprintf(p->problem, sizeof p->problem, "%s is for another device or driver: run clio tune", p->tuned);
+        goto fail; /* st is CLIO_OK */
+    }
+    for (int number = 1; *text && !*p->problem; number++) {
+        struct param row;
+        size_t length = strcspn(text, "\n");
+        int got = read_line(text, length, &row);
+        const char *why = got < 0 ? "expected `cpu|gpu|any key value`" : got ? row_problem(ctx, &row) : NULL;
+        if (why)
+            snprintf(p->problem, sizeof p->problem, "%s, line %d: %s: correct the line, or run clio tune again", p->tuned, number, why);
+        else if (got)
+            TRY(params_add(ctx, row.kind, row.key, row.value));
+        text += length + (text[length] == '\n');
+    }
+    p->is_tuned = !*p->problem;
+fail:
+    if (!p->is_tuned)
+        params_cut(ctx, shipped);
+    bytes_free(&header);
+    return st;
+}
+
+static clio_status open_tuned(clio_context *ctx)
+{
+    clio_status st = CLIO_OK;
+    struct params *p = &ctx->params;
+    struct status_text before = ctx->status;
+    struct file_map map = {0};
+    struct bytes text = {0};
+    TRY(params_tuned_path(ctx, &p->tuned));
+    if (!p->tuned || !file_exists(p->tuned))
+        return CLIO_OK;
+    if (file_map(ctx, &map, p->tuned)) { /* no reason not to work */
+        snprintf(p->problem, sizeof p->problem, "%s", ctx->status.sentence);
+        ctx->status = before;
+        return CLIO_OK;
+    }
+    TRY(bytes_add(ctx, &text, map.data, map.size));
+    TRY(add_tuned(ctx, text.data));
+fail:
+    file_unmap(&map);
+    bytes_free(&text);
+    return st;
+}
+
+/* ---- all of them ---- */
+
+clio_status params_open_shipped(clio_context *ctx)
+{
+    clio_status st = CLIO_OK;
+    struct bytes text = {0};
+    params_close(ctx);
+    for (size_t i = 0; i < embedded_file_count; i++)
+        if (strcmp(embedded_files[i].name, "tunables.txt") == 0)
+            TRY(bytes_add(ctx, &text, embedded_files[i].data, embedded_files[i].size));
+    if (text.data)
+        TRY(add_text(ctx, text.data, "cl/tunables.txt"));
+fail:
+    bytes_free(&text);
     return st;
 }
 
@@ -53,13 +218,8 @@ clio_status params_open(clio_context *ctx)
     struct bytes text = {0};
     struct file_map map = {0};
     const char *path = getenv("CLIO_PARAMS");
-    params_close(ctx);
-    for (size_t i = 0; i < embedded_file_count; i++)
-        if (strcmp(embedded_files[i].name, "tunables.txt") == 0)
-            TRY(bytes_add(ctx, &text, embedded_files[i].data, embedded_files[i].size));
-    if (text.data)
-        TRY(add_text(ctx, text.data, "cl/tunables.txt"));
-    bytes_free(&text);
+    TRY(params_open_shipped(ctx));
+    TRY(open_tuned(ctx));
     if (path && *path) {
         if (!file_exists(path) || file_is_folder(path))
             FAIL(ctx, CLIO_ERROR_FILE, "CLIO_PARAMS names %s, which is no file: correct the name, or unset CLIO_PARAMS", path);
@@ -76,7 +236,13 @@ fail:
 void params_close(clio_context *ctx)
 {
     free(ctx->params.rows);
+    free(ctx->params.tuned);
     ctx->params = (struct params){0};
+}
+
+void params_cut(clio_context *ctx, size_t count)
+{
+    ctx->params.count = MIN(ctx->params.count, count);
 }
 
 static const struct param *find(clio_context *ctx, const char *key)
@@ -102,4 +268,10 @@ bool params_is(clio_context *ctx, const char *key, const char *value)
 {
     const struct param *row = find(ctx, key);
     return row && strcmp(row->value, value) == 0;
+}
+
+const char *params_text(clio_context *ctx, const char *key)
+{
+    const struct param *row = find(ctx, key);
+    return row ? row->value : NULL;
 }

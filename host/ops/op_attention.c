@@ -1,5 +1,5 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl. */
-#include "ops.h"
+#include "checks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,13 +9,51 @@
 #define SPLITS_AT_MOST 32
 #define TILE_QUERIES 32
 
+static void row_options(clio_context *ctx, char options[48], int block)
+{
+    snprintf(options, 48, " -DROW=1 -DQB=%d -DKEYS=%d", block, params_int(ctx, "attention.row.keys", 128));
+}
+
+/* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
+ * both kernels of a family: the one for many queries and the one for a single query. */
+static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum dtype *dtype)
+{
+    clio_status st = CLIO_OK;
+    bool by_row = params_is(ctx, "attention.family", "row"), works = false;
+    enum dtype wish = params_is(ctx, "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
+    const struct {
+        bool by_row;
+        enum dtype dtype;
+    } ways[] = {{by_row, wish}, {!by_row, wish}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
+    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
+        char variant[96], row[48] = "";
+        cache->by_row = ways[i].by_row;
+        *dtype = ways[i].dtype;
+        if (cache->by_row)
+            row_options(ctx, row, params_int(ctx, "attention.row.queries", 8));
+        snprintf(variant, sizeof variant, "-DD=%d -DCACHE_F16=%d%s", cache->head_dim, *dtype == DTYPE_F16, row);
+        TRY(check_path(ctx,
+                       &(struct check){.path = cache->by_row ? "attention.row" : "attention.group",
+                                       .variant = variant,
+                                       .force = {{"attention.family", cache->by_row ? "row" : "group"},
+                                                 {"attention.storage", *dtype == DTYPE_F16 ? "f16" : "f32"}},
+                                       .head_dim = cache->head_dim},
+                       &works));
+    }
+    if (!works)
+        TRY(check_none_left(ctx, "computes attention"));
+fail:
+    return st;
+}
+
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, const char *what)
 {
     clio_status st = CLIO_OK;
-    enum dtype dtype = params_is(ctx, "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
+    enum dtype dtype = DTYPE_F32;
     capacity = ROUND_UP(capacity, PANEL);
     *cache = (struct attention_cache){.batch = batch, .heads = heads, .head_dim = head_dim, .capacity = capacity};
+    TRY(choose(ctx, cache, &dtype));
     cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
     cache->v = tensor_shape(dtype, 4, batch, heads, capacity, head_dim);
     if (arena) {
@@ -78,7 +116,7 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     if (!holds_rows(k, rows, args.ldk, args.k_offset, columns) || !holds_rows(v, rows, args.ldv, args.v_offset, columns))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows of %d columns from %s and %s", rows, columns, tensor_describe(k, text_k),
              tensor_describe(v, text_v));
-    bool by_row = params_is(ctx, "attention.family", "row");
+    bool by_row = cache->by_row;
     int panels = (args.position + args.rows + PANEL - 1) / PANEL - args.position / PANEL;
     struct grid grid = by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
     TRY(get(ctx, cache, by_row ? "attention_store_row" : "attention_store", by_row ? " -DROW=1" : "", &kernel));
@@ -139,10 +177,10 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     if (!holds_rows(q, rows, a.ldq, a.q_offset, columns) || !holds_rows(out, rows, a.ldo, 0, columns))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d rows of %d columns from %s into %s", rows, columns, tensor_describe(q, text_q),
              tensor_describe(out, text_out));
-    if (params_is(ctx, "attention.family", "row")) {
+    if (cache->by_row) {
         char more[48];
         int block = a.queries == 1 ? 1 : params_int(ctx, "attention.row.queries", 8);
-        snprintf(more, sizeof more, " -DROW=1 -DQB=%d -DKEYS=%d", block, params_int(ctx, "attention.row.keys", 128));
+        row_options(ctx, more, block);
         TRY(get(ctx, cache, "attention_row", more, &k));
         TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
                    ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));

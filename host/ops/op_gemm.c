@@ -1,12 +1,95 @@
 /* op_gemm.c - weights packed for the kernel that will read them, and the product with its epilogue. Families: cl/gemm.cl.
  * Which family and storage a matrix gets is decided once, when it is made (rows gemm.many.* and gemm.few.* of cl/tunables.txt), because
  * the layout must fit; the number of rows then chooses among the kernels that read that layout. */
-#include "ops.h"
+#include "checks.h"
 #include "../core/blas.h"
 
 #include <stdio.h>
 
 #define STAGING_BYTES (16u << 20)
+
+/* One way to multiply m rows. */
+struct variant {
+    const char *path, *kernel;
+    char options[128];
+    struct grid grid;
+    int rows; /* that the check multiplies: such as lead to this kernel */
+};
+
+/* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
+static int panel_rows(clio_context *ctx, int m)
+{
+    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : params_int(ctx, m <= 16 ? "gemm.panel.few" : "gemm.panel.rows", 8);
+}
+
+static struct variant panel_variant(clio_context *ctx, const struct matrix *w, int m, bool first)
+{
+    int mr = first ? panel_rows(ctx, m) : 1;
+    struct variant v = {.path = "gemm.panel", .kernel = "gemm_panel", .rows = !first ? 1 : m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DMR=%d", w->data.dtype == DTYPE_F16, mr);
+    v.grid = GRID2((m + mr - 1) / mr, (w->n + PANEL - 1) / PANEL, 1, 1);
+    return v;
+}
+
+static struct variant rows_variant(const struct matrix *w, int m)
+{
+    struct variant v = {.path = "gemm.rows", .kernel = "gemm_rows", .rows = 5};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DNO_PANEL", w->data.dtype == DTYPE_F16);
+    v.grid = GRID2((size_t)w->n * 64, (m + 3) / 4, 64, 1);
+    return v;
+}
+
+static struct variant tile_variant(clio_context *ctx, const struct matrix *w, int m)
+{
+    int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16);
+    int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4), step = params_int(ctx, "gemm.tile.step", 16);
+    struct variant v = {.path = "gemm.tile", .kernel = "gemm_tile", .rows = CHECK_MANY};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DNO_PANEL -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", w->data.dtype == DTYPE_F16, gx,
+             gy, tn, tm, step);
+    v.grid = GRID2((w->n + gx * tn - 1) / (gx * tn) * gx, (m + gy * tm - 1) / (gy * tm) * gy, gx, gy);
+    return v;
+}
+
+/* The kernel for m rows of a matrix of this layout and storage: the one that pays, or else one that also reads this layout; *works is
+ * false when neither is right on this device. */
+static clio_status choose(clio_context *ctx, const struct matrix *w, int m, struct variant *v, bool *works)
+{
+    clio_status st = CLIO_OK;
+    bool panels = w->layout == MATRIX_PANELS, f16 = w->data.dtype == DTYPE_F16;
+    *works = false;
+    for (int way = 0; way < 2 && !*works; way++) {
+        *v = panels ? panel_variant(ctx, w, m, way == 0) : (m <= 8) == (way == 0) ? rows_variant(w, m) : tile_variant(ctx, w, m);
+        TRY(check_path(ctx,
+                       &(struct check){.path = v->path,
+                                       .variant = v->options,
+                                       .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", f16 ? "f16" : "f32"}},
+                                       .m = v->rows},
+                       works));
+    }
+fail:
+    return st;
+}
+
+/* The layout and storage that the parameters ask for, or the nearest that a kernel reads rightly on this device. */
+static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
+{
+    clio_status st = CLIO_OK;
+    const struct {
+        bool panels;
+        enum dtype dtype;
+    } ways[] = {{panels, dtype}, {!panels, dtype}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
+    bool works = false;
+    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
+        struct variant v;
+        m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
+        m->data.dtype = ways[i].dtype;
+        TRY(choose(ctx, m, rows, &v, &works));
+    }
+    if (!works)
+        TRY(check_none_left(ctx, "multiplies matrices"));
+fail:
+    return st;
+}
 
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)
 {
@@ -15,8 +98,10 @@ clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum m
     const char *family = few ? "gemm.few.family" : "gemm.many.family";
     bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
     bool f16 = params_is(ctx, few ? "gemm.few.storage" : "gemm.many.storage", "f16") && !clblast && use != MATRIX_EXACT;
-    enum dtype dtype = f16 ? DTYPE_F16 : DTYPE_F32;
-    *m = (struct matrix){.layout = panels ? MATRIX_PANELS : MATRIX_ROWS, .n = n, .k = k};
+    *m = (struct matrix){.n = n, .k = k};
+    TRY(choose_layout(ctx, m, panels, f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
+    enum dtype dtype = m->data.dtype;
+    panels = m->layout == MATRIX_PANELS;
     m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, k, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
     TRY(tensor_new(ctx, &m->data, what));
     if (panels && n % PANEL)
@@ -128,10 +213,24 @@ fail:
     return st;
 }
 
-/* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
-static int panel_rows(clio_context *ctx, int m)
+/* CLBlast has one kernel for small products and another for large ones: each is checked, at about the shape that asks for it first. */
+static clio_status clblast_works(clio_context *ctx, int m, int n, int k, int batch, bool transposed, bool *works)
 {
-    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : params_int(ctx, m <= 16 ? "gemm.panel.few" : "gemm.panel.rows", 8);
+    char variant[32];
+    bool large = (double)m * n * k >= 0x1p24;
+    int side = large ? 259 : 131; /* of a batch: enough for op_matmul_fwd to ask CLBlast */
+    snprintf(variant, sizeof variant, "%s%s%s", large ? "large" : "small", batch ? ", batched" : "",
+             batch && transposed ? ", transposed" : "");
+    return check_path(ctx,
+                      &(struct check){.path = "gemm.clblast",
+                                      .variant = variant,
+                                      .force = {{"gemm.many.family", "clblast"}},
+                                      .m = batch ? side : MIN(m, 1031),
+                                      .n = batch ? side + 2 : MIN(n, 1031),
+                                      .k = batch ? side - 4 : MIN(k, 1031),
+                                      .batch = MIN(batch, 2),
+                                      .transposed = transposed},
+                      works);
 }
 
 static clio_status gemm_clblast(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w,
@@ -168,34 +267,20 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     bool f16 = w->data.dtype == DTYPE_F16;
     struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (f16 ? 2.0 : 4.0) * g.n * g.k);
     struct kernel *k;
-    struct grid grid;
-    char options[128];
-    const char *name;
+    struct variant v;
+    bool works = false;
     TRY(check_shapes(ctx, out, a, &g, epilogue));
     /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
     if (w->layout == MATRIX_ROWS && !f16 && m > 8 && !own && params_is(ctx, "gemm.many.family", "clblast"))
+        TRY(clblast_works(ctx, m, g.n, g.k, 0, true, &works));
+    if (works)
         return gemm_clblast(ctx, out, a, w, &g, bias, residual);
-    if (w->layout == MATRIX_PANELS) {
-        int mr = panel_rows(ctx, m);
-        name = "gemm_panel";
-        snprintf(options, sizeof options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
-        grid = GRID2((m + mr - 1) / mr, (g.n + PANEL - 1) / PANEL, 1, 1);
-    } else {
-        if (m <= 8) {
-            name = "gemm_rows";
-            snprintf(options, sizeof options, "-DW_F16=%d", f16);
-            grid = GRID2((size_t)g.n * 64, (m + 3) / 4, 64, 1);
-        } else {
-            int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16);
-            int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4), step = params_int(ctx, "gemm.tile.step", 16);
-            name = "gemm_tile";
-            snprintf(options, sizeof options, "-DW_F16=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", f16, gx, gy, tn, tm, step);
-            grid = GRID2((g.n + gx * tn - 1) / (gx * tn) * gx, (m + gy * tm - 1) / (gy * tm) * gy, gx, gy);
-        }
-    }
-    TRY(kernel_get(ctx, "gemm", name, options, &k));
-    TRY(LAUNCH(ctx, k, grid, cost, ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias), ARG_TENSOR(residual),
+    TRY(choose(ctx, w, m, &v, &works));
+    if (!works)
+        TRY(check_none_left(ctx, "multiplies matrices"));
+    TRY(kernel_get(ctx, "gemm", v.kernel, v.options, &k));
+    TRY(LAUNCH(ctx, k, v.grid, cost, ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias), ARG_TENSOR(residual),
                ARG_VALUE(g)));
 fail:
     return st;
@@ -210,7 +295,10 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
     TRY(op_check(ctx, "matmul", "a", a, DTYPE_F32, 3, -1, -1, -1, 0));
     TRY(op_check(ctx, "matmul", "b", b, DTYPE_F32, 3, batch, transpose_b ? n : kk, transpose_b ? kk : n, 0));
     TRY(op_check(ctx, "matmul", "out", out, DTYPE_F32, 3, batch, m, n, 0));
-    if ((double)m * n * kk > 1e6 && !ctx->device.is_cpu) {
+    bool works = false;
+    if ((double)m * n * kk > 1e6 && !ctx->device.is_cpu)
+        TRY(clblast_works(ctx, m, n, kk, batch, transpose_b, &works));
+    if (works) {
         struct blas_gemm blas = {.m = m,
                                  .n = n,
                                  .k = kk,

@@ -93,6 +93,7 @@ clio_status op_conv2d_fwd(clio_context *ctx, const struct tensor *out, const str
 struct attention_cache {
     struct tensor k, v;
     int batch, heads, head_dim, capacity;
+    bool by_row; /* the family of kernels that is right here: attention.row, otherwise attention.group */
 };
 /* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. */
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,

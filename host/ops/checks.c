@@ -1,0 +1,376 @@
+/* checks.c - see checks.h. The operations are run through their own functions; what they choose is settled by the arguments and by
+ * parameter rows that are appended for the time of the check. Shapes: odd, and one more than a tile where that is small. */
+#include "checks.h"
+#include "../ref/ref.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOLERANCE 1e-4 /* of the greatest number: f32 sums of any order stay far below, half arithmetic does not */
+#define CANARIES 64
+#define CANARY 0x7fc0beefu /* a NaN: what is not written is seen as well */
+
+/* Tensors and host arrays of a check, released together. */
+struct room {
+    struct tensor tensors[8];
+    void *arrays[12];
+    int tensor_count, array_count;
+    struct arena arena;
+    char wrong[96]; /* what a comparison found; empty: all is well */
+};
+
+static void room_free(clio_context *ctx, struct room *r)
+{
+    arena_free(ctx, &r->arena);
+    for (int i = 0; i < r->tensor_count; i++)
+        tensor_free(ctx, &r->tensors[i]);
+    for (int i = 0; i < r->array_count; i++)
+        free(r->arrays[i]);
+}
+
+/* `count` floats in [-1, 1), other ones each time; NULL when out of memory. `half`: such as a half holds. */
+static float *random_floats(struct room *r, size_t count, bool half)
+{
+    uint32_t s = 2463534242u + 7919u * (uint32_t)r->array_count;
+    float *x = malloc((count + 1) * sizeof *x);
+    for (size_t i = 0; x && i < count; i++) {
+        s ^= s << 13;
+        s ^= s >> 17;
+        s ^= s << 5;
+        x[i] = (float)(s >> 8) * 0x1p-23f - 1.0f;
+        if (half)
+            x[i] = half_to_float(float_to_half(x[i]));
+    }
+    return r->arrays[r->array_count++] = x;
+}
+
+/* A tensor with `data`, or filled with canaries, and canaries behind it. */
+static clio_status place(clio_context *ctx, struct room *r, struct tensor **out, struct tensor shape, const void *data)
+{
+    clio_status st = CLIO_OK;
+    struct tensor *t = *out = &r->tensors[r->tensor_count++];
+    size_t bytes = tensor_count(&shape) * dtype_size(shape.dtype), words = (bytes + 3) / 4 + CANARIES;
+    uint32_t *canaries = NULL;
+    *t = shape;
+    TRY(mem_alloc(ctx, &canaries, words, 4));
+    for (size_t i = 0; i < words; i++)
+        canaries[i] = CANARY;
+    TRY(pool_get(ctx, &t->mem, words * 4, "the check of a kernel"));
+    CL_TRY(ctx, clEnqueueWriteBuffer, (ctx->queue, t->mem, CL_TRUE, 0, words * 4, canaries, 0, NULL, NULL));
+    if (data)
+        TRY(tensor_write(ctx, t, 0, tensor_count(t), data));
+fail:
+    free(canaries);
+    return st;
+}
+
+/* The tensor's content in fresh memory of the room, its canaries looked at. */
+static clio_status fetch(clio_context *ctx, struct room *r, const struct tensor *t, float **out)
+{
+    clio_status st = CLIO_OK;
+    size_t count = tensor_count(t), words = count * dtype_size(t->dtype) / 4 + CANARIES;
+    uint32_t *x = NULL;
+    TRY(mem_alloc(ctx, &x, words, 4));
+    r->arrays[r->array_count++] = x;
+    CL_TRY(ctx, clEnqueueReadBuffer, (ctx->queue, t->mem, CL_TRUE, 0, words * 4, x, 0, NULL, NULL));
+    for (size_t i = count; i < words; i++)
+        if (x[i] != CANARY)
+            snprintf(r->wrong, sizeof r->wrong, "writes past the end of its result");
+    *out = (float *)x;
+fail:
+    return st;
+}
+
+static void compare(struct room *r, const float *x, const float *want, size_t count)
+{
+    double greatest = 1e-3, worst = 0;
+    for (size_t i = 0; i < count; i++) {
+        double e = isfinite(x[i]) ? fabs((double)x[i] - (double)want[i]) : INFINITY;
+        greatest = fmax(greatest, fabs((double)want[i]));
+        worst = fmax(worst, e);
+    }
+    if (isinf(worst))
+        snprintf(r->wrong, sizeof r->wrong, "answers wrongly (with what is no number)");
+    else if (worst > TOLERANCE * greatest)
+        snprintf(r->wrong, sizeof r->wrong, "answers wrongly (error %.2g of %.2g)", worst, greatest);
+}
+
+/* ---- gemm ---- */
+
+/* Rows of a large product that are compared: what plain C does in no time. */
+static int row_step(int m, int n, int k)
+{
+    double numbers = (double)m * n * k / 1e6;
+    return numbers > 1 ? (int)MIN(numbers, m) : 1;
+}
+
+static clio_status run_gemm(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    int m = c->m, n = c->n ? c->n : CHECK_MANY + 2, k = c->k ? c->k : 19;
+    struct gemm_args g = {.n = n, .k = k, .lda = k, .ldc = n, .act = ACT_GELU, .alpha = 0.5f};
+    struct tensor *ta, *tb, *tr, *tc;
+    struct matrix w = {0};
+    TRY(matrix_new(ctx, &w, n, k, MATRIX_MANY, "the check of a kernel"));
+    float *a = random_floats(r, (size_t)m * (size_t)k, false), *b = random_floats(r, (size_t)n * (size_t)k, w.data.dtype == DTYPE_F16);
+    float *bias = random_floats(r, (size_t)n, false), *more = random_floats(r, (size_t)m * (size_t)n, false), *got;
+    float *want = random_floats(r, (size_t)m * (size_t)n, false);
+    if (!a || !b || !bias || !more || !want)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(place(ctx, r, &ta, tensor_shape(DTYPE_F32, 2, m, k, 0, 0), a));
+    TRY(place(ctx, r, &tb, tensor_shape(DTYPE_F32, 1, n, 0, 0, 0), bias));
+    TRY(place(ctx, r, &tr, tensor_shape(DTYPE_F32, 2, m, n, 0, 0), more));
+    TRY(place(ctx, r, &tc, tensor_shape(DTYPE_F32, 2, m, n, 0, 0), NULL));
+    TRY(matrix_fill_floats(ctx, &w, 0, n, b));
+    struct gemm_epilogue e = {.bias = tb, .residual = tr, .act = g.act, .alpha = g.alpha};
+    TRY(op_gemm_fwd(ctx, tc, ta, &w, m, &e));
+    TRY(fetch(ctx, r, tc, &got));
+    memcpy(want, got, (size_t)m * (size_t)n * sizeof *want);
+    g.m = 1;
+    for (int row = 0, step = row_step(m, n, k); row < m; row++) {
+        g.a_offset = row * k;
+        g.c_offset = row * n;
+        if (row % step == 0 || row == m - 1)
+            ref_gemm(want, a, b, bias, more, &g);
+    }
+    compare(r, got, want, (size_t)m * (size_t)n);
+fail:
+    matrix_free(ctx, &w);
+    return st;
+}
+
+static clio_status run_matmul(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    int batch = c->batch, m = c->m, n = c->n, k = c->k;
+    size_t in_a = (size_t)batch * (size_t)m * (size_t)k, in_b = (size_t)batch * (size_t)n * (size_t)k, in_c = (size_t)batch * (size_t)m * (size_t)n;
+    struct tensor *ta, *tb, *tc;
+    float *a = random_floats(r, in_a, false), *b = random_floats(r, in_b, false), *want = random_floats(r, in_c, false), *got;
+    if (!a || !b || !want)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(place(ctx, r, &ta, tensor_shape(DTYPE_F32, 3, batch, m, k, 0), a));
+    TRY(place(ctx, r, &tb, tensor_shape(DTYPE_F32, 3, batch, c->transposed ? n : k, c->transposed ? k : n, 0), b));
+    TRY(place(ctx, r, &tc, tensor_shape(DTYPE_F32, 3, batch, m, n, 0), NULL));
+    TRY(op_matmul_fwd(ctx, tc, ta, tb, c->transposed));
+    TRY(fetch(ctx, r, tc, &got));
+    ref_matmul(want, a, b, batch, m, n, k, c->transposed);
+    compare(r, got, want, in_c);
+fail:
+    return st;
+}
+
+static clio_status run_product(clio_context *ctx, const struct check *c, struct room *r)
+{
+    return c->batch ? run_matmul(ctx, c, r) : run_gemm(ctx, c, r);
+}
+
+/* ---- attention ---- */
+
+#define KEYS 300 /* more than a part of the keys, and than a chunk of them */
+
+static clio_status attend(clio_context *ctx, struct room *r, const struct attention_cache *cache, struct attention_args a, const float *k,
+                          const float *v)
+{
+    clio_status st = CLIO_OK;
+    size_t count = (size_t)a.queries * (size_t)a.ldq;
+    struct tensor *tq, *out;
+    float *q = random_floats(r, count, false), *want = random_floats(r, count, false), *got;
+    if (!q || !want)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(place(ctx, r, &tq, tensor_shape(DTYPE_F32, 2, a.queries, a.ldq, 0, 0), q));
+    TRY(place(ctx, r, &out, tensor_shape(DTYPE_F32, 2, a.queries, a.ldo, 0, 0), NULL));
+    ctx->planning = true;
+    st = op_attention_fwd(ctx, &r->arena, out, tq, cache, a);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, &r->arena, "the check of a kernel"));
+    TRY(op_attention_fwd(ctx, &r->arena, out, tq, cache, a));
+    TRY(fetch(ctx, r, out, &got));
+    a.batch = 1;
+    a.heads = cache->heads;
+    a.head_dim = cache->head_dim;
+    a.scale = 1 / sqrtf((float)a.head_dim);
+    ref_attention(want, q, k, v, &a);
+    compare(r, got, want, count);
+fail:
+    return st;
+}
+
+/* Keys and values are stored, then one query sees all of them, and 35 each those before it. */
+static clio_status run_attention(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    struct attention_cache cache = {0};
+    int width = 2 * c->head_dim;
+    bool half = params_is(ctx, "attention.storage", "f16");
+    struct tensor *tk, *tv;
+    float *k = random_floats(r, (size_t)KEYS * (size_t)width, half), *v = random_floats(r, (size_t)KEYS * (size_t)width, half);
+    if (!k || !v)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(place(ctx, r, &tk, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), k));
+    TRY(place(ctx, r, &tv, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), v));
+    TRY(attention_cache_new(ctx, NULL, &cache, 1, 2, c->head_dim, KEYS, "the check of a kernel"));
+    TRY(op_attention_store(ctx, &cache, tk, tv, (struct attention_store_args){.rows = KEYS, .ldk = width, .ldv = width}));
+    TRY(attend(ctx, r, &cache, (struct attention_args){.queries = 1, .keys = KEYS, .ldq = width, .ldo = width}, k, v));
+    TRY(attend(ctx, r, &cache,
+               (struct attention_args){.queries = 35, .keys = 141, .position = 106, .causal = 1, .ldq = width, .ldo = width}, k, v));
+fail:
+    attention_cache_free(ctx, &cache);
+    return st;
+}
+
+/* ---- rows, logits ---- */
+
+static clio_status run_rows(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    static const int columns[] = {613, 7}; /* more and fewer than work-items of a group, vectors and a rest */
+    for (size_t i = 0; i < COUNT(columns); i++) {
+        int n = columns[i], rows = 5;
+        size_t count = (size_t)rows * (size_t)n;
+        struct tensor *in, *tg, *tb, *out;
+        float *x = random_floats(r, count, false), *gamma = random_floats(r, (size_t)n, false), *beta = random_floats(r, (size_t)n, false);
+        float *want = random_floats(r, count, false), *got;
+        if (!x || !gamma || !beta || !want)
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        TRY(place(ctx, r, &in, tensor_shape(DTYPE_F32, 2, rows, n, 0, 0), x));
+        TRY(place(ctx, r, &out, tensor_shape(DTYPE_F32, 2, rows, n, 0, 0), NULL));
+        if (strncmp(c->path, "norm", 4) == 0) {
+            TRY(place(ctx, r, &tg, tensor_shape(DTYPE_F32, 1, n, 0, 0, 0), gamma));
+            TRY(place(ctx, r, &tb, tensor_shape(DTYPE_F32, 1, n, 0, 0, 0), beta));
+            TRY(op_layer_norm_fwd(ctx, out, in, tg, tb, 1e-5f));
+            ref_layer_norm(want, x, gamma, beta, rows, n, 1e-5f);
+        } else {
+            TRY(op_softmax_fwd(ctx, out, in, false));
+            ref_softmax(want, x, rows, n, false);
+        }
+        TRY(fetch(ctx, r, out, &got));
+        compare(r, got, want, count);
+    }
+fail:
+    return st;
+}
+
+static clio_status run_logits(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    struct logits_args args = {.n = 2311, .end_token = 2000, .no_speech = 2010, .timestamp_begin = 2100, .timestamp_first = 2111};
+    float *x = random_floats(r, (size_t)args.n, false), *got, want[4] = {0};
+    unsigned char suppress[2311] = {0};
+    struct tensor *in, *never, *out, *tokens;
+    int token;
+    (void)c;
+    args.timestamp_last = args.n - 1;
+    args.text_allowed = args.end_allowed = 1;
+    if (!x)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    for (int i = 0; i < args.n; i++) {
+        x[i] *= 4;
+        suppress[i] = i % 3 == 1;
+    }
+    TRY(place(ctx, r, &in, tensor_shape(DTYPE_F32, 2, 1, args.n, 0, 0), x));
+    TRY(place(ctx, r, &never, tensor_shape(DTYPE_U8, 1, args.n, 0, 0, 0), suppress));
+    TRY(place(ctx, r, &out, tensor_shape(DTYPE_I32, 2, 1, 8, 0, 0), NULL));
+    TRY(place(ctx, r, &tokens, tensor_shape(DTYPE_I32, 1, 1, 0, 0, 0), NULL));
+    ctx->planning = true;
+    st = op_logits_fwd(ctx, &r->arena, out, tokens, in, never, 0, args);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, &r->arena, "the check of a kernel"));
+    TRY(op_logits_fwd(ctx, &r->arena, out, tokens, in, never, 0, args));
+    TRY(fetch(ctx, r, out, &got));
+    ref_logits(&token, &want[1], &want[2], &want[3], x, suppress, &args);
+    memcpy(&want[0], &token, sizeof token);
+    compare(r, got + 1, want + 1, 3);
+    if (memcmp(got, want, sizeof token) != 0)
+        snprintf(r->wrong, sizeof r->wrong, "answers wrongly (with another token)");
+    TRY(fetch(ctx, r, tokens, &got));
+    if (memcmp(got, want, sizeof token) != 0)
+        snprintf(r->wrong, sizeof r->wrong, "answers wrongly (hands on another token)");
+fail:
+    return st;
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+    const char *family; /* what the path begins with */
+    clio_status (*run)(clio_context *, const struct check *, struct room *);
+} families[] = {
+    {"gemm.", run_product}, {"attention.", run_attention}, {"norm.", run_rows}, {"softmax.", run_rows}, {"logits.", run_logits},
+};
+
+/* A kernel that is refused when it is launched leaves a queue that still works; otherwise the device is gone. */
+static bool is_alive(clio_context *ctx)
+{
+    bool alive = clFinish(ctx->queue) == CL_SUCCESS;
+    ctx->is_lost = ctx->is_lost && !alive;
+    return alive;
+}
+
+/* Run the check; *reason stays empty when the path answers rightly. Other failures than the path's own are failures of the caller. */
+static clio_status perform(clio_context *ctx, const struct check *c, char reason[200])
+{
+    clio_status st = CLIO_OK;
+    clio_status (*run)(clio_context *, const struct check *, struct room *) = NULL;
+    struct status_text before = ctx->status;
+    size_t rows = ctx->params.count;
+    bool planning = ctx->planning, profile = ctx->profile;
+    struct room room = {0};
+    *reason = 0;
+    ctx->planning = ctx->profile = false;
+    ctx->verdicts.trusting = true;
+    for (size_t i = 0; i < COUNT(c->force); i++)
+        if (c->force[i].key)
+            TRY(params_add(ctx, "any", c->force[i].key, c->force[i].value));
+    for (size_t i = 0; i < COUNT(families); i++)
+        if (strncmp(c->path, families[i].family, strlen(families[i].family)) == 0)
+            run = families[i].run;
+    if (!run)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "there is no check of %s", c->path);
+    st = run(ctx, c, &room);
+    /* launch() calls the device lost where it lacks resources for a kernel: that is no want of memory. */
+    bool refused = st == CLIO_ERROR_DEVICE || (st == CLIO_ERROR_MEMORY && ctx->is_lost);
+    if (st == CLIO_ERROR_BUILD || st == CLIO_ERROR_UNSUPPORTED || (refused && is_alive(ctx))) {
+        snprintf(reason, 200, "%.199s", ctx->status.sentence);
+        ctx->status = before;
+        st = CLIO_OK;
+    } else if (!st)
+        snprintf(reason, 200, "%s", room.wrong);
+fail:
+    room_free(ctx, &room);
+    ctx->params.count = rows;
+    ctx->verdicts.trusting = false;
+    ctx->planning = planning;
+    ctx->profile = profile;
+    return st;
+}
+
+clio_status check_path(clio_context *ctx, const struct check *c, bool *works)
+{
+    clio_status st = CLIO_OK;
+    const struct verdict *v;
+    char reason[200];
+    *works = true;
+    if (ctx->verdicts.trusting)
+        return CLIO_OK;
+    v = verdict_find(ctx, c->path, c->variant);
+    if (!v) {
+        TRY(perform(ctx, c, reason));
+        TRY(verdict_add(ctx, c->path, c->variant, reason));
+        *works = !*reason;
+    } else
+        *works = !*v->reason;
+fail:
+    return st;
+}
+
+clio_status check_none_left(clio_context *ctx, const char *what)
+{
+    const char *disabled = getenv("CLIO_DISABLE");
+    return clio_fail(ctx, CLIO_ERROR_DEVICE, __FILE__, __LINE__,
+                     "nothing that %s is usable on %s (clio devices says why): %supdate its driver, or choose another device with -d", what,
+                     ctx->device.name, disabled && *disabled ? "unset CLIO_DISABLE, " : "");
+}
