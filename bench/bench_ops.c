@@ -122,8 +122,9 @@ static void measure_roof(void)
     struct peak_work w = {.steps = 2000, .items = ctx->device.is_cpu ? 64 : (size_t)ctx->device.compute_units * 2048};
     w.a = new_tensor(DTYPE_F32, 4096, 4096);
     w.b = new_tensor(DTYPE_F32, 4096, 4096);
-    must(kernel_get(ctx, "peak", "peak_fma", "", &w.kernel));
-    peak_gflops = (double)w.items * w.steps * 12 * 16 * 2 / measure(run_peak, &w).wall * 1e-9;
+    int lanes = ctx->device.is_cpu ? 16 : 4;
+    must(kernel_get(ctx, "peak", "peak_fma", lanes == 16 ? "-DLANES=16" : "", &w.kernel));
+    peak_gflops = (double)w.items * w.steps * 12 * lanes * 2 / measure(run_peak, &w).wall * 1e-9;
     must(kernel_get(ctx, "peak", "peak_copy", "", &w.kernel));
     w.items = tensor_count(&w.a) / 16;
     peak_gbytes = 8.0 * (double)tensor_count(&w.a) / measure(run_copy, &w).wall * 1e-9;

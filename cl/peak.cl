@@ -1,12 +1,20 @@
 /* peak.cl - yardsticks for benchmarks: fused multiply-adds that never leave the registers, and a copy. */
-// isa:
+// isa: -DLANES=4
+// isa-cpu: -DLANES=16
 #include "common.clh"
 
-/* One work-item: steps x 12 vectors of 16. Named one by one: an array of vectors is not kept in registers by every compiler. */
+#ifndef LANES
+#define LANES 4
+#endif
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define lanes JOIN(float, LANES)
+
+/* One work-item: steps x 12 vectors of LANES. Named one by one: an array of vectors is not kept in registers by every compiler. */
 __kernel void peak_fma(__global float *out, int steps)
 {
-    float16 y = (float16)(0.999f), z = (float16)(0.001f + (float)get_global_id(0));
-    float16 a = z, b = a + y, c = b + y, d = c + y, e = d + y, f = e + y, g = f + y, h = g + y, i = h + y, j = i + y, k = j + y, l = k + y;
+    lanes y = (lanes)(0.999f), z = (lanes)(0.001f + (float)get_global_id(0));
+    lanes a = z, b = a + y, c = b + y, d = c + y, e = d + y, f = e + y, g = f + y, h = g + y, i = h + y, j = i + y, k = j + y, l = k + y;
     for (int step = 0; step < steps; step++) {
         a = MAD(a, y, z);
         b = MAD(b, y, z);
@@ -21,7 +29,7 @@ __kernel void peak_fma(__global float *out, int steps)
         k = MAD(k, y, z);
         l = MAD(l, y, z);
     }
-    vstore16(a + b + c + d + e + f + g + h + i + j + k + l, get_global_id(0), out);
+    JOIN(vstore, LANES)(a + b + c + d + e + f + g + h + i + j + k + l, get_global_id(0), out);
 }
 
 /* One work-item: 16 numbers. */

@@ -21,27 +21,45 @@ struct window {
     bool active;
 };
 
-/* Decode window w until it is plausible or the temperatures are used up; decoded: r holds the first try already. The rule of silence is
- * openai/whisper's (no speech, unless the text is likely), but where nothing stands out of the background the model's word that there is no
- * speech is enough: it finds "Thank you." likely over noise. */
+/* Whether try a is to be kept rather than b: one that does not go round in circles, then the likelier. */
+static bool is_better(const clio_speech_params *p, const struct speech_result *a, const struct speech_result *b)
+{
+    bool a_circles = a->compression_ratio > (double)p->compression_threshold,
+         b_circles = b->compression_ratio > (double)p->compression_threshold;
+    return a_circles != b_circles ? b_circles : a->avg_logprob > b->avg_logprob;
+}
+
+/* Decode window w until it is plausible; when no temperature gives that, the best try is kept. decoded: r holds the first try already. The
+ * rule of silence is openai/whisper's (no speech, unless the text is likely), but where nothing stands out of the background the model's
+ * word that there is no speech is enough: it finds "Thank you." likely over noise. */
 static clio_status decode_with_fallback(struct job *job, const struct window *w, bool decoded, struct speech_result *r, bool *skip)
 {
     clio_status st = CLIO_OK;
     const clio_speech_params *p = job->params;
+    struct speech_result best = {0}, swap;
     double temperature = (double)p->temperature;
-    for (;;) {
+    for (bool again = true; again;) {
         if (!decoded)
             TRY(speech_decode(job->speech, &job->request, temperature, r, w->row, 1));
         decoded = false;
         bool unlikely = r->avg_logprob < (double)p->logprob_threshold;
-        bool silent = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
         bool poor = r->compression_ratio > (double)p->compression_threshold || unlikely;
-        *skip = silent;
+        *skip = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
         temperature += (double)p->temperature_step;
-        if (!poor || silent || !(p->temperature_step > 0) || temperature > 1.0 + 1e-6)
-            break;
+        again = poor && !*skip && p->temperature_step > 0 && temperature <= 1.0 + 1e-6;
+        if (poor && !*skip && (!best.ids || is_better(p, r, &best))) {
+            swap = best;
+            best = *r;
+            *r = swap;
+        }
+        if (poor && !*skip && !again) {
+            swap = best;
+            best = *r;
+            *r = swap;
+        }
     }
 fail:
+    speech_result_free(&best);
     return st;
 }
 

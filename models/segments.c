@@ -105,11 +105,17 @@ fail:
     return st;
 }
 
+/* The end of a segment, not behind the end of the sound (the model may say so), unless it would not be behind its start either. */
+static double within(double start, double end, double limit)
+{
+    return end > limit && limit > start ? limit : end;
+}
+
 clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, bool alone, uint64_t *advance)
 {
     clio_status st = CLIO_OK;
     int begin = job->speech->tokens.timestamp_begin;
-    double offset = (double)position / MEL_RATE, step = (double)WHISPER_TIMESTAMP_STEP;
+    double offset = (double)position / MEL_RATE, limit = offset + (double)size / MEL_RATE, step = (double)WHISPER_TIMESTAMP_STEP;
     size_t n = r->count, from = 0;
     bool ends_alone = n >= 1 && r->ids[n - 1] >= begin && (n < 2 || r->ids[n - 2] < begin);
     *advance = size;
@@ -117,19 +123,19 @@ clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t pos
         bool pair = i < n && r->ids[i] >= begin && r->ids[i - 1] >= begin, last = i == n && ends_alone && from > 0;
         if (!pair && !last)
             continue;
-        int first_step = r->ids[from] - begin, last_step = r->ids[i - 1] - begin;
-        TRY(add_segment(job, r, from, i, offset, offset + first_step * step, offset + last_step * step));
+        double start = offset + (r->ids[from] - begin) * step, end = offset + (r->ids[i - 1] - begin) * step;
+        TRY(add_segment(job, r, from, i, offset, start, within(start, end, limit)));
         from = i;
     }
     if (from == 0) { /* no pair: one segment, to its last timestamp if it has a useful one */
-        double end = offset + (double)size / MEL_RATE;
+        double end = limit;
         for (size_t i = 0; i < n; i++)
             if (r->ids[i] > begin)
                 end = offset + (r->ids[i] - begin) * step;
-        TRY(add_segment(job, r, 0, n, offset, offset, end));
+        TRY(add_segment(job, r, 0, n, offset, offset, within(offset, end, limit)));
     } else if (!ends_alone && alone && from < n) {
-        double from_time = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
-        TRY(add_segment(job, r, from, n, offset, from_time, offset + (double)size / MEL_RATE));
+        double start = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
+        TRY(add_segment(job, r, from, n, offset, start, MAX(limit, start + step)));
     } else if (!ends_alone && !alone) { /* what comes after the last pair was cut off by the window: hear it again */
         uint64_t heard = (uint64_t)(r->ids[from - 1] - begin) * RESULT_FRAMES * MEL_HOP;
         *advance = heard ? MIN(heard, size) : size;
