@@ -108,7 +108,7 @@ struct peak_work {
 static clio_status run_peak(void *p)
 {
     struct peak_work *w = p;
-    return LAUNCH(ctx, w->kernel, GRID1(w->items, ctx->device.is_cpu ? 1 : 64), COST(0, 0), ARG_TENSOR(&w->a), ARG_VALUE(w->steps));
+    return LAUNCH(ctx, w->kernel, GRID1(w->items, ctx->device.simd_width > 1 ? 1 : 64), COST(0, 0), ARG_TENSOR(&w->a), ARG_VALUE(w->steps));
 }
 
 static clio_status run_copy(void *p)
@@ -119,10 +119,10 @@ static clio_status run_copy(void *p)
 
 static void measure_roof(void)
 {
-    struct peak_work w = {.steps = 2000, .items = ctx->device.is_cpu ? 64 : (size_t)ctx->device.compute_units * 2048};
+    struct peak_work w = {.steps = 2000, .items = ctx->device.simd_width > 1 ? 64 : (size_t)ctx->device.compute_units * 2048};
     w.a = new_tensor(DTYPE_F32, 4096, 4096);
     w.b = new_tensor(DTYPE_F32, 4096, 4096);
-    int lanes = ctx->device.is_cpu ? 16 : 4;
+    int lanes = ctx->device.simd_width > 1 ? 16 : 4;
     must(kernel_get(ctx, "peak", "peak_fma", lanes == 16 ? "-DLANES=16" : "", &w.kernel));
     peak_gflops = (double)w.items * w.steps * 12 * lanes * 2 / measure(run_peak, &w).wall * 1e-9;
     must(kernel_get(ctx, "peak", "peak_copy", "", &w.kernel));

@@ -35,6 +35,9 @@ struct settings {
     int formats[FORMATS], json_full;
     struct words files, names; /* names: -of, the k-th for the k-th file */
     clio_speech_params params;
+    const char *purpose, *result; /* tune */
+    float time_limit; /* minutes */
+    int list;
 };
 
 struct option_row;
@@ -45,7 +48,7 @@ struct command {
     int (*run)(const struct command *self, struct settings *set);
 };
 
-extern const struct command command_devices, command_transcribe, command_caption;
+extern const struct command command_devices, command_transcribe, command_caption, command_tune;
 
 /* "clio: ..." with a line end, on standard error, after the progress bar was cleared. */
 void say_error(const char *format, ...) CLI_PRINTF(1, 2);

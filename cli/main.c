@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_devices};
+static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_devices, &command_tune};
 
 static void print_message(const char *format, va_list list)
 {
@@ -87,6 +87,7 @@ static void print_help(FILE *out)
           "  clio transcribe FILE...     what is said, as text or subtitles\n"
           "  clio caption -m DIR FILE... what is heard, with a model that describes sounds\n"
           "  clio devices                the OpenCL devices here, and what works on them\n"
+          "  clio tune                   make clio faster on the device here, once\n"
           "  clio help COMMAND           the options of a command (also clio COMMAND --help)\n"
           "  clio --version              the version\n"
           "\n"

@@ -98,7 +98,11 @@ static void print_header(const struct session *s)
     for (name = end; name > s->model && name[-1] != '/';)
         name--;
     bar_clear();
-    fprintf(stderr, "clio %s on %s (%s, %s), model %.*s\n", clio_version(), d->name, d->type, d->platform, (int)(end - name), name);
+    const char *problem, *tuned = clio_tuned_file(s->ctx, &problem);
+    fprintf(stderr, "clio %s on %s (%s, %s%s), model %.*s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "",
+            (int)(end - name), name);
+    if (problem)
+        fprintf(stderr, "without its tuned parameters: %s\n", problem);
 }
 
 int session_open(struct session *s, const struct settings *set)

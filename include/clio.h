@@ -143,12 +143,13 @@ typedef struct clio_tune_work {
 } clio_tune_work;
 
 typedef struct clio_tune_result {
-    const char *path; /* the file that was written, or that is read */
+    const char *path; /* the file */
+    int written;      /* 0: it stays as it was, since it came from a complete search, and this one is not */
     const clio_tune_row *rows;
     size_t row_count;
     const clio_tune_work *works; /* none when nothing was found */
     size_t work_count;
-    int complete;                /* 0: the time was up before everything was tried: call again to go on */
+    int complete; /* 0: the time was up before everything was tried: call again to go on */
     size_t tried, wrong, slow, failed, crashed; /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
     double seconds;              /* that the call took */
 } clio_tune_result;

@@ -191,11 +191,11 @@ static void test_rows(void **state)
 {
     (void)state;
     OK(clio_device_open(ctx, NULL));
-    bool is_cpu = ctx->device.is_cpu;
+    int simd_width = ctx->device.simd_width;
     assert_true(ctx->params.count > 0); /* those that are shipped */
-    ctx->device.is_cpu = false;
+    ctx->device.simd_width = 1;
     assert_true(params_is(ctx, "norm.family", "group"));
-    ctx->device.is_cpu = true;
+    ctx->device.simd_width = 8;
     assert_true(params_is(ctx, "norm.family", "row"));
     assert_int_equal(params_int(ctx, "test.n", 7), 7);
     assert_false(params_is(ctx, "test.n", "7"));
@@ -203,7 +203,7 @@ static void test_rows(void **state)
     OK(params_add(ctx, "cpu", "test.n", "2"));
     OK(params_add(ctx, "gpu", "test.n", "3"));
     assert_int_equal(params_int(ctx, "test.n", 7), 2);
-    ctx->device.is_cpu = false;
+    ctx->device.simd_width = 1;
     assert_int_equal(params_int(ctx, "test.n", 7), 3);
     OK(params_add(ctx, "any", "test.n", "-4"));
     assert_int_equal(params_int(ctx, "test.n", 7), -4);
@@ -213,7 +213,7 @@ static void test_rows(void **state)
     for (int i = 0; i < 300; i++)
         OK(params_add(ctx, "any", "test.many", i == 299 ? "last" : "early"));
     assert_true(params_is(ctx, "test.many", "last"));
-    ctx->device.is_cpu = is_cpu;
+    ctx->device.simd_width = simd_width;
 }
 
 /* Open the device with this text as $CLIO_PARAMS. */
@@ -236,7 +236,7 @@ static void test_file(void **state)
     (void)state;
     OK(open_with("# mine\n\nany norm.family odd # and why\r\n  any\ttest.n   12\ncpu test.n 13\ngpu test.n 14"));
     assert_true(params_is(ctx, "norm.family", "odd")); /* wins over what is shipped */
-    assert_int_equal(params_int(ctx, "test.n", 0), ctx->device.is_cpu ? 13 : 14);
+    assert_int_equal(params_int(ctx, "test.n", 0), ctx->device.simd_width > 1 ? 13 : 14);
     OK(clio_device_open(ctx, NULL)); /* without the file nothing of it is left */
     assert_false(params_is(ctx, "norm.family", "odd"));
 }

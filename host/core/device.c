@@ -67,7 +67,8 @@ static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
     d->is_gpu = (type & CL_DEVICE_TYPE_GPU) != 0;
     d->is_accelerator = !d->is_gpu && (type & CL_DEVICE_TYPE_ACCELERATOR) != 0;
     d->is_cpu = !d->is_gpu && !d->is_accelerator;
-    if (has_word(d->name, "llvmpipe")) { /* reports whatever type the loader was built with; it is a CPU */
+    bool is_llvmpipe = has_word(d->name, "llvmpipe"); /* reports whatever type the loader was built with; it is a CPU */
+    if (is_llvmpipe) {
         d->is_gpu = d->is_accelerator = false;
         d->is_cpu = true;
     }
@@ -81,7 +82,9 @@ static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
     d->max_allocation = device_number(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     d->local_memory = device_number(id, CL_DEVICE_LOCAL_MEM_SIZE);
     d->address_alignment = MAX((size_t)device_number(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8, (size_t)64);
-    d->simd_width = d->is_cpu ? MAX((int)device_number(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT), 4) : 1;
+    /* llvmpipe runs work-items as lanes, as a GPU does, and silently leaves a work-item's loops after 65535 turns in all: kernels of many
+     * short work-items are right there, those made for CPUs are not. */
+    d->simd_width = d->is_cpu && !is_llvmpipe ? MAX((int)device_number(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT), 4) : 1;
     if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) == CL_SUCCESS && size && (extensions = malloc(size)) &&
         clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, extensions, NULL) == CL_SUCCESS) {
         d->has_fp16 = has_word(extensions, "cl_khr_fp16");
@@ -206,9 +209,11 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
     while (usable < count && !list[usable].problem[0])
         usable++;
     if (!usable && !count)
-        FAIL(ctx, CLIO_ERROR_DEVICE, "there is no OpenCL platform here: install the driver of your GPU, or pocl-opencl-icd to run on the CPU");
+        FAIL(ctx, CLIO_ERROR_DEVICE,
+             "there is no OpenCL platform here: install the driver of your GPU, or pocl-opencl-icd to run on the CPU");
     if (!usable)
-        FAIL(ctx, CLIO_ERROR_DEVICE, "no OpenCL device can be used (%s: %s): install the driver of your GPU, or pocl-opencl-icd to run on the CPU",
+        FAIL(ctx, CLIO_ERROR_DEVICE,
+             "no OpenCL device can be used (%s: %s): install the driver of your GPU, or pocl-opencl-icd to run on the CPU",
              list[0].platform_name, list[0].problem);
     if (is_index) {
         if (index >= usable)
@@ -221,8 +226,8 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
             *chosen = i;
             return CLIO_OK;
         }
-    FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device matches \"%s\" (platform:type:name): clio devices lists what is here, the first is %s on %s", selector,
-         list[0].name, list[0].platform_name);
+    FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device matches \"%s\" (platform:type:name): clio devices lists what is here, the first is %s on %s",
+         selector, list[0].name, list[0].platform_name);
 fail:
     return st;
 }

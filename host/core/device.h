@@ -16,7 +16,7 @@ struct device {
     size_t max_work_group, max_item_sizes[3];
     uint64_t global_memory, max_allocation, local_memory, memory_limit; /* memory_limit: what clio may take */
     size_t address_alignment;                                          /* bytes, for sub-buffers */
-    int simd_width; /* preferred f32 lanes of one hardware thread; 1 where each work-item is a lane of its own */
+    int simd_width; /* preferred f32 lanes of one hardware thread; 1 where each work-item is a lane of its own: GPUs, and what is like them */
 };
 
 /* All devices of all platforms, best first, unusable ones last. *list is freed by the caller. */

@@ -60,10 +60,12 @@ static clio_status make_plan(clio_context *ctx, struct fft_plan *plan)
     clfftStatus cs;
     if ((cs = clfftCreateDefaultPlan(&plan->handle, ctx->cl, CLFFT_1D, &length)) != CLFFT_SUCCESS)
         return fft_failed(ctx, "clfftCreateDefaultPlan", (int)cs);
-    if ((cs = clfftSetPlanPrecision(plan->handle, CLFFT_SINGLE)) || (cs = clfftSetLayout(plan->handle, CLFFT_REAL, CLFFT_HERMITIAN_INTERLEAVED)) ||
+    if ((cs = clfftSetPlanPrecision(plan->handle, CLFFT_SINGLE)) ||
+        (cs = clfftSetLayout(plan->handle, CLFFT_REAL, CLFFT_HERMITIAN_INTERLEAVED)) ||
         (cs = clfftSetResultLocation(plan->handle, CLFFT_OUTOFPLACE)) || (cs = clfftSetPlanBatchSize(plan->handle, (size_t)plan->frames)) ||
         (cs = clfftSetPlanInStride(plan->handle, CLFFT_1D, step_in)) || (cs = clfftSetPlanOutStride(plan->handle, CLFFT_1D, step_out)) ||
-        (cs = clfftSetPlanDistance(plan->handle, length, length / 2 + 1)) || (cs = clfftBakePlan(plan->handle, 1, &ctx->queue, NULL, NULL))) {
+        (cs = clfftSetPlanDistance(plan->handle, length, length / 2 + 1)) ||
+        (cs = clfftBakePlan(plan->handle, 1, &ctx->queue, NULL, NULL))) {
         clfftDestroyPlan(&plan->handle);
         return fft_failed(ctx, "clfftBakePlan", (int)cs);
     }
@@ -73,8 +75,7 @@ static clio_status make_plan(clio_context *ctx, struct fft_plan *plan)
 static clio_status run_plan(clio_context *ctx, const struct fft_plan *plan, const struct tensor *out, const struct tensor *in)
 {
     cl_mem source = in->mem, target = out->mem;
-    clfftStatus cs =
-        clfftEnqueueTransform(plan->handle, CLFFT_FORWARD, 1, &ctx->queue, 0, NULL, NULL, &source, &target, NULL);
+    clfftStatus cs = clfftEnqueueTransform(plan->handle, CLFFT_FORWARD, 1, &ctx->queue, 0, NULL, NULL, &source, &target, NULL);
     return cs == CLFFT_SUCCESS ? CLIO_OK : fft_failed(ctx, "clfftEnqueueTransform", (int)cs);
 }
 

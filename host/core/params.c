@@ -247,7 +247,7 @@ void params_cut(clio_context *ctx, size_t count)
 
 static const struct param *find(clio_context *ctx, const char *key)
 {
-    const char *kind = ctx->device.is_cpu ? "cpu" : "gpu";
+    const char *kind = ctx->device.simd_width > 1 ? "cpu" : "gpu";
     for (size_t i = ctx->params.count; i-- > 0;) {
         const struct param *row = &ctx->params.rows[i];
         if (strcmp(row->key, key) == 0 && (strcmp(row->kind, "any") == 0 || strcmp(row->kind, kind) == 0))

@@ -53,7 +53,8 @@ clio_status cache_key_make(clio_context *ctx, struct cache_key *key, const char 
     const struct device *d = &ctx->device;
     struct bytes text = {0};
     char *folder = NULL, name[96];
-    TRY(bytes_print(ctx, &text, "%s\n%s\n%s\n%s\n%s\n%s\n", d->platform_name, d->platform_version, d->name, d->version, d->driver, options));
+    TRY(bytes_print(ctx, &text, "%s\n%s\n%s\n%s\n%s\n%s\n", d->platform_name, d->platform_version, d->name, d->version, d->driver,
+                    options));
     TRY(bytes_add(ctx, &text, source, strlen(source)));
     TRY(cache_folder(ctx, &folder));
     if (folder) {
@@ -99,7 +100,8 @@ bool cache_load(clio_context *ctx, const struct cache_key *key, const char *opti
         size_t size = h.binary_bytes;
         cl_int status = CL_SUCCESS, cle = CL_SUCCESS;
         *out = clCreateProgramWithBinary(ctx->cl, 1, &ctx->device.id, &size, &binary, &status, &cle);
-        found = *out && cle == CL_SUCCESS && status == CL_SUCCESS && clBuildProgram(*out, 1, &ctx->device.id, options, NULL, NULL) == CL_SUCCESS;
+        found = *out && cle == CL_SUCCESS && status == CL_SUCCESS &&
+                clBuildProgram(*out, 1, &ctx->device.id, options, NULL, NULL) == CL_SUCCESS;
         if (!found && *out) {
             clReleaseProgram(*out);
             *out = NULL;

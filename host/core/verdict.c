@@ -9,9 +9,9 @@
 #define ALL_VARIANTS "*"
 
 /* Every path that is checked, and may be named in CLIO_DISABLE. */
-static const char *const paths[] = {"gemm.panel",      "gemm.tile", "gemm.rows",  "gemm.clblast", "attention.row", "attention.group",
-                                    "norm.row",        "norm.group", "softmax.row", "softmax.group", "logits.group",  "logits.single",
-                                    "clfft"};
+static const char *const paths[] = {"gemm.panel",      "gemm.tile",     "gemm.rows",  "gemm.clblast", "attention.row",
+                                    "attention.group", "norm.row",      "norm.group", "softmax.row",  "softmax.group",
+                                    "logits.group",    "logits.single", "clfft"};
 
 static bool is_path(const char *name)
 {
@@ -67,7 +67,8 @@ static clio_status add_disabled(clio_context *ctx, struct verdicts *all)
         if (length && ((size_t)length >= sizeof name || !is_path(name))) {
             for (size_t i = 0; i < COUNT(paths); i++)
                 TRY(bytes_print(ctx, &known, "%s%s", i ? ", " : "", paths[i]));
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_DISABLE names %.*s, which cannot be switched off: it may name %s", length, text, known.data);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_DISABLE names %.*s, which cannot be switched off: it may name %s", length, text,
+                 known.data);
         }
         if (length)
             TRY(add(ctx, all, name, ALL_VARIANTS, "disabled by CLIO_DISABLE"));

@@ -145,7 +145,8 @@ static clio_status run_matmul(clio_context *ctx, const struct check *c, struct r
 {
     clio_status st = CLIO_OK;
     int batch = c->batch, m = c->m, n = c->n, k = c->k;
-    size_t in_a = (size_t)batch * (size_t)m * (size_t)k, in_b = (size_t)batch * (size_t)n * (size_t)k, in_c = (size_t)batch * (size_t)m * (size_t)n;
+    size_t in_a = (size_t)batch * (size_t)m * (size_t)k, in_b = (size_t)batch * (size_t)n * (size_t)k,
+           in_c = (size_t)batch * (size_t)m * (size_t)n;
     struct tensor *ta, *tb, *tc;
     float *a = random_floats(r, in_a, false), *b = random_floats(r, in_b, false), *want = random_floats(r, in_c, false), *got;
     if (!a || !b || !want)
@@ -310,6 +311,17 @@ static bool is_alive(clio_context *ctx)
     return alive;
 }
 
+/* "cannot run (CL_INVALID_WORK_GROUP_SIZE)", of the sentence that the failed call left */
+static void describe_failure(clio_context *ctx, clio_status st, char reason[200])
+{
+    const char *code = strstr(ctx->status.sentence, "CL_");
+    int length = code ? (int)strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") : 0;
+    if (st == CLIO_ERROR_BUILD || !code)
+        snprintf(reason, 200, "%.190s", st == CLIO_ERROR_BUILD ? "does not compile" : ctx->status.sentence);
+    else
+        snprintf(reason, 200, "cannot run (%.*s)", length, code);
+}
+
 /* Run the check; *reason stays empty when the path answers rightly. Other failures than the path's own are failures of the caller. */
 static clio_status perform(clio_context *ctx, const struct check *c, char reason[200])
 {
@@ -334,7 +346,7 @@ static clio_status perform(clio_context *ctx, const struct check *c, char reason
     /* launch() calls the device lost where it lacks resources for a kernel: that is no want of memory. */
     bool refused = st == CLIO_ERROR_DEVICE || (st == CLIO_ERROR_MEMORY && ctx->is_lost);
     if (st == CLIO_ERROR_BUILD || st == CLIO_ERROR_UNSUPPORTED || (refused && is_alive(ctx))) {
-        snprintf(reason, 200, "%.199s", ctx->status.sentence);
+        describe_failure(ctx, st, reason);
         ctx->status = before;
         st = CLIO_OK;
     } else if (!st)

@@ -118,7 +118,8 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
              tensor_describe(v, text_v));
     bool by_row = cache->by_row;
     int panels = (args.position + args.rows + PANEL - 1) / PANEL - args.position / PANEL;
-    struct grid grid = by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
+    struct grid grid =
+        by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
     TRY(get(ctx, cache, by_row ? "attention_store_row" : "attention_store", by_row ? " -DROW=1" : "", &kernel));
     TRY(LAUNCH(ctx, kernel, grid, COST(0, 16.0 * args.batch * args.rows * columns), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v),
                ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));

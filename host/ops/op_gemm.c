@@ -26,7 +26,7 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
 {
     int mr = first ? panel_rows(ctx, m) : 1;
     struct variant v = {.path = "gemm.panel", .kernel = "gemm_panel", .rows = !first ? 1 : m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DMR=%d", w->data.dtype == DTYPE_F16, mr);
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", w->data.dtype == DTYPE_F16, mr);
     v.grid = GRID2((m + mr - 1) / mr, (w->n + PANEL - 1) / PANEL, 1, 1);
     return v;
 }
@@ -34,7 +34,7 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
 static struct variant rows_variant(const struct matrix *w, int m)
 {
     struct variant v = {.path = "gemm.rows", .kernel = "gemm_rows", .rows = 5};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DNO_PANEL", w->data.dtype == DTYPE_F16);
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d", w->data.dtype == DTYPE_F16);
     v.grid = GRID2((size_t)w->n * 64, (m + 3) / 4, 64, 1);
     return v;
 }
@@ -44,8 +44,8 @@ static struct variant tile_variant(clio_context *ctx, const struct matrix *w, in
     int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16);
     int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4), step = params_int(ctx, "gemm.tile.step", 16);
     struct variant v = {.path = "gemm.tile", .kernel = "gemm_tile", .rows = CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DNO_PANEL -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", w->data.dtype == DTYPE_F16, gx,
-             gy, tn, tm, step);
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", w->data.dtype == DTYPE_F16, gx, gy, tn,
+             tm, step);
     v.grid = GRID2((w->n + gx * tn - 1) / (gx * tn) * gx, (m + gy * tm - 1) / (gy * tm) * gy, gx, gy);
     return v;
 }
@@ -59,12 +59,13 @@ static clio_status choose(clio_context *ctx, const struct matrix *w, int m, stru
     *works = false;
     for (int way = 0; way < 2 && !*works; way++) {
         *v = panels ? panel_variant(ctx, w, m, way == 0) : (m <= 8) == (way == 0) ? rows_variant(w, m) : tile_variant(ctx, w, m);
-        TRY(check_path(ctx,
-                       &(struct check){.path = v->path,
-                                       .variant = v->options,
-                                       .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", f16 ? "f16" : "f32"}},
-                                       .m = v->rows},
-                       works));
+        TRY(check_path(
+            ctx,
+            &(struct check){.path = v->path,
+                            .variant = v->options,
+                            .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", f16 ? "f16" : "f32"}},
+                            .m = v->rows},
+            works));
     }
 fail:
     return st;

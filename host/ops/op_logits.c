@@ -21,11 +21,10 @@ static clio_status choose_local(clio_context *ctx, int *local)
             *local = 1;
         snprintf(options, sizeof options, "-DLOCAL=%d", *local);
         snprintf(number, sizeof number, "%d", *local);
-        TRY(check_path(ctx,
-                       &(struct check){.path = *local > 1 ? "logits.group" : "logits.single",
-                                       .variant = options,
-                                       .force = {{"logits.local", number}}},
-                       &works));
+        TRY(check_path(
+            ctx,
+            &(struct check){.path = *local > 1 ? "logits.group" : "logits.single", .variant = options, .force = {{"logits.local", number}}},
+            &works));
     }
     if (!works)
         TRY(check_none_left(ctx, "chooses tokens"));
@@ -57,8 +56,8 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
     TRY(kernel_get(ctx, "logits", "logits_choose", options, &choose));
     TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),
                ARG_TENSOR(suppress), ARG_VALUE(offset), ARG_VALUE(args)));
-    TRY(LAUNCH(ctx, choose, GRID1(local, local), COST(0, 60.0 * args.groups), ARG_TENSOR(out), ARG_TENSOR(tokens), ARG_TENSOR(&parts), ARG_TENSOR(logits),
-               ARG_VALUE(offset), ARG_VALUE(row), ARG_VALUE(args)));
+    TRY(LAUNCH(ctx, choose, GRID1(local, local), COST(0, 60.0 * args.groups), ARG_TENSOR(out), ARG_TENSOR(tokens), ARG_TENSOR(&parts),
+               ARG_TENSOR(logits), ARG_VALUE(offset), ARG_VALUE(row), ARG_VALUE(args)));
 fail:
     arena_release(arena, mark);
     return st;

@@ -39,9 +39,7 @@ clio_status rows_plan(clio_context *ctx, const char *op, const struct tensor *t,
         char path[24];
         snprintf(path, sizeof path, "%s.%s", op, by_row ? "row" : "group");
         choose(ctx, op, plan, by_row);
-        TRY(check_path(ctx,
-                       &(struct check){.path = path, .variant = plan->options, .force = {{key, by_row ? "row" : "group"}}},
-                       &works));
+        TRY(check_path(ctx, &(struct check){.path = path, .variant = plan->options, .force = {{key, by_row ? "row" : "group"}}}, &works));
     }
     if (!works)
         TRY(check_none_left(ctx, "works on rows"));

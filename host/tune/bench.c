@@ -1,7 +1,7 @@
 /* bench.c - one call at one shape: its tensors, running it, and comparing what it wrote with host/ref.
  *
- * What goes in are multiples of 1/1024 in [-1, 1): half holds them exactly, so that f16 storage is no excuse for an error, and the reference
- * is one for all candidates. Weights repeat after a prime number of rows, which keeps a vocabulary's matrix off the host. */
+ * What goes in are multiples of 1/1024 in [-1, 1): half holds them exactly, so that f16 storage is no excuse for an error, and the
+ * reference is one for all candidates. Weights repeat after a prime number of rows, which keeps a vocabulary's matrix off the host. */
 #include "tune.h"
 #include "../ref/ref.h"
 
@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 509           /* rows of weights after which they repeat */
+#define BLOCK 509 /* rows of weights after which they repeat */
 #define CANARY_WORDS 64
-#define CANARY 0x7fc0beefu  /* a NaN */
-#define TOLERANCE 1e-4      /* of the greatest number: sums in f32 come within a tenth of it, sums in f16 do not */
-#define ROWS_COMPARED 8     /* of an output with many */
+#define CANARY 0x7fc0beefu /* a NaN */
+#define TOLERANCE 1e-4     /* of the greatest number: sums in f32 come within a tenth of it, sums in f16 do not */
+#define ROWS_COMPARED 8    /* of an output with many */
 #define EPSILON 1e-5f
 
 static float number(size_t i, uint32_t seed)
@@ -181,15 +181,23 @@ void tune_bench_close(clio_context *ctx, struct tune_bench *b)
 static struct attention_args attention_of(const struct tune_case *c)
 {
     int width = c->k * c->more;
-    return (struct attention_args){.queries = c->m, .keys = c->n, .causal = c->use, .position = c->use ? c->n - c->m : 0, .ldq = width, .ldo = width};
+    return (struct attention_args){
+        .queries = c->m, .keys = c->n, .causal = c->use, .position = c->use ? c->n - c->m : 0, .ldq = width, .ldo = width};
 }
 
 /* The last fiftieth of the vocabulary are timestamps, as in Whisper's. */
 static struct logits_args logits_of(const struct tune_case *c)
 {
     int begin = c->n - c->n / 50;
-    return (struct logits_args){.n = c->n, .timestamp_begin = begin, .end_token = begin - 50, .no_speech = begin - 2, .text_allowed = 1, .end_allowed = 1,
-                                .timestamp_first = begin, .timestamp_last = c->n - 1, .weigh_timestamps = 1};
+    return (struct logits_args){.n = c->n,
+                                .timestamp_begin = begin,
+                                .end_token = begin - 50,
+                                .no_speech = begin - 2,
+                                .text_allowed = 1,
+                                .end_allowed = 1,
+                                .timestamp_first = begin,
+                                .timestamp_last = c->n - 1,
+                                .weigh_timestamps = 1};
 }
 
 clio_status tune_bench_run(clio_context *ctx, struct tune_bench *b)

@@ -1,10 +1,10 @@
-/* confirm.c - the proof. What the search found is measured against what is shipped in pairs: both sides' tensors lie ready, and each case is
- * run in turn, this side first and then the other, so that whatever else the machine does falls on both. A pair's ratio is that of the whole:
- * all cases by their calls, and all works by their runs.
+/* confirm.c - the proof. What the search found is measured against what is shipped in pairs: both sides' tensors lie ready, and each case
+ * is run in turn, this side first and then the other, so that whatever else the machine does falls on both. A pair's ratio is that of the
+ * whole: all cases by their calls, and all works by their runs.
  *
- * First every changed step is put back alone, last one first, in the company of the others that are left: without a gain it stays out. Then what
- * is left is measured as a whole, over every case, against the shipped parameters; without a gain there nothing stays. So does nothing whose
- * proof the time was too short for: the result is never worse than the default. */
+ * First every changed step is put back alone, last one first, beside the others that are left, and then each of its parameters; what shows
+ * no gain stays out. Then what is left is measured as a whole, over every case, against the shipped parameters; without a gain there
+ * nothing is kept. Nor is anything that the time was too short to prove: the result is never worse than the default. */
 #include "tune.h"
 
 #include <math.h>
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAIN 0.98          /* of the time: less is not worth a row */
-#define PART_SHARE 0.85    /* of the time limit for the steps one by one; the whole gets the rest */
+#define GAIN 0.98       /* of the time: less is not worth a row */
+#define PART_SHARE 0.85 /* of the time limit for the steps one by one; the whole gets the rest */
 
 static int by_value(const void *a, const void *b)
 {
@@ -43,8 +43,8 @@ struct sums {
 };
 
 /* One case, all pairs. *done false: it cannot be run on one of the sides, or what the second one answers is wrong. */
-static clio_status pair_case(struct tune_search *s, const struct tune_set *sets[2], const struct tune_case *c, double seconds[2][TUNE_PAIRS],
-                             bool *done)
+static clio_status pair_case(struct tune_search *s, const struct tune_set *sets[2], const struct tune_case *c,
+                             double seconds[2][TUNE_PAIRS], bool *done)
 {
     clio_status st = CLIO_OK;
     struct tune_bench b[2] = {{0}, {0}};
@@ -56,7 +56,7 @@ static clio_status pair_case(struct tune_search *s, const struct tune_set *sets[
         TRY(tune_bench_open(s->ctx, &b[side], c));
         TRY(tune_bench_check(s->ctx, &b[side], done, why));
         if (side == 1 && !*done)
-            goto fail; /* st is CLIO_OK */
+            goto fail;                        /* st is CLIO_OK */
         TRY(tune_time(s, &b[side], &unused)); /* warm */
     }
     for (int pair = 0; pair < TUNE_PAIRS; pair++)
@@ -97,7 +97,7 @@ static clio_status prove(struct tune_search *s, const struct tune_set *first, co
             return CLIO_OK;
         }
         st = pair_case(s, sets, c, seconds, &right);
-        if (st == CLIO_ERROR_MEMORY) { /* too large for this device: it decides nothing here */
+        if (st == CLIO_ERROR_MEMORY && !s->ctx->is_lost) { /* too large for this device: it decides nothing here */
             st = CLIO_OK;
             right = true;
             continue;
@@ -122,22 +122,29 @@ static clio_status prove(struct tune_search *s, const struct tune_set *first, co
     return CLIO_OK;
 }
 
-/* Whether the step changed something; `without` is then s->best with that put back. */
-static bool without_step(const struct tune_search *s, const struct tune_step *step, struct tune_set *without)
+static bool has_key(const struct tune_step *step, const char *key)
 {
-    bool changed = false;
+    for (int k = 0; k < TUNE_TOGETHER && step->parameters[k].key; k++)
+        if (!strcmp(step->parameters[k].key, key))
+            return true;
+    return false;
+}
+
+/* s->best with the step's keys, or the one with this number, put back; how many that changes. */
+static size_t put_back(const struct tune_search *s, const struct tune_step *step, size_t only, struct tune_set *without)
+{
+    size_t changed = 0;
     *without = s->best;
     for (size_t i = 0; i < s->key_count; i++)
-        for (int k = 0; k < TUNE_TOGETHER && step->parameters[k].key; k++)
-            if (!strcmp(step->parameters[k].key, s->keys[i]) && *s->best.value[i]) {
-                changed = true;
-                *without->value[i] = 0;
-            }
+        if (*s->best.value[i] && has_key(step, s->keys[i]) && (only == TUNE_KEYS || i == only)) {
+            changed++;
+            *without->value[i] = 0;
+        }
     return changed;
 }
 
-/* A process may die in a pair as it may in the search, of a mixture that was not tried. But it may also have been killed, and this pair is what a
- * good parameter needs: only what two processes died of is left out at once. */
+/* A process may die in a pair as it may in the search, of a mixture that was not tried. But it may also have been killed, and this pair is
+ * what a good parameter needs: only what two processes died of is left out at once. */
 static clio_status prove_step(struct tune_search *s, const struct tune_step *step, const struct tune_set *without, struct tune_proof *proof)
 {
     clio_status st = CLIO_OK;
@@ -145,15 +152,41 @@ static clio_status prove_step(struct tune_search *s, const struct tune_step *ste
     int at = snprintf(name, sizeof name, "proof of %s:", step->name);
     for (size_t i = 0; i < s->key_count && at < TUNE_NAME - 80; i++)
         if (*s->best.value[i])
-            at += snprintf(name + at, sizeof name - (size_t)at, " %s=%s", s->keys[i], s->best.value[i]);
+            at += snprintf(name + at, sizeof name - (size_t)at, "%s%s=%s", *without->value[i] ? " " : " ?", s->keys[i], s->best.value[i]);
     const struct tune_entry *known = tune_state_find(&s->state, name);
     proof->is_shown = false;
     if (known && known->result.outcome == TUNE_DIED && known->tries > 1)
         return CLIO_OK;
     TRY(tune_state_begin(s->user, &s->state, name));
     st = prove(s, without, &s->best, step->cases, PART_SHARE * s->plan->time_limit, proof);
-    TRY(tune_state_drop(s->user, &s->state, name));
-    TRY(st);
+    if (st)
+        tune_state_drop(s->user, &s->state, name); /* the first failure counts */
+    else
+        st = tune_state_drop(s->user, &s->state, name);
+fail:
+    return st;
+}
+
+/* Keep the step's keys, or only one of them, if that is a gain. The others may need them: then they stay. *changed: how many there were. */
+static clio_status settle(struct tune_search *s, const struct tune_step *step, size_t only, double gains[TUNE_KEYS], size_t *changed)
+{
+    clio_status st = CLIO_OK;
+    struct tune_set without;
+    struct tune_proof proof;
+    bool valid;
+    *changed = put_back(s, step, only, &without);
+    if (!*changed)
+        return CLIO_OK;
+    TRY(tune_progress(s));
+    TRY(tune_is_valid(s, &without, &valid));
+    if (!valid)
+        return CLIO_OK;
+    TRY(prove_step(s, step, &without, &proof));
+    for (size_t i = 0; i < s->key_count; i++)
+        if (strcmp(s->best.value[i], without.value[i]) != 0)
+            gains[i] = proof.is_shown ? proof.gain : 1;
+    if (!proof.is_shown)
+        s->best = without;
 fail:
     return st;
 }
@@ -163,31 +196,22 @@ clio_status tune_confirm(struct tune_search *s, double gains[TUNE_KEYS], struct 
     clio_status st = CLIO_OK;
     const struct tune_set shipped = {{{0}}};
     size_t changes = 0;
-    bool valid;
     *whole = (struct tune_proof){.gain = 1};
     for (size_t i = 0; i < TUNE_KEYS; i++)
         gains[i] = 1;
     for (size_t i = s->plan->step_count; i-- > 0;) {
         const struct tune_step *step = &s->plan->steps[i];
-        struct tune_set without;
-        struct tune_proof proof = {.gain = 1};
-        if (!(step->devices & (s->ctx->device.is_cpu ? TUNE_CPU : TUNE_GPU)) || !without_step(s, step, &without))
+        if (!tune_is_for(s, step))
             continue;
         snprintf(s->doing, sizeof s->doing, "proving %s", step->name);
         s->done = s->total * (1 - 0.4 * (double)(i + 2) / (double)(s->plan->step_count + 2));
-        TRY(tune_progress(s));
-        TRY(tune_is_valid(s, &without, &valid));
-        if (!valid) /* the others need it */
-            continue;
-        TRY(prove_step(s, step, &without, &proof));
-        if (!proof.is_shown) {
-            s->best = without;
-            continue;
+        TRY(settle(s, step, TUNE_KEYS, gains, &changes));
+        for (size_t key = 0; changes > 1 && key < s->key_count; key++) {
+            size_t one;
+            TRY(settle(s, step, key, gains, &one));
         }
-        for (size_t k = 0; k < s->key_count; k++)
-            if (strcmp(s->best.value[k], without.value[k]) != 0)
-                gains[k] = proof.gain;
     }
+    changes = 0;
     for (size_t i = 0; i < s->key_count; i++)
         changes += *s->best.value[i] != 0;
     if (changes) {

@@ -1,8 +1,9 @@
-/* search.c - the order of the search: step by step from the best set so far; each candidate is checked, then measured, and the journal knows.
+/* search.c - the order of the search: step by step from the best set so far; each candidate is checked, then measured, and the journal
+ * knows.
  *
- * It runs in a context of its own on the user's device, so that a candidate that loses the device costs the user nothing: the context is made
- * again. The clock is the wall's, of calls queued together until they fill some milliseconds; of several such runs the shortest counts, which
- * is what the device can do when nothing else disturbs. Whether a gain is real is for confirm.c to say. */
+ * It runs in a context of its own on the user's device, so that a candidate that loses the device costs the user nothing: the context is
+ * made again. The clock is the wall's, of calls queued together until they fill some milliseconds; of several such runs the shortest
+ * counts, which is what the device can do when nothing else disturbs. Whether a gain is real is for confirm.c to say. */
 #include "tune.h"
 
 #include <math.h>
@@ -13,8 +14,7 @@
 
 #define RUNS 4
 #define RUN_SECONDS 0.008
-#define PATIENCE 2.0   /* times the best's time, then a candidate is given up */
-#define BETTER 0.99    /* of the best's time; nearer is no reason to change */
+#define BETTER 0.99      /* of the best's time; nearer is no reason to change */
 #define SEARCH_SHARE 0.6 /* of the time limit; the proof gets the rest */
 
 double tune_now(void)
@@ -58,13 +58,17 @@ static clio_status open_device(struct tune_search *s)
         st = params_open_shipped(s->ctx);
     if (st)
         FAIL(s->user, st, "%s", clio_error(s->ctx));
+    s->ctx->verdicts.trusting = true; /* the gate is ours: a candidate is to be seen itself, and not what takes its place */
 fail:
     return st;
 }
 
-static bool is_for(const struct tune_search *s, const struct tune_step *step)
+bool tune_is_for(const struct tune_search *s, const struct tune_step *step)
 {
-    return (step->devices & (s->ctx->device.is_cpu ? TUNE_CPU : TUNE_GPU)) != 0;
+    bool measured = false;
+    for (size_t i = 0; i < s->plan->case_count; i++)
+        measured = measured || (s->plan->cases[i].work >= 0 && (s->plan->cases[i].decides & step->cases));
+    return measured && (step->devices & (s->ctx->device.simd_width > 1 ? TUNE_CPU : TUNE_GPU));
 }
 
 /* A key without a shipped row is none that this kind of device reads. */
@@ -90,7 +94,7 @@ clio_status tune_search_open(struct tune_search *s, clio_context *user, const st
     TRY(context_need_device(user));
     TRY(open_device(s));
     for (size_t i = 0; i < plan->step_count; i++)
-        for (int k = 0; k < TUNE_TOGETHER && is_for(s, &plan->steps[i]) && plan->steps[i].parameters[k].key; k++)
+        for (int k = 0; k < TUNE_TOGETHER && tune_is_for(s, &plan->steps[i]) && plan->steps[i].parameters[k].key; k++)
             add_key(s, plan->steps[i].parameters[k].key, plan->steps[i].cases);
 fail:
     return st;
@@ -142,7 +146,7 @@ clio_status tune_is_valid(struct tune_search *s, const struct tune_set *set, boo
     *valid = true;
     TRY(tune_apply(s, set));
     for (size_t i = 0; i < s->plan->step_count; i++)
-        if (s->plan->steps[i].valid && is_for(s, &s->plan->steps[i]))
+        if (s->plan->steps[i].valid && tune_is_for(s, &s->plan->steps[i]))
             *valid = *valid && s->plan->steps[i].valid(s->ctx);
 fail:
     return st;
@@ -211,15 +215,20 @@ fail:
     return st;
 }
 
-/* One case of a candidate. `spent`: its seconds in the cases before this one; `best`: the best's, with this one. The check has warmed it up, so
- * that the first run counts; a short one that is too slow gets a second chance, since the machine may have been busy. */
-static clio_status measure_case(struct tune_search *s, const struct tune_case *c, double spent, double best, struct tune_result *r, double *seconds,
+/* Times the best's time at which a candidate is given up: twice at the first case, and less the more cases are known. */
+static double patience(size_t measured)
+{
+    return 1.1 + 0.9 / (double)(measured + 1);
+}
+
+/* One case of a candidate. `limit`: seconds at which it is given up. The check has warmed it up, so that the first run counts; a short one
+ * that is too slow gets a second chance, since the machine may have been busy. */
+static clio_status measure_case(struct tune_search *s, const struct tune_case *c, double limit, struct tune_result *r, double *seconds,
                                 char why[128])
 {
     clio_status st = CLIO_OK;
     struct tune_bench b = {0};
     bool right;
-    double w = weight(s, c);
     TRY(tune_bench_open(s->ctx, &b, c));
     TRY(tune_bench_check(s->ctx, &b, &right, why));
     if (!right) {
@@ -229,15 +238,13 @@ static clio_status measure_case(struct tune_search *s, const struct tune_case *c
     TRY(tune_time(s, &b, seconds));
     for (int run = 1; run < RUNS; run++) {
         double again;
-        if ((spent + w * *seconds > PATIENCE * best && run > 1) || *seconds > 0.5) /* so much work is its own mean */
+        if ((*seconds > limit && run > 1) || run * *seconds > 0.15) /* so much work is its own mean */
             break;
         TRY(tune_time(s, &b, &again));
         *seconds = fmin(*seconds, again);
     }
-    if (spent + w * *seconds > PATIENCE * best) {
+    if (*seconds > limit)
         r->outcome = TUNE_SLOW;
-        snprintf(why, 128, "%.3g times the best's time", (spent + w * *seconds) / best);
-    }
 fail:
     tune_bench_close(s->ctx, &b);
     return st;
@@ -250,11 +257,13 @@ static bool time_is_up(struct tune_search *s)
 }
 
 /* All cases of a step, under the parameters that now hold. r->outcome stays TUNE_UNTRIED when the time is up. */
-static clio_status measure(struct tune_search *s, const struct tune_step *step, const struct tune_result *best, struct tune_result *r, char why[128])
+static clio_status measure(struct tune_search *s, const struct tune_step *step, const struct tune_result *best, struct tune_result *r,
+                           char why[128])
 {
     clio_status st = CLIO_OK;
     bool right;
-    double spent = 0, of_best = 0;
+    size_t measured = 0;
+    double spent = 0, of_best = 0; /* seconds of all calls so far */
     TRY(tune_gate(s, NULL, step->cases, &right, why));
     r->outcome = right ? TUNE_RIGHT : TUNE_WRONG;
     for (size_t i = 0; r->outcome == TUNE_RIGHT && i < s->plan->case_count; i++) {
@@ -263,14 +272,18 @@ static clio_status measure(struct tune_search *s, const struct tune_step *step, 
         if (c->work < 0 || !decides(c, step->cases) || (best && best->seconds[i] < 0))
             continue;
         of_best += best ? weight(s, c) * best->seconds[i] : 0;
-        st = measure_case(s, c, spent, best ? of_best : INFINITY, r, &seconds, why);
-        if (st == CLIO_ERROR_MEMORY && !best) { /* too large for this device: it decides nothing here */
+        double limit = best ? (patience(measured) * of_best - spent) / weight(s, c) : INFINITY;
+        st = measure_case(s, c, limit, r, &seconds, why);
+        if (st == CLIO_ERROR_MEMORY && !best && !s->ctx->is_lost) { /* too large for this device: it decides nothing here */
             st = CLIO_OK;
             continue;
         }
         TRY(st);
         r->seconds[i] = seconds;
         spent += weight(s, c) * seconds;
+        measured++;
+        if (r->outcome == TUNE_SLOW)
+            snprintf(why, 128, "%.3g times the best's time after %zu calls", spent / of_best, measured);
         if (r->outcome == TUNE_RIGHT && time_is_up(s))
             r->outcome = TUNE_UNTRIED;
     }
@@ -306,8 +319,8 @@ static void name_of(const struct tune_search *s, const struct tune_step *step, c
         snprintf(name + at, TUNE_NAME - (size_t)at, " with %s=%s", step->with_key, step->with_value);
 }
 
-/* Try a set, or know from the journal what came of it. `is_base`: the step starts from it, so that it is tried even after a process died during
- * it. best: what is to be beaten; NULL: nothing. */
+/* Try a set, or know from the journal what came of it. `is_base`: the step starts from it, so that it is tried even after a process died
+ * during it. best: what is to be beaten; NULL: nothing. */
 static clio_status try_set(struct tune_search *s, const struct tune_step *step, const struct tune_set *set, bool is_base,
                            const struct tune_result *best, struct tune_result *r)
 {
@@ -331,8 +344,8 @@ static clio_status try_set(struct tune_search *s, const struct tune_step *step, 
     st = measure(s, step, best, r, why);
     if (st) {
         if (!tune_may_go_on(s, st)) {
-            TRY(tune_state_drop(s->user, &s->state, name));
-            TRY(st);
+            tune_state_drop(s->user, &s->state, name); /* the first failure counts */
+            return st;
         }
         snprintf(why, sizeof why, "%.120s", clio_error(s->ctx));
         r->outcome = TUNE_FAILED;
@@ -441,11 +454,11 @@ clio_status tune_search_run(struct tune_search *s)
     clio_status st = CLIO_OK;
     s->total = s->done = 0;
     for (size_t i = 0; i < s->plan->step_count; i++)
-        if (is_for(s, &s->plan->steps[i]))
+        if (tune_is_for(s, &s->plan->steps[i]))
             s->total += (double)combinations(&s->plan->steps[i]);
     s->total /= SEARCH_SHARE; /* the proof's share */
     for (size_t i = 0; i < s->plan->step_count; i++)
-        if (is_for(s, &s->plan->steps[i]))
+        if (tune_is_for(s, &s->plan->steps[i]))
             TRY(run_step(s, &s->plan->steps[i]));
 fail:
     return st;

@@ -1,10 +1,10 @@
-/* space.c - what is tried on which kind of device, and the calls that decide. Both are tables: another parameter, or another network, is a row.
+/* space.c - what is tried on which kind of device, and the calls that decide. Both are tables: another parameter, or another network, is a
+ * row.
  *
- * Steps stand in the order in which they are tried. Values are those worth a compilation: a range that a register file or a cache could like, not
- * every number. Left out on purpose: CLBlast on CPUs (half a minute of compiling, for a tenth of the speed). GPU families on CPUs are there, last
- * of their step: they are given up at their first run where they are hopeless.
- * Cases are what Whisper calls (models/whisper.c), for two of its sizes; the first of a step is one that counts, since a bad candidate is given
- * up at it. */
+ * Steps stand in the order in which they are tried. Values are those worth a compilation: a range that a register file or a cache could
+ * like, not every number. Left out on purpose: CLBlast on CPUs (half a minute of compiling, for a tenth of the speed). GPU families on CPUs
+ * are there, last of their step: they are given up at their first run where they are hopeless. Cases are what Whisper calls
+ * (models/whisper.c), for two of its sizes; the first of a step is one that counts, since a bad candidate is given up at it. */
 #include "tune.h"
 
 #include <string.h>
@@ -50,33 +50,41 @@ static bool logits_fit(clio_context *ctx)
     return group_fits(ctx, "logits.local");
 }
 
+#define BY_TILE "gemm.many.family", "rows" /* while a tile is looked for */
+
+/* clang-format off */
 static const struct tune_step steps[] = {
     {"gemm.panel.rows", TUNE_CPU, TUNE_MANY, NULL, NULL, NULL, {{"gemm.panel.rows", "2 3 4 6 8 10 12 14"}}},
     {"gemm.panel.few", TUNE_CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.panel.few", "4 6 8 12 16"}}},
-    {"gemm.tile group", TUNE_GPU, TUNE_MANY, "gemm.many.family", "rows", tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
-    {"gemm.tile outputs", TUNE_GPU, TUNE_MANY, "gemm.many.family", "rows", tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},
-    {"gemm.tile.step", TUNE_GPU, TUNE_MANY, "gemm.many.family", "rows", tile_fits, {{"gemm.tile.step", "8 16 32"}}},
-    {"gemm.many", BOTH, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.storage", "f32 f16"}}},
+    {"gemm.tile.gx and gy", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
+    {"gemm.tile.tn and tm", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},
+    {"gemm.tile.step", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.step", "8 16 32"}}},
     {"gemm.many", TUNE_GPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "clblast rows"}, {"gemm.many.storage", "f32 f16"}}},
-    {"gemm.many", TUNE_CPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "panel rows"}}},
+    {"gemm.many.storage", TUNE_CPU, TUNE_MANY, NULL, NULL, NULL, {{"gemm.many.storage", "f32 f16"}}},
+    {"gemm.many.family", TUNE_CPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "panel rows"}}},
     {"gemm.few.storage", BOTH, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.storage", "f16 f32"}}},
     {"gemm.few.family", TUNE_CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.family", "panel rows"}}},
-    {"attention.row", TUNE_CPU, TUNE_ATTENTION, "attention.family", "row", row_fits,
-     {{"attention.row.queries", "2 4 6 8 12 16"}, {"attention.row.keys", "32 64 128 256"}}},
+    {"attention.row.queries", TUNE_CPU, TUNE_ATTENTION, "attention.family", "row", row_fits, {{"attention.row.queries", "2 4 6 8 12 16"}}},
+    {"attention.row.keys", TUNE_CPU, TUNE_ATTENTION, "attention.family", "row", row_fits, {{"attention.row.keys", "32 64 128 256"}}},
     {"attention.storage", BOTH, TUNE_ATTENTION, NULL, NULL, NULL, {{"attention.storage", "f32 f16"}}},
     {"attention.family", TUNE_CPU, TUNE_ATTENTION, NULL, NULL, NULL, {{"attention.family", "row group"}}},
-    {"norm", BOTH, TUNE_NORM, "norm.family", "group", norm_fits, {{"norm.items", "32 64 128 256"}}},
+    {"norm.items", TUNE_GPU, TUNE_NORM, "norm.family", "group", norm_fits, {{"norm.items", "32 64 128 256"}}},
     {"norm.family", BOTH, TUNE_NORM, NULL, NULL, NULL, {{"norm.family", "row group"}}},
     {"logits.local", BOTH, TUNE_LOGITS, NULL, NULL, logits_fit, {{"logits.local", "16 32 64 128 256"}}},
-    {"softmax", BOTH, TUNE_SOFTMAX, "softmax.family", "group", softmax_fits, {{"softmax.items", "32 64 128 256"}}},
+    {"softmax.items", TUNE_GPU, TUNE_SOFTMAX, "softmax.family", "group", softmax_fits, {{"softmax.items", "32 64 128 256"}}},
     {"softmax.family", BOTH, TUNE_SOFTMAX, NULL, NULL, NULL, {{"softmax.family", "row group"}}},
 };
+/* clang-format on */
 
-/* How often each work is run stands for a recording in a row of small and base models: what is heard in a window has some 60 tokens; -b takes
- * windows together. The larger model's share is kept from drowning the smaller one's. */
+/* How often each work is run stands for a recording in a row of small and base models: what is heard in a window has some 60 tokens; -b
+ * takes windows together. The larger model's share is kept from drowning the smaller one's. */
 static const struct tune_work works[] = {
-    {"Whisper base, a window's encoder", 3}, {"Whisper base, a token", 180}, {"Whisper base, a token of 8 windows", 45},
-    {"Whisper small, a window's encoder", 1}, {"Whisper small, a token", 60}, {"Whisper small, a token of 8 windows", 15},
+    {"Whisper base, a window's encoder", 3},
+    {"Whisper base, a token", 180},
+    {"Whisper base, a token of 8 windows", 45},
+    {"Whisper small, a window's encoder", 1},
+    {"Whisper small, a token", 60},
+    {"Whisper small, a token of 8 windows", 15},
     {"pictures of 512 x 512, attention and products of a step", 0.3},
 };
 #define WHISPER_WORKS 6

@@ -9,8 +9,9 @@
  *     failed NAME | why
  *     drop NAME |                   or: it was stopped on the way, and nothing is known
  *
- * A `try` that nothing follows is what the process died of. The next run reads this, and asks it before it tries anything: the search goes the
- * same way again, at no cost, up to where it was. A last line that was cut is dropped. The file is locked while a process works on it. */
+ * A `try` that nothing follows is what the process died of. The next run reads this, and asks it before it tries anything: the search goes
+ * the same way again, at no cost, up to where it was. A last line that was cut is dropped. The file is locked while a process works on it.
+ */
 #include "tune.h"
 #include "../core/file.h"
 
@@ -116,7 +117,8 @@ fail:
 
 static clio_status fail_file(clio_context *ctx, const char *path, const char *what)
 {
-    return clio_fail(ctx, CLIO_ERROR_FILE, __FILE__, __LINE__, "%s cannot be %s: %s; name another file with -o", path, what, strerror(errno));
+    return clio_fail(ctx, CLIO_ERROR_FILE, __FILE__, __LINE__, "%s cannot be %s: %s; name another file with -o", path, what,
+                     strerror(errno));
 }
 
 static clio_status append(clio_context *ctx, struct tune_state *s, const char *text, size_t size)

@@ -7,8 +7,9 @@
  *   confirm.c  the proof: what was found against what is shipped, in pairs; what shows no gain is left out
  *   tune.c     the public functions, and the file that is written
  *
- * A candidate is never trusted: it answers small odd shapes and the real ones as host/ref does, within canaries, or it is out, however fast.
- * One that takes more than twice the best's time is given up at its first run. All ends when the time is up, and the state is kept. */
+ * A candidate is never trusted: it answers small odd shapes and the real ones as host/ref does, within canaries, or it is out, however
+ * fast. One that takes more than twice the best's time is given up at its first run. All ends when the time is up, and the state is kept.
+ */
 #ifndef CLIO_TUNE_TUNE_H
 #define CLIO_TUNE_TUNE_H
 
@@ -25,6 +26,7 @@
 
 /* Which steps a case decides. */
 enum { TUNE_MANY = 1, TUNE_FEW = 2, TUNE_ATTENTION = 4, TUNE_NORM = 8, TUNE_SOFTMAX = 16, TUNE_LOGITS = 32, TUNE_EVERYTHING = 63 };
+/* Kinds of device as in host/core/params.h. */
 enum { TUNE_CPU = 1, TUNE_GPU = 2 };
 
 struct tune_parameter {
@@ -33,10 +35,11 @@ struct tune_parameter {
 /* All combinations of the values are tried, from the best set so far. */
 struct tune_step {
     const char *name;
-    int devices;                       /* TUNE_CPU, TUNE_GPU or both */
-    int cases;                         /* TUNE_MANY... */
-    const char *with_key, *with_value; /* holds while the step is tried, so that a family's tile is found before the family is chosen; or NULL */
-    bool (*valid)(clio_context *ctx);  /* may the device be given the parameters that now hold? NULL: always */
+    int devices; /* TUNE_CPU, TUNE_GPU or both */
+    int cases;   /* TUNE_MANY... */
+    const char *with_key,
+        *with_value; /* holds while the step is tried, so that a family's tile is found before the family is chosen; or NULL */
+    bool (*valid)(clio_context *ctx); /* may the device be given the parameters that now hold? NULL: always */
     struct tune_parameter parameters[TUNE_TOGETHER];
 };
 
@@ -47,12 +50,12 @@ enum tune_epilogue { TUNE_PLAIN, TUNE_BIAS, TUNE_GELU, TUNE_RESIDUAL };
 
 /* One call at one shape. */
 struct tune_case {
-    int work;     /* of the plan; -1: an odd shape, which is checked and not measured */
-    int decides;  /* TUNE_MANY... */
+    int work;    /* of the plan; -1: an odd shape, which is checked and not measured */
+    int decides; /* TUNE_MANY... */
     enum tune_op op;
-    int m, n, k;  /* gemm: M, N, K. attention: queries, keys, heads. norm, softmax: rows, columns. logits: m = 1, vocabulary */
-    int more;     /* gemm: columns from row to row of A, 0: K. attention: columns of a head */
-    int use;      /* gemm: enum matrix_use. attention: 1: causal, the last query sees the last key */
+    int m, n, k; /* gemm: M, N, K. attention: queries, keys, heads. norm, softmax: rows, columns. logits: m = 1, vocabulary */
+    int more;    /* gemm: columns from row to row of A, 0: K. attention: columns of a head */
+    int use;     /* gemm: enum matrix_use. attention: 1: causal, the last query sees the last key */
     enum tune_epilogue epilogue;
     double calls; /* in one run of the work */
 };
@@ -95,8 +98,8 @@ clio_status tune_bench_open(clio_context *ctx, struct tune_bench *b, const struc
 void tune_bench_close(clio_context *ctx, struct tune_bench *b);
 /* Launch the call; nothing waits. */
 clio_status tune_bench_run(clio_context *ctx, struct tune_bench *b);
-/* Run once on a clean output, and compare: every number finite, not all zero, nothing written behind the output, and (all rows of small outputs,
- * some of large ones) what host/ref says. *right tells; `why` is then empty, or says what was wrong. */
+/* Run once on a clean output, and compare: every number finite, not all zero, nothing written behind the output, and (all rows of small
+ * outputs, some of large ones) what host/ref says. *right tells; `why` is then empty, or says what was wrong. */
 clio_status tune_bench_check(clio_context *ctx, struct tune_bench *b, bool *right, char why[128]);
 /* The comparison alone: `count` numbers against the reference's, relative to the greatest of these. */
 bool tune_compare(const float *x, const float *want, size_t count, char why[128]);
@@ -152,7 +155,7 @@ struct tune_search {
     size_t key_count;
     struct tune_set best;
     double started;
-    double done, total;   /* for the progress */
+    double done, total; /* for the progress */
     char doing[96];
     bool out_of_time;
     size_t tried, wrong, slow, failed, died;
@@ -161,6 +164,8 @@ double tune_now(void);
 /* Open a context of its own on the user's device; list the keys that the steps for this device have. */
 clio_status tune_search_open(struct tune_search *s, clio_context *user, const struct tune_plan *plan);
 void tune_search_close(struct tune_search *s);
+/* Is the step for this kind of device, and is there a case that decides it? */
+bool tune_is_for(const struct tune_search *s, const struct tune_step *step);
 /* Put this set's rows behind the shipped ones. */
 clio_status tune_apply(struct tune_search *s, const struct tune_set *set);
 /* CLIO_ERROR_CANCELLED when the user wants to stop. */
@@ -179,8 +184,8 @@ clio_status tune_time(struct tune_search *s, struct tune_bench *b, double *secon
 /* ---- confirm.c ---- */
 
 struct tune_proof {
-    bool is_shown;          /* that the second set is faster */
-    double gain;            /* time of the first over time of the second: the median over the pairs */
+    bool is_shown;                                /* that the second set is faster */
+    double gain;                                  /* time of the first over time of the second: the median over the pairs */
     double first[TUNE_CASES], second[TUNE_CASES]; /* median seconds of one call, of measured cases; below 0: not measured */
 };
 /* Are these ratios (second time over first) a gain, and not chance? Nine pairs: eight of them, and two in a hundred by the median. */
