@@ -105,10 +105,15 @@ fail:
     return st;
 }
 
-/* The end of a segment, not behind the end of the sound (the model may say so), unless it would not be behind its start either. */
-static double within(double start, double end, double limit)
+/* Keep the tokens first..last as a segment of these times, moved to where there is sound: the model may name times behind its end. */
+static clio_status add_within(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
+                              double end, double limit)
 {
-    return end > limit && limit > start ? limit : end;
+    double step = (double)WHISPER_TIMESTAMP_STEP;
+    bool takes_time = end > start;
+    start = MAX(offset, MIN(start, limit - step));
+    end = takes_time ? MAX(MIN(end, limit), start + step) : start;
+    return add_segment(job, r, first, last, offset, start, end);
 }
 
 clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, bool alone, uint64_t *advance)
@@ -124,7 +129,7 @@ clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t pos
         if (!pair && !last)
             continue;
         double start = offset + (r->ids[from] - begin) * step, end = offset + (r->ids[i - 1] - begin) * step;
-        TRY(add_segment(job, r, from, i, offset, start, within(start, end, limit)));
+        TRY(add_within(job, r, from, i, offset, start, end, limit));
         from = i;
     }
     if (from == 0) { /* no pair: one segment, to its last timestamp if it has a useful one */
@@ -132,10 +137,10 @@ clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t pos
         for (size_t i = 0; i < n; i++)
             if (r->ids[i] > begin)
                 end = offset + (r->ids[i] - begin) * step;
-        TRY(add_segment(job, r, 0, n, offset, offset, within(offset, end, limit)));
+        TRY(add_within(job, r, 0, n, offset, offset, end, limit));
     } else if (!ends_alone && alone && from < n) {
         double start = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
-        TRY(add_segment(job, r, from, n, offset, start, MAX(limit, start + step)));
+        TRY(add_within(job, r, from, n, offset, start, MAX(limit, start + step), limit));
     } else if (!ends_alone && !alone) { /* what comes after the last pair was cut off by the window: hear it again */
         uint64_t heard = (uint64_t)(r->ids[from - 1] - begin) * RESULT_FRAMES * MEL_HOP;
         *advance = heard ? MIN(heard, size) : size;

@@ -215,7 +215,7 @@ static void test_gate(void **unused)
     /* one in a hundred: what sums of lower precision do */
     doctor("common.clh", "((a) * (b) + (c))", "((a) * (b) * 0.99f + (c))");
     assert_false(passes(TUNE_MANY, why));
-    assert_non_null(strstr(why, "33 x 65 x 127: row 0: number"));
+    assert_true(strstr(why, ": row ") && strstr(why, " instead of ")); /* which shape depends on the family */
     assert_false(passes(TUNE_FEW, why));
     /* sums of nothing: what is left is the bias */
     doctor("common.clh", "((a) * (b) + (c))", "(c)");
