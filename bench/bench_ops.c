@@ -77,8 +77,10 @@ static struct figures measure(clio_status (*call)(void *), void *what)
 static void report(const char *name, const char *shape, double flops, double bytes, struct figures f)
 {
     double gflops = flops / f.wall * 1e-9, gbytes = bytes / f.wall * 1e-9;
-    double share = 100 * (peak_gflops > 0 ? (gflops / peak_gflops > gbytes / peak_gbytes ? gflops / peak_gflops : gbytes / peak_gbytes) : 0);
-    printf("%-16s %-30s %10.1f us %10.1f us cpu %8.1f GFLOP/s %7.1f GB/s %5.0f %%\n", name, shape, f.wall * 1e6, f.cpu * 1e6, gflops, gbytes, share);
+    double share =
+        100 * (peak_gflops > 0 ? (gflops / peak_gflops > gbytes / peak_gbytes ? gflops / peak_gflops : gbytes / peak_gbytes) : 0);
+    printf("%-16s %-30s %10.1f us %10.1f us cpu %8.1f GFLOP/s %7.1f GB/s %5.0f %%\n", name, shape, f.wall * 1e6, f.cpu * 1e6, gflops,
+           gbytes, share);
     fflush(stdout);
 }
 
@@ -166,7 +168,8 @@ static void bench_gemm(int m, int n, int k, enum matrix_use use)
     w.a = new_tensor(DTYPE_F32, m, k);
     w.out = new_tensor(DTYPE_F32, m, n);
     double weight_bytes = (double)dtype_size(w.w.data.dtype) * n * k;
-    report(w.w.data.dtype == DTYPE_F16 ? "gemm f16" : "gemm f32", shape, 2.0 * m * n * k, weight_bytes + 4.0 * m * (n + k), measure(run_gemm, &w));
+    report(w.w.data.dtype == DTYPE_F16 ? "gemm f16" : "gemm f32", shape, 2.0 * m * n * k, weight_bytes + 4.0 * m * (n + k),
+           measure(run_gemm, &w));
     matrix_free(ctx, &w.w);
     tensor_free(ctx, &w.a);
     tensor_free(ctx, &w.out);
@@ -198,13 +201,14 @@ static void bench_attention(int queries, int keys, int heads, int dim)
     struct tensor rows = new_tensor(DTYPE_F32, keys, width);
     w.q = new_tensor(DTYPE_F32, queries, width);
     w.out = new_tensor(DTYPE_F32, queries, width);
-    must(attention_cache_new(ctx, NULL, &w.cache, 1, heads, dim, keys, "benchmark"));
+    must(attention_cache_new(ctx, NULL, &w.cache, 1, heads, dim, keys, MATRIX_MANY, "benchmark"));
     must(op_attention_store(ctx, &w.cache, &rows, &rows, (struct attention_store_args){.rows = keys, .ldk = width, .ldv = width}));
     ctx->planning = true;
     must(run_attention(&w));
     ctx->planning = false;
     must(arena_commit(ctx, &w.arena, "benchmark"));
-    report("attention", shape, 4.0 * queries * keys * width, 2.0 * (double)dtype_size(w.cache.k.dtype) * keys * width, measure(run_attention, &w));
+    report("attention", shape, 4.0 * queries * keys * width, 2.0 * (double)dtype_size(w.cache.k.dtype) * keys * width,
+           measure(run_attention, &w));
     arena_free(ctx, &w.arena);
     attention_cache_free(ctx, &w.cache);
     tensor_free(ctx, &rows);
@@ -229,8 +233,15 @@ static clio_status run_logits(void *p)
 static void bench_logits(int n)
 {
     char shape[64];
-    struct logits_work w = {.args = {.n = n, .timestamp_begin = n - 1501, .end_token = n - 1608, .no_speech = -1, .text_allowed = 1,
-                                     .end_allowed = 1, .timestamp_first = n - 1501, .timestamp_last = n - 1, .weigh_timestamps = 1}};
+    struct logits_work w = {.args = {.n = n,
+                                     .timestamp_begin = n - 1501,
+                                     .end_token = n - 1608,
+                                     .no_speech = -1,
+                                     .text_allowed = 1,
+                                     .end_allowed = 1,
+                                     .timestamp_first = n - 1501,
+                                     .timestamp_last = n - 1,
+                                     .weigh_timestamps = 1}};
     snprintf(shape, sizeof shape, "%d", n);
     if (!strstr("logits", filter))
         return;
@@ -262,8 +273,8 @@ int main(int argc, char **argv)
     printf("device: %s, %s, driver %s\n", ctx->device.platform_name, ctx->device.name, ctx->device.driver);
     measure_roof();
     /* Whisper base and small: encoder products, then a decoder's */
-    static const int many[][3] = {{1500, 1536, 512}, {1500, 512, 512},  {1500, 2048, 512},  {1500, 512, 2048}, {3000, 512, 240},
-                                  {1500, 512, 1536}, {3000, 402, 400},  {1500, 2304, 768},  {1500, 3072, 768}, {1500, 768, 3072}};
+    static const int many[][3] = {{1500, 1536, 512}, {1500, 512, 512}, {1500, 2048, 512}, {1500, 512, 2048}, {3000, 512, 240},
+                                  {1500, 512, 1536}, {3000, 402, 400}, {1500, 2304, 768}, {1500, 3072, 768}, {1500, 768, 3072}};
     static const int few[][2] = {{1536, 512}, {512, 512}, {2048, 512}, {512, 2048}, {51865, 512}, {3072, 768}, {51865, 768}};
     for (size_t i = 0; i < COUNT(many); i++)
         bench_gemm(many[i][0], many[i][1], many[i][2], MATRIX_MANY);

@@ -8,11 +8,28 @@
  */
 // isa:
 // isa: -DLOCAL=256
+// isa-cpu: -DLOCAL=1 -DLANES=16
 #include "common.clh"
 #include "random.clh"
 
 #ifndef LOCAL
 #define LOCAL 128
+#endif
+#ifndef LANES
+#define LANES 1 /* neighbouring tokens that a work-item has at a time: 1, or 16 where a hardware thread is a vector unit */
+#endif
+#if LANES == 16
+typedef float16 real;
+typedef int16 whole;
+#define LANE_NUMBERS ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define LOAD_LANES vload16
+#define STORE_LANES vstore16
+#else
+typedef float real;
+typedef int whole;
+#define LANE_NUMBERS 0
+#define LOAD_LANES(i, p) (p)[i]
+#define STORE_LANES(x, i, p) (p)[i] = (x)
 #endif
 #define CHUNK 1024
 
@@ -38,33 +55,89 @@ struct best best_join(struct best a, struct best b)
     return r;
 }
 
-/* One more token; its share of the sum is added in a second pass, when the peak is known. */
-struct best best_see(struct best a, float x, float value, int token)
+/* The best of the tokens that a work-item has seen in each of its lanes. */
+struct lanes_best {
+    real value, logit;
+    whole token;
+};
+
+/* One more token in every lane; a value of -INFINITY never wins. Tokens come in rising order: of equals the first stays. */
+struct lanes_best see(struct lanes_best a, real x, real value, whole token)
 {
-    if (value > a.value) { /* tokens come in rising order: of equals the first stays */
-        a.value = value;
-        a.logit = x;
-        a.token = token;
-    }
-    a.peak = fmax(a.peak, x);
+    whole better = value > a.value;
+    a.value = select(a.value, value, better);
+    a.logit = select(a.logit, x, better);
+    a.token = select(a.token, token, better);
     return a;
 }
 
-float gumbel(int token, struct logits_args p)
+float greatest(real x)
 {
-    uint4 r = philox((uint4)(token, p.step, 0, 0), (uint2)(p.seed, 0x6c6f6769u));
-    return -log(-log(uniform_open(r.x)));
+    float each[LANES], most = -INFINITY;
+    STORE_LANES(x, 0, each);
+    for (int i = 0; i < LANES; i++)
+        most = fmax(most, each[i]);
+    return most;
 }
 
-bool allowed(int token, struct logits_args p)
+/* The best lane, with what is known of all. */
+struct best fold(struct lanes_best a, float peak, real sums)
 {
-    if (token < p.end_token)
-        return p.text_allowed;
-    if (token == p.end_token)
-        return p.end_allowed;
-    if (token < p.timestamp_begin)
-        return false; /* other special tokens are never said */
-    return token >= p.timestamp_first && token <= p.timestamp_last;
+    float value[LANES], logit[LANES], sum[LANES];
+    int token[LANES];
+    struct best b = best_nothing();
+    STORE_LANES(a.value, 0, value);
+    STORE_LANES(a.logit, 0, logit);
+    STORE_LANES(sums, 0, sum);
+    STORE_LANES(a.token, 0, token);
+    for (int i = 0; i < LANES; i++) {
+        if (token[i] >= 0 && (value[i] > b.value || (value[i] == b.value && token[i] < b.token))) {
+            b.value = value[i];
+            b.logit = logit[i];
+            b.token = token[i];
+        }
+        b.sum += sum[i];
+    }
+    b.peak = peak;
+    return b;
+}
+
+/* x / T + Gumbel noise, lane by lane: only where a temperature asks for it. */
+real noisy(real x, int first, struct logits_args p)
+{
+    float each[LANES];
+    STORE_LANES(x, 0, each);
+    for (int i = 0; i < LANES; i++) {
+        uint4 r = philox((uint4)(first + i, p.step, 0, 0), (uint2)(p.seed, 0x6c6f6769u));
+        each[i] = each[i] * p.inverse_temperature - log(-log(uniform_open(r.x)));
+    }
+    return LOAD_LANES(0, each);
+}
+
+/* Logits of LANES tokens from `first` on; those from `end` on are -INFINITY. */
+real logits_at(const __global float *logits, int first, int end)
+{
+#if LANES > 1
+    if (first + LANES > end) {
+        float each[LANES];
+        for (int i = 0; i < LANES; i++)
+            each[i] = first + i < end ? logits[first + i] : -INFINITY;
+        return LOAD_LANES(0, each);
+    }
+#endif
+    return LOAD_LANES(0, logits + first);
+}
+
+/* Which of LANES tokens may be said: not suppressed, and of a class that is allowed. Special tokens other than the end and the timestamps
+ * never are. */
+whole may_be_said(const __global uchar *suppress, whole token, int first, int end, struct logits_args p)
+{
+    whole text = p.text_allowed ? token < p.end_token : (whole)(0), stop = p.end_allowed ? token == p.end_token : (whole)(0);
+    whole time = (token > p.end_token) & (token >= p.timestamp_begin) & (token >= p.timestamp_first) & (token <= p.timestamp_last);
+    int each[LANES];
+    for (int i = 0; i < LANES; i++)
+        each[i] = first + i < end ? suppress[first + i] : 1;
+    return (text | stop | time) & (LOAD_LANES(0, each) == 0);
 }
 
 void reduce(__local struct best *tree, struct best own)
@@ -79,33 +152,41 @@ void reduce(__local struct best *tree, struct best own)
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* Group g walks tokens CHUNK*g..; parts[3 g]: text, [3 g + 1]: timestamps, [3 g + 2]: everything, unfiltered. */
+/* Group g walks tokens CHUNK*g..; parts[3 g]: text, [3 g + 1]: timestamps, [3 g + 2]: everything, unfiltered. Work-item: LANES neighbours at
+ * a time. No branch depends on a token, and one exponential serves text and timestamps. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(__global struct best *parts, const __global float *logits,
                                                                                 const __global uchar *suppress, int offset,
                                                                                 struct logits_args p)
 {
     __local struct best tree[LOCAL];
-    int group = get_group_id(0), lid = get_local_id(0), end = min(p.n, (group + 1) * CHUNK);
-    struct best text = best_nothing(), times = best_nothing(), all = best_nothing();
+    int group = get_group_id(0), lid = get_local_id(0), end = min(p.n, (group + 1) * CHUNK), begin = group * CHUNK + lid * LANES;
+    struct lanes_best nothing = {(real)(-INFINITY), (real)(-INFINITY), (whole)(-1)}, said = nothing, timed = nothing;
+    real text_sum = 0.0f, time_sum = 0.0f, all_sum = 0.0f, none = -INFINITY, said_peak = none, timed_peak = none, all_peak = none;
     logits += offset;
-    for (int token = group * CHUNK + lid; token < end; token += LOCAL) {
-        float x = logits[token];
-        all.peak = fmax(all.peak, x);
-        if (suppress[token] || !allowed(token, p))
-            continue;
-        float value = p.inverse_temperature > 0.0f ? x * p.inverse_temperature + gumbel(token, p) : x;
-        if (token < p.timestamp_begin)
-            text = best_see(text, x, value, token);
-        else
-            times = best_see(times, x, value, token);
+    for (int first = begin; first < end; first += LOCAL * LANES) {
+        real x = logits_at(logits, first, end), value = x;
+        whole token = first + LANE_NUMBERS, is_text = token < p.timestamp_begin, is_time = token >= p.timestamp_begin;
+        whole may = may_be_said(suppress, token, first, end, p);
+        if (p.inverse_temperature > 0.0f)
+            value = noisy(x, first, p);
+        said = see(said, x, select(none, value, may & is_text), token);
+        timed = see(timed, x, select(none, value, may & is_time), token);
+        said_peak = fmax(said_peak, select(none, x, may & is_text));
+        timed_peak = fmax(timed_peak, select(none, x, may & is_time));
+        all_peak = fmax(all_peak, x);
     }
-    for (int token = group * CHUNK + lid; token < end; token += LOCAL) {
-        float x = logits[token];
-        bool said = !suppress[token] && allowed(token, p), is_text = token < p.timestamp_begin;
-        all.sum += all.peak > -INFINITY ? exp(x - all.peak) : 0.0f;
-        text.sum += said && is_text && text.token >= 0 ? exp(x - text.peak) : 0.0f;
-        times.sum += said && !is_text && times.token >= 0 ? exp(x - times.peak) : 0.0f;
+    float text_peak = greatest(said_peak), time_peak = greatest(timed_peak), peak = greatest(all_peak);
+    for (int first = begin; first < end; first += LOCAL * LANES) {
+        real x = logits_at(logits, first, end), nil = 0.0f;
+        whole token = first + LANE_NUMBERS, is_text = token < p.timestamp_begin, is_time = token >= p.timestamp_begin;
+        whole may = may_be_said(suppress, token, first, end, p);
+        real e = exp(x - select((real)(time_peak), (real)(text_peak), is_text));
+        text_sum += text_peak > -INFINITY ? select(nil, e, may & is_text) : nil;
+        time_sum += time_peak > -INFINITY ? select(nil, e, may & is_time) : nil;
+        if (p.no_speech >= 0) /* asked for once a window */
+            all_sum += peak > -INFINITY ? exp(x - peak) : nil;
     }
+    struct best text = fold(said, text_peak, text_sum), times = fold(timed, time_peak, time_sum), all = fold(nothing, peak, all_sum);
     reduce(tree, text);
     if (lid == 0)
         parts[3 * group] = tree[0];
@@ -119,7 +200,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(
         parts[3 * group + 2] = tree[0];
 }
 
-/* One group; tokens: the token alone, where the next step's embedding looks for it; out: token, its log-probability, probability of the no-speech token, log-probability of all timestamps. */
+/* One group; tokens: the token alone, where the next step's embedding looks for it; out: token, its log-probability, probability of the
+ * no-speech token, log-probability of all timestamps. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(__global int *out, __global int *tokens,
                                                                                const __global struct best *parts,
                                                                                const __global float *logits, int offset,

@@ -186,8 +186,8 @@ clio_status whisper_state_new(clio_context *ctx, struct whisper_state *state, co
     TRY(mem_alloc(ctx, &state->self, (size_t)c->decoder_layers, sizeof *state->self));
     TRY(mem_alloc(ctx, &state->cross, (size_t)c->decoder_layers, sizeof *state->cross));
     for (int i = 0; i < c->decoder_layers; i++) {
-        TRY(attention_cache_new(ctx, NULL, &state->self[i], batch, c->decoder_heads, head_dim, c->text_positions, "decoding"));
-        TRY(attention_cache_new(ctx, NULL, &state->cross[i], batch, c->decoder_heads, head_dim, c->positions, "decoding"));
+        TRY(attention_cache_new(ctx, NULL, &state->self[i], batch, c->decoder_heads, head_dim, c->text_positions, MATRIX_FEW, "decoding"));
+        TRY(attention_cache_new(ctx, NULL, &state->cross[i], batch, c->decoder_heads, head_dim, c->positions, MATRIX_FEW, "decoding"));
     }
 fail:
     if (st)
@@ -249,7 +249,7 @@ static clio_status encoder_layer(clio_context *ctx, struct arena *arena, const s
     struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * width, 0);
     struct attention_cache cache;
     TRY(tensor_take(ctx, arena, &qkv));
-    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, "the encoder"));
+    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, MATRIX_MANY, "the encoder"));
     TRY(norm(ctx, h, x, &layer->attention_norm));
     TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
     TRY(op_attention_store(

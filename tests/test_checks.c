@@ -158,7 +158,7 @@ static void attend(const char *family)
     test_random(v, COUNT(v), 7);
     struct tensor tq = tensor_with(q, 2, QUERIES, WIDTH), tk = tensor_with(k, 2, KEYS, WIDTH), tv = tensor_with(v, 2, KEYS, WIDTH);
     struct tensor out = tensor_with(NULL, 2, QUERIES, WIDTH);
-    OK(attention_cache_new(ctx, NULL, &held, 1, 2, WIDTH / 2, KEYS, "a test"));
+    OK(attention_cache_new(ctx, NULL, &held, 1, 2, WIDTH / 2, KEYS, MATRIX_MANY, "a test"));
     OK(op_attention_store(ctx, &held, &tk, &tv, (struct attention_store_args){.rows = KEYS, .ldk = WIDTH, .ldv = WIDTH}));
     ctx->planning = true;
     OK(op_attention_fwd(ctx, &arena, &out, &tq, &held, args));
@@ -574,7 +574,8 @@ static void test_nothing_left(void **state)
     reopen();
     FAILS(matrix_new(ctx, &m, 9, 9, MATRIX_MANY, "a test"), CLIO_ERROR_DEVICE, "nothing that multiplies matrices is usable on");
     assert_non_null(strstr(clio_error(ctx), "unset CLIO_DISABLE"));
-    FAILS(attention_cache_new(ctx, NULL, &held, 1, 1, 16, 32, "a test"), CLIO_ERROR_DEVICE, "nothing that computes attention is usable on");
+    FAILS(attention_cache_new(ctx, NULL, &held, 1, 1, 16, 32, MATRIX_MANY, "a test"), CLIO_ERROR_DEVICE,
+          "nothing that computes attention is usable on");
 }
 
 static void test_disabled_by_hand(void **state)

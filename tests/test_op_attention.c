@@ -112,7 +112,7 @@ static struct attention_cache poisoned_cache(const struct shape *s, int capacity
 {
     clio_context *ctx = test_context();
     struct attention_cache cache;
-    assert_ok(attention_cache_new(ctx, NULL, &cache, s->batch, s->heads, s->d, capacity, "a test cache"));
+    assert_ok(attention_cache_new(ctx, NULL, &cache, s->batch, s->heads, s->d, capacity, MATRIX_MANY, "a test cache"));
     assert_true(cache.capacity % 32 == 0 && cache.capacity >= capacity);
     float *nothing = fresh((int)tensor_count(&cache.k));
     for (size_t i = 0; i < tensor_count(&cache.k); i++)
@@ -323,12 +323,12 @@ static void test_cache_in_arena(void **state)
         struct arena arena = {0};
         struct attention_cache cache;
         ctx->planning = true;
-        clio_status planned = attention_cache_new(ctx, &arena, &cache, s.batch, s.heads, s.d, s.keys, "a test cache");
+        clio_status planned = attention_cache_new(ctx, &arena, &cache, s.batch, s.heads, s.d, s.keys, MATRIX_MANY, "a test cache");
         ctx->planning = false;
         assert_ok(planned);
         assert_true(arena.peak >= 2 * 64 * 16 * (f16 ? 2u : 4u));
         assert_ok(arena_commit(ctx, &arena, "a test cache"));
-        assert_ok(attention_cache_new(ctx, &arena, &cache, s.batch, s.heads, s.d, s.keys, "a test cache"));
+        assert_ok(attention_cache_new(ctx, &arena, &cache, s.batch, s.heads, s.d, s.keys, MATRIX_MANY, "a test cache"));
         store(&x, &cache, 0, s.keys);
         attend(&x, &cache, 0, s.queries, s.keys);
         arena_free(ctx, &arena);
@@ -345,7 +345,7 @@ static void test_wrong_shapes(void **state)
     struct attention_args a = {.queries = 4, .keys = 33, .ldq = 16, .ldo = 16};
     (void)state;
     use(0);
-    assert_ok(attention_cache_new(ctx, NULL, &cache, 1, 2, 8, 20, "a test cache"));
+    assert_ok(attention_cache_new(ctx, NULL, &cache, 1, 2, 8, 20, MATRIX_MANY, "a test cache"));
     assert_fails(op_attention_fwd(ctx, &arena, &out, &rows, &cache, a), CLIO_ERROR_INTERNAL, "33 keys of a cache of 32");
     a.keys = 4;
     a.q_offset = 1;

@@ -212,7 +212,7 @@ static clio_status run_attention(clio_context *ctx, const struct check *c, struc
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(place(ctx, r, &tk, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), k));
     TRY(place(ctx, r, &tv, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), v));
-    TRY(attention_cache_new(ctx, NULL, &cache, 1, 2, c->head_dim, KEYS, "the check of a kernel"));
+    TRY(attention_cache_new(ctx, NULL, &cache, 1, 2, c->head_dim, KEYS, MATRIX_MANY, "the check of a kernel"));
     TRY(op_attention_store(ctx, &cache, tk, tv, (struct attention_store_args){.rows = KEYS, .ldk = width, .ldv = width}));
     TRY(attend(ctx, r, &cache, (struct attention_args){.queries = 1, .keys = KEYS, .ldq = width, .ldo = width}, k, v));
     TRY(attend(ctx, r, &cache,

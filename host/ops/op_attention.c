@@ -16,11 +16,11 @@ static void row_options(clio_context *ctx, char options[48], int block)
 
 /* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
  * both kernels of a family: the one for many queries and the one for a single query. */
-static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum dtype *dtype)
+static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum matrix_use use, enum dtype *dtype)
 {
     clio_status st = CLIO_OK;
     bool by_row = params_is(ctx, "attention.family", "row"), works = false;
-    enum dtype wish = params_is(ctx, "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
+    enum dtype wish = params_is(ctx, use == MATRIX_FEW ? "attention.few.storage" : "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
     const struct {
         bool by_row;
         enum dtype dtype;
@@ -47,13 +47,13 @@ fail:
 }
 
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
-                                int capacity, const char *what)
+                                int capacity, enum matrix_use use, const char *what)
 {
     clio_status st = CLIO_OK;
     enum dtype dtype = DTYPE_F32;
     capacity = ROUND_UP(capacity, PANEL);
     *cache = (struct attention_cache){.batch = batch, .heads = heads, .head_dim = head_dim, .capacity = capacity};
-    TRY(choose(ctx, cache, &dtype));
+    TRY(choose(ctx, cache, use, &dtype));
     cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
     cache->v = tensor_shape(dtype, 4, batch, heads, capacity, head_dim);
     if (arena) {

@@ -6,8 +6,8 @@
 #define CHUNK 1024   /* tokens of one group, as in cl/logits.cl */
 #define BEST_WORDS 5 /* of struct best there */
 
-/* Work-items of a group: as the parameters ask, or one where groups are not right on this device. */
-static clio_status choose_local(clio_context *ctx, int *local)
+/* Work-items of a group, and the kernels' options: as the parameters ask, or one where groups are not right on this device. */
+static clio_status choose_local(clio_context *ctx, int *local, char options[32])
 {
     clio_status st = CLIO_OK;
     int wish = params_int(ctx, "logits.local", 128);
@@ -16,10 +16,10 @@ static clio_status choose_local(clio_context *ctx, int *local)
     while (*local * 2 <= wish && (size_t)*local * 2 <= ctx->device.max_work_group) /* the reduction halves it down to 1 */
         *local *= 2;
     for (int way = 0; way < 2 && !works; way++) {
-        char options[32], number[16];
+        char number[16];
         if (way)
             *local = 1;
-        snprintf(options, sizeof options, "-DLOCAL=%d", *local);
+        snprintf(options, 32, "-DLOCAL=%d -DLANES=%d", *local, ctx->device.simd_width > 1 ? 16 : 1);
         snprintf(number, sizeof number, "%d", *local);
         TRY(check_path(
             ctx,
@@ -50,8 +50,7 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
         FAIL(ctx, CLIO_ERROR_INTERNAL, "logits: row %d of %d into %d, no-speech token %d of %d", row, logits->dim[0], out->dim[0],
              args.no_speech, args.n);
     TRY(tensor_take(ctx, arena, &parts));
-    TRY(choose_local(ctx, &local));
-    snprintf(options, sizeof options, "-DLOCAL=%d", local);
+    TRY(choose_local(ctx, &local, options));
     TRY(kernel_get(ctx, "logits", "logits_partial", options, &partial));
     TRY(kernel_get(ctx, "logits", "logits_choose", options, &choose));
     TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),

@@ -95,9 +95,10 @@ struct attention_cache {
     int batch, heads, head_dim, capacity;
     bool by_row; /* the family of kernels that is right here: attention.row, otherwise attention.group */
 };
-/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. */
+/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time, or few: then
+ * reading the keys is what it costs, and half storage pays everywhere. */
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
-                                int capacity, const char *what);
+                                int capacity, enum matrix_use use, const char *what);
 void attention_cache_free(clio_context *ctx, struct attention_cache *cache);
 /* Store `rows` keys and values per batch from position on; k and v are f32 rows of ldk and ldv columns, beginning at their offsets. */
 clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
