@@ -42,8 +42,9 @@ float finish(float sum, int m, int n, const __global float *bias, const __global
 }
 
 #ifdef PANEL
-/* One finished row of a tile, from private memory. The record is not passed by value: copying it stalls on the stores before it. */
-void store_row(__global float *c, const float16 *sum, int m, int n0, const __global float *bias, const __global float *residual,
+/* One finished row of a tile, from private memory. Inline, and the record not by value: a call for each row made products of 512 columns 12 %
+ * slower on one runtime. */
+__attribute__((always_inline)) void store_row(__global float *c, const float16 *sum, int m, int n0, const __global float *bias, const __global float *residual,
                const struct gemm_args *g)
 {
     __global float *to = c + g->c_offset + (size_t)m * g->ldc + n0;
