@@ -4,59 +4,33 @@
  * The wrong kernels are written into a copy of cl/, which CLIO_CL_DIR names: each file begins with the wrong one, chosen by the option of
  * the fast path, and goes on with what it was. */
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
-#include "test.h"
+#include "test_own.h"
 
 #include <dirent.h>
-#include <ftw.h>
 #include <math.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../host/core/fft.h"
 #include "../host/core/program_cache.h"
 #include "../host/ops/ops.h"
 #include "../host/ref/ref.h"
 
-static clio_context *ctx;
-static char folder[64], cache[80], kernels[80];
+static char kernels[80];
 
-static int set_up(void **state)
+static int set_up_kernels(void **state)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/clio-checks-XXXXXX");
-    if (!mkdtemp(folder))
+    if (set_up(state))
         return -1;
-    snprintf(cache, sizeof cache, "%s/cache", folder);
     snprintf(kernels, sizeof kernels, "%s/cl", folder);
     unsetenv("CLIO_DISABLE");
     return setenv("CLIO_CACHE_DIR", cache, 1) || mkdir(kernels, 0777);
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
+static int tear_down_kernels(void **state)
 {
-    (void)info, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    ctx = NULL;
     unsetenv("CLIO_CL_DIR");
     unsetenv("CLIO_DISABLE");
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return tear_down(state);
 }
-
-static void check(clio_status got, clio_status want, const char *part, int line)
-{
-    if (got == want && (!got || strstr(clio_error(ctx), part)))
-        return;
-    fail_msg("line %d: expected %s with \"%s\", got %s: %s; %s", line, clio_status_name(want), part, clio_status_name(got),
-             got ? clio_error(ctx) : "", got ? clio_error_detail(ctx) : "");
-}
-#define OK(call) check((call), CLIO_OK, "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), __LINE__)
 
 /* A fresh context, as another process would have it. */
 static void reopen(void)
@@ -810,22 +784,22 @@ static void test_shown_by_the_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_all_are_right_here, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kept_for_the_next_process, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wrong_panels, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_one_variant_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_other_families, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused_kernel, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_cancelled, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_nothing_left, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_disabled_by_hand, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_forgotten_with_the_driver, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_broken_files, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_two_processes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_without_a_cache, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fourier, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_clblast, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_shown_by_the_command, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_are_right_here, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_kept_for_the_next_process, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_wrong_panels, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_one_variant_alone, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_other_families, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_refused_kernel, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_cancelled, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_nothing_left, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_disabled_by_hand, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_forgotten_with_the_driver, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_broken_files, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_two_processes, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_without_a_cache, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_fourier, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_clblast, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_shown_by_the_command, set_up_kernels, tear_down_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

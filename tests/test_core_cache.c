@@ -1,64 +1,14 @@
 /* test_core_cache.c - compiled programs on disk: stored, loaded, mended, shared by processes, done without. */
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
-#include "test.h"
+#include "test_own.h"
 
 #include <dirent.h>
-#include <ftw.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "../host/core/program_cache.h"
 #include "../host/ops/ops.h"
 
-static clio_context *ctx;
-static char folder[64], cache[80];
 static const char *self; /* how this program was called */
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/clio-program-XXXXXX");
-    ctx = clio_create();
-    if (!ctx || !mkdtemp(folder))
-        return -1;
-    snprintf(cache, sizeof cache, "%s/cache", folder);
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    ctx = NULL;
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void check(clio_status got, clio_status want, const char *part, int line)
-{
-    if (got == want && (!got || strstr(clio_error(ctx), part)))
-        return;
-    fail_msg("line %d: expected %s with \"%s\", got %s: %s; %s", line, clio_status_name(want), part, clio_status_name(got),
-             got ? clio_error(ctx) : "", got ? clio_error_detail(ctx) : "");
-}
-#define OK(call) check((call), CLIO_OK, "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), __LINE__)
-
-/* The context anew, its programs cached in `where`. */
-static void reopen(const char *where)
-{
-    clio_destroy(ctx);
-    ctx = clio_create();
-    assert_non_null(ctx);
-    OK(clio_set_cache(ctx, where, where != NULL));
-    OK(clio_device_open(ctx, NULL));
-}
 
 /* A kernel of cl/mel.cl does what it should; nothing was said on the way. */
 static void check_power(void)
@@ -122,12 +72,12 @@ static void test_stored_and_loaded(void **state)
 {
     char path[512], again[512];
     (void)state;
-    reopen(cache); /* the folder is made */
+    reopen_with(cache); /* the folder is made */
     check_power();
     assert_int_equal(files_in(cache, path), 1);
     assert_non_null(strstr(path, "/cache/mel-"));
     ino_t stored = inode(path);
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     assert_int_equal(files_in(cache, again), 1);
     assert_string_equal(path, again);
@@ -141,10 +91,10 @@ static void test_stored_and_loaded(void **state)
 static void expect_rebuilt(const char *path, const char *what)
 {
     char other[512];
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     ino_t rebuilt = inode(path);
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     if (inode(path) != rebuilt)
         fail_msg("%s: the entry was not mended", what);
@@ -166,7 +116,7 @@ static void test_bad_entries(void **state)
     size_t size;
     uint64_t key_bytes, hash;
     (void)state;
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     assert_int_equal(files_in(cache, path), 1);
     char *good = slurp(path, &size), *bad = malloc(size + 1);
@@ -216,11 +166,11 @@ static void test_foreign_entry(void **state)
     struct kernel *k;
     (void)state;
     snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", folder);
-    reopen(elsewhere);
+    reopen_with(elsewhere);
     OK(kernel_get(ctx, "matmul", "matmul", "", &k));
     assert_int_equal(files_in(elsewhere, other), 1);
     char *foreign = slurp(other, &size);
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     assert_int_equal(files_in(cache, path), 1);
     put(path, foreign, size);
@@ -235,16 +185,16 @@ static void test_cache_that_cannot_be(void **state)
     snprintf(file, sizeof file, "%s/file", folder);
     snprintf(below, sizeof below, "%s/file/cache", folder);
     put(file, "x", 1);
-    reopen(below);
+    reopen_with(below);
     check_power(); /* works, and says nothing */
-    reopen(file);
+    reopen_with(file);
     check_power();
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     assert_int_equal(files_in(cache, path), 1);
     assert_int_equal(remove(path), 0);
     assert_int_equal(mkdir(path, 0777), 0); /* a folder where the entry should be */
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     assert_true(file_is_folder(path));
 }
@@ -254,7 +204,7 @@ static void test_cache_switched_off(void **state)
     char path[512];
     (void)state;
     setenv("CLIO_CACHE_DIR", cache, 1);
-    reopen(NULL);
+    reopen_with(NULL);
     check_power();
     unsetenv("CLIO_CACHE_DIR");
     assert_int_equal(files_in(cache, path), 0);
@@ -301,7 +251,7 @@ static void test_key(void **state)
 {
     struct cache_key keys[5] = {{0}};
     (void)state;
-    reopen(cache);
+    reopen_with(cache);
     OK(cache_key_make(ctx, &keys[0], "x", "-DA", "source"));
     OK(cache_key_make(ctx, &keys[1], "x", "-DB", "source"));
     OK(cache_key_make(ctx, &keys[2], "x", "-DA", "source "));
@@ -323,7 +273,7 @@ static int child(const char *where)
 {
     set_up(NULL);
     rmdir(folder);
-    reopen(where);
+    reopen_with(where);
     check_power();
     clio_destroy(ctx);
     return 0;
@@ -349,7 +299,7 @@ static void test_two_processes(void **state)
     }
     assert_int_equal(files_in(cache, path), 1); /* and nothing half-written */
     ino_t stored = inode(path);
-    reopen(cache);
+    reopen_with(cache);
     check_power();
     assert_int_equal(inode(path), stored);
 }

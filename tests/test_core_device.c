@@ -1,37 +1,8 @@
 /* test_core_device.c - the list of devices, how one is chosen, and the parameter rows that go with its kind. */
 #define _XOPEN_SOURCE 700 /* mkstemp, setenv */
-#include "test.h"
+#include "test_own.h"
 
 #include <ctype.h>
-#include <unistd.h>
-
-/* A fresh context per test: test_context would keep what the environment was. */
-static clio_context *ctx;
-
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = clio_create();
-    return ctx ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    ctx = NULL;
-    return 0;
-}
-
-static void check(clio_status got, clio_status want, const char *part, int line)
-{
-    if (got == want && (!got || strstr(clio_error(ctx), part)))
-        return;
-    fail_msg("line %d: expected %s with \"%s\", got %s: %s", line, clio_status_name(want), part, clio_status_name(got),
-             got ? clio_error(ctx) : "");
-}
-#define OK(call) check((call), CLIO_OK, "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), __LINE__)
 
 /* ---- choosing, on devices that need not be here ---- */
 

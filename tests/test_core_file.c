@@ -1,62 +1,14 @@
 /* test_core_file.c - host memory, files that are mapped, written or refused, and JSON configurations. Needs no device. */
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp, mkfifo */
-#include "test.h"
+#include "test_own.h"
 
 #include "../host/core/json.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-static clio_context *ctx; /* without a device */
-static char folder[64];
-
-static void check(clio_status got, clio_status want, const char *part, int line)
-{
-    if (got == want && (!got || strstr(clio_error(ctx), part)))
-        return;
-    fail_msg("line %d: expected %s with \"%s\", got %s: %s", line, clio_status_name(want), part, clio_status_name(got),
-             got ? clio_error(ctx) : "");
-}
-#define OK(call) check((call), CLIO_OK, "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), __LINE__)
-
-static int set_up(void **state)
-{
-    const char *base = getenv("TMPDIR");
-    (void)state;
-    ctx = clio_create();
-    snprintf(folder, sizeof folder, "%.40s/clio-file-XXXXXX", base && strlen(base) < 40 ? base : "/tmp");
-    return ctx && mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A path in the test's folder; the last four stay valid. */
-static const char *in_folder(const char *name)
-{
-    static char paths[4][512];
-    static int turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
 
 static const char *put(const char *name, const char *text)
 {

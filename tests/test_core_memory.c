@@ -1,36 +1,10 @@
 /* test_core_memory.c - device memory: limits and their sentences, reuse, arenas; tensors; half precision on the host. */
-#include "test.h"
+#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
+#include "test_own.h"
 
 #include <math.h>
 
 #define MIB (1024.0 * 1024.0)
-
-static clio_context *ctx;
-
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = clio_create();
-    return ctx ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    ctx = NULL;
-    return 0;
-}
-
-static void check(clio_status got, clio_status want, const char *part, int line)
-{
-    if (got == want && (!got || strstr(clio_error(ctx), part)))
-        return;
-    fail_msg("line %d: expected %s with \"%s\", got %s: %s", line, clio_status_name(want), part, clio_status_name(got),
-             got ? clio_error(ctx) : "");
-}
-#define OK(call) check((call), CLIO_OK, "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), __LINE__)
 
 /* ---- how much may be taken ---- */
 

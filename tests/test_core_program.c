@@ -1,60 +1,8 @@
 /* test_core_program.c - sources and their includes, build errors, launches, the profile, cancelling. */
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
-#include "test.h"
-
-#include <ftw.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "test_own.h"
 
 #include "../host/ops/ops.h"
-
-static clio_context *ctx;
-static char folder[64], cache[80];
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/clio-program-XXXXXX");
-    ctx = clio_create();
-    if (!ctx || !mkdtemp(folder))
-        return -1;
-    snprintf(cache, sizeof cache, "%s/cache", folder);
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    ctx = NULL;
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void check(clio_status got, clio_status want, const char *part, int line)
-{
-    if (got == want && (!got || strstr(clio_error(ctx), part)))
-        return;
-    fail_msg("line %d: expected %s with \"%s\", got %s: %s; %s", line, clio_status_name(want), part, clio_status_name(got),
-             got ? clio_error(ctx) : "", got ? clio_error_detail(ctx) : "");
-}
-#define OK(call) check((call), CLIO_OK, "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), __LINE__)
-
-/* The context anew, its programs cached in `where`. */
-static void reopen(const char *where)
-{
-    clio_destroy(ctx);
-    ctx = clio_create();
-    assert_non_null(ctx);
-    OK(clio_set_cache(ctx, where, where != NULL));
-    OK(clio_device_open(ctx, NULL));
-}
 
 static void put(const char *path, const void *data, size_t size)
 {
@@ -93,7 +41,7 @@ static void test_broken_source(void **state)
 {
     struct kernel *k;
     (void)state;
-    reopen(cache);
+    reopen_with(cache);
     setenv("CLIO_CL_DIR", folder, 1);
     write_source("broken.cl", "#include \"part.clh\"\n\n__kernel void broken(__global float *x)\n{\n    x[0] = NONSENSE;\n}\n");
     write_source("part.clh", "/* a part */\n");
@@ -189,7 +137,7 @@ static void test_cancel(void **state)
     struct kernel *k;
     int calls = 0;
     (void)state;
-    reopen(cache);
+    reopen_with(cache);
     OK(tensor_new(ctx, &in, "a spectrum"));
     OK(tensor_new(ctx, &out, "its power"));
     OK(op_power_fwd(ctx, &out, &in));
@@ -214,7 +162,7 @@ static void test_wrong_launches(void **state)
     float one = 1;
     struct kernel *k;
     (void)state;
-    reopen(cache);
+    reopen_with(cache);
     OK(kernel_get(ctx, "mel", "mel_power", "", &k));
     FAILS(LAUNCH(ctx, k, GRID1(64, 64), COST(0, 0), ARG_LOCAL(4), ARG_VALUE(one), ARG_VALUE(one), ARG_VALUE(one)), CLIO_ERROR_DEVICE,
           "failed in clSetKernelArg");

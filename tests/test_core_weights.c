@@ -1,59 +1,19 @@
 /* test_core_weights.c - safetensors: the golden checkpoint, hand-made good files, and every way a file can be broken. Needs no device. */
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
-#include "test.h"
+#include "test_own.h"
 
 #include "../host/core/weights.h"
 
-#include <ftw.h>
 #include <math.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static clio_context *ctx; /* without a device */
-static char folder[64];
-
-static void check(clio_status got, clio_status want, const char *part, const char *about, int line)
+/* check of test_own.h, saying what it was about */
+static void check_about(clio_status got, clio_status want, const char *part, const char *about, int line)
 {
     if (got == want && (!got || strstr(clio_error(ctx), part)))
         return;
     fail_msg("line %d%s%s: expected %s with \"%s\", got %s: %s", line, *about ? ", " : "", about, clio_status_name(want), part,
              clio_status_name(got), got ? clio_error(ctx) : "");
 }
-#define OK(call) check((call), CLIO_OK, "", "", __LINE__)
-#define FAILS(call, code, part) check((call), (code), (part), "", __LINE__)
-
-static int set_up(void **state)
-{
-    const char *base = getenv("TMPDIR");
-    (void)state;
-    ctx = clio_create();
-    snprintf(folder, sizeof folder, "%.40s/clio-weights-XXXXXX", base && strlen(base) < 40 ? base : "/tmp");
-    return ctx && mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    clio_destroy(ctx);
-    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A path in the test's folder; the last four stay valid. */
-static const char *in_folder(const char *name)
-{
-    static char paths[4][512];
-    static int turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
 static const char *put(const char *name, const void *data, size_t size)
 {
     const char *path = in_folder(name);
@@ -191,8 +151,8 @@ static void test_truncated(void **state)
     size = build(file, strlen(good_header), good_header, data, sizeof data);
     FAILS(weights_open(ctx, &w, put("cut.safetensors", file, 0), "model"), CLIO_ERROR_FORMAT, "cut.safetensors is empty");
     for (size_t n = 1; n < size; n++) {
-        check(weights_open(ctx, &w, put("cut.safetensors", file, n), "model"), CLIO_ERROR_FORMAT,
-              "cut.safetensors is cut short: ", n < 8 ? "within the length" : "behind it", __LINE__);
+        check_about(weights_open(ctx, &w, put("cut.safetensors", file, n), "model"), CLIO_ERROR_FORMAT,
+                    "cut.safetensors is cut short: ", n < 8 ? "within the length" : "behind it", __LINE__);
         assert_null(w.list);
         assert_null(w.maps);
     }
@@ -286,9 +246,9 @@ static void test_broken_entries(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         clio_status st = weights_open(ctx, &w, put_tensors("broken.safetensors", cases[i].header, data, sizeof data), "model");
-        check(st, cases[i].code, cases[i].part, cases[i].header, __LINE__);
+        check_about(st, cases[i].code, cases[i].part, cases[i].header, __LINE__);
         if (st)
-            check(st, cases[i].code, "/broken.safetensors", cases[i].header, __LINE__); /* the file is named as well */
+            check_about(st, cases[i].code, "/broken.safetensors", cases[i].header, __LINE__); /* the file is named as well */
         weights_close(&w);
     }
 }
@@ -377,8 +337,8 @@ static void test_broken_index(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         put_text("t.safetensors.index.json", cases[i].index);
-        check(weights_open(ctx, &w, folder, "t"), CLIO_ERROR_FORMAT, cases[i].part, cases[i].index, __LINE__);
-        check(CLIO_ERROR_FORMAT, CLIO_ERROR_FORMAT, "/t.safetensors.index.json", cases[i].index, __LINE__);
+        check_about(weights_open(ctx, &w, folder, "t"), CLIO_ERROR_FORMAT, cases[i].part, cases[i].index, __LINE__);
+        check_about(CLIO_ERROR_FORMAT, CLIO_ERROR_FORMAT, "/t.safetensors.index.json", cases[i].index, __LINE__);
     }
 }
 

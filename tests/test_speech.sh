@@ -54,15 +54,18 @@ hear -nt -otxt "$@" >/dev/null 2>"$tmp/said" || failed "the clips: $(tail -n 1 "
 echo "clips: $(tail -n 1 "$tmp/said")"
 "$wer" clips "$speech/en/manifest.json" "$tmp" 29 0.028 || failed "the clips are not heard well enough"
 
-# ---- minutes of speech, window by window, with times ----
+# ---- minutes of speech with times: window by window, and four windows in step ----
 
-hear -otxt -osrt -of "$tmp/long" "$speech/long-en.flac" >/dev/null 2>"$tmp/said" || failed "long-en.flac: $(tail -n 1 "$tmp/said")"
-echo "long-en.flac: $(tail -n 1 "$tmp/said")"
-"$wer" text "$speech/long-en.txt" "$tmp/long.txt" 0.05 || failed "long-en.flac is not heard well enough"
-# Times go forward: no segment begins before the one before it, or ends before it begins.
-awk -F '[:, ]' '/-->/ {
-    from = $1 * 3600 + $2 * 60 + $3 + $4 / 1000; to = $6 * 3600 + $7 * 60 + $8 + $9 / 1000; count++
-    if (from < last || to <= from) { print "out of order: " $0; wrong = 1 }
-    last = from
-} END { print count " segments, the last ends at " to " s"; exit wrong || count < 10 }' "$tmp/long.srt" || failed "the times of long-en.flac"
+for how in "-b 1" "-b 4"; do
+    # shellcheck disable=SC2086 # words
+    hear $how -otxt -osrt -of "$tmp/long" "$speech/long-en.flac" >/dev/null 2>"$tmp/said" || failed "long-en.flac $how: $(tail -n 1 "$tmp/said")"
+    echo "long-en.flac $how: $(tail -n 1 "$tmp/said")"
+    "$wer" text "$speech/long-en.txt" "$tmp/long.txt" 0.05 || failed "long-en.flac $how is not heard well enough"
+    # Times go forward: no segment begins before the one before it, or ends before it begins.
+    awk -F '[:, ]' '/-->/ {
+        from = $1 * 3600 + $2 * 60 + $3 + $4 / 1000; to = $6 * 3600 + $7 * 60 + $8 + $9 / 1000; count++
+        if (from < last || to <= from) { print "out of order: " $0; wrong = 1 }
+        last = from
+    } END { print count " segments, the last ends at " to " s"; exit wrong || count < 10 }' "$tmp/long.srt" || failed "the times of long-en.flac $how"
+done
 exit $bad
