@@ -616,7 +616,7 @@ static void test_killed(void **unused)
     assert_true(kills >= 3);
     assert_true(!strcmp(said + strlen(said) - 2, "1\n")); /* complete */
     double chosen = atof(said);
-    assert_true(chosen > 2);
+    assert_true(chosen > 0 && (int)chosen != 2); /* the shipped value or a faster one, never the one that is slow beyond patience */
     clio_context *ctx = open_context();
     setenv("CLIO_PARAMS", path, 1);
     OK(ctx, clio_device_open(ctx, NULL));
