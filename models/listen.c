@@ -21,12 +21,23 @@ struct window {
     bool active;
 };
 
+/* Whether a try repeats itself: its text zips too well. */
+static bool circles(const clio_speech_params *p, const struct speech_result *r)
+{
+    return r->compression_ratio > (double)p->compression_threshold;
+}
+
 /* Whether try a is to be kept rather than b: one that does not go round in circles, then the likelier. */
 static bool is_better(const clio_speech_params *p, const struct speech_result *a, const struct speech_result *b)
 {
-    bool a_circles = a->compression_ratio > (double)p->compression_threshold,
-         b_circles = b->compression_ratio > (double)p->compression_threshold;
-    return a_circles != b_circles ? b_circles : a->avg_logprob > b->avg_logprob;
+    return circles(p, a) != circles(p, b) ? circles(p, b) : a->avg_logprob > b->avg_logprob;
+}
+
+static void swap_results(struct speech_result *a, struct speech_result *b)
+{
+    struct speech_result a_was = *a;
+    *a = *b;
+    *b = a_was;
 }
 
 /* Decode window w until it is plausible; when no temperature gives that, the best try is kept. decoded: r holds the first try already. The
@@ -36,27 +47,22 @@ static clio_status decode_with_fallback(struct job *job, const struct window *w,
 {
     clio_status st = CLIO_OK;
     const clio_speech_params *p = job->params;
-    struct speech_result best = {0}, swap;
+    struct speech_result best = {0};
     double temperature = (double)p->temperature;
     for (bool again = true; again;) {
         if (!decoded)
             TRY(speech_decode(job->speech, &job->request, temperature, r, w->row, 1));
         decoded = false;
         bool unlikely = r->avg_logprob < (double)p->logprob_threshold;
-        bool poor = r->compression_ratio > (double)p->compression_threshold || unlikely;
         *skip = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
+        if (*skip || !(unlikely || circles(p, r)))
+            break;
         temperature += (double)p->temperature_step;
-        again = poor && !*skip && p->temperature_step > 0 && temperature <= 1.0 + 1e-6;
-        if (poor && !*skip && (!best.ids || is_better(p, r, &best))) {
-            swap = best;
-            best = *r;
-            *r = swap;
-        }
-        if (poor && !*skip && !again) {
-            swap = best;
-            best = *r;
-            *r = swap;
-        }
+        again = p->temperature_step > 0 && temperature <= 1.0 + 1e-6;
+        if (!best.ids || is_better(p, r, &best))
+            swap_results(r, &best);
+        if (!again)
+            swap_results(r, &best);
     }
 fail:
     speech_result_free(&best);
@@ -195,7 +201,7 @@ static uint64_t quiet_end(const float *samples, uint64_t size)
 {
     uint64_t best = size;
     double least = INFINITY;
-    for (uint64_t at = size - QUIET_SEARCH; at + QUIET_SPAN <= size; at += QUIET_SPAN / 4) {
+    for (uint64_t at = size > QUIET_SEARCH ? size - QUIET_SEARCH : 0; at + QUIET_SPAN <= size; at += QUIET_SPAN / 4) {
         double energy = 0;
         for (uint64_t i = 0; i < QUIET_SPAN; i++)
             energy += (double)samples[at + i] * (double)samples[at + i];
