@@ -1,5 +1,6 @@
 /* json.c - see json.h. Python writes integers of any length into configurations (model_max_length 10^30 is common), which Jansson
- * refuses: such a file is read again with all integers as doubles, and those that are exact go back to integers. */
+ * refuses: such a file is read again with all integers as doubles, and those that are exact go back to integers. It also writes Infinity,
+ * which is not JSON (schedulers' lambda_min_clipped): such a file is read again with 1e308 there. */
 #include "json.h"
 
 #include <limits.h>
@@ -40,11 +41,39 @@ static json_t *restore_integers(json_t *value)
     return value;
 }
 
+/* A copy of the text with 1e308 for each Infinity outside of strings, as long as before; NULL: there is none, or out of memory. */
+static char *without_infinities(const char *text, size_t size)
+{
+    static const char name[] = "Infinity", number[] = "1e308   ";
+    const size_t length = sizeof name - 1;
+    bool in_string = false, found = false;
+    char *copy = malloc(size ? size : 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, size);
+    for (size_t i = 0; i < size; i++) {
+        if (in_string && copy[i] == '\\')
+            i++;
+        else if (copy[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && size - i >= length && memcmp(copy + i, name, length) == 0) {
+            memcpy(copy + i, number, length);
+            found = true;
+        }
+    }
+    if (found)
+        return copy;
+    free(copy);
+    return NULL;
+}
+
 clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir, const char *name)
 {
     clio_status st = CLIO_OK;
     struct file_map map = {NULL, 0};
     json_error_t error;
+    const char *text;
+    char *copy = NULL;
     memset(file, 0, sizeof *file);
     TRY(file_join(ctx, &file->path, dir, name));
     if (!file_exists(file->path))
@@ -52,9 +81,14 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     TRY(file_map(ctx, &map, file->path));
     if (map.size > LARGEST_FILE)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than any JSON file of a model (64 MiB): check that it is the right file", file->path);
-    file->root = json_loadb((const char *)map.data, map.size, 0, &error);
+    text = (const char *)map.data;
+    file->root = json_loadb(text, map.size, 0, &error);
+    if (!file->root && json_error_code(&error) == json_error_invalid_syntax && (copy = without_infinities(text, map.size))) {
+        text = copy;
+        file->root = json_loadb(text, map.size, 0, &error);
+    }
     if (!file->root && json_error_code(&error) == json_error_numeric_overflow) {
-        file->root = json_loadb((const char *)map.data, map.size, JSON_DECODE_INT_AS_REAL, &error);
+        file->root = json_loadb(text, map.size, JSON_DECODE_INT_AS_REAL, &error);
         if (file->root && !(file->root = restore_integers(file->root)))
             FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", file->path);
     }
@@ -64,6 +98,7 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     if (!json_is_object(file->root))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds no JSON object ({...}): check that it is the right file, or download it again", file->path);
 fail:
+    free(copy);
     file_unmap(&map);
     if (st)
         json_close(file);

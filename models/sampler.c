@@ -1,0 +1,245 @@
+/* sampler.c - see sampler.h: making a sampler, one step of it, what surrounds the steps, and guidance. */
+#include "sampler_private.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- making ---- */
+
+/* Where the loop begins: diffusers' StableDiffusionImg2ImgPipeline.get_timesteps. */
+static clio_status begin(clio_context *ctx, struct sampler *s, double strength)
+{
+    clio_status st = CLIO_OK;
+    s->first = 0;
+    if (strength != 0) {
+        if (!(strength > 0 && strength <= 1))
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a strength of %g cannot be used: --strength must be above 0 and at most 1", strength);
+        int made = (int)(s->steps * strength);
+        if (made < 1)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a strength of %g leaves none of the %d steps: use a greater --strength or more --steps",
+                 strength, s->steps);
+        s->first = (s->steps - made) * (s->config.method == SAMPLER_HEUN ? 2 : 1);
+    }
+    if (s->config.method == SAMPLER_PNDM && !s->config.skip_prk && s->first > 0)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at a picture: choose another --sampling-method (%s)",
+             sampler_methods());
+    s->next = s->first;
+fail:
+    return st;
+}
+
+static clio_status allocate(clio_context *ctx, struct sampler *s)
+{
+    clio_status st = CLIO_OK;
+    enum sampler_method m = s->config.method;
+    int history = m == SAMPLER_PNDM ? 4 : m == SAMPLER_DPM || m == SAMPLER_UNIPC ? s->config.solver_order : 0;
+    for (int i = 0; i < history; i++)
+        TRY(mem_alloc(ctx, &s->history[i], s->n, sizeof(float)));
+    if (m == SAMPLER_PNDM || m == SAMPLER_HEUN || m == SAMPLER_UNIPC) {
+        TRY(mem_alloc(ctx, &s->saved, s->n, sizeof(float)));
+        TRY(mem_alloc(ctx, &s->sum, s->n, sizeof(float)));
+    }
+    if (s->is_stochastic)
+        TRY(mem_alloc(ctx, &s->noise, s->n, sizeof(float)));
+fail:
+    return st;
+}
+
+clio_status sampler_new(clio_context *ctx, struct sampler **out, const struct json_file *config, size_t n,
+                        const struct sampler_options *options)
+{
+    clio_status st = CLIO_OK;
+    struct sampler *s = NULL;
+    *out = NULL;
+    TRY(mem_alloc(ctx, &s, 1, sizeof *s));
+    if (!(options->eta >= 0 && options->eta <= 1))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an eta of %g cannot be used: it must be from 0 to 1", options->eta);
+    s->n = n;
+    s->steps = options->steps;
+    s->eta = options->eta;
+    TRY(sampler_configure(ctx, s, config, options));
+    TRY(sampler_alphas(ctx, s, config));
+    TRY(sampler_schedule(ctx, s, config));
+    TRY(begin(ctx, s, options->strength));
+    enum sampler_method m = s->config.method;
+    s->is_stochastic = m == SAMPLER_DDPM || m == SAMPLER_LCM || m == SAMPLER_EULER_A || (m == SAMPLER_DPM && s->config.sde) ||
+                       (m == SAMPLER_DDIM && s->eta > 0);
+    TRY(allocate(ctx, s));
+    *out = s;
+    s = NULL;
+fail:
+    sampler_free(s);
+    return st;
+}
+
+void sampler_free(struct sampler *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < SAMPLER_HISTORY; i++)
+        free(s->history[i]);
+    free(s->saved);
+    free(s->sum);
+    free(s->noise);
+    free(s->times);
+    free(s->alphas);
+    free(s->sigmas);
+    free(s);
+}
+
+/* ---- what the methods share ---- */
+
+struct sampler_level sampler_level(float sigma)
+{
+    struct sampler_level l;
+    l.alpha = 1.0f / sqrtf(sigma * sigma + 1.0f);
+    l.sigma = sigma * l.alpha;
+    l.lambda = logf(l.alpha) - logf(l.sigma);
+    return l;
+}
+
+float sampler_clean(const struct sampler *s, struct sampler_level at, float output, float x)
+{
+    if (s->config.prediction == SAMPLER_EPSILON)
+        return (x - at.sigma * output) / at.alpha;
+    return s->config.prediction == SAMPLER_V_PREDICTION ? at.alpha * x - at.sigma * output : output;
+}
+
+float *sampler_remember(struct sampler *s, const float *output, int keep)
+{
+    float *first = s->history[keep];
+    for (int i = keep; i > 0; i--)
+        s->history[i] = s->history[i - 1];
+    s->history[0] = first;
+    s->history_count = MIN(s->history_count + 1, keep + 1);
+    if (output)
+        memcpy(first, output, s->n * sizeof *first);
+    return first;
+}
+
+/* ---- the loop ---- */
+
+void sampler_init_noise(const struct sampler *s, float *x)
+{
+    for (size_t k = 0; k < s->n; k++)
+        x[k] *= s->init_noise_sigma;
+}
+
+void sampler_scale_input(const struct sampler *s, int i, float *out, const float *x)
+{
+    enum sampler_method m = s->config.method;
+    bool scaled = m == SAMPLER_EULER || m == SAMPLER_EULER_A || m == SAMPLER_HEUN;
+    float divisor = scaled ? sqrtf(s->sigmas[i] * s->sigmas[i] + 1.0f) : 1.0f;
+    for (size_t k = 0; k < s->n; k++)
+        out[k] = x[k] / divisor;
+}
+
+void sampler_add_noise(const struct sampler *s, int i, float *out, const float *latent, const float *noise)
+{
+    float picture = 1, strength;
+    if (s->config.method < SAMPLER_EULER) {
+        float a = s->alphas[(int)s->times[i]];
+        picture = sqrtf(a);
+        strength = sqrtf(1.0f - a);
+    } else if (s->config.method < SAMPLER_DPM) {
+        strength = s->sigmas[i];
+    } else {
+        struct sampler_level l = sampler_level(s->sigmas[i]);
+        picture = l.alpha;
+        strength = l.sigma;
+    }
+    for (size_t k = 0; k < s->n; k++)
+        out[k] = picture * latent[k] + strength * noise[k];
+}
+
+/* One draw for the whole batch, or one per picture. */
+static void draw(const struct sampler *s, const struct sampler_noise *noise)
+{
+    size_t each = s->n / (size_t)noise->count;
+    for (int i = 0; i < noise->count; i++)
+        random_normal(&noise->generators[i], s->noise + (size_t)i * each, each);
+}
+
+/* The noise of evaluation i, or NULL where diffusers draws none. */
+static const float *noise_at(const struct sampler *s, int i, const struct sampler_noise *noise)
+{
+    enum sampler_method m = s->config.method;
+    if (!s->is_stochastic || (m == SAMPLER_LCM && i == s->count - 1) || (m == SAMPLER_DDPM && s->times[i] == 0))
+        return NULL;
+    draw(s, noise);
+    return s->noise;
+}
+
+clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const float *model_output, float *x,
+                         const struct sampler_noise *noise)
+{
+    clio_status st = CLIO_OK;
+    if (i != s->next || i >= s->count)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: evaluation %d where %d of %d was expected", i, s->next, s->count);
+    if (s->is_stochastic && (!noise || noise->count < 1 || s->n % (size_t)noise->count))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: %s needs a generator, or one per picture", s->method);
+    const float *z = noise_at(s, i, noise);
+    switch (s->config.method) {
+    case SAMPLER_PNDM:
+        sampler_pndm(s, i, model_output, x);
+        break;
+    case SAMPLER_DDIM:
+        sampler_ddim(s, i, model_output, x, z);
+        break;
+    case SAMPLER_DDPM:
+        sampler_ddpm(s, i, model_output, x, z);
+        break;
+    case SAMPLER_LCM:
+        sampler_lcm(s, i, model_output, x, z);
+        break;
+    case SAMPLER_EULER:
+    case SAMPLER_EULER_A:
+        sampler_euler(s, i, model_output, x, z);
+        break;
+    case SAMPLER_HEUN:
+        sampler_heun(s, i, model_output, x);
+        break;
+    case SAMPLER_DPM:
+        sampler_dpm(s, i, model_output, x, z);
+        break;
+    case SAMPLER_UNIPC:
+        sampler_unipc(s, i, model_output, x);
+        break;
+    }
+    s->next++;
+    s->evaluations++;
+fail:
+    return st;
+}
+
+/* ---- guidance ---- */
+
+/* Standard deviation of n numbers, unbiased, as torch.std. */
+static double deviation(const float *x, size_t n)
+{
+    double mean = 0, sum = 0;
+    for (size_t k = 0; k < n; k++)
+        mean += (double)x[k];
+    mean /= (double)n;
+    for (size_t k = 0; k < n; k++)
+        sum += ((double)x[k] - mean) * ((double)x[k] - mean);
+    return n > 1 ? sqrt(sum / (double)(n - 1)) : 0;
+}
+
+void guidance_combine(float *out, const float *uncond, const float *cond, float scale, float rescale, int pictures, size_t n)
+{
+    for (int p = 0; p < pictures; p++) {
+        size_t first = (size_t)p * n;
+        double of_cond = rescale > 0 ? deviation(cond + first, n) : 0;
+        for (size_t k = first; k < first + n; k++)
+            out[k] = uncond[k] + scale * (cond[k] - uncond[k]);
+        double of_out = rescale > 0 ? deviation(out + first, n) : 0;
+        if (!(of_out > 0))
+            continue;
+        float ratio = (float)of_cond / (float)of_out;
+        for (size_t k = first; k < first + n; k++)
+            out[k] = rescale * (out[k] * ratio) + (1.0f - rescale) * out[k];
+    }
+}
