@@ -3,6 +3,7 @@
  * /dev/null) has no old content to protect and cannot be renamed over: it is written directly. */
 #define _XOPEN_SOURCE 700    /* realpath */
 #define _FILE_OFFSET_BITS 64 /* files above 2 GiB on 32-bit systems */
+#define _DEFAULT_SOURCE      /* madvise: posix_madvise may do nothing */
 #include "file.h"
 
 #include <errno.h>
@@ -65,6 +66,17 @@ void file_unmap(struct file_map *map)
     if (map->data)
         munmap((void *)(uintptr_t)map->data, map->size);
     memset(map, 0, sizeof *map);
+}
+
+void file_rest(const void *data, size_t size)
+{
+#ifdef MADV_DONTNEED
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page, end = (uintptr_t)data + size;
+    madvise((void *)begin, end - begin, MADV_DONTNEED); /* its first and last page may hold neighbours, which are then read once more */
+#else
+    (void)data;
+    (void)size;
+#endif
 }
 
 /* ---- writing ---- */

@@ -11,6 +11,8 @@ struct file_map {
 /* Map a whole file for reading. A directory, an empty or an unreadable file is an error with its sentence. */
 clio_status file_map(clio_context *ctx, struct file_map *map, const char *path);
 void file_unmap(struct file_map *map);
+/* Part of a mapped file that will hardly be read again: it takes no memory of this process until then. */
+void file_rest(const void *data, size_t size);
 
 /* A result file that appears under its name only when whole. path "-" writes to standard output. */
 struct file_out {

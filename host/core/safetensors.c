@@ -119,6 +119,7 @@ static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *
     TRY(read_shape(ctx, e, json_object_get(value, "shape"), w, &fits));
     TRY(mem_string(ctx, &w->name, e->name));
     w->data = data + e->begin;
+    w->mapped = true;
     if (e->type->dtype < 0)
         TRY(bytes_print(ctx, &problem, "is stored as %s, which clio does not read: convert the checkpoint to F32, F16 or BF16",
                         e->type->name));
@@ -200,6 +201,22 @@ void weight_free(struct weight *w)
 {
     free(w->name);
     free(w->problem);
+    free(w->owned);
+}
+
+clio_status weights_note(clio_context *ctx, const struct weights *w, const char *key, char **out)
+{
+    clio_status st = CLIO_OK;
+    json_t *header = NULL;
+    size_t size;
+    *out = NULL;
+    if (w->map_count) {
+        TRY(read_header(ctx, &header, w->path, &w->maps[0], &size));
+        TRY(mem_string(ctx, out, json_string_value(json_object_get(json_object_get(header, "__metadata__"), key))));
+    }
+fail:
+    json_decref(header);
+    return st;
 }
 
 clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *path)

@@ -35,6 +35,54 @@ static void sort_weights(struct weights *w)
         qsort(w->list, w->count, sizeof *w->list, compare_weights);
 }
 
+/* ---- views ---- */
+
+clio_status weights_view(clio_context *ctx, struct weights *view, const char *path, size_t capacity)
+{
+    clio_status st = CLIO_OK;
+    memset(view, 0, sizeof *view);
+    TRY(mem_string(ctx, &view->path, path));
+    TRY(mem_alloc(ctx, &view->list, capacity, sizeof *view->list));
+fail:
+    if (st)
+        weights_close(view);
+    return st;
+}
+
+clio_status weights_add(clio_context *ctx, struct weights *view, const char *name, const struct weight *as, struct weight **out)
+{
+    clio_status st = CLIO_OK;
+    struct weight *added = &view->list[view->count];
+    memset(added, 0, sizeof *added);
+    TRY(mem_string(ctx, &added->name, name));
+    view->count++; /* from here on weights_close releases it */
+    added->dtype = as->dtype;
+    added->ndim = as->ndim;
+    memcpy(added->dim, as->dim, sizeof added->dim);
+    added->count = as->count;
+    added->data = as->data;
+    added->mapped = as->mapped;
+    TRY(mem_string(ctx, &added->problem, as->problem));
+    if (out)
+        *out = added;
+fail:
+    return st;
+}
+
+clio_status weights_sort(clio_context *ctx, struct weights *view)
+{
+    clio_status st = CLIO_OK;
+    sort_weights(view);
+    for (size_t i = 1; i < view->count; i++)
+        if (!strcmp(view->list[i].name, view->list[i - 1].name))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds the tensor %s twice, under two names: download it again", view->path,
+                 view->list[i].name);
+fail:
+    return st;
+}
+
+/* ---- shards ---- */
+
 /* The set of shard names that a weight map mentions. */
 static clio_status list_shards(clio_context *ctx, json_t *shards, const char *path, json_t *index)
 {
@@ -245,4 +293,10 @@ void weight_floats(const struct weight *w, size_t first, size_t count, float *ou
         for (size_t i = 0; i < count; i++)
             out[i] = from[i];
     }
+}
+
+void weight_rest(const struct weight *w)
+{
+    if (w->mapped && !w->owned && !w->problem)
+        file_rest(w->data, w->count * dtype_size(w->dtype));
 }

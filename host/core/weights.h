@@ -15,6 +15,8 @@ struct weight {
     size_t count;              /* elements */
     const unsigned char *data; /* in the mapped file; any alignment */
     char *problem; /* why clio cannot read it ("is stored as I64, ..."), or NULL; where set, only the name above means anything */
+    void *owned;   /* memory of its own that `data` then points to, or NULL */
+    bool mapped;   /* data lies in a mapped file, unless it is owned */
 };
 struct weights {
     char *path; /* of the folder or file, for sentences */
@@ -27,6 +29,16 @@ struct weights {
 /* `path` is a .safetensors file, or a folder that holds `stem`.safetensors or `stem`.safetensors.index.json (stem "model"). */
 clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem);
 void weights_close(struct weights *w);
+/* A view: no files, at most `capacity` entries under names of its own, whose data lies in other weights that outlive it or is owned. path:
+ * for sentences. Entries are found after weights_sort, which refuses a name that is there twice. weights_close releases it. */
+clio_status weights_view(clio_context *ctx, struct weights *view, const char *path, size_t capacity);
+/* Append an entry like `as` but for its name; *out, which may be NULL, can then be changed. `as` may have a problem, but owns nothing. */
+clio_status weights_add(clio_context *ctx, struct weights *view, const char *name, const struct weight *as, struct weight **out);
+clio_status weights_sort(clio_context *ctx, struct weights *view);
+
+/* A note of the first file's "__metadata__" in fresh memory; NULL where it has none. */
+clio_status weights_note(clio_context *ctx, const struct weights *w, const char *key, char **out);
+
 /* NULL when there is none. */
 const struct weight *weights_find(const struct weights *w, const char *name);
 /* The tensor `name` of exactly this shape, stored as F32, F16 or BF16; a missing one, another shape or another type is an error that names
@@ -34,5 +46,7 @@ const struct weight *weights_find(const struct weights *w, const char *name);
 clio_status weights_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim, const struct weight **out);
 /* Elements first .. first+count as f32; integers are converted too. NaN for a tensor with a problem. */
 void weight_floats(const struct weight *w, size_t first, size_t count, float *out);
+/* It was copied and will hardly be read again: give back the memory that its part of the file takes. */
+void weight_rest(const struct weight *w);
 
 #endif

@@ -1,0 +1,159 @@
+/* image_png.c - reading PNG with libpng, of every colour type, depth and interlacing, and the text chunks of one.
+ *
+ * libpng leaves by longjmp: only on_error jumps, only `guarded` catches, and what is to be freed lies in struct reader, so that no local
+ * variable is needed after the jump. Limits: the picture's size is checked before memory is taken, a text chunk may unpack to
+ * LARGEST_CHUNK bytes, and MOST_CHUNKS of them are kept. */
+#include "image.h"
+
+#include <png.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_CHUNK 8000000
+#define MOST_CHUNKS 1000
+
+struct reader {
+    clio_context *ctx;
+    const char *path;
+    const struct file_map *map;
+    size_t at;
+    png_structp png;
+    png_infop info;
+    bool is_cut;       /* the file ended too early */
+    char message[128]; /* libpng's */
+};
+
+static void on_error(png_structp png, png_const_charp message)
+{
+    struct reader *r = png_get_error_ptr(png);
+    snprintf(r->message, sizeof r->message, "%s", message);
+    png_longjmp(png, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp message)
+{
+    (void)png, (void)message; /* of ancillary chunks, which are then passed over */
+}
+
+static void on_read(png_structp png, png_bytep to, size_t size)
+{
+    struct reader *r = png_get_io_ptr(png);
+    if (size > r->map->size - r->at) {
+        r->is_cut = true;
+        png_error(png, "unexpected end");
+    }
+    memcpy(to, r->map->data + r->at, size);
+    r->at += size;
+}
+
+static void read_header(struct reader *r)
+{
+    png_set_read_fn(r->png, r, on_read);
+    png_set_user_limits(r->png, 0x7fffffff, 0x7fffffff); /* image_new says no, with a sentence */
+    png_set_chunk_malloc_max(r->png, LARGEST_CHUNK);
+    png_set_chunk_cache_max(r->png, MOST_CHUNKS);
+    png_read_info(r->png, r->info);
+}
+
+/* From here on libpng gives 8-bit RGB. */
+static void ask_for_rgb(struct reader *r)
+{
+    png_set_expand(r->png); /* palettes, depths below 8, tRNS */
+    png_set_strip_16(r->png);
+    png_set_strip_alpha(r->png);
+    png_set_gray_to_rgb(r->png);
+}
+
+static void read_pixels(struct reader *r, struct image *image)
+{
+    int passes = png_set_interlace_handling(r->png);
+    size_t row_size = (size_t)image->width * 3;
+    png_read_update_info(r->png, r->info);
+    if (png_get_rowbytes(r->png, r->info) != row_size)
+        png_error(r->png, "rows of an unexpected size");
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < (size_t)image->height; y++)
+            png_read_row(r->png, image->rgb + y * row_size, NULL);
+}
+
+enum step { STEP_HEADER, STEP_PIXELS, STEP_END };
+
+static clio_status fail_reading(const struct reader *r)
+{
+    clio_status st = CLIO_OK;
+    if (r->is_cut)
+        FAIL(r->ctx, CLIO_ERROR_FORMAT, "%s is cut short: download or copy it again", r->path);
+    FAIL(r->ctx, CLIO_ERROR_FORMAT, "%s is a broken PNG file (%s): download or copy it again", r->path, r->message);
+fail:
+    return st;
+}
+
+static clio_status guarded(struct reader *r, enum step step, struct image *image)
+{
+    if (setjmp(png_jmpbuf(r->png)))
+        return fail_reading(r);
+    if (step == STEP_HEADER)
+        read_header(r);
+    else if (step == STEP_PIXELS) {
+        ask_for_rgb(r);
+        read_pixels(r, image);
+    } else
+        png_read_end(r->png, r->info);
+    return CLIO_OK;
+}
+
+static clio_status keep_texts(struct reader *r, struct image_texts *texts)
+{
+    clio_status st = CLIO_OK;
+    png_textp list = NULL;
+    int count = 0;
+    char *key = NULL, *text = NULL;
+    png_get_text(r->png, r->info, &list, &count);
+    for (int i = 0; i < count; i++) {
+        const char *stored = list[i].text ? list[i].text : "";
+        bool is_utf8 = list[i].compression >= PNG_ITXT_COMPRESSION_NONE && text_is_utf8(stored);
+        TRY(text_from_latin1(r->ctx, &key, list[i].key));
+        TRY(is_utf8 ? mem_string(r->ctx, &text, stored) : text_from_latin1(r->ctx, &text, stored));
+        TRY(image_texts_add(r->ctx, texts, key, text));
+        free(key);
+        free(text);
+        key = text = NULL;
+    }
+fail:
+    free(key);
+    free(text);
+    return st;
+}
+
+static void keep_orientation(struct reader *r, int *orientation)
+{
+    png_uint_32 size = 0;
+    png_bytep exif = NULL;
+    if (png_get_eXIf_1(r->png, r->info, &size, &exif) && exif)
+        *orientation = image_exif_orientation(exif, size);
+}
+
+clio_status image_png_read(clio_context *ctx, struct image *image, struct image_texts *texts, int *orientation, const char *path,
+                           const struct file_map *map)
+{
+    clio_status st = CLIO_OK;
+    struct reader r = {ctx, path, map, 0, NULL, NULL, false, ""};
+    *orientation = 1;
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
+    r.info = r.png ? png_create_info_struct(r.png) : NULL;
+    if (!r.info)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for reading %s; close other programs", path);
+    TRY(guarded(&r, STEP_HEADER, NULL));
+    TRY(image_new(ctx, image, path, png_get_image_width(r.png, r.info), png_get_image_height(r.png, r.info)));
+    image->has_alpha = (png_get_color_type(r.png, r.info) & PNG_COLOR_MASK_ALPHA) || png_get_valid(r.png, r.info, PNG_INFO_tRNS);
+    TRY(guarded(&r, STEP_PIXELS, image));
+    TRY(guarded(&r, STEP_END, NULL));
+    keep_orientation(&r, orientation);
+    if (texts)
+        TRY(keep_texts(&r, texts));
+fail:
+    png_destroy_read_struct(r.png ? &r.png : NULL, r.info ? &r.info : NULL, NULL);
+    return st;
+}

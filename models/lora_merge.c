@@ -1,0 +1,156 @@
+/* lora_merge.c - add a LoRA's products to a network's weights; see lora.h. Row by row in float, so that what is needed beside the result
+ * is one row and the two small matrices. */
+#include "lora.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT_ONCE 4 /* rows of `down` that are added in one pass over the row */
+
+/* ---- which weight ---- */
+
+/* Whether `stored`, a tensor's name, is the weight of a module of kohya's: the same but for dots. */
+static bool is_flat_name(const char *stored, const char *flat)
+{
+    for (; *flat; stored++, flat++)
+        if (*flat != (*stored == '.' ? '_' : *stored))
+            return false;
+    return !strcmp(stored, ".weight");
+}
+
+static struct weight *find_name(struct weights *w, const char *name, bool is_flat)
+{
+    char key[300];
+    const struct weight *found;
+    for (size_t i = 0; is_flat && i < w->count; i++)
+        if (is_flat_name(w->list[i].name, name))
+            return &w->list[i];
+    if (is_flat || snprintf(key, sizeof key, "%s.weight", name) >= (int)sizeof key)
+        return NULL;
+    found = weights_find(w, key);
+    return found ? &w->list[found - w->list] : NULL;
+}
+
+/* Newer folders have no "text_model." before the names of the text encoder, so that either may be without. */
+static struct weight *find_weight(struct weights *w, const struct lora_module *module)
+{
+    const char *start = module->is_flat ? "text_model_" : "text_model.";
+    struct weight *found = find_name(w, module->name, module->is_flat);
+    char name[300];
+    if (found || module->part != LORA_TEXT_ENCODER)
+        return found;
+    if (!strncmp(module->name, start, strlen(start)))
+        return find_name(w, module->name + strlen(start), module->is_flat);
+    snprintf(name, sizeof name, "%s%s", start, module->name);
+    return find_name(w, name, module->is_flat);
+}
+
+/* The product must have the weight's shape; a convolution over one pixel and a product over channels are the same. */
+static clio_status check_shape(clio_context *ctx, const struct lora *lora, const struct lora_module *module, const struct weights *w,
+                               const struct weight *target)
+{
+    clio_status st = CLIO_OK;
+    const struct weight *up = module->up, *down = module->down;
+    bool fits = !target->problem && target->ndim >= 2 && target->dim[0] == up->dim[0];
+    for (int i = 1; i < TENSOR_DIMS; i++)
+        fits = fits && target->dim[i] == down->dim[i];
+    if (target->problem)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s %s", w->path, target->name, target->problem);
+    if (!fits)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s changes %s by a matrix of %d x %d, and in %s that has %d x %d: the LoRA was made for another model", lora->file.path,
+             target->name, up->dim[0], (int)(down->count / (size_t)down->dim[0]), w->path, target->dim[0],
+             target->dim[0] ? (int)(target->count / (size_t)target->dim[0]) : 0);
+fail:
+    return st;
+}
+
+/* ---- the sum ---- */
+
+/* row += factors down, down [rank, columns] */
+static void add_product(float *row, const float *factors, const float *down, size_t rank, size_t columns)
+{
+    size_t r = 0;
+    for (; r + AT_ONCE <= rank; r += AT_ONCE) {
+        const float *d = down + r * columns, *f = factors + r;
+        for (size_t i = 0; i < columns; i++)
+            row[i] += (f[0] * d[i] + f[1] * d[columns + i]) + (f[2] * d[2 * columns + i] + f[3] * d[3 * columns + i]);
+    }
+    for (; r < rank; r++)
+        for (size_t i = 0; i < columns; i++)
+            row[i] += factors[r] * down[r * columns + i];
+}
+
+/* Row y of the result into its place; false: it holds a number that is none, or too large for a half. */
+static bool store_row(unsigned char *to, const float *row, size_t y, size_t columns, enum dtype dtype)
+{
+    bool is_finite = true;
+    for (size_t i = 0; i < columns; i++) {
+        uint16_t half = float_to_half(row[i]);
+        if (dtype == DTYPE_F16)
+            memcpy(to + (y * columns + i) * sizeof half, &half, sizeof half);
+        is_finite = is_finite && isfinite(dtype == DTYPE_F16 ? half_to_float(half) : row[i]);
+    }
+    if (dtype == DTYPE_F32)
+        memcpy(to + y * columns * sizeof *row, row, columns * sizeof *row);
+    return is_finite;
+}
+
+static clio_status merge_module(clio_context *ctx, const struct lora *lora, const struct lora_module *module, float strength,
+                                struct weight *target)
+{
+    clio_status st = CLIO_OK;
+    size_t rows = (size_t)target->dim[0], columns = target->count / rows, rank = (size_t)module->down->dim[0];
+    enum dtype dtype = target->dtype == DTYPE_F16 ? DTYPE_F16 : DTYPE_F32;
+    float scale = (float)(strength * module->scale), *down = NULL, *row = NULL;
+    unsigned char *merged = NULL;
+    TRY(mem_alloc(ctx, &down, rank * columns, sizeof *down));
+    TRY(mem_alloc(ctx, &row, columns + rank, sizeof *row));
+    TRY(mem_alloc(ctx, &merged, target->count, dtype_size(dtype)));
+    weight_floats(module->down, 0, rank * columns, down);
+    for (size_t y = 0; y < rows; y++) {
+        float *factors = row + columns;
+        weight_floats(target, y * columns, columns, row);
+        weight_floats(module->up, y * rank, rank, factors);
+        for (size_t r = 0; r < rank; r++)
+            factors[r] *= scale;
+        add_product(row, factors, down, rank, columns);
+        if (!store_row(merged, row, y, columns, dtype))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s makes numbers of %s that are too large or none at all: use a smaller strength or another LoRA",
+                 lora->file.path, target->name);
+    }
+    free(target->owned);
+    target->owned = merged;
+    target->data = merged;
+    target->dtype = dtype;
+    merged = NULL;
+fail:
+    free(down);
+    free(row);
+    free(merged);
+    return st;
+}
+
+clio_status lora_merge(clio_context *ctx, const struct lora *lora, enum lora_part part, float strength, struct weights *w)
+{
+    clio_status st = CLIO_OK;
+    if (!isfinite(strength))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the strength of %s is not a number: use one like 0.8", lora->file.path);
+    for (size_t i = 0; i < lora->count; i++) { /* all of it is checked before anything changes */
+        const struct lora_module *module = &lora->list[i];
+        const struct weight *target = module->part == part ? find_weight(w, module) : NULL;
+        if (module->part != part)
+            continue;
+        if (!target)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s changes %s, which %s does not have: the LoRA was made for another model", lora->file.path,
+                 module->name, w->path);
+        TRY(check_shape(ctx, lora, module, w, target));
+    }
+    for (size_t i = 0; i < lora->count && strength != 0; i++)
+        if (lora->list[i].part == part)
+            TRY(merge_module(ctx, lora, &lora->list[i], strength, find_weight(w, &lora->list[i])));
+fail:
+    return st;
+}

@@ -1,0 +1,179 @@
+/* single_file_config.c - the configurations that a diffusers folder would have, for a single-file checkpoint; see single_file.h for what is
+ * read from shapes and what is convention. */
+#include "single_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AGAIN "this is a checkpoint of another model, or the file is damaged"
+
+/* Dimension `which` of a tensor of the view, of which there must be that many at least. */
+static clio_status dimension(clio_context *ctx, const struct weights *view, const char *name, int which, int *out)
+{
+    clio_status st = CLIO_OK;
+    const struct weight *w = weights_find(view, name);
+    if (!w || w->problem || w->ndim <= which || w->dim[which] < 1)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the tensor of %s is missing or has too few dimensions: " AGAIN, view->path, name);
+    *out = w->dim[which];
+fail:
+    return st;
+}
+
+/* Take over `root`; a NULL one is a want of memory. */
+static clio_status keep(clio_context *ctx, struct json_file *file, const char *path, json_t *root)
+{
+    clio_status st = CLIO_OK;
+    file->root = root;
+    if (!root)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", path);
+    TRY(mem_string(ctx, &file->path, path));
+fail:
+    return st;
+}
+
+static clio_status text_config(clio_context *ctx, struct single_file *s, const struct single_shape *shape)
+{
+    clio_status st = CLIO_OK;
+    const struct weights *view = &s->text_encoder;
+    int vocab, width, positions, inner;
+    TRY(dimension(ctx, view, "text_model.embeddings.token_embedding.weight", 0, &vocab));
+    TRY(dimension(ctx, view, "text_model.embeddings.token_embedding.weight", 1, &width));
+    TRY(dimension(ctx, view, "text_model.embeddings.position_embedding.weight", 0, &positions));
+    TRY(dimension(ctx, view, "text_model.encoder.layers.0.mlp.fc1.weight", 0, &inner));
+    TRY(keep(ctx, &s->text_encoder_config, s->file.path,
+             json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:s,s:f,s:i,s:i}", "model_type", "clip_text_model", "hidden_size", width,
+                       "intermediate_size", inner, "num_hidden_layers", shape->text_layers - shape->is_open_clip, "num_attention_heads",
+                       MAX(width / 64, 1), "max_position_embeddings", positions, "vocab_size", vocab, "hidden_act",
+                       shape->is_open_clip ? "gelu" : "quick_gelu", "layer_norm_eps", 1e-5, "bos_token_id", MAX(vocab - 2, 0),
+                       "eos_token_id", vocab - 1)));
+fail:
+    return st;
+}
+
+static clio_status append(clio_context *ctx, json_t *list, json_t *value)
+{
+    return json_array_append_new(list, value) ? clio_fail(ctx, CLIO_ERROR_MEMORY, __FILE__, __LINE__, "out of memory; close other programs")
+                                              : CLIO_OK;
+}
+
+/* Widths of the levels, and the kinds of blocks on the way down and up, into lists. The UNet has blocks with attention. */
+static clio_status list_levels(clio_context *ctx, const struct weights *view, const char *start, int levels, bool is_unet, json_t *widths,
+                               json_t *down, json_t *up, json_t *heads)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < levels; i++) {
+        char name[128];
+        int width, from_below = levels - 1 - i;
+        bool attends, attends_up;
+        snprintf(name, sizeof name, "%sdown_blocks.%d.resnets.0.conv2.weight", start, i);
+        TRY(dimension(ctx, view, name, 0, &width));
+        snprintf(name, sizeof name, "%sdown_blocks.%d.attentions.0.proj_in.weight", start, i);
+        attends = weights_find(view, name) != NULL;
+        snprintf(name, sizeof name, "%sdown_blocks.%d.attentions.0.proj_in.weight", start, from_below);
+        attends_up = weights_find(view, name) != NULL;
+        TRY(append(ctx, widths, json_integer(width)));
+        TRY(append(ctx, heads, json_integer(MAX(width / 64, 1))));
+        TRY(append(ctx, down, json_string(!is_unet ? "DownEncoderBlock2D" : attends ? "CrossAttnDownBlock2D" : "DownBlock2D")));
+        TRY(append(ctx, up, json_string(!is_unet ? "UpDecoderBlock2D" : attends_up ? "CrossAttnUpBlock2D" : "UpBlock2D")));
+    }
+fail:
+    return st;
+}
+
+static clio_status unet_config(clio_context *ctx, struct single_file *s, const struct single_shape *shape, int sample_size)
+{
+    clio_status st = CLIO_OK;
+    const struct weights *view = &s->unet;
+    const struct weight *projection = weights_find(view, "mid_block.attentions.0.proj_in.weight");
+    json_t *widths = json_array(), *down = json_array(), *up = json_array(), *heads = json_array();
+    int in, out, text_width;
+    TRY(dimension(ctx, view, "conv_in.weight", 1, &in));
+    TRY(dimension(ctx, view, "conv_out.weight", 0, &out));
+    TRY(dimension(ctx, view, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", 1, &text_width));
+    TRY(list_levels(ctx, view, "", shape->unet_levels, true, widths, down, up, heads));
+    TRY(keep(ctx, &s->unet_config, s->file.path,
+             json_pack("{s:s,s:s,s:i,s:i,s:O,s:O,s:O,s:s,s:i,s:i,s:o,s:b,s:i,s:f,s:i,s:b,s:i,s:i}", "_class_name", "UNet2DConditionModel",
+                       "act_fn", "silu", "in_channels", in, "out_channels", out, "block_out_channels", widths, "down_block_types", down,
+                       "up_block_types", up, "mid_block_type", "UNetMidBlock2DCrossAttn", "layers_per_block", shape->unet_layers,
+                       "cross_attention_dim", text_width, "attention_head_dim", shape->is_open_clip ? json_incref(heads) : json_integer(8),
+                       "use_linear_projection", projection && projection->ndim == 2, "norm_num_groups", 32, "norm_eps", 1e-5, "freq_shift",
+                       0, "flip_sin_to_cos", 1, "downsample_padding", 1, "sample_size", sample_size)));
+fail:
+    json_decref(widths);
+    json_decref(down);
+    json_decref(up);
+    json_decref(heads);
+    return st;
+}
+
+static clio_status vae_config(clio_context *ctx, struct single_file *s, const struct single_shape *shape, int sample_size)
+{
+    clio_status st = CLIO_OK;
+    const struct weights *view = &s->vae;
+    json_t *widths = json_array(), *down = json_array(), *up = json_array(), *heads = json_array();
+    int in, out, latent;
+    TRY(dimension(ctx, view, "encoder.conv_in.weight", 1, &in));
+    TRY(dimension(ctx, view, "decoder.conv_out.weight", 0, &out));
+    TRY(dimension(ctx, view, "decoder.conv_in.weight", 1, &latent));
+    TRY(list_levels(ctx, view, "encoder.", shape->vae_levels, false, widths, down, up, heads));
+    TRY(keep(ctx, &s->vae_config, s->file.path,
+             json_pack("{s:s,s:s,s:i,s:i,s:i,s:O,s:O,s:O,s:i,s:i,s:f,s:b,s:b,s:i}", "_class_name", "AutoencoderKL", "act_fn", "silu",
+                       "in_channels", in, "out_channels", out, "latent_channels", latent, "block_out_channels", widths, "down_block_types",
+                       down, "up_block_types", up, "layers_per_block", shape->vae_layers, "norm_num_groups", 32, "scaling_factor", 0.18215,
+                       "use_quant_conv", weights_find(view, "quant_conv.weight") != NULL, "use_post_quant_conv",
+                       weights_find(view, "post_quant_conv.weight") != NULL, "sample_size", sample_size)));
+fail:
+    json_decref(widths);
+    json_decref(down);
+    json_decref(up);
+    json_decref(heads);
+    return st;
+}
+
+/* "epsilon", "v_prediction" or "sample", by the rules of single_file.h. */
+static clio_status find_prediction(clio_context *ctx, const struct single_file *s, bool is_version_2, const char *asked, const char **out)
+{
+    clio_status st = CLIO_OK;
+    char *kind = NULL, *architecture = NULL;
+    int channels;
+    *out = asked;
+    if (asked && strcmp(asked, "epsilon") != 0 && strcmp(asked, "v_prediction") != 0 && strcmp(asked, "sample") != 0)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample", asked);
+    if (asked)
+        return CLIO_OK;
+    TRY(weights_note(ctx, &s->file, "modelspec.prediction_type", &kind));
+    TRY(weights_note(ctx, &s->file, "modelspec.architecture", &architecture));
+    TRY(dimension(ctx, &s->unet, "conv_in.weight", 1, &channels));
+    if (kind && !strcmp(kind, "epsilon"))
+        *out = "epsilon";
+    else if (kind && (!strcmp(kind, "v") || !strcmp(kind, "v_prediction")))
+        *out = "v_prediction";
+    else if (architecture && !strncmp(architecture, "stable-diffusion-v2-512", 23))
+        *out = "epsilon";
+    else
+        *out = is_version_2 && channels == 4 ? "v_prediction" : "epsilon";
+fail:
+    free(kind);
+    free(architecture);
+    return st;
+}
+
+clio_status single_configs(clio_context *ctx, struct single_file *s, const struct single_shape *shape, const char *prediction)
+{
+    clio_status st = CLIO_OK;
+    int side;
+    bool is_v;
+    TRY(find_prediction(ctx, s, shape->is_open_clip, prediction, &prediction));
+    is_v = !strcmp(prediction, "v_prediction");
+    side = is_v && shape->is_open_clip ? 768 : 512;
+    TRY(text_config(ctx, s, shape));
+    TRY(unet_config(ctx, s, shape, side / 8));
+    TRY(vae_config(ctx, s, shape, side));
+    TRY(keep(ctx, &s->scheduler_config, s->file.path,
+             json_pack("{s:s,s:f,s:f,s:s,s:i,s:s,s:b,s:b,s:i,s:s}", "_class_name", is_v ? "DDIMScheduler" : "PNDMScheduler", "beta_start",
+                       0.00085, "beta_end", 0.012, "beta_schedule", "scaled_linear", "num_train_timesteps", 1000, "prediction_type",
+                       prediction, "set_alpha_to_one", 0, "skip_prk_steps", 1, "steps_offset", 1, "timestep_spacing", "leading")));
+fail:
+    return st;
+}
