@@ -4,9 +4,10 @@
  * logits_partial walks chunks of the vocabulary; logits_choose joins them. Text and timestamps are kept apart, because all timestamps
  * together may outweigh every single text token, and then a timestamp is taken. Sampling at a temperature takes the largest of
  * x / T + Gumbel noise (Gumbel 1954; Maddison et al. 2014), which draws from softmax(x / T).
- * LOCAL: work-items of a group.
+ * LOCAL: work-items of a group. NOISE=1: for temperatures above 0, which few calls ask for: half of what these kernels cost to compile.
  */
 // isa:
+// isa: -DNOISE=1
 // isa: -DLOCAL=256
 // isa-cpu: -DLOCAL=1 -DLANES=16
 #include "common.clh"
@@ -14,6 +15,9 @@
 
 #ifndef LOCAL
 #define LOCAL 128
+#endif
+#ifndef NOISE
+#define NOISE 0
 #endif
 #ifndef LANES
 #define LANES 1 /* neighbouring tokens that a work-item has at a time: 1, or 16 where a hardware thread is a vector unit */
@@ -102,6 +106,7 @@ struct best fold(struct lanes_best a, float peak, real sums)
     return b;
 }
 
+#if NOISE
 /* x / T + Gumbel noise, lane by lane: only where a temperature asks for it. */
 real noisy(real x, int first, struct logits_args p)
 {
@@ -113,6 +118,7 @@ real noisy(real x, int first, struct logits_args p)
     }
     return LOAD_LANES(0, each);
 }
+#endif
 
 /* Logits of LANES tokens from `first` on; those from `end` on are -INFINITY. */
 real logits_at(const __global float *logits, int first, int end)
@@ -167,8 +173,9 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(
         real x = logits_at(logits, first, end), value = x;
         whole token = first + LANE_NUMBERS, is_text = token < p.timestamp_begin, is_time = token >= p.timestamp_begin;
         whole may = may_be_said(suppress, token, first, end, p);
-        if (p.inverse_temperature > 0.0f)
-            value = noisy(x, first, p);
+#if NOISE
+        value = noisy(x, first, p);
+#endif
         said = see(said, x, select(none, value, may & is_text), token);
         timed = see(timed, x, select(none, value, may & is_time), token);
         said_peak = fmax(said_peak, select(none, x, may & is_text));

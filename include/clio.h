@@ -207,7 +207,7 @@ typedef struct clio_speech_params {
     float compression_threshold, logprob_threshold, no_speech_threshold; /* 2.4, -1.0, 0.6 */
     int suppress_blank;         /* 1 */
     int max_tokens;             /* per window; 0: as the model allows */
-    int batch;                  /* windows decoded together, up to 32: faster for long recordings; each is cut at a quiet place, and sees no text
+    int batch;                  /* windows decoded together, up to 32: faster for long recordings; each is cut in a pause, and sees no text
                                    before it. 0 or 1: one after the other, each beginning where the last sentence ended */
     uint64_t seed;              /* for temperatures above 0 */
     double offset, duration;    /* seconds of the file to skip and to hear; duration 0: to its end */

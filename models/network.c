@@ -8,7 +8,12 @@
 
 static bool is_matrix(enum network_kind kind)
 {
-    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW;
+    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW || kind == NETWORK_MATRIX_LARGE || kind == NETWORK_CONV_LARGE;
+}
+
+static enum matrix_use matrix_use(enum network_kind kind)
+{
+    return kind == NETWORK_MATRIX_FEW ? MATRIX_FEW : kind == NETWORK_MATRIX_MANY ? MATRIX_MANY : MATRIX_LARGE;
 }
 
 /* Copy a stored tensor into elements first.. of t. */
@@ -34,14 +39,20 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
     const struct weight *w = NULL;
     int rows = sizes[row->rows], columns = sizes[row->columns], parts = MAX(row->parts, 1);
     int taps = row->taps ? sizes[row->taps] : 1;
-    int ndim = row->kind == NETWORK_VECTOR ? 1 : row->taps ? 3 : 2, dim[3] = {rows, columns, taps};
-    if (!row->optional || weights_find(weights, key))
+    int ndim = row->kind == NETWORK_VECTOR ? 1 : row->taps ? 3 : 2, dim[4] = {rows, columns, taps, taps};
+    const struct weight *found = weights_find(weights, key);
+    if (row->kind == NETWORK_CONV_LARGE) {
+        ndim = taps == 1 && found && found->ndim == 2 ? 2 : 4; /* a product over channels is stored as either */
+        taps *= taps;
+    }
+    if (!row->optional || found)
         TRY(weights_need(ctx, weights, key, ndim, dim, &w));
     if (is_matrix(row->kind)) {
         struct matrix *m = (struct matrix *)(void *)(base + row->offset);
         if (row->part == 0)
-            TRY(matrix_new(ctx, m, rows * parts, columns * taps, row->kind == NETWORK_MATRIX_FEW ? MATRIX_FEW : MATRIX_MANY, "the model"));
+            TRY(matrix_new(ctx, m, rows * parts, columns * taps, matrix_use(row->kind), "the model"));
         TRY(matrix_fill(ctx, m, row->part * rows, w));
+        weight_rest(w);
         return CLIO_OK;
     }
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);

@@ -2,6 +2,7 @@
 #include "speech.h"
 #include "../host/core/json.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,8 @@ static void free_batch(clio_context *ctx, clio_speech *s)
     s->batch = 0;
 }
 
+#define PROMPT 3 /* tokens that every window begins with: start, language, task */
+
 /* Run a window's steps without launching anything, at their largest shapes, and allocate the scratch they need. */
 static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
 {
@@ -127,15 +130,19 @@ static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
     int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* windows decoded together do not see the text before them */
     struct tensor ids = tensor_reshape(&s->ids, 2, batch, length, 0, 0), hidden = tensor_reshape(&s->hidden, 3, batch, length, c->width, 0);
     struct tensor next = tensor_reshape(&s->next, 2, batch, 1, 0, 0), last = tensor_reshape(&s->hidden, 3, batch, 1, c->width, 0);
+    struct tensor start = tensor_reshape(&s->ids, 2, batch, PROMPT, 0, 0), after = tensor_reshape(&s->hidden, 3, batch, PROMPT, c->width, 0);
+    bool planning = ctx->planning;
     ctx->planning = true;
     TRY(speech_encode(s, s->host_samples, 0));
+    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &after, &start, 0, 0));
+    TRY(whisper_logits(ctx, &s->net, &s->logits, &after, PROMPT - 1));
     TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &hidden, &ids, 0, 0));
     TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &last, &next, 0, c->text_positions - 1));
     TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->next, &s->logits, &s->suppress, 0, args));
-    ctx->planning = false;
+    ctx->planning = planning;
     TRY(arena_commit(ctx, &s->arena, "transcription"));
 fail:
-    ctx->planning = false;
+    ctx->planning = planning;
     return st;
 }
 
@@ -164,6 +171,59 @@ fail:
     return st;
 }
 
+/* What needs no tokenizer: the network, its front end and buffers. */
+static clio_status load_network(clio_context *ctx, clio_speech *s)
+{
+    clio_status st = CLIO_OK;
+    TRY(whisper_load(ctx, &s->net, s->dir));
+    TRY(mel_open(ctx, &s->mel, s->net.config.bands));
+    TRY(make_buffers(ctx, s));
+    TRY(speech_reserve(s, 1));
+fail:
+    return st;
+}
+
+/* The tokenizer's files are read on a thread of their own while the weights load: 0.1 of 1.2 s. Building kernels beside that was tried: one CPU
+ * runtime crashes where programs are built while kernels run, another builds one at a time. */
+struct reader {
+    pthread_t thread;
+    clio_context context; /* a copy, for the sentence of a failure */
+    clio_speech *speech;
+    clio_status st;
+};
+
+static void *reader_run(void *data)
+{
+    struct reader *r = data;
+    r->st = tokenizer_open(&r->context, &r->speech->tokenizer, r->speech->dir, TOKENIZER_GPT2);
+    return NULL;
+}
+
+static clio_status load_all(clio_context *ctx, clio_speech *s)
+{
+    clio_status st = CLIO_OK;
+    struct reader *reader = NULL;
+    TRY(mem_alloc(ctx, &reader, 1, sizeof *reader));
+    reader->context = *ctx;
+    reader->speech = s;
+    bool apart = pthread_create(&reader->thread, NULL, reader_run, reader) == 0;
+    st = load_network(ctx, s);
+    if (apart)
+        pthread_join(reader->thread, NULL);
+    else
+        reader_run(reader);
+    if (!st && reader->st) {
+        st = reader->st;
+        ctx->status = reader->context.status;
+    }
+    TRY(st);
+    TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
+    TRY(read_generation(ctx, s));
+fail:
+    free(reader);
+    return st;
+}
+
 clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **out)
 {
     clio_status st = CLIO_OK;
@@ -178,13 +238,7 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
     TRY(mem_string(ctx, &s->dir, dir));
-    TRY(whisper_load(ctx, &s->net, dir));
-    TRY(tokenizer_open(ctx, &s->tokenizer, dir));
-    TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
-    TRY(mel_open(ctx, &s->mel, s->net.config.bands));
-    TRY(make_buffers(ctx, s));
-    TRY(read_generation(ctx, s));
-    TRY(speech_reserve(s, 1));
+    TRY(load_all(ctx, s));
     *out = s;
     return CLIO_OK;
 fail:

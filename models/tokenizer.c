@@ -16,6 +16,10 @@
 #define SPACE "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 /* openai/gpt-2: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 #define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
+/* openai/CLIP: <\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+, and what it leaves out: white
+ * space */
+#define CLIP_PATTERN "<\\|(?:start|end)oftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|[^" SPACE "\\p{L}\\p{N}]+|([" SPACE "]+)"
+#define MARKUP 2 /* characters of "<|" and "|>" */
 
 /* ---- bytes to token, pairs to token ---- */
 
@@ -109,6 +113,7 @@ static void encode_piece(struct encoder *e, const char *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         e->symbols[i] = (struct symbol){e->t->byte_token[(unsigned char)bytes[i]], (int)i - 1, i + 1 < n ? (int)i + 1 : -1};
+    e->symbols[n - 1].token = e->t->last_token[(unsigned char)bytes[n - 1]];
     for (size_t i = 0; i + 1 < n; i++)
         push(e, (int)i);
     while (e->heap_size) {
@@ -161,7 +166,8 @@ static clio_status compile_pattern(clio_context *ctx, struct tokenizer *t)
     clio_status st = CLIO_OK;
     int error;
     PCRE2_SIZE at;
-    t->pattern = pcre2_compile((PCRE2_SPTR)GPT2_PATTERN, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &at, NULL);
+    t->pattern = pcre2_compile((PCRE2_SPTR)(t->kind == TOKENIZER_CLIP ? CLIP_PATTERN : GPT2_PATTERN), PCRE2_ZERO_TERMINATED,
+                               PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &at, NULL);
     if (!t->pattern)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "the PCRE2 library refuses the tokenizer's pattern (error %d at %zu): it needs Unicode support",
              error, (size_t)at);
@@ -170,6 +176,18 @@ static clio_status compile_pattern(clio_context *ctx, struct tokenizer *t)
         FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while preparing the tokenizer; close other programs");
 fail:
     return st;
+}
+
+/* CLIP's reference cuts a piece once more, by GPT-2's pattern, which matters only where a special token was spelt out in a text. */
+static void encode_clip_piece(struct encoder *e, const char *piece, size_t n)
+{
+    if (n > 2 * MARKUP && piece[0] == '<' && (piece[MARKUP] == 's' || piece[MARKUP] == 'e')) {
+        encode_piece(e, piece, MARKUP);
+        encode_piece(e, piece + MARKUP, n - 2 * MARKUP);
+        encode_piece(e, piece + n - MARKUP, MARKUP);
+    } else {
+        encode_piece(e, piece, n);
+    }
 }
 
 /* Tokens of a run of well-formed UTF-8. */
@@ -181,7 +199,10 @@ static clio_status encode_run(clio_context *ctx, struct encoder *e, const char *
         size_t end = rc > 0 ? pcre2_get_ovector_pointer(e->t->match)[1] : 0;
         if (end <= at)
             FAIL(ctx, CLIO_ERROR_INTERNAL, "the text cannot be cut into words (PCRE2 error %d at byte %zu): shorten it", rc, at);
-        encode_piece(e, text + at, end - at);
+        if (e->t->kind == TOKENIZER_GPT2)
+            encode_piece(e, text + at, end - at);
+        else if (rc == 1) /* 2: the group matched, which is white space */
+            encode_clip_piece(e, text + at, end - at);
         at = end;
     }
 fail:

@@ -1,7 +1,7 @@
-/* tokenizer.h - text to token numbers and back: byte-level BPE as in GPT-2 and Whisper.
+/* tokenizer.h - text to token numbers and back: byte-level BPE as in GPT-2, Whisper and CLIP.
  *
  *     struct tokenizer t = {0};
- *     TRY(tokenizer_open(ctx, &t, dir));
+ *     TRY(tokenizer_open(ctx, &t, dir, TOKENIZER_GPT2));
  *     TRY(tokenizer_encode(ctx, &t, " Hello, world", &ids, &count));
  *     for (size_t i = 0; i < count; i++) {
  *         size_t size;
@@ -19,10 +19,10 @@
 
 #include "../host/core/mem.h"
 
-/* How text is prepared and cut. Another family (CLIP: lower case, a pattern of its own, "</w>" at the end of words) is another kind:
- * detected by `kind_of` in tokenizer_load.c, and asked for only where text is cut into pieces and a piece's bytes get their first tokens.
- */
-enum tokenizer_kind { TOKENIZER_GPT2 };
+/* How text is cut, and what a piece's bytes begin as. CLIP has a pattern of its own, drops white space, and writes "</w>" behind the last
+ * byte of a piece: tokens that end a word have those four characters at the end of their bytes. What CLIP does to a text before that (lower
+ * case, special tokens) is clip_tokenizer.h. */
+enum tokenizer_kind { TOKENIZER_GPT2, TOKENIZER_CLIP };
 
 struct token {
     uint32_t at, size; /* its bytes in the arena */
@@ -45,14 +45,16 @@ struct tokenizer {
     size_t name_slots;    /* a power of two, as pair_slots */
     struct token_pair *pairs;
     size_t pair_slots;
-    int byte_token[256]; /* the tokens that encoding starts from */
+    int byte_token[256]; /* the tokens that encoding starts from, */
+    int last_token[256]; /* and for the last byte of a piece */
     void *pattern;       /* pcre2_code and its pcre2_match_data, compiled at the first encoding */
     void *match;
 };
 
 /* Read tokenizer.json from the folder `dir`, or vocab.json with merges.txt and, when it is there, added_tokens.json.
- * CLIO_ERROR_FILE: none of these; CLIO_ERROR_FORMAT: broken; CLIO_ERROR_UNSUPPORTED: not a byte-level BPE. On failure t is closed. */
-clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir);
+ * CLIO_ERROR_FILE: none of these; CLIO_ERROR_FORMAT: broken; CLIO_ERROR_UNSUPPORTED: not a byte-level BPE of this kind. On failure t is
+ * closed. */
+clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir, enum tokenizer_kind kind);
 /* Safe on a zeroed or half-opened one. */
 void tokenizer_close(struct tokenizer *t);
 

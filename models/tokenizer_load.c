@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define MAX_TOKENS (1 << 22) /* the largest vocabularies in use have some 2^18; guards against absurd numbers in a file */
-#define ALPHABET 324         /* characters 0 to 323 stand for bytes, where `byte_of` says so */
+#define CLIP_SUFFIX "</w>"
+#define ALPHABET 324 /* characters 0 to 323 stand for bytes, where `byte_of` says so */
 
 /* What the files hold, while they are read. */
 struct source {
@@ -154,6 +155,18 @@ fail:
     return st;
 }
 
+static clio_status find_byte(clio_context *ctx, const struct tokenizer *t, int byte, const char *suffix, int *token)
+{
+    clio_status st = CLIO_OK;
+    char text[8] = {(char)byte};
+    memcpy(text + 1, suffix, strlen(suffix));
+    if ((*token = *tokenizer_name_slot(t, text, 1 + strlen(suffix))) < 0)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is not a byte-level vocabulary: it has no token for the byte 0x%02x%s%s", t->path, byte,
+             *suffix ? " with " : "", suffix);
+fail:
+    return st;
+}
+
 static clio_status read_vocab(clio_context *ctx, struct tokenizer *t, struct source *src)
 {
     clio_status st = CLIO_OK;
@@ -165,9 +178,8 @@ static clio_status read_vocab(clio_context *ctx, struct tokenizer *t, struct sou
         TRY(add_token(ctx, t, t->path, (int)json_integer_value(value), &src->name, false));
     }
     for (int b = 0; b < 256; b++) {
-        char byte = (char)b;
-        if ((t->byte_token[b] = *tokenizer_name_slot(t, &byte, 1)) < 0)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is not a byte-level vocabulary: it has no token for the byte 0x%02x", t->path, b);
+        TRY(find_byte(ctx, t, b, "", &t->byte_token[b]));
+        TRY(find_byte(ctx, t, b, t->kind == TOKENIZER_CLIP ? CLIP_SUFFIX : "", &t->last_token[b]));
     }
 fail:
     return st;
@@ -283,10 +295,11 @@ fail:
     return st;
 }
 
-/* Whether clio knows how this file cuts text. */
-static clio_status kind_of(clio_context *ctx, struct tokenizer *t, const json_t *root, const json_t *model)
+/* Whether this file cuts text as its kind does. */
+static clio_status check_kind(clio_context *ctx, const struct tokenizer *t, const json_t *root, const json_t *model)
 {
     clio_status st = CLIO_OK;
+    bool clip = t->kind == TOKENIZER_CLIP;
     const json_t *cut = json_object_get(root, "pre_tokenizer");
     const char *type = json_string_value(json_object_get(model, "type")),
                *suffix = json_string_value(json_object_get(model, "end_of_word_suffix"));
@@ -294,9 +307,10 @@ static clio_status kind_of(clio_context *ctx, struct tokenizer *t, const json_t 
     if (type && strcmp(type, "BPE"))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its tokens are of the type %.40s, not byte-level BPE", t->path,
              type);
-    if ((suffix && *suffix) || (cut_type && strcmp(cut_type, "ByteLevel")))
+    if (clip && (!suffix || strcmp(suffix, CLIP_SUFFIX) || (cut_type && strcmp(cut_type, "Sequence"))))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: it does not cut text into words as CLIP does", t->path);
+    if (!clip && ((suffix && *suffix) || (cut_type && strcmp(cut_type, "ByteLevel"))))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: it does not cut text into words as byte-level BPE does", t->path);
-    t->kind = TOKENIZER_GPT2;
 fail:
     return st;
 }
@@ -311,7 +325,7 @@ static clio_status open_json(clio_context *ctx, struct tokenizer *t, struct sour
     src->vocab = json_object_get(model, "vocab");
     src->merges = json_object_get(model, "merges");
     src->added_list = json_object_get(src->file.root, "added_tokens");
-    TRY(kind_of(ctx, t, src->file.root, model));
+    TRY(check_kind(ctx, t, src->file.root, model));
     if (!json_is_object(src->vocab) || !json_is_array(src->merges))
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "%s has no BPE: \"model\" lacks \"vocab\" or \"merges\"; copy the file again from where the model came from", t->path);
@@ -362,11 +376,12 @@ fail:
     return st;
 }
 
-clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir)
+clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir, enum tokenizer_kind kind)
 {
     clio_status st = CLIO_OK;
     struct source src = {0};
     memset(t, 0, sizeof *t);
+    t->kind = kind;
     make_alphabet(src.byte_of);
     TRY(open_source(ctx, t, &src, dir));
     TRY(make_tables(ctx, t, &src));

@@ -136,7 +136,7 @@ static clio_status open_as(json_t *root, struct tokenizer *t)
 {
     assert_int_equal(json_dump_file(root, in_folder("tokenizer.json"), 0), 0);
     json_decref(root);
-    return tokenizer_open(test_context(), t, folder);
+    return tokenizer_open(test_context(), t, folder, TOKENIZER_GPT2);
 }
 
 #define assert_tokens(t, text, ...)                                                                                                        \
@@ -283,20 +283,20 @@ static void test_older_files(void **state)
     json_t *vocab = make_vocab();
     assert_int_equal(json_dump_file(vocab, in_folder("vocab.json"), 0), 0);
     json_decref(vocab);
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "merges.txt");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "merges.txt");
     for (size_t i = 0; i < COUNT(merges); i++) /* some with the line ends of another system; one empty line */
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s %s%s", merges[i][0], merges[i][1],
                  i % 3 == 0 ? "\r\n"
                  : i == 4   ? "\n\n"
                             : "\n");
     write_text("merges.txt", text);
-    assert_ok(tokenizer_open(ctx, &t, folder));
+    assert_ok(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2));
     assert_int_equal(tokenizer_size(&t), PLAIN);
     check_rules(&t);
     tokenizer_close(&t);
 
     write_text("added_tokens.json", "{\"<|startoftranscript|>\": 400, \"word\": 401}");
-    assert_ok(tokenizer_open(ctx, &t, folder));
+    assert_ok(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2));
     check_rules(&t);
     assert_int_equal(tokenizer_find(&t, "<|startoftranscript|>"), 400);
     assert_true(tokenizer_is_special(&t, 400));
@@ -304,12 +304,12 @@ static void test_older_files(void **state)
     tokenizer_close(&t);
 
     write_text("added_tokens.json", "{\"word\": \"401\"}");
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_FORMAT, "added_tokens.json is broken");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "added_tokens.json is broken");
     remove(in_folder("added_tokens.json"));
     write_text("merges.txt", "Ġ t\nĠt\n");
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_FORMAT, "merges.txt is broken: merge 1");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merges.txt is broken: merge 1");
     write_text("merges.txt", "Ġ t\nq q");
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_FORMAT, "merge 1 (\"q q\") needs a token");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merge 1 (\"q q\") needs a token");
 }
 
 /* A megabyte of one kind: a merge loop that scans all pairs each time would take hours. */
@@ -354,8 +354,8 @@ static void test_broken_files(void **state)
     clio_context *ctx = test_context();
     struct tokenizer t;
     (void)state;
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "has no tokenizer.json");
-    assert_fails(tokenizer_open(ctx, &t, in_folder("absent")), CLIO_ERROR_FILE, "there is no folder");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "has no tokenizer.json");
+    assert_fails(tokenizer_open(ctx, &t, in_folder("absent"), TOKENIZER_GPT2), CLIO_ERROR_FILE, "there is no folder");
     const char *const texts[][2] = {
         {"{\"model\": {\"type\": \"BPE\", ", "tokenizer.json"},
         {"[1, 2]", "tokenizer.json"},
@@ -375,13 +375,13 @@ static void test_broken_files(void **state)
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
         write_text("tokenizer.json", texts[i][0]);
-        assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_FORMAT, texts[i][1]);
+        assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, texts[i][1]);
         assert_null(t.tokens);
     }
     write_text("tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0.5]]}}");
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_UNSUPPORTED, "belongs to another model: its tokens are of the type Unigram");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED, "belongs to another model: its tokens are of the type Unigram");
     write_text("tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}");
-    assert_fails(tokenizer_open(ctx, &t, folder), CLIO_ERROR_UNSUPPORTED, "no token for the byte 0x00");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED, "no token for the byte 0x00");
 }
 
 static void test_broken_parts(void **state)
@@ -553,7 +553,7 @@ static bool open_base(struct tokenizer *t)
 {
     const char *dir = getenv("CLIO_WHISPER_BASE");
     if (dir) {
-        assert_ok(tokenizer_open(test_context(), t, dir));
+        assert_ok(tokenizer_open(test_context(), t, dir, TOKENIZER_GPT2));
         return true;
     }
     if (getenv("CLIO_REQUIRE"))

@@ -2,12 +2,13 @@
 #include "checks.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define CHUNK 1024   /* tokens of one group, as in cl/logits.cl */
 #define BEST_WORDS 5 /* of struct best there */
 
 /* Work-items of a group, and the kernels' options: as the parameters ask, or one where groups are not right on this device. */
-static clio_status choose_local(clio_context *ctx, int *local, char options[32])
+static clio_status choose_local(clio_context *ctx, int *local, char options[48])
 {
     clio_status st = CLIO_OK;
     int wish = params_int(ctx, "logits.local", 128);
@@ -19,7 +20,7 @@ static clio_status choose_local(clio_context *ctx, int *local, char options[32])
         char number[16];
         if (way)
             *local = 1;
-        snprintf(options, 32, "-DLOCAL=%d -DLANES=%d", *local, ctx->device.simd_width > 1 ? 16 : 1);
+        snprintf(options, 48, "-DLOCAL=%d -DLANES=%d", *local, ctx->device.simd_width > 1 ? 16 : 1);
         snprintf(number, sizeof number, "%d", *local);
         TRY(check_path(
             ctx,
@@ -37,7 +38,7 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
 {
     clio_status st = CLIO_OK;
     struct kernel *partial, *choose;
-    char options[32];
+    char options[48];
     uint64_t mark = arena_mark(arena);
     int local, offset = row * args.n;
     args.groups = (args.n + CHUNK - 1) / CHUNK;
@@ -51,6 +52,8 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
              args.no_speech, args.n);
     TRY(tensor_take(ctx, arena, &parts));
     TRY(choose_local(ctx, &local, options));
+    if (args.inverse_temperature > 0)
+        strcat(options, " -DNOISE=1");
     TRY(kernel_get(ctx, "logits", "logits_partial", options, &partial));
     TRY(kernel_get(ctx, "logits", "logits_choose", options, &choose));
     TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),

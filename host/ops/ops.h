@@ -18,10 +18,9 @@
 #include "../core/weights.h"
 #include "../../cl/args.clh"
 
-
 /* CLIO_OK, or CLIO_ERROR_INTERNAL naming the operation and the tensor, unless t has this type and shape (-1 matches any). */
-clio_status op_check(clio_context *ctx, const char *op, const char *name, const struct tensor *t, enum dtype dtype, int ndim, int d0, int d1,
-                     int d2, int d3);
+clio_status op_check(clio_context *ctx, const char *op, const char *name, const struct tensor *t, enum dtype dtype, int ndim, int d0,
+                     int d1, int d2, int d3);
 
 /* ---- gemm: matrices of weights, packed once for the kernel that will read them ---- */
 
@@ -36,12 +35,14 @@ struct matrix {
     enum matrix_layout layout;
     int n, k;
 };
-/* What a matrix will be multiplied with: many rows at a time (an encoder), mostly one or a few (a decoder), or many and without rounding
- * to half (a transform rather than a weight). */
-enum matrix_use { MATRIX_MANY, MATRIX_FEW, MATRIX_EXACT };
+/* What a matrix will be multiplied with: many rows at a time (an encoder), mostly one or a few (a decoder), many and without rounding to
+ * half (a transform rather than a weight), or many where the weights are so large that half storage counts for more than some speed
+ * (pictures). */
+enum matrix_use { MATRIX_MANY, MATRIX_FEW, MATRIX_EXACT, MATRIX_LARGE };
 /* Room for an N x K matrix in the layout and storage that the device's parameters ask for. Fill every row with matrix_fill. */
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what);
-/* Rows first .. first+rows from a stored weight of shape [rows, K], or [rows, C, taps...] (a convolution), which becomes k = tap * C + channel. */
+/* Rows first .. first+rows from a stored weight of shape [rows, K], or [rows, C, taps...] (a convolution), which becomes k = tap * C +
+ * channel. */
 clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w);
 /* The same from f32 numbers on the host, [rows, K]. */
 clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data);
@@ -66,14 +67,23 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
 /* Over the last dimension: (x - mean) / sqrt(var + eps) * gamma + beta */
 clio_status op_layer_norm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *gamma,
                               const struct tensor *beta, float eps);
+/* Over groups of neighbouring channels of each picture of in f32 [B, ..., C], then `act`; gamma and beta f32 [C]; out may be in. Scratch:
+ * sums. */
+clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
+                              const struct tensor *gamma, const struct tensor *beta, int groups, float eps, int act);
 /* Over the last dimension; out may be in. log_softmax when `logarithm`. */
 clio_status op_softmax_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, bool logarithm);
 /* out = act(in); out may be in. */
 clio_status op_activation_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int act, float slope);
 /* out = alpha a + beta b; b may have fewer elements, a divisor of a's, and is then repeated; out may be a. */
-clio_status op_add_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, float alpha, float beta);
-/* out[r] = table[ids[r]] (+ positions[position + r % rows per batch]); table f32 or f16 [vocab, N], ids i32 [B, T] or [T], positions f32 or NULL.
- * An id outside the table gives zeros. */
+clio_status op_add_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, float alpha,
+                       float beta);
+/* out[r][n] = in[r][n] * act(in[r][N + n]) of in f32 [..., 2 N]: a gated layer (Shazeer 2020, "GLU variants improve Transformer"). */
+clio_status op_gated_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int act);
+/* out[r] = a[r] followed by b[r]: along the last dimension, of tensors f32 with as many rows each. */
+clio_status op_concat_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b);
+/* out[r] = table[ids[r]] (+ positions[position + r % rows per batch]); table f32 or f16 [vocab, N], ids i32 [B, T] or [T], positions f32 or
+ * NULL. An id outside the table gives zeros. */
 clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *table, const struct tensor *ids,
                          const struct tensor *positions, int position);
 
@@ -83,9 +93,19 @@ clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const stru
  * Scratch: the padded input. */
 clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
                           int kernel, int stride, int padding, const struct gemm_epilogue *epilogue);
-/* in f32 [B, H, W, C], w f32 [N, KH, KW, C / groups], bias f32 [N] or NULL, out f32 [B, H', W', N]. */
-clio_status op_conv2d_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
-                          const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope);
+/* in f32 [B, H, W, C], w f32 [N, KH, KW, C / groups], bias f32 [N] or NULL, out f32 [B, H', W', N]. Any convolution, one output after the
+ * other: the yardstick on the device, and what is left where op_conv2d_fwd does not reach. */
+clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
+                                 const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope);
+/* A square window of taps x taps over `in`, of which each pixel stands upsample x upsample times (nearest; 1 or 2), with `before` zeros
+ * above and left of it and `after` below and right: H' = (H * upsample + before + after - taps) / stride + 1. */
+struct conv2d_window {
+    int taps, stride, before, after, upsample;
+};
+/* in f32 [B, H, W, C], w N x (taps * taps * C) from matrix_fill, out f32 [B, H', W', N]. Of the epilogue: bias [N], or [B, N] (one row for
+ * each picture), act, slope, and residual [B, H', W', N], which may be out itself; the rest is 0. */
+clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                          struct conv2d_window window, const struct gemm_epilogue *epilogue);
 
 /* ---- attention ---- */
 
@@ -95,16 +115,17 @@ struct attention_cache {
     int batch, heads, head_dim, capacity;
     bool by_row; /* the family of kernels that is right here: attention.row, otherwise attention.group */
 };
-/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time, or few: then
- * reading the keys is what it costs, and half storage pays everywhere. */
+/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time, or few:
+ * then reading the keys is what it costs, and half storage pays everywhere. */
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, enum matrix_use use, const char *what);
 void attention_cache_free(clio_context *ctx, struct attention_cache *cache);
 /* Store `rows` keys and values per batch from position on; k and v are f32 rows of ldk and ldv columns, beginning at their offsets. */
 clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
                                struct attention_store_args args);
-/* out[b][i][h*D..] = softmax(scale q k^T) v over the first args.keys keys. Fill in queries, keys, position, causal, ldq, q_offset, ldo, scale
- * (0: 1/sqrt(D)); and, for a part of the cache's batch, first and batch; the rest is taken from the cache. Never holds the score matrix. */
+/* out[b][i][h*D..] = softmax(scale q k^T) v over the first args.keys keys. Fill in queries, keys, position, causal, ldq, q_offset, ldo,
+ * scale (0: 1/sqrt(D)); and, for a part of the cache's batch, first and batch; the rest is taken from the cache. Never holds the score
+ * matrix. */
 clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
                              const struct attention_cache *cache, struct attention_args args);
 
@@ -113,20 +134,21 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
 /* What a decoding step answers: 8 words, read back in one piece. */
 struct logits_choice {
     int token;
-    float logprob;         /* of token under the full softmax of the allowed tokens, temperature 1 */
-    float no_speech;       /* probability of args.no_speech under the unfiltered softmax */
-    float timestamps;      /* logprob of all allowed timestamps together */
+    float logprob;    /* of token under the full softmax of the allowed tokens, temperature 1 */
+    float no_speech;  /* probability of args.no_speech under the unfiltered softmax */
+    float timestamps; /* logprob of all allowed timestamps together */
     float unused[4];
 };
-/* Row `row` of logits f32 [B, n], suppress u8 [n] (1: never), into row `row` of out: 8 words (an i32 tensor [B, 8]) as struct logits_choice; the
- * token also into tokens i32 [B], where the next step's embedding reads it. */
+/* Row `row` of logits f32 [B, n], suppress u8 [n] (1: never), into row `row` of out: 8 words (an i32 tensor [B, 8]) as struct
+ * logits_choice; the token also into tokens i32 [B], where the next step's embedding reads it. */
 clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *tokens,
                           const struct tensor *logits, const struct tensor *suppress, int row, struct logits_args args);
 
 /* ---- mel ---- */
 
 /* frames f32 [F, n]: row f is samples[f * hop ...] * window, samples f32 [(F - 1) * hop + n or more], window f32 [n] */
-clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window, int hop);
+clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window,
+                          int hop);
 /* power f32 [frames, bins] = re^2 + im^2 of spectrum f32 [frames, bins, 2] */
 clio_status op_power_fwd(clio_context *ctx, const struct tensor *power, const struct tensor *spectrum);
 /* In place, f32 [frames, bands]: log10(max(x, 1e-10)), then max(., greatest - 8), then (. + 4) / 4. */

@@ -16,6 +16,11 @@ void ref_gemm(float *c, const float *a, const float *w, const float *bias, const
 void ref_matmul(float *c, const float *a, const float *b, int batch, int m, int n, int k, bool transpose_b);
 
 void ref_layer_norm(float *out, const float *in, const float *gamma, const float *beta, int rows, int n, float eps);
+/* in [batch, pixels, channels] */
+void ref_group_norm(float *out, const float *in, const float *gamma, const float *beta, int batch, int pixels, int channels, int groups,
+                    float eps, int act);
+/* in [rows, 2 n] */
+void ref_gated(float *out, const float *in, int rows, int n, int act);
 void ref_softmax(float *out, const float *in, int rows, int n, bool logarithm);
 void ref_activation(float *out, const float *in, int n, int act, float slope);
 void ref_add(float *out, const float *a, const float *b, int n, int nb, float alpha, float beta);
@@ -23,7 +28,7 @@ void ref_embed(float *out, const float *table, const int *ids, const float *posi
 
 /* in [B, T, C], w [N, kernel, C] */
 void ref_conv1d(float *out, const float *in, const float *w, const float *bias, const struct conv1d_args *args, int act, float slope);
-/* in [B, H, W, C], w [N, KH, KW, C / groups] */
+/* in [B, H, W, C], w [N, KH, KW, C / groups]; of a window with upsample or one-sided padding: `in` is prepared by the caller */
 void ref_conv2d(float *out, const float *in, const float *w, const float *bias, const struct conv2d_args *args);
 
 /* q [B, queries, heads, D] (rows of ldq), k and v [B, keys, heads, D]: plain rows, not the cache layout. */

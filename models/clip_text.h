@@ -1,0 +1,63 @@
+/* clip_text.h - CLIP's text encoder (Radford et al. 2021, "Learning transferable visual models from natural language supervision"), in the
+ * layout of transformers' CLIPTextModel, CLIPTextModelWithProjection and the text half of CLIPModel. MODEL-clip.md says what is
+ * particular about it.
+ *
+ *     struct clip_text net;
+ *     TRY(clip_text_open(ctx, "model/text_encoder", NULL, &net));
+ *     struct tensor hidden = tensor_shape(DTYPE_F32, 3, 2, net.config.positions, net.config.width, 0);
+ *     TRY(tensor_new(ctx, &hidden, "the prompt"));
+ *     TRY(clip_text_encode(ctx, &net, &hidden, ids, 0));                     ids: 2 x 77 numbers on the host
+ */
+#ifndef CLIO_MODELS_CLIP_TEXT_H
+#define CLIO_MODELS_CLIP_TEXT_H
+
+#include "../host/core/json.h"
+#include "network.h"
+
+struct clip_text_config {
+    int width, inner, layers, heads; /* hidden_size, intermediate_size, num_hidden_layers, num_attention_heads */
+    int positions, vocab;            /* max_position_embeddings (77), vocab_size */
+    int act;                         /* ACT_* of hidden_act */
+    int end_token;                   /* eos_token_id */
+    int projection;                  /* columns of text_projection, 0: there is none */
+    float eps;
+};
+
+struct clip_text_norm {
+    struct tensor gamma, beta;
+};
+struct clip_text_layer {
+    struct clip_text_norm attention_norm, inner_norm;
+    struct matrix qkv, o, fc1, fc2;
+    struct tensor qkv_bias, o_bias, fc1_bias, fc2_bias;
+};
+struct clip_text {
+    char *path; /* of the weights, for sentences */
+    struct clip_text_config config;
+    struct tensor embedding, position_embedding;
+    struct clip_text_norm final_norm;
+    struct matrix projection; /* no bias */
+    struct clip_text_layer *layers;
+};
+
+/* From its parsed config.json and its weights, of whichever files. CLIO_ERROR_UNSUPPORTED: another type of model, or a field that clio does
+ * not know. On failure net is empty. */
+clio_status clip_text_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, struct clip_text *net);
+/* The same from the folder `dir`; see folder.h for `variant`. */
+clio_status clip_text_open(clio_context *ctx, const char *dir, const char *variant, struct clip_text *net);
+/* Safe on a zeroed one. */
+void clip_text_free(clio_context *ctx, struct clip_text *net);
+
+/* The forward pass: ids i32 [B, positions] -> out f32 [B, positions, width], after the final norm. skip: how many of the last layers to
+ * leave out, 0 to layers - 1; 1 is the penultimate layer's output (diffusers' clip_skip; others count from 1 where this counts from 0). */
+clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                              const struct tensor *ids, int skip);
+/* The same for ids in host memory, [B][positions] with B = out's, with scratch of its own. Waits for nothing but the copy of ids.
+ * CLIO_ERROR_ARGUMENT: skip is too large; CLIO_ERROR_FORMAT: an id that the vocabulary does not have. */
+clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip);
+/* The one vector that stands for a text, from `hidden` as clip_text_encode gave it with skip 0: its row at the end token,
+ * out f32 [B, width], or, where the checkpoint has a projection and `projected`, [B, projection]. */
+clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const struct tensor *hidden,
+                           const int *ids, bool projected);
+
+#endif
