@@ -216,6 +216,112 @@ static void bench_attention(int queries, int keys, int heads, int dim)
     tensor_free(ctx, &w.out);
 }
 
+/* ---- group norm ---- */
+
+struct group_norm_work {
+    struct tensor out, in, gamma;
+    struct arena arena;
+};
+
+static clio_status run_group_norm(void *p)
+{
+    struct group_norm_work *w = p;
+    return op_group_norm_fwd(ctx, &w->arena, &w->out, &w->in, &w->gamma, &w->gamma, 32, 1e-5f, ACT_SILU);
+}
+
+static void bench_group_norm(int side, int channels)
+{
+    char shape[64];
+    struct group_norm_work w = {.arena = {0}};
+    snprintf(shape, sizeof shape, "%d x %d x %d, silu", side, side, channels);
+    if (!strstr("group norm", filter) && !strstr(shape, filter))
+        return;
+    struct tensor in = new_tensor(DTYPE_F32, side * side, channels), out = new_tensor(DTYPE_F32, side * side, channels);
+    struct tensor gamma = new_tensor(DTYPE_F32, 1, channels);
+    w.in = tensor_reshape(&in, 3, 1, side * side, channels, 0);
+    w.out = tensor_reshape(&out, 3, 1, side * side, channels, 0);
+    w.gamma = tensor_reshape(&gamma, 1, channels, 0, 0, 0);
+    ctx->planning = true;
+    must(run_group_norm(&w));
+    ctx->planning = false;
+    must(arena_commit(ctx, &w.arena, "benchmark"));
+    double numbers = (double)tensor_count(&in);
+    report("group norm", shape, 8 * numbers, 12 * numbers, measure(run_group_norm, &w));
+    arena_free(ctx, &w.arena);
+    tensor_free(ctx, &in);
+    tensor_free(ctx, &out);
+    tensor_free(ctx, &gamma);
+}
+
+/* ---- convolution of pictures ---- */
+
+struct conv_work {
+    struct tensor out, in;
+    struct matrix w;
+    struct conv2d_window window;
+    struct arena arena;
+};
+
+static clio_status run_conv(void *p)
+{
+    struct conv_work *w = p;
+    return op_conv2d_fwd(ctx, &w->arena, &w->out, &w->in, &w->w, w->window, NULL);
+}
+
+static void bench_conv(int batch, int size, int in, int out, struct conv2d_window window)
+{
+    char shape[64];
+    struct conv_work w = {.window = window};
+    int k = window.taps * window.taps * in;
+    int out_size = (size * window.upsample + window.before + window.after - window.taps) / window.stride + 1;
+    snprintf(shape, sizeof shape, "%d x %d^2 %d>%d%s%s", batch, size, in, out, window.stride > 1 ? " /2" : "",
+             window.upsample > 1 ? " *2" : "");
+    if (!strstr("conv2d", filter) && !strstr(shape, filter))
+        return;
+    struct tensor weights = new_tensor(DTYPE_F32, out, k);
+    float *rows = malloc(sizeof *rows * (size_t)out * (size_t)k);
+    if (!rows)
+        exit(1);
+    must(tensor_read(ctx, &weights, 0, tensor_count(&weights), rows));
+    tensor_free(ctx, &weights);
+    must(matrix_new(ctx, &w.w, out, k, MATRIX_LARGE, "benchmark"));
+    must(matrix_fill_floats(ctx, &w.w, 0, out, rows));
+    free(rows);
+    struct tensor source = new_tensor(DTYPE_F32, batch * size * size, in);
+    w.in = tensor_reshape(&source, 4, batch, size, size, in);
+    w.out = tensor_shape(DTYPE_F32, 4, batch, out_size, out_size, out);
+    must(tensor_new(ctx, &w.out, "benchmark"));
+    ctx->planning = true;
+    must(run_conv(&w));
+    ctx->planning = false;
+    must(arena_commit(ctx, &w.arena, "benchmark"));
+    report("conv2d", shape, 2.0 * batch * out_size * out_size * out * k,
+           (double)dtype_size(w.w.data.dtype) * out * k + 4.0 * (double)(tensor_count(&w.in) + tensor_count(&w.out)),
+           measure(run_conv, &w));
+    matrix_free(ctx, &w.w);
+    arena_free(ctx, &w.arena);
+    tensor_free(ctx, &source);
+    tensor_free(ctx, &w.out);
+}
+
+/* Stable Diffusion 1.5 at 512 x 512: its network with two pictures at a time, as guidance wants them, then the decoder. */
+static void bench_convs(void)
+{
+    static const int same[][4] = {{2, 64, 320, 320},  {2, 64, 640, 320},  {2, 64, 960, 320},  {2, 32, 320, 640},   {2, 32, 640, 640},
+                                  {2, 32, 1280, 640}, {2, 32, 1920, 640}, {2, 16, 640, 1280}, {2, 16, 1280, 1280}, {2, 16, 2560, 1280},
+                                  {2, 8, 1280, 1280}, {2, 8, 2560, 1280}, {2, 64, 4, 320},    {2, 64, 320, 4},     {1, 64, 512, 512},
+                                  {1, 128, 512, 512}, {1, 256, 512, 256}, {1, 256, 256, 256}, {1, 512, 256, 128},  {1, 512, 128, 128},
+                                  {1, 512, 128, 3}};
+    static const int enlarged[][4] = {{2, 8, 1280, 1280}, {2, 16, 1280, 1280}, {2, 32, 640, 640}, {1, 128, 512, 512}, {1, 256, 256, 256}};
+    static const int halved[][4] = {{2, 64, 320, 320}, {2, 32, 640, 640}, {2, 16, 1280, 1280}};
+    for (size_t i = 0; i < COUNT(same); i++)
+        bench_conv(same[i][0], same[i][1], same[i][2], same[i][3], (struct conv2d_window){3, 1, 1, 1, 1});
+    for (size_t i = 0; i < COUNT(enlarged); i++)
+        bench_conv(enlarged[i][0], enlarged[i][1], enlarged[i][2], enlarged[i][3], (struct conv2d_window){3, 1, 1, 1, 2});
+    for (size_t i = 0; i < COUNT(halved); i++)
+        bench_conv(halved[i][0], halved[i][1], halved[i][2], halved[i][3], (struct conv2d_window){3, 2, 1, 1, 1});
+}
+
 /* ---- the step from logits to a token ---- */
 
 struct logits_work {
@@ -281,12 +387,27 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COUNT(few); i++)
         for (int m = 1; m <= 16; m *= 4)
             bench_gemm(m, few[i][0], few[i][1], MATRIX_FEW);
+    /* the UNet of Stable Diffusion 1.5: its transformers' layers at their four sizes, then keys and values of the text */
+    static const int large[][3] = {{4096, 960, 320},   {4096, 320, 320},  {4096, 2560, 320}, {4096, 320, 1280}, {1024, 1920, 640},
+                                   {1024, 640, 640},   {1024, 5120, 640}, {1024, 640, 2560}, {256, 3840, 1280}, {256, 1280, 1280},
+                                   {256, 10240, 1280}, {256, 1280, 5120}, {64, 3840, 1280},  {64, 10240, 1280}, {64, 1280, 5120},
+                                   {77, 640, 768},     {77, 2560, 768}};
+    for (size_t i = 0; i < COUNT(large); i++)
+        bench_gemm(large[i][0], large[i][1], large[i][2], MATRIX_LARGE);
     bench_attention(1500, 1500, 8, 64);
     bench_attention(1, 1500, 8, 64);
     bench_attention(1, 100, 8, 64);
     bench_attention(1500, 1500, 12, 64);
-    bench_attention(4096, 4096, 8, 40);
+    /* Stable Diffusion 1.5 at 512 x 512: the UNet's widths of head, themselves and the text; then the decoder's single head */
+    static const int pictures[][4] = {{4096, 4096, 8, 40}, {1024, 1024, 8, 80}, {256, 256, 8, 160},
+                                      {4096, 77, 8, 40},   {1024, 77, 8, 80},   {4096, 4096, 1, 512}};
+    for (size_t i = 0; i < COUNT(pictures); i++)
+        bench_attention(pictures[i][0], pictures[i][1], pictures[i][2], pictures[i][3]);
+    bench_group_norm(512, 128);
+    bench_group_norm(64, 320);
+    bench_group_norm(16, 1280);
     bench_logits(51865);
+    bench_convs();
     clio_destroy(ctx);
     return 0;
 }

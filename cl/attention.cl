@@ -7,15 +7,22 @@
  *   attention_store_row  the same for CPUs, a panel of 32 keys of one head per work-item, so that its scattered stores stay in the L1 cache
  *   attention_row      CPUs: a work-item takes QB query rows of one head and walks all keys, SIMD over keys, then over columns
  *   attention_tile     GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
- *   attention_split    GPUs, few queries: a group of 64 takes one query and one of `splits` parts of the keys, so that one token fills the device
+ *   attention_split    GPUs, few queries or wide heads: a group of 64 takes one query and one of `splits` parts of the keys, so that one token
+ *                      fills the device
  *   attention_combine  joins the parts
  */
 // isa: -DD=64 -DCACHE_F16=1
 // isa: -DD=64 -DCACHE_F16=0
 // isa: -DD=128 -DCACHE_F16=1
 // isa: -DD=40 -DCACHE_F16=1
+// isa: -DD=80 -DCACHE_F16=1
+// isa: -DD=160 -DCACHE_F16=1
+// isa: -DD=512 -DCACHE_F16=1
+// isa: -DD=512 -DCACHE_F16=0
 // isa: -DD=16 -DCACHE_F16=1
 // isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8
+// isa-cpu: -DD=40 -DCACHE_F16=0 -DROW=1 -DQB=8
+// isa-cpu: -DD=512 -DCACHE_F16=1 -DROW=1 -DQB=4 -DBLOCKS=2
 // isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
 #include "common.clh"
 
@@ -28,11 +35,13 @@
 #if CACHE_F16
 typedef half cached;
 #define LOAD1(i, p) vload_half(i, p)
+#define LOAD8(p) vload_half8(0, p)
 #define LOAD16(p) vload_half16(0, p)
 #define STORE1(x, i, p) vstore_half_rte(x, i, p)
 #else
 typedef float cached;
 #define LOAD1(i, p) (p)[i]
+#define LOAD8(p) vload8(0, p)
 #define LOAD16(p) vload16(0, p)
 #define STORE1(x, i, p) (p)[i] = (x)
 #endif
@@ -54,9 +63,14 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
 #ifndef QB
 #define QB 8
 #endif
+#ifndef BLOCKS
+#define BLOCKS 1 /* times QB queries of a work-item: for wide heads, where keys and values would come from far for 8 queries alone */
+#endif
 #ifndef KEYS
 #define KEYS 128 /* keys between two updates of the running maximum: a multiple of 32 */
 #endif
+
+#define LOG2E 1.44269504088896341f
 
 float max16(float16 x)
 {
@@ -72,6 +86,17 @@ float sum16(float16 x)
     float4 b = a.lo + a.hi;
     float2 c = b.lo + b.hi;
     return c.lo + c.hi;
+}
+
+/* 2^x of x <= 0, within 2 ulp; 0 below -126.5, a NaN stays one. In vector registers throughout, where a runtime's own exp is a call. A sum with
+ * 1.5 * 2^23 has the nearest whole number in its last bits, here with the exponent's bias; the rest goes through a minimax polynomial. */
+float16 exp2_negative(float16 x)
+{
+    x = x < -127.0f ? (float16)(-127.0f) : x;
+    float16 whole = x + 12583039.0f, f = x - (whole - 12583039.0f);
+    float16 y = MAD(MAD(1.326472731e-03f, f, 9.671512991e-03f), f, 5.550733581e-02f);
+    y = MAD(MAD(MAD(y, f, 2.402224243e-01f), f, 6.931470037e-01f), f, 1.0f);
+    return y * as_float16(as_int16(whole) << 23);
 }
 
 /* Group of 1. Grid: panels that the rows touch fastest, then heads, then batch. */
@@ -142,67 +167,112 @@ void add_values(float *o, const float *keep, const float *p, const __global cach
     }
 }
 
-/* Group of 1. Grid: blocks of QB queries fastest (a head's keys stay in the cache), then heads, then batch. */
+/* The same for the columns behind the last 32: as many as TYPE holds. */
+#define DEFINE_ADD_VALUES(NAME, TYPE, LOAD, VLOAD, VSTORE)                                                                                 \
+    void NAME(float *o, const float *keep, const float *p, const __global cached *v, int count, int at)                                    \
+    {                                                                                                                                      \
+        TYPE sum[QB];                                                                                                                      \
+        UNROLL for (int i = 0; i < QB; i++) sum[i] = VLOAD(0, o + i * D + at) * keep[i];                                                   \
+        v += at;                                                                                                                           \
+        for (int key = 0; key < count; key++, v += D) {                                                                                    \
+            TYPE v0 = LOAD(v);                                                                                                             \
+            UNROLL for (int i = 0; i < QB; i++) sum[i] = MAD((TYPE)p[i * KEYS + key], v0, sum[i]);                                         \
+        }                                                                                                                                  \
+        UNROLL for (int i = 0; i < QB; i++) VSTORE(sum[i], 0, o + i * D + at);                                                             \
+    }
+#define UNROLL _Pragma("unroll")
+DEFINE_ADD_VALUES(add_values_16, float16, LOAD16, vload16, vstore16)
+DEFINE_ADD_VALUES(add_values_8, float8, LOAD8, vload8, vstore8)
+
+/* The softmax of the chunk's scores so far: p[j] = 2^(p[j] - greatest) for 16 keys at a time, -inf behind the `seen` keys of `all`. Returns what
+ * earlier sums are multiplied with. */
+float weigh(float *p, int seen, int all, float *greatest, float16 *total)
+{
+    for (int j = max(seen, 0); j < all; j++)
+        p[j] = -INFINITY;
+    float16 m = vload16(0, p);
+    for (int j = 16; j < all; j += 16) {
+        float16 x = vload16(0, p + j);
+        m = x > m ? x : m;
+    }
+    float now = fmax(*greatest, max16(m)), from = now > -INFINITY ? now : 0.0f;
+    float keep = exp2_negative((float16)(*greatest - from)).s0;
+    float16 sum = *total * keep;
+    for (int j = 0; j < all; j += 16) {
+        float16 e = exp2_negative(vload16(0, p + j) - from);
+        sum += e;
+        vstore16(e, 0, p + j);
+    }
+    *total = sum;
+    *greatest = now;
+    return keep;
+}
+
+/* A block's scores over keys k0 .. k0+count-1 and what they weigh, added to its sums o. Query i of the block sees keys up to limit + i. */
+void attend_block(float *o, const float *q, float *p, float *greatest, float16 *total, const __global cached *k, const __global cached *v,
+                  int count, int limit)
+{
+    float keep[QB];
+    int panels = (count + 31) / 32;
+    for (int panel = 0; panel < panels; panel++)
+        panel_scores(p + panel * 32, q, k + panel * 32 * D);
+    for (int i = 0; i < QB; i++)
+        keep[i] = weigh(p + i * KEYS, min(count, limit + i + 1), panels * 32, greatest + i, total + i);
+    for (int chunk = 0; chunk < D / 32; chunk++)
+        add_values(o, keep, p, v, count, chunk * 32);
+    if (D % 32 >= 16)
+        add_values_16(o, keep, p, v, count, D / 32 * 32);
+    if (D % 16 >= 8)
+        add_values_8(o, keep, p, v, count, D / 16 * 16);
+    for (int i = 0; i < QB; i++)
+        for (int d = D / 8 * 8; d < D; d++) {
+            float sum = o[i * D + d] * keep[i];
+            for (int key = 0; key < count; key++)
+                sum = MAD(p[i * KEYS + key], LOAD1((size_t)key * D + d, v), sum);
+            o[i * D + d] = sum;
+        }
+}
+
+/* Group of 1. Grid: blocks of QB * BLOCKS queries fastest (a head's keys stay in the cache), then heads, then batch. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_row(__global float *out, const __global float *q_rows,
                                                                            const __global cached *k_cache, const __global cached *v_cache,
                                                                            struct attention_args a)
 {
-    int first = get_global_id(0) * QB, head = get_global_id(1), b = get_global_id(2);
+    int first = get_global_id(0) * QB * BLOCKS, rows = min(QB * BLOCKS, a.queries - first), head = get_global_id(1), b = get_global_id(2);
+    int blocks = (rows + QB - 1) / QB;
     size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D;
-    float q[QB * D], o[QB * D], p[QB * KEYS], greatest[QB], total[QB], keep[QB];
-    for (int i = 0; i < QB; i++) {
-        const __global float *row = q_rows + ((size_t)b * a.queries + min(first + i, a.queries - 1)) * a.ldq + a.q_offset + head * D;
+    float q[BLOCKS * QB * D], o[BLOCKS * QB * D], greatest[BLOCKS * QB];
+    float16 scores[QB * KEYS / 16], total[BLOCKS * QB]; /* as vectors for their alignment */
+    float scale = a.scale * LOG2E;
+    for (int i = 0; i < blocks * QB; i++) {
+        const __global float *row = q_rows + ((size_t)b * a.queries + first + min(i, rows - 1)) * a.ldq + a.q_offset + head * D;
         for (int d = 0; d < D; d++) {
-            q[i * D + d] = row[d] * a.scale;
+            q[i * D + d] = row[d] * scale;
             o[i * D + d] = 0.0f;
         }
         greatest[i] = -INFINITY;
         total[i] = 0.0f;
     }
-    int last_row = min(first + QB, a.queries) - 1;
-    int visible = a.causal ? min(a.keys, a.position + last_row + 1) : a.keys;
-    for (int k0 = 0; k0 < visible; k0 += KEYS) {
-        int count = min(KEYS, visible - k0), panels = (count + 31) / 32;
-        for (int panel = 0; panel < panels; panel++)
-            panel_scores(p + panel * 32, q, k_cache + plane + (size_t)(k0 + panel * 32) * D);
-        for (int i = 0; i < QB; i++) {
-            int seen = a.causal ? min(count, a.position + first + i + 1 - k0) : count; /* keys of this chunk that row i may see */
-            float *row = p + i * KEYS;
-            for (int j = max(seen, 0); j < panels * 32; j++)
-                row[j] = -INFINITY;
-            float16 m = vload16(0, row);
-            for (int j = 16; j < panels * 32; j += 16)
-                m = fmax(m, vload16(0, row + j));
-            float now = fmax(greatest[i], max16(m));
-            keep[i] = now > -INFINITY ? exp(greatest[i] - now) : 1.0f;
-            float16 sum = 0.0f;
-            for (int j = 0; j < panels * 32; j += 16) {
-                float16 e = now > -INFINITY ? exp(vload16(0, row + j) - now) : (float16)0.0f;
-                sum += e;
-                vstore16(e, 0, row + j);
-            }
-            total[i] = total[i] * keep[i] + sum16(sum);
-            greatest[i] = now;
+    int visible = a.causal ? min(a.keys, a.position + first + rows) : a.keys;
+    for (int k0 = 0; k0 < visible; k0 += KEYS)
+        for (int i = 0; i < blocks * QB; i += QB) {
+            int limit = a.causal ? a.position + first + i - k0 : visible - k0;
+            attend_block(o + i * D, q + i * D, (float *)scores, greatest + i, total + i, k_cache + plane + (size_t)k0 * D,
+                         v_cache + plane + (size_t)k0 * D, min(KEYS, visible - k0), limit);
         }
-        const __global cached *v = v_cache + plane + (size_t)k0 * D;
-        for (int chunk = 0; chunk < D / 32; chunk++)
-            add_values(o, keep, p, v, count, chunk * 32);
-        for (int i = 0; i < QB; i++)
-            for (int d = D / 32 * 32; d < D; d++) {
-                float sum = o[i * D + d] * keep[i];
-                for (int key = 0; key < count; key++)
-                    sum = MAD(p[i * KEYS + key], LOAD1((size_t)key * D + d, v), sum);
-                o[i * D + d] = sum;
-            }
-    }
-    for (int i = 0; i < QB && first + i < a.queries; i++) {
+    for (int i = 0; i < rows; i++) {
         __global float *to = out + ((size_t)b * a.queries + first + i) * a.ldo + head * D;
+        float share = 1.0f / sum16(total[i]);
         for (int d = 0; d < D; d++)
-            to[d] = o[i * D + d] / total[i];
+            to[d] = o[i * D + d] * share;
     }
 }
 #else
 
+#ifndef TILE
+#define TILE (D <= 160) /* 0: attention_tile asks for more local memory than there is, and would keep the rest from being built */
+#endif
+#if TILE
 #define QUERIES 32
 #define SHARE 4 /* work-items of one query row */
 #define OWN ((D + SHARE - 1) / SHARE)
@@ -275,6 +345,8 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
             if (share + SHARE * j < D)
                 out[((size_t)b * a.queries + first + r) * a.ldo + head * D + share + SHARE * j] = o[j] / total;
 }
+
+#endif
 
 #define LANES 64
 

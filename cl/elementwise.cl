@@ -1,4 +1,4 @@
-/* elementwise.cl - operations on each element alone: activations and sums. LANES neighbouring elements per work-item: 1 where each
+/* elementwise.cl - operations on each element alone: activations, sums, gates, two tensors side by side. LANES neighbouring elements per work-item: 1 where each
  * work-item is a lane of its own (neighbours then read neighbouring words), 16 on CPUs. */
 // isa:
 // isa-cpu: -DLANES=16
@@ -37,5 +37,50 @@ __kernel void add(__global float *out, __global const float *a, __global const f
     for (size_t i = first; i < min(first + LANES, n); i++) {
         out[i] = args.alpha * a[i] + args.beta * b[j];
         j = j + 1 < nb ? j + 1 : 0;
+    }
+}
+
+/* out[r][n] = in[r][n] act(in[r][width + n]), in [rows, 2 width]. Work-item: LANES elements of out from get_global_id(0) * LANES on. Any group
+ * size, no local memory. */
+__kernel void gated(__global float *out, __global const float *in, int width, struct elementwise_args args)
+{
+    size_t first = get_global_id(0) * LANES, n = args.n, row = (uint)first / (uint)width;
+    int j = (int)(first - row * width);
+    in += first + row * width;
+#if LANES == 16
+    if (first + 16 <= n && j + 16 <= width) {
+        vstore16(vload16(0, in) * activate_v16(vload16(0, in + width), args.act, args.slope), 0, out + first);
+        return;
+    }
+#endif
+    for (size_t i = first; i < min(first + LANES, n); i++) {
+        out[i] = in[0] * activate(in[width], args.act, args.slope);
+        in += ++j < width ? 1 : 1 + width;
+        j = j < width ? j : 0;
+    }
+}
+
+/* out[r] = a[r], b[r]: rows of na and of nb elements. Work-item: LANES elements of out from get_global_id(0) * LANES on. Any group size, no
+ * local memory. */
+__kernel void concat(__global float *out, __global const float *a, __global const float *b, int na, int nb, struct elementwise_args args)
+{
+    size_t first = get_global_id(0) * LANES, n = args.n, row = (uint)first / (uint)(na + nb);
+    int j = (int)(first - row * (na + nb));
+#if LANES == 16
+    if (first + 16 <= n && j + 16 <= na) {
+        vstore16(vload16(0, a + row * na + j), 0, out + first);
+        return;
+    }
+    if (first + 16 <= n && j >= na && j + 16 <= na + nb) {
+        vstore16(vload16(0, b + row * nb + j - na), 0, out + first);
+        return;
+    }
+#endif
+    for (size_t i = first; i < min(first + LANES, n); i++) {
+        out[i] = j < na ? a[row * na + j] : b[row * nb + j - na];
+        if (++j == na + nb) {
+            j = 0;
+            row++;
+        }
     }
 }

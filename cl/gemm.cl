@@ -4,67 +4,31 @@
  *   gemm_panel  CPUs: a work-item is a SIMD tile of MR rows x 32 columns held in registers; w in panels of 32 outputs, so that one step
  *               of k reads 32 neighbouring weights and MR broadcast inputs. A row count below MR clamps: the same rows are computed twice.
  *   gemm_tile   GPUs: a group of GX x GY work-items has a tile of GX*TN x GY*TM of out, TM x TN each, STEP columns of k at a time through
- *               local memory.
- *   gemm_rows   GPUs, few rows: a group of 64 work-items computes one output n for up to RB rows; they share the weight row, reading it
- *               coalesced, and reduce in a tree.
+ *               local memory; the next step's numbers come into registers meanwhile. SLICES > 1: as many such groups in one, which share
+ *               the columns of k and add up their sums at the end: for outputs so small that their tiles would leave the device empty. (Sums in
+ *               device memory would fill it with more groups still, but need scratch, which this operation does not take.)
+ *   gemm_rows   GPUs, up to 16 rows: a group of 64 work-items computes OUTPUTS neighbouring outputs for all RB rows, so that each weight is
+ *               read once; the columns of k lie across the work-items, and the sums are added in local memory.
  *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
- * PANEL: the first of them, otherwise the rest. MR: rows of a tile. W_F16: weights stored as half.
+ * PANEL, TILE, ROWS: the family; none: the epilogue. MR, RB: rows. W_F16: weights stored as half. VECTOR: every row of a and w begins on a
+ * multiple of 4 numbers and k is one, so that 4 are read at once (some compilers need to know the alignment).
  * Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
  */
-// isa: -DW_F16=0
-// isa: -DW_F16=1
+// isa:
+// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step} -DBUFFERS={gemm.tile.buffers} -DSLICES=1
+// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX=8 -DGY=8 -DTN=4 -DTM=4 -DSTEP=16 -DBUFFERS=1 -DSLICES={gemm.split.slices}
+// isa: -DROWS -DW_F16=1 -DVECTOR={0,1} -DRB={1,2,4,8} -DOUTPUTS={gemm.rows.outputs}
+// isa: -DROWS -DW_F16=0 -DVECTOR=1 -DRB={1,8} -DOUTPUTS={gemm.rows.outputs}
+// isa: -DROWS -DW_F16={0,1} -DVECTOR={0,1} -DRB=16 -DOUTPUTS=2
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=1
-#include "common.clh"
+#include "packed.clh"
 
 #ifndef MR
 #define MR 8
 #endif
-#ifndef W_F16
-#define W_F16 0
-#endif
-#if W_F16
-typedef half weight_t;
-#define LOAD16(p) vload_half16(0, p)
-#define LOAD1(p, i) vload_half(i, p)
-#else
-typedef float weight_t;
-#define LOAD16(p) vload16(0, p)
-#define LOAD1(p, i) (p)[i]
-#endif
-
-float finish(float sum, int m, int n, const __global float *bias, const __global float *residual, struct gemm_args g)
-{
-    float x = g.alpha * sum + (g.has_bias ? bias[n] : 0.0f);
-    x = activate(x, g.act, g.slope);
-    return g.has_residual ? x + residual[(size_t)m * g.ldr + g.r_offset + n] : x;
-}
-
 #ifdef PANEL
-/* One finished row of a tile, from private memory. Inline, and the record not by value: a call for each row made products of 512 columns 12 %
- * slower on one runtime. */
-__attribute__((always_inline)) void store_row(__global float *c, const float16 *sum, int m, int n0, const __global float *bias, const __global float *residual,
-               const struct gemm_args *g)
-{
-    __global float *to = c + g->c_offset + (size_t)m * g->ldc + n0;
-    const __global float *r = residual + (size_t)m * g->ldr + g->r_offset + n0;
-    if (n0 + 32 > g->n) {
-        for (int j = 0; n0 + j < g->n; j++)
-            to[j] = finish(((const float *)sum)[j], m, n0 + j, bias, residual, *g);
-        return;
-    }
-    for (int j = 0; j < 32; j += 16, sum++) {
-        float16 x = *sum * g->alpha;
-        if (g->has_bias)
-            x += vload16(0, bias + n0 + j);
-        x = activate_v16(x, g->act, g->slope);
-        if (g->has_residual)
-            x += vload16(0, r + j);
-        vstore16(x, 0, to + j);
-    }
-}
-
 /* One work-item: rows MR*gid(0).., columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in the cache. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a, const __global weight_t *w,
                                                                         const __global float *bias, const __global float *residual,
@@ -100,8 +64,36 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
     for (int i = 0; i < min(MR, g.m - m0); i++)
         store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, &g);
 }
-#else
+#elif defined(TILE) || defined(ROWS)
 
+#ifndef VECTOR
+#define VECTOR 0
+#endif
+#if VECTOR
+#define WIDTH 4
+typedef float4 piece;
+#define A_PIECE(p) (*(const __global float4 *)(p))
+#if W_F16
+/* One load of 8 bytes: vload_half4 of device memory promises the compiler no alignment, and becomes four loads. */
+__attribute__((always_inline)) float4 w_piece(const __global half *p)
+{
+    uint2 bits = *(const __global uint2 *)p;
+    return vload_half4(0, (const half *)&bits);
+}
+#define W_PIECE(p) w_piece(p)
+#else
+#define W_PIECE(p) A_PIECE(p)
+#endif
+#else
+#define WIDTH 1
+typedef float piece;
+#define A_PIECE(p) (*(p))
+#define W_PIECE(p) LOAD1(p, 0)
+#endif
+#define INLINE __attribute__((always_inline))
+#endif
+
+#ifdef TILE
 #ifndef GX
 #define GX 16 /* work-items of a group along n */
 #endif
@@ -115,85 +107,269 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
 #define TM 4 /* along m */
 #endif
 #ifndef STEP
-#define STEP 16 /* columns of k brought into local memory at a time */
+#define STEP 16 /* columns of k brought into local memory at a time; with VECTOR a multiple of 4 */
 #endif
+#ifndef BUFFERS
+#define BUFFERS 1 /* steps that local memory holds; 2: one barrier a step instead of two */
+#endif
+#ifndef SLICES
+#define SLICES 1
+#endif
+#define ITEMS (GX * GY)
 #define TILE_M (GY * TM)
 #define TILE_N (GX * TN)
+#define PIECES (STEP / WIDTH)                              /* of a row and step */
+#define EACH(ROWS_) ((ROWS_ * PIECES + ITEMS - 1) / ITEMS) /* pieces that a work-item brings */
+/* Outputs of a work-item that lie together, so that its operands are read from local memory 4 at a time; padding keeps columns of k in
+ * other banks, and rows on multiples of 4. */
+#if TM % 4 == 0
+#define VM 4
+#else
+#define VM 1
+#endif
+#if TN % 4 == 0
+#define VN 4
+#else
+#define VN 1
+#endif
+#define LD_M (TILE_M + VM)
+#define LD_N (TILE_N + VN)
+#define A_SIZE ((SLICES * BUFFERS * STEP * LD_M + 3) / 4 * 4)
+#define W_SIZE (SLICES * BUFFERS * STEP * LD_N)
+#define SUMS (SLICES > 1 ? ITEMS * TM * TN : 0)
+#define POOL (A_SIZE + W_SIZE > SUMS ? A_SIZE + W_SIZE : SUMS)
 
-/* Group of GX x GY: each work-item TM x TN outputs, GY and GX apart, so that neighbours store neighbours.
- * Local memory: STEP * (TILE_M + TILE_N + 2) floats. */
-__kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void gemm_tile(__global float *c, const __global float *a, const __global weight_t *w,
-                                                                         const __global float *bias, const __global float *residual,
-                                                                         struct gemm_args g)
+/* A step of a tile's rows into registers. Rows behind the last repeat it, since what they add to is not stored; columns behind k are 0.
+ * Which row and column a work-item's pieces have: see put_a. */
+INLINE void fetch_a(piece *to, const __global float *a, int m0, int k0, int id, int m, int k, int lda)
 {
-    __local float as[STEP][TILE_M + 1], ws[STEP][TILE_N + 1];
-    int x = get_local_id(0), y = get_local_id(1), id = y * GX + x;
-    int n0 = get_group_id(0) * TILE_N, m0 = get_group_id(1) * TILE_M;
-    float sum[TM][TN];
-    for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++)
-            sum[i][j] = 0.0f;
-    for (int k0 = 0; k0 < g.k; k0 += STEP) {
-        for (int e = id; e < TILE_M * STEP; e += GX * GY) {
-            int k = e % STEP, r = e / STEP;
-            as[k][r] = k0 + k < g.k && m0 + r < g.m ? a[g.a_offset + (size_t)(m0 + r) * g.lda + k0 + k] : 0.0f;
-        }
-        for (int e = id; e < TILE_N * STEP; e += GX * GY) {
-            int k = e % STEP, r = e / STEP;
-            ws[k][r] = k0 + k < g.k && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + k0 + k) : 0.0f;
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int k = 0; k < STEP; k++) {
-            float av[TM], wv[TN];
-            for (int i = 0; i < TM; i++)
-                av[i] = as[k][y + GY * i];
-            for (int j = 0; j < TN; j++)
-                wv[j] = ws[k][x + GX * j];
-            for (int i = 0; i < TM; i++)
-                for (int j = 0; j < TN; j++)
-                    sum[i][j] = MAD(av[i], wv[j], sum[i][j]);
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll
+    for (int p = 0; p < EACH(TILE_M); p++) {
+        int e = id + p * ITEMS, column = k0 + e % PIECES * WIDTH, row = min(m0 + e / PIECES, m - 1);
+        piece x = A_PIECE(a + (size_t)row * lda + (column < k ? column : 0));
+        to[p] = column < k ? x : (piece)(0.0f);
     }
-    for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
-            int m = m0 + y + GY * i, n = n0 + x + GX * j;
-            if (m < g.m && n < g.n)
-                c[g.c_offset + (size_t)m * g.ldc + n] = finish(sum[i][j], m, n, bias, residual, g);
-        }
 }
 
-#define RB 4
-#define LANES 64
+INLINE void fetch_w(piece *to, const __global weight_t *w, int n0, int k0, int id, int n, int k)
+{
+#pragma unroll
+    for (int p = 0; p < EACH(TILE_N); p++) {
+        int e = id + p * ITEMS, column = k0 + e % PIECES * WIDTH, row = min(n0 + e / PIECES, n - 1);
+        piece x = W_PIECE(w + (size_t)row * k + (column < k ? column : 0));
+        to[p] = column < k ? x : (piece)(0.0f);
+    }
+}
 
-/* Group of 64: output n = group(0), rows RB*group(1)... */
+/* Those pieces into local memory, turned: to[column][row]. */
+#if VECTOR
+#define PUT(to, ld, x) (to)[0] = (x).s0, (to)[ld] = (x).s1, (to)[2 * ld] = (x).s2, (to)[3 * ld] = (x).s3
+#else
+#define PUT(to, ld, x) (to)[0] = (x)
+#endif
+INLINE void put_a(__local float *to, const piece *from, int id)
+{
+#pragma unroll
+    for (int p = 0; p < EACH(TILE_M); p++) {
+        int e = id + p * ITEMS;
+        if (TILE_M * PIECES % ITEMS == 0 || e < TILE_M * PIECES)
+            PUT(to + e % PIECES * WIDTH * LD_M + e / PIECES, LD_M, from[p]);
+    }
+}
+
+INLINE void put_w(__local float *to, const piece *from, int id)
+{
+#pragma unroll
+    for (int p = 0; p < EACH(TILE_N); p++) {
+        int e = id + p * ITEMS;
+        if (TILE_N * PIECES % ITEMS == 0 || e < TILE_N * PIECES)
+            PUT(to + e % PIECES * WIDTH * LD_N + e / PIECES, LD_N, from[p]);
+    }
+}
+
+INLINE void multiply(float *sum, const __local float *as, const __local float *ws, int x, int y)
+{
+    as += y * VM;
+    ws += x * VN;
+#pragma unroll 4
+    for (int k = 0; k < STEP; k++) {
+        float av[TM], wv[TN];
+#pragma unroll
+        for (int i = 0; i < TM; i += VM)
+#if VM == 4
+            vstore4(*(const __local float4 *)(as + k * LD_M + i * GY), 0, av + i);
+#else
+            av[i] = as[k * LD_M + i * GY];
+#endif
+#pragma unroll
+        for (int j = 0; j < TN; j += VN)
+#if VN == 4
+            vstore4(*(const __local float4 *)(ws + k * LD_N + j * GX), 0, wv + j);
+#else
+            wv[j] = ws[k * LD_N + j * GX];
+#endif
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+            for (int j = 0; j < TN; j++)
+                sum[i * TN + j] = MAD(av[i], wv[j], sum[i * TN + j]);
+    }
+}
+
+/* What follows the sums of VN neighbouring outputs of row m. */
+INLINE void store_sums(__global float *c, const float *sum, int m, int n, const __global float *bias, const __global float *residual,
+                       const struct gemm_args *g)
+{
+#if VN == 4
+    float x[4], add[4];
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        x[j] = g->alpha * sum[j] + (g->has_bias && n + j < g->n ? bias[n + j] : 0.0f);
+        add[j] = g->has_residual && n + j < g->n ? residual[(size_t)m * g->ldr + g->r_offset + n + j] : 0.0f;
+    }
+    vstore4(activate_v4(vload4(0, x), g->act, g->slope) + vload4(0, add), 0, x);
+    __global float *to = c + g->c_offset + (size_t)m * g->ldc + n;
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+        if (n + j < g->n)
+            to[j] = x[j];
+#else
+    if (n < g->n)
+        c[g->c_offset + (size_t)m * g->ldc + n] = finish(*sum, m, n, bias, residual, *g);
+#endif
+}
+
+/* Group of GX x GY x SLICES: each work-item TM x TN outputs, in blocks of VM x VN that lie GY and GX blocks apart, so that neighbours store
+ * neighbours. Local memory: POOL floats. */
+__kernel __attribute__((reqd_work_group_size(GX, GY, SLICES))) void gemm_tile(__global float *c, const __global float *a,
+                                                                              const __global weight_t *w, const __global float *bias,
+                                                                              const __global float *residual, struct gemm_args g)
+{
+    __local float pool[POOL] __attribute__((aligned(16)));
+    int x = get_local_id(0), y = get_local_id(1), slice = SLICES > 1 ? get_local_id(2) : 0, id = y * GX + x;
+    int n0 = get_group_id(0) * TILE_N, m0 = get_group_id(1) * TILE_M;
+    __local float *as = pool + slice * BUFFERS * STEP * LD_M, *ws = pool + A_SIZE + slice * BUFFERS * STEP * LD_N;
+    float sum[TM * TN];
+    piece pa[EACH(TILE_M)], pw[EACH(TILE_N)];
+#pragma unroll
+    for (int i = 0; i < TM * TN; i++)
+        sum[i] = 0.0f;
+    a += g.a_offset;
+    fetch_a(pa, a, m0, slice * STEP, id, g.m, g.k, g.lda);
+    fetch_w(pw, w, n0, slice * STEP, id, g.n, g.k);
+    for (int k0 = 0, odd = 0; k0 < g.k; k0 += SLICES * STEP, odd ^= BUFFERS - 1) {
+        int next = k0 + (SLICES + slice) * STEP;
+#if BUFFERS == 1
+        barrier(CLK_LOCAL_MEM_FENCE); /* the step before was multiplied */
+#endif
+        put_a(as + odd * STEP * LD_M, pa, id);
+        put_w(ws + odd * STEP * LD_N, pw, id);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (k0 + SLICES * STEP < g.k) {
+            fetch_a(pa, a, m0, next, id, g.m, g.k, g.lda);
+            fetch_w(pw, w, n0, next, id, g.n, g.k);
+        }
+        multiply(sum, as + odd * STEP * LD_M, ws + odd * STEP * LD_N, x, y);
+    }
+#if SLICES > 1
+    for (int s = 1; s < SLICES; s++) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (slice == s)
+#pragma unroll
+            for (int i = 0; i < TM * TN; i++)
+                pool[i * ITEMS + id] = sum[i];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (slice == 0)
+#pragma unroll
+            for (int i = 0; i < TM * TN; i++)
+                sum[i] += pool[i * ITEMS + id];
+    }
+    if (slice)
+        return;
+#endif
+    /* The sums move up after each block, so that the epilogue is compiled once and none of them needs an address. */
+#pragma unroll 1
+    for (int i = 0; i < TM * TN; i += VN) {
+        int row = i / TN, column = i % TN, m = m0 + y * VM + row / VM * GY * VM + row % VM, n = n0 + x * VN + column * GX;
+        if (m < g.m)
+            store_sums(c, sum, m, n, bias, residual, &g);
+#pragma unroll
+        for (int j = 0; j + VN < TM * TN; j++)
+            sum[j] = sum[j + VN];
+    }
+}
+#elif defined(ROWS)
+
+#ifndef RB
+#define RB 4 /* rows: 1, 2, 4, 8 or 16 */
+#endif
+#ifndef OUTPUTS
+#define OUTPUTS 4 /* of a group: 1, 2 or 4 */
+#endif
+#define LANES 64
+#define SUMS (RB * OUTPUTS)
+#define AT_ONCE (SUMS < 16 ? SUMS : 16) /* sums that are added up together */
+#define SHARES (LANES / AT_ONCE)        /* work-items that add up one of them */
+
+INLINE float add_product(float sum, piece a, piece w)
+{
+#if VECTOR
+    return MAD(a.s3, w.s3, MAD(a.s2, w.s2, MAD(a.s1, w.s1, MAD(a.s0, w.s0, sum))));
+#else
+    return MAD(a, w, sum);
+#endif
+}
+
+/* Group of 64: outputs OUTPUTS*group(0)..., rows RB*group(1)...; those behind the last repeat it, and are not stored. Local memory:
+ * AT_ONCE * (LANES + SHARES + 1) floats. */
 __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void gemm_rows(__global float *c, const __global float *a,
                                                                            const __global weight_t *w, const __global float *bias,
                                                                            const __global float *residual, struct gemm_args g)
 {
-    __local float part[RB][LANES];
-    int lane = get_local_id(0), n = get_group_id(0), m0 = get_group_id(1) * RB;
-    const __global weight_t *row = w + (size_t)n * g.k;
-    float sum[RB];
-    for (int i = 0; i < RB; i++)
+    __local float part[AT_ONCE][LANES + 1], share[AT_ONCE][SHARES];
+    int lane = get_local_id(0), n0 = get_group_id(0) * OUTPUTS, m0 = get_group_id(1) * RB;
+    float sum[SUMS];
+#pragma unroll
+    for (int i = 0; i < SUMS; i++)
         sum[i] = 0.0f;
-    for (int k = lane; k < g.k; k += LANES) {
-        float x = LOAD1(row, k);
-        for (int i = 0; i < RB; i++)
-            sum[i] = MAD(a[g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda + k], x, sum[i]);
+    a += g.a_offset;
+    for (int k = lane * WIDTH; k < g.k; k += LANES * WIDTH) {
+        piece pw[OUTPUTS];
+#pragma unroll
+        for (int j = 0; j < OUTPUTS; j++)
+            pw[j] = W_PIECE(w + (size_t)min(n0 + j, g.n - 1) * g.k + k);
+#pragma unroll
+        for (int i = 0; i < RB; i++) {
+            piece pa = A_PIECE(a + (size_t)min(m0 + i, g.m - 1) * g.lda + k);
+#pragma unroll
+            for (int j = 0; j < OUTPUTS; j++)
+                sum[i * OUTPUTS + j] = add_product(sum[i * OUTPUTS + j], pa, pw[j]);
+        }
     }
-    for (int i = 0; i < RB; i++)
-        part[i][lane] = sum[i];
-    for (int half_way = LANES / 2; half_way; half_way /= 2) {
+#pragma unroll 1
+    for (int first = 0; first < SUMS; first += AT_ONCE) {
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; i++)
+            part[i][lane] = sum[i];
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (lane < half_way)
-            for (int i = 0; i < RB; i++)
-                part[i][lane] += part[i][lane + half_way];
+        float x = 0.0f;
+        for (int l = 0; l < LANES / SHARES; l++)
+            x += part[lane % AT_ONCE][lane / AT_ONCE * (LANES / SHARES) + l];
+        share[lane % AT_ONCE][lane / AT_ONCE] = x;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        int m = m0 + (first + lane) / OUTPUTS, n = n0 + (first + lane) % OUTPUTS;
+        if (lane < AT_ONCE && m < g.m && n < g.n) {
+            x = 0.0f;
+            for (int s = 0; s < SHARES; s++)
+                x += share[lane][s];
+            c[g.c_offset + (size_t)m * g.ldc + n] = finish(x, m, n, bias, residual, g);
+        }
+#pragma unroll
+        for (int i = 0; i + AT_ONCE < SUMS; i++) /* see gemm_tile */
+            sum[i] = sum[i + AT_ONCE];
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (lane < RB && m0 + lane < g.m)
-        c[g.c_offset + (size_t)(m0 + lane) * g.ldc + n] = finish(part[lane][0], m0 + lane, n, bias, residual, g);
 }
+#elif !defined(PANEL)
 
 /* In place on what CLBlast wrote. Grid: n fastest, then m. */
 __kernel void gemm_epilogue(__global float *c, const __global float *bias, const __global float *residual, struct gemm_args g)

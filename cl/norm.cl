@@ -2,7 +2,7 @@
  * Mean first, then variance, as torch: the one-pass form E[x^2] - mean^2 loses all digits where the mean is large. Two families:
  *   -DROW=1     one work-item walks a row with float16 vectors; for CPUs
  *   default     one work-group of ITEMS shares a row; for GPUs */
-// isa:
+// isa: -DITEMS={norm.items}
 // isa: -DITEMS=256
 // isa-cpu: -DROW=1
 #include "common.clh"

@@ -3,7 +3,7 @@
  * torch: there is no right answer, and a NaN is seen where zeros would not be. Two families:
  *   -DROW=1     one work-item walks a row with float16 vectors; for CPUs
  *   default     one work-group of ITEMS shares a row; for GPUs */
-// isa:
+// isa: -DITEMS={softmax.items}
 // isa: -DLOGARITHM=1
 // isa: -DITEMS=256
 // isa-cpu: -DROW=1

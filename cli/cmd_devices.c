@@ -27,7 +27,8 @@ static void print_device(clio_context *ctx, const clio_device_info *d, bool chos
     }
     printf("%d  %s%s\n", d->index, d->name, chosen ? "  <- clio takes this one" : "");
     printf("     platform  %s\n", d->platform);
-    printf("     type      %s, %d compute units\n", d->type, d->compute_units);
+    printf("     type      %s%s%s, %d compute units\n", d->type, d->architecture ? " " : "", d->architecture ? d->architecture : "",
+           d->compute_units);
     printf("     memory    ");
     print_size(d->global_memory);
     printf(", largest piece ");
@@ -46,8 +47,13 @@ static json_t *json_device(clio_context *ctx, const clio_device_info *d, bool ch
     json_t *row = json_object();
     const struct {
         const char *key, *text;
-    } texts[] = {{"platform", d->platform}, {"name", d->name},       {"type", d->type},
-                 {"driver", d->driver},     {"version", d->version}, {"problem", d->problem}};
+    } texts[] = {{"platform", d->platform},
+                 {"name", d->name},
+                 {"type", d->type},
+                 {"driver", d->driver},
+                 {"version", d->version},
+                 {"problem", d->problem},
+                 {"architecture", d->architecture}};
     json_object_set_new(row, "index", json_integer(d->index));
     for (size_t i = 0; i < COUNT(texts); i++)
         json_object_set_new(row, texts[i].key, texts[i].text && *texts[i].text ? json_string(texts[i].text) : json_null());

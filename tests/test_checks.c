@@ -443,11 +443,16 @@ static void test_one_variant_alone(void **state)
 
 #define ZEROS(declaration, statement) "__kernel void " declaration "\n{\n    " statement "\n}\n"
 
+#define GEMM_ARGS                                                                                                                          \
+    "const __global float *a, const __global float *w, const __global float *bias, const __global float *residual, struct gemm_args g"
+
 static void test_other_families(void **state)
 {
     const struct {
         const char *path, *instead, *file, *option, *wrong;
     } cases[] = {
+        {"gemm.tile", "gemm.rows", "gemm.cl", "defined(TILE)", ZEROS("gemm_tile(__global float *c, " GEMM_ARGS ")", "c[0] = 0.0f;")},
+        {"gemm.rows", "gemm.tile", "gemm.cl", "defined(ROWS)", ZEROS("gemm_rows(__global float *c, " GEMM_ARGS ")", "c[0] = 0.0f;")},
         {"norm.row", "norm.group", "norm.cl", "defined(ROW)",
          ZEROS("layer_norm(__global float *out, __global const float *in, __global const float *gamma, __global const float *beta, struct "
                "norm_args a)",
@@ -490,7 +495,9 @@ static void test_other_families(void **state)
         doctor(cases[i].file, cases[i].option, cases[i].wrong);
         reopen();
         const char *family = strchr(cases[i].path, '.') + 1;
-        if (strncmp(cases[i].path, "norm", 4) == 0)
+        if (strncmp(cases[i].path, "gemm", 4) == 0)
+            multiply("tile", MATRIX_MANY);
+        else if (strncmp(cases[i].path, "norm", 4) == 0)
             norm(family);
         else if (strncmp(cases[i].path, "softmax", 7) == 0)
             softmax(family);
@@ -505,11 +512,35 @@ static void test_other_families(void **state)
     }
 }
 
+/* Small tiles with shared columns are wrong here: they are off, large ones are not. */
+static void test_wrong_slices(void **state)
+{
+    size_t off = 0, right = 0;
+    (void)state;
+    doctor("gemm.cl", "defined(TILE) && SLICES > 1", ZEROS("gemm_tile(__global float *c, " GEMM_ARGS ")", "c[0] = 0.0f;"));
+    reopen();
+    param("gemm.split.below", "1000000");
+    multiply("tile", MATRIX_MANY);
+    expect_off("gemm.tile", "answers wrongly");
+    param("gemm.split.below", "0");
+    multiply("tile", MATRIX_MANY);
+    for (size_t i = 0; i < ctx->verdicts.count; i++) {
+        const struct verdict *v = &ctx->verdicts.list[i];
+        bool slices = strstr(v->variant, "-DSLICES=4") != NULL, whole = strstr(v->variant, "-DSLICES=1") != NULL;
+        assert_true(!slices || *v->reason);
+        assert_true(!whole || !*v->reason);
+        off += slices;
+        right += whole;
+    }
+    assert_true(off && right);
+}
+
 /* A kernel that the device refuses is off; the context goes on. */
 static void test_refused_kernel(void **state)
 {
     (void)state;
     reopen();
+    param("gemm.split.below", "0"); /* else this product is too small for that tile */
     param("gemm.tile.gx", "256");
     param("gemm.tile.gy", "256");
     multiply("tile", MATRIX_MANY);
@@ -789,6 +820,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wrong_panels, set_up_kernels, tear_down_kernels),
         cmocka_unit_test_setup_teardown(test_one_variant_alone, set_up_kernels, tear_down_kernels),
         cmocka_unit_test_setup_teardown(test_other_families, set_up_kernels, tear_down_kernels),
+        cmocka_unit_test_setup_teardown(test_wrong_slices, set_up_kernels, tear_down_kernels),
         cmocka_unit_test_setup_teardown(test_refused_kernel, set_up_kernels, tear_down_kernels),
         cmocka_unit_test_setup_teardown(test_cancelled, set_up_kernels, tear_down_kernels),
         cmocka_unit_test_setup_teardown(test_nothing_left, set_up_kernels, tear_down_kernels),

@@ -56,6 +56,71 @@ static void test_selectors_that_fail(void **state)
     FAILS(device_select(ctx, shelf + 4, 1, "", &chosen), CLIO_ERROR_DEVICE, "(Ruin: its driver has no compiler for OpenCL C)");
 }
 
+/* ---- architectures ---- */
+
+static void test_architectures(void **state)
+{
+    static const struct {
+        const char *name, *word;
+        struct device_marks marks;
+    } cases[] = {
+        /* a gfx name says all */
+        {"gfx803", "gcn", {0}},
+        {"gfx906:sramecc+:xnack-", "gcn", {9, 0, 64, 0, 0}},
+        {"gfx90c", "gcn", {0}},
+        {"gfx908:sramecc+:xnack-", "cdna", {9, 0, 64, 0, 0}},
+        {"gfx90a:sramecc+:xnack-", "cdna", {9, 0, 64, 0, 0}},
+        {"gfx942", "cdna", {0}},
+        {"gfx950", "cdna", {0}},
+        {"gfx1030", "rdna", {10, 3, 32, 0, 0}},
+        {"gfx1201", "rdna", {0}},
+        {"gfx", "", {0}},
+        {"gfx12345", "", {0}},
+        {"gfx103", "", {0}}, /* 1.0.3 is none */
+        /* queries */
+        {"Ellesmere", "gcn", {8, 0, 64, 0, 0}},
+        {"a card", "rdna", {11, 0, 32, 0, 0}},
+        {"a card", "cdna", {9, 4, 64, 0, 0}},
+        {"a card", "gcn", {0, 0, 64, 0, 0}},
+        {"a card", "rdna", {0, 0, 32, 0, 0}},
+        {"Intel(R) Graphics [0x9a49]", "gen12", {0, 0, 0, 12u << 22, 0}},
+        {"Intel(R) UHD Graphics 630", "gen12", {0, 0, 0, 9u << 22, 0}},
+        {"Intel(R) Iris(R) Xe MAX Graphics", "gen12", {0, 0, 0, 12u << 22 | 10u << 14, 0}},
+        {"Intel(R) Arc(TM) A770 Graphics", "xe", {0, 0, 0, 12u << 22 | 55u << 14 | 8, 0}},
+        {"Intel(R) Arc(TM) Graphics", "xe", {0, 0, 0, 12u << 22 | 70u << 14, 0}},
+        {"Intel(R) Arc(TM) B580 Graphics", "xe", {0, 0, 0, 20u << 22 | 1u << 14, 0}},
+        {"Intel(R) HD Graphics", "", {0, 0, 0, 8u << 22, 0}},
+        {"Quadro GV100", "turing", {0, 0, 0, 0, 7}},
+        {"NVIDIA GeForce RTX 4090", "ampere", {0, 0, 0, 0, 8}},
+        {"NVIDIA H100 PCIe", "hopper", {0, 0, 0, 0, 9}},
+        {"NVIDIA B200", "hopper", {0, 0, 0, 0, 10}},
+        {"NVIDIA GeForce RTX 5090", "ampere", {0, 0, 0, 0, 12}},
+        {"GeForce GTX 1080", "", {0, 0, 0, 0, 6}},
+        /* names alone, as Mesa has them */
+        {"AMD Radeon RX 6600 (radeonsi, navi23, LLVM 15.0.6, DRM 3.49, 6.1.0)", "rdna", {0}},
+        {"AMD Radeon RX 580 Series (radeonsi, polaris10, LLVM 15.0.6)", "gcn", {0}},
+        {"AMD Radeon Graphics (radeonsi, renoir, ACO)", "gcn", {0}},
+        {"AMD Instinct MI210 (radeonsi, aldebaran)", "cdna", {0}},
+        {"Mesa Intel(R) Arc(tm) A770 Graphics (DG2)", "xe", {0}},
+        {"Mesa Intel(R) Xe Graphics (TGL GT2)", "gen12", {0}},
+        {"Mesa Intel(R) Graphics (ADL-S GT1)", "gen12", {0}},
+        {"NVIDIA GeForce RTX 3060 (NVK GA106)", "ampere", {0}},
+        {"NVIDIA GeForce RTX 2080 (NVK TU104)", "turing", {0}},
+        {"Rocket 9", "", {0}},
+        {"", "", {0}},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *word = device_architecture(cases[i].name, &cases[i].marks);
+        if (strcmp(word, cases[i].word) != 0)
+            fail_msg("\"%s\" (case %zu) is \"%s\", expected \"%s\"", cases[i].name, i, word, cases[i].word);
+        assert_true(!*word || device_is_architecture(word));
+    }
+    static const char *const others[] = {"", "gpu", "gc", "gcnx", "gcn, rdna", "RDNA", ","};
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_false(device_is_architecture(others[i]));
+}
+
 /* ---- the devices that are here ---- */
 
 static void test_list(void **state)
@@ -151,6 +216,7 @@ static void test_capabilities(void **state)
     OK(clio_device_open(ctx, NULL));
     const struct device *d = &ctx->device;
     assert_int_equal(d->is_gpu + d->is_cpu + d->is_accelerator, 1);
+    assert_true(!*d->architecture || (d->is_gpu && device_is_architecture(d->architecture)));
     assert_true(d->simd_width >= 1 && d->max_work_group >= 1 && d->max_item_sizes[0] >= 1);
     assert_true(d->address_alignment >= 64 && (d->address_alignment & (d->address_alignment - 1)) == 0);
     assert_true(d->memory_limit > 0 && d->memory_limit <= d->global_memory);
@@ -176,6 +242,15 @@ static void test_rows(void **state)
     assert_int_equal(params_int(ctx, "test.n", 7), 2);
     ctx->device.simd_width = 1;
     assert_int_equal(params_int(ctx, "test.n", 7), 3);
+    const char *architecture = ctx->device.architecture;
+    OK(params_add(ctx, "rdna", "test.n", "5")); /* wins as the last row, for that architecture alone */
+    OK(params_add(ctx, "xe", "test.n", "6"));
+    assert_int_equal(params_int(ctx, "test.n", 7), 3);
+    ctx->device.architecture = "rdna";
+    assert_int_equal(params_int(ctx, "test.n", 7), 5);
+    OK(params_add(ctx, "gpu", "test.n", "8"));
+    assert_int_equal(params_int(ctx, "test.n", 7), 8);
+    ctx->device.architecture = architecture;
     OK(params_add(ctx, "any", "test.n", "-4"));
     assert_int_equal(params_int(ctx, "test.n", 7), -4);
     assert_true(params_is(ctx, "test.n", "-4"));
@@ -215,11 +290,12 @@ static void test_file(void **state)
 static void test_broken_file(void **state)
 {
     (void)state;
-    FAILS(open_with("any a 1\nany b\n"), CLIO_ERROR_FORMAT,
-          ", line 2: expected `cpu|gpu|any key value`; correct the line, or unset CLIO_PARAMS");
+    FAILS(open_with("any a 1\nany b\n"), CLIO_ERROR_FORMAT, ", line 2: expected `KIND key value`, KIND one of any, cpu, gpu, gcn, ");
     assert_non_null(strstr(clio_error(ctx), "/tmp/clio-params-"));
     assert_null(clio_device(ctx));
     FAILS(open_with("tpu a 1\n"), CLIO_ERROR_FORMAT, "line 1");
+    OK(open_with("xe norm.family odd\nhopper norm.family odd\n"));
+    assert_false(params_is(ctx, "norm.family", "odd"));
     FAILS(open_with("any a 1 2\n"), CLIO_ERROR_FORMAT, "line 1");
     FAILS(open_with("\n\nany a_key_of_more_characters_than_any_parameter_will_have 1\n"), CLIO_ERROR_FORMAT, "line 3");
     setenv("CLIO_PARAMS", "/nowhere/params.txt", 1);
@@ -233,8 +309,9 @@ static void test_broken_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_selectors),   EACH(test_selectors_that_fail), EACH(test_list), EACH(test_own_names), EACH(test_open),
-        EACH(test_environment), EACH(test_capabilities),        EACH(test_rows), EACH(test_file),      EACH(test_broken_file),
+        EACH(test_selectors),   EACH(test_selectors_that_fail), EACH(test_architectures), EACH(test_list), EACH(test_own_names),
+        EACH(test_open),        EACH(test_environment),         EACH(test_capabilities),  EACH(test_rows), EACH(test_file),
+        EACH(test_broken_file),
     };
     unsetenv("CLIO_PARAMS");
     return cmocka_run_group_tests(tests, NULL, NULL);

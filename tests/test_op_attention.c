@@ -189,7 +189,7 @@ static void check(struct shape s, bool f16)
 /* Every width of head, each number of queries and of keys: not all triples, but each pair with one number of queries. */
 static void test_shapes(void **state)
 {
-    static const int widths[] = {8, 16, 40, 64, 80, 128}, queries[] = {1, 2, 7, 8, 9, 31, 33, 130},
+    static const int widths[] = {8, 13, 16, 24, 40, 64, 80, 128, 160, 512}, queries[] = {1, 2, 7, 8, 9, 31, 33, 130},
                      keys[] = {1, 31, 32, 33, 64, 77, 127, 128, 129, 300};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
@@ -206,6 +206,25 @@ static void test_shapes(void **state)
                         (struct shape){
                             .batch = 1 + (int)(q + k) % 2, .heads = 1 + (int)k % 3, .d = widths[d], .queries = queries[q], .keys = keys[k]},
                         f16);
+    }
+}
+
+/* Pictures: of each width of head that their networks have, themselves and 77 words; every head and picture has its own numbers. */
+static void test_pictures(void **state)
+{
+    static const int shapes[][4] = {{40, 1021, 1021, 2}, {40, 1021, 77, 2}, {80, 251, 251, 2}, {80, 251, 77, 2},  {160, 61, 61, 2},
+                                    {160, 61, 77, 2},    {64, 509, 509, 1}, {64, 509, 77, 2},  {512, 269, 269, 1}};
+    (void)state;
+    for (size_t f = 0; f < COUNT(families); f++) {
+        bool f16 = use(f);
+        check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 5, .keys = 7}, f16);
+        for (size_t i = 0; i < COUNT(shapes) && !test_small(); i++)
+            check((struct shape){.batch = shapes[i][3],
+                                 .heads = shapes[i][0] == 512 ? 1 : 3,
+                                 .d = shapes[i][0],
+                                 .queries = shapes[i][1],
+                                 .keys = shapes[i][2]},
+                  f16);
     }
 }
 
@@ -425,15 +444,11 @@ static void test_torch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_causal),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_scale),
-        cmocka_unit_test(test_row_sizes),
-        cmocka_unit_test(test_little_local_memory),
-        cmocka_unit_test(test_cache_in_arena),
-        cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_long),           cmocka_unit_test(test_causal),
+        cmocka_unit_test(test_pieces),         cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_row_sizes),      cmocka_unit_test(test_little_local_memory),
+        cmocka_unit_test(test_cache_in_arena), cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,7 @@
-/* test_op_conv2d.c - convolution of pictures against host/ref and torch. */
+/* test_op_conv2d.c - convolution of pictures, plain and over packed weights in every family, against host/ref and torch. */
 #include "test.h"
+
+#include <math.h>
 
 #include "../host/ops/ops.h"
 #include "../host/ref/ref.h"
@@ -11,8 +13,8 @@ static void compare(const struct conv2d_args *a, const float *x, const float *w,
     struct tensor weight = test_tensor(DTYPE_F32, 4, a->out, a->kernel_h, a->kernel_w, a->in / a->groups, w);
     struct tensor b = test_tensor(DTYPE_F32, 1, a->out, 1, 1, 1, bias);
     struct tensor out = test_tensor(DTYPE_F32, 4, a->batch, a->out_height, a->out_width, a->out, NULL);
-    assert_ok(op_conv2d_fwd(test_context(), &out, &in, &weight, a->has_bias ? &b : NULL, a->stride, a->padding, a->dilation, a->groups,
-                            a->act, a->slope));
+    assert_ok(op_conv2d_direct_fwd(test_context(), &out, &in, &weight, a->has_bias ? &b : NULL, a->stride, a->padding, a->dilation,
+                                   a->groups, a->act, a->slope));
     float *y = test_read(&out);
     assert_close(y, want, tensor_count(&out), tolerance);
     free(y);
@@ -137,11 +139,12 @@ static void test_wrong_shapes(void **state)
     struct tensor thirds = test_tensor(DTYPE_F32, 4, 8, 3, 3, 2, NULL), out = test_tensor(DTYPE_F32, 4, 1, 4, 4, 8, NULL);
     struct tensor large = test_tensor(DTYPE_F32, 4, 8, 5, 5, 6, NULL);
     (void)state;
-    assert_fails(op_conv2d_fwd(ctx, &out, &in, &w, NULL, 1, 0, 1, 1, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "must be f32 [1, 2, 2, 8]");
-    assert_fails(op_conv2d_fwd(ctx, &out, &in, &w, NULL, 0, 0, 1, 1, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "stride 0");
-    assert_fails(op_conv2d_fwd(ctx, &out, &in, &w, NULL, 1, 1, 1, 2, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "must be f32 [*, *, *, 3]");
-    assert_fails(op_conv2d_fwd(ctx, &out, &in, &thirds, NULL, 1, 1, 1, 3, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "into 3 groups");
-    assert_fails(op_conv2d_fwd(ctx, &out, &in, &large, NULL, 1, 0, 1, 1, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "must be f32 [1, 0, 0, 8]");
+    assert_fails(op_conv2d_direct_fwd(ctx, &out, &in, &w, NULL, 1, 0, 1, 1, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "must be f32 [1, 2, 2, 8]");
+    assert_fails(op_conv2d_direct_fwd(ctx, &out, &in, &w, NULL, 0, 0, 1, 1, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "stride 0");
+    assert_fails(op_conv2d_direct_fwd(ctx, &out, &in, &w, NULL, 1, 1, 1, 2, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "must be f32 [*, *, *, 3]");
+    assert_fails(op_conv2d_direct_fwd(ctx, &out, &in, &thirds, NULL, 1, 1, 1, 3, ACT_NONE, 0), CLIO_ERROR_INTERNAL, "into 3 groups");
+    assert_fails(op_conv2d_direct_fwd(ctx, &out, &in, &large, NULL, 1, 0, 1, 1, ACT_NONE, 0), CLIO_ERROR_INTERNAL,
+                 "must be f32 [1, 0, 0, 8]");
     test_free(&in);
     test_free(&w);
     test_free(&thirds);
@@ -149,12 +152,280 @@ static void test_wrong_shapes(void **state)
     test_free(&large);
 }
 
+/* ---- a window over packed weights ---- */
+
+struct family {
+    const char *family, *layout, *storage;
+};
+static const struct family families[] = {
+    {"direct", "panel", "f32"},   {"direct", "panel", "f16"},  {"direct", "tile", "f32"},  {"direct", "tile", "f16"},
+    {"single", "panel", "f16"},   {"single", "tile", "f16"},   {"single", "panel", "f32"}, {"winograd", "panel", "f16"},
+    {"winograd", "panel", "f32"}, {"winograd", "tile", "f16"},
+};
+
+/* Whether the weights are rounded to half. */
+static bool use(const struct family *f)
+{
+    test_param("conv.family", f->family);
+    test_param("gemm.many.family", f->layout);
+    test_param("gemm.large.storage", f->storage);
+    return strcmp(f->storage, "f16") == 0;
+}
+
+enum residual { RESIDUAL_NONE, RESIDUAL_APART, RESIDUAL_IN_PLACE };
+enum bias { BIAS_NONE, BIAS_ALL, BIAS_EACH };
+
+struct call {
+    int batch, height, width, in, out;
+    struct conv2d_window window;
+    enum bias bias;
+    enum residual residual;
+    int act;
+};
+
+static float *numbers(size_t n, uint32_t seed)
+{
+    float *x = malloc((n + 1) * sizeof *x);
+    assert_non_null(x);
+    test_random(x, n, seed);
+    return x;
+}
+
+/* What the window sees of one picture: enlarged, with its edges, in fresh memory. */
+static float *prepared(const float *x, const struct call *c, int high, int wide)
+{
+    const struct conv2d_window *w = &c->window;
+    float *y = calloc((size_t)(high * wide * c->in), sizeof *y);
+    assert_non_null(y);
+    for (int row = 0; row < c->height * w->upsample; row++)
+        for (int column = 0; column < c->width * w->upsample; column++)
+            memcpy(y + ((row + w->before) * wide + column + w->before) * c->in,
+                   x + (row / w->upsample * c->width + column / w->upsample) * c->in, (size_t)c->in * sizeof *y);
+    return y;
+}
+
+static void reference(float *want, const struct call *c, const struct conv2d_args *a, const float *x, const float *w, const float *bias,
+                      const float *residual)
+{
+    size_t inputs = (size_t)(c->height * c->width * c->in), outputs = (size_t)(a->out_height * a->out_width * c->out);
+    for (int b = 0; b < c->batch; b++) {
+        float *picture = prepared(x + (size_t)b * inputs, c, a->height, a->width);
+        ref_conv2d(want + (size_t)b * outputs, picture, w, bias + (c->bias == BIAS_EACH ? b * c->out : 0), a);
+        free(picture);
+    }
+    for (size_t i = 0; c->residual != RESIDUAL_NONE && i < (size_t)c->batch * outputs; i++)
+        want[i] += residual[i];
+}
+
+/* Plan, commit, run: what a model does with its arena. Returns the bytes of scratch. */
+static uint64_t run(const struct tensor *out, const struct tensor *in, const struct matrix *w, struct conv2d_window window,
+                    const struct gemm_epilogue *e)
+{
+    clio_context *ctx = test_context();
+    struct arena arena = {0};
+    ctx->planning = true;
+    clio_status status = op_conv2d_fwd(ctx, &arena, out, in, w, window, e);
+    ctx->planning = false;
+    assert_ok(status);
+    assert_int_equal(arena.used, 0);
+    assert_ok(arena_commit(ctx, &arena, "test arena"));
+    assert_ok(op_conv2d_fwd(ctx, &arena, out, in, w, window, e));
+    assert_int_equal(arena.used, 0);
+    assert_ok(launch_wait(ctx));
+    uint64_t bytes = arena.peak;
+    arena_free(ctx, &arena);
+    return bytes;
+}
+
+/* Winograd's sums cancel: what it may lose is measured against what a sum of these numbers usually is. */
+static double tolerance(const float *want, size_t n, int k, bool winograd)
+{
+    double greatest = 1e-3;
+    for (size_t i = 0; i < n; i++)
+        greatest = fmax(greatest, fabs((double)want[i]));
+    return (winograd ? 5e-5 : 1e-5) * fmax(1, 0.3 * sqrt(k) / greatest);
+}
+
+static void check_window(const struct family *f, const struct call *c)
+{
+    clio_context *ctx = test_context();
+    bool f16 = use(f);
+    const struct conv2d_window *v = &c->window;
+    int k = v->taps * v->taps * c->in;
+    struct conv2d_args a = {.batch = 1, .in = c->in, .out = c->out, .kernel_h = v->taps, .kernel_w = v->taps, .stride = v->stride};
+    a.dilation = a.groups = 1;
+    a.height = c->height * v->upsample + v->before + v->after;
+    a.width = c->width * v->upsample + v->before + v->after;
+    a.out_height = extent(a.height, v->taps, &a);
+    a.out_width = extent(a.width, v->taps, &a);
+    a.act = c->act;
+    a.slope = 0.2f;
+    a.has_bias = c->bias != BIAS_NONE;
+    size_t inputs = (size_t)(c->batch * c->height * c->width * c->in), outputs = (size_t)(c->batch * a.out_height * a.out_width * c->out);
+    float *x = numbers(inputs, 1), *w = numbers((size_t)(c->out * k), 2), *bias = numbers((size_t)(c->batch * c->out), 3);
+    float *residual = numbers(outputs, 4), *want = numbers(outputs, 5);
+    struct matrix matrix;
+    assert_ok(matrix_new(ctx, &matrix, c->out, k, MATRIX_LARGE, "test matrix"));
+    assert_int_equal(matrix.data.dtype, f16 ? DTYPE_F16 : DTYPE_F32);
+    assert_int_equal(matrix.layout, strcmp(f->layout, "panel") == 0 ? MATRIX_PANELS : MATRIX_ROWS);
+    assert_ok(matrix_fill_floats(ctx, &matrix, 0, c->out, w));
+    for (size_t i = 0; f16 && i < (size_t)(c->out * k); i++)
+        w[i] = half_to_float(float_to_half(w[i]));
+    reference(want, c, &a, x, w, bias, residual);
+
+    struct tensor in = test_tensor(DTYPE_F32, 4, c->batch, c->height, c->width, c->in, x);
+    struct tensor b = test_tensor(DTYPE_F32, 2, c->bias == BIAS_EACH ? c->batch : 1, c->out, 1, 1, bias);
+    struct tensor r = test_tensor(DTYPE_F32, 4, c->batch, a.out_height, a.out_width, c->out, residual);
+    struct tensor apart = test_tensor(DTYPE_F32, 4, c->batch, a.out_height, a.out_width, c->out, NULL);
+    struct tensor *out = c->residual == RESIDUAL_IN_PLACE ? &r : &apart;
+    struct gemm_epilogue e = {.bias = c->bias != BIAS_NONE ? &b : NULL, .act = c->act, .slope = 0.2f};
+    e.residual = c->residual != RESIDUAL_NONE ? &r : NULL;
+    uint64_t scratch = run(out, &in, &matrix, *v, &e);
+    bool winograd = strcmp(f->family, "winograd") == 0 && matrix.layout == MATRIX_PANELS && v->taps == 3 && v->stride == 1 &&
+                    c->in % 16 == 0 && c->out > 4;
+    assert_int_equal(scratch > 16384, winograd); /* it was the family asked for that answered */
+    float *y = test_read(out);
+    assert_close(y, want, outputs, tolerance(want, outputs, k, winograd));
+    free(y);
+    free(test_read(&in)); /* nothing was written into it, or behind it */
+    struct tensor *tensors[] = {&in, &b, &r, &apart};
+    for (size_t i = 0; i < COUNT(tensors); i++)
+        test_free(tensors[i]);
+    float *arrays[] = {x, w, bias, residual, want};
+    for (size_t i = 0; i < COUNT(arrays); i++)
+        free(arrays[i]);
+    matrix_free(ctx, &matrix);
+}
+
+#define SAME3                                                                                                                              \
+    {                                                                                                                                      \
+        3, 1, 1, 1, 1                                                                                                                      \
+    }
+
+static void test_windows(void **state)
+{
+    static const struct call calls[] = {
+        /* 3 x 3, stride 1: tiles of 4 x 4 outputs, less, more; 32 outputs, less, more; channels that fill no vector */
+        {1, 1, 1, 1, 1, SAME3, BIAS_NONE, RESIDUAL_NONE, ACT_NONE},
+        {1, 3, 5, 4, 31, SAME3, BIAS_ALL, RESIDUAL_NONE, ACT_SILU},
+        {2, 4, 4, 16, 32, SAME3, BIAS_EACH, RESIDUAL_APART, ACT_NONE},
+        {2, 5, 3, 33, 33, SAME3, BIAS_EACH, RESIDUAL_IN_PLACE, ACT_SILU},
+        {3, 7, 11, 17, 4, SAME3, BIAS_ALL, RESIDUAL_IN_PLACE, ACT_NONE},
+        {1, 13, 9, 3, 65, SAME3, BIAS_NONE, RESIDUAL_APART, ACT_GELU},
+        /* enlarged */
+        {2, 3, 4, 5, 34, {3, 1, 1, 1, 2}, BIAS_EACH, RESIDUAL_NONE, ACT_NONE},
+        {1, 5, 2, 33, 4, {3, 1, 1, 1, 2}, BIAS_ALL, RESIDUAL_IN_PLACE, ACT_TANH},
+        {1, 3, 3, 4, 5, {1, 1, 0, 0, 2}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        /* few outputs */
+        {2, 5, 7, 48, 4, SAME3, BIAS_EACH, RESIDUAL_IN_PLACE, ACT_TANH},
+        {1, 6, 5, 16, 3, {3, 1, 1, 1, 2}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {1, 9, 6, 32, 1, {4, 2, 1, 1, 1}, BIAS_NONE, RESIDUAL_APART, ACT_NONE},
+        /* other edges */
+        {1, 6, 5, 4, 7, {3, 1, 0, 0, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {2, 6, 7, 5, 6, {3, 1, 2, 0, 1}, BIAS_NONE, RESIDUAL_NONE, ACT_RELU},
+        {1, 4, 4, 3, 8, {3, 1, 0, 3, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {2, 6, 7, 16, 6, {3, 1, 2, 0, 1}, BIAS_NONE, RESIDUAL_NONE, ACT_RELU},
+        {1, 6, 9, 32, 9, {3, 1, 0, 0, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {1, 4, 4, 16, 8, {3, 1, 0, 3, 2}, BIAS_ALL, RESIDUAL_APART, ACT_NONE},
+        /* stride 2, with edges on both sides and on one */
+        {1, 8, 8, 33, 33, {3, 2, 0, 1, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {2, 9, 7, 16, 32, {3, 2, 1, 1, 1}, BIAS_EACH, RESIDUAL_APART, ACT_LEAKY_RELU},
+        {1, 6, 10, 3, 17, {4, 2, 1, 1, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_LEAKY_RELU},
+        /* others */
+        {2, 3, 5, 17, 33, {1, 1, 0, 0, 1}, BIAS_ALL, RESIDUAL_IN_PLACE, ACT_NONE},
+        {2, 3, 5, 17, 33, {1, 1, 0, 0, 1}, BIAS_EACH, RESIDUAL_NONE, ACT_SILU},
+        {1, 5, 5, 4, 3, {1, 2, 0, 0, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {1, 7, 6, 3, 5, {5, 1, 2, 2, 1}, BIAS_NONE, RESIDUAL_NONE, ACT_NONE},
+        {1, 8, 9, 3, 4, {7, 1, 3, 3, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+    };
+    (void)state;
+    for (size_t f = 0; f < COUNT(families); f++)
+        for (size_t i = test_small() ? f % 3 : 0; i < COUNT(calls); i += test_small() ? 3 : 1)
+            check_window(&families[f], &calls[i]);
+}
+
+/* More than one tile of everything. */
+static void test_large_windows(void **state)
+{
+    static const struct call calls[] = {
+        {1, 16, 16, 64, 64, SAME3, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {2, 31, 33, 31, 97, SAME3, BIAS_EACH, RESIDUAL_IN_PLACE, ACT_SILU},
+        {1, 8, 8, 512, 64, SAME3, BIAS_ALL, RESIDUAL_APART, ACT_NONE},
+        {1, 17, 19, 40, 36, {3, 1, 1, 1, 2}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+        {2, 33, 31, 48, 65, {3, 2, 0, 1, 1}, BIAS_EACH, RESIDUAL_NONE, ACT_NONE},
+        {1, 67, 61, 4, 32, SAME3, BIAS_ALL, RESIDUAL_NONE, ACT_NONE},
+    };
+    (void)state;
+    for (size_t f = 0; f < COUNT(families); f++)
+        for (size_t i = 0; i < COUNT(calls) && !test_small(); i++)
+            check_window(&families[f], &calls[i]);
+}
+
+/* Winograd's way cuts a picture into strips, strips into blocks, and channels into chunks: several of each, and rests. */
+static void test_strips(void **state)
+{
+    static const char *const keys[] = {"conv.winograd.rows", "conv.winograd.channels", "conv.winograd.tiles", "conv.winograd.jobs"};
+    static const char *const values[][COUNT(keys)] = {
+        {"4", "16", "5", "1"}, {"3", "32", "12", "9"}, {"12", "48", "1", "2"}, {"8", "320", "128", "4"}};
+    (void)state;
+    test_param("conv.winograd.megabytes", "0");
+    for (size_t i = 0; i < COUNT(values); i++) {
+        for (size_t k = 0; k < COUNT(keys); k++)
+            test_param(keys[k], values[i][k]);
+        for (size_t f = 0; f < COUNT(families); f++)
+            if (strcmp(families[f].family, "winograd") == 0) {
+                check_window(&families[f], &(struct call){2, 9, 13, 48, 35, SAME3, BIAS_EACH, RESIDUAL_IN_PLACE, ACT_SILU});
+                check_window(&families[f], &(struct call){1, 5, 7, 80, 5, {3, 1, 1, 1, 2}, BIAS_ALL, RESIDUAL_NONE, ACT_NONE});
+                if (!test_small()) {
+                    check_window(&families[f], &(struct call){1, 57, 49, 16, 97, SAME3, BIAS_ALL, RESIDUAL_NONE, ACT_NONE});
+                    check_window(&families[f], &(struct call){2, 8, 9, 336, 64, SAME3, BIAS_ALL, RESIDUAL_APART, ACT_NONE});
+                }
+            }
+    }
+    test_param("conv.winograd.megabytes", "4");
+}
+
+/* All activations; a window of one row of tiles. */
+static void test_epilogue(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < COUNT(families); f++)
+        for (int act = test_small() ? (int)f % 4 : 0; act < ACT_COUNT; act += test_small() ? 4 : 1)
+            check_window(&families[f], &(struct call){2, 3, 4, 16, 35, SAME3, (enum bias)(act % 3), (enum residual)(act / 3 % 3), act});
+}
+
+static void test_wrong_windows(void **state)
+{
+    clio_context *ctx = test_context();
+    struct arena arena = {0};
+    struct matrix w;
+    struct tensor in = test_tensor(DTYPE_F32, 4, 2, 4, 4, 6, NULL), out = test_tensor(DTYPE_F32, 4, 2, 4, 4, 8, NULL);
+    struct tensor three = test_tensor(DTYPE_F32, 1, 24, 1, 1, 1, NULL);
+    struct conv2d_window same = SAME3, wide = {5, 1, 2, 2, 1}, thrice = {3, 1, 1, 1, 3}, bare = {3, 1, 0, 0, 1};
+    (void)state;
+    assert_ok(matrix_new(ctx, &w, 8, 54, MATRIX_LARGE, "test matrix"));
+    assert_fails(op_conv2d_fwd(ctx, &arena, &out, &in, &w, wide, NULL), CLIO_ERROR_INTERNAL, "5 x 5");
+    assert_fails(op_conv2d_fwd(ctx, &arena, &out, &in, &w, thrice, NULL), CLIO_ERROR_INTERNAL, "upsampling 3");
+    assert_fails(op_conv2d_fwd(ctx, &arena, &out, &in, &w, bare, NULL), CLIO_ERROR_INTERNAL, "must be f32 [2, 2, 2, 8]");
+    assert_fails(op_conv2d_fwd(ctx, &arena, &in, &out, &w, same, NULL), CLIO_ERROR_INTERNAL, "must be f32 [*, *, *, 6]");
+    assert_fails(op_conv2d_fwd(ctx, &arena, &out, &in, &w, same, &(struct gemm_epilogue){.bias = &three}), CLIO_ERROR_INTERNAL,
+                 "24 numbers");
+    assert_fails(op_conv2d_fwd(ctx, &arena, &out, &in, &w, same, &(struct gemm_epilogue){.residual = &in}), CLIO_ERROR_INTERNAL,
+                 "residual");
+    assert_fails(op_conv2d_fwd(ctx, &arena, &out, &in, &w, same, &(struct gemm_epilogue){.lda = 7}), CLIO_ERROR_INTERNAL, "conv2d's own");
+    test_free(&in);
+    test_free(&out);
+    test_free(&three);
+    matrix_free(ctx, &w);
+    arena_free(ctx, &arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_torch),
-        cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_shapes),   cmocka_unit_test(test_torch),         cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_windows),  cmocka_unit_test(test_large_windows), cmocka_unit_test(test_strips),
+        cmocka_unit_test(test_epilogue), cmocka_unit_test(test_wrong_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

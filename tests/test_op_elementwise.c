@@ -1,4 +1,5 @@
-/* test_op_elementwise.c - activations and sums, with one and with 16 elements per work-item, against host/ref and torch. */
+/* test_op_elementwise.c - activations, sums, gates and tensors side by side, with one and with 16 elements per work-item, against host/ref
+ * and torch. */
 #include "test.h"
 
 #include <math.h>
@@ -115,6 +116,85 @@ static void test_add(void **state)
     }
 }
 
+static float *run_gated(const float *x, int rows, int n, int act)
+{
+    struct tensor in = test_tensor(DTYPE_F32, 2, rows, 2 * n, 1, 1, x), out = test_tensor(DTYPE_F32, 2, rows, n, 1, 1, NULL);
+    assert_ok(op_gated_fwd(test_context(), &out, &in, act));
+    float *y = test_read(&out);
+    test_free(&in);
+    test_free(&out);
+    return y;
+}
+
+static void test_gated(void **state)
+{
+    static const int columns[] = {1, 5, 15, 16, 17, 40, 257, 1280};
+    static float x[7 * 2 * 1280], want[7 * 1280];
+    (void)state;
+    test_random(x, COUNT(x), 5);
+    for (size_t i = 0; i < COUNT(x); i++)
+        x[i] *= 4;
+    for (size_t lanes = 0; lanes < COUNT(widths); lanes++) {
+        test_context()->device.simd_width = widths[lanes];
+        for (size_t i = 0; i < COUNT(columns) - (test_small() ? 2 : 0); i++)
+            for (int rows = 1; rows <= 7; rows += 3) {
+                static const int acts[] = {ACT_GELU, ACT_SILU, ACT_SIGMOID};
+                ref_gated(want, x, rows, columns[i], acts[rows % 3]);
+                float *y = run_gated(x, rows, columns[i], acts[rows % 3]);
+                assert_close(y, want, (size_t)(rows * columns[i]), 1e-5);
+                free(y);
+            }
+    }
+}
+
+static void check_concat(int rows, int na, int nb)
+{
+    float *a = malloc((size_t)(rows * na) * sizeof *a), *b = malloc((size_t)(rows * nb) * sizeof *b);
+    assert_true(a && b);
+    test_random(a, (size_t)(rows * na), 1);
+    test_random(b, (size_t)(rows * nb), 2);
+    struct tensor ta = test_tensor(DTYPE_F32, 3, 1, rows, na, 1, a), tb = test_tensor(DTYPE_F32, 3, 1, rows, nb, 1, b);
+    struct tensor out = test_tensor(DTYPE_F32, 3, 1, rows, na + nb, 1, NULL);
+    assert_ok(op_concat_fwd(test_context(), &out, &ta, &tb));
+    float *y = test_read(&out);
+    for (int r = 0; r < rows; r++) {
+        assert_memory_equal(y + r * (na + nb), a + r * na, (size_t)na * sizeof *a);
+        assert_memory_equal(y + r * (na + nb) + na, b + r * nb, (size_t)nb * sizeof *b);
+    }
+    free(y);
+    free(a);
+    free(b);
+    test_free(&ta);
+    test_free(&tb);
+    test_free(&out);
+}
+
+static void test_concat(void **state)
+{
+    static const int columns[] = {1, 7, 16, 17, 33, 320, 641};
+    (void)state;
+    for (size_t lanes = 0; lanes < COUNT(widths); lanes++) {
+        test_context()->device.simd_width = widths[lanes];
+        for (size_t i = 0; i < COUNT(columns); i++)
+            for (size_t j = i % 2; j < COUNT(columns) - (test_small() ? 2 : 0); j += 2)
+                check_concat(1 + (int)(i + j), columns[i], columns[j]);
+    }
+}
+
+/* torch: glu(x) = a sigmoid(b); geglu, as diffusers has it, a gelu(b) */
+static void check_gated_torch(const struct weights *golden, const char *name, int act)
+{
+    char key[32];
+    snprintf(key, sizeof key, "%s.x", name);
+    float *x = test_floats(golden, key, 40);
+    snprintf(key, sizeof key, "%s.y", name);
+    float *want = test_floats(golden, key, 20), *y = run_gated(x, 4, 5, act);
+    assert_close(y, want, 20, 1e-5);
+    free(x);
+    free(want);
+    free(y);
+}
+
 static void test_torch(void **state)
 {
     static const struct {
@@ -142,6 +222,8 @@ static void test_torch(void **state)
             free(want);
             free(y);
         }
+        check_gated_torch(&golden, "glu", ACT_SIGMOID);
+        check_gated_torch(&golden, "geglu", ACT_GELU);
     }
     weights_close(&golden);
 }
@@ -155,6 +237,14 @@ static void test_wrong_shapes(void **state)
     assert_fails(op_add_fwd(ctx, &b, &a, &a, 1, 1), CLIO_ERROR_INTERNAL, "out is f32 [5]");
     assert_fails(op_activation_fwd(ctx, &b, &a, ACT_RELU, 0), CLIO_ERROR_INTERNAL, "out is f32 [5]");
     assert_fails(op_activation_fwd(ctx, &a, &a, ACT_COUNT, 0), CLIO_ERROR_INTERNAL, "no activation");
+    struct tensor odd = test_tensor(DTYPE_F32, 2, 3, 5, 1, 1, NULL), four = test_tensor(DTYPE_F32, 2, 3, 4, 1, 1, NULL);
+    assert_fails(op_gated_fwd(ctx, &four, &odd, ACT_GELU), CLIO_ERROR_INTERNAL, "f32 [3, 5] cannot be halved");
+    assert_fails(op_gated_fwd(ctx, &odd, &a, ACT_GELU), CLIO_ERROR_INTERNAL, "out is f32 [3, 5], but must be f32 [3, 4]");
+    assert_fails(op_gated_fwd(ctx, &four, &a, -1), CLIO_ERROR_INTERNAL, "no activation -1");
+    assert_fails(op_concat_fwd(ctx, &a, &odd, &four), CLIO_ERROR_INTERNAL, "out is f32 [3, 8], but must be f32 [3, 9]");
+    assert_fails(op_concat_fwd(ctx, &a, &a, &b), CLIO_ERROR_INTERNAL, "b is f32 [5]");
+    test_free(&odd);
+    test_free(&four);
     test_free(&a);
     test_free(&b);
 }
@@ -162,8 +252,9 @@ static void test_wrong_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_activations), cmocka_unit_test(test_extremes),     cmocka_unit_test(test_add),
-        cmocka_unit_test(test_torch),       cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_activations),  cmocka_unit_test(test_extremes), cmocka_unit_test(test_add),
+        cmocka_unit_test(test_gated),        cmocka_unit_test(test_concat),   cmocka_unit_test(test_torch),
+        cmocka_unit_test(test_wrong_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,6 +150,10 @@ static void test_views(void **state)
         {.m = 3, .n = 33, .k = 17, .lda = 21, .a_offset = 2, .ldc = 40, .c_offset = 5, .bias = true},
         {.m = 9, .n = 35, .k = 12, .lda = 5, .a_offset = 7, .residual = RESIDUAL_APART, .ldc = 39, .c_offset = 3},
         {.m = 2, .n = 4, .k = 9, .lda = 3, .residual = RESIDUAL_IN_PLACE, .ldc = 6},
+        {.m = 18, .n = 33, .k = 12, .lda = 20, .a_offset = 2, .bias = true}, /* begins beside a multiple of 4 numbers, its rows are apart by
+                                                                                one */
+        {.m = 18, .n = 33, .k = 12, .lda = 8, .a_offset = 4, .bias = true},
+        {.m = 7, .n = 33, .k = 12, .lda = 18, .a_offset = 4, .bias = true},
         {.m = 66, .n = 7, .k = 18, .lda = 1, .a_offset = 1, .act = ACT_TANH},
         {.m = 17, .n = 32, .k = 8, .lda = 24, .a_offset = 16, .ldc = 96, .c_offset = 64, .residual = RESIDUAL_IN_PLACE},
         {.m = 12, .n = 20, .k = 31, .lda = 33, .a_offset = 1, .ldc = 21, .c_offset = 1, .bias = true, .act = ACT_RELU, .alpha = 0.5f},
@@ -162,13 +166,99 @@ static void test_views(void **state)
     }
 }
 
+/* A choice of numbers about a tile's side: one less, as many, one more, a prime. */
+static int near(int side, int which)
+{
+    static const int primes[] = {11, 37, 67, 131, 257};
+    size_t i = 0;
+    while (i + 1 < COUNT(primes) && primes[i] <= side)
+        i++;
+    return which < 3 ? side - 1 + which : primes[i];
+}
+
+/* Products around the borders of a tile of `rows` x `columns`, with rows that begin on multiples of 4 numbers and others. */
+static void check_tile(int rows, int columns, int step, bool f16)
+{
+    int steps[] = {step - 1, step, step + 1, 2 * step + 4};
+    for (int i = 0; i < (test_small() ? 1 : 4); i++)
+        for (int j = 0; j < 4; j++) {
+            int wide = j % 2 ? 4 * step + 4 : steps[(i + j) % 4];
+            struct call c = {
+                .m = near(rows, (i + j) % 4), .n = near(columns, i), .k = MAX(wide, 1), .bias = j > 1, .act = j == 2 ? ACT_GELU : 0};
+            c.residual = (enum residual)(j % 3);
+            if (test_small() && j > 1)
+                continue;
+            check_use(&c, f16, MATRIX_MANY);
+        }
+}
+
+/* The tiles that are shipped for each architecture, and the small ones whose columns of k are shared; here they run as they are on any
+ * device. */
+static void test_shipped_tiles(void **state)
+{
+    static const char *const words[] = {"", "gcn", "rdna", "cdna", "gen12", "xe", "turing", "ampere", "hopper"};
+    static const char *const keys[] = {"gemm.tile.gx",   "gemm.tile.gy",      "gemm.tile.tn",     "gemm.tile.tm",
+                                       "gemm.tile.step", "gemm.tile.buffers", "gemm.split.slices"};
+    struct device *d = &test_context()->device;
+    const char *architecture = d->architecture;
+    int simd_width = d->simd_width, seen[COUNT(words)][COUNT(keys)] = {{0}};
+    (void)state;
+    d->simd_width = 1;
+    for (size_t w = 0; w < COUNT(words); w++) {
+        bool known = false;
+        d->architecture = words[w];
+        for (size_t i = 0; i < COUNT(keys); i++)
+            seen[w][i] = params_int(test_context(), keys[i], 0);
+        for (size_t before = 0; before < w; before++)
+            known = known || memcmp(seen[before], seen[w], sizeof seen[w]) == 0;
+        const int *v = seen[w];
+        assert_true(v[0] > 0 && v[1] > 0 && v[2] > 0 && v[3] > 0 && v[4] > 0 && v[5] > 0 && v[6] > 0);
+        for (int f16 = 0; f16 < 2 && !known; f16++) {
+            test_param("gemm.many.family", "rows");
+            test_param("gemm.many.storage", f16 ? "f16" : "f32");
+            test_param("gemm.split.below", "0");
+            check_tile(v[1] * v[3], v[0] * v[2], v[4], f16);
+            test_param("gemm.split.below", "1000000");
+            if (w == 0)
+                check_tile(32, 32, 16 * v[6], f16);
+        }
+    }
+    test_param("gemm.split.below", "100");
+    d->architecture = architecture;
+    d->simd_width = simd_width;
+}
+
+/* Few rows: one less and one more than the kernels have, outputs beside a group's, columns beside what 64 work-items read at once. */
+static void test_few_rows(void **state)
+{
+    static const int all_m[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16}, all_n[] = {1, 2, 3, 4, 5, 33},
+                     all_k[] = {1, 63, 64, 65, 252, 256, 260, 521};
+    static const char *const outputs[] = {"1", "2", "4"};
+    (void)state;
+    for (size_t o = 0; o < COUNT(outputs); o++) {
+        test_param("gemm.rows.outputs", outputs[o]);
+        for (int f16 = 0; f16 < 2; f16++) {
+            test_param("gemm.few.family", "rows");
+            test_param("gemm.few.storage", f16 ? "f16" : "f32");
+            for (size_t m = test_small() ? o : 0; m < COUNT(all_m); m += test_small() ? 4 : 1)
+                for (size_t k = m % 2; k < COUNT(all_k); k += test_small() ? 4 : 2) {
+                    struct call c = {.m = all_m[m], .n = all_n[(m + k + o) % COUNT(all_n)], .k = all_k[k], .bias = true, .act = ACT_RELU};
+                    c.residual = (enum residual)(m % 3);
+                    check_use(&c, f16, MATRIX_FEW);
+                }
+        }
+    }
+}
+
 /* What a tuner may ask for: other shapes of tiles, also odd ones. */
 static void test_tiles(void **state)
 {
-    static const char *const keys[] = {"gemm.tile.gx",   "gemm.tile.gy",    "gemm.tile.tn",  "gemm.tile.tm",
-                                       "gemm.tile.step", "gemm.panel.rows", "gemm.panel.few"};
-    static const char *const tiles[][COUNT(keys)] = {
-        {"8", "8", "2", "4", "8", "6", "3"}, {"4", "16", "3", "1", "5", "12", "16"}, {"16", "16", "4", "4", "16", "8", "8"}};
+    static const char *const keys[] = {"gemm.tile.gx",      "gemm.tile.gy",     "gemm.tile.tn",      "gemm.tile.tm",    "gemm.tile.step",
+                                       "gemm.tile.buffers", "gemm.split.below", "gemm.split.slices", "gemm.panel.rows", "gemm.panel.few"};
+    static const char *const tiles[][COUNT(keys)] = {{"8", "8", "2", "4", "8", "1", "0", "4", "6", "3"},
+                                                     {"4", "16", "3", "1", "5", "2", "0", "4", "12", "16"},
+                                                     {"8", "4", "8", "4", "12", "2", "1000000", "2", "12", "16"},
+                                                     {"16", "16", "4", "4", "16", "1", "100", "4", "8", "8"}};
     (void)state;
     for (size_t t = 0; t < COUNT(tiles); t++) {
         for (size_t i = 0; i < COUNT(keys); i++)
@@ -177,6 +267,7 @@ static void test_tiles(void **state)
             bool f16 = use(f);
             check(&(struct call){.m = 11, .n = 37, .k = 19, .bias = true, .act = ACT_GELU}, f16);
             check(&(struct call){.m = 67, .n = 65, .k = 33, .residual = RESIDUAL_IN_PLACE}, f16);
+            check(&(struct call){.m = 67, .n = 66, .k = 68, .residual = RESIDUAL_APART}, f16);
         }
     }
 }
@@ -394,16 +485,10 @@ static void test_torch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_epilogue),
-        cmocka_unit_test(test_views),
-        cmocka_unit_test(test_tiles),
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_fill_in_parts),
-        cmocka_unit_test(test_fill_convolution),
-        cmocka_unit_test(test_wrong_shapes),
-        cmocka_unit_test(test_planning),
-        cmocka_unit_test(test_torch),
+        cmocka_unit_test(test_shapes),        cmocka_unit_test(test_epilogue),      cmocka_unit_test(test_views),
+        cmocka_unit_test(test_shipped_tiles), cmocka_unit_test(test_few_rows),      cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_exact),         cmocka_unit_test(test_fill_in_parts), cmocka_unit_test(test_fill_convolution),
+        cmocka_unit_test(test_wrong_shapes),  cmocka_unit_test(test_planning),      cmocka_unit_test(test_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

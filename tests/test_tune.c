@@ -760,7 +760,7 @@ static void test_not_for_this(void **unused)
 {
     static const struct {
         const char *line, *why;
-    } broken[] = {{"tpu logits.local 8", "expected `cpu|gpu|any key value`"},
+    } broken[] = {{"tpu logits.local 8", "expected `KIND key value`, KIND one of any, cpu, gpu, gcn, "},
                   {"any logits.local", "expected"},
                   {"any logits.local 0", "out of range"},
                   {"any logits.local -8", "not a number"},

@@ -110,9 +110,12 @@ static clio_device_info info_of(const struct device *d, int index)
 {
     return (clio_device_info){.platform = d->platform_name,
                               .name = d->name,
-                              .type = d->is_gpu ? "gpu" : d->is_accelerator ? "accelerator" : "cpu",
+                              .type = d->is_gpu           ? "gpu"
+                                      : d->is_accelerator ? "accelerator"
+                                                          : "cpu",
                               .driver = d->driver,
                               .version = d->version,
+                              .architecture = *d->architecture ? d->architecture : NULL,
                               .index = d->problem[0] ? -1 : index,
                               .compute_units = d->compute_units,
                               .global_memory = d->global_memory,

@@ -53,6 +53,127 @@ static uint64_t device_number(cl_device_id id, cl_device_info what)
     return size == 4 ? small : large;
 }
 
+/* ---- architectures ---- */
+
+/* Values of the vendors' extensions, which not every cl_ext.h has. */
+#define GFXIP_MAJOR_AMD 0x404A
+#define GFXIP_MINOR_AMD 0x404B
+#define WAVEFRONT_WIDTH_AMD 0x4043
+#define IP_VERSION_INTEL 0x4250
+#define COMPUTE_CAPABILITY_MAJOR_NV 0x4000
+
+bool device_is_architecture(const char *word)
+{
+    static const char all[] = DEVICE_ARCHITECTURES;
+    size_t length = strlen(word);
+    for (const char *at = all; *at; at += strspn(at, ", ")) {
+        if (length && strcspn(at, ",") == length && memcmp(at, word, length) == 0)
+            return true;
+        at += strcspn(at, ",");
+    }
+    return false;
+}
+
+/* Of gfx MAJOR, MINOR (a hexadecimal digit), STEP: 906 is gcn, 908 and 90a are cdna, as are all of 9.4 and later. */
+static const char *of_gfx(int major, int minor, int step)
+{
+    if (major >= 10)
+        return "rdna";
+    bool matrix_engines = major == 9 && (minor >= 4 || step == 8 || step == 10);
+    return major < 6 ? "" : matrix_engines ? "cdna" : "gcn";
+}
+
+/* "gfx1030", "gfx90a:sramecc+:xnack-" */
+static const char *of_gfx_name(const char *name)
+{
+    int major = 0, digits = 0;
+    const char *at = name;
+    while (*at && strncmp(at, "gfx", 3) != 0)
+        at++;
+    at += *at ? 3 : 0;
+    while (isxdigit((unsigned char)at[digits]))
+        digits++;
+    if (digits < 3 || digits > 4)
+        return "";
+    for (int i = 0; i < digits - 2; i++)
+        major = 10 * major + (isdigit((unsigned char)at[i]) ? at[i] - '0' : 0);
+    char minor[2] = {at[digits - 2], 0}, step[2] = {at[digits - 1], 0};
+    return of_gfx(major, (int)strtol(minor, NULL, 16), (int)strtol(step, NULL, 16));
+}
+
+/* An architecture number in the upper 10 bits, a release in the 8 below: 12.0 to 12.10 are the integrated generation and its first card,
+ * 12.55 to 12.74 and all from 20 on (Xe2) have the wider engines; from 9 to 11 registers and threads are those of 12. */
+static const char *of_ip_version(uint32_t version)
+{
+    uint32_t architecture = version >> 22, release = (version >> 14) & 0xff;
+    return architecture < 9 ? "" : architecture > 12 || (architecture == 12 && release >= 50) ? "xe" : "gen12";
+}
+
+/* 7.x: Volta and Turing. 8.x: Ampere and Ada. 9 to 11: Hopper and what follows it in data centres. 12: its sisters on desks, which have an
+ * SM like Ada's. */
+static const char *of_compute_capability(int major)
+{
+    return major < 7 ? "" : major == 7 ? "turing" : major == 8 || major >= 12 ? "ampere" : "hopper";
+}
+
+/* Drivers without those queries (Mesa's) name the chip or the card. */
+static const char *of_name(const char *name)
+{
+    static const struct {
+        const char *part, *word; /* chips before cards */
+    } names[] = {
+        {"aldebaran", "cdna"},   {"arcturus", "cdna"},  {"mi100", "cdna"},     {"mi2", "cdna"},      {"mi3", "cdna"},
+        {"navi", "rdna"},        {"vangogh", "rdna"},   {"rembrandt", "rdna"}, {"raphael", "rdna"},  {"phoenix", "rdna"},
+        {"strix", "rdna"},       {"tahiti", "gcn"},     {"pitcairn", "gcn"},   {"verde", "gcn"},     {"oland", "gcn"},
+        {"hainan", "gcn"},       {"bonaire", "gcn"},    {"kaveri", "gcn"},     {"kabini", "gcn"},    {"hawaii", "gcn"},
+        {"tonga", "gcn"},        {"iceland", "gcn"},    {"carrizo", "gcn"},    {"stoney", "gcn"},    {"fiji", "gcn"},
+        {"polaris", "gcn"},      {"ellesmere", "gcn"},  {"baffin", "gcn"},     {"lexa", "gcn"},      {"vega", "gcn"},
+        {"raven", "gcn"},        {"renoir", "gcn"},     {"(dg2)", "xe"},       {"(mtl)", "xe"},      {"(arl)", "xe"},
+        {"(lnl)", "xe"},         {"(bmg", "xe"},        {"(ptl", "xe"},        {"arc(tm)", "xe"},    {"data center gpu", "xe"},
+        {"(tgl", "gen12"},       {"(rkl", "gen12"},     {"(adl", "gen12"},     {"(rpl", "gen12"},    {"(dg1", "gen12"},
+        {"iris(r) xe", "gen12"}, {"nvk tu", "turing"},  {"nvk ga", "ampere"},  {"nvk ad", "ampere"}, {"nvk gb2", "ampere"},
+        {"nvk gh", "hopper"},    {"nvk gb1", "hopper"},
+    };
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (has_word(name, names[i].part))
+            return names[i].word;
+    return "";
+}
+
+const char *device_architecture(const char *name, const struct device_marks *marks)
+{
+    const char *word = of_gfx_name(name);
+    if (*word)
+        return word;
+    if (marks->gfx_major) /* the step is in names alone, and so is what 9.0 means */
+        return of_gfx(marks->gfx_major, marks->gfx_minor, 0);
+    if (marks->ip_version)
+        return of_ip_version(marks->ip_version);
+    if (marks->compute_major)
+        return of_compute_capability(marks->compute_major);
+    word = of_name(name);
+    return *word ? word : marks->wavefront == 32 ? "rdna" : marks->wavefront == 64 ? "gcn" : "";
+}
+
+static const char *find_architecture(const struct device *d, const char *extensions)
+{
+    struct device_marks marks = {0};
+    if (!d->is_gpu)
+        return "";
+    if (has_word(extensions, "cl_amd_device_attribute_query")) {
+        marks.gfx_major = (int)device_number(d->id, GFXIP_MAJOR_AMD);
+        marks.gfx_minor = (int)device_number(d->id, GFXIP_MINOR_AMD);
+        marks.wavefront = (int)device_number(d->id, WAVEFRONT_WIDTH_AMD);
+    }
+    if (has_word(extensions, "cl_intel_device_attribute_query"))
+        marks.ip_version = (uint32_t)device_number(d->id, IP_VERSION_INTEL);
+    if (has_word(extensions, "cl_nv_device_attribute_query"))
+        marks.compute_major = (int)device_number(d->id, COMPUTE_CAPABILITY_MAJOR_NV);
+    return device_architecture(d->name, &marks);
+}
+
+/* ---- capabilities ---- */
+
 static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
 {
     char *extensions = NULL;
@@ -60,6 +181,7 @@ static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
     cl_device_type type = 0;
     d->platform = platform;
     d->id = id;
+    d->architecture = "";
     device_text(id, CL_DEVICE_NAME, d->name, sizeof d->name);
     device_text(id, CL_DRIVER_VERSION, d->driver, sizeof d->driver);
     device_text(id, CL_DEVICE_VERSION, d->version, sizeof d->version);
@@ -90,6 +212,7 @@ static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
         d->has_fp16 = has_word(extensions, "cl_khr_fp16");
         d->has_fp64 = has_word(extensions, "cl_khr_fp64");
         d->has_subgroups = has_word(extensions, "cl_khr_subgroups") || has_word(extensions, "cl_intel_subgroups");
+        d->architecture = find_architecture(d, extensions);
     }
     free(extensions);
     if (!device_number(id, CL_DEVICE_AVAILABLE))
@@ -129,7 +252,7 @@ static clio_status add_platform(clio_context *ctx, cl_platform_id platform, stru
     clio_status st = CLIO_OK;
     cl_device_id ids[DEVICES_AT_MOST];
     cl_uint found = 0;
-    struct device base = {0}, *grown;
+    struct device base = {.architecture = ""}, *grown;
     clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof base.platform_name - 1, base.platform_name, NULL);
     clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof base.platform_version - 1, base.platform_version, NULL);
     cl_int cle = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, DEVICES_AT_MOST, ids, &found);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KINDS "any, cpu, gpu, " DEVICE_ARCHITECTURES
+
 clio_status params_add(clio_context *ctx, const char *kind, const char *key, const char *value)
 {
     clio_status st = CLIO_OK;
@@ -36,7 +38,8 @@ static int read_line(const char *text, size_t length, struct param *row)
     line[used] = 0;
     line[strcspn(line, "#\r")] = 0;
     int fields = sscanf(line, "%7s %39s %39s %1s", row->kind, row->key, row->value, more);
-    bool known = fields == 3 && (!strcmp(row->kind, "cpu") || !strcmp(row->kind, "gpu") || !strcmp(row->kind, "any"));
+    bool known = fields == 3 &&
+                 (!strcmp(row->kind, "cpu") || !strcmp(row->kind, "gpu") || !strcmp(row->kind, "any") || device_is_architecture(row->kind));
     return known ? 1 : fields > 0 ? -1 : 0;
 }
 
@@ -48,8 +51,8 @@ static clio_status add_text(clio_context *ctx, const char *text, const char *pat
         size_t length = strcspn(text, "\n");
         int got = read_line(text, length, &row);
         if (got < 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s, line %d: expected `cpu|gpu|any key value`; correct the line, or unset CLIO_PARAMS", path,
-                 number);
+            FAIL(ctx, CLIO_ERROR_FORMAT,
+                 "%s, line %d: expected `KIND key value`, KIND one of " KINDS "; correct the line, or unset CLIO_PARAMS", path, number);
         if (got)
             TRY(params_add(ctx, row.kind, row.key, row.value));
         text += length + (text[length] == '\n');
@@ -157,7 +160,7 @@ static clio_status add_tuned(clio_context *ctx, const char *text)
         struct param row;
         size_t length = strcspn(text, "\n");
         int got = read_line(text, length, &row);
-        const char *why = got < 0 ? "expected `cpu|gpu|any key value`" : got ? row_problem(ctx, &row) : NULL;
+        const char *why = got < 0 ? "expected `KIND key value`, KIND one of " KINDS : got ? row_problem(ctx, &row) : NULL;
         if (why)
             snprintf(p->problem, sizeof p->problem, "%s, line %d: %s: correct the line, or run clio tune again", p->tuned, number, why);
         else if (got)
@@ -247,10 +250,11 @@ void params_cut(clio_context *ctx, size_t count)
 
 static const struct param *find(clio_context *ctx, const char *key)
 {
-    const char *kind = ctx->device.simd_width > 1 ? "cpu" : "gpu";
+    const char *kind = ctx->device.simd_width > 1 ? "cpu" : "gpu", *architecture = ctx->device.architecture;
     for (size_t i = ctx->params.count; i-- > 0;) {
         const struct param *row = &ctx->params.rows[i];
-        if (strcmp(row->key, key) == 0 && (strcmp(row->kind, "any") == 0 || strcmp(row->kind, kind) == 0))
+        if (strcmp(row->key, key) == 0 &&
+            (strcmp(row->kind, "any") == 0 || strcmp(row->kind, kind) == 0 || (architecture && strcmp(row->kind, architecture) == 0)))
             return row;
     }
     return NULL;

@@ -133,6 +133,20 @@ fail:
     return st;
 }
 
+clio_status tensor_copy(clio_context *ctx, const struct tensor *to, size_t to_first, const struct tensor *from, size_t from_first,
+                        size_t count)
+{
+    clio_status st = CLIO_OK;
+    size_t size = dtype_size(to->dtype);
+    if (to->dtype != from->dtype || to_first + count > tensor_count(to) || from_first + count > tensor_count(from))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%zu elements from %zu on do not fit into another tensor from %zu on", count, from_first, to_first);
+    if (ctx->planning || !count)
+        return CLIO_OK;
+    CL_TRY(ctx, clEnqueueCopyBuffer, (ctx->queue, from->mem, to->mem, from_first * size, to_first * size, count * size, 0, NULL, NULL));
+fail:
+    return st;
+}
+
 float half_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 0x3ff, bits;

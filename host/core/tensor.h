@@ -36,6 +36,9 @@ clio_status tensor_take(clio_context *ctx, struct arena *arena, struct tensor *t
 clio_status tensor_write(clio_context *ctx, const struct tensor *t, size_t first, size_t count, const void *data);
 clio_status tensor_read(clio_context *ctx, const struct tensor *t, size_t first, size_t count, void *data);
 clio_status tensor_zero(clio_context *ctx, const struct tensor *t);
+/* `count` elements from one tensor into another of the same type, on the device; nothing waits. They must not be the same elements. */
+clio_status tensor_copy(clio_context *ctx, const struct tensor *to, size_t to_first, const struct tensor *from, size_t from_first,
+                        size_t count);
 
 /* IEEE half to and from float, round to nearest even; bfloat16 to float. */
 float half_to_float(uint16_t h);

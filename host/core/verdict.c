@@ -9,9 +9,9 @@
 #define ALL_VARIANTS "*"
 
 /* Every path that is checked, and may be named in CLIO_DISABLE. */
-static const char *const paths[] = {"gemm.panel",      "gemm.tile",     "gemm.rows",  "gemm.clblast", "attention.row",
-                                    "attention.group", "norm.row",      "norm.group", "softmax.row",  "softmax.group",
-                                    "logits.group",    "logits.single", "clfft"};
+static const char *const paths[] = {"gemm.panel", "gemm.tile",  "gemm.rows",   "gemm.clblast",  "attention.row", "attention.group",
+                                    "norm.row",   "norm.group", "softmax.row", "softmax.group", "logits.group",  "logits.single",
+                                    "conv.panel", "conv.few",   "conv.tile",   "conv.single",   "conv.winograd", "clfft"};
 
 static bool is_path(const char *name)
 {

@@ -15,7 +15,7 @@
 /* Tensors and host arrays of a check, released together. */
 struct room {
     struct tensor tensors[8];
-    void *arrays[12];
+    void *arrays[16];
     int tensor_count, array_count;
     struct arena arena;
     char wrong[96]; /* what a comparison found; empty: all is well */
@@ -167,6 +167,74 @@ static clio_status run_product(clio_context *ctx, const struct check *c, struct 
     return c->batch ? run_matmul(ctx, c, r) : run_gemm(ctx, c, r);
 }
 
+/* ---- conv ---- */
+
+/* Two pictures of an odd size with a bias each, once enlarged; more outputs than a panel has. */
+static clio_status convolve(clio_context *ctx, struct room *r, int channels, int n, struct conv2d_window window)
+{
+    clio_status st = CLIO_OK;
+    struct conv2d_args a = {.batch = 1, .in = channels, .out = n, .kernel_h = 3, .kernel_w = 3, .stride = window.stride, .padding = 1};
+    int height = 7, width = 10, k = 9 * a.in;
+    a.dilation = a.groups = 1;
+    a.act = ACT_GELU;
+    a.has_bias = 1;
+    a.height = a.out_height = height * window.upsample;
+    a.width = a.out_width = width * window.upsample;
+    a.out_height = (a.out_height - 1) / window.stride + 1;
+    a.out_width = (a.out_width - 1) / window.stride + 1;
+    size_t inputs = 2 * (size_t)(height * width * a.in), enlarged = (size_t)(a.height * a.width * a.in);
+    size_t outputs = (size_t)(a.out_height * a.out_width * n);
+    struct matrix w = {0};
+    struct tensor *ti, *tb, *tr, *to;
+    TRY(matrix_new(ctx, &w, n, k, MATRIX_LARGE, "the check of a kernel"));
+    float *x = random_floats(r, inputs, false), *filter = random_floats(r, (size_t)(n * k), w.data.dtype == DTYPE_F16), *got;
+    float *bias = random_floats(r, 2 * (size_t)n, false), *more = random_floats(r, 2 * outputs, false);
+    float *big = random_floats(r, enlarged, false), *want = random_floats(r, 2 * outputs, false);
+    if (!x || !filter || !bias || !more || !big || !want)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(place(ctx, r, &ti, tensor_shape(DTYPE_F32, 4, 2, height, width, a.in), x));
+    TRY(place(ctx, r, &tb, tensor_shape(DTYPE_F32, 2, 2, n, 0, 0), bias));
+    TRY(place(ctx, r, &tr, tensor_shape(DTYPE_F32, 4, 2, a.out_height, a.out_width, n), more));
+    TRY(place(ctx, r, &to, tensor_shape(DTYPE_F32, 4, 2, a.out_height, a.out_width, n), NULL));
+    TRY(matrix_fill_floats(ctx, &w, 0, n, filter));
+    struct gemm_epilogue e = {.bias = tb, .residual = tr, .act = a.act};
+    ctx->planning = true;
+    st = op_conv2d_fwd(ctx, &r->arena, to, ti, &w, window, &e);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, &r->arena, "the check of a kernel"));
+    TRY(op_conv2d_fwd(ctx, &r->arena, to, ti, &w, window, &e));
+    TRY(fetch(ctx, r, to, &got));
+    for (int b = 0; b < 2; b++) {
+        const float *picture = x + (size_t)b * inputs / 2;
+        for (int p = 0; p < a.height * a.width; p++)
+            memcpy(big + p * a.in, picture + (p / a.width / window.upsample * width + p % a.width / window.upsample) * a.in,
+                   (size_t)a.in * sizeof *big);
+        ref_conv2d(want + (size_t)b * outputs, big, filter, bias + b * n, &a);
+    }
+    for (size_t i = 0; i < 2 * outputs; i++)
+        want[i] += more[i];
+    compare(r, got, want, 2 * outputs);
+fail:
+    matrix_free(ctx, &w);
+    return st;
+}
+
+static clio_status run_conv(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    bool winograd = strcmp(c->path, "conv.winograd") == 0, few = strcmp(c->path, "conv.few") == 0;
+    int channels = winograd ? 336 : few ? 48 : 19, n = few ? 3 : 35; /* Winograd's: more channels than are transformed at a time */
+    TRY(convolve(ctx, r, channels, n,
+                 (struct conv2d_window){.taps = 3, .stride = winograd ? 1 : 2, .before = 1, .after = 1, .upsample = 1}));
+    if (!*r->wrong) {
+        arena_free(ctx, &r->arena);
+        TRY(convolve(ctx, r, channels, n, (struct conv2d_window){.taps = 3, .stride = 1, .before = 1, .after = 1, .upsample = 2}));
+    }
+fail:
+    return st;
+}
+
 /* ---- attention ---- */
 
 #define KEYS 300 /* more than a part of the keys, and than a chunk of them */
@@ -224,6 +292,34 @@ fail:
 
 /* ---- rows, logits ---- */
 
+/* Two pictures of several chunks, the last of them short. */
+static clio_status run_group_norm(clio_context *ctx, const struct check *c, struct room *r)
+{
+    clio_status st = CLIO_OK;
+    int batch = 2, pixels = 311, channels = 17 * c->groups;
+    size_t count = (size_t)(batch * pixels * channels);
+    struct tensor *in, *tg, *tb, *out;
+    float *x = random_floats(r, count, false), *want = random_floats(r, count, false), *got;
+    float *gamma = random_floats(r, (size_t)channels, false), *beta = random_floats(r, (size_t)channels, false);
+    if (!x || !gamma || !beta || !want)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(place(ctx, r, &in, tensor_shape(DTYPE_F32, 3, batch, pixels, channels, 0), x));
+    TRY(place(ctx, r, &out, tensor_shape(DTYPE_F32, 3, batch, pixels, channels, 0), NULL));
+    TRY(place(ctx, r, &tg, tensor_shape(DTYPE_F32, 1, channels, 0, 0, 0), gamma));
+    TRY(place(ctx, r, &tb, tensor_shape(DTYPE_F32, 1, channels, 0, 0, 0), beta));
+    ctx->planning = true;
+    st = op_group_norm_fwd(ctx, &r->arena, out, in, tg, tb, c->groups, 1e-5f, c->act);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, &r->arena, "the check of a kernel"));
+    TRY(op_group_norm_fwd(ctx, &r->arena, out, in, tg, tb, c->groups, 1e-5f, c->act));
+    ref_group_norm(want, x, gamma, beta, batch, pixels, channels, c->groups, 1e-5f, c->act);
+    TRY(fetch(ctx, r, out, &got));
+    compare(r, got, want, count);
+fail:
+    return st;
+}
+
 static clio_status run_rows(clio_context *ctx, const struct check *c, struct room *r)
 {
     clio_status st = CLIO_OK;
@@ -252,6 +348,11 @@ static clio_status run_rows(clio_context *ctx, const struct check *c, struct roo
     }
 fail:
     return st;
+}
+
+static clio_status run_norm(clio_context *ctx, const struct check *c, struct room *r)
+{
+    return c->groups ? run_group_norm(ctx, c, r) : run_rows(ctx, c, r);
 }
 
 static clio_status run_logits(clio_context *ctx, const struct check *c, struct room *r)
@@ -300,7 +401,8 @@ static const struct {
     const char *family; /* what the path begins with */
     clio_status (*run)(clio_context *, const struct check *, struct room *);
 } families[] = {
-    {"gemm.", run_product}, {"attention.", run_attention}, {"norm.", run_rows}, {"softmax.", run_rows}, {"logits.", run_logits},
+    {"gemm.", run_product}, {"conv.", run_conv},    {"attention.", run_attention},
+    {"norm.", run_norm},    {"softmax.", run_rows}, {"logits.", run_logits},
 };
 
 /* A kernel that is refused when it is launched leaves a queue that still works; otherwise the device is gone. */

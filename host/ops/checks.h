@@ -14,11 +14,13 @@ struct check {
     const char *variant; /* what is compiled: the -D options; for a library the kind of call */
     struct {
         const char *key, *value; /* rows of parameters with which the operation takes this path; unused ones NULL */
-    } force[2];
+    } force[3];
     int m, n, k; /* gemm: rows, which decide about the kernel; n and k for a library, else 0 */
     int batch;   /* gemm: not 0 for a product of activations (op_matmul) */
     bool transposed;
     int head_dim; /* attention */
+    int groups;   /* norm: of channels; 0 for layer norm */
+    int act;      /* group norm */
 };
 /* Whether the path may be used: as found earlier, else by running the check. */
 clio_status check_path(clio_context *ctx, const struct check *check, bool *works);

@@ -7,11 +7,33 @@
 #define FEW_QUERIES 8    /* up to here a GPU splits the keys */
 #define KEYS_A_SPLIT 256 /* below this a part is not worth its launch */
 #define SPLITS_AT_MOST 32
+#define GROUPS_WANTED 1024 /* of one head */
 #define TILE_QUERIES 32
+#define WIDE_HEAD 256 /* columns */
 
-static void row_options(clio_context *ctx, char options[48], int block)
+/* Options for a work-item of attention_row: queries of a block, blocks, and keys at a time; returns its queries. Keys and values of a wide
+ * head are too many for a cache near the core: four blocks share what has come from afar. */
+static int row_options(clio_context *ctx, char options[64], int head_dim, int block)
 {
-    snprintf(options, 48, " -DROW=1 -DQB=%d -DKEYS=%d", block, params_int(ctx, "attention.row.keys", 128));
+    int blocks = block > 1 && head_dim >= WIDE_HEAD ? 4 : 1;
+    snprintf(options, 64, " -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d", block, blocks, params_int(ctx, "attention.row.keys", 128));
+    return block * blocks;
+}
+
+/* Local memory of attention_tile: wide heads ask for more than a device has. */
+static bool tile_fits(const clio_context *ctx, int d)
+{
+    return sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES) <=
+           ctx->device.local_memory;
+}
+
+/* What cl/attention.cl is compiled with; `row`: of row_options, for a family by rows. */
+static void all_options(const clio_context *ctx, const struct attention_cache *cache, bool f16, const char *row, char options[128])
+{
+    char tile[16] = "";
+    if (!cache->by_row)
+        snprintf(tile, sizeof tile, " -DTILE=%d", tile_fits(ctx, cache->head_dim));
+    snprintf(options, 128, "-DD=%d -DCACHE_F16=%d%s%s", cache->head_dim, f16, tile, row);
 }
 
 /* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
@@ -26,12 +48,12 @@ static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum
         enum dtype dtype;
     } ways[] = {{by_row, wish}, {!by_row, wish}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
     for (size_t i = 0; i < COUNT(ways) && !works; i++) {
-        char variant[96], row[48] = "";
+        char variant[128], row[64] = "";
         cache->by_row = ways[i].by_row;
         *dtype = ways[i].dtype;
         if (cache->by_row)
-            row_options(ctx, row, params_int(ctx, "attention.row.queries", 8));
-        snprintf(variant, sizeof variant, "-DD=%d -DCACHE_F16=%d%s", cache->head_dim, *dtype == DTYPE_F16, row);
+            row_options(ctx, row, cache->head_dim, params_int(ctx, "attention.row.queries", 8));
+        all_options(ctx, cache, *dtype == DTYPE_F16, row, variant);
         TRY(check_path(ctx,
                        &(struct check){.path = cache->by_row ? "attention.row" : "attention.group",
                                        .variant = variant,
@@ -91,10 +113,10 @@ fail:
     return st;
 }
 
-static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, const char *more, struct kernel **k)
+static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, const char *row, struct kernel **k)
 {
-    char options[96];
-    snprintf(options, sizeof options, "-DD=%d -DCACHE_F16=%d%s", cache->head_dim, cache->k.dtype == DTYPE_F16, more);
+    char options[128];
+    all_options(ctx, cache, cache->k.dtype == DTYPE_F16, row, options);
     return kernel_get(ctx, "attention", name, options, k);
 }
 
@@ -103,7 +125,7 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
-    char text_k[96], text_v[96];
+    char text_k[96], text_v[96], row[64] = "";
     int columns = cache->heads * cache->head_dim, rows;
     args.batch = args.batch ? args.batch : cache->batch - args.first;
     rows = args.batch * args.rows;
@@ -120,20 +142,16 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     int panels = (args.position + args.rows + PANEL - 1) / PANEL - args.position / PANEL;
     struct grid grid =
         by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
-    TRY(get(ctx, cache, by_row ? "attention_store_row" : "attention_store", by_row ? " -DROW=1" : "", &kernel));
+    if (by_row) /* the kernel does not depend on them: of the same program as attention_row */
+        row_options(ctx, row, cache->head_dim, params_int(ctx, "attention.row.queries", 8));
+    TRY(get(ctx, cache, by_row ? "attention_store_row" : "attention_store", row, &kernel));
     TRY(LAUNCH(ctx, kernel, grid, COST(0, 16.0 * args.batch * args.rows * columns), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v),
                ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
 fail:
     return st;
 }
 
-/* Local memory of attention_tile: wide heads ask for more than the 32 KiB that every device has. */
-static size_t tile_bytes(int d)
-{
-    return sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES);
-}
-
-/* Few queries on a GPU: parts of the keys, then their sum. */
+/* Few queries on a GPU, or heads too wide for a tile: parts of the keys, then their sum. */
 static clio_status attention_splits(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
                                     const struct attention_cache *cache, struct attention_args a, struct cost cost)
 {
@@ -141,7 +159,8 @@ static clio_status attention_splits(clio_context *ctx, struct arena *arena, cons
     struct kernel *split, *combine;
     int rows = a.batch * a.queries, columns = a.heads * a.head_dim;
     uint64_t mark = arena_mark(arena);
-    a.splits = MAX(1, MIN(SPLITS_AT_MOST, (a.keys + KEYS_A_SPLIT - 1) / KEYS_A_SPLIT));
+    a.splits = MIN(SPLITS_AT_MOST, (a.keys + KEYS_A_SPLIT - 1) / KEYS_A_SPLIT);
+    a.splits = MAX(1, MIN(a.splits, GROUPS_WANTED / rows)); /* many queries fill the device by themselves */
     struct tensor parts = tensor_shape(DTYPE_F32, 4, rows, a.heads, a.splits, a.head_dim + 2);
     TRY(tensor_take(ctx, arena, &parts));
     TRY(get(ctx, cache, "attention_split", "", &split));
@@ -179,13 +198,12 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d rows of %d columns from %s into %s", rows, columns, tensor_describe(q, text_q),
              tensor_describe(out, text_out));
     if (cache->by_row) {
-        char more[48];
-        int block = a.queries == 1 ? 1 : params_int(ctx, "attention.row.queries", 8);
-        row_options(ctx, more, block);
+        char more[64];
+        int block = row_options(ctx, more, a.head_dim, a.queries == 1 ? 1 : params_int(ctx, "attention.row.queries", 8));
         TRY(get(ctx, cache, "attention_row", more, &k));
         TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
                    ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
-    } else if (a.queries <= FEW_QUERIES || tile_bytes(a.head_dim) > ctx->device.local_memory)
+    } else if (a.queries <= FEW_QUERIES || !tile_fits(ctx, a.head_dim))
         TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;

@@ -1,5 +1,11 @@
-/* op_conv2d.c - convolution of pictures; kernels in cl/conv2d.cl. */
-#include "ops.h"
+/* op_conv2d.c - convolution of pictures; kernels in cl/conv2d.cl (any convolution, plain weights), cl/conv2d_packed.cl (a window over
+ * packed weights, as a product) and cl/winograd.cl. Of a window, the family that pays serves, or else one that is right on this device. */
+#include "checks.h"
+#include "conv2d.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Positions of a window of `taps` taps along `size` numbers; 0 or less: the window does not fit. */
 static int window_count(int size, int taps, int stride, int padding, int dilation)
@@ -8,8 +14,8 @@ static int window_count(int size, int taps, int stride, int padding, int dilatio
     return room < 0 ? 0 : room / stride + 1;
 }
 
-clio_status op_conv2d_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
-                          const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope)
+clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
+                                 const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope)
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
@@ -53,5 +59,199 @@ clio_status op_conv2d_fwd(clio_context *ctx, const struct tensor *out, const str
                GRID3(args.out_height * args.out_width, args.out / outputs, args.batch, MIN((size_t)64, ctx->device.max_work_group), 1, 1),
                COST(flops, bytes), ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(w), ARG_TENSOR(added), ARG_VALUE(args)));
 fail:
+    return st;
+}
+
+/* ---- a window over packed weights ---- */
+
+/* One way to compute it: a kernel of cl/conv2d_packed.cl, or Winograd's (kernel NULL). */
+struct variant {
+    const char *path, *family, *kernel;
+    char options[128];
+    struct grid grid;
+};
+
+#define FEW_OUTPUTS 4
+#define FEW_PIXELS 4
+
+static struct variant few_variant(const struct conv2d_call *c)
+{
+    struct variant v = {.path = "conv.few", .family = "direct", .kernel = "conv2d_few"};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL", c->w->data.dtype == DTYPE_F16);
+    v.grid = GRID1((c->g.m + FEW_PIXELS - 1) / FEW_PIXELS, 1);
+    return v;
+}
+
+static struct variant panel_variant(clio_context *ctx, const struct conv2d_call *c)
+{
+    int mr = params_int(ctx, "conv.panel.rows", 8);
+    struct variant v = {.path = "conv.panel", .family = "direct", .kernel = "conv2d_panel"};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", c->w->data.dtype == DTYPE_F16, mr);
+    v.grid = GRID2((c->g.m + mr - 1) / mr, (c->g.n + PANEL - 1) / PANEL, 1, 1);
+    return v;
+}
+
+static struct variant tile_variant(const struct conv2d_call *c)
+{
+    const int side = 64, group = 16; /* outputs and pixels, work-items: the defaults of the kernel */
+    struct variant v = {.path = "conv.tile", .family = "direct", .kernel = "conv2d_tile"};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d", c->w->data.dtype == DTYPE_F16);
+    v.grid = GRID2((c->g.n + side - 1) / side * group, (c->g.m + side - 1) / side * group, group, group);
+    return v;
+}
+
+static struct variant single_variant(clio_context *ctx, const struct conv2d_call *c)
+{
+    struct variant v = {.path = "conv.single", .family = "single", .kernel = "conv2d_single"};
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, c->w->layout == MATRIX_PANELS ? " -DPANEL" : "");
+    v.grid = GRID2(c->g.n, c->g.m, MIN((size_t)64, ctx->device.max_work_group), 1);
+    return v;
+}
+
+/* What may serve a call, the first that pays first. */
+enum way { WAY_FEW, WAY_WINOGRAD, WAY_TILES, WAY_SINGLE, WAY_COUNT };
+
+static bool is_way(clio_context *ctx, const struct conv2d_call *c, enum way way)
+{
+    if (way == WAY_SINGLE || params_is(ctx, "conv.family", "single"))
+        return way == WAY_SINGLE;
+    if (way == WAY_FEW)
+        return c->w->layout == MATRIX_PANELS && c->g.n <= FEW_OUTPUTS && c->v.in % 16 == 0;
+    return way != WAY_WINOGRAD || winograd_wanted(ctx, c);
+}
+
+static struct variant make_variant(clio_context *ctx, const struct conv2d_call *c, enum way way)
+{
+    struct variant v = {.path = "conv.winograd", .family = "winograd"};
+    if (way != WAY_WINOGRAD)
+        return way == WAY_FEW                  ? few_variant(c)
+               : way == WAY_SINGLE             ? single_variant(ctx, c)
+               : c->w->layout == MATRIX_PANELS ? panel_variant(ctx, c)
+                                               : tile_variant(c);
+    winograd_options(ctx, c, v.options);
+    return v;
+}
+
+/* The first way that is right on this device. */
+static clio_status choose(clio_context *ctx, const struct conv2d_call *c, struct variant *v)
+{
+    clio_status st = CLIO_OK;
+    bool works = false;
+    for (int way = 0; way < WAY_COUNT && !works; way++) {
+        if (!is_way(ctx, c, (enum way)way))
+            continue;
+        *v = make_variant(ctx, c, (enum way)way);
+        TRY(check_path(ctx,
+                       &(struct check){.path = v->path,
+                                       .variant = v->options,
+                                       .force = {{"gemm.many.family", c->w->layout == MATRIX_PANELS ? "panel" : "tile"},
+                                                 {"gemm.large.storage", c->w->data.dtype == DTYPE_F16 ? "f16" : "f32"},
+                                                 {"conv.family", v->family}}},
+                       &works));
+    }
+    if (!works)
+        TRY(check_none_left(ctx, "convolves pictures"));
+fail:
+    return st;
+}
+
+/* Everything about the call, once its shapes fit. */
+static clio_status make_call(clio_context *ctx, struct conv2d_call *c, const struct conv2d_window *window, const struct gemm_epilogue *e)
+{
+    clio_status st = CLIO_OK;
+    const struct tensor *in = c->in;
+    int taps = window->taps, up = window->upsample;
+    if (taps < 1 || window->stride < 1 || window->before < 0 || window->after < 0 || up < 1 || up > 2 || c->w->k % (taps * taps))
+        FAIL(ctx, CLIO_ERROR_INTERNAL,
+             "conv2d: a window of %d x %d, stride %d, padding %d and %d, upsampling %d over %d weights is impossible", taps, taps,
+             window->stride, window->before, window->after, up, c->w->k);
+    TRY(op_check(ctx, "conv2d", "in", in, DTYPE_F32, 4, -1, -1, -1, c->w->k / (taps * taps)));
+    int padding = window->before + window->after;
+    c->v = (struct window_args){.batch = in->dim[0],
+                                .height = in->dim[1],
+                                .width = in->dim[2],
+                                .in = in->dim[3],
+                                .taps = taps,
+                                .stride = window->stride,
+                                .before = window->before,
+                                .shift = up - 1,
+                                .out_height = window_count(in->dim[1] * up + padding, taps, window->stride, 0, 1),
+                                .out_width = window_count(in->dim[2] * up + padding, taps, window->stride, 0, 1)};
+    TRY(op_check(ctx, "conv2d", "out", c->out, DTYPE_F32, 4, in->dim[0], c->v.out_height, c->v.out_width, c->w->n));
+    if ((double)c->v.batch * c->v.out_height * c->v.out_width > INT_MAX || (double)c->v.batch * c->v.height * c->v.width > INT_MAX)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: %d pictures of %d x %d are too large for one call", c->v.batch, c->v.height, c->v.width);
+    c->g = (struct gemm_args){.m = c->v.batch * c->v.out_height * c->v.out_width,
+                              .n = c->w->n,
+                              .k = c->w->k,
+                              .lda = c->v.in,
+                              .ldc = c->w->n,
+                              .ldr = c->w->n,
+                              .act = e->act,
+                              .alpha = 1,
+                              .slope = e->slope,
+                              .has_bias = e->bias != NULL,
+                              .has_residual = e->residual != NULL};
+    if (e->lda || e->a_offset || e->ldc || e->c_offset || e->alpha < 0 || e->alpha > 0)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: the epilogue's offsets, row lengths and scale are conv2d's own");
+    if (e->bias && tensor_count(e->bias) != (size_t)c->g.n && tensor_count(e->bias) != (size_t)c->v.batch * (size_t)c->g.n)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: a bias of %zu numbers for %d pictures of %d channels", tensor_count(e->bias), c->v.batch,
+             c->g.n);
+    if (e->residual && tensor_count(e->residual) != tensor_count(c->out))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: the residual does not have the shape of out");
+    c->v.bias_step = e->bias && tensor_count(e->bias) != (size_t)c->g.n ? c->g.n : 0;
+    c->bias = e->bias ? e->bias : c->out;
+    c->residual = e->residual ? e->residual : c->out;
+    c->cost = COST(2.0 * (double)c->g.m * c->g.n * c->g.k,
+                   4.0 * (double)(tensor_count(in) + tensor_count(c->out)) + (double)dtype_size(c->w->data.dtype) * c->g.n * c->g.k);
+fail:
+    return st;
+}
+
+/* The kernels that read a pixel of zeros beyond the edges. */
+static clio_status convolve_panel(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct variant *v)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    struct tensor zeros = tensor_shape(DTYPE_F32, 1, c->v.in, 0, 0, 0), w = c->w->data;
+    TRY(tensor_take(ctx, arena, &zeros));
+    TRY(tensor_zero(ctx, &zeros));
+    if (strcmp(v->path, "conv.few") == 0) {
+        w = tensor_shape(DTYPE_F32, 2, FEW_OUTPUTS, c->g.k, 0, 0);
+        TRY(tensor_take(ctx, arena, &w));
+        TRY(kernel_get(ctx, "conv2d_packed", "conv2d_few_weights", v->options, &kernel));
+        TRY(LAUNCH(ctx, kernel, GRID1(c->g.k, MIN((size_t)64, ctx->device.max_work_group)), COST(0, 32.0 * c->g.k), ARG_TENSOR(&w),
+                   ARG_TENSOR(&c->w->data), ARG_VALUE(c->g.k)));
+    }
+    TRY(kernel_get(ctx, "conv2d_packed", v->kernel, v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(&w), ARG_TENSOR(c->bias),
+               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_TENSOR(&zeros), ARG_VALUE(c->v)));
+fail:
+    return st;
+}
+
+clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                          struct conv2d_window window, const struct gemm_epilogue *epilogue)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    struct gemm_epilogue e = epilogue ? *epilogue : (struct gemm_epilogue){0};
+    struct conv2d_call c = {.out = out, .in = in, .w = w};
+    struct variant v;
+    struct kernel *kernel;
+    TRY(make_call(ctx, &c, &window, &e));
+    if (window.taps == 1 && window.stride == 1 && window.before + window.after == 0 && window.upsample == 1 && !c.v.bias_step)
+        return op_gemm_fwd(ctx, out, in, w, c.g.m, &e);
+    TRY(choose(ctx, &c, &v));
+    if (!v.kernel)
+        return winograd_fwd(ctx, arena, &c);
+    if (strcmp(v.path, "conv.panel") == 0 || strcmp(v.path, "conv.few") == 0)
+        TRY(convolve_panel(ctx, arena, &c, &v));
+    else {
+        TRY(kernel_get(ctx, "conv2d_packed", v.kernel, v.options, &kernel));
+        TRY(LAUNCH(ctx, kernel, v.grid, c.cost, ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(&w->data), ARG_TENSOR(c.bias),
+                   ARG_TENSOR(c.residual), ARG_VALUE(c.g), ARG_VALUE(c.v)));
+    }
+fail:
+    arena_release(arena, mark);
     return st;
 }

@@ -7,13 +7,15 @@
 #include <stdio.h>
 
 #define STAGING_BYTES (16u << 20)
+#define FEW_ROWS 16 /* up to here gemm_rows reads each weight once */
 
 /* One way to multiply m rows. */
 struct variant {
     const char *path, *kernel;
-    char options[128];
+    char options[160];
     struct grid grid;
-    int rows; /* that the check multiplies: such as lead to this kernel */
+    int rows, columns;       /* m and k that the check multiplies: such as lead to this kernel; columns 0: any */
+    const char *split_below; /* value of gemm.split.below that leads to this kernel, or NULL */
 };
 
 /* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
@@ -31,41 +33,80 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
     return v;
 }
 
-static struct variant rows_variant(const struct matrix *w, int m)
+#define SUMS_AT_MOST 32   /* of a work-item of gemm_rows: more are spilled by compilers that have 128 registers of 8 numbers */
+#define VECTOR_COLUMNS 36 /* of a check of kernels that read 4 numbers at once */
+
+/* Every row of a and w begins on a multiple of 4 numbers, as their memory does. */
+static bool reads_vectors(const struct gemm_args *g)
 {
-    struct variant v = {.path = "gemm.rows", .kernel = "gemm_rows", .rows = 5};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d", w->data.dtype == DTYPE_F16);
-    v.grid = GRID2((size_t)w->n * 64, (m + 3) / 4, 64, 1);
+    return g->k % 4 == 0 && g->lda % 4 == 0 && g->a_offset % 4 == 0;
+}
+
+static struct variant rows_variant(clio_context *ctx, const struct matrix *w, const struct gemm_args *g)
+{
+    bool vector = reads_vectors(g);
+    int rows = g->m <= 2 ? g->m : g->m <= 4 ? 4 : g->m <= 8 ? 8 : 16;
+    int outputs = MIN(params_int(ctx, "gemm.rows.outputs", 4), SUMS_AT_MOST / rows);
+    struct variant v = {
+        .path = "gemm.rows", .kernel = "gemm_rows", .rows = rows <= 2 ? rows : rows - 1, .columns = vector ? VECTOR_COLUMNS : 0};
+    outputs = outputs >= 4 ? 4 : outputs >= 2 ? 2 : 1;
+    snprintf(v.options, sizeof v.options, "-DROWS -DW_F16=%d -DVECTOR=%d -DRB=%d -DOUTPUTS=%d", w->data.dtype == DTYPE_F16, vector, rows,
+             outputs);
+    v.grid = GRID2((size_t)((w->n + outputs - 1) / outputs) * 64, (g->m + rows - 1) / rows, 64, 1);
     return v;
 }
 
-static struct variant tile_variant(clio_context *ctx, const struct matrix *w, int m)
+static int tiles(int n, int side)
 {
-    int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16);
-    int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4), step = params_int(ctx, "gemm.tile.step", 16);
-    struct variant v = {.path = "gemm.tile", .kernel = "gemm_tile", .rows = CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d", w->data.dtype == DTYPE_F16, gx, gy, tn,
-             tm, step);
-    v.grid = GRID2((w->n + gx * tn - 1) / (gx * tn) * gx, (m + gy * tm - 1) / (gy * tm) * gy, gx, gy);
+    return (n + side - 1) / side;
+}
+
+/* The tile of the parameters; small ones, whose group shares the columns of k, where those would be too few to fill the device. */
+static struct variant tile_variant(clio_context *ctx, const struct matrix *w, const struct gemm_args *g)
+{
+    int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16), slices = 1;
+    int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4);
+    int step = params_int(ctx, "gemm.tile.step", 16), buffers = params_int(ctx, "gemm.tile.buffers", 1) > 1 ? 2 : 1;
+    int64_t below = (int64_t)params_int(ctx, "gemm.split.below", 100) * ctx->device.compute_units / 100;
+    struct variant v = {.path = "gemm.tile", .kernel = "gemm_tile", .rows = CHECK_MANY, .split_below = "0"};
+    if ((int64_t)tiles(w->n, gx * tn) * tiles(g->m, gy * tm) < below) {
+        slices = MIN(params_int(ctx, "gemm.split.slices", 4), (int)MAX(ctx->device.max_work_group / 64, (size_t)1));
+        gx = gy = 8;
+        tn = tm = 4;
+        step = 16;
+        buffers = 1;
+        v.split_below = "1000000";
+    }
+    bool vector = step % 4 == 0 && reads_vectors(g);
+    v.columns = vector ? VECTOR_COLUMNS : 0;
+    snprintf(v.options, sizeof v.options,
+             "-DTILE -DW_F16=%d -DVECTOR=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d -DBUFFERS=%d -DSLICES=%d", w->data.dtype == DTYPE_F16,
+             vector, gx, gy, tn, tm, step, buffers, slices);
+    v.grid = GRID3((size_t)tiles(w->n, gx * tn) * (size_t)gx, (size_t)tiles(g->m, gy * tm) * (size_t)gy, slices, gx, gy, slices);
     return v;
 }
 
-/* The kernel for m rows of a matrix of this layout and storage: the one that pays, or else one that also reads this layout; *works is
+/* The kernel for these rows and a matrix of this layout and storage: the one that pays, or else one that also reads this layout; *works is
  * false when neither is right on this device. */
-static clio_status choose(clio_context *ctx, const struct matrix *w, int m, struct variant *v, bool *works)
+static clio_status choose(clio_context *ctx, const struct matrix *w, const struct gemm_args *g, struct variant *v, bool *works)
 {
     clio_status st = CLIO_OK;
     bool panels = w->layout == MATRIX_PANELS, f16 = w->data.dtype == DTYPE_F16;
     *works = false;
     for (int way = 0; way < 2 && !*works; way++) {
-        *v = panels ? panel_variant(ctx, w, m, way == 0) : (m <= 8) == (way == 0) ? rows_variant(w, m) : tile_variant(ctx, w, m);
-        TRY(check_path(
-            ctx,
-            &(struct check){.path = v->path,
-                            .variant = v->options,
-                            .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", f16 ? "f16" : "f32"}},
-                            .m = v->rows},
-            works));
+        *v = panels                             ? panel_variant(ctx, w, g->m, way == 0)
+             : (g->m <= FEW_ROWS) == (way == 0) ? rows_variant(ctx, w, g)
+                                                : tile_variant(ctx, w, g);
+        struct check check = {.path = v->path,
+                              .variant = v->options,
+                              .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", f16 ? "f16" : "f32"}},
+                              .m = v->rows,
+                              .k = v->columns};
+        if (v->split_below) {
+            check.force[2].key = "gemm.split.below";
+            check.force[2].value = v->split_below;
+        }
+        TRY(check_path(ctx, &check, works));
     }
 fail:
     return st;
@@ -75,6 +116,7 @@ fail:
 static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
 {
     clio_status st = CLIO_OK;
+    struct gemm_args g = {.m = rows, .n = m->n, .k = m->k, .lda = m->k};
     const struct {
         bool panels;
         enum dtype dtype;
@@ -84,7 +126,7 @@ static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panel
         struct variant v;
         m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
         m->data.dtype = ways[i].dtype;
-        TRY(choose(ctx, m, rows, &v, &works));
+        TRY(choose(ctx, m, &g, &v, &works));
     }
     if (!works)
         TRY(check_none_left(ctx, "multiplies matrices"));
@@ -98,7 +140,8 @@ clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum m
     bool few = use == MATRIX_FEW;
     const char *family = few ? "gemm.few.family" : "gemm.many.family";
     bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
-    bool f16 = params_is(ctx, few ? "gemm.few.storage" : "gemm.many.storage", "f16") && !clblast && use != MATRIX_EXACT;
+    const char *storage = few ? "gemm.few.storage" : use == MATRIX_LARGE ? "gemm.large.storage" : "gemm.many.storage";
+    bool f16 = params_is(ctx, storage, "f16") && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
     *m = (struct matrix){.n = n, .k = k};
     TRY(choose_layout(ctx, m, panels, f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
     enum dtype dtype = m->data.dtype;
@@ -273,11 +316,11 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     TRY(check_shapes(ctx, out, a, &g, epilogue));
     /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
-    if (w->layout == MATRIX_ROWS && !f16 && m > 8 && !own && params_is(ctx, "gemm.many.family", "clblast"))
+    if (w->layout == MATRIX_ROWS && !f16 && m > FEW_ROWS && !own && params_is(ctx, "gemm.many.family", "clblast"))
         TRY(clblast_works(ctx, m, g.n, g.k, 0, true, &works));
     if (works)
         return gemm_clblast(ctx, out, a, w, &g, bias, residual);
-    TRY(choose(ctx, w, m, &v, &works));
+    TRY(choose(ctx, w, &g, &v, &works));
     if (!works)
         TRY(check_none_left(ctx, "multiplies matrices"));
     TRY(kernel_get(ctx, "gemm", v.kernel, v.options, &k));

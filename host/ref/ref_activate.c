@@ -1,5 +1,5 @@
 /* ref_activate.c - the activations, in double. Definitions as torch.nn.functional: gelu with approximate "none" and "tanh", softplus with
- * threshold 20; quick gelu as in CLIP, x sigmoid(1.702 x). */
+ * threshold 20; quick gelu as in CLIP, x sigmoid(1.702 x). And gated layers, a half of a row activated and multiplied with the other. */
 #include "ref.h"
 
 #include <math.h>
@@ -47,4 +47,13 @@ float ref_activate(float value, int act, float slope)
         break;
     }
     return (float)y;
+}
+
+void ref_gated(float *out, const float *in, int rows, int n, int act)
+{
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < n; i++) {
+            const float *row = in + (size_t)r * 2 * (size_t)n;
+            out[(size_t)r * (size_t)n + (size_t)i] = row[i] * ref_activate(row[n + i], act, 0);
+        }
 }

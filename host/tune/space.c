@@ -12,12 +12,13 @@
 #define BOTH (TUNE_CPU | TUNE_GPU)
 #define OUTPUTS_AT_MOST 64 /* of a work-item of gemm_tile: more spill on every device known */
 
-/* gemm_tile: the group must run, and two slices of the tile must fit into local memory (see cl/gemm.cl). */
+/* gemm_tile: the group must run, and its steps with their padding must fit into local memory (see cl/gemm.cl). */
 static bool tile_fits(clio_context *ctx)
 {
     size_t gx = (size_t)params_int(ctx, "gemm.tile.gx", 16), gy = (size_t)params_int(ctx, "gemm.tile.gy", 16);
     size_t tn = (size_t)params_int(ctx, "gemm.tile.tn", 4), tm = (size_t)params_int(ctx, "gemm.tile.tm", 4);
-    size_t step = (size_t)params_int(ctx, "gemm.tile.step", 16), local = 4 * step * (gx * tn + gy * tm + 2);
+    size_t step = (size_t)params_int(ctx, "gemm.tile.step", 16), buffers = (size_t)params_int(ctx, "gemm.tile.buffers", 1);
+    size_t local = 4 * buffers * step * (gx * tn + gy * tm + 8);
     const struct device *d = &ctx->device;
     return gx * gy <= d->max_work_group && gx <= d->max_item_sizes[0] && gy <= d->max_item_sizes[1] && tn * tm <= OUTPUTS_AT_MOST &&
            local <= d->local_memory;
@@ -58,10 +59,12 @@ static const struct tune_step steps[] = {
     {"gemm.panel.few", TUNE_CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.panel.few", "4 6 8 12 16"}}},
     {"gemm.tile.gx and gy", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
     {"gemm.tile.tn and tm", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},
-    {"gemm.tile.step", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.step", "8 16 32"}}},
+    {"gemm.tile.step and buffers", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.step", "8 16 32"}, {"gemm.tile.buffers", "1 2"}}},
+    {"gemm.split", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.split.below", "1 12 50 100 200"}, {"gemm.split.slices", "1 2 4"}}},
     {"gemm.many", TUNE_GPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "clblast rows"}, {"gemm.many.storage", "f32 f16"}}},
     {"gemm.many.storage", TUNE_CPU, TUNE_MANY, NULL, NULL, NULL, {{"gemm.many.storage", "f32 f16"}}},
     {"gemm.many.family", TUNE_CPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "panel rows"}}},
+    {"gemm.rows.outputs", TUNE_GPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.rows.outputs", "1 2 4"}}},
     {"gemm.few.storage", BOTH, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.storage", "f16 f32"}}},
     {"gemm.few.family", TUNE_CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.family", "panel rows"}}},
     {"attention.row.queries", TUNE_CPU, TUNE_ATTENTION, "attention.family", "row", row_fits, {{"attention.row.queries", "2 4 6 8 12 16"}}},
