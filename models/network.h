@@ -6,13 +6,13 @@
 #include "../host/ops/ops.h"
 
 enum network_kind {
-    NETWORK_VECTOR,      /* struct tensor, f32 [rows] */
-    NETWORK_TABLE,       /* struct tensor, f32 [rows, columns] as stored */
-    NETWORK_TABLE_F16,   /* the same, as f16 */
-    NETWORK_MATRIX_MANY, /* struct matrix [rows, taps * columns], which meets many rows at a time */
-    NETWORK_MATRIX_FEW,  /* the same, for one or a few */
+    NETWORK_VECTOR,       /* struct tensor, f32 [rows] */
+    NETWORK_TABLE,        /* struct tensor, f32 [rows, columns] as stored */
+    NETWORK_TABLE_F16,    /* the same, as f16 */
+    NETWORK_MATRIX_MANY,  /* struct matrix [rows, taps * columns], which meets many rows at a time */
+    NETWORK_MATRIX_FEW,   /* the same, for one or a few */
     NETWORK_MATRIX_LARGE, /* the same, for many, of a network for pictures (MATRIX_LARGE) */
-    NETWORK_CONV_LARGE   /* the same, of a convolution over pictures: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
+    NETWORK_CONV_LARGE /* the same, of a convolution over pictures: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
 };
 
 /* rows, columns and taps are indices into the network's list of sizes. A product that takes several keys at once (Q, K and V) has one row

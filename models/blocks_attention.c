@@ -1,0 +1,249 @@
+/* blocks_attention.c - attention of the networks for pictures: over pixels alone (the autoencoder's middle), and the UNet's transformer
+ * over pixels and text; see blocks.h. Nothing of the size pixels x pixels exists (op_attention_fwd), and the feed-forward part, whose
+ * inner rows are eight times as wide as a pixel, is taken FEED_ROWS pixels at a time. */
+#include "blocks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define AT(type, member) offsetof(struct type, member)
+#define GROUP_EPSILON 1e-6f /* diffusers: Transformer2DModel */
+#define LAYER_EPSILON 1e-5f
+#define FEED_ROWS 4096
+
+enum size { ONE, WIDTH, TEXT, INNER, GATED };
+
+#define VECTOR(type, key, member, rows, part, parts, optional)                                                                             \
+    {                                                                                                                                      \
+        key, AT(type, member), NETWORK_VECTOR, rows, ONE, 0, part, parts, optional                                                         \
+    }
+#define NORM(type, key, member)                                                                                                            \
+    VECTOR(type, key ".weight", member.gamma, WIDTH, 0, 1, false), VECTOR(type, key ".bias", member.beta, WIDTH, 0, 1, false)
+#define POINT(type, key, member, part, parts)                                                                                              \
+    {key ".weight", AT(type, member.w), NETWORK_CONV_LARGE, WIDTH, WIDTH, ONE, part, parts, false},                                        \
+        VECTOR(type, key ".bias", member.bias, WIDTH, part, parts, false)
+#define LINEAR(key, member, rows, columns)                                                                                                 \
+    {key ".weight", AT(transformer_layer, member.w), NETWORK_MATRIX_LARGE, rows, columns, 0, 0, 1, false},                                 \
+        VECTOR(transformer_layer, key ".bias", member.bias, rows, 0, 1, false)
+#define PART(key, member, columns, part, parts)                                                                                            \
+    {                                                                                                                                      \
+        key ".weight", AT(transformer_layer, member), NETWORK_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false                          \
+    }
+
+/* ---- pixels alone ---- */
+
+static const struct network_row pixel_table[] = {
+    NORM(pixel_attention, "group_norm", norm), POINT(pixel_attention, "to_q", qkv, 0, 3),   POINT(pixel_attention, "to_k", qkv, 1, 3),
+    POINT(pixel_attention, "to_v", qkv, 2, 3), POINT(pixel_attention, "to_out.0", o, 0, 1),
+};
+/* As it was called before diffusers 0.17, and still is in many folders. */
+static const struct network_row old_pixel_table[] = {
+    NORM(pixel_attention, "group_norm", norm),  POINT(pixel_attention, "query", qkv, 0, 3),   POINT(pixel_attention, "key", qkv, 1, 3),
+    POINT(pixel_attention, "value", qkv, 2, 3), POINT(pixel_attention, "proj_attn", o, 0, 1),
+};
+
+clio_status pixel_attention_load(clio_context *ctx, struct pixel_attention *a, const char *prefix, const struct weights *weights)
+{
+    char key[256];
+    snprintf(key, sizeof key, "%squery.weight", prefix);
+    a->qkv.taps = a->o.taps = 1;
+    bool old = weights_find(weights, key) != NULL;
+    return network_load(ctx, a, old ? old_pixel_table : pixel_table, COUNT(pixel_table), prefix, (int[]){1, a->width}, weights);
+}
+
+void pixel_attention_free(clio_context *ctx, struct pixel_attention *a)
+{
+    network_free(ctx, a, pixel_table, COUNT(pixel_table));
+}
+
+/* out = attention of the pixels of each picture, from qkv [B, H, W, 3 width]; out [B, H, W, width] */
+static clio_status attend_to_pixels(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *qkv, int heads)
+{
+    clio_status st = CLIO_OK;
+    int batch = out->dim[0], pixels = out->dim[1] * out->dim[2], width = out->dim[3];
+    uint64_t mark = arena_mark(arena);
+    struct attention_cache cache;
+    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, pixels, MATRIX_MANY, "attention"));
+    TRY(op_attention_store(
+        ctx, &cache, qkv, qkv,
+        (struct attention_store_args){.rows = pixels, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
+    TRY(op_attention_fwd(ctx, arena, out, qkv, &cache,
+                         (struct attention_args){.queries = pixels, .keys = pixels, .ldq = 3 * width, .ldo = width}));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status pixel_attention_fwd(clio_context *ctx, struct arena *arena, const struct pixel_attention *a, const struct tensor *x)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    struct tensor h = *x, qkv = tensor_shape(DTYPE_F32, 4, x->dim[0], x->dim[1], x->dim[2], 3 * a->width);
+    TRY(op_check(ctx, "pixel attention", "x", x, DTYPE_F32, 4, -1, -1, -1, a->width));
+    TRY(tensor_take(ctx, arena, &h));
+    TRY(tensor_take(ctx, arena, &qkv));
+    TRY(op_group_norm_fwd(ctx, arena, &h, x, &a->norm.gamma, &a->norm.beta, a->groups, a->eps, ACT_NONE));
+    TRY(block_linear_fwd(ctx, &qkv, &h, &a->qkv, ACT_NONE, NULL));
+    TRY(attend_to_pixels(ctx, arena, &h, &qkv, 1));
+    TRY(block_linear_fwd(ctx, x, &h, &a->o, ACT_NONE, x));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* ---- pixels and text ---- */
+
+static const struct network_row transformer_table[] = {
+    NORM(transformer, "norm", norm),
+    POINT(transformer, "proj_in", in, 0, 1),
+    POINT(transformer, "proj_out", out, 0, 1),
+};
+static const struct network_row layer_table[] = {
+    NORM(transformer_layer, "norm1", norm1),   PART("attn1.to_q", qkv, WIDTH, 0, 3),
+    PART("attn1.to_k", qkv, WIDTH, 1, 3),      PART("attn1.to_v", qkv, WIDTH, 2, 3),
+    LINEAR("attn1.to_out.0", o, WIDTH, WIDTH), NORM(transformer_layer, "norm2", norm2),
+    PART("attn2.to_q", cross_q, WIDTH, 0, 1),  PART("attn2.to_k", cross_kv, TEXT, 0, 2),
+    PART("attn2.to_v", cross_kv, TEXT, 1, 2),  LINEAR("attn2.to_out.0", cross_o, WIDTH, WIDTH),
+    NORM(transformer_layer, "norm3", norm3),   LINEAR("ff.net.0.proj", ff_in, GATED, WIDTH),
+    LINEAR("ff.net.2", ff_out, WIDTH, INNER),
+};
+
+clio_status transformer_load(clio_context *ctx, struct transformer *t, const char *prefix, const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    char key[200];
+    const int sizes[] = {[ONE] = 1, [WIDTH] = t->width, [TEXT] = t->text, [INNER] = 4 * t->width, [GATED] = 8 * t->width};
+    t->in.taps = t->out.taps = 1;
+    TRY(mem_alloc(ctx, &t->layers, (size_t)t->count, sizeof *t->layers));
+    TRY(network_load(ctx, t, transformer_table, COUNT(transformer_table), prefix, sizes, weights));
+    for (int i = 0; i < t->count; i++) {
+        snprintf(key, sizeof key, "%stransformer_blocks.%d.", prefix, i);
+        TRY(network_load(ctx, &t->layers[i], layer_table, COUNT(layer_table), key, sizes, weights));
+    }
+fail:
+    return st;
+}
+
+void transformer_free(clio_context *ctx, struct transformer *t)
+{
+    for (int i = 0; t->layers && i < t->count; i++)
+        network_free(ctx, &t->layers[i], layer_table, COUNT(layer_table));
+    network_free(ctx, t, transformer_table, COUNT(transformer_table));
+    free(t->layers);
+    t->layers = NULL;
+}
+
+/* Without bias. */
+static clio_status product(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct matrix *w)
+{
+    return op_gemm_fwd(ctx, out, in, w, (int)(tensor_count(in) / (size_t)w->k), NULL);
+}
+
+static clio_status layer_norm(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct block_norm *n)
+{
+    return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, LAYER_EPSILON);
+}
+
+clio_status transformer_attend_to(clio_context *ctx, struct arena *arena, const struct transformer *t, struct attention_cache *caches,
+                                  const struct tensor *text)
+{
+    clio_status st = CLIO_OK;
+    int batch = text->dim[0], length = text->dim[1], width = t->width;
+    uint64_t mark = arena_mark(arena);
+    struct tensor kv = tensor_shape(DTYPE_F32, 3, batch, length, 2 * width, 0);
+    TRY(op_check(ctx, "transformer", "text", text, DTYPE_F32, 3, -1, -1, t->text, 0));
+    TRY(tensor_take(ctx, arena, &kv));
+    for (int i = 0; i < t->count; i++) {
+        TRY(product(ctx, &kv, text, &t->layers[i].cross_kv));
+        TRY(op_attention_store(
+            ctx, &caches[t->first + i], &kv, &kv,
+            (struct attention_store_args){.batch = batch, .rows = length, .ldk = 2 * width, .ldv = 2 * width, .v_offset = width}));
+    }
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* x += o(attention over the pixels of qkv(norm1(x))); h is scratch of x's shape */
+static clio_status attend_to_self(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer, int heads,
+                                  const struct tensor *x, const struct tensor *h)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    struct tensor qkv = tensor_shape(DTYPE_F32, 4, x->dim[0], x->dim[1], x->dim[2], 3 * x->dim[3]);
+    TRY(tensor_take(ctx, arena, &qkv));
+    TRY(layer_norm(ctx, h, x, &layer->norm1));
+    TRY(product(ctx, &qkv, h, &layer->qkv));
+    TRY(attend_to_pixels(ctx, arena, h, &qkv, heads));
+    TRY(block_linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* x += o(attention of q(norm2(x)) over the text in rows row.. of the cache) */
+static clio_status attend_to_text(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer,
+                                  const struct attention_cache *cache, int row, int length, const struct tensor *x, const struct tensor *h)
+{
+    clio_status st = CLIO_OK;
+    int batch = x->dim[0], pixels = x->dim[1] * x->dim[2], width = x->dim[3];
+    uint64_t mark = arena_mark(arena);
+    struct tensor q = *x;
+    TRY(tensor_take(ctx, arena, &q));
+    TRY(layer_norm(ctx, h, x, &layer->norm2));
+    TRY(product(ctx, &q, h, &layer->cross_q));
+    TRY(op_attention_fwd(
+        ctx, arena, h, &q, cache,
+        (struct attention_args){.batch = batch, .first = row, .queries = pixels, .keys = length, .ldq = width, .ldo = width}));
+    TRY(block_linear_fwd(ctx, x, h, &layer->cross_o, ACT_NONE, x));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* x += ff_out(gated(ff_in(norm3(x)))), FEED_ROWS pixels at a time */
+static clio_status feed_forward(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer, const struct tensor *x,
+                                const struct tensor *h)
+{
+    clio_status st = CLIO_OK;
+    int width = x->dim[3], all = (int)(tensor_count(x) / (size_t)width), most = MIN(all, FEED_ROWS);
+    uint64_t mark = arena_mark(arena);
+    struct tensor wide = tensor_shape(DTYPE_F32, 2, most, 8 * width, 0, 0), inner = tensor_shape(DTYPE_F32, 2, most, 4 * width, 0, 0);
+    TRY(tensor_take(ctx, arena, &wide));
+    TRY(tensor_take(ctx, arena, &inner));
+    TRY(layer_norm(ctx, h, x, &layer->norm3));
+    for (int row = 0; row < all; row += most) {
+        int rows = MIN(most, all - row);
+        struct gemm_epilogue in = {.bias = &layer->ff_in.bias, .a_offset = row * width};
+        struct gemm_epilogue out = {.bias = &layer->ff_out.bias, .residual = x, .c_offset = row * width};
+        wide.dim[0] = inner.dim[0] = rows;
+        TRY(op_gemm_fwd(ctx, &wide, h, &layer->ff_in.w, rows, &in));
+        TRY(op_gated_fwd(ctx, &inner, &wide, ACT_GELU));
+        TRY(op_gemm_fwd(ctx, x, &inner, &layer->ff_out.w, rows, &out));
+    }
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *x,
+                            const struct attention_cache *caches, int row, int length)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    struct tensor h = *x, inside = *x;
+    TRY(op_check(ctx, "transformer", "x", x, DTYPE_F32, 4, -1, -1, -1, t->width));
+    TRY(tensor_take(ctx, arena, &h));
+    TRY(tensor_take(ctx, arena, &inside));
+    TRY(op_group_norm_fwd(ctx, arena, &h, x, &t->norm.gamma, &t->norm.beta, t->groups, GROUP_EPSILON, ACT_NONE));
+    TRY(block_linear_fwd(ctx, &inside, &h, &t->in, ACT_NONE, NULL));
+    for (int i = 0; i < t->count; i++) {
+        TRY(attend_to_self(ctx, arena, &t->layers[i], t->heads, &inside, &h));
+        TRY(attend_to_text(ctx, arena, &t->layers[i], &caches[t->first + i], row, length, &inside, &h));
+        TRY(feed_forward(ctx, arena, &t->layers[i], &inside, &h));
+    }
+    TRY(block_linear_fwd(ctx, x, &inside, &t->out, ACT_NONE, x));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
