@@ -102,19 +102,15 @@ static clio_speech_params speech_params(const struct settings *set)
     return params;
 }
 
-static void transcribe(struct session *s, size_t k, clio_speech_params params)
+/* What was heard in the k-th file goes where it was asked for. */
+static void write_results(struct session *s, size_t k, const clio_transcript *result)
 {
     const struct settings *set = s->set;
-    const char *file = set->files.items[k];
+    const clio_speech_params params = speech_params(set);
     int printed = printed_format(set);
-    if (set->files.count > 1 && !set->quiet)
-        fprintf(stderr, "%s:\n", file);
-    clio_transcript *result = session_hear(s, file, params);
-    if (!result)
-        return;
     struct document doc = {.transcript = result,
                            .device = clio_device(s->ctx),
-                           .file = file,
+                           .file = set->files.items[k],
                            .model = s->model,
                            .language = params.language,
                            .translate = params.translate,
@@ -127,6 +123,15 @@ static void transcribe(struct session *s, size_t k, clio_speech_params params)
     for (int format = 0; format < FORMATS && (printed == FORMATS || set->json); format++)
         if (set->formats[format] && !output_save(stem_of(set, k), (enum format)format, &doc))
             s->unsaved = true;
+}
+
+static void transcribe(struct session *s, size_t k)
+{
+    const char *file = s->set->files.items[k];
+    session_name(s, file);
+    clio_transcript *result = session_hear(s, file, speech_params(s->set));
+    if (result)
+        write_results(s, k, result);
     clio_transcript_free(result);
 }
 
@@ -143,8 +148,11 @@ static int run_transcribe(const struct command *self, struct settings *set)
     struct session s = {.prints = printed == FORMATS, .stamps = !set->no_timestamps};
     s.needs_output = first_format(set) == FORMATS || (printed != FORMATS && !set->json);
     code = session_open(&s, set);
-    for (size_t k = 0; !code && k < set->files.count && session_goes_on(&s); k++)
-        transcribe(&s, k, speech_params(set));
+    bool together = set->params.batch > 1 && set->files.count > 1;
+    if (!code && together && session_goes_on(&s))
+        session_hear_files(&s, &set->files, speech_params(set), write_results);
+    for (size_t k = 0; !code && !together && k < set->files.count && session_goes_on(&s); k++)
+        transcribe(&s, k);
     return session_close(&s, code);
 }
 
@@ -183,7 +191,8 @@ static const struct option_row options[] = {
      "a window more surely silent than this has no text;\ndefault 0.6"},
     OPTION_MAX_TOKENS,
     {"-b --batch", "N", OPTION_INT, FIELD(params.batch), 1, 32,
-     "hear N windows at a time: faster for long files;\neach without the text before it; default 1"},
+     "hear N windows at a time, of one file or several:\nfaster for long files and for many short ones;\neach without the text before it; "
+     "default 1"},
     {"--seed", "N", OPTION_SEED, FIELD(params.seed), 0, 0, "for temperatures above 0"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
 };

@@ -1,28 +1,28 @@
-/* listen.c - a recording of any length, window by window, as openai/whisper's transcribe.py does it: each window is decoded with
- * timestamps, and the next begins where the last whole segment ended; or several windows in step, each cut in a pause. A window whose
- * answer repeats itself or is unlikely is decoded again at a higher temperature; one that holds no speech gives nothing. */
+/* listen.c - recordings of any length, window by window, as openai/whisper's transcribe.py does it: each window is decoded with timestamps,
+ * and the next begins where the last whole segment ended; or several windows in step, each cut in a pause, of one recording or of several.
+ * A window whose answer repeats itself or is unlikely is decoded again at a higher temperature; one that holds no speech gives nothing.
+ * What is heard in a recording does not depend on those beside it in a batch, but by rounding. */
 #include "../audio/activity.h"
 #include "job.h"
+#include "pause.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENCE 3e-4f      /* -70 dB: a window in which no sample is louder holds no speech, and is not decoded at all */
-#define SHORTEST 1600      /* samples: no word is shorter, neither as a whole recording nor as what is left behind a window */
-#define FORGET_ABOVE 0.5   /* text that came at a higher temperature is not shown to the next window */
-/* A window of a batch ends in the middle of the longest pause in its last 10 s. */
-#define PAUSE_SEARCH 160000 /* samples */
-#define PAUSE_FRAME 160     /* samples whose energy is one number */
-#define PAUSE_FRAMES (PAUSE_SEARCH / PAUSE_FRAME)
-#define PAUSE_BELOW 1e-3 /* of the window's mean energy: a pause is 30 dB quieter, */
-#define PAUSE_ABOVE 2.0  /* or as quiet as a background that has less than twice the energy which a twentieth of the frames stay below */
+#define SILENCE 3e-4f       /* -70 dB: a window in which no sample is louder holds no speech, and is not decoded at all */
+#define SHORTEST 1600       /* samples: no word is shorter, neither as a whole recording nor as what is left behind a window */
+#define FORGET_ABOVE 0.5    /* text that came at a higher temperature is not shown to the next window */
+#define LEFT_AT_LEAST 16000 /* samples of sound as loud as speech behind the last timestamp of a window: they are heard again */
 
-/* A window being heard: samples start .. start + size, in this row of the batch; active: speech is possible by the sound itself. */
+/* A window being heard: samples start .. start + size of a recording, in this row of the batch. */
 struct window {
+    struct job *job;
     uint64_t start, size;
     int row;
-    bool active;
+    struct speech_row own;
+    double probability; /* of its language, where that was detected */
+    bool active;        /* speech is possible by the sound itself */
 };
 
 /* Whether a try repeats itself: its text zips too well. */
@@ -47,15 +47,16 @@ static void swap_results(struct speech_result *a, struct speech_result *b)
 /* Decode window w until it is plausible; when no temperature gives that, the best try is kept. decoded: r holds the first try already. The
  * rule of silence is openai/whisper's (no speech, unless the text is likely), but where nothing stands out of the background the model's
  * word that there is no speech is enough: it finds "Thank you." likely over noise. */
-static clio_status decode_with_fallback(struct job *job, const struct window *w, bool decoded, struct speech_result *r, bool *skip)
+static clio_status decode_with_fallback(const struct window *w, bool decoded, struct speech_result *r, bool *skip)
 {
     clio_status st = CLIO_OK;
+    const struct job *job = w->job;
     const clio_speech_params *p = job->params;
     struct speech_result best = {0};
     double temperature = (double)p->temperature;
     for (bool again = true; again;) {
         if (!decoded)
-            TRY(speech_decode(job->speech, &job->request, temperature, r, w->row, 1));
+            TRY(speech_decode(job->speech, &job->request, &w->own, temperature, r, w->row, 1));
         decoded = false;
         bool unlikely = r->avg_logprob < (double)p->logprob_threshold;
         *skip = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
@@ -136,157 +137,272 @@ fail:
     return st;
 }
 
-clio_status job_name_language(struct job *job, int row)
+/* The job's next window. alone: no other continues it, so that a full one is cut in a pause. A recording that cannot be read on has failed.
+ */
+static struct window take_window(struct job *job, bool alone)
 {
-    clio_status st = CLIO_OK;
-    const struct whisper_tokens *t = &job->speech->tokens;
-    double probability = 1;
-    const char *code = "en", *name;
-    if (t->is_multilingual && job->request.language < 0)
-        TRY(speech_detect(job->speech, row, &job->request.language, &probability));
-    if (t->is_multilingual)
-        clio_language((size_t)(job->request.language - t->first_language), &code, &name);
-    job->transcript->public.language = code;
-    job->transcript->public.language_probability = probability;
-fail:
-    return st;
+    const clio_speech *s = job->speech;
+    struct window w = {.job = job, .start = job->position, .own = job->own};
+    uint64_t margin = MEL_FFT / 2, full = (uint64_t)s->window_samples;
+    clio_status st = read_window(job, w.start, &w.size);
+    if (st) {
+        job_failed(job, st);
+        return (struct window){.job = job, .start = w.start};
+    }
+    job->more = alone ? w.size == full : w.size >= SHORTEST;
+    if (alone && w.size == full) {
+        w.size = pause_end(s->host_samples + margin, full);
+        memset(s->host_samples + margin + w.size, 0, (size_t)(full + margin - w.size) * sizeof *s->host_samples);
+    }
+    job->position += w.size;
+    return w;
 }
 
-/* Hear the window that was read last: encode it, unless it is silent (*heard false), and name the language until speech was found. */
-static clio_status hear(struct job *job, struct window *w, bool *heard)
+/* How far the call is: seconds of one recording, or recordings. */
+static clio_status report(const struct call *call, const struct job *job, double seconds)
+{
+    double begin = (double)job->begin / MEL_RATE, end = MIN((double)job->end / MEL_RATE, job->length);
+    if (!call->paths)
+        return context_progress(call->ctx, "transcribing", seconds, job->length);
+    double part = end > begin ? MAX(0, MIN((seconds - begin) / (end - begin), 1)) : 0;
+    return context_progress(call->ctx, "transcribing", (double)job->index + part, (double)call->count);
+}
+
+/* Encode the window that was taken last, as its row, unless it is silent (*heard false). */
+static clio_status hear(const struct call *call, struct window *w, bool *heard)
 {
     clio_status st = CLIO_OK;
-    clio_speech *s = job->speech;
+    clio_speech *s = call->speech;
     const float *samples = s->host_samples + MEL_FFT / 2;
-    TRY(context_progress(job->ctx, "transcribing", (double)w->start / MEL_RATE, sound_duration(job->sound)));
+    TRY(report(call, w->job, (double)w->start / MEL_RATE));
     *heard = w->size >= SHORTEST && !is_silent(samples, (size_t)w->size);
     if (!*heard)
         return CLIO_OK;
     w->active = activity_found(samples, (size_t)w->size);
     TRY(speech_encode(s, s->host_samples, w->row));
-    if (job->detects && !job->heard && (w->row == 0 || !job->detected))
-        job->request.language = -1; /* what was found in a window without speech was a guess */
-    if (!job->transcript->public.language || job->request.language < 0) {
-        TRY(job_name_language(job, w->row));
-        job->detected = w->active;
-    }
 fail:
     return st;
 }
 
-/* Hear on from *position, one window; *more: whether there may be another. */
-static clio_status walk_one(struct job *job, struct speech_result *r, uint64_t *position, bool *more)
+/* Name the languages of windows whose recordings have none yet. They lie in the rows from 0 on. */
+static clio_status name_languages(clio_speech *s, struct window *w, int count)
 {
     clio_status st = CLIO_OK;
-    struct window w = {.start = *position};
+    int languages[BATCH_AT_MOST];
+    double probabilities[BATCH_AT_MOST];
+    bool named = true;
+    for (int row = 0; row < count; row++)
+        named = named && w[row].own.language >= 0;
+    if (named || !s->tokens.is_multilingual)
+        return CLIO_OK;
+    TRY(speech_detect(s, count, languages, probabilities));
+    for (int row = 0; row < count; row++)
+        if (w[row].own.language < 0) {
+            w[row].own.language = languages[row];
+            w[row].probability = probabilities[row];
+        }
+fail:
+    return st;
+}
+
+/* Add what a window says to its recording's transcript. The language of the first one holds for the rest: what was found in windows without
+ * speech was a guess. */
+static clio_status keep(const struct window *w, const struct speech_result *r, bool alone, uint64_t *advance)
+{
+    struct job *job = w->job;
+    clio_transcript *t = &job->transcript->public;
+    const char *name;
+    if (job->own.language < 0 && w->own.language >= 0) {
+        job->own.language = w->own.language;
+        clio_language((size_t)(w->own.language - job->speech->tokens.first_language), &t->language, &name);
+        t->language_probability = w->probability;
+    }
+    return job_cut(job, r, w->start, w->size, alone, advance);
+}
+
+/* Hear on in a recording, one window. Without timestamps nothing says where its last whole sentence ends: then it is cut in a pause. */
+static clio_status walk_one(const struct call *call, struct job *job, struct speech_result *r)
+{
+    clio_status st = CLIO_OK;
+    bool alone = !call->params->timestamps, heard, skip;
+    struct window w = take_window(job, alone);
     uint64_t advance;
-    bool heard, skip;
-    TRY(read_window(job, w.start, &w.size));
-    *more = w.size >= SHORTEST;
-    *position += w.size;
-    TRY(hear(job, &w, &heard));
+    TRY(hear(call, &w, &heard));
     if (!heard)
         return CLIO_OK;
-    TRY(decode_with_fallback(job, &w, false, r, &skip));
+    TRY(name_languages(job->speech, &w, 1));
+    TRY(decode_with_fallback(&w, false, r, &skip));
     if (skip)
         return CLIO_OK;
-    job->heard = true;
-    TRY(job_cut(job, r, w.start, w.size, false, &advance));
+    TRY(keep(&w, r, alone, &advance));
     TRY(remember(job, r));
-    job->request.seed++;
-    *position = w.start + advance;
+    job->own.seed++;
+    job->position = w.start + advance;
 fail:
     return st;
 }
 
-static int compare(const void *a, const void *b)
+/* Windows in step, and the recordings that they belong to, in their order: all read to their end, but perhaps for the last. */
+struct batch {
+    struct window windows[BATCH_AT_MOST];
+    float *samples; /* of the windows, with their margins */
+    struct speech_result results[BATCH_AT_MOST];
+    struct job jobs[BATCH_AT_MOST];
+    int count, held; /* windows, recordings */
+};
+
+static size_t samples_bytes(const clio_speech *s)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    return tensor_count(&s->samples) * sizeof(float);
 }
 
-static double energy_of(const float *samples, uint64_t count)
+static float *row_samples(const clio_speech *s, const struct batch *b, int row)
 {
-    double sum = 0;
-    for (uint64_t i = 0; i < count; i++)
-        sum += (double)samples[i] * (double)samples[i];
-    return sum / (double)MAX(count, 1);
+    return b->samples + (size_t)row * tensor_count(&s->samples);
 }
 
-/* Samples to take of a full window: windows decoded together cannot wait for each other's timestamps, so each ends where a sentence probably
- * does. Not where it is quietest: between two words it may be as quiet, and what is cut there is heard wrongly (a recording of 738 words:
- * 35 wrong; here 22, and 26 one window after the other). */
-static uint64_t pause_end(const float *samples, uint64_t size)
+/* Fill the batch with windows: of the recording that was begun before, then of new ones, as many as there is room for. */
+static clio_status collect(struct call *call, struct batch *b)
 {
-    double energy[PAUSE_FRAMES], sorted[PAUSE_FRAMES];
-    uint64_t frames = MIN(size, PAUSE_SEARCH) / PAUSE_FRAME, first = size - frames * PAUSE_FRAME, best = frames, longest = 0, run = 0;
-    for (uint64_t k = 0; k < frames; k++)
-        sorted[k] = energy[k] = energy_of(samples + first + k * PAUSE_FRAME, PAUSE_FRAME);
-    qsort(sorted, (size_t)frames, sizeof *sorted, compare);
-    double limit = fmax(PAUSE_BELOW * energy_of(samples, size), frames ? PAUSE_ABOVE * sorted[frames / 20] : 0);
-    for (uint64_t k = 0; k < frames; k++) {
-        run = energy[k] <= limit ? run + 1 : 0;
-        if (run && run >= longest) {
-            longest = run;
-            best = k + 1 - run / 2;
+    clio_status st = CLIO_OK;
+    bool heard;
+    b->count = 0;
+    speech_restart(call->speech);
+    while (b->count < call->batch) {
+        struct job *job = b->held ? &b->jobs[b->held - 1] : NULL;
+        if (!job || !job->more) {
+            if (b->held == call->batch || call->begun == call->count)
+                break;
+            TRY(job_begin(call, &b->jobs[b->held++]));
+            continue;
+        }
+        struct window *w = &b->windows[b->count];
+        *w = take_window(job, true);
+        w->row = b->count;
+        TRY(hear(call, w, &heard));
+        memcpy(row_samples(call->speech, b, w->row), call->speech->host_samples, samples_bytes(call->speech));
+        b->count += heard;
+        job->own.seed += heard;
+        if (!job->more)
+            job_close_sound(job);
+        while (job->status && b->count && b->windows[b->count - 1].job == job)
+            b->count--;
+    }
+fail:
+    return st;
+}
+
+/* Where window w's answer ends, if sound as loud as speech is left behind it: the model now and then says that a window is at its end where
+ * it is not. One window after the other has no such rule in openai/whisper, nor here. */
+static uint64_t answered(const clio_speech *s, const struct window *w, const struct speech_result *r, const float *samples)
+{
+    int begin = s->tokens.timestamp_begin, last = r->count ? r->ids[r->count - 1] : 0;
+    uint64_t at = last > begin ? (uint64_t)(last - begin) * WHISPER_TIMESTAMP_SAMPLES : w->size;
+    return at < w->size && pause_loud(samples + MEL_FFT / 2, w->size, at) >= LEFT_AT_LEAST ? at : w->size;
+}
+
+/* Keep what the row's window says, and hear again what it leaves out. */
+static clio_status keep_row(const struct call *call, const struct batch *b, struct window *w, struct speech_result *r)
+{
+    clio_status st = CLIO_OK;
+    clio_speech *s = call->speech;
+    float *samples = row_samples(s, b, w->row);
+    uint64_t unused, end, all = tensor_count(&s->samples);
+    TRY(keep(w, r, true, &unused));
+    while ((end = answered(s, w, r, samples)) < w->size) {
+        bool heard, skip;
+        memmove(samples, samples + end, (size_t)(all - end) * sizeof *samples);
+        memset(samples + all - end, 0, (size_t)end * sizeof *samples);
+        w->start += end;
+        w->size -= end;
+        memcpy(s->host_samples, samples, samples_bytes(s));
+        TRY(hear(call, w, &heard));
+        if (!heard)
+            break;
+        TRY(decode_with_fallback(w, false, r, &skip));
+        if (skip)
+            break;
+        TRY(keep(w, r, true, &unused));
+    }
+fail:
+    return st;
+}
+
+static clio_status finish(struct call *call, struct job *job)
+{
+    clio_status st = CLIO_OK;
+    if (!job->status && job->index + 1 == call->count)
+        TRY(report(call, job, job->length));
+    TRY(job_hand_over(call, job));
+fail:
+    return st;
+}
+
+/* Decode the batch, and hand over the recordings that it completes: each before anything is said of the next. */
+static clio_status walk_batch(struct call *call, struct batch *b)
+{
+    clio_status st = CLIO_OK;
+    struct speech_row own[BATCH_AT_MOST];
+    int done = 0;
+    bool skip;
+    TRY(name_languages(call->speech, b->windows, b->count));
+    for (int row = 0; row < b->count; row++)
+        own[row] = b->windows[row].own;
+    if (b->count) /* the requests of all recordings say the same: no window sees the text before it */
+        TRY(speech_decode(call->speech, &b->jobs[0].request, own, (double)call->params->temperature, b->results, 0, b->count));
+    for (int row = 0; row < b->count; row++) {
+        struct window *w = &b->windows[row];
+        struct job *job = w->job;
+        while (&b->jobs[done] != job)
+            TRY(finish(call, &b->jobs[done++]));
+        bool other = job->own.language >= 0 && w->own.language != job->own.language; /* a window before it has settled the language since */
+        w->own.language = other ? job->own.language : w->own.language;
+        TRY(decode_with_fallback(w, !other, &b->results[row], &skip));
+        if (!skip)
+            TRY(keep_row(call, b, w, &b->results[row]));
+    }
+    while (done < b->held && !b->jobs[done].more)
+        TRY(finish(call, &b->jobs[done++]));
+fail:
+    if (!st) {
+        for (int i = 0; i < done; i++)
+            job_free(&b->jobs[i]);
+        b->held -= done;
+        if (done && b->held) { /* the last one goes on */
+            b->jobs[0] = b->jobs[done];
+            b->jobs[done] = (struct job){0};
         }
     }
-    return first + best * PAUSE_FRAME;
-}
-
-/* Hear on from *position, as many windows as the batch has room for, each cut in a pause and decoded in step with the others. */
-static clio_status walk_batch(struct job *job, struct speech_result *r, uint64_t *position, bool *more)
-{
-    clio_status st = CLIO_OK;
-    clio_speech *s = job->speech;
-    struct window w[BATCH_AT_MOST];
-    size_t margin = MEL_FFT / 2, full = (size_t)s->window_samples;
-    int count = 0;
-    bool heard, skip;
-    *more = true;
-    while (count < job->batch && *more) {
-        struct window *now = &w[count];
-        *now = (struct window){.start = *position, .row = count};
-        TRY(read_window(job, now->start, &now->size));
-        *more = now->size >= SHORTEST;
-        if (now->size == full)
-            now->size = pause_end(s->host_samples + margin, full);
-        memset(s->host_samples + margin + now->size, 0, (full + margin - (size_t)now->size) * sizeof *s->host_samples);
-        *position += now->size;
-        TRY(hear(job, now, &heard));
-        count += heard;
-    }
-    if (count)
-        TRY(speech_decode(s, &job->request, (double)job->params->temperature, r, 0, count));
-    for (int row = 0; row < count; row++) {
-        uint64_t unused;
-        TRY(decode_with_fallback(job, &w[row], true, &r[row], &skip));
-        if (skip)
-            continue;
-        job->heard = true;
-        TRY(job_cut(job, &r[row], w[row].start, w[row].size, true, &unused));
-    }
-    job->request.seed += (uint32_t)count;
-fail:
     return st;
 }
 
-clio_status job_listen(struct job *job)
+clio_status call_listen(struct call *call)
 {
     clio_status st = CLIO_OK;
-    struct speech_result r[BATCH_AT_MOST] = {0};
-    double total = sound_duration(job->sound);
-    uint64_t position = job->begin;
-    for (bool more = true; more;) {
-        if (job->batch > 1)
-            TRY(walk_batch(job, r, &position, &more));
-        else
-            TRY(walk_one(job, r, &position, &more));
+    struct batch *b = NULL;
+    TRY(mem_alloc(call->ctx, &b, 1, sizeof *b));
+    if (call->batch > 1)
+        TRY(mem_alloc(call->ctx, &b->samples, (size_t)call->batch, samples_bytes(call->speech)));
+    while (call->batch > 1 && (b->held || call->begun < call->count)) {
+        TRY(collect(call, b));
+        TRY(walk_batch(call, b));
     }
-    job->transcript->public.duration = (double)(position - job->begin) / MEL_RATE;
-    TRY(context_progress(job->ctx, "transcribing", total, total));
+    while (call->begun < call->count) {
+        struct job *job = &b->jobs[0];
+        b->held = 1;
+        TRY(job_begin(call, job));
+        while (job->more)
+            TRY(walk_one(call, job, &b->results[0]));
+        TRY(finish(call, job));
+        job_free(job);
+    }
 fail:
-    for (size_t i = 0; i < BATCH_AT_MOST; i++)
-        speech_result_free(&r[i]);
+    for (int i = 0; b && i < b->held; i++)
+        job_free(&b->jobs[i]);
+    for (int i = 0; b && i < BATCH_AT_MOST; i++)
+        speech_result_free(&b->results[i]);
+    if (b)
+        free(b->samples);
+    free(b);
     return st;
 }

@@ -116,6 +116,8 @@ static void free_batch(clio_context *ctx, clio_speech *s)
     for (size_t i = 0; i < COUNT(all); i++)
         tensor_free(ctx, all[i]);
     whisper_state_free(ctx, &s->state, &s->net);
+    free(s->places);
+    s->places = NULL;
     s->batch = 0;
 }
 
@@ -130,7 +132,8 @@ static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
     int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* windows decoded together do not see the text before them */
     struct tensor ids = tensor_reshape(&s->ids, 2, batch, length, 0, 0), hidden = tensor_reshape(&s->hidden, 3, batch, length, c->width, 0);
     struct tensor next = tensor_reshape(&s->next, 2, batch, 1, 0, 0), last = tensor_reshape(&s->hidden, 3, batch, 1, c->width, 0);
-    struct tensor start = tensor_reshape(&s->ids, 2, batch, PROMPT, 0, 0), after = tensor_reshape(&s->hidden, 3, batch, PROMPT, c->width, 0);
+    struct tensor start = tensor_reshape(&s->ids, 2, batch, PROMPT, 0, 0),
+                  after = tensor_reshape(&s->hidden, 3, batch, PROMPT, c->width, 0);
     bool planning = ctx->planning;
     ctx->planning = true;
     TRY(speech_encode(s, s->host_samples, 0));
@@ -139,6 +142,7 @@ static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
     TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &hidden, &ids, 0, 0));
     TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &last, &next, 0, c->text_positions - 1));
     TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->next, &s->logits, &s->suppress, 0, args));
+    TRY(whisper_state_swap(ctx, &s->arena, &s->state, &s->net, 0, batch - 1));
     ctx->planning = planning;
     TRY(arena_commit(ctx, &s->arena, "transcription"));
 fail:
@@ -163,8 +167,10 @@ clio_status speech_reserve(clio_speech *s, int batch)
     for (size_t i = 0; i < COUNT(all); i++)
         TRY(tensor_new(ctx, all[i], "decoding"));
     TRY(whisper_state_new(ctx, &s->state, &s->net, batch));
+    TRY(mem_alloc(ctx, &s->places, (size_t)batch, sizeof *s->places));
     TRY(plan(ctx, s, batch));
     s->batch = batch;
+    speech_restart(s);
 fail:
     if (st)
         free_batch(ctx, s);
@@ -183,8 +189,8 @@ fail:
     return st;
 }
 
-/* The tokenizer's files are read on a thread of their own while the weights load: 0.1 of 1.2 s. Building kernels beside that was tried: one CPU
- * runtime crashes where programs are built while kernels run, another builds one at a time. */
+/* The tokenizer's files are read on a thread of their own while the weights load: 0.1 of 1.2 s. Building kernels beside that was tried: one
+ * CPU runtime crashes where programs are built while kernels run, another builds one at a time. */
 struct reader {
     pthread_t thread;
     clio_context context; /* a copy, for the sentence of a failure */

@@ -18,6 +18,7 @@ struct clio_speech {
     struct mel mel;
     struct arena arena;
     int batch;                  /* windows that can be decoded together */
+    int *places;                /* [batch] where in the state a row lies: decoding in step moves those that have ended behind the others */
     int window_samples;         /* of one window: 480000 */
     int last_initial_timestamp; /* max_initial_timestamp_index: how late the first timestamp may be, in steps of 0.02 s */
     char *prefix;               /* the folder's own, for captioners; or NULL */
@@ -37,27 +38,33 @@ struct speech_result {
 };
 void speech_result_free(struct speech_result *r);
 
-/* What decoding begins with: the tokens before the window (for one window at a time), and how it is decoded. */
+/* What decoding begins with: the tokens before the window (for one window at a time), and how it is decoded. The same for all rows. */
 struct speech_request {
     const int *before; /* text of earlier windows; its end is used as far as there is room */
     size_t before_count;
     const int *prefix; /* what the answer begins with */
     size_t prefix_count;
-    int language; /* token, or -1 for an English-only model */
     bool translate, timestamps, suppress_blank;
     int max_tokens; /* 0: half of the model's text positions */
+};
+
+/* What is a row's own. */
+struct speech_row {
+    int language; /* token, or -1 for an English-only model */
     uint32_t seed;
 };
 
 /* Make room for `batch` windows at a time, if there is less. What was encoded is lost. */
 clio_status speech_reserve(clio_speech *s, int batch);
-/* Put a window on the device and run the encoder; its place in the batch is `row`. `samples`: window_samples + MEL_FFT of them, half a
- * frame of margin on either side. */
+/* Before the first window of a batch: what was encoded is lost. */
+void speech_restart(clio_speech *s);
+/* Put a window on the device and run the encoder, as this row of the batch; row 0 begins a new one. `samples`: window_samples + MEL_FFT of
+ * them, half a frame of margin on either side. */
 clio_status speech_encode(clio_speech *s, const float *samples, int row);
-/* The likeliest language of the window encoded as this row, as its token. */
-clio_status speech_detect(clio_speech *s, int row, int *language, double *probability);
-/* Decode `count` encoded windows from row `first` on once, in step, at a temperature; r[i] is what row first + i says. */
-clio_status speech_decode(clio_speech *s, const struct speech_request *q, double temperature, struct speech_result *r, int first,
-                          int count);
+/* The likeliest languages of `count` windows encoded as the rows from 0 on and not decoded yet, as tokens. */
+clio_status speech_detect(clio_speech *s, int count, int *languages, double *probabilities);
+/* Decode `count` encoded windows from row `first` on once, in step, at a temperature; own[i] is row first + i's, and r[i] what it says. */
+clio_status speech_decode(clio_speech *s, const struct speech_request *q, const struct speech_row *own, double temperature,
+                          struct speech_result *r, int first, int count);
 
 #endif

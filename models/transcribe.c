@@ -16,27 +16,35 @@ clio_speech_params clio_speech_defaults(void)
                                 .suppress_blank = 1};
 }
 
-static clio_status find_language(struct job *job)
+/* What the answer is made to begin with: the caller's words, or the folder's own; or NULL. */
+static const char *prefix_of(const struct call *call)
+{
+    const char *prefix = call->params->prefix ? call->params->prefix : call->speech->prefix;
+    return prefix && *prefix ? prefix : NULL;
+}
+
+static clio_status find_language(struct call *call)
 {
     clio_status st = CLIO_OK;
-    const struct whisper_tokens *t = &job->speech->tokens;
-    const char *wanted = job->params->language, *code;
-    job->request.language = -1;
-    if (!wanted && job->request.prefix_count)
+    const struct whisper_tokens *t = &call->speech->tokens;
+    const char *wanted = call->params->language, *code;
+    call->language = -1;
+    if (!wanted && prefix_of(call))
         wanted = "en"; /* a captioner's prefix is English, and no language is spoken */
     if (!wanted || !*wanted || strcmp(wanted, "auto") == 0)
         return CLIO_OK;
     code = language_find(wanted);
     if (!code)
-        FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "unknown language \"%s\": give a code such as en, de or zh, an English name, or auto", wanted);
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "unknown language \"%s\": give a code such as en, de or zh, an English name, or auto", wanted);
     int index = language_index(code);
     if (!t->is_multilingual && strcmp(code, "en") != 0)
-        FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only, not %s: use a multilingual one (without .en in its name)",
-             job->speech->dir, wanted);
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only, not %s: use a multilingual one (without .en in its name)",
+             call->speech->dir, wanted);
     if (t->is_multilingual && index >= t->language_count)
-        FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "the model in %s does not know the language %s: large-v3 models do", job->speech->dir, wanted);
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s does not know the language %s: large-v3 models do", call->speech->dir,
+             wanted);
     if (t->is_multilingual)
-        job->request.language = t->first_language + index;
+        call->language = t->first_language + index;
 fail:
     return st;
 }
@@ -68,78 +76,151 @@ fail:
     return st;
 }
 
-static clio_status transcribe(clio_speech *s, struct sound *sound, const clio_speech_params *params, clio_transcript **out)
+static clio_status encode_request(struct job *job, const char *prefix)
+{
+    clio_status st = CLIO_OK;
+    const clio_speech_params *p = job->params;
+    job->request = (struct speech_request){
+        .translate = p->translate, .timestamps = p->timestamps, .suppress_blank = p->suppress_blank, .max_tokens = p->max_tokens};
+    if (p->prompt && *p->prompt) {
+        TRY(encode_words(job, p->prompt, &job->before, &job->request.before_count));
+        job->before_capacity = job->request.before_count;
+        job->request.before = job->before;
+    }
+    if (prefix) {
+        TRY(tokenizer_encode(job->ctx, &job->speech->tokenizer, prefix, &job->prefix, &job->request.prefix_count));
+        job->request.prefix = job->prefix;
+    }
+fail:
+    return st;
+}
+
+clio_status job_begin(struct call *call, struct job *job)
+{
+    clio_status st = CLIO_OK;
+    const clio_speech_params *p = call->params;
+    *job = (struct job){.speech = call->speech, .ctx = call->ctx, .params = p, .index = call->begun++, .sound = call->sound};
+    call->sound = NULL;
+    job->own = (struct speech_row){.language = call->language, .seed = (uint32_t)(p->seed ^ p->seed >> 32)};
+    job->begin = job->position = (uint64_t)(p->offset * MEL_RATE);
+    job->end = p->duration > 0 ? job->begin + (uint64_t)(p->duration * MEL_RATE) : UINT64_MAX;
+    TRY(encode_request(job, prefix_of(call)));
+    TRY(mem_alloc(job->ctx, &job->transcript, 1, sizeof *job->transcript));
+    clio_transcript *t = &job->transcript->public;
+    const struct whisper_tokens *tokens = &call->speech->tokens;
+    const char *name;
+    t->language = tokens->is_multilingual ? "" : "en"; /* "" stays where nobody speaks */
+    if (call->language >= 0)
+        clio_language((size_t)(call->language - tokens->first_language), &t->language, &name);
+    t->language_probability = *t->language ? 1 : 0;
+    clio_status opened = job->sound ? CLIO_OK : sound_open(call->ctx, &job->sound, call->paths[job->index], MEL_RATE);
+    if (opened) {
+        job_failed(job, opened);
+        return CLIO_OK;
+    }
+    job->length = sound_duration(job->sound);
+    job->more = true;
+fail:
+    return st;
+}
+
+void job_failed(struct job *job, clio_status st)
+{
+    job->status = st;
+    job->failure = job->ctx->status;
+    job->more = false;
+}
+
+void job_close_sound(struct job *job)
+{
+    sound_close(job->sound);
+    job->sound = NULL;
+}
+
+void job_free(struct job *job)
+{
+    job_close_sound(job);
+    if (job->transcript)
+        clio_transcript_free(&job->transcript->public);
+    free(job->before);
+    free(job->prefix);
+    *job = (struct job){0};
+}
+
+clio_status job_hand_over(struct call *call, struct job *job)
+{
+    clio_status st = CLIO_OK;
+    clio_transcript *t = NULL;
+    if (job->status) {
+        job->ctx->status = job->failure; /* another recording may have failed since */
+    } else {
+        t = &job->transcript->public;
+        TRY(bytes_add(job->ctx, &job->transcript->text, "", 0));
+        t->text = job->transcript->text.data;
+        t->segments = job->transcript->segments;
+        t->duration = (double)(job->position - job->begin) / MEL_RATE;
+        job->transcript = NULL; /* the caller's from here on */
+    }
+    if (!call->paths) {
+        *call->out = t;
+        return job->status;
+    }
+    if (call->on_file(call->params->user, job->index, job->status, t))
+        FAIL(job->ctx, CLIO_ERROR_CANCELLED, "cancelled while transcribing");
+fail:
+    return st;
+}
+
+static clio_status transcribe(struct call *call, clio_speech *s, const clio_speech_params *params)
 {
     clio_status st = CLIO_OK;
     clio_speech_params defaults = clio_speech_defaults();
-    struct job job = {.speech = s, .ctx = s->ctx, .params = params ? params : &defaults, .sound = sound};
-    const clio_speech_params *p = job.params;
-    const char *prefix = p->prefix ? p->prefix : s->prefix;
-    TRY(check_params(s->ctx, s, p));
-    TRY(mem_alloc(s->ctx, &job.transcript, 1, sizeof *job.transcript));
-    job.batch = MAX(p->batch, 1);
-    TRY(speech_reserve(s, job.batch));
-    job.begin = (uint64_t)(p->offset * MEL_RATE);
-    job.end = p->duration > 0 ? job.begin + (uint64_t)(p->duration * MEL_RATE) : UINT64_MAX;
-    job.request = (struct speech_request){.translate = p->translate,
-                                          .timestamps = p->timestamps,
-                                          .suppress_blank = p->suppress_blank,
-                                          .max_tokens = p->max_tokens,
-                                          .seed = (uint32_t)(p->seed ^ p->seed >> 32)};
-    if (p->prompt && *p->prompt) {
-        TRY(encode_words(&job, p->prompt, &job.before, &job.request.before_count));
-        job.before_capacity = job.request.before_count;
-        job.request.before = job.before;
-    }
-    if (prefix && *prefix) {
-        TRY(tokenizer_encode(s->ctx, &s->tokenizer, prefix, &job.prefix, &job.request.prefix_count));
-        job.request.prefix = job.prefix;
-    }
-    TRY(find_language(&job));
-    job.detects = job.request.language < 0;
-    TRY(job_listen(&job));
-    if (job.detects && s->tokens.is_multilingual && !job.heard) { /* nobody spoke */
-        job.transcript->public.language = "";
-        job.transcript->public.language_probability = 0;
-    } else if (!job.transcript->public.language) {
-        TRY(job_name_language(&job, 0));
-    }
-    clio_transcript *t = &job.transcript->public;
-    TRY(bytes_add(s->ctx, &job.transcript->text, "", 0));
-    t->text = job.transcript->text.data;
-    t->segments = job.transcript->segments;
-    *out = t;
-    job.transcript = NULL;
+    call->speech = s;
+    call->ctx = s->ctx;
+    call->params = params ? params : &defaults;
+    TRY(check_params(s->ctx, s, call->params));
+    TRY(find_language(call));
+    call->batch = MAX(call->params->batch, 1);
+    TRY(speech_reserve(s, call->batch));
+    TRY(call_listen(call));
 fail:
-    if (job.transcript)
-        clio_transcript_free(&job.transcript->public);
-    free(job.before);
-    free(job.prefix);
+    sound_close(call->sound);
     return st;
 }
 
 clio_status clio_speech_file(clio_speech *s, const char *path, const clio_speech_params *params, clio_transcript **out)
 {
     clio_status st = CLIO_OK;
-    struct sound *sound = NULL;
+    struct call call = {.count = 1, .out = out};
     *out = NULL;
     s->ctx->cancelled = 0;
-    TRY(sound_open(s->ctx, &sound, path, MEL_RATE));
-    TRY(transcribe(s, sound, params, out));
+    TRY(sound_open(s->ctx, &call.sound, path, MEL_RATE));
+    TRY(transcribe(&call, s, params));
 fail:
-    sound_close(sound);
     return st;
 }
 
 clio_status clio_speech_samples(clio_speech *s, const float *samples, size_t count, const clio_speech_params *params, clio_transcript **out)
 {
     clio_status st = CLIO_OK;
-    struct sound *sound = NULL;
+    struct call call = {.count = 1, .out = out};
     *out = NULL;
     s->ctx->cancelled = 0;
-    TRY(sound_open_samples(s->ctx, &sound, samples, count));
-    TRY(transcribe(s, sound, params, out));
+    TRY(sound_open_samples(s->ctx, &call.sound, samples, count));
+    TRY(transcribe(&call, s, params));
 fail:
-    sound_close(sound);
+    return st;
+}
+
+clio_status clio_speech_files(clio_speech *s, const char *const *paths, size_t count, const clio_speech_params *params,
+                              clio_file_fn on_file)
+{
+    clio_status st = CLIO_OK;
+    struct call call = {.count = count, .paths = paths, .on_file = on_file};
+    s->ctx->cancelled = 0;
+    if (!paths || !on_file)
+        FAIL(s->ctx, CLIO_ERROR_ARGUMENT, "no list of files to hear was given, or nothing that takes what is heard in them");
+    TRY(transcribe(&call, s, params));
+fail:
     return st;
 }

@@ -208,6 +208,34 @@ void whisper_state_free(clio_context *ctx, struct whisper_state *state, const st
     *state = (struct whisper_state){0};
 }
 
+static clio_status swap_rows(clio_context *ctx, struct arena *arena, const struct tensor *t, int a, int b)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    size_t row = tensor_count(t) / (size_t)t->dim[0];
+    struct tensor spare = tensor_shape(t->dtype, 3, t->dim[1], t->dim[2], t->dim[3], 0);
+    TRY(tensor_take(ctx, arena, &spare));
+    TRY(tensor_copy(ctx, &spare, 0, t, (size_t)a * row, row));
+    TRY(tensor_copy(ctx, t, (size_t)a * row, t, (size_t)b * row, row));
+    TRY(tensor_copy(ctx, t, (size_t)b * row, &spare, 0, row));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status whisper_state_swap(clio_context *ctx, struct arena *arena, const struct whisper_state *state, const struct whisper *net, int a,
+                               int b)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < net->config.decoder_layers; i++) {
+        const struct tensor *all[] = {&state->self[i].k, &state->self[i].v, &state->cross[i].k, &state->cross[i].v};
+        for (size_t k = 0; k < COUNT(all); k++)
+            TRY(swap_rows(ctx, arena, all[k], a, b));
+    }
+fail:
+    return st;
+}
+
 /* ---- forward ---- */
 
 static clio_status norm(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct whisper_norm *n)

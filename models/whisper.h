@@ -43,6 +43,9 @@ struct whisper_state {
 };
 clio_status whisper_state_new(clio_context *ctx, struct whisper_state *state, const struct whisper *net, int batch);
 void whisper_state_free(clio_context *ctx, struct whisper_state *state, const struct whisper *net);
+/* Exchange two rows of the state. */
+clio_status whisper_state_swap(clio_context *ctx, struct arena *arena, const struct whisper_state *state, const struct whisper *net, int a,
+                               int b);
 
 /* mel f32 [B, 2 * positions, bands] -> out f32 [B, positions, width] */
 clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out,

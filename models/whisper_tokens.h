@@ -10,6 +10,7 @@
 
 #define WHISPER_TIMESTAMPS 1501      /* 0.00 to 30.00 */
 #define WHISPER_TIMESTAMP_STEP 0.02f /* seconds */
+#define WHISPER_TIMESTAMP_SAMPLES 320
 
 struct whisper_tokens {
     int eot, sot; /* <|endoftext|>, <|startoftranscript|>; text tokens are below eot */

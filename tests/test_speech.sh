@@ -1,5 +1,5 @@
 #!/bin/sh
-# Real speech with real weights through the command: short clips, one recording of several minutes with times, and the recording that ships
+# Real speech with real weights through the command: short clips, alone and together, one recording of several minutes with times, and the recording that ships
 # with clio. Not run by ctest, since it takes minutes: by hand or from continuous integration, with any OpenCL implementation.
 #   CLIO_WHISPER_BASE  the weights; default: where scripts/fetch-whisper puts them
 #   CLIO_SPEECH        en/*.wav with en/manifest.json, and long-en.flac with long-en.txt; default ../shared/speech
@@ -50,9 +50,13 @@ set --
 for clip in "$speech"/en/*.wav; do
     set -- "$@" -of "$tmp/$(basename "$clip" .wav)" "$clip"
 done
-hear -nt -otxt "$@" >/dev/null 2>"$tmp/said" || failed "the clips: $(tail -n 1 "$tmp/said")"
-echo "clips: $(tail -n 1 "$tmp/said")"
-"$wer" clips "$speech/en/manifest.json" "$tmp" 29 0.028 || failed "the clips are not heard well enough"
+for how in "-b 1" "-b 16"; do # one by one, and windows of sixteen clips in step
+    rm -f "$tmp"/*.txt
+    # shellcheck disable=SC2086 # words
+    hear $how -nt -otxt "$@" >/dev/null 2>"$tmp/said" || failed "the clips $how: $(tail -n 1 "$tmp/said")"
+    echo "clips $how: $(tail -n 1 "$tmp/said")"
+    "$wer" clips "$speech/en/manifest.json" "$tmp" 29 0.028 || failed "the clips $how are not heard well enough"
+done
 
 # ---- minutes of speech with times: window by window, and four windows in step ----
 
