@@ -1,6 +1,7 @@
 /* bar.c - see bar.h.
  *
  *     transcribing  42 %  [################------------------------]  0:12  8.1x  0:16 left
+ *     sampling 5/20  [##########------------------------------]  0:12  2.41 s/step  0:36 left
  *
  * It is drawn at most ten times a second, and not for work that is done at once. A narrow terminal loses the brackets first. */
 #include "bar.h"
@@ -72,7 +73,7 @@ static int print_time(char *out, size_t size, double seconds)
     return snprintf(out, size, "%ld:%02ld", s / 60, s % 60);
 }
 
-static void draw(const char *what, double done, double total, bool sound, double elapsed)
+static void draw(const char *what, double done, double total, enum bar_unit unit, double elapsed)
 {
     char left[96], right[96], took[24], remains[24], line[LINE_AT_MOST + 1];
     double fraction = total > 0 ? fmin(fmax(done / total, 0), 1) : 0;
@@ -81,11 +82,16 @@ static void draw(const char *what, double done, double total, bool sound, double
     if (!(total > 0)) {
         snprintf(line, sizeof line, "%s  %s", what, took);
     } else {
-        snprintf(left, sizeof left, "%.48s %3d %%", what, (int)(100 * fraction));
+        if (unit == BAR_STEPS)
+            snprintf(left, sizeof left, "%.48s %.0f/%.0f", what, done, total);
+        else
+            snprintf(left, sizeof left, "%.48s %3d %%", what, (int)(100 * fraction));
         at = snprintf(right, sizeof right, "%s", took);
-        if (sound && done > 0 && elapsed > 0)
+        if (unit == BAR_SOUND && done > 0 && elapsed > 0)
             at += snprintf(right + at, sizeof right - (size_t)at, "  %.1fx", done / elapsed);
-        if (fraction > 0.01) {
+        if (unit == BAR_STEPS && done > 0)
+            at += snprintf(right + at, sizeof right - (size_t)at, "  %.3g s/step", elapsed / done);
+        if (fraction > 0.01 || (unit == BAR_STEPS && done > 0)) {
             print_time(remains, sizeof remains, elapsed * (1 - fraction) / fraction);
             snprintf(right + at, sizeof right - (size_t)at, "  %s left", remains);
         }
@@ -116,11 +122,12 @@ static void draw(const char *what, double done, double total, bool sound, double
     bar.drawn = true;
 }
 
-void bar_progress(const char *what, double done, double total, bool sound)
+void bar_progress(const char *what, double done, double total, enum bar_unit unit)
 {
     double now = seconds_now();
-    if (bar.enabled && now - bar.start >= FIRST_AFTER && now - bar.last >= INTERVAL) {
-        draw(what, done, total, sound, now - bar.start);
+    bool due = now - bar.start >= FIRST_AFTER && now - bar.last >= INTERVAL;
+    if (bar.enabled && (due || (unit == BAR_STEPS && !bar.drawn))) { /* nothing would be seen before the first step is over */
+        draw(what, done, total, unit, now - bar.start);
         bar.last = now;
     }
 }

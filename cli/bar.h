@@ -8,8 +8,10 @@
 void bar_enable(bool wanted);
 /* A new piece of work begins: elapsed time counts from here. */
 void bar_begin(void);
-/* What is being done, and how far it is; total 0: not known. `sound`: done and total are seconds of sound, so that there is a speed. */
-void bar_progress(const char *what, double done, double total, bool sound);
+/* What done and total count: nothing in particular; seconds of sound, so that there is a speed; long steps, each of which is shown. */
+enum bar_unit { BAR_PLAIN, BAR_SOUND, BAR_STEPS };
+/* What is being done, and how far it is; total 0: not known. */
+void bar_progress(const char *what, double done, double total, enum bar_unit unit);
 /* Take the bar off the screen, before anything else is printed. It comes back with the next progress. */
 void bar_clear(void);
 /* Seconds since some fixed moment. */

@@ -35,9 +35,14 @@ struct settings {
     int formats[FORMATS], json_full;
     struct words files, names; /* names: -of, the k-th for the k-th file */
     clio_speech_params params;
-    const char *purpose, *result; /* tune */
-    float time_limit; /* minutes */
+    const char *purpose, *result; /* tune; result: imagine, too */
+    float time_limit;             /* minutes */
     int list;
+    clio_imagine_params picture; /* imagine */
+    clio_pictures_params pictures;
+    const char *init_image, *mask, *rng, *show;
+    struct words loras;
+    int clip_skip, delay; /* clip_skip counts from 1 */
 };
 
 struct option_row;
@@ -48,7 +53,7 @@ struct command {
     int (*run)(const struct command *self, struct settings *set);
 };
 
-extern const struct command command_devices, command_transcribe, command_caption, command_tune;
+extern const struct command command_devices, command_transcribe, command_caption, command_tune, command_imagine;
 
 /* "clio: ..." with a line end, on standard error, after the progress bar was cleared. */
 void say_error(const char *format, ...) CLI_PRINTF(1, 2);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_devices, &command_tune};
+static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_imagine, &command_devices, &command_tune};
 
 static void print_message(const char *format, va_list list)
 {
@@ -80,12 +80,13 @@ void words_add(struct words *words, const char *word)
 
 static void print_help(FILE *out)
 {
-    fputs("clio - speech to text on any OpenCL device\n"
+    fputs("clio - speech to text, and text to pictures, on any OpenCL device\n"
           "\n"
           "usage: clio COMMAND [OPTION...] [FILE...]\n"
           "\n"
           "  clio transcribe FILE...     what is said, as text or subtitles\n"
           "  clio caption -m DIR FILE... what is heard, with a model that describes sounds\n"
+          "  clio imagine -m DIR -p TEXT pictures of what a text says\n"
           "  clio devices                the OpenCL devices here, and what works on them\n"
           "  clio tune                   make clio faster on the device here, once\n"
           "  clio help COMMAND           the options of a command (also clio COMMAND --help)\n"
@@ -94,6 +95,7 @@ static void print_help(FILE *out)
           "clio transcribe talk.wav                      text on standard output\n"
           "clio transcribe -osrt talk.wav                subtitles in talk.wav.srt\n"
           "clio transcribe -l de -tr -q vortrag.ogg      German to English, no messages\n"
+          "clio imagine -m sd-v1-5 -p 'a red fox in the snow' -o fox.png\n"
           "\n"
           "Results go to standard output or the named file, everything else to standard error.\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C. See also: man clio\n",
@@ -121,7 +123,7 @@ static int finish_output(int code)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct settings set = {.max_context = -1, .params = clio_speech_defaults()};
+    struct settings set = {.max_context = -1, .params = clio_speech_defaults(), .picture = clio_imagine_defaults()};
     int code = options_parse(command, argc, argv, &set);
     if (!code && set.help) {
         options_help(command, stdout);
@@ -131,6 +133,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     }
     free(set.files.items);
     free(set.names.items);
+    free(set.loras.items);
     return code;
 }
 

@@ -9,6 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A file that every model of a kind has. */
+#define WHISPER "config.json"
+#define PICTURES "model_index.json"
+
 static const char *environment(const char *name)
 {
     const char *value = getenv(name);
@@ -23,10 +27,10 @@ static bool has_file(const char *folder, const char *file)
     return has;
 }
 
-/* `folder` itself when it holds a model; otherwise it is freed. */
-static char *if_model(char *folder)
+/* `folder` itself when it holds a model, of which `mark` is a file; otherwise it is freed. */
+static char *if_model(char *folder, const char *mark)
 {
-    if (has_file(folder, "config.json"))
+    if (has_file(folder, mark))
         return folder;
     free(folder);
     return NULL;
@@ -41,14 +45,14 @@ static char *models_folder(void)
     return must_print("%s/.local/share/clio/models", environment("HOME") ? environment("HOME") : "");
 }
 
-static char *find_in(const char *folder, const char *name)
+static char *find_in(const char *folder, const char *name, const char *mark)
 {
-    char *found = if_model(must_print("%s/%s", folder, name));
-    return found ? found : strncmp(name, "whisper-", 8) ? if_model(must_print("%s/whisper-%s", folder, name)) : NULL;
+    char *found = if_model(must_print("%s/%s", folder, name), mark);
+    return found ? found : strncmp(name, "whisper-", 8) ? if_model(must_print("%s/whisper-%s", folder, name), mark) : NULL;
 }
 
 /* The snapshot that the cache's main branch stands on, otherwise any that holds a model. */
-static char *find_snapshot(const char *repository)
+static char *find_snapshot(const char *repository, const char *mark)
 {
     char commit[128] = "", *found = NULL, *path = must_print("%s/refs/main", repository);
     FILE *file = fopen(path, "r");
@@ -59,19 +63,19 @@ static char *find_snapshot(const char *repository)
     }
     free(path);
     if (*commit)
-        found = if_model(must_print("%s/snapshots/%s", repository, commit));
+        found = if_model(must_print("%s/snapshots/%s", repository, commit), mark);
     path = must_print("%s/snapshots", repository);
     DIR *folder = found ? NULL : opendir(path);
     for (struct dirent *entry; folder && !found && (entry = readdir(folder));)
         if (entry->d_name[0] != '.')
-            found = if_model(must_print("%s/%s", path, entry->d_name));
+            found = if_model(must_print("%s/%s", path, entry->d_name), mark);
     if (folder)
         closedir(folder);
     free(path);
     return found;
 }
 
-static char *find_in_hub(const char *name)
+static char *find_in_hub(const char *name, const char *mark)
 {
     const char *hub = environment("HF_HUB_CACHE"), *home = environment("HF_HOME"), *user = environment("HOME"), *slash = strchr(name, '/');
     char *cache = hub    ? must_print("%s", hub)
@@ -79,24 +83,24 @@ static char *find_in_hub(const char *name)
                          : must_print("%s/.cache/huggingface/hub", user ? user : "");
     char *repository = slash ? must_print("%s/models--%.*s--%s", cache, (int)(slash - name), name, slash + 1)
                              : must_print("%s/models--openai--%s%s", cache, strncmp(name, "whisper-", 8) ? "whisper-" : "", name);
-    char *found = find_snapshot(repository);
+    char *found = find_snapshot(repository, mark);
     free(repository);
     free(cache);
     return found;
 }
 
-static char *find_named(const char *name)
+static char *find_named(const char *name, const char *mark)
 {
     char *folder = models_folder(), *found = NULL;
     if (!strchr(name, '/')) {
-        found = find_in(folder, name);
+        found = find_in(folder, name, mark);
         if (!found)
-            found = find_in("/usr/local/share/clio/models", name);
+            found = find_in("/usr/local/share/clio/models", name, mark);
         if (!found)
-            found = find_in("/usr/share/clio/models", name);
+            found = find_in("/usr/share/clio/models", name, mark);
     }
     free(folder);
-    return found ? found : find_in_hub(name);
+    return found ? found : find_in_hub(name, mark);
 }
 
 char *model_find(const char *name)
@@ -104,7 +108,7 @@ char *model_find(const char *name)
     struct stat info;
     if (has_file(name, "config.json"))
         return must_print("%s", name);
-    char *found = *name && *name != '/' && *name != '.' ? find_named(name) : NULL;
+    char *found = *name && *name != '/' && *name != '.' ? find_named(name, WHISPER) : NULL;
     if (found)
         return found;
     if (stat(name, &info) == 0) /* the library's sentence says what is wrong with it */
@@ -119,8 +123,51 @@ char *model_find(const char *name)
 
 char *model_default(void)
 {
-    char *found = find_named("whisper-base");
+    char *found = find_named("whisper-base", WHISPER);
     if (!found)
         say_error("no model was named, and Whisper base is not installed: scripts/fetch-whisper brings it, or name a folder with -m DIR");
+    return found;
+}
+
+char *pictures_find(const char *name)
+{
+    if (access(name, F_OK) == 0)
+        return must_print("%s", name);
+    char *found = *name && *name != '/' && *name != '.' ? find_named(name, PICTURES) : NULL;
+    if (found)
+        return found;
+    char *folder = models_folder();
+    say_error("there is no model \"%s\": neither a folder or file of that name nor a model in %s or the Hugging Face cache (as "
+              "owner/name); check "
+              "the name",
+              name, folder);
+    free(folder);
+    return NULL;
+}
+
+char *tokenizer_find(const char *model)
+{
+    /* CLIP's own, and the folders of Stable Diffusion that people have. */
+    static const char *const repositories[] = {"openai/clip-vit-large-patch14",
+                                               "stable-diffusion-v1-5/stable-diffusion-v1-5",
+                                               "runwayml/stable-diffusion-v1-5",
+                                               "CompVis/stable-diffusion-v1-4",
+                                               "stabilityai/stable-diffusion-2-1",
+                                               "stabilityai/stable-diffusion-2-1-base",
+                                               "stabilityai/sd-turbo"};
+    struct stat info;
+    const char *slash = strrchr(model, '/');
+    char *beside = slash ? must_print("%.*s", (int)(slash - model + 1), model) : must_print("."), *found = NULL, *folder;
+    bool is_there = has_file(beside, "tokenizer") || has_file(beside, "vocab.json");
+    free(beside);
+    if (is_there || stat(model, &info) || S_ISDIR(info.st_mode))
+        return NULL;
+    for (size_t i = 0; !found && i < COUNT(repositories); i++) {
+        found = find_in_hub(repositories[i], "vocab.json");
+        folder = found ? NULL : find_in_hub(repositories[i], "tokenizer/vocab.json");
+        if (folder)
+            found = must_print("%s/tokenizer", folder);
+        free(folder);
+    }
     return found;
 }

@@ -108,6 +108,13 @@ static int set_number(const struct command *command, const struct option_row *ro
         *(uint64_t *)field = seed;
         return EXIT_DONE;
     }
+    if (row->kind == OPTION_SIGNED) {
+        long long seed = strtoll(value, &end, 10);
+        if (end == value || *end || errno || seed < -1)
+            return say_usage(command, "%s needs a whole number that is not negative, or -1 for a new one, not \"%s\"", word, value);
+        *(int64_t *)field = seed;
+        return EXIT_DONE;
+    }
     double number = strtod(value, &end);
     bool whole = row->kind == OPTION_INT;
     if (end == value || *end || errno || !isfinite(number) || (whole && number != floor(number)))
@@ -122,6 +129,8 @@ static int set_number(const struct command *command, const struct option_row *ro
         *(int *)field = (int)number;
     else if (row->kind == OPTION_FLOAT)
         *(float *)field = (float)number;
+    else if (row->kind == OPTION_NUMBER)
+        *(double *)field = number;
     else
         *(double *)field = number / 1000;
     return EXIT_DONE;

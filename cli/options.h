@@ -8,13 +8,15 @@
 #include <stdio.h>
 
 enum option_kind {
-    OPTION_ON,    /* int: 1 */
-    OPTION_INT,   /* int within low to high */
-    OPTION_SEED,  /* uint64_t */
-    OPTION_FLOAT, /* float within low to high */
-    OPTION_MS,    /* double seconds, given in milliseconds, not negative */
-    OPTION_TEXT,  /* const char * */
-    OPTION_WORDS  /* struct words: may be given several times */
+    OPTION_ON,     /* int: 1 */
+    OPTION_INT,    /* int within low to high */
+    OPTION_SEED,   /* uint64_t */
+    OPTION_SIGNED, /* int64_t, -1 allowed */
+    OPTION_FLOAT,  /* float within low to high */
+    OPTION_NUMBER, /* double within low to high */
+    OPTION_MS,     /* double seconds, given in milliseconds, not negative */
+    OPTION_TEXT,   /* const char * */
+    OPTION_WORDS   /* struct words: may be given several times */
 };
 
 struct option_row {

@@ -37,14 +37,18 @@ static void watch_signal(int number)
 static int on_progress(void *user, const char *what, double done, double total)
 {
     const struct session *s = user;
-    bool sound = !strcmp(what, "transcribing");
+    bool sound = !strcmp(what, "transcribing"), steps = !strcmp(what, "sampling");
+    if (s->files)
+        sound = false; /* counted in files */
     if (sound && total > 0) {
         if (s->duration > 0)
             total = fmin(total, s->offset + s->duration);
         done -= s->offset;
         total -= s->offset;
     }
-    bar_progress(what, done, total, sound);
+    if (steps && done == 0)
+        bar_begin(); /* what was done before has no steps */
+    bar_progress(what, done, total, sound ? BAR_SOUND : steps ? BAR_STEPS : BAR_PLAIN);
     return stopped;
 }
 
@@ -89,7 +93,7 @@ int session_failed(struct session *s, clio_status st)
     return st == CLIO_ERROR_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 
-static void print_header(const struct session *s)
+void session_header(const struct session *s)
 {
     const clio_device_info *d = clio_device(s->ctx);
     const char *end = s->model + strlen(s->model), *name;
@@ -117,7 +121,7 @@ int session_open(struct session *s, const struct settings *set)
     bar_begin();
     st = clio_device_open(s->ctx, set->device);
     if (!st && !set->quiet)
-        print_header(s);
+        session_header(s);
     if (!st)
         st = clio_speech_load(s->ctx, s->model, &s->speech);
     bar_clear();
@@ -138,12 +142,28 @@ int session_flush(struct session *s)
     return s->output_error && s->needs_output;
 }
 
+void session_name(const struct session *s, const char *file)
+{
+    bar_clear();
+    if (s->set->files.count > 1 && !s->set->quiet)
+        fprintf(stderr, "%s:\n", file);
+}
+
+/* Several files are heard together: what comes now is of the first that was not handed over. */
+static void name_file(struct session *s)
+{
+    if (s->files && !s->named)
+        session_name(s, s->file);
+    s->named = true;
+}
+
 static int on_segment(void *user, const clio_segment *segment)
 {
     struct session *s = user;
     char from[32], to[32];
     if (stopped)
         return 1;
+    name_file(s);
     if (!s->prints || s->output_error)
         return 0;
     char *text = text_clean(segment->text);
@@ -161,29 +181,79 @@ static int on_segment(void *user, const clio_segment *segment)
     return session_flush(s);
 }
 
+static void count_failure(struct session *s, clio_status st)
+{
+    s->refused += session_failed(s, st) == EXIT_USAGE;
+    s->failed++;
+}
+
+static void count_result(struct session *s, const clio_transcript *result)
+{
+    s->heard += result->duration;
+    s->done++;
+    if (!s->set->quiet && s->detects && *result->language && clio_speech_is_multilingual(s->speech))
+        fprintf(stderr, "language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
+}
+
+/* The parameters, with what the session adds to them. */
+static const clio_speech_params *begin_hearing(struct session *s, const char *file, clio_speech_params *params)
+{
+    s->file = file;
+    s->offset = params->offset;
+    s->duration = params->duration;
+    s->detects = !params->language;
+    params->on_segment = on_segment;
+    params->user = s;
+    bar_begin();
+    return params;
+}
+
 clio_transcript *session_hear(struct session *s, const char *file, clio_speech_params params)
 {
     clio_transcript *result = NULL;
     double start = seconds_now();
-    s->file = file;
-    s->offset = params.offset;
-    s->duration = params.duration;
-    params.on_segment = on_segment;
-    params.user = s;
-    bar_begin();
-    clio_status st = clio_speech_file(s->speech, file, &params, &result);
+    clio_status st = clio_speech_file(s->speech, file, begin_hearing(s, file, &params), &result);
     bar_clear();
     s->seconds += seconds_now() - start;
-    if (st) {
-        s->refused += session_failed(s, st) == EXIT_USAGE;
-        s->failed++;
-        return NULL;
-    }
-    s->heard += result->duration;
-    s->done++;
-    if (!s->set->quiet && !params.language && *result->language && clio_speech_is_multilingual(s->speech))
-        fprintf(stderr, "language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
+    if (st)
+        count_failure(s, st);
+    else
+        count_result(s, result);
     return result;
+}
+
+static int on_file(void *user, size_t index, clio_status st, clio_transcript *result)
+{
+    struct session *s = user;
+    if (st && stopped)
+        return 1; /* said once, for all */
+    name_file(s);
+    bar_clear();
+    if (st) {
+        count_failure(s, st);
+    } else {
+        count_result(s, result);
+        s->on_heard(s, index, result);
+        clio_transcript_free(result);
+    }
+    s->at = index + 1;
+    s->file = s->at < s->files->count ? s->files->items[s->at] : NULL;
+    s->named = false;
+    return !session_goes_on(s);
+}
+
+void session_hear_files(struct session *s, const struct words *files, clio_speech_params params,
+                        void (*on_heard)(struct session *s, size_t k, const clio_transcript *result))
+{
+    double start = seconds_now();
+    s->files = files;
+    s->on_heard = on_heard;
+    begin_hearing(s, files->items[0], &params);
+    clio_status st = clio_speech_files(s->speech, files->items, files->count, &params, on_file);
+    bar_clear();
+    s->seconds += seconds_now() - start;
+    if (st)
+        count_failure(s, st);
 }
 
 bool session_goes_on(const struct session *s)

@@ -1,4 +1,4 @@
-# tests/test_*.c: one program and one ctest each, on the internal library; test_api.c on the shared one, as a user has it.
+# tests/test_*.c: one program and one ctest each, on the internal library; test_api*.c on the shared one, as a user has it.
 # tests/test_*.sh: shell tests. tests/make_*.c, bench/bench_*.c: programs that are run by hand or by tests.
 
 find_package(PkgConfig REQUIRED)
@@ -43,7 +43,7 @@ endfunction()
 file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/test_*.c)
 foreach(source IN LISTS tests)
     get_filename_component(name ${source} NAME_WE)
-    if(name STREQUAL test_api)
+    if(name MATCHES "^test_api")
         clio_program(${source} clio_flags clio_places clio_shared PkgConfig::CLIO_cmocka)
     else()
         clio_program(${source} clio_test)

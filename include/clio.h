@@ -1,4 +1,4 @@
-/* clio.h - turn sound into text on any OpenCL device.
+/* clio.h - turn sound into text, and text into pictures, on any OpenCL device.
  *
  *     clio_context *ctx = clio_create();
  *     clio_speech *speech = NULL;
@@ -83,6 +83,7 @@ CLIO_API void clio_cancel(clio_context *ctx);
 typedef struct clio_device_info {
     const char *platform, *name, *type; /* type: gpu, cpu, accelerator */
     const char *driver, *version;       /* driver version, OpenCL version of the device */
+    const char *architecture;           /* family of GPUs for which clio has parameters of its own ("rdna", "ampere"), or NULL */
     int index;                          /* as clio_device_open understands it; -1: unusable */
     int compute_units;
     uint64_t global_memory, max_allocation, local_memory; /* bytes */
@@ -130,10 +131,10 @@ typedef struct clio_tune_params {
 } clio_tune_params;
 
 typedef struct clio_tune_row {
-    const char *key;             /* of the parameter, as in cl/tunables.txt */
+    const char *key;              /* of the parameter, as in cl/tunables.txt */
     const char *shipped, *chosen; /* its values; the same text where nothing better was proved */
-    const char *values;          /* what is tried, separated by spaces */
-    double gain;                 /* time with the shipped value over time with the chosen one, for the calls it decides; 1 where they are the same */
+    const char *values;           /* what is tried, separated by spaces */
+    double gain; /* time with the shipped value over time with the chosen one, for the calls it decides; 1 where they are the same */
 } clio_tune_row;
 
 /* Seconds of one run of something whole, with the shipped parameters and with the chosen ones. */
@@ -150,17 +151,18 @@ typedef struct clio_tune_result {
     const clio_tune_work *works; /* none when nothing was found */
     size_t work_count;
     int complete; /* 0: the time was up before everything was tried: call again to go on */
-    size_t tried, wrong, slow, failed, crashed; /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
-    double seconds;              /* that the call took */
+    size_t tried, wrong, slow, failed,
+        crashed;    /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
+    double seconds; /* that the call took */
 } clio_tune_result;
 
-/* Search for better values than the shipped ones on the open device, prove them against those, and write a file of rows that clio_device_open
- * finds for this device, platform and driver: $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else ~/.config/clio/tuned. It counts from
- * the next clio_device_open on. Every candidate has to compute what plain C does before its time counts; what shows no gain in a paired,
- * alternating run is left out. params NULL: the defaults.
- * The search may be killed at any moment and goes on with the next call: its state is path.state; what a process died of is not tried again.
- * Works on a context of its own; models of `ctx` stay as they are, but should be idle. CLIO_ERROR_FILE: the file cannot be written, or another
- * process is at work on it. CLIO_ERROR_CANCELLED keeps the state. */
+/* Search for better values than the shipped ones on the open device, prove them against those, and write a file of rows that
+ * clio_device_open finds for this device, platform and driver: $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else
+ * ~/.config/clio/tuned. It counts from the next clio_device_open on. Every candidate has to compute what plain C does before its time
+ * counts; what shows no gain in a paired, alternating run is left out. params NULL: the defaults. The search may be killed at any moment
+ * and goes on with the next call: its state is path.state; what a process died of is not tried again. Works on a context of its own; models
+ * of `ctx` stay as they are, but should be idle. CLIO_ERROR_FILE: the file cannot be written, or another process is at work on it.
+ * CLIO_ERROR_CANCELLED keeps the state. */
 CLIO_API clio_status clio_tune(clio_context *ctx, const clio_tune_params *params, clio_tune_result **out);
 /* What clio_tune would try on the open device, without doing so: `chosen` is the value that holds now; gains and works are none. */
 CLIO_API clio_status clio_tune_list(clio_context *ctx, const clio_tune_params *params, clio_tune_result **out);
@@ -196,31 +198,32 @@ typedef struct clio_segment {
 typedef int (*clio_segment_fn)(void *user, const clio_segment *segment);
 
 typedef struct clio_speech_params {
-    const char *language;       /* ISO code ("en"), English name, or "auto"; NULL: auto */
-    int translate;              /* to English */
-    int timestamps;             /* 0: decode without timestamp tokens */
-    const char *prompt;         /* text before the first window (names, spelling); NULL: none */
-    int condition_on_previous;  /* 1: each window sees the text before it */
-    const char *prefix;         /* text that the answer is made to begin with, and which is left out of it; NULL: none */
-    float temperature;          /* first temperature */
-    float temperature_step;     /* fallback adds this up to 1.0; 0: no fallback */
+    const char *language;      /* ISO code ("en"), English name, or "auto"; NULL: auto */
+    int translate;             /* to English */
+    int timestamps;            /* 0: decode without timestamp tokens */
+    const char *prompt;        /* text before the first window (names, spelling); NULL: none */
+    int condition_on_previous; /* 1: each window sees the text before it */
+    const char *prefix;        /* text that the answer is made to begin with, and which is left out of it; NULL: none */
+    float temperature;         /* first temperature */
+    float temperature_step;    /* fallback adds this up to 1.0; 0: no fallback */
     float compression_threshold, logprob_threshold, no_speech_threshold; /* 2.4, -1.0, 0.6 */
-    int suppress_blank;         /* 1 */
-    int max_tokens;             /* per window; 0: as the model allows */
-    int batch;                  /* windows decoded together, up to 32: faster for long recordings; each is cut in a pause, and sees no text
-                                   before it. 0 or 1: one after the other, each beginning where the last sentence ended */
-    uint64_t seed;              /* for temperatures above 0 */
-    double offset, duration;    /* seconds of the file to skip and to hear; duration 0: to its end */
+    int suppress_blank;                                                  /* 1 */
+    int max_tokens;                                                      /* per window; 0: as the model allows */
+    int batch;               /* windows decoded together, up to 32: faster for long recordings and, by clio_speech_files, for many
+                                short ones; each is cut in a pause, and sees no text before it. 0 or 1: one after the other, each
+                                beginning where the last sentence ended */
+    uint64_t seed;           /* for temperatures above 0 */
+    double offset, duration; /* seconds of the file to skip and to hear; duration 0: to its end */
     clio_segment_fn on_segment;
     void *user;
 } clio_speech_params;
 CLIO_API clio_speech_params clio_speech_defaults(void);
 
 typedef struct clio_transcript {
-    const char *language; /* ISO code; "" when it was to be detected and nobody spoke */
+    const char *language;        /* ISO code; "" when it was to be detected and nobody spoke */
     double language_probability; /* 1 when the caller named it */
-    double duration;      /* seconds heard */
-    const char *text;     /* all segments, joined by single spaces */
+    double duration;             /* seconds heard */
+    const char *text;            /* all segments, joined by single spaces */
     const clio_segment *segments;
     size_t segment_count;
 } clio_transcript;
@@ -230,11 +233,142 @@ CLIO_API clio_status clio_speech_file(clio_speech *speech, const char *path, con
 /* The same for samples in memory: mono, 16 kHz. */
 CLIO_API clio_status clio_speech_samples(clio_speech *speech, const float *samples, size_t count, const clio_speech_params *params,
                                          clio_transcript **out);
+/* Called for each file as soon as it is heard, in the order of the files; `index` counts from 0. status CLIO_OK: the transcript is the
+ * callee's, for clio_transcript_free. Otherwise the file could not be read, clio_error says why during the call, and the transcript is
+ * NULL. A nonzero return cancels. */
+typedef int (*clio_file_fn)(void *user, size_t index, clio_status status, clio_transcript *transcript);
+/* Transcribe several files, of which one may be "-"; the windows of several may be in one batch (clio_speech_params.batch), and what is
+ * heard in a file does not depend on the others, but by rounding. One file is open at a time. on_file gets params->user (NULL where params
+ * is); a file's segments come after the file before it was handed over; progress counts files.
+ * A file that cannot be read is no failure of the call. Whatever else fails ends it: files not handed over by then never are. */
+CLIO_API clio_status clio_speech_files(clio_speech *speech, const char *const *paths, size_t count, const clio_speech_params *params,
+                                       clio_file_fn on_file);
 /* A transcript stands alone: it may outlive what it was made with. */
 CLIO_API void clio_transcript_free(clio_transcript *transcript);
 
 /* The n-th language that the vocabulary has: ISO code and English name; both NULL past the end. */
 CLIO_API void clio_language(size_t n, const char **code, const char **name);
+
+/* ---- picture files ---- */
+
+/* 8-bit RGB: rows from the top, three bytes a pixel. */
+typedef struct clio_image {
+    int width, height;
+    const unsigned char *rgb; /* [height, width, 3] */
+} clio_image;
+
+/* A note in a PNG's text chunks. */
+typedef struct clio_note {
+    const char *key; /* 1 to 79 characters of Latin-1 */
+    const char *text;
+} clio_note;
+typedef struct clio_notes {
+    const clio_note *list; /* in the file's order */
+    size_t count;
+} clio_notes;
+
+/* Read a PNG or JPEG file of any kind, turned as its EXIF orientation says; transparency is dropped. At most 32768 pixels a side. */
+CLIO_API clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out);
+CLIO_API void clio_image_free(clio_image *image);
+/* Write a PNG beside its name and rename it when it is whole; "-": standard output. */
+CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_note *notes, size_t count);
+/* The notes of a PNG file; none: an empty list. */
+CLIO_API clio_status clio_image_notes(clio_context *ctx, const char *path, clio_notes **out);
+CLIO_API void clio_notes_free(clio_notes *notes);
+
+/* ---- pictures: Stable Diffusion 1 and 2 checkpoints ----
+ *
+ *     clio_pictures *pictures = NULL;
+ *     clio_images *images = NULL;
+ *     clio_imagine_params params = clio_imagine_defaults();
+ *     params.prompt = "a red fox in the snow";
+ *     if (clio_pictures_load(ctx, "sd-v1-5", NULL, &pictures) || clio_imagine(pictures, &params, &images) ||
+ *         clio_image_write(ctx, &images->list[0].image, "fox.png", NULL, 0))
+ *         fprintf(stderr, "%s\n", clio_error(ctx));
+ *     clio_images_free(images);
+ *     clio_pictures_free(pictures);
+ */
+
+typedef struct clio_pictures clio_pictures;
+
+/* Small changes to a model (LoRA), merged while it is loaded. */
+typedef struct clio_lora {
+    const char *path; /* .safetensors, kohya-ss or diffusers names */
+    float strength;   /* 1: as it was trained */
+} clio_lora;
+
+typedef struct clio_pictures_params {
+    const char *variant;    /* "fp16": which files of a folder to prefer; NULL: none */
+    const char *tokenizer;  /* folder of CLIP's tokenizer; NULL: the model's, or one beside a single file */
+    const char *prediction; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
+    const char *taesd;      /* folder of a small autoencoder (AutoencoderTiny), which takes the place of the model's own; NULL: none */
+    int taesd_preview_only; /* 1: it makes the previews alone */
+    const clio_lora *loras;
+    size_t lora_count;
+    int keep; /* 1: networks stay on the device between calls where memory allows; 0: each only for as long as it works */
+} clio_pictures_params;
+
+/* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors checkpoint. Files are looked
+ * at here, and read by clio_imagine, so they have to stay. params NULL: zeros. CLIO_ERROR_FILE, _FORMAT or _UNSUPPORTED name the file and
+ * what is wrong with it. */
+CLIO_API clio_status clio_pictures_load(clio_context *ctx, const char *path, const clio_pictures_params *params, clio_pictures **out);
+CLIO_API void clio_pictures_free(clio_pictures *pictures);
+/* The side of the pictures that the model was made for, in pixels: 512 or 768. */
+CLIO_API int clio_pictures_size(const clio_pictures *pictures);
+/* The names of clio_imagine_params.method: "pndm, ddim, ...". */
+CLIO_API const char *clio_imagine_methods(void);
+
+/* Called with a small or rough picture of what is emerging, after evaluation `step` of `steps` of picture number `picture` (from 0). The
+ * image is valid during the call. A nonzero return cancels. */
+typedef int (*clio_preview_fn)(void *user, int picture, int step, int steps, const clio_image *preview);
+
+enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
+
+typedef struct clio_imagine_params {
+    const char *prompt;      /* (words:1.2) weigh more, [words] less, BREAK begins a new chunk of 75 tokens; "" is fine; needed */
+    const char *negative;    /* what shall not be seen; NULL: "" */
+    int width, height;       /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_pictures_size */
+    int steps;               /* 20 */
+    double guidance;         /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
+    double guidance_rescale; /* 0 (off) to 1 */
+    int64_t seed;            /* 42; -1: a new one; picture n of a batch has seed + n */
+    const char *method;      /* see clio_imagine_methods; NULL: the model's scheduler */
+    const char *spacing;     /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
+    double eta;              /* noise of ddim, 0 to 1 */
+    int rng;                 /* CLIO_RNG_CPU or CLIO_RNG_CUDA: whose torch generator the seed is for */
+    int clip_skip;           /* last layers of the text encoder that are left out; 0: none */
+    const clio_image *image; /* begin with this picture, scaled to the size asked for; NULL: with noise */
+    const clio_image *mask;  /* change `image` where this is bright, and only there; as large as `image`; NULL: everywhere */
+    double strength;         /* how much of `image` is changed, above 0 to 1; 0: 0.8, with a mask 1 */
+    int count;               /* pictures, 1 */
+    int tiling;              /* 1: the autoencoder works in overlapping tiles: less memory for large pictures */
+    const char *prompt_to;   /* with frames: from `prompt` to this one ... */
+    int64_t seed_to;         /* ... or, where it is not negative, from the noise of `seed` to that of this seed; -1 */
+    int frames;              /* pictures on the way, both ends included; 0: no way */
+    int preview_every;       /* call on_preview after every so many evaluations; 0: never */
+    clio_preview_fn on_preview;
+    void *user;
+} clio_imagine_params;
+CLIO_API clio_imagine_params clio_imagine_defaults(void);
+
+typedef struct clio_picture {
+    clio_image image;
+    int64_t seed;
+    const char *parameters; /* how it was made, in the form that stable-diffusion-webui writes into pictures under the key "parameters" */
+} clio_picture;
+typedef struct clio_images {
+    const clio_picture *list; /* `count` of a batch, or the frames in their order */
+    size_t count;
+} clio_images;
+
+/* Make pictures. Progress is reported as "loading ...", "sampling" (evaluations of the network; a cancellation is seen between two kernels)
+ * and "decoding". CLIO_ERROR_ARGUMENT: a size, number or name that cannot be used, or text that is not UTF-8; CLIO_ERROR_MEMORY: it would
+ * not fit, said before sampling begins wherever shapes tell. The result stands alone. */
+CLIO_API clio_status clio_imagine(clio_pictures *pictures, const clio_imagine_params *params, clio_images **out);
+CLIO_API void clio_images_free(clio_images *images);
+/* Write all of them as the frames of an animated PNG that runs endlessly; like clio_image_write. */
+CLIO_API clio_status clio_images_animate(clio_context *ctx, const clio_images *images, const char *path, int milliseconds,
+                                         const clio_note *notes, size_t count);
 
 #ifdef __cplusplus
 }

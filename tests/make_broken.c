@@ -4,8 +4,8 @@
  *         A WAV file whose header says what it is told to.
  *         samples=N rate=16000 channels=1 bits=16 (32: float) promise=BYTES (what the header says that there is; as many as there are)
  *         fill=zero|noise|rumble|nan|inf|alternate db=-60 (of the noise) insert=FILE (a sound at 16 kHz that is added) at=SECONDS (where)
- *     make_broken tensors KIND IN OUT
- *         A copy of a safetensors file with one defect. KIND:
+ *     make_broken tensors KIND IN OUT [TENSOR]
+ *         A copy of a safetensors file with one defect, of a tensor with two dimensions that differ (default: one of Whisper's). KIND:
  *         truncated        the second half is gone              oversized   the header would have 2^40 bytes
  *         cut-header       it ends within the header            json        the header is no JSON
  *         overlap          two tensors share their bytes        missing     a tensor has another name
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VICTIM "model.decoder.layers.0.fc1.weight" /* the tensor that is hurt: of two dimensions that differ */
+static const char *victim_name = "model.decoder.layers.0.fc1.weight"; /* the tensor that is hurt */
 
 static void stop(const char *what, const char *name)
 {
@@ -185,15 +185,15 @@ static void overlap(json_t *header, json_t *victim)
         json_object_set(victim, "data_offsets", offsets);
         return;
     }
-    stop("there is no second tensor of the size of", VICTIM);
+    stop("there is no second tensor of the size of", victim_name);
 }
 
 static void hurt(struct tensors *t, const char *kind)
 {
-    json_t *victim = json_object_get(t->header, VICTIM), *shape = json_object_get(victim, "shape");
+    json_t *victim = json_object_get(t->header, victim_name), *shape = json_object_get(victim, "shape");
     const char *type = json_string_value(json_object_get(victim, "dtype"));
     if (!type || json_array_size(shape) != 2)
-        stop("the file has no", VICTIM);
+        stop("the file has no", victim_name);
     if (!strcmp(kind, "overlap"))
         overlap(t->header, victim);
     else if (!strcmp(kind, "dtype"))
@@ -203,8 +203,8 @@ static void hurt(struct tensors *t, const char *kind)
     else if (!strcmp(kind, "nan"))
         memset(t->data, 255, t->size);
     else if (!strcmp(kind, "missing")) {
-        json_object_set(t->header, VICTIM ".old", victim);
-        json_object_del(t->header, VICTIM);
+        json_object_set(t->header, "another.name", victim);
+        json_object_del(t->header, victim_name);
     }
 }
 
@@ -241,10 +241,12 @@ int main(int argc, char **argv)
 {
     if (argc >= 3 && !strcmp(argv[1], "wav"))
         make_wav(argc, argv);
-    else if (argc == 5 && !strcmp(argv[1], "tensors"))
+    else if ((argc == 5 || argc == 6) && !strcmp(argv[1], "tensors")) {
+        if (argc == 6)
+            victim_name = argv[5];
         make_tensors(argv[2], argv[3], argv[4]);
-    else {
-        fputs("usage: make_broken wav OUT [KEY=VALUE...] | make_broken tensors KIND IN OUT\n", stderr);
+    } else {
+        fputs("usage: make_broken wav OUT [KEY=VALUE...] | make_broken tensors KIND IN OUT [TENSOR]\n", stderr);
         return 2;
     }
     return 0;

@@ -1,0 +1,147 @@
+/* imagine_files.c - see imagine.h. */
+#include "imagine.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ENDING ".png"
+
+bool picture_check(const char *path)
+{
+    struct stat info, there;
+    const char *slash = strrchr(path, '/');
+    char *folder = !slash ? must_print(".") : slash == path ? must_print("/") : must_print("%.*s", (int)(slash - path), path);
+    bool good = false, exists = !stat(path, &there);
+    if (!strcmp(path, "-") || (exists && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode)))
+        good = true;
+    else if (stat(folder, &info))
+        say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with -o"
+                                  : "cannot write %s: the folder %s cannot be reached; name another file with -o",
+                  path, folder);
+    else if (!S_ISDIR(info.st_mode))
+        say_error("cannot write %s: %s is not a folder; name another file with -o", path, folder);
+    else if (exists && S_ISDIR(there.st_mode))
+        say_error("cannot write %s: it is a folder; name another file with -o", path);
+    else if (access(folder, W_OK | X_OK))
+        say_error("cannot write %s: the folder %s is read-only (%s); name another file with -o", path, folder, strerror(errno));
+    else if (exists && access(path, W_OK))
+        say_error("cannot write %s: it is read-only; name another file with -o", path);
+    else
+        good = true;
+    free(folder);
+    return good;
+}
+
+/* Where the ending begins; the end of the name where there is none. */
+static int stem_length(const char *path)
+{
+    size_t n = strlen(path), m = strlen(ENDING);
+    return (int)(n > m && !strcmp(path + n - m, ENDING) ? n - m : n);
+}
+
+char *picture_name(const char *path, size_t index)
+{
+    int n = stem_length(path);
+    return index ? must_print("%.*s_%zu%s", n, path, index + 1, path + n) : must_print("%s", path);
+}
+
+char *preview_name(const char *path)
+{
+    int n = stem_length(path);
+    return must_print("%.*s_preview%s", n, path, path[n] ? path + n : ENDING);
+}
+
+static void add_json(json_t *list, const clio_picture *picture, const char *file)
+{
+    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)picture->seed, "width",
+                                          picture->image.width, "height", picture->image.height, "parameters", picture->parameters));
+}
+
+static int print_json(struct session *s, json_t *list)
+{
+    json_t *root = json_pack("{s:s, s:s, s:s, s:o}", "version", clio_version(), "model", s->model, "device", clio_device(s->ctx)->name,
+                             "result", list);
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    if (text)
+        puts(text);
+    else
+        say_error("the result cannot be printed as JSON: is the prompt UTF-8?");
+    free(text);
+    json_decref(root);
+    return text ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* The last part of the model's path: nobody else needs to know where it lies. */
+static char *model_label(const char *path)
+{
+    const char *end = path + strlen(path), *start;
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    for (start = end; start > path && start[-1] != '/';)
+        start--;
+    return must_print("%.*s", (int)(end - start), start);
+}
+
+int pictures_save(struct session *s, const clio_images *images, const char *path)
+{
+    const struct settings *set = s->set;
+    json_t *list = json_array();
+    char *software = must_print("clio %s", clio_version()), *model = model_label(s->model);
+    bool moves = set->picture.frames > 0;
+    int code = EXIT_DONE;
+    for (size_t i = 0; !code && i < (moves ? 1 : images->count); i++) {
+        const clio_picture *picture = &images->list[i];
+        const clio_note notes[] = {
+            {"parameters", picture->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
+        char *name = picture_name(path, i);
+        clio_status st = moves ? clio_images_animate(s->ctx, images, name, set->delay, notes, COUNT(notes))
+                               : clio_image_write(s->ctx, &picture->image, name, notes, COUNT(notes));
+        if (st) {
+            session_failed(s, st);
+            code = EXIT_FAILED;
+            clearerr(stdout); /* it was said */
+        } else {
+            add_json(list, picture, name);
+            if (!set->quiet)
+                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, picture->image.width, picture->image.height, (long long)picture->seed);
+        }
+        free(name);
+    }
+    if (!code && set->json)
+        code = print_json(s, list);
+    else
+        json_decref(list);
+    free(software);
+    free(model);
+    return code;
+}
+
+int picture_show(struct session *s, const char *path)
+{
+    clio_notes *notes;
+    clio_status st = clio_image_notes(s->ctx, path, &notes);
+    if (st)
+        return session_failed(s, st);
+    if (!notes->count && !s->set->json)
+        fprintf(stderr, "%s has no notes in it\n", path);
+    json_t *root = json_object();
+    for (size_t i = 0; i < notes->count; i++)
+        if (s->set->json)
+            json_object_set_new(root, notes->list[i].key, json_string(notes->list[i].text));
+        else
+            printf("%s: %s\n", notes->list[i].key, notes->list[i].text);
+    if (s->set->json) {
+        char *text = json_dumps(root, JSON_INDENT(2));
+        puts(text ? text : "{}");
+        free(text);
+    }
+    json_decref(root);
+    clio_notes_free(notes);
+    session_flush(s);
+    return EXIT_DONE;
+}

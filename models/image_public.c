@@ -1,0 +1,119 @@
+/* image_public.c - picture files in the public interface, over image.h. */
+#include "image.h"
+
+#include <stdlib.h>
+
+struct picture_file {
+    clio_image public; /* first: the caller's pointer is this one */
+    struct image image;
+};
+
+clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out)
+{
+    clio_status st = CLIO_OK;
+    struct picture_file *f = NULL;
+    *out = NULL;
+    TRY(mem_alloc(ctx, &f, 1, sizeof *f));
+    TRY(image_read(ctx, &f->image, path));
+    f->public = (clio_image){f->image.width, f->image.height, f->image.rgb};
+    *out = &f->public;
+    return CLIO_OK;
+fail:
+    free(f);
+    return st;
+}
+
+void clio_image_free(clio_image *image)
+{
+    struct picture_file *f = (struct picture_file *)(void *)image;
+    if (f)
+        image_free(&f->image);
+    free(f);
+}
+
+/* The caller's notes as the writers take them: borrowed, but for the list itself. */
+static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_note *notes, size_t count)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_alloc(ctx, &texts->list, count + 1, sizeof *texts->list));
+    texts->count = count;
+    for (size_t i = 0; i < count; i++)
+        texts->list[i] = (struct image_text){(char *)(uintptr_t)notes[i].key, (char *)(uintptr_t)notes[i].text};
+fail:
+    return st;
+}
+
+static struct image view(const clio_image *image)
+{
+    return (struct image){.width = image->width, .height = image->height, .rgb = (unsigned char *)(uintptr_t)image->rgb};
+}
+
+clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_note *notes, size_t count)
+{
+    clio_status st = CLIO_OK;
+    struct image_texts texts = {0};
+    struct image whole = view(image);
+    TRY(borrow(ctx, &texts, notes, count));
+    TRY(image_write(ctx, &whole, path, &texts));
+fail:
+    free(texts.list);
+    return st;
+}
+
+clio_status clio_images_animate(clio_context *ctx, const clio_images *images, const char *path, int milliseconds, const clio_note *notes,
+                                size_t count)
+{
+    clio_status st = CLIO_OK;
+    struct image_texts texts = {0};
+    struct animation a = {0};
+    if (!images->count)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation needs at least one picture");
+    TRY(borrow(ctx, &texts, notes, count));
+    TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds, &texts));
+    for (size_t i = 0; i < images->count; i++) {
+        struct image frame = view(&images->list[i].image);
+        TRY(animation_add(ctx, &a, &frame));
+    }
+    TRY(animation_commit(ctx, &a));
+fail:
+    animation_abandon(&a);
+    free(texts.list);
+    return st;
+}
+
+/* ---- notes ---- */
+
+struct note_list {
+    clio_notes public; /* first: the caller's pointer is this one */
+    struct image_texts texts;
+    clio_note *list;
+};
+
+clio_status clio_image_notes(clio_context *ctx, const char *path, clio_notes **out)
+{
+    clio_status st = CLIO_OK;
+    struct note_list *n = NULL;
+    *out = NULL;
+    TRY(mem_alloc(ctx, &n, 1, sizeof *n));
+    TRY(image_texts_read(ctx, &n->texts, path));
+    TRY(mem_alloc(ctx, &n->list, n->texts.count + 1, sizeof *n->list));
+    for (size_t i = 0; i < n->texts.count; i++)
+        n->list[i] = (clio_note){n->texts.list[i].key, n->texts.list[i].text};
+    n->public = (clio_notes){n->list, n->texts.count};
+    *out = &n->public;
+    return CLIO_OK;
+fail:
+    if (n)
+        clio_notes_free(&n->public);
+    return st;
+}
+
+void clio_notes_free(clio_notes *notes)
+{
+    struct note_list *n = (struct note_list *)(void *)notes;
+    if (!n)
+        return;
+    image_texts_free(&n->texts);
+    free(n->list);
+    free(n);
+}

@@ -1,0 +1,74 @@
+/* text2image_prompt.c - prompts to states: read, brought to as many chunks each, encoded one after the other. The text encoder is freed as
+ * soon as the states are on the host, where they take 237 KB for each chunk. */
+#include "text2image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static clio_status encode(struct imagine *j, struct clip_text *net, const struct prompt *prompts)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = j->ctx;
+    struct tensor hidden = tensor_shape(DTYPE_F32, 3, 1, j->length, net->config.width, 0);
+    size_t count = tensor_count(&hidden);
+    if (net->config.width != j->p->config.text)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "the text encoder of %s gives %d numbers for a token, and its UNet expects %d: they belong to different models, copy both "
+             "again",
+             j->p->path, net->config.width, j->p->config.text);
+    TRY(tensor_new(ctx, &hidden, "the prompt"));
+    for (int i = 0; i < STATES; i++)
+        if (prompts[i].ids) {
+            TRY(prompt_encode(ctx, &prompts[i], net, j->params->clip_skip, &hidden));
+            TRY(mem_alloc(ctx, &j->states[i], count, sizeof(float)));
+            TRY(tensor_read(ctx, &hidden, 0, count, j->states[i]));
+        }
+fail:
+    tensor_free(ctx, &hidden);
+    return st;
+}
+
+clio_status imagine_encode_prompts(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    clio_pictures *p = j->p;
+    const clio_imagine_params *params = j->params;
+    const char *texts[STATES] = {params->prompt, j->guided ? params->negative ? params->negative : "" : NULL, params->prompt_to};
+    struct prompt prompts[STATES] = {0};
+    struct clip_text net = {0};
+    int chunks = 1;
+    for (int i = 0; i < STATES; i++)
+        if (texts[i]) {
+            TRY(prompt_read(j->ctx, &prompts[i], &p->tokenizer, texts[i], p->positions));
+            chunks = MAX(chunks, prompts[i].chunks);
+        }
+    for (int i = 0; i < STATES; i++)
+        if (texts[i])
+            TRY(prompt_extend(j->ctx, &prompts[i], &p->tokenizer, chunks));
+    j->length = chunks * p->positions;
+    st = pictures_need_text_encoder(p, &net);
+    if (st == CLIO_ERROR_MEMORY && (p->has_unet || p->vae_parts || p->tiny_parts)) {
+        pictures_drop_unet(p);
+        pictures_drop_vae(p);
+        st = pictures_need_text_encoder(p, &net);
+    }
+    TRY(st);
+    TRY(encode(j, &net, prompts));
+fail:
+    clip_text_free(j->ctx, &net);
+    for (int i = 0; i < STATES; i++)
+        prompt_free(&prompts[i]);
+    return st;
+}
+
+void imagine_states(const struct imagine *j, int index, float *out)
+{
+    size_t count = (size_t)j->length * (size_t)j->p->config.text;
+    const float *from = j->states[STATES_PROMPT], *to = j->states[STATES_TO];
+    float share = (float)imagine_share(j, index);
+    if (!to || share == 0)
+        memcpy(out, from, count * sizeof *out);
+    else
+        for (size_t i = 0; i < count; i++)
+            out[i] = from[i] + share * (to[i] - from[i]);
+}

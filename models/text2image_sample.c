@@ -1,0 +1,303 @@
+/* text2image_sample.c - from noise, or a picture's latent, to latents: the loop of samplers over the UNet.
+ *
+ * Guidance asks the network twice, for the negative prompt (row 0) and for the prompt (row 1): one batch of two, or two passes where the
+ * memory for that is not there. A step uploads the sample and downloads the answer, 64 KB each; the rest stays on the device.
+ *
+ * The order of draws is diffusers', since each one moves the generator on: the picture's latent, the noise, for inpainting the latent of
+ * what is kept (with four channels it is drawn and not used), then the steps'. */
+#include "text2image.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One picture on its way; arrays of j->n numbers. */
+struct run {
+    struct imagine *j;
+    struct sampler *sampler;
+    struct random random;
+    float *x, *in, *answers; /* sample; what the network gets, [rows][config.in]; its answers, [2] */
+    float *noise, *latent;   /* of the beginning; of the picture, or NULL */
+    float *extra;            /* of a network that paints: mask and the latent of what is kept */
+    int index;
+};
+
+/* ---- the device's part ---- */
+
+static clio_status forward(struct imagine *j, float t, int row)
+{
+    float timesteps[2] = {t, t}, guidance[2] = {(float)(j->params->guidance - 1), (float)(j->params->guidance - 1)};
+    struct unet_step step = {.timesteps = timesteps, .row = row, .guidance = j->p->config.guidance ? guidance : NULL};
+    return unet_forward(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->out, &j->in, &step);
+}
+
+static clio_status take_tensors(struct imagine *j, int rows)
+{
+    clio_status st = CLIO_OK;
+    const struct unet_config *c = &j->p->config;
+    bool planning = j->ctx->planning;
+    tensor_free(j->ctx, &j->in);
+    tensor_free(j->ctx, &j->out);
+    j->rows = rows;
+    j->in = tensor_shape(DTYPE_F32, 4, rows, j->h, j->w, c->in);
+    j->out = tensor_shape(DTYPE_F32, 4, rows, j->h, j->w, c->out);
+    TRY(tensor_new(j->ctx, &j->in, "sampling"));
+    TRY(tensor_new(j->ctx, &j->out, "sampling"));
+    j->ctx->planning = true;
+    st = unet_attend_to(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->text);
+    if (!st)
+        st = forward(j, 0, 0);
+    j->ctx->planning = planning;
+    TRY(st);
+    TRY(arena_commit(j->ctx, &j->arena, "sampling (a smaller -W and -H needs less)"));
+fail:
+    j->ctx->planning = planning;
+    return st;
+}
+
+void imagine_free_sampling(struct imagine *j)
+{
+    unet_prompt_free(j->ctx, &j->prompt);
+    tensor_free(j->ctx, &j->text);
+    tensor_free(j->ctx, &j->in);
+    tensor_free(j->ctx, &j->out);
+    arena_free(j->ctx, &j->arena);
+    arena_free(j->ctx, &j->preview_arena);
+}
+
+static clio_status try_to_prepare(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    int rows = j->guided ? 2 : 1;
+    TRY(pictures_need_unet(j->p));
+    j->text = tensor_shape(DTYPE_F32, 3, rows, j->length, j->p->config.text, 0);
+    TRY(tensor_new(j->ctx, &j->text, "the prompt"));
+    TRY(unet_prompt_new(j->ctx, &j->prompt, &j->p->unet, rows, j->length));
+    st = take_tensors(j, rows);
+    if (st == CLIO_ERROR_MEMORY && rows == 2 && !j->p->vae_parts) {
+        arena_free(j->ctx, &j->arena);
+        st = take_tensors(j, 1);
+    }
+fail:
+    if (st)
+        imagine_free_sampling(j);
+    return st;
+}
+
+static clio_status prepare(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    if (!j->p->keep)
+        pictures_drop_vae(j->p);
+    st = try_to_prepare(j);
+    if (st == CLIO_ERROR_MEMORY && (j->p->vae_parts || j->p->tiny_parts)) {
+        pictures_drop_vae(j->p);
+        st = try_to_prepare(j);
+    }
+    TRY(st);
+    if (j->params->preview_every > 0 && j->p->taesd)
+        TRY(pictures_need_tiny(j->p, VAE_DECODER));
+fail:
+    return st;
+}
+
+/* in [rows or 1][config.in] -> r->answers: of the negative prompt, then of the prompt; without guidance of the prompt alone. */
+static clio_status evaluate(struct run *r, float t)
+{
+    clio_status st = CLIO_OK;
+    struct imagine *j = r->j;
+    for (int pass = 0; pass < (j->guided && j->rows == 1 ? 2 : 1); pass++) {
+        TRY(picture_write(j->ctx, &j->in, r->in));
+        TRY(forward(j, t, pass));
+        TRY(picture_read(j->ctx, &j->out, r->answers + (size_t)pass * j->n));
+    }
+fail:
+    return st;
+}
+
+/* ---- the host's part ---- */
+
+static clio_status run_new(struct imagine *j, struct run *r)
+{
+    clio_status st = CLIO_OK;
+    size_t pixels = (size_t)j->h * (size_t)j->w;
+    *r = (struct run){.j = j};
+    TRY(mem_alloc(j->ctx, &r->x, j->n, sizeof *r->x));
+    TRY(mem_alloc(j->ctx, &r->noise, j->n, sizeof *r->noise));
+    TRY(mem_alloc(j->ctx, &r->in, 2 * pixels * (size_t)j->p->config.in, sizeof *r->in));
+    TRY(mem_alloc(j->ctx, &r->answers, 2 * j->n, sizeof *r->answers));
+    if (j->source)
+        TRY(mem_alloc(j->ctx, &r->latent, j->n, sizeof *r->latent));
+    if (j->masked)
+        TRY(mem_alloc(j->ctx, &r->extra, pixels + j->n, sizeof *r->extra));
+fail:
+    return st;
+}
+
+static void run_free(struct run *r)
+{
+    sampler_free(r->sampler);
+    free(r->x);
+    free(r->noise);
+    free(r->in);
+    free(r->answers);
+    free(r->latent);
+    free(r->extra);
+}
+
+/* Between two noises on the sphere that both lie on (Shoemake 1985): on a straight line the middle would have less noise than the ends. */
+static void slerp(float *a, const float *b, size_t n, double share)
+{
+    double aa = 0, bb = 0, ab = 0;
+    for (size_t i = 0; i < n; i++) {
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+        ab += (double)a[i] * (double)b[i];
+    }
+    double cosine = aa > 0 && bb > 0 ? fmax(-1, fmin(1, ab / sqrt(aa * bb))) : 1, angle = acos(cosine);
+    bool near = sin(angle) < 1e-4;
+    double wa = near ? 1 - share : sin((1 - share) * angle) / sin(angle), wb = near ? share : sin(share * angle) / sin(angle);
+    for (size_t i = 0; i < n; i++)
+        a[i] = (float)(wa * (double)a[i] + wb * (double)b[i]);
+}
+
+static enum random_kind kind_of(const struct imagine *j)
+{
+    return j->params->rng == CLIO_RNG_CUDA ? RANDOM_TORCH_CUDA : RANDOM_TORCH_CPU;
+}
+
+/* The first sample: noise, or the picture's latent with noise; what inpainting keeps. */
+static clio_status begin(struct run *r)
+{
+    clio_status st = CLIO_OK;
+    struct imagine *j = r->j;
+    bool paints = j->p->config.in != j->p->config.out, from_noise = j->strength == 0;
+    float *other = NULL, *unused = r->answers; /* of as many numbers */
+    random_seed(&r->random, kind_of(j), (uint64_t)imagine_seed(j, r->index));
+    if (j->source && !(paints && from_noise))
+        imagine_draw(j, j->source, &r->random, r->latent);
+    random_normal(&r->random, r->noise, j->n);
+    if (j->seed_to >= 0) {
+        struct random to;
+        random_seed(&to, kind_of(j), (uint64_t)j->seed_to);
+        TRY(mem_alloc(j->ctx, &other, j->n, sizeof *other));
+        if (j->source && !(paints && from_noise))
+            imagine_draw(j, j->source, &to, unused);
+        random_normal(&to, other, j->n);
+        slerp(r->noise, other, j->n, imagine_share(j, r->index));
+    }
+    if (j->mask)
+        imagine_draw(j, paints ? j->masked : j->source, &r->random, paints ? r->extra + (size_t)j->h * (size_t)j->w : unused);
+    if (paints)
+        memcpy(r->extra, j->mask, sizeof *r->extra * (size_t)j->h * (size_t)j->w);
+    if (from_noise) {
+        memcpy(r->x, r->noise, sizeof *r->x * j->n);
+        sampler_init_noise(r->sampler, r->x);
+    } else {
+        sampler_add_noise(r->sampler, r->sampler->first, r->x, r->latent, r->noise);
+    }
+fail:
+    free(other);
+    return st;
+}
+
+/* Where the mask is dark, the picture as it would be after step i. */
+static void keep_unmasked(struct run *r, int i)
+{
+    const struct imagine *j = r->j;
+    size_t pixels = (size_t)j->h * (size_t)j->w;
+    float *kept = r->answers;
+    memcpy(kept, r->latent, sizeof *kept * j->n);
+    if (i + 1 < r->sampler->count)
+        sampler_add_noise(r->sampler, i + 1, kept, r->latent, r->noise);
+    for (size_t k = 0; k < j->n; k++)
+        r->x[k] = (1 - j->mask[k % pixels]) * kept[k] + j->mask[k % pixels] * r->x[k];
+}
+
+static clio_status step(struct run *r, int i)
+{
+    clio_status st = CLIO_OK;
+    struct imagine *j = r->j;
+    size_t pixels = (size_t)j->h * (size_t)j->w, in_size = pixels * (size_t)j->p->config.in;
+    struct sampler_noise noise = {&r->random, 1};
+    float *answer = r->answers;
+    int every = j->params->preview_every;
+    sampler_scale_input(r->sampler, i, r->in, r->x);
+    if (r->extra)
+        memcpy(r->in + j->n, r->extra, sizeof *r->in * (pixels + j->n));
+    if (j->rows == 2)
+        memcpy(r->in + in_size, r->in, sizeof *r->in * in_size);
+    TRY(evaluate(r, r->sampler->timesteps[i]));
+    if (j->guided)
+        guidance_combine(answer, r->answers, r->answers + j->n, (float)j->params->guidance, (float)j->params->guidance_rescale, 1, j->n);
+    j->done++;
+    if (every > 0 && (i - r->sampler->first + 1) % every == 0 && i + 1 < r->sampler->count)
+        TRY(imagine_preview(j, r->sampler, r->index, i, r->in, answer));
+    TRY(sampler_step(j->ctx, r->sampler, i, answer, r->x, &noise));
+    if (j->mask && !r->extra)
+        keep_unmasked(r, i);
+fail:
+    return st;
+}
+
+static clio_status sample_one(struct run *r)
+{
+    clio_status st = CLIO_OK;
+    struct imagine *j = r->j;
+    TRY(sampler_new(j->ctx, &r->sampler, &j->p->scheduler, j->n, &j->sampler));
+    TRY(begin(r));
+    for (int i = r->sampler->first; i < r->sampler->count; i++) {
+        TRY(context_progress(j->ctx, "sampling", j->done, j->evaluations));
+        TRY(step(r, i));
+    }
+    TRY(context_progress(j->ctx, "sampling", j->done, j->evaluations));
+    for (size_t k = 0; k < j->n; k++)
+        if (!isfinite(r->x[k]))
+            FAIL(j->ctx, CLIO_ERROR_FORMAT,
+                 "the network of %s answers with numbers that are none: its weights are damaged, download them again, or are of a model "
+                 "that predicts "
+                 "something else (--prediction)",
+                 j->p->path);
+    memcpy(j->latents + (size_t)r->index * j->n, r->x, sizeof *r->x * j->n);
+    sampler_free(r->sampler);
+    r->sampler = NULL;
+fail:
+    return st;
+}
+
+/* The text that picture `index` attends to, unless it is that of the picture before. */
+static clio_status attend(struct imagine *j, int index)
+{
+    clio_status st = CLIO_OK;
+    size_t count = (size_t)j->length * (size_t)j->p->config.text;
+    float *states = NULL;
+    if (index > 0 && !j->states[STATES_TO])
+        return CLIO_OK;
+    TRY(mem_alloc(j->ctx, &states, count, sizeof *states));
+    imagine_states(j, index, states);
+    if (j->guided)
+        TRY(tensor_write(j->ctx, &j->text, 0, count, j->states[STATES_NEGATIVE]));
+    TRY(tensor_write(j->ctx, &j->text, j->guided ? count : 0, count, states));
+    TRY(unet_attend_to(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->text));
+fail:
+    free(states);
+    return st;
+}
+
+clio_status imagine_sample(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    struct run r = {0};
+    TRY(mem_alloc(j->ctx, &j->latents, (size_t)j->count * j->n, sizeof *j->latents));
+    TRY(prepare(j));
+    TRY(run_new(j, &r));
+    for (int i = 0; i < j->count; i++) {
+        r.index = i;
+        TRY(attend(j, i));
+        TRY(sample_one(&r));
+    }
+fail:
+    run_free(&r);
+    imagine_free_sampling(j);
+    return st;
+}
