@@ -22,6 +22,7 @@
 // isa: -DROWS -DW_F16={0,1} -DVECTOR={0,1} -DRB=16 -DOUTPUTS=2
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8
+// isa-cpu: -DW_F16=1 -DPANEL -DMR=12
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=1
 #include "packed.clh"
 
@@ -29,6 +30,8 @@
 #define MR 8
 #endif
 #ifdef PANEL
+/* Sums of each row that do not wait for each other: a multiply-add takes 4 cycles or so, and a single row would wait for most of them. */
+#define CHAINS (MR == 1 ? 4 : MR == 2 ? 2 : 1)
 /* One work-item: rows MR*gid(0).., columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in the cache. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a, const __global weight_t *w,
                                                                         const __global float *bias, const __global float *residual,
@@ -37,22 +40,40 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
     int m0 = get_global_id(0) * MR, panel = get_global_id(1);
     const __global weight_t *b = w + (size_t)panel * g.k * 32;
     const __global float *row[MR];
-    float16 low[MR], high[MR];
+    float16 low[CHAINS * MR], high[CHAINS * MR];
 #pragma unroll
-    for (int i = 0; i < MR; i++) {
+    for (int i = 0; i < MR; i++)
         row[i] = a + g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda;
-        low[i] = 0.0f;
-        high[i] = 0.0f;
-    }
-    for (int k = 0; k < g.k; k++, b += 32) {
+#pragma unroll
+    for (int i = 0; i < CHAINS * MR; i++)
+        low[i] = high[i] = 0.0f;
+    int k = 0;
+    for (; k + CHAINS <= g.k; k += CHAINS, b += 32 * CHAINS)
+#pragma unroll
+        for (int j = 0; j < CHAINS; j++) {
+            float16 w0 = LOAD16(b + 32 * j), w1 = LOAD16(b + 32 * j + 16);
+#pragma unroll
+            for (int i = 0; i < MR; i++) {
+                float16 x = row[i][k + j];
+                low[j * MR + i] = MAD(x, w0, low[j * MR + i]);
+                high[j * MR + i] = MAD(x, w1, high[j * MR + i]);
+            }
+        }
+#if CHAINS > 1
+    for (; k < g.k; k++, b += 32) {
         float16 w0 = LOAD16(b), w1 = LOAD16(b + 16);
 #pragma unroll
         for (int i = 0; i < MR; i++) {
-            float16 x = row[i][k];
-            low[i] = MAD(x, w0, low[i]);
-            high[i] = MAD(x, w1, high[i]);
+            low[i] = MAD((float16)row[i][k], w0, low[i]);
+            high[i] = MAD((float16)row[i][k], w1, high[i]);
         }
     }
+#pragma unroll
+    for (int i = MR; i < CHAINS * MR; i++) {
+        low[i % MR] += low[i];
+        high[i % MR] += high[i];
+    }
+#endif
     /* Through private memory, so that the epilogue is compiled once and not MR times: it is much code and little time. */
     float16 tile[2 * MR];
 #pragma unroll

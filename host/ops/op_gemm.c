@@ -19,16 +19,18 @@ struct variant {
 };
 
 /* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
-static int panel_rows(clio_context *ctx, int m)
+static int panel_rows(clio_context *ctx, int m, bool f16)
 {
-    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : params_int(ctx, m <= 16 ? "gemm.panel.few" : "gemm.panel.rows", 8);
+    const char *many = f16 ? "gemm.panel.half" : "gemm.panel.rows";
+    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : params_int(ctx, m <= 16 ? "gemm.panel.few" : many, 8);
 }
 
 static struct variant panel_variant(clio_context *ctx, const struct matrix *w, int m, bool first)
 {
-    int mr = first ? panel_rows(ctx, m) : 1;
+    bool f16 = w->data.dtype == DTYPE_F16;
+    int mr = first ? panel_rows(ctx, m, f16) : 1;
     struct variant v = {.path = "gemm.panel", .kernel = "gemm_panel", .rows = !first ? 1 : m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", w->data.dtype == DTYPE_F16, mr);
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
     v.grid = GRID2((m + mr - 1) / mr, (w->n + PANEL - 1) / PANEL, 1, 1);
     return v;
 }
