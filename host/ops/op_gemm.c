@@ -21,8 +21,9 @@ struct variant {
 /* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
 static int panel_rows(clio_context *ctx, int m, bool f16)
 {
-    const char *many = f16 ? "gemm.panel.half" : "gemm.panel.rows";
-    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : params_int(ctx, m <= 16 ? "gemm.panel.few" : many, 8);
+    int few = params_int(ctx, "gemm.panel.few", 8), many = params_int(ctx, f16 ? "gemm.panel.half" : "gemm.panel.rows", 8);
+    bool fits = m <= 16 && (m <= few || m > many); /* between the two a single tile of `many` reads the weights once */
+    return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : fits ? few : many;
 }
 
 static struct variant panel_variant(clio_context *ctx, const struct matrix *w, int m, bool first)
