@@ -282,11 +282,11 @@ echo old >file
     works "a result into a pipe" -- $quick mini -otxt -of pipe "$speech"
 }
 
-# Stopped while it reads a pipe that goes on: `cat` returns when most was read. timeout(1) passes the signal on, and undoes that the shell
+# Stopped while it reads a pipe that goes on: `cat` returns when most was read. timeout(1) passes the signal on (once: --foreground), and undoes that the shell
 # has commands in the background ignore it.
 mkfifo pipe
 # shellcheck disable=SC2086
-timeout 120 "$clio" $quick mini -otxt -of old - <pipe >out 2>err &
+timeout --foreground 120 "$clio" $quick mini -otxt -of old - <pipe >out 2>err &
 exec 9>pipe
 cat "$speech" >&9
 kill -INT $!

@@ -310,9 +310,9 @@ fi
 
 # ---- Ctrl-C ----
 
-# Stopped when the first preview is there. timeout(1) passes the signal on, and undoes that the shell has commands in the background ignore it.
+# Stopped when the first preview is there. timeout(1) passes the signal on (once: --foreground), and undoes that the shell has commands in the background ignore it.
 echo old >old.png
-timeout 120 "$clio" imagine -q -m "$v1" -p fox -W 64 -H 64 --sampling-method ddim --steps 900 --preview 1 -o old.png </dev/null >out 2>err &
+timeout --foreground 120 "$clio" imagine -q -m "$v1" -p fox -W 64 -H 64 --sampling-method ddim --steps 900 --preview 1 -o old.png </dev/null >out 2>err &
 while [ ! -e old_preview.png ] && kill -0 $! 2>/dev/null; do sleep 0.1; done
 kill -INT $!
 wait $! && status=0 || status=$?
