@@ -1,6 +1,7 @@
 /* cmd_devices.c - clio devices: every OpenCL platform and device, which one clio takes, and why others cannot be used. */
 #include "checks.h"
 #include "options.h"
+#include "print_json.h"
 #include "session.h"
 
 #include <inttypes.h>
@@ -74,13 +75,7 @@ static void print_json(clio_context *ctx, const clio_device_info *list, size_t c
     json_t *root = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(root, json_device(ctx, &list[i], list[i].index >= 0 && list[i].index == chosen));
-    char *text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    if (text)
-        puts(text);
-    else
-        say_error("out of memory");
-    free(text);
+    json_print(root);
 }
 
 /* The index that a run with these settings takes; -1 when there is none. Only a selector needs the device to be opened. */

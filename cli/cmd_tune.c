@@ -1,6 +1,7 @@
 /* cmd_tune.c - clio tune: find the parameters that suit one device, and show what was found. */
 #include "bar.h"
 #include "options.h"
+#include "print_json.h"
 #include "session.h"
 #include "text.h"
 
@@ -85,13 +86,7 @@ static void print_json(const clio_tune_result *r)
                                   (json_int_t)r->slow, "failed", (json_int_t)r->failed, "crashed", (json_int_t)r->crashed));
     json_object_set_new(root, "parameters", rows);
     json_object_set_new(root, "works", works);
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(root);
-    if (text)
-        puts(text);
-    else
-        say_error("out of memory");
-    free(text);
+    json_print(root);
 }
 
 /* What became of the file, for people. */

@@ -1,40 +1,19 @@
 /* imagine_files.c - see imagine.h. */
 #include "imagine.h"
+#include "model_path.h"
+#include "output.h"
+#include "print_json.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define ENDING ".png"
 
 bool picture_check(const char *path)
 {
-    struct stat info, there;
-    const char *slash = strrchr(path, '/');
-    char *folder = !slash ? must_print(".") : slash == path ? must_print("/") : must_print("%.*s", (int)(slash - path), path);
-    bool good = false, exists = !stat(path, &there);
-    if (!strcmp(path, "-") || (exists && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode)))
-        good = true;
-    else if (stat(folder, &info))
-        say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with -o"
-                                  : "cannot write %s: the folder %s cannot be reached; name another file with -o",
-                  path, folder);
-    else if (!S_ISDIR(info.st_mode))
-        say_error("cannot write %s: %s is not a folder; name another file with -o", path, folder);
-    else if (exists && S_ISDIR(there.st_mode))
-        say_error("cannot write %s: it is a folder; name another file with -o", path);
-    else if (access(folder, W_OK | X_OK))
-        say_error("cannot write %s: the folder %s is read-only (%s); name another file with -o", path, folder, strerror(errno));
-    else if (exists && access(path, W_OK))
-        say_error("cannot write %s: it is read-only; name another file with -o", path);
-    else
-        good = true;
-    free(folder);
-    return good;
+    return !strcmp(path, "-") || path_check(path, "-o");
 }
 
 /* Where the ending begins; the end of the name where there is none. */
@@ -66,25 +45,9 @@ static int print_json(struct session *s, json_t *list)
 {
     json_t *root = json_pack("{s:s, s:s, s:s, s:o}", "version", clio_version(), "model", s->model, "device", clio_device(s->ctx)->name,
                              "result", list);
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    if (text)
-        puts(text);
-    else
+    if (!root)
         say_error("the result cannot be printed as JSON: is the prompt UTF-8?");
-    free(text);
-    json_decref(root);
-    return text ? EXIT_DONE : EXIT_FAILED;
-}
-
-/* The last part of the model's path: nobody else needs to know where it lies. */
-static char *model_label(const char *path)
-{
-    const char *end = path + strlen(path), *start;
-    while (end > path + 1 && end[-1] == '/')
-        end--;
-    for (start = end; start > path && start[-1] != '/';)
-        start--;
-    return must_print("%.*s", (int)(end - start), start);
+    return root && json_print(root) ? EXIT_DONE : EXIT_FAILED;
 }
 
 int pictures_save(struct session *s, const clio_images *images, const char *path)
@@ -135,13 +98,12 @@ int picture_show(struct session *s, const char *path)
             json_object_set_new(root, notes->list[i].key, json_string(notes->list[i].text));
         else
             printf("%s: %s\n", notes->list[i].key, notes->list[i].text);
-    if (s->set->json) {
-        char *text = json_dumps(root, JSON_INDENT(2));
-        puts(text ? text : "{}");
-        free(text);
-    }
-    json_decref(root);
+    int code = EXIT_DONE;
+    if (s->set->json)
+        code = json_print(root) ? EXIT_DONE : EXIT_FAILED;
+    else
+        json_decref(root);
     clio_notes_free(notes);
     session_flush(s);
-    return EXIT_DONE;
+    return code;
 }

@@ -145,6 +145,16 @@ char *pictures_find(const char *name)
     return NULL;
 }
 
+char *model_label(const char *path)
+{
+    const char *end = path + strlen(path), *start;
+    while (end > path + 1 && end[-1] == '/')
+        end--;
+    for (start = end; start > path && start[-1] != '/';)
+        start--;
+    return must_print("%.*s", (int)(end - start), start);
+}
+
 char *tokenizer_find(const char *model)
 {
     /* CLIP's own, and the folders of Stable Diffusion that people have. */

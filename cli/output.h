@@ -21,6 +21,8 @@ void output_write(FILE *out, enum format format, const struct document *doc);
 /* output_json.c */
 void output_json(FILE *out, const struct document *doc);
 
+/* Could the file be written? Asked before the work begins: false after a sentence, in which `flag` is what names another one. */
+bool path_check(const char *path, const char *flag);
 /* Could stem.extension be written? Asked before the work begins: false after a sentence. */
 bool output_check(const char *stem, enum format format);
 /* Write stem.extension beside its name and rename it when it is whole: false after a sentence, and the old file is as it was. */

@@ -34,29 +34,36 @@ static bool is_device(const char *path)
     return !stat(path, &info) && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
-bool output_check(const char *stem, enum format format)
+bool path_check(const char *path, const char *flag)
 {
     struct stat info;
-    char *path = result_path(stem, format), *real = real_path(path), *folder = folder_of(real);
+    char *real = real_path(path), *folder = folder_of(real);
     bool good = false;
     if (is_device(real))
         good = true;
     else if (stat(folder, &info))
-        say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with -of"
-                                  : "cannot write %s: the folder %s cannot be reached; name another file with -of",
-                  path, folder);
+        say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with %s"
+                                  : "cannot write %s: the folder %s cannot be reached; name another file with %s",
+                  path, folder, flag);
     else if (!S_ISDIR(info.st_mode))
-        say_error("cannot write %s: %s is not a folder; name another file with -of", path, folder);
+        say_error("cannot write %s: %s is not a folder; name another file with %s", path, folder, flag);
     else if (access(folder, W_OK | X_OK))
-        say_error("cannot write %s: the folder %s is read-only (%s); name another file with -of", path, folder, strerror(errno));
+        say_error("cannot write %s: the folder %s is read-only (%s); name another file with %s", path, folder, strerror(errno), flag);
     else if (!stat(path, &info) && S_ISDIR(info.st_mode))
-        say_error("cannot write %s: it is a folder; name another file with -of", path);
+        say_error("cannot write %s: it is a folder; name another file with %s", path, flag);
     else if (!stat(path, &info) && access(path, W_OK))
-        say_error("cannot write %s: it is read-only; name another file with -of", path);
+        say_error("cannot write %s: it is read-only; name another file with %s", path, flag);
     else
         good = true;
     free(folder);
     free(real);
+    return good;
+}
+
+bool output_check(const char *stem, enum format format)
+{
+    char *path = result_path(stem, format);
+    bool good = path_check(path, "-of");
     free(path);
     return good;
 }

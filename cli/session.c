@@ -96,15 +96,11 @@ int session_failed(struct session *s, clio_status st)
 void session_header(const struct session *s)
 {
     const clio_device_info *d = clio_device(s->ctx);
-    const char *end = s->model + strlen(s->model), *name;
-    while (end > s->model && end[-1] == '/')
-        end--;
-    for (name = end; name > s->model && name[-1] != '/';)
-        name--;
+    char *label = model_label(s->model);
     bar_clear();
     const char *problem, *tuned = clio_tuned_file(s->ctx, &problem);
-    fprintf(stderr, "clio %s on %s (%s, %s%s), model %.*s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "",
-            (int)(end - name), name);
+    fprintf(stderr, "clio %s on %s (%s, %s%s), model %s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "", label);
+    free(label);
     if (problem)
         fprintf(stderr, "without its tuned parameters: %s\n", problem);
 }
@@ -236,8 +232,7 @@ static int on_file(void *user, size_t index, clio_status st, clio_transcript *re
         s->on_heard(s, index, result);
         clio_transcript_free(result);
     }
-    s->at = index + 1;
-    s->file = s->at < s->files->count ? s->files->items[s->at] : NULL;
+    s->file = index + 1 < s->files->count ? s->files->items[index + 1] : NULL;
     s->named = false;
     return !session_goes_on(s);
 }

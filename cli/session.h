@@ -14,8 +14,7 @@ struct session {
     int output_error;            /* errno of the first failed write to standard output */
     const char *file;            /* being heard */
     const struct words *files;   /* several, heard together: `file` is the one that the next segment is of; or NULL */
-    size_t at;                   /* its number */
-    bool named;                  /* and its name was said */
+    bool named;                  /* its name was said */
     void (*on_heard)(struct session *s, size_t k, const clio_transcript *result);
     bool detects;                 /* the language */
     double offset, duration;      /* of it, as clio_speech_params has them */

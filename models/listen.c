@@ -280,7 +280,8 @@ static clio_status collect(struct call *call, struct batch *b)
         *w = take_window(job, true);
         w->row = b->count;
         TRY(hear(call, w, &heard));
-        memcpy(row_samples(call->speech, b, w->row), call->speech->host_samples, samples_bytes(call->speech));
+        if (heard)
+            memcpy(row_samples(call->speech, b, w->row), call->speech->host_samples, samples_bytes(call->speech));
         b->count += heard;
         job->own.seed += heard;
         if (!job->more)
@@ -308,9 +309,11 @@ static clio_status keep_row(const struct call *call, const struct batch *b, stru
     clio_speech *s = call->speech;
     float *samples = row_samples(s, b, w->row);
     uint64_t unused, end, all = tensor_count(&s->samples);
-    TRY(keep(w, r, true, &unused));
-    while ((end = answered(s, w, r, samples)) < w->size) {
-        bool heard, skip;
+    bool heard, skip = false;
+    while (!skip) {
+        TRY(keep(w, r, true, &unused));
+        if ((end = answered(s, w, r, samples)) == w->size)
+            break;
         memmove(samples, samples + end, (size_t)(all - end) * sizeof *samples);
         memset(samples + all - end, 0, (size_t)end * sizeof *samples);
         w->start += end;
@@ -320,9 +323,6 @@ static clio_status keep_row(const struct call *call, const struct batch *b, stru
         if (!heard)
             break;
         TRY(decode_with_fallback(w, false, r, &skip));
-        if (skip)
-            break;
-        TRY(keep(w, r, true, &unused));
     }
 fail:
     return st;

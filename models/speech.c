@@ -121,8 +121,6 @@ static void free_batch(clio_context *ctx, clio_speech *s)
     s->batch = 0;
 }
 
-#define PROMPT 3 /* tokens that every window begins with: start, language, task */
-
 /* Run a window's steps without launching anything, at their largest shapes, and allocate the scratch they need. */
 static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
 {
@@ -132,21 +130,16 @@ static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
     int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* windows decoded together do not see the text before them */
     struct tensor ids = tensor_reshape(&s->ids, 2, batch, length, 0, 0), hidden = tensor_reshape(&s->hidden, 3, batch, length, c->width, 0);
     struct tensor next = tensor_reshape(&s->next, 2, batch, 1, 0, 0), last = tensor_reshape(&s->hidden, 3, batch, 1, c->width, 0);
-    struct tensor start = tensor_reshape(&s->ids, 2, batch, PROMPT, 0, 0),
-                  after = tensor_reshape(&s->hidden, 3, batch, PROMPT, c->width, 0);
-    bool planning = ctx->planning;
     ctx->planning = true;
     TRY(speech_encode(s, s->host_samples, 0));
-    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &after, &start, 0, 0));
-    TRY(whisper_logits(ctx, &s->net, &s->logits, &after, PROMPT - 1));
     TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &hidden, &ids, 0, 0));
     TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &last, &next, 0, c->text_positions - 1));
     TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->next, &s->logits, &s->suppress, 0, args));
     TRY(whisper_state_swap(ctx, &s->arena, &s->state, &s->net, 0, batch - 1));
-    ctx->planning = planning;
+    ctx->planning = false;
     TRY(arena_commit(ctx, &s->arena, "transcription"));
 fail:
-    ctx->planning = planning;
+    ctx->planning = false;
     return st;
 }
 

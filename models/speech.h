@@ -58,7 +58,7 @@ struct speech_row {
 clio_status speech_reserve(clio_speech *s, int batch);
 /* Before the first window of a batch: what was encoded is lost. */
 void speech_restart(clio_speech *s);
-/* Put a window on the device and run the encoder, as this row of the batch; row 0 begins a new one. `samples`: window_samples + MEL_FFT of
+/* Put a window on the device and run the encoder, as this row of the batch. `samples`: window_samples + MEL_FFT of
  * them, half a frame of margin on either side. */
 clio_status speech_encode(clio_speech *s, const float *samples, int row);
 /* The likeliest languages of `count` windows encoded as the rows from 0 on and not decoded yet, as tokens. */
