@@ -1,4 +1,5 @@
-/* attention.cl - out = softmax(scale q k^T) v, online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): the score matrix never exists.
+/* attention.cl - out = softmax(scale q k^T) v, online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): the score matrix never
+ * exists.
  *
  * The cache: k[b][head][key / 32][d][key % 32], v[b][head][key][d]; so that scores are computed for 32 neighbouring keys at once, and
  * values are read in rows. CACHE_F16: both stored as half. D: columns of a head. Query rows may lie in wider rows (ldq, q_offset).
@@ -7,9 +8,8 @@
  *   attention_store_row  the same for CPUs, a panel of 32 keys of one head per work-item, so that its scattered stores stay in the L1 cache
  *   attention_row      CPUs: a work-item takes QB query rows of one head and walks all keys, SIMD over keys, then over columns
  *   attention_tile     GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
- *   attention_split    GPUs, few queries or wide heads: a group of 64 takes one query and one of `splits` parts of the keys, so that one token
- *                      fills the device
- *   attention_combine  joins the parts
+ *   attention_split    GPUs, few queries or wide heads: a group of 64 takes one query and one of `splits` parts of the keys, so that one
+ * token fills the device attention_combine  joins the parts
  */
 // isa: -DD=64 -DCACHE_F16=1
 // isa: -DD=64 -DCACHE_F16=0
@@ -25,6 +25,7 @@
 // isa-cpu: -DD=512 -DCACHE_F16=1 -DROW=1 -DQB=4 -DBLOCKS=2
 // isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
 #include "common.clh"
+#include "reduce.clh"
 
 #ifndef D
 #define D 64
@@ -71,33 +72,6 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
 #endif
 
 #define LOG2E 1.44269504088896341f
-
-float max16(float16 x)
-{
-    float8 a = fmax(x.lo, x.hi);
-    float4 b = fmax(a.lo, a.hi);
-    float2 c = fmax(b.lo, b.hi);
-    return fmax(c.lo, c.hi);
-}
-
-float sum16(float16 x)
-{
-    float8 a = x.lo + x.hi;
-    float4 b = a.lo + a.hi;
-    float2 c = b.lo + b.hi;
-    return c.lo + c.hi;
-}
-
-/* 2^x of x <= 0, within 2 ulp; 0 below -126.5, a NaN stays one. In vector registers throughout, where a runtime's own exp is a call. A sum with
- * 1.5 * 2^23 has the nearest whole number in its last bits, here with the exponent's bias; the rest goes through a minimax polynomial. */
-float16 exp2_negative(float16 x)
-{
-    x = x < -127.0f ? (float16)(-127.0f) : x;
-    float16 whole = x + 12583039.0f, f = x - (whole - 12583039.0f);
-    float16 y = MAD(MAD(1.326472731e-03f, f, 9.671512991e-03f), f, 5.550733581e-02f);
-    y = MAD(MAD(MAD(y, f, 2.402224243e-01f), f, 6.931470037e-01f), f, 1.0f);
-    return y * as_float16(as_int16(whole) << 23);
-}
 
 /* Group of 1. Grid: panels that the rows touch fastest, then heads, then batch. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_store_row(__global cached *k_cache, __global cached *v_cache,
@@ -184,8 +158,8 @@ void add_values(float *o, const float *keep, const float *p, const __global cach
 DEFINE_ADD_VALUES(add_values_16, float16, LOAD16, vload16, vstore16)
 DEFINE_ADD_VALUES(add_values_8, float8, LOAD8, vload8, vstore8)
 
-/* The softmax of the chunk's scores so far: p[j] = 2^(p[j] - greatest) for 16 keys at a time, -inf behind the `seen` keys of `all`. Returns what
- * earlier sums are multiplied with. */
+/* The softmax of the chunk's scores so far: p[j] = 2^(p[j] - greatest) for 16 keys at a time, -inf behind the `seen` keys of `all`. Returns
+ * what earlier sums are multiplied with. */
 float weigh(float *p, int seen, int all, float *greatest, float16 *total)
 {
     for (int j = max(seen, 0); j < all; j++)
@@ -292,9 +266,8 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
         o[j] = 0.0f;
     for (int e = lid; e < QUERIES * D; e += 128) {
         int row = e / D, d = e % D;
-        q[row][d] = first + row < a.queries
-                        ? q_rows[((size_t)b * a.queries + first + row) * a.ldq + a.q_offset + head * D + d] * a.scale
-                        : 0.0f;
+        q[row][d] =
+            first + row < a.queries ? q_rows[((size_t)b * a.queries + first + row) * a.ldq + a.q_offset + head * D + d] * a.scale : 0.0f;
     }
     int visible = a.causal ? min(a.keys, a.position + min(first + QUERIES, a.queries)) : a.keys;
     int seen = a.causal ? min(visible, a.position + first + r + 1) : visible;

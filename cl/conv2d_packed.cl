@@ -11,23 +11,14 @@
  *   conv2d_tile    GPUs: as gemm_tile, pixels and outputs through local memory.
  *   conv2d_single  one output number per work-item, either layout: what is left when the others answer wrongly on a device.
  * PANEL: panels of weights (conv2d_panel, conv2d_few, conv2d_single), otherwise rows (conv2d_tile, conv2d_single). MR: pixels of a tile. */
-// isa: -DW_F16=0
-// isa: -DW_F16=1
+// isa: -DW_F16={0,1}
+// isa: -DW_F16={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step}
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8
 #include "packed.clh"
 #include "reduce.clh"
-
-#ifndef MR
-#define MR 8
-#endif
-
-/* The pixel of in, counted over all pictures, that stands at (y, x) of the enlarged picture b; -1: outside. */
-int source_pixel(int b, int y, int x, const struct window_args *v)
-{
-    bool inside = y >= 0 && y < v->height << v->shift && x >= 0 && x < v->width << v->shift;
-    return inside ? (b * v->height + (y >> v->shift)) * v->width + (x >> v->shift) : -1;
-}
+#include "tile.clh"
+#include "window.clh"
 
 /* One work-item: output n = gid(0) of pixel m = gid(1) of all pictures. Any group size, no local memory. */
 __kernel void conv2d_single(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
@@ -36,8 +27,7 @@ __kernel void conv2d_single(__global float *out, const __global float *in, const
     int n = get_global_id(0), m = get_global_id(1);
     if (n >= g.n || m >= g.m)
         return;
-    int pixels = v.out_height * v.out_width, b = m / pixels, r = m % pixels;
-    int top = r / v.out_width * v.stride - v.before, left = r % v.out_width * v.stride - v.before;
+    struct window at = window_of(m, &v);
 #ifdef PANEL
     const __global weight_t *row = w + (size_t)(n / 32) * g.k * 32 + n % 32;
 #define NEXT 32
@@ -47,14 +37,14 @@ __kernel void conv2d_single(__global float *out, const __global float *in, const
 #endif
     float sum = 0.0f;
     for (int tap = 0; tap < v.taps * v.taps; tap++, row += (size_t)v.in * NEXT) {
-        int pixel = source_pixel(b, top + tap / v.taps, left + tap % v.taps, &v);
+        int pixel = tap_pixel(at, tap, &v);
         if (pixel < 0)
             continue;
         const __global float *a = in + (size_t)pixel * v.in;
         for (int c = 0; c < v.in; c++)
             sum = MAD(a[c], LOAD1(row, c * NEXT), sum);
     }
-    out[(size_t)m * g.ldc + n] = finish(sum, m, n, bias + (size_t)b * v.bias_step, residual, g);
+    out[(size_t)m * g.ldc + n] = finish(sum, m, n, bias + (size_t)at.picture * v.bias_step, residual, g);
 }
 
 #ifdef PANEL
@@ -68,33 +58,22 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_panel(__glob
 {
     int m0 = get_global_id(0) * MR, panel = get_global_id(1), pixels = v.out_height * v.out_width;
     const __global weight_t *p = w + (size_t)panel * g.k * 32;
-    int picture[MR], top[MR], left[MR];
+    struct window at[MR];
     float16 low[MR], high[MR];
 #pragma unroll
     for (int i = 0; i < MR; i++) {
-        int m = min(m0 + i, g.m - 1), r = m % pixels;
-        picture[i] = m / pixels;
-        top[i] = r / v.out_width * v.stride - v.before;
-        left[i] = r % v.out_width * v.stride - v.before;
-        low[i] = 0.0f;
-        high[i] = 0.0f;
+        at[i] = window_of(min(m0 + i, g.m - 1), &v);
+        low[i] = high[i] = 0.0f;
     }
     for (int tap = 0; tap < v.taps * v.taps; tap++) {
         const __global float *row[MR];
 #pragma unroll
         for (int i = 0; i < MR; i++) {
-            int pixel = source_pixel(picture[i], top[i] + tap / v.taps, left[i] + tap % v.taps, &v);
+            int pixel = tap_pixel(at[i], tap, &v);
             row[i] = pixel < 0 ? zeros : in + (size_t)pixel * v.in;
         }
-        for (int c = 0; c < v.in; c++, p += 32) {
-            float16 w0 = LOAD16(p), w1 = LOAD16(p + 16);
-#pragma unroll
-            for (int i = 0; i < MR; i++) {
-                float16 x = row[i][c];
-                low[i] = MAD(x, w0, low[i]);
-                high[i] = MAD(x, w1, high[i]);
-            }
-        }
+        for (int c = 0; c < v.in; c++, p += 32)
+            add_products(low, high, row, c, LOAD16(p), LOAD16(p + 16));
     }
     float16 tile[2 * MR]; /* through private memory, so that the epilogue is compiled once and not MR times */
 #pragma unroll
@@ -129,9 +108,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_few(__global
     for (int tap = 0; tap < v.taps * v.taps; tap++) {
         const __global float *row[4];
         for (int i = 0; i < 4; i++) {
-            int m = min(m0 + i, g.m - 1), r = m % pixels;
-            int pixel = source_pixel(m / pixels, r / v.out_width * v.stride - v.before + tap / v.taps,
-                                     r % v.out_width * v.stride - v.before + tap % v.taps, &v);
+            int pixel = tap_pixel(window_of(min(m0 + i, g.m - 1), &v), tap, &v);
             row[i] = pixel < 0 ? zeros : in + (size_t)pixel * v.in;
         }
         for (int c = 0; c < v.in; c += 16) {
@@ -156,74 +133,58 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_few(__global
 
 #else
 
-#ifndef GX
-#define GX 16 /* work-items of a group along n */
-#endif
-#ifndef GY
-#define GY 16 /* along m */
-#endif
-#ifndef TN
-#define TN 4 /* outputs of a work-item along n */
-#endif
-#ifndef TM
-#define TM 4 /* pixels of a work-item */
-#endif
-#ifndef STEP
-#define STEP 16 /* columns of k brought into local memory at a time */
-#endif
-#define TILE_M (GY * TM)
-#define TILE_N (GX * TN)
-
 /* Group of GX x GY: pixels TILE_M*group(1)... of all pictures, outputs TILE_N*group(0)...; each work-item TM x TN of them, GY and GX apart.
- * Local memory: STEP * (TILE_M + TILE_N + 2) floats, and 3 * TILE_M ints. */
+ * Local memory: STEP * (TILE_M + TILE_N + 2) floats, and TILE_M windows. */
 __kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void conv2d_tile(__global float *out, const __global float *in,
                                                                            const __global weight_t *w, const __global float *bias,
                                                                            const __global float *residual, struct gemm_args g,
                                                                            struct window_args v)
 {
     __local float as[STEP][TILE_M + 1], ws[STEP][TILE_N + 1];
-    __local int picture[TILE_M], top[TILE_M], left[TILE_M];
+    __local struct window at[TILE_M];
     int x = get_local_id(0), y = get_local_id(1), id = y * GX + x, pixels = v.out_height * v.out_width;
     int n0 = get_group_id(0) * TILE_N, m0 = get_group_id(1) * TILE_M;
-    float sum[TM][TN];
-    for (int e = id; e < TILE_M; e += GX * GY) {
-        int m = min(m0 + e, g.m - 1), r = m % pixels;
-        picture[e] = m / pixels;
-        top[e] = r / v.out_width * v.stride - v.before;
-        left[e] = r % v.out_width * v.stride - v.before;
-    }
-    for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++)
-            sum[i][j] = 0.0f;
+    float sum[TM * TN];
+    for (int e = id; e < TILE_M; e += TILE_ITEMS)
+        at[e] = window_of(min(m0 + e, g.m - 1), &v);
+#pragma unroll
+    for (int i = 0; i < TM * TN; i++)
+        sum[i] = 0.0f;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int k0 = 0; k0 < g.k; k0 += STEP) {
-        for (int e = id; e < TILE_M * STEP; e += GX * GY) {
-            int k = k0 + e % STEP, r = e / STEP, tap = k / v.in;
-            int pixel = k < g.k ? source_pixel(picture[r], top[r] + tap / v.taps, left[r] + tap % v.taps, &v) : -1;
+        for (int e = id; e < TILE_M * STEP; e += TILE_ITEMS) {
+            int k = k0 + e % STEP, r = e / STEP;
+            int pixel = k < g.k ? tap_pixel(at[r], k / v.in, &v) : -1;
             as[e % STEP][r] = pixel < 0 ? 0.0f : in[(size_t)pixel * v.in + k % v.in];
         }
-        for (int e = id; e < TILE_N * STEP; e += GX * GY) {
+        for (int e = id; e < TILE_N * STEP; e += TILE_ITEMS) {
             int k = e % STEP, r = e / STEP;
             ws[k][r] = k0 + k < g.k && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + k0 + k) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int k = 0; k < STEP; k++) {
             float av[TM], wv[TN];
+#pragma unroll
             for (int i = 0; i < TM; i++)
                 av[i] = as[k][y + GY * i];
+#pragma unroll
             for (int j = 0; j < TN; j++)
                 wv[j] = ws[k][x + GX * j];
-            for (int i = 0; i < TM; i++)
-                for (int j = 0; j < TN; j++)
-                    sum[i][j] = MAD(av[i], wv[j], sum[i][j]);
+#pragma unroll
+            for (int i = 0; i < TM * TN; i++)
+                sum[i] = MAD(av[i / TN], wv[i % TN], sum[i]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    for (int i = 0; i < TM; i++)
-        for (int j = 0; j < TN; j++) {
-            int m = m0 + y + GY * i, n = n0 + x + GX * j;
-            if (m < g.m && n < g.n)
-                out[(size_t)m * g.ldc + n] = finish(sum[i][j], m, n, bias + (size_t)(m / pixels) * v.bias_step, residual, g);
-        }
+    /* The sums move up after each output, so that the epilogue is compiled once and none of them needs an address. */
+#pragma unroll 1
+    for (int i = 0; i < TM * TN; i++) {
+        int m = m0 + y + GY * (i / TN), n = n0 + x + GX * (i % TN);
+        if (m < g.m && n < g.n)
+            out[(size_t)m * g.ldc + n] = finish(sum[0], m, n, bias + (size_t)(m / pixels) * v.bias_step, residual, g);
+#pragma unroll
+        for (int j = 0; j + 1 < TM * TN; j++)
+            sum[j] = sum[j + 1];
+    }
 }
 #endif

@@ -5,37 +5,33 @@
  *               of k reads 32 neighbouring weights and MR broadcast inputs. A row count below MR clamps: the same rows are computed twice.
  *   gemm_tile   GPUs: a group of GX x GY work-items has a tile of GX*TN x GY*TM of out, TM x TN each, STEP columns of k at a time through
  *               local memory; the next step's numbers come into registers meanwhile. SLICES > 1: as many such groups in one, which share
- *               the columns of k and add up their sums at the end: for outputs so small that their tiles would leave the device empty. (Sums in
- *               device memory would fill it with more groups still, but need scratch, which this operation does not take.)
- *   gemm_rows   GPUs, up to 16 rows: a group of 64 work-items computes OUTPUTS neighbouring outputs for all RB rows, so that each weight is
- *               read once; the columns of k lie across the work-items, and the sums are added in local memory.
- *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
- * PANEL, TILE, ROWS: the family; none: the epilogue. MR, RB: rows. W_F16: weights stored as half. VECTOR: every row of a and w begins on a
- * multiple of 4 numbers and k is one, so that 4 are read at once (some compilers need to know the alignment).
- * Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
+ *               the columns of k and add up their sums at the end: for outputs so small that their tiles would leave the device empty.
+ * (Sums in device memory would fill it with more groups still, but need scratch, which this operation does not take.) gemm_rows   GPUs, up
+ * to 16 rows: a group of 64 work-items computes OUTPUTS neighbouring outputs for all RB rows, so that each weight is read once; the columns
+ * of k lie across the work-items, and the sums are added in local memory. gemm_epilogue  what follows CLBlast, which has no epilogue of its
+ * own: one work-item per number of out. PANEL, TILE, ROWS: the family; none: the epilogue. MR, RB: rows. W_F16: weights stored as half.
+ * VECTOR: every row of a and w begins on a multiple of 4 numbers and k is one, so that 4 are read at once (some compilers need to know the
+ * alignment). Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
  */
 // isa:
-// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step} -DBUFFERS={gemm.tile.buffers} -DSLICES=1
-// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX=8 -DGY=8 -DTN=4 -DTM=4 -DSTEP=16 -DBUFFERS=1 -DSLICES={gemm.split.slices}
-// isa: -DROWS -DW_F16=1 -DVECTOR={0,1} -DRB={1,2,4,8} -DOUTPUTS={gemm.rows.outputs}
-// isa: -DROWS -DW_F16=0 -DVECTOR=1 -DRB={1,8} -DOUTPUTS={gemm.rows.outputs}
-// isa: -DROWS -DW_F16={0,1} -DVECTOR={0,1} -DRB=16 -DOUTPUTS=2
+// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm}
+// -DSTEP={gemm.tile.step} -DBUFFERS={gemm.tile.buffers} -DSLICES=1 isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX=8 -DGY=8 -DTN=4 -DTM=4
+// -DSTEP=16 -DBUFFERS=1 -DSLICES={gemm.split.slices} isa: -DROWS -DW_F16=1 -DVECTOR={0,1} -DRB={1,2,4,8} -DOUTPUTS={gemm.rows.outputs} isa:
+// -DROWS -DW_F16=0 -DVECTOR=1 -DRB={1,8} -DOUTPUTS={gemm.rows.outputs} isa: -DROWS -DW_F16={0,1} -DVECTOR={0,1} -DRB=16 -DOUTPUTS=2
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=12
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=1
 #include "packed.clh"
+#include "tile.clh"
 
-#ifndef MR
-#define MR 8
-#endif
 #ifdef PANEL
 /* Sums of each row that do not wait for each other: a multiply-add takes 4 cycles or so, and a single row would wait for most of them. */
 #define CHAINS (MR == 1 ? 4 : MR == 2 ? 2 : 1)
 /* One work-item: rows MR*gid(0).., columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in the cache. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a, const __global weight_t *w,
-                                                                        const __global float *bias, const __global float *residual,
-                                                                        struct gemm_args g)
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a,
+                                                                        const __global weight_t *w, const __global float *bias,
+                                                                        const __global float *residual, struct gemm_args g)
 {
     int m0 = get_global_id(0) * MR, panel = get_global_id(1);
     const __global weight_t *b = w + (size_t)panel * g.k * 32;
@@ -50,24 +46,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
     int k = 0;
     for (; k + CHAINS <= g.k; k += CHAINS, b += 32 * CHAINS)
 #pragma unroll
-        for (int j = 0; j < CHAINS; j++) {
-            float16 w0 = LOAD16(b + 32 * j), w1 = LOAD16(b + 32 * j + 16);
-#pragma unroll
-            for (int i = 0; i < MR; i++) {
-                float16 x = row[i][k + j];
-                low[j * MR + i] = MAD(x, w0, low[j * MR + i]);
-                high[j * MR + i] = MAD(x, w1, high[j * MR + i]);
-            }
-        }
+        for (int j = 0; j < CHAINS; j++)
+            add_products(low + j * MR, high + j * MR, row, k + j, LOAD16(b + 32 * j), LOAD16(b + 32 * j + 16));
 #if CHAINS > 1
-    for (; k < g.k; k++, b += 32) {
-        float16 w0 = LOAD16(b), w1 = LOAD16(b + 16);
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            low[i] = MAD((float16)row[i][k], w0, low[i]);
-            high[i] = MAD((float16)row[i][k], w1, high[i]);
-        }
-    }
+    for (; k < g.k; k++, b += 32)
+        add_products(low, high, row, k, LOAD16(b), LOAD16(b + 16));
 #pragma unroll
     for (int i = MR; i < CHAINS * MR; i++) {
         low[i % MR] += low[i];
@@ -115,32 +98,14 @@ typedef float piece;
 #endif
 
 #ifdef TILE
-#ifndef GX
-#define GX 16 /* work-items of a group along n */
-#endif
-#ifndef GY
-#define GY 16 /* along m */
-#endif
-#ifndef TN
-#define TN 4 /* outputs of a work-item along n */
-#endif
-#ifndef TM
-#define TM 4 /* along m */
-#endif
-#ifndef STEP
-#define STEP 16 /* columns of k brought into local memory at a time; with VECTOR a multiple of 4 */
-#endif
 #ifndef BUFFERS
 #define BUFFERS 1 /* steps that local memory holds; 2: one barrier a step instead of two */
 #endif
 #ifndef SLICES
 #define SLICES 1
 #endif
-#define ITEMS (GX * GY)
-#define TILE_M (GY * TM)
-#define TILE_N (GX * TN)
-#define PIECES (STEP / WIDTH)                              /* of a row and step */
-#define EACH(ROWS_) ((ROWS_ * PIECES + ITEMS - 1) / ITEMS) /* pieces that a work-item brings */
+#define PIECES (STEP / WIDTH)                                        /* of a row and step */
+#define EACH(ROWS_) ((ROWS_ * PIECES + TILE_ITEMS - 1) / TILE_ITEMS) /* pieces that a work-item brings */
 /* Outputs of a work-item that lie together, so that its operands are read from local memory 4 at a time; padding keeps columns of k in
  * other banks, and rows on multiples of 4. */
 #if TM % 4 == 0
@@ -157,30 +122,24 @@ typedef float piece;
 #define LD_N (TILE_N + VN)
 #define A_SIZE ((SLICES * BUFFERS * STEP * LD_M + 3) / 4 * 4)
 #define W_SIZE (SLICES * BUFFERS * STEP * LD_N)
-#define SUMS (SLICES > 1 ? ITEMS * TM * TN : 0)
+#define SUMS (SLICES > 1 ? TILE_ITEMS * TM * TN : 0)
 #define POOL (A_SIZE + W_SIZE > SUMS ? A_SIZE + W_SIZE : SUMS)
 
-/* A step of a tile's rows into registers. Rows behind the last repeat it, since what they add to is not stored; columns behind k are 0.
- * Which row and column a work-item's pieces have: see put_a. */
-INLINE void fetch_a(piece *to, const __global float *a, int m0, int k0, int id, int m, int k, int lda)
-{
-#pragma unroll
-    for (int p = 0; p < EACH(TILE_M); p++) {
-        int e = id + p * ITEMS, column = k0 + e % PIECES * WIDTH, row = min(m0 + e / PIECES, m - 1);
-        piece x = A_PIECE(a + (size_t)row * lda + (column < k ? column : 0));
-        to[p] = column < k ? x : (piece)(0.0f);
+/* A step of a tile's rows, `ld` numbers apart and `count` in all, into registers. Rows behind the last repeat it, since what they add to is
+ * not stored; columns behind k are 0. Which row and column a work-item's pieces have: see put. */
+#define DEFINE_FETCH(NAME, TYPE, PIECE, ROWS_)                                                                                             \
+    INLINE void NAME(piece *to, const __global TYPE *from, int first, int k0, int id, int count, int k, int ld)                            \
+    {                                                                                                                                      \
+        UNROLL for (int p = 0; p < EACH(ROWS_); p++)                                                                                       \
+        {                                                                                                                                  \
+            int e = id + p * TILE_ITEMS, column = k0 + e % PIECES * WIDTH, row = min(first + e / PIECES, count - 1);                       \
+            piece x = PIECE(from + (size_t)row * ld + (column < k ? column : 0));                                                          \
+            to[p] = column < k ? x : (piece)(0.0f);                                                                                        \
+        }                                                                                                                                  \
     }
-}
-
-INLINE void fetch_w(piece *to, const __global weight_t *w, int n0, int k0, int id, int n, int k)
-{
-#pragma unroll
-    for (int p = 0; p < EACH(TILE_N); p++) {
-        int e = id + p * ITEMS, column = k0 + e % PIECES * WIDTH, row = min(n0 + e / PIECES, n - 1);
-        piece x = W_PIECE(w + (size_t)row * k + (column < k ? column : 0));
-        to[p] = column < k ? x : (piece)(0.0f);
-    }
-}
+#define UNROLL _Pragma("unroll")
+DEFINE_FETCH(fetch_a, float, A_PIECE, TILE_M)
+DEFINE_FETCH(fetch_w, weight_t, W_PIECE, TILE_N)
 
 /* Those pieces into local memory, turned: to[column][row]. */
 #if VECTOR
@@ -188,24 +147,25 @@ INLINE void fetch_w(piece *to, const __global weight_t *w, int n0, int k0, int i
 #else
 #define PUT(to, ld, x) (to)[0] = (x)
 #endif
-INLINE void put_a(__local float *to, const piece *from, int id)
+INLINE void put(__local float *to, const piece *from, int id, int rows, int ld)
 {
 #pragma unroll
-    for (int p = 0; p < EACH(TILE_M); p++) {
-        int e = id + p * ITEMS;
-        if (TILE_M * PIECES % ITEMS == 0 || e < TILE_M * PIECES)
-            PUT(to + e % PIECES * WIDTH * LD_M + e / PIECES, LD_M, from[p]);
+    for (int p = 0; p < EACH(rows); p++) {
+        int e = id + p * TILE_ITEMS;
+        if (rows * PIECES % TILE_ITEMS == 0 || e < rows * PIECES)
+            PUT(to + e % PIECES * WIDTH * ld + e / PIECES, ld, from[p]);
     }
 }
 
-INLINE void put_w(__local float *to, const piece *from, int id)
+/* `count` operands of a column of k, in blocks of `block` neighbours that lie `across` blocks apart. */
+INLINE void operands(float *to, const __local float *from, int count, int block, int across)
 {
 #pragma unroll
-    for (int p = 0; p < EACH(TILE_N); p++) {
-        int e = id + p * ITEMS;
-        if (TILE_N * PIECES % ITEMS == 0 || e < TILE_N * PIECES)
-            PUT(to + e % PIECES * WIDTH * LD_N + e / PIECES, LD_N, from[p]);
-    }
+    for (int i = 0; i < count; i += block)
+        if (block == 4)
+            vstore4(*(const __local float4 *)(from + i * across), 0, to + i);
+        else
+            to[i] = from[i * across];
 }
 
 INLINE void multiply(float *sum, const __local float *as, const __local float *ws, int x, int y)
@@ -215,20 +175,8 @@ INLINE void multiply(float *sum, const __local float *as, const __local float *w
 #pragma unroll 4
     for (int k = 0; k < STEP; k++) {
         float av[TM], wv[TN];
-#pragma unroll
-        for (int i = 0; i < TM; i += VM)
-#if VM == 4
-            vstore4(*(const __local float4 *)(as + k * LD_M + i * GY), 0, av + i);
-#else
-            av[i] = as[k * LD_M + i * GY];
-#endif
-#pragma unroll
-        for (int j = 0; j < TN; j += VN)
-#if VN == 4
-            vstore4(*(const __local float4 *)(ws + k * LD_N + j * GX), 0, wv + j);
-#else
-            wv[j] = ws[k * LD_N + j * GX];
-#endif
+        operands(av, as + k * LD_M, TM, VM, GY);
+        operands(wv, ws + k * LD_N, TN, VN, GX);
 #pragma unroll
         for (int i = 0; i < TM; i++)
 #pragma unroll
@@ -277,18 +225,18 @@ __kernel __attribute__((reqd_work_group_size(GX, GY, SLICES))) void gemm_tile(__
         sum[i] = 0.0f;
     a += g.a_offset;
     fetch_a(pa, a, m0, slice * STEP, id, g.m, g.k, g.lda);
-    fetch_w(pw, w, n0, slice * STEP, id, g.n, g.k);
+    fetch_w(pw, w, n0, slice * STEP, id, g.n, g.k, g.k);
     for (int k0 = 0, odd = 0; k0 < g.k; k0 += SLICES * STEP, odd ^= BUFFERS - 1) {
         int next = k0 + (SLICES + slice) * STEP;
 #if BUFFERS == 1
         barrier(CLK_LOCAL_MEM_FENCE); /* the step before was multiplied */
 #endif
-        put_a(as + odd * STEP * LD_M, pa, id);
-        put_w(ws + odd * STEP * LD_N, pw, id);
+        put(as + odd * STEP * LD_M, pa, id, TILE_M, LD_M);
+        put(ws + odd * STEP * LD_N, pw, id, TILE_N, LD_N);
         barrier(CLK_LOCAL_MEM_FENCE);
         if (k0 + SLICES * STEP < g.k) {
             fetch_a(pa, a, m0, next, id, g.m, g.k, g.lda);
-            fetch_w(pw, w, n0, next, id, g.n, g.k);
+            fetch_w(pw, w, n0, next, id, g.n, g.k, g.k);
         }
         multiply(sum, as + odd * STEP * LD_M, ws + odd * STEP * LD_N, x, y);
     }
@@ -298,17 +246,17 @@ __kernel __attribute__((reqd_work_group_size(GX, GY, SLICES))) void gemm_tile(__
         if (slice == s)
 #pragma unroll
             for (int i = 0; i < TM * TN; i++)
-                pool[i * ITEMS + id] = sum[i];
+                pool[i * TILE_ITEMS + id] = sum[i];
         barrier(CLK_LOCAL_MEM_FENCE);
         if (slice == 0)
 #pragma unroll
             for (int i = 0; i < TM * TN; i++)
-                sum[i] += pool[i * ITEMS + id];
+                sum[i] += pool[i * TILE_ITEMS + id];
     }
     if (slice)
         return;
 #endif
-    /* The sums move up after each block, so that the epilogue is compiled once and none of them needs an address. */
+        /* The sums move up after each block, so that the epilogue is compiled once and none of them needs an address. */
 #pragma unroll 1
     for (int i = 0; i < TM * TN; i += VN) {
         int row = i / TN, column = i % TN, m = m0 + y * VM + row / VM * GY * VM + row % VM, n = n0 + x * VN + column * GX;

@@ -12,6 +12,7 @@
 // isa-cpu: -DLOCAL=1 -DLANES=16
 #include "common.clh"
 #include "random.clh"
+#include "reduce.clh"
 
 #ifndef LOCAL
 #define LOCAL 128
@@ -28,12 +29,14 @@ typedef int16 whole;
 #define LANE_NUMBERS ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #define LOAD_LANES vload16
 #define STORE_LANES vstore16
+#define MAX_LANES max16
 #else
 typedef float real;
 typedef int whole;
 #define LANE_NUMBERS 0
 #define LOAD_LANES(i, p) (p)[i]
 #define STORE_LANES(x, i, p) (p)[i] = (x)
+#define MAX_LANES(x) (x)
 #endif
 #define CHUNK 1024
 
@@ -73,15 +76,6 @@ struct lanes_best see(struct lanes_best a, real x, real value, whole token)
     a.logit = select(a.logit, x, better);
     a.token = select(a.token, token, better);
     return a;
-}
-
-float greatest(real x)
-{
-    float each[LANES], most = -INFINITY;
-    STORE_LANES(x, 0, each);
-    for (int i = 0; i < LANES; i++)
-        most = fmax(most, each[i]);
-    return most;
 }
 
 /* The best lane, with what is known of all. */
@@ -158,11 +152,10 @@ void reduce(__local struct best *tree, struct best own)
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-/* Group g walks tokens CHUNK*g..; parts[3 g]: text, [3 g + 1]: timestamps, [3 g + 2]: everything, unfiltered. Work-item: LANES neighbours at
- * a time. No branch depends on a token, and one exponential serves text and timestamps. */
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(__global struct best *parts, const __global float *logits,
-                                                                                const __global uchar *suppress, int offset,
-                                                                                struct logits_args p)
+/* Group g walks tokens CHUNK*g..; parts[3 g]: text, [3 g + 1]: timestamps, [3 g + 2]: everything, unfiltered. Work-item: LANES neighbours
+ * at a time. No branch depends on a token, and one exponential serves text and timestamps. */
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void
+logits_partial(__global struct best *parts, const __global float *logits, const __global uchar *suppress, int offset, struct logits_args p)
 {
     __local struct best tree[LOCAL];
     int group = get_group_id(0), lid = get_local_id(0), end = min(p.n, (group + 1) * CHUNK), begin = group * CHUNK + lid * LANES;
@@ -182,7 +175,7 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(
         timed_peak = fmax(timed_peak, select(none, x, may & is_time));
         all_peak = fmax(all_peak, x);
     }
-    float text_peak = greatest(said_peak), time_peak = greatest(timed_peak), peak = greatest(all_peak);
+    float text_peak = MAX_LANES(said_peak), time_peak = MAX_LANES(timed_peak), peak = MAX_LANES(all_peak);
     for (int first = begin; first < end; first += LOCAL * LANES) {
         real x = logits_at(logits, first, end), nil = 0.0f;
         whole token = first + LANE_NUMBERS, is_text = token < p.timestamp_begin, is_time = token >= p.timestamp_begin;
@@ -211,8 +204,8 @@ __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_partial(
  * no-speech token, log-probability of all timestamps. */
 __kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(__global int *out, __global int *tokens,
                                                                                const __global struct best *parts,
-                                                                               const __global float *logits, int offset,
-                                                                               int row, struct logits_args p)
+                                                                               const __global float *logits, int offset, int row,
+                                                                               struct logits_args p)
 {
     __local struct best tree[LOCAL];
     struct best kind[3];

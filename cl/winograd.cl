@@ -15,10 +15,8 @@
 // isa-cpu: -DW_F16=0 -DMR=8
 // isa-cpu: -DW_F16=1 -DMR=8
 #include "packed.clh"
+#include "window.clh"
 
-#ifndef MR
-#define MR 8 /* tiles of a register tile */
-#endif
 #define PAD 16
 /* Sixteen floats at an address that is a multiple of 64: one runtime takes vstore16 apart, since it promises less. */
 #define FLOAT16(p) (*(const __global float16 *)(p))
@@ -45,11 +43,8 @@ __kernel void winograd_input(__global float *to, const __global float *in, struc
         return;
     int b = tile / across, top = tile % across / v.tiles_x * 4 - v.before, left = tile % v.tiles_x * 4 - v.before;
     int source[36];
-    for (int p = 0; p < 36; p++) {
-        int y = top + p / 6, x = left + p % 6;
-        bool inside = y >= 0 && y < v.height << v.shift && x >= 0 && x < v.width << v.shift;
-        source[p] = inside ? (b * v.height + (y >> v.shift)) * v.width + (x >> v.shift) : -1;
-    }
+    for (int p = 0; p < 36; p++)
+        source[p] = source_pixel(b, top + p / 6, left + p % 6, &v);
     to += (size_t)t * v.in;
     for (int c = 0; c < v.in; c += 16) {
         float16 d[36];
@@ -107,15 +102,8 @@ void multiply(__global float *sum, const __global float *x, int x_step, const __
             low[i] = is_first ? (float16)(0.0f) : FLOAT16(sum + (t + i) * 32);
             high[i] = is_first ? (float16)(0.0f) : FLOAT16(sum + (t + i) * 32 + 16);
         }
-        for (int k = 0; k < channels; k++) {
-            float16 u0 = FLOAT16(u + k * 32), u1 = FLOAT16(u + k * 32 + 16);
-#pragma unroll
-            for (int i = 0; i < MR; i++) {
-                float16 value = row[i][k];
-                low[i] = MAD(value, u0, low[i]);
-                high[i] = MAD(value, u1, high[i]);
-            }
-        }
+        for (int k = 0; k < channels; k++)
+            add_products(low, high, row, k, FLOAT16(u + k * 32), FLOAT16(u + k * 32 + 16));
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             STORE16(low[i], sum + (t + i) * 32);

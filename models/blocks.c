@@ -4,17 +4,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AT(type, member) offsetof(struct type, member)
+static clio_status load_linear(clio_context *ctx, struct block_linear *l, enum network_kind kind, const char *key, int out, int in,
+                               int taps, bool optional, const struct weights *weights)
+{
+    const struct network_row table[] = {
+        {".weight", offsetof(struct block_linear, w), kind, 1, 2, kind == NETWORK_CONV_LARGE ? 3 : 0, 0, 1, false},
+        {".bias", offsetof(struct block_linear, bias), NETWORK_VECTOR, 1, 0, 0, 0, 1, optional},
+    };
+    l->taps = taps;
+    return network_load(ctx, l, table, COUNT(table), key, (int[]){1, out, in, taps}, weights);
+}
 
 clio_status block_linear_load(clio_context *ctx, struct block_linear *l, const char *key, int out, int in, int taps, bool optional,
                               const struct weights *weights)
 {
-    const struct network_row table[] = {
-        {".weight", AT(block_linear, w), NETWORK_CONV_LARGE, 1, 2, 3, 0, 1, false},
-        {".bias", AT(block_linear, bias), NETWORK_VECTOR, 1, 0, 0, 0, 1, optional},
-    };
-    l->taps = taps;
-    return network_load(ctx, l, table, COUNT(table), key, (int[]){1, out, in, taps}, weights);
+    return load_linear(ctx, l, NETWORK_CONV_LARGE, key, out, in, taps, optional, weights);
+}
+
+clio_status block_few_load(clio_context *ctx, struct block_linear *l, const char *key, int out, int in, const struct weights *weights)
+{
+    return load_linear(ctx, l, NETWORK_MATRIX_FEW, key, out, in, 1, false, weights);
 }
 
 void block_linear_free(clio_context *ctx, struct block_linear *l)
@@ -26,8 +35,8 @@ void block_linear_free(clio_context *ctx, struct block_linear *l)
 clio_status block_norm_load(clio_context *ctx, struct block_norm *n, const char *key, int width, const struct weights *weights)
 {
     static const struct network_row table[] = {
-        {".weight", AT(block_norm, gamma), NETWORK_VECTOR, 1, 0, 0, 0, 1, false},
-        {".bias", AT(block_norm, beta), NETWORK_VECTOR, 1, 0, 0, 0, 1, false},
+        BLOCK_VECTOR(block_norm, ".weight", gamma, 1, 0, 1),
+        BLOCK_VECTOR(block_norm, ".bias", beta, 1, 0, 1),
     };
     return network_load(ctx, n, table, COUNT(table), key, (int[]){1, width}, weights);
 }
@@ -108,13 +117,8 @@ fail:
 /* ---- residual blocks ---- */
 
 enum size { ONE, IN, OUT, TIME, TAPS };
-#define VECTOR(key, member, rows)                                                                                                          \
-    {                                                                                                                                      \
-        key, AT(resnet, member), NETWORK_VECTOR, rows, ONE, 0, 0, 1, false                                                                 \
-    }
-#define NORM(key, member, width) VECTOR(key ".weight", member.gamma, width), VECTOR(key ".bias", member.beta, width)
-#define LINEAR(key, member, kind, in, taps)                                                                                                \
-    {key ".weight", AT(resnet, member.w), kind, OUT, in, taps, 0, 1, false}, VECTOR(key ".bias", member.bias, OUT)
+#define NORM(key, member, width) BLOCK_NORM(resnet, key, member, width)
+#define LINEAR(key, member, kind, in, taps) BLOCK_LINEAR(resnet, key, member, kind, OUT, in, taps, 0, 1)
 
 static const struct network_row resnet_table[] = {
     NORM("norm1", norm1, IN),
@@ -135,7 +139,6 @@ clio_status resnet_load(clio_context *ctx, struct resnet *r, const char *prefix,
     clio_status st = CLIO_OK;
     const int sizes[] = {[ONE] = 1, [IN] = r->in, [OUT] = r->out, [TIME] = r->time, [TAPS] = 3};
     r->conv1.taps = r->conv2.taps = 3;
-    r->shortcut.taps = 1;
     TRY(network_load(ctx, r, resnet_table, COUNT(resnet_table), prefix, sizes, weights));
     if (resnet_has_shortcut(r))
         TRY(network_load(ctx, r, shortcut_table, COUNT(shortcut_table), prefix, sizes, weights));

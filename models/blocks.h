@@ -15,12 +15,25 @@ struct block_norm {
 struct block_linear {
     struct matrix w;
     struct tensor bias;
-    int taps; /* width and height of the window */
+    int taps; /* width and height of a convolution's window */
 };
+
+/* Rows of a table of weights (network.h) for members of these types; sizes[0], which is 1, stands for what a row does not have. */
+#define BLOCK_VECTOR(type, key, member, rows, part, parts)                                                                                 \
+    {                                                                                                                                      \
+        key, offsetof(struct type, member), NETWORK_VECTOR, rows, 0, 0, part, parts, false                                                 \
+    }
+#define BLOCK_NORM(type, key, member, width)                                                                                               \
+    BLOCK_VECTOR(type, key ".weight", member.gamma, width, 0, 1), BLOCK_VECTOR(type, key ".bias", member.beta, width, 0, 1)
+#define BLOCK_LINEAR(type, key, member, kind, rows, columns, taps, part, parts)                                                            \
+    {key ".weight", offsetof(struct type, member.w), kind, rows, columns, taps, part, parts, false},                                       \
+        BLOCK_VECTOR(type, key ".bias", member.bias, rows, part, parts)
 
 /* A square convolution `key`.weight [out, in, taps, taps] (also [out, in] where taps is 1); a missing bias is zeros when `optional`. */
 clio_status block_linear_load(clio_context *ctx, struct block_linear *l, const char *key, int out, int in, int taps, bool optional,
                               const struct weights *weights);
+/* A product `key`.weight [out, in] with its bias, for a few rows at a time. */
+clio_status block_few_load(clio_context *ctx, struct block_linear *l, const char *key, int out, int in, const struct weights *weights);
 void block_linear_free(clio_context *ctx, struct block_linear *l);
 clio_status block_norm_load(clio_context *ctx, struct block_norm *n, const char *key, int width, const struct weights *weights);
 void block_norm_free(clio_context *ctx, struct block_norm *n);
@@ -55,6 +68,11 @@ bool resnet_has_shortcut(const struct resnet *r);
  * NULL: of the arena; `in` itself, which is then lost, only where there is a shortcut. out may be `in` where there is none. */
 clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out, const struct tensor *in,
                        const struct tensor *room, const struct tensor *time);
+
+/* out [B, ..., width] = attention of the positions of each of B pictures or texts to each other, or, if `causal`, to none behind them, from
+ * qkv [B, ..., 3 width] */
+clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *qkv, int heads,
+                               bool causal);
 
 /* Attention of pixels to each other, one head: x + o(attention(qkv(norm(x)))). */
 struct pixel_attention {

@@ -6,28 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AT(type, member) offsetof(struct type, member)
 #define GROUP_EPSILON 1e-6f /* diffusers: Transformer2DModel */
 #define LAYER_EPSILON 1e-5f
 #define FEED_ROWS 4096
 
 enum size { ONE, WIDTH, TEXT, INNER, GATED };
 
-#define VECTOR(type, key, member, rows, part, parts, optional)                                                                             \
-    {                                                                                                                                      \
-        key, AT(type, member), NETWORK_VECTOR, rows, ONE, 0, part, parts, optional                                                         \
-    }
-#define NORM(type, key, member)                                                                                                            \
-    VECTOR(type, key ".weight", member.gamma, WIDTH, 0, 1, false), VECTOR(type, key ".bias", member.beta, WIDTH, 0, 1, false)
-#define POINT(type, key, member, part, parts)                                                                                              \
-    {key ".weight", AT(type, member.w), NETWORK_CONV_LARGE, WIDTH, WIDTH, ONE, part, parts, false},                                        \
-        VECTOR(type, key ".bias", member.bias, WIDTH, part, parts, false)
-#define LINEAR(key, member, rows, columns)                                                                                                 \
-    {key ".weight", AT(transformer_layer, member.w), NETWORK_MATRIX_LARGE, rows, columns, 0, 0, 1, false},                                 \
-        VECTOR(transformer_layer, key ".bias", member.bias, rows, 0, 1, false)
+#define NORM(type, key, member) BLOCK_NORM(type, key, member, WIDTH)
+#define POINT(type, key, member, part, parts) BLOCK_LINEAR(type, key, member, NETWORK_CONV_LARGE, WIDTH, WIDTH, ONE, part, parts)
+#define LINEAR(key, member, rows, columns) BLOCK_LINEAR(transformer_layer, key, member, NETWORK_MATRIX_LARGE, rows, columns, 0, 0, 1)
 #define PART(key, member, columns, part, parts)                                                                                            \
     {                                                                                                                                      \
-        key ".weight", AT(transformer_layer, member), NETWORK_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false                          \
+        key ".weight", offsetof(struct transformer_layer, member), NETWORK_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false             \
     }
 
 /* ---- pixels alone ---- */
@@ -46,7 +36,6 @@ clio_status pixel_attention_load(clio_context *ctx, struct pixel_attention *a, c
 {
     char key[256];
     snprintf(key, sizeof key, "%squery.weight", prefix);
-    a->qkv.taps = a->o.taps = 1;
     bool old = weights_find(weights, key) != NULL;
     return network_load(ctx, a, old ? old_pixel_table : pixel_table, COUNT(pixel_table), prefix, (int[]){1, a->width}, weights);
 }
@@ -56,19 +45,19 @@ void pixel_attention_free(clio_context *ctx, struct pixel_attention *a)
     network_free(ctx, a, pixel_table, COUNT(pixel_table));
 }
 
-/* out = attention of the pixels of each picture, from qkv [B, H, W, 3 width]; out [B, H, W, width] */
-static clio_status attend_to_pixels(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *qkv, int heads)
+clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *qkv, int heads,
+                               bool causal)
 {
     clio_status st = CLIO_OK;
-    int batch = out->dim[0], pixels = out->dim[1] * out->dim[2], width = out->dim[3];
+    int batch = out->dim[0], width = out->dim[out->ndim - 1], length = (int)(tensor_count(out) / (size_t)batch / (size_t)width);
     uint64_t mark = arena_mark(arena);
     struct attention_cache cache;
-    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, pixels, MATRIX_MANY, "attention"));
+    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, MATRIX_MANY, "attention"));
     TRY(op_attention_store(
         ctx, &cache, qkv, qkv,
-        (struct attention_store_args){.rows = pixels, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
+        (struct attention_store_args){.rows = length, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
     TRY(op_attention_fwd(ctx, arena, out, qkv, &cache,
-                         (struct attention_args){.queries = pixels, .keys = pixels, .ldq = 3 * width, .ldo = width}));
+                         (struct attention_args){.queries = length, .keys = length, .causal = causal, .ldq = 3 * width, .ldo = width}));
 fail:
     arena_release(arena, mark);
     return st;
@@ -84,7 +73,7 @@ clio_status pixel_attention_fwd(clio_context *ctx, struct arena *arena, const st
     TRY(tensor_take(ctx, arena, &qkv));
     TRY(op_group_norm_fwd(ctx, arena, &h, x, &a->norm.gamma, &a->norm.beta, a->groups, a->eps, ACT_NONE));
     TRY(block_linear_fwd(ctx, &qkv, &h, &a->qkv, ACT_NONE, NULL));
-    TRY(attend_to_pixels(ctx, arena, &h, &qkv, 1));
+    TRY(self_attention_fwd(ctx, arena, &h, &qkv, 1, false));
     TRY(block_linear_fwd(ctx, x, &h, &a->o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
@@ -113,7 +102,6 @@ clio_status transformer_load(clio_context *ctx, struct transformer *t, const cha
     clio_status st = CLIO_OK;
     char key[200];
     const int sizes[] = {[ONE] = 1, [WIDTH] = t->width, [TEXT] = t->text, [INNER] = 4 * t->width, [GATED] = 8 * t->width};
-    t->in.taps = t->out.taps = 1;
     TRY(mem_alloc(ctx, &t->layers, (size_t)t->count, sizeof *t->layers));
     TRY(network_load(ctx, t, transformer_table, COUNT(transformer_table), prefix, sizes, weights));
     for (int i = 0; i < t->count; i++) {
@@ -174,7 +162,7 @@ static clio_status attend_to_self(clio_context *ctx, struct arena *arena, const 
     TRY(tensor_take(ctx, arena, &qkv));
     TRY(layer_norm(ctx, h, x, &layer->norm1));
     TRY(product(ctx, &qkv, h, &layer->qkv));
-    TRY(attend_to_pixels(ctx, arena, h, &qkv, heads));
+    TRY(self_attention_fwd(ctx, arena, h, &qkv, heads, false));
     TRY(block_linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);

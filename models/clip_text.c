@@ -15,36 +15,25 @@
 
 enum size { ONE, WIDTH, INNER, VOCAB, POSITIONS, SIZES };
 
-#define AT(type, member) offsetof(struct type, member)
-#define VECTOR(type, key, member, rows)                                                                                                    \
-    {                                                                                                                                      \
-        key, AT(type, member), NETWORK_VECTOR, rows, ONE, 0, 0, 1, false                                                                   \
-    }
-#define NORM(type, key, member) VECTOR(type, key ".weight", member.gamma, WIDTH), VECTOR(type, key ".bias", member.beta, WIDTH)
-#define LINEAR(key, member, rows, columns)                                                                                                 \
-    {key ".weight", AT(clip_text_layer, member), NETWORK_MATRIX_LARGE, rows, columns, 0, 0, 1, false},                                     \
-        VECTOR(clip_text_layer, key ".bias", member##_bias, rows)
-#define PART(key, part)                                                                                                                    \
-    {key ".weight", AT(clip_text_layer, qkv), NETWORK_MATRIX_LARGE, WIDTH, WIDTH, 0, part, 3, false},                                      \
-    {                                                                                                                                      \
-        key ".bias", AT(clip_text_layer, qkv_bias), NETWORK_VECTOR, WIDTH, ONE, 0, part, 3, false                                          \
-    }
+#define LINEAR(key, member, rows, columns, part, parts)                                                                                    \
+    BLOCK_LINEAR(clip_text_layer, key, member, NETWORK_MATRIX_LARGE, rows, columns, 0, part, parts)
 
 static const struct network_row network_table[] = {
-    {"embeddings.token_embedding.weight", AT(clip_text, embedding), NETWORK_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
-    {"embeddings.position_embedding.weight", AT(clip_text, position_embedding), NETWORK_TABLE, POSITIONS, WIDTH, 0, 0, 1, false},
-    NORM(clip_text, "final_layer_norm", final_norm),
+    {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), NETWORK_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
+    {"embeddings.position_embedding.weight", offsetof(struct clip_text, position_embedding), NETWORK_TABLE, POSITIONS, WIDTH, 0, 0, 1,
+     false},
+    BLOCK_NORM(clip_text, "final_layer_norm", final_norm, WIDTH),
 };
 
 static const struct network_row layer_table[] = {
-    NORM(clip_text_layer, "layer_norm1", attention_norm),
-    PART("self_attn.q_proj", 0),
-    PART("self_attn.k_proj", 1),
-    PART("self_attn.v_proj", 2),
-    LINEAR("self_attn.out_proj", o, WIDTH, WIDTH),
-    NORM(clip_text_layer, "layer_norm2", inner_norm),
-    LINEAR("mlp.fc1", fc1, INNER, WIDTH),
-    LINEAR("mlp.fc2", fc2, WIDTH, INNER),
+    BLOCK_NORM(clip_text_layer, "layer_norm1", attention_norm, WIDTH),
+    LINEAR("self_attn.q_proj", qkv, WIDTH, WIDTH, 0, 3),
+    LINEAR("self_attn.k_proj", qkv, WIDTH, WIDTH, 1, 3),
+    LINEAR("self_attn.v_proj", qkv, WIDTH, WIDTH, 2, 3),
+    LINEAR("self_attn.out_proj", o, WIDTH, WIDTH, 0, 1),
+    BLOCK_NORM(clip_text_layer, "layer_norm2", inner_norm, WIDTH),
+    LINEAR("mlp.fc1", fc1, INNER, WIDTH, 0, 1),
+    LINEAR("mlp.fc2", fc2, WIDTH, INNER, 0, 1),
 };
 
 /* ---- loading ---- */
@@ -127,11 +116,12 @@ fail:
     return st;
 }
 
-static clio_status read_config(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
+clio_status clip_text_read_config(clio_context *ctx, const struct json_file *file, struct clip_text_config *c)
 {
     clio_status st = CLIO_OK;
     struct json_file part = *file;
     const char *type;
+    *c = (struct clip_text_config){0};
     TRY(json_text(ctx, file, "model_type", NULL, &type));
     if (!strcmp(type, "clip")) { /* text and pictures: the text half lies one level down, among much that does not matter */
         part.root = json_object_get(file->root, "text_config");
@@ -171,7 +161,7 @@ clio_status clip_text_load(clio_context *ctx, const struct json_file *config, co
     *net = (struct clip_text){0};
     struct clip_text_config *c = &net->config;
     TRY(mem_string(ctx, &net->path, weights->path));
-    TRY(read_config(ctx, c, config));
+    TRY(clip_text_read_config(ctx, config, c));
     int sizes[SIZES] = {[ONE] = 1, [WIDTH] = c->width, [INNER] = c->inner, [VOCAB] = c->vocab, [POSITIONS] = c->positions};
     /* transformers 5 writes a bare text encoder's keys without the prefix that it has always had. */
     const char *prefix = weights_find(weights, "embeddings.token_embedding.weight") ? "" : "text_model.";
@@ -217,12 +207,10 @@ void clip_text_free(clio_context *ctx, struct clip_text *net)
 
 /* ---- forward ---- */
 
-/* out[rows, n] = act(in w + bias) + residual, over all but the last dimension of in. */
-static clio_status linear(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct matrix *w,
-                          const struct tensor *bias, int act, const struct tensor *residual)
+static clio_status norm(clio_context *ctx, const struct clip_text_config *c, const struct tensor *out, const struct tensor *in,
+                        const struct block_norm *n)
 {
-    struct gemm_epilogue e = {.bias = bias, .act = act, .residual = residual};
-    return op_gemm_fwd(ctx, out, in, w, (int)(tensor_count(in) / (size_t)w->k), &e);
+    return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, c->eps);
 }
 
 /* x f32 [B, T, width] in place; h is scratch of x's shape */
@@ -230,33 +218,28 @@ static clio_status layer_forward(clio_context *ctx, struct arena *arena, const s
                                  const struct clip_text_layer *layer, const struct tensor *x, const struct tensor *h)
 {
     clio_status st = CLIO_OK;
-    int batch = x->dim[0], length = x->dim[1], width = c->width;
+    int batch = x->dim[0], length = x->dim[1];
     uint64_t mark = arena_mark(arena);
-    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * width, 0);
+    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * c->width, 0);
     struct tensor inner = tensor_shape(DTYPE_F32, 3, batch, length, c->inner, 0);
-    struct attention_cache cache;
     TRY(tensor_take(ctx, arena, &qkv));
-    TRY(attention_cache_new(ctx, arena, &cache, batch, c->heads, width / c->heads, length, MATRIX_MANY, "the text encoder"));
-    TRY(op_layer_norm_fwd(ctx, h, x, &layer->attention_norm.gamma, &layer->attention_norm.beta, c->eps));
-    TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
-    TRY(op_attention_store(
-        ctx, &cache, &qkv, &qkv,
-        (struct attention_store_args){.rows = length, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
-    TRY(op_attention_fwd(ctx, arena, h, &qkv, &cache,
-                         (struct attention_args){.queries = length, .keys = length, .causal = 1, .ldq = 3 * width, .ldo = width}));
-    TRY(linear(ctx, x, h, &layer->o, &layer->o_bias, ACT_NONE, x));
+    TRY(norm(ctx, c, h, x, &layer->attention_norm));
+    TRY(block_linear_fwd(ctx, &qkv, h, &layer->qkv, ACT_NONE, NULL));
+    TRY(self_attention_fwd(ctx, arena, h, &qkv, c->heads, true));
+    TRY(block_linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
     arena_release(arena, mark);
     TRY(tensor_take(ctx, arena, &inner));
-    TRY(op_layer_norm_fwd(ctx, h, x, &layer->inner_norm.gamma, &layer->inner_norm.beta, c->eps));
-    TRY(linear(ctx, &inner, h, &layer->fc1, &layer->fc1_bias, c->act, NULL));
-    TRY(linear(ctx, x, &inner, &layer->fc2, &layer->fc2_bias, ACT_NONE, x));
+    TRY(norm(ctx, c, h, x, &layer->inner_norm));
+    TRY(block_linear_fwd(ctx, &inner, h, &layer->fc1, c->act, NULL));
+    TRY(block_linear_fwd(ctx, x, &inner, &layer->fc2, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
-                              const struct tensor *ids, int skip)
+/* ids i32 [B, positions] -> out f32 [B, positions, width] */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                           const struct tensor *ids, int skip)
 {
     clio_status st = CLIO_OK;
     const struct clip_text_config *c = &net->config;
@@ -272,7 +255,7 @@ clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const stru
     TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->position_embedding, 0));
     for (int i = 0; i < c->layers - skip; i++)
         TRY(layer_forward(ctx, arena, c, &net->layers[i], &x, out));
-    TRY(op_layer_norm_fwd(ctx, out, &x, &net->final_norm.gamma, &net->final_norm.beta, c->eps));
+    TRY(norm(ctx, c, out, &x, &net->final_norm));
 fail:
     arena_release(arena, mark);
     return st;
@@ -292,11 +275,11 @@ clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, con
     TRY(tensor_new(ctx, &on_device, "the prompt"));
     TRY(tensor_write(ctx, &on_device, 0, count, ids));
     ctx->planning = true;
-    st = clip_text_forward(ctx, &arena, net, out, &on_device, skip);
+    st = forward(ctx, &arena, net, out, &on_device, skip);
     ctx->planning = false;
     TRY(st);
     TRY(arena_commit(ctx, &arena, "the text encoder"));
-    TRY(clip_text_forward(ctx, &arena, net, out, &on_device, skip));
+    TRY(forward(ctx, &arena, net, out, &on_device, skip));
 fail:
     arena_free(ctx, &arena);
     tensor_free(ctx, &on_device);

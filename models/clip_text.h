@@ -12,7 +12,7 @@
 #define CLIO_MODELS_CLIP_TEXT_H
 
 #include "../host/core/json.h"
-#include "network.h"
+#include "blocks.h"
 
 struct clip_text_config {
     int width, inner, layers, heads; /* hidden_size, intermediate_size, num_hidden_layers, num_attention_heads */
@@ -23,19 +23,15 @@ struct clip_text_config {
     float eps;
 };
 
-struct clip_text_norm {
-    struct tensor gamma, beta;
-};
 struct clip_text_layer {
-    struct clip_text_norm attention_norm, inner_norm;
-    struct matrix qkv, o, fc1, fc2;
-    struct tensor qkv_bias, o_bias, fc1_bias, fc2_bias;
+    struct block_norm attention_norm, inner_norm;
+    struct block_linear qkv, o, fc1, fc2;
 };
 struct clip_text {
     char *path; /* of the weights, for sentences */
     struct clip_text_config config;
     struct tensor embedding, position_embedding;
-    struct clip_text_norm final_norm;
+    struct block_norm final_norm;
     struct matrix projection; /* no bias */
     struct clip_text_layer *layers;
 };
@@ -45,15 +41,15 @@ struct clip_text {
 clio_status clip_text_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, struct clip_text *net);
 /* The same from the folder `dir`; see folder.h for `variant`. */
 clio_status clip_text_open(clio_context *ctx, const char *dir, const char *variant, struct clip_text *net);
+/* The configuration alone; what the projection's columns are, the weights say. */
+clio_status clip_text_read_config(clio_context *ctx, const struct json_file *file, struct clip_text_config *c);
 /* Safe on a zeroed one. */
 void clip_text_free(clio_context *ctx, struct clip_text *net);
 
-/* The forward pass: ids i32 [B, positions] -> out f32 [B, positions, width], after the final norm. skip: how many of the last layers to
- * leave out, 0 to layers - 1; 1 is the penultimate layer's output (diffusers' clip_skip; others count from 1 where this counts from 0). */
-clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
-                              const struct tensor *ids, int skip);
-/* The same for ids in host memory, [B][positions] with B = out's, with scratch of its own. Waits for nothing but the copy of ids.
- * CLIO_ERROR_ARGUMENT: skip is too large; CLIO_ERROR_FORMAT: an id that the vocabulary does not have. */
+/* The forward pass: ids [B][positions] in host memory -> out f32 [B, positions, width], after the final norm, with scratch of its own.
+ * skip: how many of the last layers to leave out, 0 to layers - 1; 1 is the penultimate layer's output (diffusers' clip_skip; others count
+ * from 1 where this counts from 0). Waits for nothing but the copy of ids. CLIO_ERROR_ARGUMENT: skip is too large; CLIO_ERROR_FORMAT: an id
+ * that the vocabulary does not have. */
 clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip);
 /* The one vector that stands for a text, from `hidden` as clip_text_encode gave it with skip 0: its row at the end token,
  * out f32 [B, width], or, where the checkpoint has a projection and `projected`, [B, projection]. */

@@ -29,6 +29,8 @@ struct image_texts {
     size_t count;
 };
 
+/* A caller's picture as one of these, which is only read and not freed. */
+struct image image_view(const clio_image *image);
 /* A black picture; both sides from 1 to IMAGE_SIDE_MAX, at most IMAGE_PIXELS_MAX together. `what` begins the sentence of a refusal. */
 clio_status image_new(clio_context *ctx, struct image *image, const char *what, int64_t width, int64_t height);
 void image_free(struct image *image);

@@ -43,7 +43,7 @@ fail:
     return st;
 }
 
-static struct image view(const clio_image *image)
+struct image image_view(const clio_image *image)
 {
     return (struct image){.width = image->width, .height = image->height, .rgb = (unsigned char *)(uintptr_t)image->rgb};
 }
@@ -52,7 +52,7 @@ clio_status clio_image_write(clio_context *ctx, const clio_image *image, const c
 {
     clio_status st = CLIO_OK;
     struct image_texts texts = {0};
-    struct image whole = view(image);
+    struct image whole = image_view(image);
     TRY(borrow(ctx, &texts, notes, count));
     TRY(image_write(ctx, &whole, path, &texts));
 fail:
@@ -71,7 +71,7 @@ clio_status clio_images_animate(clio_context *ctx, const clio_images *images, co
     TRY(borrow(ctx, &texts, notes, count));
     TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds, &texts));
     for (size_t i = 0; i < images->count; i++) {
-        struct image frame = view(&images->list[i].image);
+        struct image frame = image_view(&images->list[i].image);
         TRY(animation_add(ctx, &a, &frame));
     }
     TRY(animation_commit(ctx, &a));

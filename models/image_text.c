@@ -4,24 +4,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
-/* The character at *at, which is moved behind it; -1 where the bytes are no UTF-8 (too long forms and surrogates included). */
-static long next_character(const unsigned char **at)
+/* The character at *at, which is moved behind it; -1 where the bytes are no UTF-8. */
+static utf8proc_int32_t next_character(const unsigned char **at)
 {
-    const unsigned char *p = *at;
-    int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
-    static const long least[] = {0, 0x80, 0x800, 0x10000};
-    long value;
-    if (more < 0)
-        return -1;
-    value = more ? *p & (0x3f >> more) : *p;
-    for (int i = 1; i <= more; i++) {
-        if ((p[i] & 0xc0) != 0x80) /* the zero at the end is none either */
-            return -1;
-        value = value << 6 | (p[i] & 0x3f);
-    }
-    *at = p + more + 1;
-    return value < least[more] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000) ? -1 : value;
+    utf8proc_int32_t c;
+    utf8proc_ssize_t size = utf8proc_iterate(*at, -1, &c); /* does not go beyond the zero at the end, which is no part of a character */
+    *at += size > 0 ? size : 0;
+    return size > 0 ? c : -1;
 }
 
 bool text_is_utf8(const char *text)
@@ -41,7 +32,7 @@ clio_status text_to_latin1(clio_context *ctx, char **out, const char *utf8)
     TRY(mem_alloc(ctx, out, strlen(utf8) + 1, 1));
     to = *out;
     while (*p) {
-        long c = next_character(&p);
+        utf8proc_int32_t c = next_character(&p);
         if (c != '\n' && (c < 0x20 || c > 0xff || (c >= 0x7f && c < 0xa0))) {
             free(*out);
             *out = NULL;

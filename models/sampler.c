@@ -25,7 +25,6 @@ static clio_status begin(clio_context *ctx, struct sampler *s, double strength)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
              "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at a picture: choose another --sampling-method (%s)",
              sampler_methods());
-    s->next = s->first;
 fail:
     return st;
 }
@@ -176,8 +175,9 @@ clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const floa
                          const struct sampler_noise *noise)
 {
     clio_status st = CLIO_OK;
-    if (i != s->next || i >= s->count)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: evaluation %d where %d of %d was expected", i, s->next, s->count);
+    int next = s->first + s->evaluations;
+    if (i != next || i >= s->count)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: evaluation %d where %d of %d was expected", i, next, s->count);
     if (s->is_stochastic && (!noise || noise->count < 1 || s->n % (size_t)noise->count))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: %s needs a generator, or one per picture", s->method);
     const float *z = noise_at(s, i, noise);
@@ -208,7 +208,6 @@ clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const floa
         sampler_unipc(s, i, model_output, x);
         break;
     }
-    s->next++;
     s->evaluations++;
 fail:
     return st;

@@ -115,7 +115,7 @@ struct sampler {
     size_t n;
     float *times, *alphas, *sigmas; /* timesteps; [train_steps] alphas_cumprod; [count + 1] */
     float final_alpha;
-    int next, evaluations;           /* the index expected, and how many steps were made */
+    int evaluations;                 /* how many steps were made */
     float *history[SAMPLER_HISTORY]; /* [n] each: former outputs, the newest first */
     int history_count;
     float *saved, *sum; /* [n] each: a former sample; pndm's sum of outputs; scratch */

@@ -48,7 +48,8 @@ fail:
     return st;
 }
 
-clio_status single_shape_read(clio_context *ctx, struct single_shape *shape, const struct weights *file)
+/* Levels and layers, from the names in the file. */
+static clio_status read_shape(clio_context *ctx, struct single_shape *shape, const struct weights *file)
 {
     clio_status st = CLIO_OK;
     int blocks = 1, ops = 0, first_op = 0;
@@ -193,7 +194,7 @@ clio_status single_file_open(clio_context *ctx, struct single_file *s, const cha
     if (file_is_folder(path))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: name the .safetensors file in it", path);
     TRY(weights_open(ctx, &s->file, path, ""));
-    TRY(single_shape_read(ctx, &shape, &s->file));
+    TRY(read_shape(ctx, &shape, &s->file));
     TRY(sort_tensors(ctx, s, &shape));
     TRY(single_configs(ctx, s, &shape, prediction));
 fail:

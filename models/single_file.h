@@ -40,8 +40,6 @@ struct single_shape {
     int text_layers;                                      /* stored */
     bool is_open_clip;
 };
-/* Read levels and layers from the names in the file. */
-clio_status single_shape_read(clio_context *ctx, struct single_shape *shape, const struct weights *file);
 /* diffusers' name for a tensor, from its name behind the part's prefix; false: there is no such tensor in these networks. */
 bool single_unet_name(const struct single_shape *shape, const char *key, char name[256]);
 bool single_vae_name(const struct single_shape *shape, const char *key, char name[256]);

@@ -57,25 +57,45 @@ static clio_status append(clio_context *ctx, json_t *list, json_t *value)
                                               : CLIO_OK;
 }
 
-/* Widths of the levels, and the kinds of blocks on the way down and up, into lists. The UNet has blocks with attention. */
-static clio_status list_levels(clio_context *ctx, const struct weights *view, const char *start, int levels, bool is_unet, json_t *widths,
-                               json_t *down, json_t *up, json_t *heads)
+/* Lists with an entry for each level: its width, heads of 64 channels, and the kinds of blocks on the way down and up. */
+struct levels {
+    json_t *widths, *heads, *down, *up;
+};
+
+static void levels_free(struct levels *l)
+{
+    json_decref(l->widths);
+    json_decref(l->heads);
+    json_decref(l->down);
+    json_decref(l->up);
+}
+
+static bool attends(const struct weights *view, int level)
+{
+    char name[128];
+    snprintf(name, sizeof name, "down_blocks.%d.attentions.0.proj_in.weight", level);
+    return weights_find(view, name) != NULL;
+}
+
+/* `start` is before the names; free the lists after a failure, too. */
+static clio_status levels_read(clio_context *ctx, struct levels *l, const struct weights *view, const char *start, int count, bool is_unet)
 {
     clio_status st = CLIO_OK;
-    for (int i = 0; i < levels; i++) {
+    *l = (struct levels){json_array(), json_array(), json_array(), json_array()};
+    for (int i = 0; i < count; i++) {
         char name[128];
-        int width, from_below = levels - 1 - i;
-        bool attends, attends_up;
+        int width;
+        const char *down = "DownEncoderBlock2D", *up = "UpDecoderBlock2D";
         snprintf(name, sizeof name, "%sdown_blocks.%d.resnets.0.conv2.weight", start, i);
         TRY(dimension(ctx, view, name, 0, &width));
-        snprintf(name, sizeof name, "%sdown_blocks.%d.attentions.0.proj_in.weight", start, i);
-        attends = weights_find(view, name) != NULL;
-        snprintf(name, sizeof name, "%sdown_blocks.%d.attentions.0.proj_in.weight", start, from_below);
-        attends_up = weights_find(view, name) != NULL;
-        TRY(append(ctx, widths, json_integer(width)));
-        TRY(append(ctx, heads, json_integer(MAX(width / 64, 1))));
-        TRY(append(ctx, down, json_string(!is_unet ? "DownEncoderBlock2D" : attends ? "CrossAttnDownBlock2D" : "DownBlock2D")));
-        TRY(append(ctx, up, json_string(!is_unet ? "UpDecoderBlock2D" : attends_up ? "CrossAttnUpBlock2D" : "UpBlock2D")));
+        if (is_unet) {
+            down = attends(view, i) ? "CrossAttnDownBlock2D" : "DownBlock2D";
+            up = attends(view, count - 1 - i) ? "CrossAttnUpBlock2D" : "UpBlock2D";
+        }
+        TRY(append(ctx, l->widths, json_integer(width)));
+        TRY(append(ctx, l->heads, json_integer(MAX(width / 64, 1))));
+        TRY(append(ctx, l->down, json_string(down)));
+        TRY(append(ctx, l->up, json_string(up)));
     }
 fail:
     return st;
@@ -86,24 +106,22 @@ static clio_status unet_config(clio_context *ctx, struct single_file *s, const s
     clio_status st = CLIO_OK;
     const struct weights *view = &s->unet;
     const struct weight *projection = weights_find(view, "mid_block.attentions.0.proj_in.weight");
-    json_t *widths = json_array(), *down = json_array(), *up = json_array(), *heads = json_array();
+    struct levels levels = {0};
     int in, out, text_width;
     TRY(dimension(ctx, view, "conv_in.weight", 1, &in));
     TRY(dimension(ctx, view, "conv_out.weight", 0, &out));
     TRY(dimension(ctx, view, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", 1, &text_width));
-    TRY(list_levels(ctx, view, "", shape->unet_levels, true, widths, down, up, heads));
+    TRY(levels_read(ctx, &levels, view, "", shape->unet_levels, true));
     TRY(keep(ctx, &s->unet_config, s->file.path,
              json_pack("{s:s,s:s,s:i,s:i,s:O,s:O,s:O,s:s,s:i,s:i,s:o,s:b,s:i,s:f,s:i,s:b,s:i,s:i}", "_class_name", "UNet2DConditionModel",
-                       "act_fn", "silu", "in_channels", in, "out_channels", out, "block_out_channels", widths, "down_block_types", down,
-                       "up_block_types", up, "mid_block_type", "UNetMidBlock2DCrossAttn", "layers_per_block", shape->unet_layers,
-                       "cross_attention_dim", text_width, "attention_head_dim", shape->is_open_clip ? json_incref(heads) : json_integer(8),
-                       "use_linear_projection", projection && projection->ndim == 2, "norm_num_groups", 32, "norm_eps", 1e-5, "freq_shift",
-                       0, "flip_sin_to_cos", 1, "downsample_padding", 1, "sample_size", sample_size)));
+                       "act_fn", "silu", "in_channels", in, "out_channels", out, "block_out_channels", levels.widths, "down_block_types",
+                       levels.down, "up_block_types", levels.up, "mid_block_type", "UNetMidBlock2DCrossAttn", "layers_per_block",
+                       shape->unet_layers, "cross_attention_dim", text_width, "attention_head_dim",
+                       shape->is_open_clip ? json_incref(levels.heads) : json_integer(8), "use_linear_projection",
+                       projection && projection->ndim == 2, "norm_num_groups", 32, "norm_eps", 1e-5, "freq_shift", 0, "flip_sin_to_cos", 1,
+                       "downsample_padding", 1, "sample_size", sample_size)));
 fail:
-    json_decref(widths);
-    json_decref(down);
-    json_decref(up);
-    json_decref(heads);
+    levels_free(&levels);
     return st;
 }
 
@@ -111,23 +129,20 @@ static clio_status vae_config(clio_context *ctx, struct single_file *s, const st
 {
     clio_status st = CLIO_OK;
     const struct weights *view = &s->vae;
-    json_t *widths = json_array(), *down = json_array(), *up = json_array(), *heads = json_array();
+    struct levels levels = {0};
     int in, out, latent;
     TRY(dimension(ctx, view, "encoder.conv_in.weight", 1, &in));
     TRY(dimension(ctx, view, "decoder.conv_out.weight", 0, &out));
     TRY(dimension(ctx, view, "decoder.conv_in.weight", 1, &latent));
-    TRY(list_levels(ctx, view, "encoder.", shape->vae_levels, false, widths, down, up, heads));
+    TRY(levels_read(ctx, &levels, view, "encoder.", shape->vae_levels, false));
     TRY(keep(ctx, &s->vae_config, s->file.path,
              json_pack("{s:s,s:s,s:i,s:i,s:i,s:O,s:O,s:O,s:i,s:i,s:f,s:b,s:b,s:i}", "_class_name", "AutoencoderKL", "act_fn", "silu",
-                       "in_channels", in, "out_channels", out, "latent_channels", latent, "block_out_channels", widths, "down_block_types",
-                       down, "up_block_types", up, "layers_per_block", shape->vae_layers, "norm_num_groups", 32, "scaling_factor", 0.18215,
-                       "use_quant_conv", weights_find(view, "quant_conv.weight") != NULL, "use_post_quant_conv",
-                       weights_find(view, "post_quant_conv.weight") != NULL, "sample_size", sample_size)));
+                       "in_channels", in, "out_channels", out, "latent_channels", latent, "block_out_channels", levels.widths,
+                       "down_block_types", levels.down, "up_block_types", levels.up, "layers_per_block", shape->vae_layers,
+                       "norm_num_groups", 32, "scaling_factor", 0.18215, "use_quant_conv", weights_find(view, "quant_conv.weight") != NULL,
+                       "use_post_quant_conv", weights_find(view, "post_quant_conv.weight") != NULL, "sample_size", sample_size)));
 fail:
-    json_decref(widths);
-    json_decref(down);
-    json_decref(up);
-    json_decref(heads);
+    levels_free(&levels);
     return st;
 }
 

@@ -12,7 +12,7 @@
 
 static struct vae_tiling tiling_of(const struct imagine *j)
 {
-    return (struct vae_tiling){.size = j->params->tiling ? vae_tile_size(&j->p->vae) : 0};
+    return (struct vae_tiling){.size = j->params->tiling ? vae_tile_size(&j->vae) : 0};
 }
 
 /* Whether decoding can have what it needs once the UNet is gone: asked before minutes of sampling. */
@@ -140,14 +140,13 @@ fail:
 
 void imagine_draw(const struct imagine *j, const float *moments, struct random *r, float *out)
 {
-    struct vae facts = {.config = j->vae}; /* the network may be gone */
     if (j->tiny) {
         memcpy(out, moments, sizeof *out * j->n);
         return;
     }
     random_normal(r, out, j->n);
-    vae_sample(&facts, out, moments, out, 1, j->h, j->w);
-    vae_to_sampler(&facts, out, j->n);
+    vae_sample(&j->vae, out, moments, out, 1, j->h, j->w);
+    vae_to_sampler(&j->vae, out, j->n);
 }
 
 clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb)
@@ -164,7 +163,7 @@ clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb)
     if (j->tiny) {
         TRY(vae_tiny_decode(j->ctx, &j->arena, &j->p->tiny, floats, x, 1, j->h, j->w));
     } else {
-        vae_from_sampler(&j->p->vae, x, j->n);
+        vae_from_sampler(&j->vae, x, j->n);
         st = vae_decode(j->ctx, &j->arena, &j->p->vae, floats, x, 1, j->h, j->w, tiling_of(j));
         if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
             pictures_drop_unet(j->p);

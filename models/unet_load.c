@@ -118,16 +118,6 @@ fail:
     return st;
 }
 
-/* `key`.weight [out, in] and its bias, for a few rows at a time. */
-static clio_status load_few(clio_context *ctx, struct block_linear *l, const char *key, int out, int in, const struct weights *weights)
-{
-    const struct network_row table[] = {
-        {".weight", offsetof(struct block_linear, w), NETWORK_MATRIX_FEW, 1, 2, 0, 0, 1, false},
-        {".bias", offsetof(struct block_linear, bias), NETWORK_VECTOR, 1, 0, 0, 0, 1, false},
-    };
-    return network_load(ctx, l, table, COUNT(table), key, (int[]){1, out, in}, weights);
-}
-
 static clio_status load_embeddings(clio_context *ctx, struct unet *net, const struct weights *weights)
 {
     clio_status st = CLIO_OK;
@@ -139,17 +129,17 @@ static clio_status load_embeddings(clio_context *ctx, struct unet *net, const st
     net->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
     TRY(tensor_new(ctx, &net->one, "the UNet"));
     TRY(tensor_write(ctx, &net->one, 0, 1, &one));
-    TRY(load_few(ctx, &net->time1, "time_embedding.linear_1", c->time, c->channels[0], weights));
-    TRY(load_few(ctx, &net->time2, "time_embedding.linear_2", c->time, c->time, weights));
+    TRY(block_few_load(ctx, &net->time1, "time_embedding.linear_1", c->time, c->channels[0], weights));
+    TRY(block_few_load(ctx, &net->time2, "time_embedding.linear_2", c->time, c->time, weights));
     if (c->guidance)
         TRY(network_load(ctx, &net->guidance, &guidance, 1, "time_embedding.cond_proj.", (int[]){1, c->channels[0], c->guidance}, weights));
     if (c->classes == CLASS_TABLE)
         TRY(network_load(ctx, &net->class_table, &table, 1, "class_embedding.", (int[]){1, c->class_width, c->time}, weights));
     if (c->classes == CLASS_LINEAR)
-        TRY(load_few(ctx, &net->class1, "class_embedding", c->time, in, weights));
+        TRY(block_few_load(ctx, &net->class1, "class_embedding", c->time, in, weights));
     if (c->classes == CLASS_TIMESTEP || c->classes == CLASS_PROJECTION) {
-        TRY(load_few(ctx, &net->class1, "class_embedding.linear_1", c->time, in, weights));
-        TRY(load_few(ctx, &net->class2, "class_embedding.linear_2", c->time, c->time, weights));
+        TRY(block_few_load(ctx, &net->class1, "class_embedding.linear_1", c->time, in, weights));
+        TRY(block_few_load(ctx, &net->class2, "class_embedding.linear_2", c->time, c->time, weights));
     }
 fail:
     return st;

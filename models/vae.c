@@ -234,14 +234,14 @@ fail:
     return st;
 }
 
-int vae_tile_size(const struct vae *net)
+int vae_tile_size(const struct vae_config *c)
 {
-    return MAX(1, net->config.sample / net->config.factor);
+    return MAX(1, c->sample / c->factor);
 }
 
-void vae_sample(const struct vae *net, float *latents, const float *moments, const float *noise, int batch, int h, int w)
+void vae_sample(const struct vae_config *c, float *latents, const float *moments, const float *noise, int batch, int h, int w)
 {
-    size_t count = (size_t)net->config.latent * (size_t)h * (size_t)w;
+    size_t count = (size_t)c->latent * (size_t)h * (size_t)w;
     for (int b = 0; b < batch; b++)
         for (size_t i = 0; i < count; i++) {
             const float *mean = moments + (size_t)b * 2 * count + i;
@@ -251,14 +251,14 @@ void vae_sample(const struct vae *net, float *latents, const float *moments, con
         }
 }
 
-void vae_to_sampler(const struct vae *net, float *latents, size_t count)
+void vae_to_sampler(const struct vae_config *c, float *latents, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        latents[i] = (latents[i] - (float)net->config.shift) * (float)net->config.scaling;
+        latents[i] = (latents[i] - (float)c->shift) * (float)c->scaling;
 }
 
-void vae_from_sampler(const struct vae *net, float *latents, size_t count)
+void vae_from_sampler(const struct vae_config *c, float *latents, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        latents[i] = latents[i] / (float)net->config.scaling + (float)net->config.shift;
+        latents[i] = latents[i] / (float)c->scaling + (float)c->shift;
 }

@@ -44,6 +44,8 @@ enum vae_part { VAE_ENCODER = 1, VAE_DECODER = 2 };
 /* `parts`: which sides are wanted; pictures from text alone need the decoder only. */
 clio_status vae_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, int parts, struct vae *net);
 void vae_free(clio_context *ctx, struct vae *net);
+/* The configuration alone. */
+clio_status vae_read_config(clio_context *ctx, const struct json_file *file, struct vae_config *c);
 
 /* Tiles overlap and are blended as diffusers does it (AutoencoderKL.tiled_decode). */
 struct vae_tiling {
@@ -51,7 +53,7 @@ struct vae_tiling {
     double overlap; /* of neighbours, a fraction; 0: a quarter */
 };
 /* The size of tiles that diffusers takes. */
-int vae_tile_size(const struct vae *net);
+int vae_tile_size(const struct vae_config *c);
 
 /* latents [B, latent, h, w] -> pictures [B, out, h * factor, w * factor], one after the other; the arena is planned here. */
 clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *pictures, const float *latents, int batch,
@@ -64,8 +66,8 @@ clio_status vae_scratch(clio_context *ctx, const struct vae *net, bool decode, i
 
 /* Latents drawn from moments by reparameterization: mean + exp(log variance / 2) * noise, the logarithm kept in -30 to 20; noise is
  * [B, latent, h, w], or NULL: the mean. */
-void vae_sample(const struct vae *net, float *latents, const float *moments, const float *noise, int batch, int h, int w);
-void vae_to_sampler(const struct vae *net, float *latents, size_t count);   /* (x - shift) * scaling */
-void vae_from_sampler(const struct vae *net, float *latents, size_t count); /* x / scaling + shift */
+void vae_sample(const struct vae_config *c, float *latents, const float *moments, const float *noise, int batch, int h, int w);
+void vae_to_sampler(const struct vae_config *c, float *latents, size_t count);   /* (x - shift) * scaling */
+void vae_from_sampler(const struct vae_config *c, float *latents, size_t count); /* x / scaling + shift */
 
 #endif

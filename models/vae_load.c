@@ -36,10 +36,11 @@ static const struct field vae_fields[] = {
     {"latents_std", "null"},
 };
 
-static clio_status read_config(clio_context *ctx, const struct json_file *file, struct vae_config *c)
+clio_status vae_read_config(clio_context *ctx, const struct json_file *file, struct vae_config *c)
 {
     clio_status st = CLIO_OK;
     const json_t *size = json_object_get(file->root, "sample_size");
+    *c = (struct vae_config){0};
     TRY(fields_check(ctx, file, "AutoencoderKL", vae_fields, COUNT(vae_fields)));
     TRY(fields_count(ctx, file, "block_out_channels", VAE_BLOCKS, &c->blocks));
     TRY(fields_ints(ctx, file, "block_out_channels", c->blocks, 1, 1 << 14, 0, c->channels));
@@ -168,7 +169,7 @@ clio_status vae_load(clio_context *ctx, const struct json_file *config, const st
     *net = (struct vae){0};
     const struct vae_config *c = &net->config;
     struct loading l = {.ctx = ctx, .c = c, .weights = weights};
-    TRY(read_config(ctx, config, &net->config));
+    TRY(vae_read_config(ctx, config, &net->config));
     if (parts & VAE_ENCODER) {
         TRY(load_side(&l, &net->encoder, true));
         if (c->quant)

@@ -15,8 +15,6 @@ static const struct field tiny_fields[] = {
     {"decoder_block_out_channels", NULL},
     {"num_encoder_blocks", NULL},
     {"num_decoder_blocks", NULL},
-    {"scaling_factor", NULL},
-    {"shift_factor", NULL},
     /* do not matter: all is computed in f32; and how latents were squeezed into 8-bit pictures */
     {"force_upcast", NULL},
     {"block_out_channels", NULL},
@@ -28,6 +26,8 @@ static const struct field tiny_fields[] = {
     {"act_fn", "\"relu\""},
     {"upsample_fn", "\"nearest\""},
     {"upsampling_scaling_factor", "2"},
+    {"scaling_factor", "1|1.0|null"},
+    {"shift_factor", "0|0.0|null"},
 };
 
 /* Where the loading of one side is: `index` counts as torch does, activations and changes of size included. */
@@ -38,6 +38,17 @@ struct loading {
     const char *name;
     int index;
 };
+
+static clio_status begin_side(struct loading *l, struct vae_tiny_side **side, const char *name)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_alloc(l->ctx, side, 1, sizeof **side));
+    l->side = *side;
+    l->name = name;
+    l->index = 0;
+fail:
+    return st;
+}
 
 static clio_status add_conv(struct loading *l, int in, int out, int stride, int upsample, bool bias)
 {
@@ -88,10 +99,7 @@ fail:
 static clio_status load_encoder(struct loading *l, struct vae_tiny *net, const struct sizes *s)
 {
     clio_status st = CLIO_OK;
-    TRY(mem_alloc(l->ctx, &net->encoder, 1, sizeof *net->encoder));
-    l->side = net->encoder;
-    l->name = "encoder";
-    l->index = 0;
+    TRY(begin_side(l, &net->encoder, "encoder"));
     for (int i = 0; i < s->count; i++) {
         TRY(i ? add_conv(l, s->widths[i], s->widths[i], 2, 1, false) : add_conv(l, net->in, s->widths[0], 1, 1, true));
         TRY(add_blocks(l, s->widths[i], s->blocks[i]));
@@ -104,10 +112,7 @@ fail:
 static clio_status load_decoder(struct loading *l, struct vae_tiny *net, const struct sizes *s)
 {
     clio_status st = CLIO_OK;
-    TRY(mem_alloc(l->ctx, &net->decoder, 1, sizeof *net->decoder));
-    l->side = net->decoder;
-    l->name = "decoder";
-    l->index = 0;
+    TRY(begin_side(l, &net->decoder, "decoder"));
     TRY(add_conv(l, net->latent, s->widths[0], 1, 1, true));
     l->side->layers[0].relu = true;
     l->index++; /* the activation */
@@ -132,8 +137,6 @@ clio_status vae_tiny_load(clio_context *ctx, const struct json_file *config, con
     TRY(json_int(ctx, config, "in_channels", 1, 64, 3, &net->in));
     TRY(json_int(ctx, config, "out_channels", 1, 64, 3, &net->out));
     TRY(json_int(ctx, config, "latent_channels", 1, 256, 4, &net->latent));
-    TRY(fields_number(ctx, config, "scaling_factor", 1, &net->scaling));
-    TRY(fields_number(ctx, config, "shift_factor", 0, &net->shift));
     TRY(read_sizes(ctx, config, "encoder_block_out_channels", "num_encoder_blocks", &encoder));
     TRY(read_sizes(ctx, config, "decoder_block_out_channels", "num_decoder_blocks", &decoder));
     if (encoder.count != decoder.count)

@@ -21,8 +21,7 @@ struct vae_tiny_side {
     int count;
 };
 struct vae_tiny {
-    int in, out, latent, factor; /* channels of pictures and latents; pixels for one of the latents, each way */
-    double scaling, shift;
+    int in, out, latent, factor;             /* channels of pictures and latents; pixels for one of the latents, each way */
     struct vae_tiny_side *encoder, *decoder; /* NULL: not loaded */
     struct tensor one;
 };

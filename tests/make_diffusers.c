@@ -3,18 +3,15 @@
  *
  *     make_diffusers [--dtype f16|bf16|f32] [--variant NAME] SHAPE DIR TOKENIZER_DIR
  *
- * SHAPE is a row of `shapes`. TOKENIZER_DIR holds CLIP's vocab.json and merges.txt. Weights are n/128 of a power of two, which every type
- * holds exactly, scaled so that what passes through keeps its size; they depend on key and place alone. Data is written as it is made, so
- * memory stays small. Keys and shapes: diffusers' UNet2DConditionModel and AutoencoderKL, transformers' CLIPTextModel. */
-#include "../host/core/json.h"
-#include "../host/core/tensor.h"
+ * SHAPE is a row of `shapes`. TOKENIZER_DIR holds CLIP's vocab.json and merges.txt. Weights are as random_weights.h has them, scaled so
+ * that what passes through keeps its size. Keys and shapes: diffusers' UNet2DConditionModel and AutoencoderKL, transformers' CLIPTextModel.
+ */
+#include "random_weights.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 65536 /* elements written at a time */
 #define TOKENS 49408
 
 struct shape {
@@ -52,67 +49,24 @@ static const struct shape shapes[] = {
     {"bk-sdm-tiny", V1_TEXT, "PNDMScheduler", "epsilon", "leading", 64, 4, 0, 3, 1, {320, 640, 1280, 0}, V1_HEADS, false, false, true},
 };
 
-struct entry {
-    char key[120];
-    int ndim, dim[4];
-    double scale; /* of random numbers; 0: all are `value` */
-    float value;
-};
 struct maker {
     clio_context *ctx;
     const struct shape *shape;
     const char *dir, *source, *variant;
-    enum dtype dtype;
-    struct entry *list;
-    int count, capacity;
+    struct random_weights weights; /* of the part that is being listed */
 };
 
 /* ---- the list of a part's tensors ---- */
 
-static clio_status add(struct maker *m, const char *prefix, const char *name, int ndim, const int *dim, double scale, float value)
-{
-    clio_status st = CLIO_OK;
-    if (m->count == m->capacity) {
-        struct entry *grown = realloc(m->list, sizeof *grown * (size_t)(m->capacity * 2 + 64));
-        if (!grown)
-            FAIL(m->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        m->list = grown;
-        m->capacity = m->capacity * 2 + 64;
-    }
-    struct entry *e = &m->list[m->count++];
-    *e = (struct entry){.ndim = ndim, .dim = {1, 1, 1, 1}, .scale = scale, .value = value};
-    for (int i = 0; i < ndim; i++)
-        e->dim[i] = dim[i];
-    snprintf(e->key, sizeof e->key, "%s%s", prefix, name);
-fail:
-    return st;
-}
-
-/* A product (taps 0) or a convolution. A power of two near sqrt(3 / inputs) keeps the size of what passes through. */
+/* A product (taps 0) or a convolution. */
 static clio_status add_linear(struct maker *m, const char *prefix, const char *name, int out, int in, int taps, bool bias)
 {
-    clio_status st = CLIO_OK;
-    char key[96];
-    int inputs = in * MAX(taps * taps, 1);
-    snprintf(key, sizeof key, "%s.weight", name);
-    TRY(add(m, prefix, key, taps ? 4 : 2, (int[]){out, in, taps, taps}, exp2(round(0.5 * log2(3.0 / inputs))), 0));
-    snprintf(key, sizeof key, "%s.bias", name);
-    if (bias)
-        TRY(add(m, prefix, key, 1, &out, 0x1p-6, 0));
-fail:
-    return st;
+    return random_add_linear(&m->weights, prefix, name, taps ? 4 : 2, (int[]){out, in, taps, taps}, bias);
 }
 
 static clio_status add_norm(struct maker *m, const char *prefix, const char *name, int width)
 {
-    clio_status st = CLIO_OK;
-    char key[96];
-    snprintf(key, sizeof key, "%s.weight", name);
-    TRY(add(m, prefix, key, 1, &width, 0, 1));
-    snprintf(key, sizeof key, "%s.bias", name);
-    TRY(add(m, prefix, key, 1, &width, 0x1p-6, 0));
-fail:
-    return st;
+    return random_add_norm(&m->weights, prefix, name, width);
 }
 
 /* time: width of the time embedding, 0: none */
@@ -253,8 +207,8 @@ static clio_status list_text(struct maker *m)
     clio_status st = CLIO_OK;
     int width = m->shape->text_width;
     char prefix[96], key[96];
-    TRY(add(m, "text_model.embeddings.", "token_embedding.weight", 2, (int[]){TOKENS, width}, 0x1p-4, 0));
-    TRY(add(m, "text_model.embeddings.", "position_embedding.weight", 2, (int[]){77, width}, 0x1p-5, 0));
+    TRY(random_add(&m->weights, "text_model.embeddings.", "token_embedding.weight", 2, (int[]){TOKENS, width}, 0x1p-4, 0));
+    TRY(random_add(&m->weights, "text_model.embeddings.", "position_embedding.weight", 2, (int[]){77, width}, 0x1p-5, 0));
     for (int i = 0; i < m->shape->text_layers; i++) {
         snprintf(prefix, sizeof prefix, "text_model.encoder.layers.%d.", i);
         for (size_t k = 0; k < COUNT(products); k++) {
@@ -273,128 +227,23 @@ fail:
 
 /* ---- files ---- */
 
-static size_t elements(const struct entry *e)
-{
-    return (size_t)e->dim[0] * (size_t)e->dim[1] * (size_t)e->dim[2] * (size_t)e->dim[3];
-}
-
-/* A number as it is stored, in the lowest bytes. */
-static uint32_t store(enum dtype dtype, float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return dtype == DTYPE_F32 ? bits : dtype == DTYPE_BF16 ? bits >> 16 : float_to_half(x); /* exact: see above */
-}
-
-static clio_status write_tensor(struct maker *m, struct file_out *out, const struct entry *e, void *block)
-{
-    clio_status st = CLIO_OK;
-    uint32_t table[256], *wide = block;
-    uint16_t *narrow = block;
-    uint64_t random = 0xcbf29ce484222325u; /* FNV-1a of the key, then xorshift64 */
-    for (const char *c = e->key; *c; c++)
-        random = (random ^ (unsigned char)*c) * 0x100000001b3u;
-    for (int i = 0; i < 256; i++)
-        table[i] = store(m->dtype, e->scale > 0 ? (float)(e->scale * (i - 128) / 128) : e->value);
-    for (size_t left = elements(e), n; left; left -= n) {
-        n = MIN(left, BLOCK);
-        for (size_t i = 0; i < n; i++) {
-            if (i % 8 == 0) {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-            }
-            uint32_t value = table[random >> (i % 8 * 8) & 255];
-            if (m->dtype == DTYPE_F32)
-                wide[i] = value;
-            else
-                narrow[i] = (uint16_t)value;
-        }
-        TRY(file_out_write(m->ctx, out, block, n * dtype_size(m->dtype)));
-    }
-fail:
-    return st;
-}
-
-/* Length, in 8 bytes, and JSON of what lies where; a multiple of 8. */
-static clio_status write_header(struct maker *m, struct file_out *out)
-{
-    clio_status st = CLIO_OK;
-    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
-    const char *type = m->dtype == DTYPE_F32 ? "F32" : m->dtype == DTYPE_F16 ? "F16" : "BF16";
-    char *text = NULL;
-    json_int_t at = 0;
-    for (int i = 0; i < m->count; i++) {
-        const struct entry *e = &m->list[i];
-        json_int_t end = at + (json_int_t)(elements(e) * dtype_size(m->dtype));
-        json_t *dims = json_array();
-        for (int d = 0; d < e->ndim; d++)
-            json_array_append_new(dims, json_integer(e->dim[d]));
-        json_object_set_new(header, e->key, json_pack("{s:s, s:o, s:[I,I]}", "dtype", type, "shape", dims, "data_offsets", at, end));
-        at = end;
-    }
-    text = json_dumps(header, JSON_COMPACT);
-    if (!text)
-        FAIL(m->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    uint64_t size = strlen(text), padded = ROUND_UP(size, 8);
-    unsigned char length[8];
-    for (int i = 0; i < 8; i++)
-        length[i] = (unsigned char)(padded >> (8 * i));
-    TRY(file_out_write(m->ctx, out, length, 8));
-    TRY(file_out_write(m->ctx, out, text, size));
-    TRY(file_out_write(m->ctx, out, "       ", padded - size));
-fail:
-    json_decref(header);
-    free(text);
-    return st;
-}
-
-/* Takes the reference to root. */
-static clio_status write_json(struct maker *m, const char *dir, const char *name, json_t *root)
-{
-    clio_status st = CLIO_OK;
-    struct file_out out = {0};
-    char *path = NULL, *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    if (!text)
-        FAIL(m->ctx, CLIO_ERROR_INTERNAL, "%s could not be written as JSON", name);
-    TRY(file_join(m->ctx, &path, dir, name));
-    TRY(file_out_open(m->ctx, &out, path));
-    TRY(file_out_write(m->ctx, &out, text, strlen(text)));
-    TRY(file_out_commit(m->ctx, &out));
-fail:
-    file_out_abandon(&out);
-    free(path);
-    free(text);
-    json_decref(root);
-    return st;
-}
-
 /* A folder with a configuration (its reference is taken) and the tensors listed, which are forgotten. */
 static clio_status write_part(struct maker *m, const char *folder, const char *stem, json_t *config)
 {
     clio_status st = CLIO_OK;
-    struct file_out out = {0};
     char *dir = NULL, *path = NULL, name[96];
-    void *block = NULL;
     size_t total = 0;
     TRY(file_join(m->ctx, &dir, m->dir, folder));
     TRY(file_make_folder(m->ctx, dir));
-    TRY(write_json(m, dir, "config.json", config));
+    TRY(write_json(m->ctx, dir, "config.json", config));
     snprintf(name, sizeof name, "%s%s%s.safetensors", stem, m->variant ? "." : "", m->variant ? m->variant : "");
-    TRY(mem_alloc(m->ctx, &block, BLOCK, 4));
     TRY(file_join(m->ctx, &path, dir, name));
-    TRY(file_out_open(m->ctx, &out, path));
-    TRY(write_header(m, &out));
-    for (int i = 0; i < m->count; i++) {
-        TRY(write_tensor(m, &out, &m->list[i], block));
-        total += elements(&m->list[i]);
-    }
-    TRY(file_out_commit(m->ctx, &out));
-    printf("%s: %d tensors, %.1f million numbers\n", path, m->count, (double)total / 1e6);
-    m->count = 0;
+    TRY(random_write(&m->weights, path, 0, m->weights.count));
+    for (int i = 0; i < m->weights.count; i++)
+        total += random_count(&m->weights.list[i]);
+    printf("%s: %d tensors, %.1f million numbers\n", path, m->weights.count, (double)total / 1e6);
+    m->weights.count = 0;
 fail:
-    file_out_abandon(&out);
-    free(block);
     free(path);
     free(dir);
     return st;
@@ -496,8 +345,8 @@ static clio_status make(struct maker *m)
     TRY(copy_tokenizer(m));
     TRY(file_join(m->ctx, &dir, m->dir, "scheduler"));
     TRY(file_make_folder(m->ctx, dir));
-    TRY(write_json(m, dir, "scheduler_config.json", scheduler_config(m->shape)));
-    TRY(write_json(m, m->dir, "model_index.json", json_pack("{s:s}", "_class_name", "StableDiffusionPipeline")));
+    TRY(write_json(m->ctx, dir, "scheduler_config.json", scheduler_config(m->shape)));
+    TRY(write_json(m->ctx, m->dir, "model_index.json", json_pack("{s:s}", "_class_name", "StableDiffusionPipeline")));
     TRY(list_text(m));
     TRY(write_part(m, "text_encoder", "model", text_config(m->shape)));
     TRY(list_vae_side(m, false));
@@ -507,7 +356,7 @@ static clio_status make(struct maker *m)
     TRY(write_part(m, "unet", "diffusion_pytorch_model", unet_config(m->shape)));
 fail:
     free(dir);
-    free(m->list);
+    free(m->weights.list);
     return st;
 }
 
@@ -522,16 +371,14 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    struct maker m = {.dtype = DTYPE_F16};
+    struct maker m = {.weights = {.root = "", .dtype = DTYPE_F16}};
     int at = 1;
     for (; at + 1 < argc && !strncmp(argv[at], "--", 2); at += 2) {
         const char *value = argv[at + 1];
         if (!strcmp(argv[at], "--variant"))
             m.variant = value;
-        else if (strcmp(argv[at], "--dtype") != 0 || (strcmp(value, "f16") && strcmp(value, "bf16") && strcmp(value, "f32")))
+        else if (strcmp(argv[at], "--dtype") != 0 || !random_dtype(value, &m.weights.dtype))
             return usage();
-        else
-            m.dtype = !strcmp(value, "f16") ? DTYPE_F16 : !strcmp(value, "f32") ? DTYPE_F32 : DTYPE_BF16;
     }
     if (argc - at != 3)
         return usage();
@@ -542,7 +389,7 @@ int main(int argc, char **argv)
         return usage();
     m.dir = argv[at + 1];
     m.source = argv[at + 2];
-    m.ctx = clio_create();
+    m.ctx = m.weights.ctx = clio_create();
     if (!m.ctx)
         return 1;
     clio_status st = make(&m);

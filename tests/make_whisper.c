@@ -4,18 +4,13 @@
  *     make_whisper [--dtype f16|bf16|f32] [--shards N] SHAPE DIR [TOKENIZER_DIR]
  *
  * SHAPE is a row of `shapes`. TOKENIZER_DIR is the folder of a multilingual model: its tokenizer.json is renumbered where the shape needs
- * it. Without it a tokenizer is made up: bytes, two merges, and numbers for words.
- * Every weight is n/128 of a power of two, which f16, bf16 and f32 hold exactly, and depends on its key and place alone: all three types
- * and any number of shards are the same network. Data is written as it is made, so memory stays small. */
-#include "../host/core/json.h"
-#include "../host/core/tensor.h"
+ * it. Without it a tokenizer is made up: bytes, two merges, and numbers for words. Weights are as random_weights.h has them. */
+#include "random_weights.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 65536 /* elements written at a time */
 #define MAX_SHARDS 99
 
 struct shape {
@@ -41,21 +36,12 @@ static const char *const controls[] = {"<|translate|>",   "<|transcribe|>", "<|s
                                        "<|startofprev|>", "<|nospeech|>",   "<|notimestamps|>"};
 #define TIMESTAMP_COUNT 1501
 
-struct entry {
-    char key[96];
-    int ndim, dim[3];
-    double scale; /* of random numbers; 0: all are `value` */
-    float value;
-};
-
 struct maker {
     clio_context *ctx;
     const struct shape *shape;
     const char *dir, *source;
-    enum dtype dtype;
     int shards;
-    struct entry *list;
-    int count, capacity;
+    struct random_weights weights;
 };
 
 static int eot(const struct maker *m)
@@ -80,52 +66,20 @@ static bool is_english_only(const struct maker *m)
 
 /* ---- the list of tensors ---- */
 
-static clio_status add(struct maker *m, const char *prefix, const char *name, int d0, int d1, int d2, double scale, float value)
-{
-    clio_status st = CLIO_OK;
-    if (m->count == m->capacity) {
-        struct entry *grown = realloc(m->list, sizeof *grown * (size_t)(m->capacity * 2 + 64));
-        if (!grown)
-            FAIL(m->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        m->list = grown;
-        m->capacity = m->capacity * 2 + 64;
-    }
-    struct entry *e = &m->list[m->count++];
-    *e = (struct entry){.ndim = d2 ? 3 : d1 ? 2 : 1, .dim = {d0, MAX(d1, 1), MAX(d2, 1)}, .scale = scale, .value = value};
-    snprintf(e->key, sizeof e->key, "model.%s%s", prefix, name);
-fail:
-    return st;
-}
-
-/* A power of two near sqrt(3 / inputs): random numbers within it keep the size of what passes through. */
-static double scale_for(int inputs)
-{
-    return exp2(round(0.5 * log2(3.0 / inputs)));
-}
-
+/* taps 0: a product */
 static clio_status add_linear(struct maker *m, const char *prefix, const char *name, int rows, int columns, int taps, bool bias)
 {
-    clio_status st = CLIO_OK;
-    char key[64];
-    snprintf(key, sizeof key, "%s.weight", name);
-    TRY(add(m, prefix, key, rows, columns, taps, scale_for(columns * MAX(taps, 1)), 0));
-    snprintf(key, sizeof key, "%s.bias", name);
-    if (bias)
-        TRY(add(m, prefix, key, rows, 0, 0, 0x1p-6, 0));
-fail:
-    return st;
+    return random_add_linear(&m->weights, prefix, name, taps ? 3 : 2, (int[]){rows, columns, taps}, bias);
 }
 
 static clio_status add_norm(struct maker *m, const char *prefix, const char *name)
 {
-    clio_status st = CLIO_OK;
-    char key[64];
-    snprintf(key, sizeof key, "%s.weight", name);
-    TRY(add(m, prefix, key, m->shape->width, 0, 0, 0, 1));
-    snprintf(key, sizeof key, "%s.bias", name);
-    TRY(add(m, prefix, key, m->shape->width, 0, 0, 0x1p-6, 0));
-fail:
-    return st;
+    return random_add_norm(&m->weights, prefix, name, m->shape->width);
+}
+
+static clio_status add_embedding(struct maker *m, const char *prefix, const char *name, int rows, double scale)
+{
+    return random_add(&m->weights, prefix, name, 2, (int[]){rows, m->shape->width}, scale, 0);
 }
 
 static clio_status add_attention(struct maker *m, const char *prefix, const char *name)
@@ -168,11 +122,11 @@ static clio_status list_tensors(struct maker *m)
     const struct shape *s = m->shape;
     TRY(add_linear(m, "encoder.", "conv1", s->width, s->bands, 3, true));
     TRY(add_linear(m, "encoder.", "conv2", s->width, s->width, 3, true));
-    TRY(add(m, "encoder.", "embed_positions.weight", 1500, s->width, 0, 1, 0));
+    TRY(add_embedding(m, "encoder.", "embed_positions.weight", 1500, 1));
     TRY(add_layers(m, "encoder", s->encoder_layers, false));
     /* As large as twice what keeps size, so that some tokens are clearly likelier than others. */
-    TRY(add(m, "decoder.", "embed_tokens.weight", vocabulary(m), s->width, 0, 2 * scale_for(s->width), 0));
-    TRY(add(m, "decoder.", "embed_positions.weight", 448, s->width, 0, 2 * scale_for(s->width), 0));
+    TRY(add_embedding(m, "decoder.", "embed_tokens.weight", vocabulary(m), 2 * random_scale(s->width)));
+    TRY(add_embedding(m, "decoder.", "embed_positions.weight", 448, 2 * random_scale(s->width)));
     TRY(add_layers(m, "decoder", s->decoder_layers, true));
 fail:
     return st;
@@ -180,144 +134,40 @@ fail:
 
 /* ---- weights ---- */
 
-static size_t elements(const struct entry *e)
-{
-    return (size_t)e->dim[0] * (size_t)e->dim[1] * (size_t)e->dim[2];
-}
-
-/* A number as it is stored, in the lowest bytes. */
-static uint32_t store(enum dtype dtype, float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return dtype == DTYPE_F32 ? bits : dtype == DTYPE_BF16 ? bits >> 16 : float_to_half(x); /* exact: see above */
-}
-
-static clio_status write_tensor(struct maker *m, struct file_out *out, const struct entry *e, void *block)
-{
-    clio_status st = CLIO_OK;
-    uint32_t table[256], *wide = block;
-    uint16_t *narrow = block;
-    uint64_t random = 0xcbf29ce484222325u; /* FNV-1a of the key, then xorshift64 */
-    for (const char *c = e->key; *c; c++)
-        random = (random ^ (unsigned char)*c) * 0x100000001b3u;
-    for (int i = 0; i < 256; i++)
-        table[i] = store(m->dtype, e->scale > 0 ? (float)(e->scale * (i - 128) / 128) : e->value);
-    for (size_t left = elements(e), n; left; left -= n) {
-        n = MIN(left, BLOCK);
-        for (size_t i = 0; i < n; i++) {
-            if (i % 8 == 0) {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-            }
-            uint32_t value = table[random >> (i % 8 * 8) & 255];
-            if (m->dtype == DTYPE_F32)
-                wide[i] = value;
-            else
-                narrow[i] = (uint16_t)value;
-        }
-        TRY(file_out_write(m->ctx, out, block, n * dtype_size(m->dtype)));
-    }
-fail:
-    return st;
-}
-
-/* Length, in 8 bytes, and JSON of what lies where; a multiple of 8. */
-static clio_status write_header(struct maker *m, struct file_out *out, int first, int last)
-{
-    clio_status st = CLIO_OK;
-    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
-    const char *type = m->dtype == DTYPE_F32 ? "F32" : m->dtype == DTYPE_F16 ? "F16" : "BF16";
-    char *text = NULL;
-    json_int_t at = 0;
-    for (int i = first; i < last; i++) {
-        const struct entry *e = &m->list[i];
-        json_int_t end = at + (json_int_t)(elements(e) * dtype_size(m->dtype));
-        json_t *dims = json_array();
-        for (int d = 0; d < e->ndim; d++)
-            json_array_append_new(dims, json_integer(e->dim[d]));
-        json_object_set_new(header, e->key, json_pack("{s:s, s:o, s:[I,I]}", "dtype", type, "shape", dims, "data_offsets", at, end));
-        at = end;
-    }
-    text = json_dumps(header, JSON_COMPACT);
-    if (!text)
-        FAIL(m->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    uint64_t size = strlen(text), padded = ROUND_UP(size, 8);
-    unsigned char length[8];
-    for (int i = 0; i < 8; i++)
-        length[i] = (unsigned char)(padded >> (8 * i));
-    TRY(file_out_write(m->ctx, out, length, 8));
-    TRY(file_out_write(m->ctx, out, text, size));
-    TRY(file_out_write(m->ctx, out, "       ", padded - size));
-fail:
-    json_decref(header);
-    free(text);
-    return st;
-}
-
 static clio_status write_shard(struct maker *m, const char *name, int first, int last)
 {
     clio_status st = CLIO_OK;
-    struct file_out out = {0};
     char *path = NULL;
-    void *block = NULL;
-    TRY(mem_alloc(m->ctx, &block, BLOCK, 4));
     TRY(file_join(m->ctx, &path, m->dir, name));
-    TRY(file_out_open(m->ctx, &out, path));
-    TRY(write_header(m, &out, first, last));
-    for (int i = first; i < last; i++)
-        TRY(write_tensor(m, &out, &m->list[i], block));
-    TRY(file_out_commit(m->ctx, &out));
+    TRY(random_write(&m->weights, path, first, last));
 fail:
-    file_out_abandon(&out);
     free(path);
-    free(block);
-    return st;
-}
-
-/* Takes the reference to root. */
-static clio_status write_json(struct maker *m, const char *name, json_t *root)
-{
-    clio_status st = CLIO_OK;
-    struct file_out out = {0};
-    char *path = NULL, *text = json_dumps(root, JSON_INDENT(1));
-    if (!text)
-        FAIL(m->ctx, CLIO_ERROR_INTERNAL, "%s could not be written as JSON", name);
-    TRY(file_join(m->ctx, &path, m->dir, name));
-    TRY(file_out_open(m->ctx, &out, path));
-    TRY(file_out_write(m->ctx, &out, text, strlen(text)));
-    TRY(file_out_commit(m->ctx, &out));
-fail:
-    file_out_abandon(&out);
-    free(path);
-    free(text);
-    json_decref(root);
     return st;
 }
 
 static clio_status write_weights(struct maker *m)
 {
     clio_status st = CLIO_OK;
+    const struct random_weights *w = &m->weights;
     json_t *map = json_object();
     size_t total = 0, done = 0;
-    for (int i = 0; i < m->count; i++)
-        total += elements(&m->list[i]) * dtype_size(m->dtype);
+    for (int i = 0; i < w->count; i++)
+        total += random_count(&w->list[i]) * dtype_size(w->dtype);
     for (int shard = 1, first = 0, last = 0; shard <= m->shards; shard++, first = last) {
         char name[64] = "model.safetensors";
         if (m->shards > 1)
             snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", shard, m->shards);
-        while (last < m->count && (done < total / (size_t)m->shards * (size_t)shard || shard == m->shards)) {
-            done += elements(&m->list[last]) * dtype_size(m->dtype);
-            json_object_set_new(map, m->list[last++].key, json_string(name));
+        while (last < w->count && (done < total / (size_t)m->shards * (size_t)shard || shard == m->shards)) {
+            done += random_count(&w->list[last]) * dtype_size(w->dtype);
+            json_object_set_new(map, w->list[last++].key, json_string(name));
         }
         TRY(write_shard(m, name, first, last));
     }
     if (m->shards > 1) {
         json_t *index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
-        TRY(write_json(m, "model.safetensors.index.json", index));
+        TRY(write_json(m->ctx, m->dir, "model.safetensors.index.json", index));
     }
-    printf("%s: %s, %d tensors, %.1f MB\n", m->dir, m->shape->name, m->count, (double)total / 1e6);
+    printf("%s: %s, %d tensors, %.1f MB\n", m->dir, m->shape->name, w->count, (double)total / 1e6);
 fail:
     json_decref(map);
     return st;
@@ -425,9 +275,9 @@ static clio_status write_tokenizer(struct maker *m)
     if (m->source) {
         TRY(json_open(m->ctx, &file, m->source, "tokenizer.json"));
         TRY(take_tokenizer(m, &file));
-        TRY(write_json(m, "tokenizer.json", json_incref(file.root)));
+        TRY(write_json(m->ctx, m->dir, "tokenizer.json", json_incref(file.root)));
     } else {
-        TRY(write_json(m, "tokenizer.json", make_tokenizer(m)));
+        TRY(write_json(m->ctx, m->dir, "tokenizer.json", make_tokenizer(m)));
     }
 fail:
     json_close(&file);
@@ -439,7 +289,7 @@ fail:
 static clio_status write_config(struct maker *m)
 {
     const struct shape *s = m->shape;
-    const char *type = m->dtype == DTYPE_F32 ? "float32" : m->dtype == DTYPE_F16 ? "float16" : "bfloat16";
+    const char *type = m->weights.dtype == DTYPE_F32 ? "float32" : m->weights.dtype == DTYPE_F16 ? "float16" : "bfloat16";
     json_t *root = json_pack("{s:[s], s:s, s:s, s:b, s:s}", "architectures", "WhisperForConditionalGeneration", "model_type", "whisper",
                              "activation_function", "gelu", "scale_embedding", 0, "torch_dtype", type);
     json_t *sizes = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "d_model", s->width, "num_mel_bins", s->bands,
@@ -452,7 +302,7 @@ static clio_status write_config(struct maker *m)
     json_object_update(root, tokens);
     json_decref(sizes);
     json_decref(tokens);
-    return write_json(m, "config.json", root);
+    return write_json(m->ctx, m->dir, "config.json", root);
 }
 
 /* What is never said: the folder's own list as far as it holds words, and the control tokens. */
@@ -500,7 +350,7 @@ static clio_status write_generation(struct maker *m)
         json_object_set(root, "task_to_id", tasks);
     }
     json_decref(tasks);
-    TRY(write_json(m, "generation_config.json", root));
+    TRY(write_json(m->ctx, m->dir, "generation_config.json", root));
 fail:
     json_decref(languages);
     json_decref(suppressed);
@@ -512,7 +362,7 @@ static clio_status write_preprocessor(struct maker *m)
     json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f}", "feature_extractor_type", "WhisperFeatureExtractor",
                              "processor_class", "WhisperProcessor", "feature_size", m->shape->bands, "n_fft", 400, "hop_length", 160,
                              "chunk_length", 30, "n_samples", 480000, "nb_max_frames", 3000, "sampling_rate", 16000, "padding_value", 0.0);
-    return write_json(m, "preprocessor_config.json", root);
+    return write_json(m->ctx, m->dir, "preprocessor_config.json", root);
 }
 
 /* ---- the command ---- */
@@ -528,19 +378,15 @@ static int usage(void)
 
 static bool read_arguments(struct maker *m, int argc, char **argv)
 {
-    const char *const types[] = {[DTYPE_F32] = "f32", [DTYPE_F16] = "f16", [DTYPE_BF16] = "bf16"}, *words[3] = {NULL, NULL, NULL};
+    const char *words[3] = {NULL, NULL, NULL};
     int count = 0;
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
         if (!strcmp(argv[i], "--shards") && has_value) {
             m->shards = atoi(argv[++i]);
         } else if (!strcmp(argv[i], "--dtype") && has_value) {
-            int type = 0;
-            for (i++; type < (int)COUNT(types) && strcmp(types[type], argv[i]) != 0;)
-                type++;
-            if (type == (int)COUNT(types))
+            if (!random_dtype(argv[++i], &m->weights.dtype))
                 return false;
-            m->dtype = (enum dtype)type;
         } else if (argv[i][0] == '-' || count == (int)COUNT(words)) {
             return false;
         } else {
@@ -566,16 +412,16 @@ static clio_status make(struct maker *m)
     TRY(write_tokenizer(m));
     TRY(write_weights(m));
 fail:
-    free(m->list);
+    free(m->weights.list);
     return st;
 }
 
 int main(int argc, char **argv)
 {
-    struct maker m = {.dtype = DTYPE_F16, .shards = 1};
+    struct maker m = {.shards = 1, .weights = {.root = "model.", .dtype = DTYPE_F16}};
     if (!read_arguments(&m, argc, argv))
         return usage();
-    m.ctx = clio_create();
+    m.ctx = m.weights.ctx = clio_create();
     if (!m.ctx)
         return 1;
     clio_status st = make(&m);

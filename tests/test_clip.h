@@ -1,41 +1,16 @@
-/* test_clip.h - what the tests of prompts share: a temporary folder, and in it a tokenizer in CLIP's form whose vocabulary is written by
+/* test_clip.h - what the tests of prompts share: in the temporary folder a tokenizer in CLIP's form whose vocabulary is written by
  * hand: the 256 bytes, each also with "</w>", a few merges, and the special tokens. */
 #ifndef CLIO_TEST_CLIP_H
 #define CLIO_TEST_CLIP_H
 
-#include "test.h"
+#include "folder.h"
+#include "test_tokens.h"
 
 #include "../models/clip_tokenizer.h"
 
 #include <jansson.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char folder[256]; /* temporary, of one test */
-
-static int make_folder(void **state)
-{
-    const char *parent = getenv("TMPDIR");
-    (void)state;
-    test_context();
-    snprintf(folder, sizeof folder, "%s/clio-clip-XXXXXX", parent ? parent : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[400];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text)
-{
-    FILE *f = fopen(in_folder(name), "wb");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
 
 /* BYTE(b), END(b): the byte's token within and at the end of a word. "!" is 0, as in the real vocabulary. */
 #define BYTE(b) (((b) + 256 - '!') % 256)
@@ -48,16 +23,12 @@ static const char *const clip_merges[][3] = {
 static json_t *clip_vocab(void)
 {
     json_t *vocab = json_object();
-    int next = 256;
+    char names[256][3], end[8];
+    byte_names(names);
     for (int b = 0; b < 256; b++) {
-        int c = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE ? b : next++;
-        char name[8] = {(char)c};
-        if (c >= 0x80) {
-            name[0] = (char)(0xC0 | c >> 6);
-            name[1] = (char)(0x80 | (c & 0x3F));
-        }
-        json_object_set_new(vocab, name, json_integer(BYTE(b)));
-        json_object_set_new(vocab, strcat(name, "</w>"), json_integer(END(b)));
+        snprintf(end, sizeof end, "%s</w>", names[b]);
+        json_object_set_new(vocab, names[b], json_integer(BYTE(b)));
+        json_object_set_new(vocab, end, json_integer(END(b)));
     }
     json_object_set_new(vocab, "cat</w>", json_integer(CAT_W));
     json_object_set_new(vocab, "at</w>", json_integer(AT_W));
@@ -80,22 +51,12 @@ static void write_tokenizer(const char *config, const char *map)
     assert_ok(bytes_print(test_context(), &text, "#version: 0.2\n"));
     for (size_t i = 0; i < COUNT(clip_merges); i++)
         assert_ok(bytes_print(test_context(), &text, "%s %s\n", clip_merges[i][0], clip_merges[i][1]));
-    write_text("merges.txt", text.data);
+    put_text("merges.txt", text.data);
     bytes_free(&text);
     if (config)
-        write_text("tokenizer_config.json", config);
+        put_text("tokenizer_config.json", config);
     if (map)
-        write_text("special_tokens_map.json", map);
-}
-
-static int remove_folder(void **state)
-{
-    const char *names[] = {"tokenizer.json",          "vocab.json",       "merges.txt", "tokenizer_config.json",
-                           "special_tokens_map.json", "added_tokens.json"};
-    (void)state;
-    for (size_t i = 0; i < COUNT(names); i++)
-        remove(in_folder(names[i]));
-    return rmdir(folder);
+        put_text("special_tokens_map.json", map);
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* test_clip_text.c - models/clip_text against transformers (golden files): SD 1 (quick_gelu, stored f32), SD 2 (gelu, stored as the fp16
  * variant), the text half of a CLIPModel; and models/folder, which finds the weights. Within 1e-5 of the largest value where the stored
  * weights are kept exactly, 1e-3 with the device's own storage. */
+#include "folder.h"
 #include "test.h"
 
 #include "../models/clip_text.h"
@@ -159,49 +160,6 @@ static void clip_is_transformers(void **state)
 
 /* ---- a folder of its own ---- */
 
-static char folder[256];
-
-static int make_folder(void **state)
-{
-    const char *parent = getenv("TMPDIR");
-    (void)state;
-    test_context();
-    snprintf(folder, sizeof folder, "%s/clio-clip-text-XXXXXX", parent ? parent : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[400];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static const char *const stored[] = {"model.safetensors",
-                                     "model.fp16.safetensors",
-                                     "model.bf16.safetensors",
-                                     "model.ema.safetensors",
-                                     "model.safetensors.index.json",
-                                     "model.fp16.safetensors.index.json",
-                                     "model.fp16-00001-of-00001.safetensors",
-                                     "config.json"};
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < COUNT(stored); i++)
-        remove(in_folder(stored[i]));
-    return rmdir(folder);
-}
-
-static void write_text(const char *name, const char *text)
-{
-    FILE *f = fopen(in_folder(name), "wb");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
-
 #define WIDTH 8
 #define VOCAB 20
 #define POSITIONS 5
@@ -298,11 +256,11 @@ static void test_configurations(void **state)
         {"{\"model_type\": \"clip_text_model\"}", CLIO_ERROR_FORMAT, "[49408, 512]"}, /* transformers' defaults, another shape */
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        write_text("config.json", cases[i].text);
+        put_text("config.json", cases[i].text);
         assert_fails(clip_text_open(ctx, folder, NULL, &net), cases[i].code, cases[i].sentence);
         assert_null(net.layers);
     }
-    write_text("config.json", "{\"model_type\": \"clip_text_model\", " CONFIG "}");
+    put_text("config.json", "{\"model_type\": \"clip_text_model\", " CONFIG "}");
     remove(in_folder("model.safetensors"));
     assert_fails(clip_text_open(ctx, folder, NULL, &net), CLIO_ERROR_FILE, "holds neither model.safetensors nor");
     assert_fails(clip_text_open(ctx, in_folder("absent"), NULL, &net), CLIO_ERROR_FILE, "absent");
@@ -322,7 +280,7 @@ static void test_end_token(void **state)
         struct clip_text net;
         char text[512];
         snprintf(text, sizeof text, "{\"model_type\": \"clip\", \"text_config\": {" CONFIG ", \"eos_token_id\": %s}}", cases[i].config);
-        write_text("config.json", text);
+        put_text("config.json", text);
         assert_ok(clip_text_open(ctx, folder, NULL, &net));
         float *x = encode(&net, cases[i].ids, 1, 0);
         struct tensor hidden = test_tensor(DTYPE_F32, 3, 1, POSITIONS, WIDTH, 0, x), out = test_tensor(DTYPE_F32, 2, 1, WIDTH, 0, 0, NULL);
@@ -348,7 +306,7 @@ static void test_chunks(void **state)
     size_t size = (size_t)POSITIONS * WIDTH;
     (void)state;
     write_weights("model.safetensors", 1);
-    write_text("config.json", "{\"model_type\": \"clip_text_model\", " CONFIG "}");
+    put_text("config.json", "{\"model_type\": \"clip_text_model\", " CONFIG "}");
     assert_ok(clip_text_open(ctx, folder, NULL, &net));
     float *first = encode(&net, ids, 1, 0), *second = encode(&net, ids + POSITIONS, 1, 0), *want = malloc(2 * size * sizeof *want);
     assert_non_null(want);

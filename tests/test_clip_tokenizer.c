@@ -12,18 +12,7 @@ static void check_ids(struct clip_tokenizer *t, const char *text, const int *wan
     int *ids = NULL;
     size_t count = 0;
     assert_ok(clip_tokenizer_encode(test_context(), t, text, &ids, &count));
-    bool same = count == want_count && !memcmp(ids, want, count * sizeof *ids);
-    if (!same) {
-        fprintf(stderr, "line or case %d: \"%s\" gives", line, text);
-        for (size_t i = 0; i < count; i++)
-            fprintf(stderr, " %d", ids[i]);
-        fprintf(stderr, ", expected");
-        for (size_t i = 0; i < want_count; i++)
-            fprintf(stderr, " %d", want[i]);
-        fprintf(stderr, "\n");
-    }
-    assert_true(same);
-    free(ids);
+    compare_ids(text, ids, count, want, want_count, line);
 }
 
 /* ---- the handwritten vocabulary ---- */

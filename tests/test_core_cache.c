@@ -1,5 +1,4 @@
 /* test_core_cache.c - compiled programs on disk: stored, loaded, mended, shared by processes, done without. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include <dirent.h>
@@ -46,26 +45,6 @@ static ino_t inode(const char *path)
     struct stat s;
     assert_int_equal(stat(path, &s), 0);
     return s.st_ino;
-}
-
-static char *slurp(const char *path, size_t *size)
-{
-    struct file_map map = {0};
-    OK(file_map(ctx, &map, path));
-    char *data = malloc(map.size);
-    assert_non_null(data);
-    memcpy(data, map.data, map.size);
-    *size = map.size;
-    file_unmap(&map);
-    return data;
-}
-
-static void put(const char *path, const void *data, size_t size)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    assert_int_equal(fclose(f), 0);
 }
 
 static void test_stored_and_loaded(void **state)
@@ -119,29 +98,29 @@ static void test_bad_entries(void **state)
     reopen_with(cache);
     check_power();
     assert_int_equal(files_in(cache, path), 1);
-    char *good = slurp(path, &size), *bad = malloc(size + 1);
+    char *good = read_file(path, &size), *bad = malloc(size + 1);
     assert_non_null(bad);
     static const size_t cuts[] = {0, 1, 16, HEADER - 1, HEADER, HEADER + 9};
     for (size_t i = 0; i < COUNT(cuts); i++) {
-        put(path, good, cuts[i]);
+        write_file(path, good, cuts[i]);
         expect_rebuilt(path, "cut");
     }
-    put(path, good, size - 1);
+    write_file(path, good, size - 1);
     expect_rebuilt(path, "cut at its end");
     memcpy(bad, good, size);
     bad[size] = 0;
-    put(path, bad, size + 1);
+    write_file(path, bad, size + 1);
     expect_rebuilt(path, "a byte too long");
     for (size_t at = 0; at < size; at += at < HEADER ? 5 : size / 6) {
         memcpy(bad, good, size);
         bad[at] ^= 0x10;
-        put(path, bad, size);
+        write_file(path, bad, size);
         expect_rebuilt(path, "a changed byte");
     }
-    put(path, "this is no program at all", 25);
+    write_file(path, "this is no program at all", 25);
     expect_rebuilt(path, "another file");
     memset(bad, 0xff, size);
-    put(path, bad, size);
+    write_file(path, bad, size);
     expect_rebuilt(path, "all ones");
     if (!test_small()) { /* a whole entry whose binary is none: the driver has to refuse it, which those of small tests do by aborting */
         memcpy(bad, good, size);
@@ -149,7 +128,7 @@ static void test_bad_entries(void **state)
         memset(bad + HEADER + key_bytes, 'x', size - HEADER - key_bytes);
         hash = fnv(bad + HEADER, size - HEADER);
         memcpy(bad + CHECKSUM, &hash, 8);
-        put(path, bad, size);
+        write_file(path, bad, size);
         expect_rebuilt(path, "no binary");
     }
     hash = fnv(good + HEADER, size - HEADER); /* this test means what program_cache.c means */
@@ -169,11 +148,11 @@ static void test_foreign_entry(void **state)
     reopen_with(elsewhere);
     OK(kernel_get(ctx, "matmul", "matmul", "", &k));
     assert_int_equal(files_in(elsewhere, other), 1);
-    char *foreign = slurp(other, &size);
+    char *foreign = read_file(other, &size);
     reopen_with(cache);
     check_power();
     assert_int_equal(files_in(cache, path), 1);
-    put(path, foreign, size);
+    write_file(path, foreign, size);
     free(foreign);
     expect_rebuilt(path, "a foreign entry");
 }
@@ -184,7 +163,7 @@ static void test_cache_that_cannot_be(void **state)
     (void)state;
     snprintf(file, sizeof file, "%s/file", folder);
     snprintf(below, sizeof below, "%s/file/cache", folder);
-    put(file, "x", 1);
+    write_file(file, "x", 1);
     reopen_with(below);
     check_power(); /* works, and says nothing */
     reopen_with(file);

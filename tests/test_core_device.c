@@ -1,5 +1,4 @@
 /* test_core_device.c - the list of devices, how one is chosen, and the parameter rows that go with its kind. */
-#define _XOPEN_SOURCE 700 /* mkstemp, setenv */
 #include "test_own.h"
 
 #include <ctype.h>

@@ -1,5 +1,4 @@
 /* test_core_file.c - host memory, files that are mapped, written or refused, and JSON configurations. Needs no device. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp, mkfifo */
 #include "test_own.h"
 
 #include "../host/core/json.h"
@@ -9,16 +8,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-
-static const char *put(const char *name, const char *text)
-{
-    const char *path = in_folder(name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
-    assert_int_equal(fclose(f), 0);
-    return path;
-}
 
 static void holds(const char *name, const char *text)
 {
@@ -80,18 +69,18 @@ static void test_map(void **state)
 {
     struct file_map map;
     (void)state;
-    put("text", "hello");
+    put_text("text", "hello");
     holds("text", "hello");
     FAILS(file_map(ctx, &map, in_folder("absent")), CLIO_ERROR_FILE, "/absent: no such file");
     assert_null(map.data);
     FAILS(file_map(ctx, &map, in_folder("text/below")), CLIO_ERROR_FILE, "no such file");
     FAILS(file_map(ctx, &map, folder), CLIO_ERROR_FILE, "is a folder");
-    FAILS(file_map(ctx, &map, put("empty", "")), CLIO_ERROR_FORMAT, "/empty is empty");
+    FAILS(file_map(ctx, &map, put_text("empty", "")), CLIO_ERROR_FORMAT, "/empty is empty");
     assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
     FAILS(file_map(ctx, &map, in_folder("fifo")), CLIO_ERROR_FILE, "is a device or a pipe");
     FAILS(file_map(ctx, &map, "/dev/null"), CLIO_ERROR_FILE, "is a device or a pipe");
     if (geteuid()) { /* root reads everything */
-        assert_int_equal(chmod(put("secret", "x"), 0), 0);
+        assert_int_equal(chmod(put_text("secret", "x"), 0), 0);
         FAILS(file_map(ctx, &map, in_folder("secret")), CLIO_ERROR_FILE, "no permission");
     }
     file_unmap(&map);
@@ -103,7 +92,7 @@ static void test_out(void **state)
     struct file_out out;
     struct stat info;
     (void)state;
-    put("result", "old");
+    put_text("result", "old");
     assert_int_equal(chmod(in_folder("result"), 0640), 0);
     OK(file_out_open(ctx, &out, in_folder("result")));
     assert_int_equal(entries("result.tmp."), 1);
@@ -138,7 +127,7 @@ static void test_out_abandoned(void **state)
 {
     struct file_out first, second;
     (void)state;
-    put("kept", "old");
+    put_text("kept", "old");
     OK(file_out_open(ctx, &first, in_folder("kept")));
     OK(file_out_write(ctx, &first, "half", 4));
     OK(file_out_open(ctx, &second, in_folder("kept"))); /* the temporary name is taken: another is found */
@@ -157,7 +146,7 @@ static void test_out_failed_write(void **state)
     struct rlimit old, small;
     static char block[100000];
     (void)state;
-    put("survivor", "old");
+    put_text("survivor", "old");
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
     small = old;
     small.rlim_cur = 4096;
@@ -191,7 +180,7 @@ static void test_out_refused(void **state)
     FAILS(file_out_open(ctx, &out, folder), CLIO_ERROR_FILE, "is a folder: name a file");
     FAILS(file_out_open(ctx, &out, in_folder("none/")), CLIO_ERROR_FILE, "is the name of a folder");
     FAILS(file_out_open(ctx, &out, in_folder("none/x.txt")), CLIO_ERROR_FILE, "/none does not exist; create it first");
-    put("plain", "x");
+    put_text("plain", "x");
     FAILS(file_out_open(ctx, &out, in_folder("plain/x.txt")), CLIO_ERROR_FILE, "/plain is not a folder");
     FAILS(file_out_open(ctx, &out, "/dev/null/x.txt"), CLIO_ERROR_FILE, "/dev/null is not a folder");
     char name[400];
@@ -203,7 +192,7 @@ static void test_out_refused(void **state)
     if (geteuid()) {
         assert_int_equal(mkdir(in_folder("locked"), 0500), 0);
         FAILS(file_out_open(ctx, &out, in_folder("locked/x.txt")), CLIO_ERROR_FILE, "/locked is read-only for you");
-        assert_int_equal(chmod(put("protected", "x"), 0400), 0);
+        assert_int_equal(chmod(put_text("protected", "x"), 0400), 0);
         FAILS(file_out_open(ctx, &out, in_folder("protected")), CLIO_ERROR_FILE, "the file is read-only for you");
     }
     assert_null(out.stream);
@@ -278,7 +267,7 @@ static void test_names(void **state)
         assert_string_equal(path, cases[i][2]);
         free(path);
     }
-    put("file", "x");
+    put_text("file", "x");
     assert_true(file_exists(in_folder("file")) && file_exists(folder) && !file_exists(in_folder("nothing")));
     assert_true(file_is_folder(folder) && !file_is_folder(in_folder("file")) && !file_is_folder(in_folder("nothing")));
     OK(file_make_folder(ctx, in_folder("deep/er//still/")));
@@ -297,7 +286,7 @@ static void test_json(void **state)
     bool yes;
     int n;
     (void)state;
-    put("good.json", "{\"n\": 12, \"half\": 1.5, \"whole\": 3.0, \"huge\": 1e300, \"t\": \"text\", \"b\": true, \"none\": null}\n");
+    put_text("good.json", "{\"n\": 12, \"half\": 1.5, \"whole\": 3.0, \"huge\": 1e300, \"t\": \"text\", \"b\": true, \"none\": null}\n");
     OK(json_open(ctx, &f, folder, "good.json"));
     OK(json_int(ctx, &f, "n", 0, 100, 5, &n));
     assert_int_equal(n, 12);
@@ -332,7 +321,7 @@ static void test_json_huge_integer(void **state)
     struct json_file f;
     int n;
     (void)state;
-    put("huge.json", "{\"model_max_length\": 1000000000000000019884624838656, \"a\": {\"b\": [1, -2, {\"c\": 3}, 0.5]}, \"n\": 7}");
+    put_text("huge.json", "{\"model_max_length\": 1000000000000000019884624838656, \"a\": {\"b\": [1, -2, {\"c\": 3}, 0.5]}, \"n\": 7}");
     OK(json_open(ctx, &f, folder, "huge.json"));
     OK(json_int(ctx, &f, "n", 0, 100, 5, &n));
     assert_int_equal(n, 7);
@@ -351,18 +340,18 @@ static void test_json_broken(void **state)
     struct json_file f;
     (void)state;
     for (size_t i = 0; i < COUNT(broken); i++) {
-        put("broken.json", broken[i]);
+        put_text("broken.json", broken[i]);
         FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "broken.json is not valid JSON (line 1: ");
         assert_null(f.root);
     }
-    put("broken.json", "{\n\"a\": 1\n\"b\": 2}");
+    put_text("broken.json", "{\n\"a\": 1\n\"b\": 2}");
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "(line 3: ");
-    put("broken.json", "[1, 2]");
+    put_text("broken.json", "[1, 2]");
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "holds no JSON object");
-    put("broken.json", "");
+    put_text("broken.json", "");
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "broken.json is empty");
     FAILS(json_open(ctx, &f, folder, "absent.json"), CLIO_ERROR_FILE, "absent.json: no such file");
-    assert_int_equal(truncate(put("broken.json", "{}"), (off_t)65 << 20), 0);
+    assert_int_equal(truncate(put_text("broken.json", "{}"), (off_t)65 << 20), 0);
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "is larger than any JSON file");
 }
 

@@ -1,5 +1,4 @@
 /* test_core_memory.c - device memory: limits and their sentences, reuse, arenas; tensors; half precision on the host. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include <math.h>

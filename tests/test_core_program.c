@@ -1,16 +1,7 @@
 /* test_core_program.c - sources and their includes, build errors, launches, the profile, cancelling. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include "../host/ops/ops.h"
-
-static void put(const char *path, const void *data, size_t size)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    assert_int_equal(fclose(f), 0);
-}
 
 /* ---- sources and builds ---- */
 
@@ -29,22 +20,14 @@ static void test_source(void **state)
     assert_null(source);
 }
 
-/* cl/<name>, as CLIO_CL_DIR has it. */
-static void write_source(const char *name, const char *text)
-{
-    char path[200];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    put(path, text, strlen(text));
-}
-
 static void test_broken_source(void **state)
 {
     struct kernel *k;
     (void)state;
     reopen_with(cache);
     setenv("CLIO_CL_DIR", folder, 1);
-    write_source("broken.cl", "#include \"part.clh\"\n\n__kernel void broken(__global float *x)\n{\n    x[0] = NONSENSE;\n}\n");
-    write_source("part.clh", "/* a part */\n");
+    put_text("broken.cl", "#include \"part.clh\"\n\n__kernel void broken(__global float *x)\n{\n    x[0] = NONSENSE;\n}\n");
+    put_text("part.clh", "/* a part */\n");
     clio_status status = kernel_get(ctx, "broken", "broken", "-DUNUSED=1", &k);
     FAILS(status, CLIO_ERROR_BUILD,
           "could not compile cl/broken.cl (CL_BUILD_PROGRAM_FAILURE): update its driver, or choose another device with -d");
@@ -53,7 +36,7 @@ static void test_broken_source(void **state)
     const char *detail = clio_error_detail(ctx);
     assert_true(strstr(detail, "-DUNUSED=1") && strstr(detail, "NONSENSE"));
     assert_non_null(strstr(detail, "cl/broken.cl:5")); /* the line as it is in the file, in spite of the include */
-    write_source("broken.cl", "__kernel void broken(__global float *x)\n{\n    x[0] = 1.0f;\n}\n");
+    put_text("broken.cl", "__kernel void broken(__global float *x)\n{\n    x[0] = 1.0f;\n}\n");
     OK(kernel_get(ctx, "broken", "broken", "", &k)); /* mended: nothing is remembered */
     FAILS(kernel_get(ctx, "broken", "missing", "", &k), CLIO_ERROR_DEVICE, "CL_INVALID_KERNEL_NAME");
     FAILS(kernel_get(ctx, "absent", "absent", "", &k), CLIO_ERROR_FILE, "/absent.cl");
@@ -66,19 +49,19 @@ static void test_includes(void **state)
     char *source, name[16], text[64];
     (void)state;
     setenv("CLIO_CL_DIR", folder, 1);
-    write_source("ring.cl", "#include \"ring.clh\"\nint last;\n");
-    write_source("ring.clh", "#include \"ring.cl\"\nint first;\n");
+    put_text("ring.cl", "#include \"ring.clh\"\nint last;\n");
+    put_text("ring.clh", "#include \"ring.cl\"\nint first;\n");
     clio_status status = program_source(ctx, "ring", &source);
     OK(status);
     assert_string_equal(
         source,
         "#line 1 \"cl/ring.cl\"\n#line 1 \"cl/ring.clh\"\n#line 2 \"cl/ring.clh\"\nint first;\n#line 2 \"cl/ring.cl\"\nint last;\n");
     free(source);
-    write_source("0.cl", "#include \"1.clh\"\n");
+    put_text("0.cl", "#include \"1.clh\"\n");
     for (int i = 1; i < 12; i++) {
         snprintf(name, sizeof name, "%d.clh", i);
         snprintf(text, sizeof text, "#include \"%d.clh\"\n", i + 1);
-        write_source(name, text);
+        put_text(name, text);
     }
     FAILS(program_source(ctx, "0", &source), CLIO_ERROR_INTERNAL, "includes more than 8 files");
     unsetenv("CLIO_CL_DIR");

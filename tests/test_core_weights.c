@@ -1,5 +1,4 @@
 /* test_core_weights.c - safetensors: the golden checkpoint, hand-made good files, and every way a file can be broken. Needs no device. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include "../host/core/weights.h"
@@ -14,21 +13,6 @@ static void check_about(clio_status got, clio_status want, const char *part, con
     fail_msg("line %d%s%s: expected %s with \"%s\", got %s: %s", line, *about ? ", " : "", about, clio_status_name(want), part,
              clio_status_name(got), got ? clio_error(ctx) : "");
 }
-static const char *put(const char *name, const void *data, size_t size)
-{
-    const char *path = in_folder(name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    assert_int_equal(fclose(f), 0);
-    return path;
-}
-
-static const char *put_text(const char *name, const char *text)
-{
-    return put(name, text, strlen(text));
-}
-
 /* A safetensors file of this header, saying that it has `length` bytes, with `size` bytes of data. Its size is returned. */
 static size_t build(unsigned char *file, uint64_t length, const char *header, const void *data, size_t size)
 {

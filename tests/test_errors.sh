@@ -5,77 +5,11 @@
 # serves where any model does; CLIO_WHISPER_BASE, where set, says whether real weights invent text; CLIO_GOLDEN has another model's
 # tokenizer. What is missing is skipped aloud, under CLIO_REQUIRE a failure.
 set -u
-clio=$CLIO_BUILD_DIR/clio make=$CLIO_BUILD_DIR/tests/make_broken speech=$CLIO_SOURCE_DIR/tests/golden/jfk.wav
+speech=$CLIO_SOURCE_DIR/tests/golden/jfk.wav
 golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}
-tmp=$(mktemp -d) || exit 1
-trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
-trap 'exit 1' INT TERM HUP
-cd "$tmp" || exit 1
+# shellcheck source=tests/cases.sh
+. "$CLIO_SOURCE_DIR/tests/cases.sh"
 export CLIO_CACHE_DIR="$tmp/cache"
-unset CLIO_PARAMS CLIO_MEMORY_LIMIT
-
-# ---- how a case is run and judged ----
-
-number=0 passed=0 failed=0 skipped=0
-# For the next case: words before the command, its standard input, whether it may print, a condition that must hold after it.
-defaults() { by='' in=/dev/null to=$tmp/out prints='' also=true; }
-defaults
-
-ok() { number=$((number + 1)) passed=$((passed + 1)); echo "ok $number - $1"; }
-not_ok() { # name, why
-    number=$((number + 1)) failed=$((failed + 1))
-    echo "not ok $number - $1: $2"
-    sed 's/^/    stderr: /' err | head -n 30
-}
-skip() { # name, why
-    if [ -n "${CLIO_REQUIRE:-}" ]; then
-        : >err
-        not_ok "$1" "$2, and CLIO_REQUIRE is set"
-    else
-        number=$((number + 1)) skipped=$((skipped + 1))
-        echo "SKIPPED: $number - $1: $2"
-    fi
-}
-try() {
-    status=0
-    : >out
-    # shellcheck disable=SC2086 # words
-    $by timeout 120 "$clio" "$@" <"$in" >"$to" 2>err || status=$?
-}
-# fails NAME CODE PART... -- ARGUMENT...: one sentence, with every part in it
-fails() {
-    name=$1 want=$2 why=
-    shift 2
-    : >parts
-    while [ "$1" != -- ]; do
-        printf '%s\n' "$1" >>parts
-        shift
-    done
-    shift
-    try "$@"
-    [ $status -eq "$want" ] || why="$why exit code $status, expected $want;"
-    [ "$(wc -l <err)" -eq 1 ] || why="$why not one line on standard error;"
-    case $(cat err) in "clio: "*) ;; *) why="$why it does not begin with clio:;" ;; esac
-    while IFS= read -r part; do
-        grep -qF -- "$part" err || why="$why \"$part\" is missing;"
-    done <parts
-    [ -n "$prints" ] || [ ! -s out ] || why="$why it printed something;"
-    eval "$also" || why="$why not true: $also;"
-    if [ -z "$why" ]; then ok "$name"; else not_ok "$name" "$why"; fi
-    defaults
-}
-# works NAME -- ARGUMENT...: without a word on standard error
-works() {
-    name=$1 why=
-    shift 2
-    try "$@"
-    [ $status -eq 0 ] || why="$why exit code $status;"
-    [ ! -s err ] || why="$why it complains;"
-    eval "$also" || { why="$why not true: $also;"; sed 's/^/    stdout: /' out | head -n 30; }
-    if [ -z "$why" ]; then ok "$name"; else not_ok "$name" "$why"; fi
-    defaults
-}
-usage() { name=$1; shift; fails "$name" 2 "$@"; }
 is_old() { [ "$(cat "$1")" = old ] && [ "$(find . -name "$1*" | wc -l)" -eq 1 ]; } # and nothing lies beside it
 
 "$CLIO_BUILD_DIR/tests/make_whisper" mini mini >/dev/null || exit 1
@@ -372,5 +306,4 @@ else
     skip "device memory too small for real weights" "CLIO_WHISPER_BASE names no folder with Whisper base"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

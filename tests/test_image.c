@@ -3,7 +3,6 @@
  *
  * golden/image, by Pillow 13: source.png; lanczos-WxH.png, source.png resized; NAME.jpg.png, NAME.jpg after exif_transpose and
  * convert("RGB"). */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include "../models/image.h"
@@ -19,30 +18,6 @@ static const char *golden(const char *name)
     char *path = paths[turn++ % 4];
     snprintf(path, sizeof paths[0], "%s/tests/golden/image/%s", CLIO_SOURCE_DIR, name);
     return path;
-}
-
-static const char *put(const char *name, const void *data, size_t size)
-{
-    const char *path = in_folder(name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    assert_int_equal(fclose(f), 0);
-    return path;
-}
-
-/* A file's bytes in fresh memory. */
-static unsigned char *get(const char *path, size_t *size)
-{
-    struct file_map map;
-    unsigned char *data;
-    OK(file_map(ctx, &map, path));
-    data = malloc(map.size);
-    assert_non_null(data);
-    memcpy(data, map.data, map.size);
-    *size = map.size;
-    file_unmap(&map);
-    return data;
 }
 
 static unsigned next_random(void)
@@ -239,7 +214,7 @@ static void test_write(void **state)
         assert_string_equal(found.list[i].key, notes[i][0]);
         assert_string_equal(found.list[i].text, notes[i][1]);
     }
-    file = get(in_folder("out.png"), &size);
+    file = read_file(in_folder("out.png"), &size);
     assert_memory_equal(file + 33, "\0\0\0\x40tEXtparameters\0a red", 24); /* the first note, stored plainly, right behind the header */
     free(file);
     image_texts_free(&found);
@@ -395,7 +370,7 @@ static void test_animation(void **state)
         OK(animation_add(ctx, &a, &frames[i]));
     }
     OK(animation_commit(ctx, &a));
-    file = get(in_folder("move.png"), &size);
+    file = read_file(in_folder("move.png"), &size);
     check_animation(file, size, frames);
     free(file);
     OK(image_read(ctx, &still, in_folder("move.png"))); /* what others show */
@@ -521,13 +496,13 @@ static void test_broken(void **state)
     refused(put_header("large.png", 30000, 30000), CLIO_ERROR_UNSUPPORTED, "134 million in all");
     refused(put_header("none.png", 0, 4), CLIO_ERROR_FORMAT, "is a broken PNG file");
     refused(put_header("no-data.png", 4, 4), CLIO_ERROR_FORMAT, "no-data.png is");
-    file = get(golden("source.png"), &size);
+    file = read_file(golden("source.png"), &size);
     OK(image_read(ctx, &image, put("wrong-name.jpg", file, size)));
     image_free(&image);
     file[60] ^= 1;
     refused(put("crc.png", file, size), CLIO_ERROR_FORMAT, "is a broken PNG file (");
     free(file);
-    file = get(golden("colour.jpg"), &size);
+    file = read_file(golden("colour.jpg"), &size);
     OK(image_read(ctx, &image, put("wrong-name.png", file, size)));
     image_free(&image);
     for (size_t i = 2; i + 8 < size; i++) /* the frame header: make it 65500 a side */
@@ -546,7 +521,7 @@ static void test_damage(void **state)
     (void)state;
     for (size_t n = 0; n < COUNT(names); n++) {
         size_t size;
-        unsigned char *file = get(golden(names[n]), &size);
+        unsigned char *file = read_file(golden(names[n]), &size);
         for (size_t cut = 1; cut < size - 2; cut += 1 + cut / 16) /* a JPEG without its end mark is whole */
             refused(put("cut", file, cut), CLIO_ERROR_FORMAT, cut < 8 ? "cut" : "cut short");
         for (size_t i = 0; i < size; i += 3) {
@@ -566,7 +541,7 @@ static void test_damage(void **state)
 static void test_many_scans(void **state)
 {
     size_t size, scan = 0;
-    unsigned char *file = get(golden("progressive.jpg"), &size);
+    unsigned char *file = read_file(golden("progressive.jpg"), &size);
     struct bytes bomb = {NULL, 0, 0};
     (void)state;
     for (size_t i = size - 2; i > 0 && !scan; i--)

@@ -4,7 +4,6 @@
 # is odd but good, that it works. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR. The models are the golden folders of Stable
 # Diffusion in miniature (CLIO_GOLDEN); without them everything is skipped aloud, under CLIO_REQUIRE a failure.
 set -u
-clio=$CLIO_BUILD_DIR/clio make=$CLIO_BUILD_DIR/tests/make_broken
 golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}
 v1=$golden/sd-v1-tiny v2=$golden/sd-v2-tiny
 if [ ! -e "$v1/model_index.json" ] || [ ! -e "$v2/model_index.json" ]; then
@@ -12,83 +11,17 @@ if [ ! -e "$v1/model_index.json" ] || [ ! -e "$v2/model_index.json" ]; then
     [ -z "${CLIO_REQUIRE:-}" ]
     exit
 fi
-tmp=$(mktemp -d) || exit 1
-trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
-trap 'exit 1' INT TERM HUP
-cd "$tmp" || exit 1
-unset CLIO_PARAMS CLIO_MEMORY_LIMIT
-
-# ---- how a case is run and judged ----
-
-number=0 passed=0 failed=0 skipped=0
-# For the next case: words before the command, a condition that must hold after it.
-defaults() { by='' to=$tmp/out also=true; }
-defaults
-
-ok() { number=$((number + 1)) passed=$((passed + 1)); echo "ok $number - $1"; }
-not_ok() { # name, why
-    number=$((number + 1)) failed=$((failed + 1))
-    echo "not ok $number - $1: $2"
-    sed 's/^/    stderr: /' err | head -n 30
-}
-skip() { # name, why
-    if [ -n "${CLIO_REQUIRE:-}" ]; then
-        : >err
-        not_ok "$1" "$2, and CLIO_REQUIRE is set"
-    else
-        number=$((number + 1)) skipped=$((skipped + 1))
-        echo "SKIPPED: $number - $1: $2"
-    fi
-}
-try() {
-    status=0
-    : >out
-    rm -f x.png x_2.png x_preview.png
-    # shellcheck disable=SC2086 # words
-    $by timeout 120 "$clio" "$@" </dev/null >"$to" 2>err || status=$?
-}
-# fails NAME CODE PART... -- ARGUMENT...: one sentence, with every part in it
-fails() {
-    name=$1 want=$2 why=
-    shift 2
-    : >parts
-    while [ "$1" != -- ]; do
-        printf '%s\n' "$1" >>parts
-        shift
-    done
-    shift
-    try "$@"
-    [ $status -eq "$want" ] || why="$why exit code $status, expected $want;"
-    [ "$(wc -l <err)" -eq 1 ] || why="$why not one line on standard error;"
-    case $(cat err) in "clio: "*) ;; *) why="$why it does not begin with clio:;" ;; esac
-    while IFS= read -r part; do
-        grep -qF -- "$part" err || why="$why \"$part\" is missing;"
-    done <parts
-    [ ! -s out ] || why="$why it printed something;"
-    [ "$(find . -name 'x*.png*' | wc -l)" -eq 0 ] || why="$why it left a file behind;"
-    eval "$also" || why="$why not true: $also;"
-    if [ -z "$why" ]; then ok "$name"; else not_ok "$name" "$why"; fi
-    defaults
-}
-# works NAME -- ARGUMENT...: without a word on standard error
-works() {
-    name=$1 why=
-    shift 2
-    try "$@"
-    [ $status -eq 0 ] || why="$why exit code $status;"
-    [ ! -s err ] || why="$why it complains;"
-    eval "$also" || { why="$why not true: $also;"; sed 's/^/    stdout: /' out | head -n 30; }
-    if [ -z "$why" ]; then ok "$name"; else not_ok "$name" "$why"; fi
-    defaults
-}
-usage() { name=$1; shift; fails "$name" 2 "$@"; }
+# shellcheck source=tests/cases.sh
+. "$CLIO_SOURCE_DIR/tests/cases.sh"
+prepare() { rm -f x.png x_2.png x_preview.png; }
+nothing_left() { [ "$(find . -name 'x*.png*' | wc -l)" -eq 0 ]; }
 
 small="-q -W 64 -H 64 --steps 2"
 is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]; }
 
 # ---- what works ----
 
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086,SC2016 # words; what eval expands
 {
     also='is_png x.png && [ ! -s out ]'
     works "a picture" -- imagine -m "$v1" -p "a red fox" $small -o x.png
@@ -323,5 +256,4 @@ else
     not_ok "Ctrl-C leaves the old file and nothing half-written" "exit code $status, expected 130; $(ls)"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

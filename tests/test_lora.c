@@ -1,6 +1,5 @@
 /* test_lora.c - LoRA files under every kind of names, merged into small weights and compared with sums in double precision; and those that
  * must be refused. Needs no device. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include "test_tensors.h"

@@ -1,7 +1,6 @@
 /* test_single_file.c - checkpoints in one file: the golden diffusers folders are put together under the original names, and every tensor
  * must be found again, bit for bit, under the folder's name. The way back is written out here by itself, after diffusers' conversion rules.
  * Needs no device, but the large golden files. */
-#define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
 #include "test_own.h"
 
 #include "test_tensors.h"

@@ -9,7 +9,6 @@
  * time_cond_proj_dim 16, whose cond_proj is in the file; lcm, guidance 8 rescaled, skipped   ddim, guidance 8 with guidance_rescale 0.7;
  * guidance 1 with clip_skip 1 (which diffusers does not apply to the negative prompt; clio does, as web UIs do) taesd
  * StableDiffusionImg2ImgPipeline with the small autoencoder, strength 0.6: u8 [1, 64, 96, 3] */
-#define _XOPEN_SOURCE 700
 #include "test_own.h"
 #include "test_tensors.h"
 #include "../models/folder.h"

@@ -2,7 +2,8 @@
  * A handwritten vocabulary of the 256 bytes and a few merges tests the rules without weights; with CLIO_WHISPER_BASE, a folder with the
  * tokenizer.json of Whisper base (multilingual), the token numbers are compared with those of the reference (golden/whisper_tokens.json).
  */
-#include "test.h"
+#include "folder.h"
+#include "test_tokens.h"
 
 #include "../models/languages.h"
 #include "../models/tokenizer.h"
@@ -10,41 +11,6 @@
 
 #include <jansson.h>
 #include <unistd.h>
-
-static char folder[256]; /* temporary, of one test */
-
-static int make_folder(void **state)
-{
-    const char *parent = getenv("TMPDIR");
-    (void)state;
-    test_context();
-    snprintf(folder, sizeof folder, "%s/clio-tokenizer-XXXXXX", parent ? parent : "/tmp");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[300];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static int remove_folder(void **state)
-{
-    const char *names[] = {"tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"};
-    (void)state;
-    for (size_t i = 0; i < COUNT(names); i++)
-        remove(in_folder(names[i]));
-    return rmdir(folder);
-}
-
-static void write_text(const char *name, const char *text)
-{
-    FILE *f = fopen(in_folder(name), "wb");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
 
 /* ---- the handwritten vocabulary ---- */
 
@@ -97,16 +63,10 @@ static const char *const merges[][3] = {
 static json_t *make_vocab(void)
 {
     json_t *vocab = json_object();
-    int next = 256;
-    for (int b = 0; b < 256; b++) {
-        int c = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE ? b : next++;
-        char name[3] = {(char)c, 0, 0};
-        if (c >= 0x80) {
-            name[0] = (char)(0xC0 | c >> 6);
-            name[1] = (char)(0x80 | (c & 0x3F));
-        }
-        assert_int_equal(json_object_set_new(vocab, name, json_integer(BYTE(b))), 0);
-    }
+    char names[256][3];
+    byte_names(names);
+    for (int b = 0; b < 256; b++)
+        assert_int_equal(json_object_set_new(vocab, names[b], json_integer(BYTE(b))), 0);
     for (size_t i = 0; i < COUNT(merges); i++)
         json_object_set_new(vocab, merges[i][2], json_integer(256 + (int)i));
     return vocab;
@@ -146,18 +106,7 @@ static void check_tokens(struct tokenizer *t, const char *text, const int *want,
     int *ids = NULL;
     size_t count;
     assert_ok(tokenizer_encode(test_context(), t, text, &ids, &count));
-    bool same = count == want_count && !memcmp(ids, want, count * sizeof *ids);
-    if (!same) {
-        fprintf(stderr, "line %d: \"%s\" gave", line, text);
-        for (size_t i = 0; i < count; i++)
-            fprintf(stderr, " %d", ids[i]);
-        fprintf(stderr, ", expected");
-        for (size_t i = 0; i < want_count; i++)
-            fprintf(stderr, " %d", want[i]);
-        fprintf(stderr, "\n");
-    }
-    free(ids);
-    assert_true(same);
+    compare_ids(text, ids, count, want, want_count, line);
 }
 
 static void check_round_trip(struct tokenizer *t, const char *text)
@@ -289,13 +238,13 @@ static void test_older_files(void **state)
                  i % 3 == 0 ? "\r\n"
                  : i == 4   ? "\n\n"
                             : "\n");
-    write_text("merges.txt", text);
+    put_text("merges.txt", text);
     assert_ok(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2));
     assert_int_equal(tokenizer_size(&t), PLAIN);
     check_rules(&t);
     tokenizer_close(&t);
 
-    write_text("added_tokens.json", "{\"<|startoftranscript|>\": 400, \"word\": 401}");
+    put_text("added_tokens.json", "{\"<|startoftranscript|>\": 400, \"word\": 401}");
     assert_ok(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2));
     check_rules(&t);
     assert_int_equal(tokenizer_find(&t, "<|startoftranscript|>"), 400);
@@ -303,12 +252,12 @@ static void test_older_files(void **state)
     assert_false(tokenizer_is_special(&t, 401));
     tokenizer_close(&t);
 
-    write_text("added_tokens.json", "{\"word\": \"401\"}");
+    put_text("added_tokens.json", "{\"word\": \"401\"}");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "added_tokens.json is broken");
     remove(in_folder("added_tokens.json"));
-    write_text("merges.txt", "Ġ t\nĠt\n");
+    put_text("merges.txt", "Ġ t\nĠt\n");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merges.txt is broken: merge 1");
-    write_text("merges.txt", "Ġ t\nq q");
+    put_text("merges.txt", "Ġ t\nq q");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merge 1 (\"q q\") needs a token");
 }
 
@@ -374,13 +323,14 @@ static void test_broken_files(void **state)
         {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [{\"content\": \"x\"}]}", "number of the token \"x\""},
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
-        write_text("tokenizer.json", texts[i][0]);
+        put_text("tokenizer.json", texts[i][0]);
         assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, texts[i][1]);
         assert_null(t.tokens);
     }
-    write_text("tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0.5]]}}");
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED, "belongs to another model: its tokens are of the type Unigram");
-    write_text("tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}");
+    put_text("tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0.5]]}}");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED,
+                 "belongs to another model: its tokens are of the type Unigram");
+    put_text("tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED, "no token for the byte 0x00");
 }
 

@@ -61,5 +61,5 @@ echo "any logits.local" >>"$file"
 tune 0 --list
 prints "^Not used: $file, line "
 tune 0 --time-limit 0.01 -q -o "$tmp/mine"
-[ -s "$tmp/mine" ] && [ ! -s "$tmp/said" ] || fail "-q -o"
+{ [ -s "$tmp/mine" ] && [ ! -s "$tmp/said" ]; } || fail "-q -o"
 echo "what clio tune refuses, lists and leaves behind is right"

@@ -73,7 +73,7 @@ static void compare_vae(const char *folder, double tolerance)
         skip();
     assert_ok(vae_load(ctx, &o.config, &o.weights, BOTH, &net));
     assert_int_equal(net.config.factor, 4);
-    assert_int_equal(vae_tile_size(&net), 16);
+    assert_int_equal(vae_tile_size(&net.config), 16);
     float *latents = test_floats(&o.golden, "unet.sample", 2 * LATENTS), *decoded = test_floats(&o.golden, "vae.decoded", 2 * PICTURE);
     float *picture = test_floats(&o.golden, "vae.image", PICTURE), *mean = test_floats(&o.golden, "vae.mean", LATENTS);
     float *logvar = test_floats(&o.golden, "vae.logvar", LATENTS), *got = floats(2 * PICTURE), *moments = floats(2 * LATENTS);
@@ -193,9 +193,9 @@ static void plain_autoencoder(void **state)
     assert_ok(vae_encode(ctx, &o.arena, &net, code, picture, 1, 3, 5, whole));
     assert_close(code, moments, 120, 1e-5);
     float some[] = {1, -2};
-    vae_to_sampler(&net, some, 2); /* shift_factor 0.25, scaling_factor 1.5 */
+    vae_to_sampler(&net.config, some, 2); /* shift_factor 0.25, scaling_factor 1.5 */
     assert_close(some, ((const float[]){1.125f, -3.375f}), 2, 1e-6);
-    vae_from_sampler(&net, some, 2);
+    vae_from_sampler(&net.config, some, 2);
     assert_close(some, ((const float[]){1, -2}), 2, 1e-6);
     free(latents);
     free(decoded);
@@ -260,10 +260,10 @@ static void latents_are_drawn(void **state)
     const float moments[] = {1, 2, 0, 100, 3, 4, -100, 1}, noise[] = {0.5f, 1, 1, -1}; /* two pictures: two means, two logarithms */
     const float want[] = {1.5f, 2 + 22026.4658f, 3 + 3.05902e-7f, 4 - 1.64872127f};
     float got[4];
-    vae_sample(&net, got, moments, noise, 2, 1, 2);
+    vae_sample(&net.config, got, moments, noise, 2, 1, 2);
     assert_close(got, want, 4, 1e-7);
     assert_close(got + 2, want + 2, 2, 1e-6);
-    vae_sample(&net, got, moments, NULL, 2, 1, 2);
+    vae_sample(&net.config, got, moments, NULL, 2, 1, 2);
     assert_close(got, ((const float[]){1, 2, 3, 4}), 4, 0);
 }
 
