@@ -5,7 +5,8 @@
  *
  * Families
  *   conv2d_panel   CPUs: as gemm_panel, a work-item is a SIMD tile of MR pixels x 32 outputs in registers, for one tap after the other. A
- *                  tap outside the picture reads `zeros`, so the inner loop knows no borders.
+ *                  tap outside the picture reads `zeros`, so the inner loop knows no borders; PICTURES: where there are as many pictures as
+ *                  a tile has pixels, these are one place in each, and a tap outside is left out.
  *   conv2d_few     CPUs, up to 4 outputs (a picture's colours): a panel would compute 32. Sums over 16 channels at a time, 4 pixels x 4
  *                  outputs in registers; the weights lie in rows for it (conv2d_few_weights). in % 16 is 0.
  *   conv2d_tile    GPUs: as gemm_tile, pixels and outputs through local memory.
@@ -15,6 +16,7 @@
 // isa: -DW_F16={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step}
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8
+// isa-cpu: -DW_F16=0 -DPANEL -DMR=8 -DPICTURES
 #include "packed.clh"
 #include "reduce.clh"
 #include "tile.clh"
@@ -49,29 +51,48 @@ __kernel void conv2d_single(__global float *out, const __global float *in, const
 
 #ifdef PANEL
 
-/* One work-item: pixels MR*gid(0).. of all pictures, outputs 32*gid(1)... Group of 1; pixels run fastest, so that a panel stays in the
- * cache. zeros: v.in of them. A row count below MR clamps: the same pixels are computed twice. */
+/* One work-item: pixels MR*gid(0).. of all pictures, or, PICTURES, one place in MR neighbouring pictures, of which the places run fastest;
+ * outputs 32*gid(1)... Group of 1; pixels run fastest, so that a panel stays in the cache. zeros: v.in of them. A row count below MR clamps: the
+ * same pixels are computed twice. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_panel(__global float *out, const __global float *in,
                                                                           const __global weight_t *w, const __global float *bias,
                                                                           const __global float *residual, struct gemm_args g,
                                                                           const __global float *zeros, struct window_args v)
 {
-    int m0 = get_global_id(0) * MR, panel = get_global_id(1), pixels = v.out_height * v.out_width;
+    int panel = get_global_id(1), pixels = v.out_height * v.out_width;
+#ifdef PICTURES
+    int place = get_global_id(0) % pixels, picture = get_global_id(0) / pixels * MR, rows = min(MR, v.batch - picture);
+#define PIXEL(i) ((picture + (i)) * pixels + place)
+#else
+    int m0 = get_global_id(0) * MR, rows = min(MR, g.m - m0);
+#define PIXEL(i) (m0 + (i))
+#endif
     const __global weight_t *p = w + (size_t)panel * g.k * 32;
     struct window at[MR];
     float16 low[MR], high[MR];
 #pragma unroll
     for (int i = 0; i < MR; i++) {
-        at[i] = window_of(min(m0 + i, g.m - 1), &v);
+        at[i] = window_of(PIXEL(min(i, rows - 1)), &v);
         low[i] = high[i] = 0.0f;
     }
     for (int tap = 0; tap < v.taps * v.taps; tap++) {
         const __global float *row[MR];
+#ifdef PICTURES
+        int first = tap_pixel(at[0], tap, &v);
+        if (first < 0) { /* outside in all of them */
+            p += (size_t)v.in * 32;
+            continue;
+        }
+#pragma unroll
+        for (int i = 0; i < MR; i++)
+            row[i] = in + (first + (size_t)(at[i].picture - at[0].picture) * v.height * v.width) * v.in;
+#else
 #pragma unroll
         for (int i = 0; i < MR; i++) {
             int pixel = tap_pixel(at[i], tap, &v);
             row[i] = pixel < 0 ? zeros : in + (size_t)pixel * v.in;
         }
+#endif
         for (int c = 0; c < v.in; c++, p += 32)
             add_products(low, high, row, c, LOAD16(p), LOAD16(p + 16));
     }
@@ -82,8 +103,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_panel(__glob
         tile[2 * i + 1] = high[i];
     }
 #pragma unroll 1
-    for (int i = 0; i < min(MR, g.m - m0); i++)
-        store_row(out, tile + 2 * i, m0 + i, panel * 32, bias + (size_t)((m0 + i) / pixels) * v.bias_step, residual, &g);
+    for (int i = 0; i < rows; i++)
+        store_row(out, tile + 2 * i, PIXEL(i), panel * 32, bias + (size_t)(PIXEL(i) / pixels) * v.bias_step, residual, &g);
 }
 
 /* to[FEW][k]: the first outputs of panel 0, as f32 rows. Work-item: column gid(0) of k. Any group size. */

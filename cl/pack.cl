@@ -1,13 +1,19 @@
-/* pack.cl - bring rows of a stored weight (f32, f16 or bf16, any order of axes) into the layout that the GEMM kernels read.
+/* pack.cl - bring rows of a stored weight (f32, f16 or bf16, any order of axes) into the layout that the GEMM kernels read, and the
+ * swapped matrix of a packed one for the gradients.
  *
- * PANELS=1: dst[n / 32][k][n % 32]; PANELS=0: dst[n][k]. DST_F16: stored as half. SOURCE: 0 f32, 1 f16, 2 bf16. See struct pack_args for the source's strides.
+ * PANELS=1: dst[n / 32][k][n % 32]; PANELS=0: dst[n][k].
+ * pack   DST_F16: stored as half. SOURCE: 0 f32, 1 f16, 2 bf16. See struct pack_args for the source's strides.
+ * swap   SWAP: dst[c][tap n + i] = w[i][tap channels + c] for all taps; both in the same layout, w f32 or f16 (W_F16), dst f32.
  */
 // isa: -DPANELS=0 -DDST_F16=0 -DSOURCE=2
 // isa: -DPANELS=0 -DDST_F16=1 -DSOURCE=0
 // isa: -DPANELS=0 -DDST_F16=1 -DSOURCE=1
+// isa: -DSWAP -DPANELS=0 -DW_F16={0,1}
 // isa-cpu: -DPANELS=1 -DDST_F16=0 -DSOURCE=1
 // isa-cpu: -DPANELS=1 -DDST_F16=1 -DSOURCE=1
-#include "common.clh"
+// isa-cpu: -DSWAP -DPANELS=1 -DW_F16=0
+// isa-cpu: -DSWAP -DPANELS=1 -DW_F16=1
+#include "packed.clh"
 
 #ifndef PANELS
 #define PANELS 0
@@ -18,6 +24,65 @@
 #ifndef SOURCE
 #define SOURCE 1
 #endif
+
+#ifdef SWAP
+#if PANELS
+
+/* x[i][j] to x[j][i]: four times the first and the second half are laid between each other. */
+__attribute__((always_inline)) void transpose(float16 x[16])
+{
+#pragma unroll
+    for (int round = 0; round < 4; round++) {
+        float16 y[16];
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            y[2 * i] = (float16)(x[i].s0, x[i + 8].s0, x[i].s1, x[i + 8].s1, x[i].s2, x[i + 8].s2, x[i].s3, x[i + 8].s3, x[i].s4,
+                                 x[i + 8].s4, x[i].s5, x[i + 8].s5, x[i].s6, x[i + 8].s6, x[i].s7, x[i + 8].s7);
+            y[2 * i + 1] = (float16)(x[i].s8, x[i + 8].s8, x[i].s9, x[i + 8].s9, x[i].sa, x[i + 8].sa, x[i].sb, x[i + 8].sb, x[i].sc,
+                                     x[i + 8].sc, x[i].sd, x[i + 8].sd, x[i].se, x[i + 8].se, x[i].sf, x[i + 8].sf);
+        }
+#pragma unroll
+        for (int i = 0; i < 16; i++)
+            x[i] = y[i];
+    }
+}
+
+/* One work-item: rows 16*gid(0).. and channels 16*gid(1).. of tap gid(2); the channels beyond the last, which fill the panel, become 0.
+ * Group of 1. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void swap(__global float *restrict dst, const __global weight_t *restrict w,
+                                                                  struct swap_args a)
+{
+    int n0 = get_global_id(0) * 16, c0 = get_global_id(1) * 16, tap = get_global_id(2);
+    const __global weight_t *from = w + ((size_t)(n0 / 32) * a.taps * a.channels + (size_t)tap * a.channels + c0) * 32 + n0 % 32;
+    int to_tap = a.flip ? a.taps - 1 - tap : tap;
+    __global float *to = dst + ((size_t)(c0 / 32) * a.taps * a.n + (size_t)to_tap * a.n + n0) * 32 + c0 % 32;
+    float16 x[16];
+#pragma unroll
+    for (int i = 0; i < 16; i++)
+        x[i] = c0 + i < a.channels ? LOAD16(from + i * 32) : (float16)(0.0f);
+    transpose(x);
+#pragma unroll
+    for (int i = 0; i < 16; i++)
+        if (n0 + i < a.n)
+            vstore16(x[i], 0, to + i * 32);
+}
+#else
+
+/* Group of 16 x 16: rows 16*group(0).. and channels 16*group(1).. of tap gid(2). Local memory: 16 x 17 floats. */
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void swap(__global float *restrict dst, const __global weight_t *restrict w,
+                                                                    struct swap_args a)
+{
+    __local float block[16][17];
+    int x = get_local_id(0), y = get_local_id(1), n0 = get_group_id(0) * 16, c0 = get_group_id(1) * 16, tap = get_global_id(2);
+    int to_tap = a.flip ? a.taps - 1 - tap : tap;
+    if (n0 + y < a.n && c0 + x < a.channels)
+        block[y][x] = LOAD1(w, ((size_t)(n0 + y) * a.taps + tap) * a.channels + c0 + x);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (n0 + x < a.n && c0 + y < a.channels)
+        dst[((size_t)(c0 + y) * a.taps + to_tap) * a.n + n0 + x] = block[x][y];
+}
+#endif
+#else
 
 /* `stored`: what is written; `value`: what an element of the source becomes on the way. Half to half is a copy of bits. */
 #if DST_F16 && SOURCE == 1
@@ -66,3 +131,4 @@ __kernel void pack(__global stored *restrict dst, const __global uchar *restrict
         STORE(source_value(source, block * p.row_step + at), (size_t)(p.first + block) * p.k + k, dst);
 #endif
 }
+#endif

@@ -31,8 +31,11 @@ struct clio_context {
     clio_profile_row *profile_rows;
     bool profile;
     bool planning; /* operations count scratch but launch nothing */
+    struct tape *tape, *tapes; /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
+    struct parameters *collects; /* networks that are loaded are to be trained: they list what they have here (models/parameters.h) */
     uint64_t memory_limit;
     volatile sig_atomic_t cancelled;
+    bool whole_steps; /* launches do not heed `cancelled`: who set this looks at it where stopping leaves nothing half done */
     clio_progress_fn progress;
     void *progress_user;
     void *blas, *fft; /* owned by blas.c and fft.c */

@@ -33,7 +33,7 @@ clio_status launch(clio_context *ctx, struct kernel *k, struct grid grid, struct
     cl_event event = NULL;
     if (ctx->planning)
         return CLIO_OK;
-    if (ctx->cancelled)
+    if (ctx->cancelled && !ctx->whole_steps)
         FAIL(ctx, CLIO_ERROR_CANCELLED, "cancelled");
     if (ctx->is_lost)
         FAIL(ctx, CLIO_ERROR_DEVICE, "%s was lost during an earlier call: close this context and open the device again", ctx->device.name);

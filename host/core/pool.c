@@ -1,5 +1,6 @@
 /* pool.c - buffers kept for reuse, and arenas. Freed buffers stay idle up to a quarter of what is in use (at least 64 MiB), so that a
- * repeated call allocates nothing and a finished one does not hoard. */
+ * repeated call allocates nothing and a finished one does not hoard; while an arena grows all of them do, since the next step of training
+ * asks for the same ones again. */
 #include "context.h"
 
 #include <stdio.h>
@@ -59,7 +60,8 @@ clio_status pool_get(clio_context *ctx, cl_mem *out, uint64_t bytes, const char 
     bytes = ROUND_UP(MAX(bytes, 1), 256);
     TRY(check_fits(ctx, bytes, what));
     for (size_t i = 0; i < p->idle_count; i++)
-        if (p->idle[i].bytes >= bytes && p->idle[i].bytes <= bytes + bytes / 4 && (best == SIZE_MAX || p->idle[i].bytes < p->idle[best].bytes))
+        if (p->idle[i].bytes >= bytes && p->idle[i].bytes <= bytes + bytes / 4 &&
+            (best == SIZE_MAX || p->idle[i].bytes < p->idle[best].bytes))
             best = i;
     if (best != SIZE_MAX) {
         *out = p->idle[best].mem;
@@ -77,6 +79,8 @@ clio_status pool_get(clio_context *ctx, cl_mem *out, uint64_t bytes, const char 
     }
     p->now += bytes;
     p->peak = MAX(p->peak, p->now);
+    if (p->taken)
+        p->taken(ctx, *out);
 fail:
     if (st)
         *out = NULL;
@@ -100,7 +104,8 @@ void pool_put(clio_context *ctx, cl_mem mem)
     }
     p->idle[p->idle_count++] = (struct pool_entry){mem, bytes};
     p->idle_bytes += bytes;
-    pool_trim(ctx, MAX(p->now / 4, IDLE_AT_LEAST));
+    if (!p->growing)
+        pool_trim(ctx, MAX(p->now / 4, IDLE_AT_LEAST));
 }
 
 void pool_close(clio_context *ctx)
@@ -142,18 +147,38 @@ fail:
     return st;
 }
 
+static clio_status take_piece(clio_context *ctx, struct arena *a, cl_mem *out, uint64_t bytes)
+{
+    clio_status st = CLIO_OK;
+    if (a->piece_count == a->piece_capacity) {
+        size_t capacity = a->piece_capacity ? 2 * a->piece_capacity : 64;
+        struct arena_piece *grown = realloc(a->pieces, capacity * sizeof *grown);
+        if (!grown)
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        a->pieces = grown;
+        a->piece_capacity = capacity;
+    }
+    TRY(pool_get(ctx, out, MAX(bytes, 1), "training"));
+    a->pieces[a->piece_count++] = (struct arena_piece){.mem = *out};
+fail:
+    return st;
+}
+
 clio_status arena_take(clio_context *ctx, struct arena *a, cl_mem *out, uint64_t bytes)
 {
     clio_status st = CLIO_OK;
     uint64_t offset = a->used;
     *out = NULL;
+    if (a->growing)
+        return take_piece(ctx, a, out, bytes);
     bytes = ROUND_UP(MAX(bytes, 1), (uint64_t)ctx->device.address_alignment);
     a->used += bytes;
     a->peak = MAX(a->peak, a->used);
     if (ctx->planning)
         return CLIO_OK;
     if (a->used > a->capacity)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "an arena of %llu bytes was asked for %llu", (unsigned long long)a->capacity, (unsigned long long)a->used);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "an arena of %llu bytes was asked for %llu", (unsigned long long)a->capacity,
+             (unsigned long long)a->used);
     TRY(find_view(ctx, a, out, offset, bytes));
 fail:
     return st;
@@ -161,12 +186,69 @@ fail:
 
 uint64_t arena_mark(const struct arena *a)
 {
-    return a->used;
+    return a->growing ? a->piece_count : a->used;
+}
+
+static void give_back(struct arena *a, struct arena_piece *piece)
+{
+    if (piece->mem)
+        pool_put(a->growing, piece->mem);
+    *piece = (struct arena_piece){0};
+}
+
+/* Pieces keep their place, so that marks stay true; those at the end are forgotten once they are empty. */
+static void forget_empty(struct arena *a)
+{
+    while (a->piece_count > 0 && !a->pieces[a->piece_count - 1].mem)
+        a->piece_count--;
 }
 
 void arena_release(struct arena *a, uint64_t mark)
 {
-    a->used = mark;
+    if (!a->growing) {
+        a->used = mark;
+        return;
+    }
+    for (size_t i = (size_t)mark; i < a->piece_count; i++)
+        if (!a->pieces[i].held)
+            give_back(a, &a->pieces[i]);
+    forget_empty(a);
+}
+
+void arena_grow(clio_context *ctx, struct arena *a)
+{
+    a->growing = ctx;
+    ctx->pool.growing++;
+}
+
+/* From the end: what is asked about was mostly taken lately. */
+static struct arena_piece *find_piece(struct arena *a, cl_mem mem)
+{
+    for (size_t i = a->piece_count; mem && i-- > 0;)
+        if (a->pieces[i].mem == mem)
+            return &a->pieces[i];
+    return NULL;
+}
+
+void arena_hold(struct arena *a, cl_mem mem)
+{
+    struct arena_piece *piece = find_piece(a, mem);
+    if (piece)
+        piece->held = true;
+}
+
+void arena_drop(struct arena *a, cl_mem mem)
+{
+    struct arena_piece *piece = find_piece(a, mem);
+    if (piece)
+        give_back(a, piece);
+}
+
+void arena_reset(struct arena *a)
+{
+    for (size_t i = 0; i < a->piece_count; i++)
+        give_back(a, &a->pieces[i]);
+    a->piece_count = 0;
 }
 
 clio_status arena_commit(clio_context *ctx, struct arena *a, const char *what)
@@ -188,6 +270,10 @@ fail:
 
 void arena_free(clio_context *ctx, struct arena *a)
 {
+    arena_reset(a);
+    free(a->pieces);
+    if (a->growing)
+        ctx->pool.growing--;
     drop_views(a);
     free(a->views);
     if (a->mem)

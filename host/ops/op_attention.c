@@ -1,8 +1,11 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl. */
 #include "checks.h"
+#include "gradients.h"
+#include "tape.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define FEW_QUERIES 8    /* up to here a GPU splits the keys */
 #define KEYS_A_SPLIT 256 /* below this a part is not worth its launch */
@@ -36,13 +39,14 @@ static void all_options(const clio_context *ctx, const struct attention_cache *c
     snprintf(options, 128, "-DD=%d -DCACHE_F16=%d%s%s", cache->head_dim, f16, tile, row);
 }
 
-/* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
- * both kernels of a family: the one for many queries and the one for a single query. */
+/* The family and storage that the parameters ask for (f32 where something is trained), or the nearest that is right on this device for
+ * heads of this width. One check is of both kernels of a family: the one for many queries and the one for a single query. */
 static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum matrix_use use, enum dtype *dtype)
 {
     clio_status st = CLIO_OK;
     bool by_row = params_is(ctx, "attention.family", "row"), works = false;
-    enum dtype wish = params_is(ctx, use == MATRIX_FEW ? "attention.few.storage" : "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
+    enum dtype wish =
+        !ctx->tapes && params_is(ctx, use == MATRIX_FEW ? "attention.few.storage" : "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
     const struct {
         bool by_row;
         enum dtype dtype;
@@ -120,6 +124,69 @@ static clio_status get(clio_context *ctx, const struct attention_cache *cache, c
     return kernel_get(ctx, "attention", name, options, k);
 }
 
+/* Which rows a cache holds, for the record of whoever reads it. */
+static clio_status record_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
+                                const struct attention_store_args *args)
+{
+    clio_status st = CLIO_OK;
+    struct tape_record r = {
+        .op = "attention store", .t = {cache->k, cache->v, *k, *v}, .outputs = 2, .keep = 1 << 2 | 1 << 3, .always = true};
+    if (args->position > 0)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: rows from position %d on: a cache that grows has no gradient", args->position);
+    TRY(tape_record(ctx, &r, args, sizeof *args));
+fail:
+    return st;
+}
+
+/* Attention on the tape: out, q, and k and v as they were stored. */
+struct attention_record {
+    struct attention_store_args store;
+    struct attention_args args;
+};
+
+static clio_status attention_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
+{
+    clio_status st = CLIO_OK;
+    const struct attention_record *record = (const void *)r->args;
+    struct tensor dout = tape_given(tape, r, 0), out = tape_value(tape, r, 0), in[4], grad[4];
+    bool wants[4] = {false};
+    for (int i = 1; i < 4; i++) {
+        in[i] = tape_value(tape, r, i);
+        wants[i] = tape_wants(tape, r, i);
+        if (wants[i])
+            TRY(tape_grad_sum(ctx, tape, r, i, &grad[i]));
+    }
+    TRY(op_attention_bwd(ctx, &tape->arena, wants[1] ? &grad[1] : NULL, wants[2] ? &grad[2] : NULL, wants[3] ? &grad[3] : NULL, &dout, &out,
+                         &in[1], &in[2], &in[3], record->store, record->args));
+fail:
+    return st;
+}
+
+static clio_status record_attention(clio_context *ctx, const struct tensor *out, const struct tensor *q,
+                                    const struct attention_cache *cache, const struct attention_args *args)
+{
+    clio_status st = CLIO_OK;
+    struct tape_record r = {.op = "attention", .backward = attention_backward, .t = {*out, *q}, .keep = 0xf};
+    const struct tape_record *stored;
+    struct attention_record record = {.args = *args};
+    if (ctx->planning)
+        return CLIO_OK;
+    stored = tape_producer(ctx->tape, &cache->k);
+    if (!stored)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: its keys were stored before the step began");
+    memcpy(&record.store, stored->args, sizeof record.store);
+    if (args->keys > record.store.rows || args->first < record.store.first ||
+        args->first + args->batch > record.store.first + record.store.batch)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d keys of rows %d to %d, where the latest store has %d of rows %d to %d", args->keys,
+             args->first, args->first + args->batch - 1, record.store.rows, record.store.first,
+             record.store.first + record.store.batch - 1);
+    tape_adopt(&r, 2, stored, 2);
+    tape_adopt(&r, 3, stored, 3);
+    TRY(tape_record(ctx, &r, &record, sizeof record));
+fail:
+    return st;
+}
+
 clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
                                struct attention_store_args args)
 {
@@ -138,6 +205,8 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     if (!holds_rows(k, rows, args.ldk, args.k_offset, columns) || !holds_rows(v, rows, args.ldv, args.v_offset, columns))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention store: %d rows of %d columns from %s and %s", rows, columns, tensor_describe(k, text_k),
              tensor_describe(v, text_v));
+    if (ctx->tape)
+        TRY(record_store(ctx, cache, k, v, &args));
     bool by_row = cache->by_row;
     int panels = (args.position + args.rows + PANEL - 1) / PANEL - args.position / PANEL;
     struct grid grid =
@@ -197,6 +266,8 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     if (!holds_rows(q, rows, a.ldq, a.q_offset, columns) || !holds_rows(out, rows, a.ldo, 0, columns))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d rows of %d columns from %s into %s", rows, columns, tensor_describe(q, text_q),
              tensor_describe(out, text_out));
+    if (ctx->tape)
+        TRY(record_attention(ctx, out, q, cache, &a));
     if (cache->by_row) {
         char more[64];
         int block = row_options(ctx, more, a.head_dim, a.queries == 1 ? 1 : params_int(ctx, "attention.row.queries", 8));

@@ -2,6 +2,8 @@
  * kernel * C numbers from t * stride * C on: rows of a matrix that overlap. So op_gemm_fwd does the work, with its packing, kernels
  * and epilogue, and nothing is copied but the edges' zeros (im2col, which would store each number `kernel` times, was rejected). */
 #include "lanes.h"
+#include "products.h"
+#include "tape.h"
 
 #include <limits.h>
 
@@ -28,6 +30,10 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct tensor rows;
+    struct tape *tape = NULL;
+    struct product product = {.kind = PRODUCT_CONV1D, .kernel = kernel, .stride = stride, .padding = padding};
+    if (product_comes_apart(ctx, epilogue))
+        return product_apart(ctx, arena, &product, out, in, w, epilogue);
     if (kernel < 1 || stride < 1 || padding < 0 || w->k % kernel)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: kernel %d of %d weights, stride %d or padding %d is impossible", kernel, w->k, stride,
              padding);
@@ -44,6 +50,8 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: the residual does not have the shape of out");
     if ((double)batch * length * channels > INT_MAX || (double)batch * out_length * w->n > INT_MAX)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: a batch of %d x %d x %d numbers is too large for one call", batch, length, channels);
+    TRY(product_record(ctx, &product, out, in, w, epilogue));
+    tape = tape_pause(ctx); /* the products are parts of it */
     rows = *in;
     if (padding)
         TRY(pad(ctx, arena, &rows, in, padding));
@@ -54,6 +62,8 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
         TRY(op_gemm_fwd(ctx, out, &rows, w, out_length, &e));
     }
 fail:
+    if (tape)
+        tape_resume(ctx, tape);
     arena_release(arena, mark);
     return st;
 }

@@ -2,16 +2,38 @@
  * packed weights, as a product) and cl/winograd.cl. Of a window, the family that pays serves, or else one that is right on this device. */
 #include "checks.h"
 #include "conv2d.h"
+#include "gradients.h"
+#include "products.h"
+#include "tape.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Positions of a window of `taps` taps along `size` numbers; 0 or less: the window does not fit. */
-static int window_count(int size, int taps, int stride, int padding, int dilation)
+int window_count(int size, int taps, int stride, int padding, int dilation)
 {
     int room = size + 2 * padding - dilation * (taps - 1) - 1;
     return room < 0 ? 0 : room / stride + 1;
+}
+
+static clio_status direct_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
+{
+    clio_status st = CLIO_OK;
+    const struct conv2d_args *a = (const void *)r->args;
+    struct tensor dx, dw, db, dy = tape_given(tape, r, 0), x = tape_value(tape, r, 1), w = tape_value(tape, r, 2);
+    bool wants_x = tape_wants(tape, r, 1), wants_w = tape_wants(tape, r, 2), add_x = false, add_w = false, add;
+    if (wants_x)
+        TRY(tape_grad(ctx, tape, r, 1, &dx, &add_x));
+    if (wants_w)
+        TRY(tape_grad(ctx, tape, r, 2, &dw, &add_w));
+    TRY(op_conv2d_direct_bwd(ctx, wants_x ? &dx : NULL, wants_w ? &dw : NULL, &dy, &x, &w, a->stride, a->padding, a->dilation, a->groups,
+                             add_x, add_w));
+    if (tape_wants(tape, r, 3)) {
+        TRY(tape_grad(ctx, tape, r, 3, &db, &add));
+        TRY(op_bias_bwd(ctx, &tape->arena, &db, &dy, add));
+    }
+fail:
+    return st;
 }
 
 clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
@@ -19,6 +41,10 @@ clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, co
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
+    if (ctx->tape && act != ACT_NONE) { /* each has a gradient of its own */
+        TRY(op_conv2d_direct_fwd(ctx, out, in, w, bias, stride, padding, dilation, groups, ACT_NONE, 0));
+        return op_activation_fwd(ctx, out, out, act, slope);
+    }
     if (stride < 1 || padding < 0 || dilation < 1 || groups < 1 || act < 0 || act >= ACT_COUNT)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: stride %d, padding %d, dilation %d, groups %d or activation %d is impossible", stride,
              padding, dilation, groups, act);
@@ -50,6 +76,12 @@ clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, co
     };
     TRY(op_check(ctx, "conv2d", "out", out, DTYPE_F32, 4, args.batch, args.out_height, args.out_width, args.out));
 
+    if (ctx->tape) {
+        struct tape_record r = {.op = "conv2d", .backward = direct_backward, .t = {*out, *in, *w}, .keep = 1 << 1 | 1 << 2};
+        if (bias)
+            r.t[3] = *bias;
+        TRY(tape_record(ctx, &r, &args, sizeof args));
+    }
     int outputs = args.out / groups % 4 == 0 ? 4 : 1;
     double flops = 2.0 * (double)tensor_count(out) * args.kernel_h * args.kernel_w * (args.in / groups);
     double bytes = 4.0 * (double)(tensor_count(in) + tensor_count(out) + tensor_count(w));
@@ -69,6 +101,7 @@ struct variant {
     const char *path, *family, *kernel;
     char options[128];
     struct grid grid;
+    int batch; /* of the check: 0 for a few pictures */
 };
 
 #define FEW_OUTPUTS 4
@@ -86,8 +119,11 @@ static struct variant panel_variant(clio_context *ctx, const struct conv2d_call 
 {
     int mr = params_int(ctx, "conv.panel.rows", 8);
     struct variant v = {.path = "conv.panel", .family = "direct", .kernel = "conv2d_panel"};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", c->w->data.dtype == DTYPE_F16, mr);
-    v.grid = GRID2((c->g.m + mr - 1) / mr, (c->g.n + PANEL - 1) / PANEL, 1, 1);
+    bool pictures = tile_of_pictures(c->v.batch, mr);
+    int tiles = pictures ? (c->v.batch + mr - 1) / mr * c->v.out_height * c->v.out_width : (c->g.m + mr - 1) / mr;
+    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d%s", c->w->data.dtype == DTYPE_F16, mr, pictures ? " -DPICTURES" : "");
+    v.grid = GRID2(tiles, (c->g.n + PANEL - 1) / PANEL, 1, 1);
+    v.batch = pictures ? pictures_to_check(mr) : 0;
     return v;
 }
 
@@ -108,8 +144,38 @@ static struct variant single_variant(clio_context *ctx, const struct conv2d_call
     return v;
 }
 
+/* The call as op_winograd_strided.c takes it. */
+static struct strided_call strided_call(const struct conv2d_call *c)
+{
+    return (struct strided_call){.out = c->out,
+                                 .in = c->in,
+                                 .bias = c->bias,
+                                 .residual = c->residual,
+                                 .w = c->w,
+                                 .g = c->g,
+                                 .cost = c->cost,
+                                 .v = {.batch = c->v.batch,
+                                       .height = c->v.height,
+                                       .width = c->v.width,
+                                       .in = c->v.in,
+                                       .out_height = c->v.out_height,
+                                       .out_width = c->v.out_width,
+                                       .before = c->v.before,
+                                       .bias_step = c->v.bias_step,
+                                       .tiles_y = (c->v.out_height + 3) / 4,
+                                       .tiles_x = (c->v.out_width + 3) / 4}};
+}
+
+static struct variant strided_variant(clio_context *ctx, const struct conv2d_call *c)
+{
+    struct variant v = {.path = "conv.strided", .family = "winograd"};
+    struct strided_call s = strided_call(c);
+    strided_options(ctx, &s, v.options);
+    return v;
+}
+
 /* What may serve a call, the first that pays first. */
-enum way { WAY_FEW, WAY_WINOGRAD, WAY_TILES, WAY_SINGLE, WAY_COUNT };
+enum way { WAY_FEW, WAY_STRIDED, WAY_WINOGRAD, WAY_TILES, WAY_SINGLE, WAY_COUNT };
 
 static bool is_way(clio_context *ctx, const struct conv2d_call *c, enum way way)
 {
@@ -117,6 +183,10 @@ static bool is_way(clio_context *ctx, const struct conv2d_call *c, enum way way)
         return way == WAY_SINGLE;
     if (way == WAY_FEW)
         return c->w->layout == MATRIX_PANELS && c->g.n <= FEW_OUTPUTS && c->v.in % 16 == 0;
+    if (way == WAY_STRIDED) {
+        struct strided_call s = strided_call(c);
+        return c->v.taps == 4 && c->v.stride == 2 && c->v.shift == 0 && strided_wanted(ctx, &s);
+    }
     return way != WAY_WINOGRAD || winograd_wanted(ctx, c);
 }
 
@@ -125,6 +195,7 @@ static struct variant make_variant(clio_context *ctx, const struct conv2d_call *
     struct variant v = {.path = "conv.winograd", .family = "winograd"};
     if (way != WAY_WINOGRAD)
         return way == WAY_FEW                  ? few_variant(c)
+               : way == WAY_STRIDED            ? strided_variant(ctx, c)
                : way == WAY_SINGLE             ? single_variant(ctx, c)
                : c->w->layout == MATRIX_PANELS ? panel_variant(ctx, c)
                                                : tile_variant(c);
@@ -146,7 +217,8 @@ static clio_status choose(clio_context *ctx, const struct conv2d_call *c, struct
                                        .variant = v->options,
                                        .force = {{"gemm.many.family", c->w->layout == MATRIX_PANELS ? "panel" : "tile"},
                                                  {"gemm.large.storage", c->w->data.dtype == DTYPE_F16 ? "f16" : "f32"},
-                                                 {"conv.family", v->family}}},
+                                                 {"conv.family", v->family}},
+                                       .batch = v->batch},
                        &works));
     }
     if (!works)
@@ -238,10 +310,18 @@ clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct t
     struct conv2d_call c = {.out = out, .in = in, .w = w};
     struct variant v;
     struct kernel *kernel;
+    struct product product = {.kind = PRODUCT_CONV2D, .window = window};
+    if (product_comes_apart(ctx, epilogue))
+        return product_apart(ctx, arena, &product, out, in, w, epilogue);
     TRY(make_call(ctx, &c, &window, &e));
     if (window.taps == 1 && window.stride == 1 && window.before + window.after == 0 && window.upsample == 1 && !c.v.bias_step)
         return op_gemm_fwd(ctx, out, in, w, c.g.m, &e);
+    TRY(product_record(ctx, &product, out, in, w, epilogue));
     TRY(choose(ctx, &c, &v));
+    if (strcmp(v.path, "conv.strided") == 0) {
+        struct strided_call s = strided_call(&c);
+        return strided_fwd(ctx, arena, &s);
+    }
     if (!v.kernel)
         return winograd_fwd(ctx, arena, &c);
     if (strcmp(v.path, "conv.panel") == 0 || strcmp(v.path, "conv.few") == 0)

@@ -1,5 +1,23 @@
 /* op_embed.c - rows of a table by id, with positions; kernels in cl/embed.cl. */
-#include "ops.h"
+#include "gradients.h"
+#include "tape.h"
+
+static clio_status backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
+{
+    clio_status st = CLIO_OK;
+    const struct embed_args *args = (const void *)r->args;
+    struct tensor dtable, dpositions, dy = tape_given(tape, r, 0), ids = tape_value(tape, r, 2);
+    bool wants_table = tape_wants(tape, r, 1), wants_positions = r->t[3].mem && tape_wants(tape, r, 3), add_table = false;
+    bool add_positions = false;
+    if (wants_table)
+        TRY(tape_grad(ctx, tape, r, 1, &dtable, &add_table));
+    if (wants_positions)
+        TRY(tape_grad(ctx, tape, r, 3, &dpositions, &add_positions));
+    TRY(op_embed_bwd(ctx, &tape->arena, wants_table ? &dtable : NULL, wants_positions ? &dpositions : NULL, &dy, &ids, args->position,
+                     add_table, add_positions));
+fail:
+    return st;
+}
 
 clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *table, const struct tensor *ids,
                          const struct tensor *positions, int position)
@@ -25,6 +43,12 @@ clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const stru
     struct embed_args args = {
         .rows = batch * length, .n = n, .vocab = table->dim[0], .position = position, .positions = positions ? length : 0};
     double elements = (double)args.rows * n;
+    if (ctx->tape) {
+        struct tape_record r = {.op = "embed", .backward = backward, .t = {*out, *table, *ids}, .keep = 1 << 2};
+        if (positions)
+            r.t[3] = *positions;
+        TRY(tape_record(ctx, &r, &args, sizeof args));
+    }
     const struct tensor *added = positions ? positions : table; /* table: something valid that is not read */
     TRY(kernel_get(ctx, "embed", "embed", half_table ? "-DTABLE_F16=1" : "", &kernel));
     TRY(LAUNCH(ctx, kernel, GRID2(n, args.rows, MIN((size_t)64, ctx->device.max_work_group), 1),

@@ -1,12 +1,14 @@
-/* op_gemm.c - weights packed for the kernel that will read them, and the product with its epilogue. Families: cl/gemm.cl.
- * Which family and storage a matrix gets is decided once, when it is made (rows gemm.many.* and gemm.few.* of cl/tunables.txt), because
- * the layout must fit; the number of rows then chooses among the kernels that read that layout. */
+/* op_gemm.c - the product with packed weights (matrix.c) and its epilogue. Families: cl/gemm.cl. The layout of the weights and the number
+ * of rows choose the kernel. */
 #include "checks.h"
+#include "gemm.h"
+#include "gradients.h"
+#include "products.h"
+#include "tape.h"
 #include "../core/blas.h"
 
 #include <stdio.h>
 
-#define STAGING_BYTES (16u << 20)
 #define FEW_ROWS 16 /* up to here gemm_rows reads each weight once */
 
 /* One way to multiply m rows. */
@@ -115,106 +117,11 @@ fail:
     return st;
 }
 
-/* The layout and storage that the parameters ask for, or the nearest that a kernel reads rightly on this device. */
-static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
+clio_status gemm_reads(clio_context *ctx, const struct matrix *w, int m, bool *works)
 {
-    clio_status st = CLIO_OK;
-    struct gemm_args g = {.m = rows, .n = m->n, .k = m->k, .lda = m->k};
-    const struct {
-        bool panels;
-        enum dtype dtype;
-    } ways[] = {{panels, dtype}, {!panels, dtype}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
-    bool works = false;
-    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
-        struct variant v;
-        m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
-        m->data.dtype = ways[i].dtype;
-        TRY(choose(ctx, m, &g, &v, &works));
-    }
-    if (!works)
-        TRY(check_none_left(ctx, "multiplies matrices"));
-fail:
-    return st;
-}
-
-clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)
-{
-    clio_status st = CLIO_OK;
-    bool few = use == MATRIX_FEW;
-    const char *family = few ? "gemm.few.family" : "gemm.many.family";
-    bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
-    const char *storage = few ? "gemm.few.storage" : use == MATRIX_LARGE ? "gemm.large.storage" : "gemm.many.storage";
-    bool f16 = params_is(ctx, storage, "f16") && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
-    *m = (struct matrix){.n = n, .k = k};
-    TRY(choose_layout(ctx, m, panels, f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
-    enum dtype dtype = m->data.dtype;
-    panels = m->layout == MATRIX_PANELS;
-    m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, k, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
-    TRY(tensor_new(ctx, &m->data, what));
-    if (panels && n % PANEL)
-        TRY(tensor_zero(ctx, &m->data));
-fail:
-    return st;
-}
-
-void matrix_free(clio_context *ctx, struct matrix *m)
-{
-    tensor_free(ctx, &m->data);
-}
-
-/* Put `rows` source rows, lying in `bytes` on the host, into rows args.first... */
-static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *data, size_t bytes, enum dtype source, struct pack_args args)
-{
-    clio_status st = CLIO_OK;
-    struct kernel *k;
-    char options[64];
-    struct tensor staging = tensor_shape(DTYPE_U8, 1, (int)bytes, 0, 0, 0);
-    bool panels = m->layout == MATRIX_PANELS;
-    int blocks = panels ? (args.first + args.rows - 1) / PANEL - args.first / PANEL + 1 : args.rows;
-    TRY(tensor_new(ctx, &staging, "loading weights"));
-    TRY(tensor_write(ctx, &staging, 0, bytes, data));
-    snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d -DSOURCE=%d", panels, m->data.dtype == DTYPE_F16, (int)source);
-    TRY(kernel_get(ctx, "pack", "pack", options, &k));
-    TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging),
-               ARG_VALUE(args)));
-    TRY(launch_wait(ctx)); /* the staging buffer is written again by the host */
-fail:
-    tensor_free(ctx, &staging);
-    return st;
-}
-
-clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w)
-{
-    clio_status st = CLIO_OK;
-    int rows = w->dim[0], channels = w->ndim > 2 ? w->dim[1] : m->k, taps = m->k / MAX(channels, 1);
-    size_t size = dtype_size(w->dtype), row_bytes = (size_t)m->k * size;
-    int at_once = (int)MAX((size_t)1, STAGING_BYTES / row_bytes);
-    if (w->count != (size_t)rows * (size_t)m->k || first < 0 || first + rows > m->n || channels * taps != m->k)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "tensor %s does not fit rows %d... of a matrix of %d x %d", w->name, first, m->n, m->k);
-    for (int row = 0; row < rows; row += at_once) {
-        struct pack_args args = {.n = m->n,
-                                 .k = m->k,
-                                 .first = first + row,
-                                 .rows = MIN(at_once, rows - row),
-                                 .channels = channels,
-                                 .row_step = m->k,
-                                 .tap_step = w->ndim > 2 ? 1 : channels,
-                                 .channel_step = w->ndim > 2 ? taps : 1};
-        TRY(pack_rows(ctx, m, w->data + (size_t)row * row_bytes, (size_t)args.rows * row_bytes, w->dtype, args));
-    }
-fail:
-    return st;
-}
-
-clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data)
-{
-    struct weight w = {.name = "(host)",
-                       .dtype = DTYPE_F32,
-                       .ndim = 2,
-                       .dim = {rows, m->k, 1, 1},
-                       .count = (size_t)rows * (size_t)m->k,
-                       .data = (const unsigned char *)data};
-    return matrix_fill(ctx, m, first, &w);
+    struct gemm_args g = {.m = m, .n = w->n, .k = w->k, .lda = w->k};
+    struct variant v;
+    return choose(ctx, w, &g, &v, works);
 }
 
 static struct gemm_args make_args(const struct matrix *w, int m, const struct gemm_epilogue *e)
@@ -316,7 +223,11 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     struct kernel *k;
     struct variant v;
     bool works = false;
+    struct product product = {.kind = PRODUCT_GEMM, .m = m};
+    if (product_comes_apart(ctx, epilogue))
+        return product_apart(ctx, NULL, &product, out, a, w, epilogue);
     TRY(check_shapes(ctx, out, a, &g, epilogue));
+    TRY(product_record(ctx, &product, out, a, w, epilogue));
     /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
     if (w->layout == MATRIX_ROWS && !f16 && m > FEW_ROWS && !own && params_is(ctx, "gemm.many.family", "clblast"))
@@ -333,6 +244,21 @@ fail:
     return st;
 }
 
+static clio_status matmul_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
+{
+    clio_status st = CLIO_OK;
+    const struct gemm_args *g = (const void *)r->args;
+    struct tensor da, db, dy = tape_given(tape, r, 0), a = tape_value(tape, r, 1), b = tape_value(tape, r, 2);
+    bool wants_a = tape_wants(tape, r, 1), wants_b = tape_wants(tape, r, 2), add_a = false, add_b = false;
+    if (wants_a)
+        TRY(tape_grad(ctx, tape, r, 1, &da, &add_a));
+    if (wants_b)
+        TRY(tape_grad(ctx, tape, r, 2, &db, &add_b));
+    TRY(op_matmul_bwd(ctx, &tape->arena, wants_a ? &da : NULL, wants_b ? &db : NULL, &dy, &a, &b, g->act, add_a, add_b));
+fail:
+    return st;
+}
+
 clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, bool transpose_b)
 {
     clio_status st = CLIO_OK;
@@ -342,6 +268,10 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
     TRY(op_check(ctx, "matmul", "a", a, DTYPE_F32, 3, -1, -1, -1, 0));
     TRY(op_check(ctx, "matmul", "b", b, DTYPE_F32, 3, batch, transpose_b ? n : kk, transpose_b ? kk : n, 0));
     TRY(op_check(ctx, "matmul", "out", out, DTYPE_F32, 3, batch, m, n, 0));
+    if (ctx->tape) {
+        struct tape_record r = {.op = "matmul", .backward = matmul_backward, .t = {*out, *a, *b}, .keep = 1 << 1 | 1 << 2};
+        TRY(tape_record(ctx, &r, &g, sizeof g));
+    }
     bool works = false;
     if ((double)m * n * kk > 1e6 && !ctx->device.is_cpu)
         TRY(clblast_works(ctx, m, n, kk, batch, transpose_b, &works));

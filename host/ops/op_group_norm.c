@@ -1,5 +1,7 @@
 /* op_group_norm.c - group norm of pictures; kernels and what they leave to each other: cl/group_norm.cl. */
 #include "checks.h"
+#include "columns.h"
+#include "gradients.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -51,6 +53,41 @@ static int chunk_of(const struct group_norm_args *a, bool by_row)
     return (int)MAX(1, MIN(1024, floats / a->channels));
 }
 
+static clio_status backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
+{
+    clio_status st = CLIO_OK;
+    const struct group_norm_args *args = (const void *)r->args;
+    struct tensor dy = tape_given(tape, r, 0), x = tape_value(tape, r, 1), gamma = tape_value(tape, r, 2), dx, dgamma, dbeta;
+    bool wants_x = tape_wants(tape, r, 1), add_x = false, wants_w = tape_wants(tape, r, 2) || tape_wants(tape, r, 3), add_w = false;
+    uint64_t mark = arena_mark(&tape->arena);
+    if (wants_x)
+        TRY(tape_grad(ctx, tape, r, 1, &dx, &add_x));
+    if (wants_w)
+        TRY(norm_weight_grads(ctx, tape, r, 2, 3, &dgamma, &dbeta, &add_w));
+    TRY(op_group_norm_bwd(ctx, &tape->arena, wants_x ? &dx : NULL, wants_w ? &dgamma : NULL, wants_w ? &dbeta : NULL, &dy, &x, &gamma,
+                          args->groups, args->eps, add_x, add_w));
+fail:
+    arena_release(&tape->arena, mark);
+    return st;
+}
+
+/* On a tape norm and activation are recorded one after the other: what went into the activation is needed unless its result will do. */
+static clio_status norm_then_activation(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
+                                        const struct tensor *gamma, const struct tensor *beta, int groups, float eps, int act)
+{
+    clio_status st = CLIO_OK;
+    struct tensor between = *out;
+    struct arena *of_tape = &ctx->tape->arena;
+    uint64_t mark = arena_mark(of_tape);
+    if (!activation_by_result(act))
+        TRY(tensor_take(ctx, of_tape, &between));
+    TRY(op_group_norm_fwd(ctx, arena, &between, in, gamma, beta, groups, eps, ACT_NONE));
+    TRY(op_activation_fwd(ctx, out, &between, act, 0));
+fail:
+    arena_release(of_tape, mark);
+    return st;
+}
+
 clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                               const struct tensor *gamma, const struct tensor *beta, int groups, float eps, int act)
 {
@@ -69,9 +106,15 @@ clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const stru
     TRY(op_check(ctx, "group norm", "out", out, DTYPE_F32, in->ndim, in->dim[0], in->dim[1], in->dim[2], in->dim[3]));
     TRY(op_check(ctx, "group norm", "gamma", gamma, DTYPE_F32, 1, channels, 1, 1, 1));
     TRY(op_check(ctx, "group norm", "beta", beta, DTYPE_F32, 1, channels, 1, 1, 1));
+    if (ctx->tape && act != ACT_NONE && !ctx->planning)
+        return norm_then_activation(ctx, arena, out, in, gamma, beta, groups, eps, act);
     TRY(choose(ctx, act, &by_row, &items, options));
 
     struct group_norm_args a = {.batch = batch, .pixels = (int)pixels, .channels = channels, .groups = groups, .eps = eps};
+    if (ctx->tape) {
+        struct tape_record r = {.op = "group norm", .backward = backward, .t = {*out, *in, *gamma, *beta}, .keep = 1 << 1 | 1 << 2};
+        TRY(tape_record(ctx, &r, &a, sizeof a));
+    }
     a.chunk = chunk_of(&a, by_row);
     a.chunks = (a.pixels + a.chunk - 1) / a.chunk;
     struct tensor parts = tensor_shape(DTYPE_F32, 4, batch, a.chunks, 2, channels),

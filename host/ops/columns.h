@@ -1,0 +1,35 @@
+/* columns.h - how the operations that sum over the rows of pictures, column by column, are spread over the device: the column_ kernels of
+ * cl/batch_norm.cl. Parameters norm.family and norm.items, as for layer norm. */
+#ifndef CLIO_OPS_COLUMNS_H
+#define CLIO_OPS_COLUMNS_H
+
+#include "tape.h"
+
+struct columns_plan {
+    struct column_args args;
+    bool by_row;
+    int channels;
+    char options[32];
+    size_t items;                                /* work-items of a group that joins */
+    struct grid by_chunk, by_number, by_channel; /* sums; formula; a joining group for each channel */
+    struct tensor parts, factors;                /* shapes only */
+    double numbers, between;                     /* elements of the tensor; bytes of the parts */
+};
+/* Of t f32 [..., C]: `pictures` of equally many rows. Several rows may be seen as one of more columns only when `copies`. */
+clio_status columns_plan(clio_context *ctx, const char *op, const struct tensor *t, int pictures, bool copies, struct columns_plan *plan);
+
+/* parts: mean and squares of each column of each chunk. */
+clio_status columns_statistics(clio_context *ctx, const struct columns_plan *p, const struct tensor *parts, const struct tensor *in);
+/* parts: sums of dy and dy (x - mean), the mean from factors. */
+clio_status columns_bwd_sums(clio_context *ctx, const struct columns_plan *p, const struct tensor *parts, const struct tensor *dy,
+                             const struct tensor *x, const struct tensor *factors);
+/* dx from factors. */
+clio_status columns_bwd_apply(clio_context *ctx, const struct columns_plan *p, const struct tensor *dx, const struct tensor *dy,
+                              const struct tensor *x, const struct tensor *factors);
+
+/* For the backward function of a norm: where the gradients of its inputs gamma and beta go, of which at least one is wanted (the other is
+ * then scratch of the tape's arena), and whether both are added to. */
+clio_status norm_weight_grads(clio_context *ctx, struct tape *tape, const struct tape_record *r, int gamma, int beta, struct tensor *dgamma,
+                              struct tensor *dbeta, bool *add);
+
+#endif

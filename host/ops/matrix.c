@@ -1,0 +1,180 @@
+/* matrix.c - weights packed for the kernel that will read them: made, filled, read back, and swapped for the gradients; kernels in
+ * cl/pack.cl. Which layout and storage a matrix gets is decided once, when it is made (rows gemm.many.* and gemm.few.* of cl/tunables.txt),
+ * because the kernels of each family read one layout. */
+#include "checks.h"
+#include "gemm.h"
+#include "gradients.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STAGING_BYTES (16u << 20)
+
+/* The layout and storage that the parameters ask for, or the nearest that a kernel reads rightly on this device. */
+static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
+{
+    clio_status st = CLIO_OK;
+    const struct {
+        bool panels;
+        enum dtype dtype;
+    } ways[] = {{panels, dtype}, {!panels, dtype}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
+    bool works = false;
+    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
+        m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
+        m->data.dtype = ways[i].dtype;
+        TRY(gemm_reads(ctx, m, rows, &works));
+    }
+    if (!works)
+        TRY(check_none_left(ctx, "multiplies matrices"));
+fail:
+    return st;
+}
+
+clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)
+{
+    clio_status st = CLIO_OK;
+    bool few = use == MATRIX_FEW;
+    const char *family = few ? "gemm.few.family" : "gemm.many.family";
+    bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
+    const char *storage = few ? "gemm.few.storage" : use == MATRIX_LARGE ? "gemm.large.storage" : "gemm.many.storage";
+    bool f16 = params_is(ctx, storage, "f16") && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
+    *m = (struct matrix){.n = n, .k = k};
+    TRY(choose_layout(ctx, m, panels, f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
+    enum dtype dtype = m->data.dtype;
+    panels = m->layout == MATRIX_PANELS;
+    m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, k, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
+    TRY(tensor_new(ctx, &m->data, what));
+    if (panels && n % PANEL)
+        TRY(tensor_zero(ctx, &m->data));
+fail:
+    return st;
+}
+
+void matrix_free(clio_context *ctx, struct matrix *m)
+{
+    tensor_free(ctx, &m->data);
+}
+
+/* Put `rows` source rows, lying in `bytes` on the host, into rows args.first... */
+static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *data, size_t bytes, enum dtype source, struct pack_args args)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *k;
+    char options[64];
+    struct tensor staging = tensor_shape(DTYPE_U8, 1, (int)bytes, 0, 0, 0);
+    bool panels = m->layout == MATRIX_PANELS;
+    int blocks = panels ? (args.first + args.rows - 1) / PANEL - args.first / PANEL + 1 : args.rows;
+    TRY(tensor_new(ctx, &staging, "loading weights"));
+    TRY(tensor_write(ctx, &staging, 0, bytes, data));
+    snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d -DSOURCE=%d", panels, m->data.dtype == DTYPE_F16, (int)source);
+    TRY(kernel_get(ctx, "pack", "pack", options, &k));
+    TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging),
+               ARG_VALUE(args)));
+    TRY(launch_wait(ctx)); /* the staging buffer is written again by the host */
+fail:
+    tensor_free(ctx, &staging);
+    return st;
+}
+
+clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w)
+{
+    clio_status st = CLIO_OK;
+    int rows = w->dim[0], channels = w->ndim > 2 ? w->dim[1] : m->k, taps = m->k / MAX(channels, 1);
+    size_t size = dtype_size(w->dtype), row_bytes = (size_t)m->k * size;
+    int at_once = (int)MAX((size_t)1, STAGING_BYTES / row_bytes);
+    if (w->count != (size_t)rows * (size_t)m->k || first < 0 || first + rows > m->n || channels * taps != m->k)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "tensor %s does not fit rows %d... of a matrix of %d x %d", w->name, first, m->n, m->k);
+    for (int row = 0; row < rows; row += at_once) {
+        struct pack_args args = {.n = m->n,
+                                 .k = m->k,
+                                 .first = first + row,
+                                 .rows = MIN(at_once, rows - row),
+                                 .channels = channels,
+                                 .row_step = m->k,
+                                 .tap_step = w->ndim > 2 ? 1 : channels,
+                                 .channel_step = w->ndim > 2 ? taps : 1};
+        TRY(pack_rows(ctx, m, w->data + (size_t)row * row_bytes, (size_t)args.rows * row_bytes, w->dtype, args));
+    }
+fail:
+    return st;
+}
+
+clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data)
+{
+    struct weight w = {.name = "(host)",
+                       .dtype = DTYPE_F32,
+                       .ndim = 2,
+                       .dim = {rows, m->k, 1, 1},
+                       .count = (size_t)rows * (size_t)m->k,
+                       .data = (const unsigned char *)data};
+    return matrix_fill(ctx, m, first, &w);
+}
+
+clio_status matrix_fill_swapped(clio_context *ctx, struct matrix *m, const struct weight *w)
+{
+    clio_status st = CLIO_OK;
+    int taps = w->ndim > 2 ? w->dim[2] * (w->ndim > 3 ? w->dim[3] : 1) : 1, channels = m->k / MAX(taps, 1);
+    size_t bytes = w->count * dtype_size(w->dtype);
+    if (w->ndim < 2 || w->dim[0] != channels || w->dim[1] != m->n || channels * taps != m->k)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "tensor %s, its first two dimensions swapped, does not fit a matrix of %d x %d", w->name, m->n,
+             m->k);
+    if (bytes > INT_MAX) /* rows of the matrix lie scattered in it: it is brought as a whole */
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "tensor %s has %zu bytes, and clio reads at most %d of a transposed convolution", w->name, bytes,
+             INT_MAX);
+    TRY(pack_rows(
+        ctx, m, w->data, bytes, w->dtype,
+        (struct pack_args){
+            .n = m->n, .k = m->k, .rows = m->n, .channels = channels, .row_step = taps, .tap_step = 1, .channel_step = m->n * taps}));
+fail:
+    return st;
+}
+
+clio_status matrix_read(clio_context *ctx, const struct matrix *w, int channels, bool swapped, float *out)
+{
+    clio_status st = CLIO_OK;
+    float *packed = NULL;
+    size_t n = (size_t)w->n, c = (size_t)(channels ? channels : w->k), taps = (size_t)w->k / MAX(c, (size_t)1);
+    bool panels = w->layout == MATRIX_PANELS;
+    if (channels < 0 || c * taps != (size_t)w->k)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a matrix of %d x %d cannot be read as taps of %d channels", w->n, w->k, channels);
+    TRY(mem_alloc(ctx, &packed, tensor_count(&w->data), sizeof *packed));
+    TRY(tensor_read(ctx, &w->data, 0, tensor_count(&w->data), packed));
+    for (size_t row = 0; row < n; row++)
+        for (size_t k = 0; k < (size_t)w->k; k++) {
+            size_t from = panels ? (row / PANEL * (size_t)w->k + k) * PANEL + row % PANEL : row * (size_t)w->k + k;
+            size_t tap = k / c, channel = k % c;
+            out[(swapped ? channel * n + row : row * c + channel) * taps + tap] = packed[from];
+        }
+fail:
+    free(packed);
+    return st;
+}
+
+clio_status matrix_turn(clio_context *ctx, struct arena *arena, struct matrix *out, const struct matrix *w, int taps, bool flip)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    struct swap_args args = {.n = w->n, .channels = w->k / MAX(taps, 1), .taps = taps, .flip = flip};
+    bool panels = w->layout == MATRIX_PANELS;
+    char options[64];
+    *out = (struct matrix){.layout = w->layout, .n = args.channels, .k = taps * w->n};
+    if (taps < 1 || w->k % taps || (double)taps * w->n > INT_MAX)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a matrix of %d x %d has not %d taps, or is too large", w->n, w->k, taps);
+    out->data = panels ? tensor_shape(DTYPE_F32, 3, (out->n + PANEL - 1) / PANEL, out->k, PANEL, 1)
+                       : tensor_shape(DTYPE_F32, 2, out->n, out->k, 1, 1);
+    TRY(tensor_take(ctx, arena, &out->data));
+    snprintf(options, sizeof options, "-DSWAP -DPANELS=%d -DW_F16=%d", panels, w->data.dtype == DTYPE_F16);
+    TRY(kernel_get(ctx, "pack", "swap", options, &kernel));
+    struct grid grid = panels ? GRID3((w->n + 15) / 16, (out->n + PANEL - 1) / PANEL * 2, taps, 1, 1, 1)
+                              : GRID3(ROUND_UP(w->n, 16), ROUND_UP(out->n, 16), taps, 16, 16, 1);
+    TRY(LAUNCH(ctx, kernel, grid, COST(0, (4.0 + (double)dtype_size(w->data.dtype)) * w->n * w->k), ARG_TENSOR(&out->data),
+               ARG_TENSOR(&w->data), ARG_VALUE(args)));
+fail:
+    return st;
+}
+
+clio_status matrix_swap(clio_context *ctx, struct arena *arena, struct matrix *out, const struct matrix *w, int taps)
+{
+    return matrix_turn(ctx, arena, out, w, taps, false);
+}

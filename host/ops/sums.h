@@ -1,0 +1,12 @@
+/* sums.h - sums of a number of each element over whole tensors, in two stages: cl/sums.clh. For losses and norms. */
+#ifndef CLIO_OPS_SUMS_H
+#define CLIO_OPS_SUMS_H
+
+#include "rows.h"
+
+/* For n elements: chunks as rows of the plan, with the kernel's options and grid, and room for their sums from the arena. */
+clio_status sums_plan(clio_context *ctx, struct arena *arena, int n, struct rows_plan *plan, struct tensor *parts);
+/* out[slot] = scale * sum of all of parts (+ out[slot] when add); out f32 of one dimension. */
+clio_status sums_finish(clio_context *ctx, const struct tensor *out, int slot, const struct tensor *parts, float scale, bool add);
+
+#endif
