@@ -42,7 +42,14 @@ struct settings {
     clio_pictures_params pictures;
     const char *init_image, *mask, *rng, *show;
     struct words loras;
-    int clip_skip, delay; /* clip_skip counts from 1 */
+    int clip_skip, delay;      /* clip_skip counts from 1; delay: sample, too */
+    const char *data, *config; /* train */
+    struct words changes;
+    int resume;
+    struct words labels; /* sample */
+    int columns, separate;
+    const char *split, *features, *said, *heard, *captions, *references; /* eval */
+    int count;
 };
 
 struct option_row;
@@ -53,7 +60,8 @@ struct command {
     int (*run)(const struct command *self, struct settings *set);
 };
 
-extern const struct command command_devices, command_transcribe, command_caption, command_tune, command_imagine;
+extern const struct command command_devices, command_transcribe, command_caption, command_tune, command_imagine, command_train,
+    command_sample, command_eval;
 
 /* "clio: ..." with a line end, on standard error, after the progress bar was cleared. */
 void say_error(const char *format, ...) CLI_PRINTF(1, 2);

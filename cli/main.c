@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_imagine, &command_devices, &command_tune};
+static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_imagine, &command_train,
+                                                 &command_sample,     &command_eval,    &command_devices, &command_tune};
 
 static void print_message(const char *format, va_list list)
 {
@@ -80,13 +81,17 @@ void words_add(struct words *words, const char *word)
 
 static void print_help(FILE *out)
 {
-    fputs("clio - speech to text, and text to pictures, on any OpenCL device\n"
+    fputs("clio - speech to text, text to pictures, and training, on any OpenCL device\n"
           "\n"
           "usage: clio COMMAND [OPTION...] [FILE...]\n"
           "\n"
           "  clio transcribe FILE...     what is said, as text or subtitles\n"
           "  clio caption -m DIR FILE... what is heard, with a model that describes sounds\n"
           "  clio imagine -m DIR -p TEXT pictures of what a text says\n"
+          "  clio train MODEL --data DIR --out DIR\n"
+          "                              a network that makes pictures, from a folder of them\n"
+          "  clio sample -m DIR          pictures from such a network\n"
+          "  clio eval                   how good a network, a transcript or captions are\n"
           "  clio devices                the OpenCL devices here, and what works on them\n"
           "  clio tune                   make clio faster on the device here, once\n"
           "  clio help COMMAND           the options of a command (also clio COMMAND --help)\n"
@@ -134,6 +139,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     free(set.files.items);
     free(set.names.items);
     free(set.loras.items);
+    free(set.changes.items);
+    free(set.labels.items);
     return code;
 }
 

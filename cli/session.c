@@ -52,6 +52,11 @@ static int on_progress(void *user, const char *what, double done, double total)
     return stopped;
 }
 
+int session_stopped(void)
+{
+    return stopped;
+}
+
 bool session_context(struct session *s, const struct settings *set)
 {
     clio_status st = CLIO_OK;

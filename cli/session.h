@@ -46,6 +46,9 @@ int session_flush(struct session *s);
 /* Make s->ctx, a context that Ctrl-C cancels; the second one ends the program at once. false after a sentence. */
 bool session_context(struct session *s, const struct settings *set);
 
+/* Whether Ctrl-C (or a polite kill) came. */
+int session_stopped(void);
+
 /* "00:01:02.345", the point being `point`. */
 void stamp_print(char out[32], double seconds, char point);
 

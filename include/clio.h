@@ -1,4 +1,4 @@
-/* clio.h - turn sound into text, and text into pictures, on any OpenCL device.
+/* clio.h - turn sound into text, text into pictures, and train networks that make pictures, on any OpenCL device.
  *
  *     clio_context *ctx = clio_create();
  *     clio_speech *speech = NULL;
@@ -369,6 +369,111 @@ CLIO_API void clio_images_free(clio_images *images);
 /* Write all of them as the frames of an animated PNG that runs endlessly; like clio_image_write. */
 CLIO_API clio_status clio_images_animate(clio_context *ctx, const clio_images *images, const char *path, int milliseconds,
                                          const clio_note *notes, size_t count);
+
+/* ---- training ----
+ *
+ *     clio_train_params params = {.model = "vae", .data = "fashion-mnist", .out = "my-vae", .settings = "{\"epochs\": 3}"};
+ *     if (clio_train(ctx, &params))
+ *         fprintf(stderr, "%s\n", clio_error(ctx));
+ */
+
+typedef struct clio_train_status {
+    int64_t step, steps;      /* made, and of the whole run */
+    double epoch;             /* of the data, with its fraction */
+    const char *const *names; /* of losses */
+    const double *losses;     /* of this step */
+    size_t count;
+    double rate;         /* pictures a second, lately */
+    double seconds_left; /* at that rate */
+    const char *event;   /* a line for people ("step 938: loss 105.1 on 6000 validation pictures, the best so far"), or NULL */
+} clio_train_status;
+/* After each step, and for each event. A nonzero return ends the run as clio_cancel does. */
+typedef int (*clio_train_fn)(void *user, const clio_train_status *status);
+
+typedef struct clio_train_params {
+    const char *model;    /* what to train: see clio_train_model; may be NULL when a run is resumed */
+    const char *data;     /* a folder of pictures (imagefolder convention), or of IDX files */
+    const char *out;      /* a folder; created */
+    const char *settings; /* JSON object of settings that are not to be the defaults, or NULL */
+    int resume;           /* 1: go on from the last checkpoint in `out`, whose settings hold; 0: `out` must not hold a run yet */
+    clio_train_fn on_status;
+    void *user;
+} clio_train_params;
+/* Train until the steps are made, the measures stop getting better (patience), or clio_cancel: then what was learned is saved and
+ * CLIO_ERROR_CANCELLED returned. Numbers that are not finite end a run with a sentence that names the step and the first such tensor; the
+ * checkpoint before it stays. */
+CLIO_API clio_status clio_train(clio_context *ctx, const clio_train_params *params);
+
+/* Started by mpirun, the processes learn together, each from its part of every batch (clio must be built with MPI). Which of how many this
+ * one is on its machine; 0 of 1 when there is one alone: so that each can open another device. */
+CLIO_API void clio_train_rank(int *rank, int *ranks);
+
+typedef struct clio_setting {
+    const char *name, *summary; /* NULL past the end */
+    char range[80];             /* "1 to 4096", "adam|adamw|sgd|rmsprop" */
+    char value[40];             /* the default; "" where it follows from others */
+} clio_setting;
+/* The n-th model that can be trained: name and one line; both NULL past the end. */
+CLIO_API void clio_train_model(size_t n, const char **name, const char **summary);
+/* The n-th setting of that model, or of every run (model NULL). CLIO_ERROR_ARGUMENT: there is no such model. */
+CLIO_API clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
+
+/* ---- generators: what was trained ---- */
+
+typedef struct clio_generator clio_generator;
+/* A folder of a finished or running training, or one of its checkpoints. */
+CLIO_API clio_status clio_generator_load(clio_context *ctx, const char *path, clio_generator **out);
+CLIO_API void clio_generator_free(clio_generator *generator);
+
+typedef struct clio_generator_info {
+    const char *model; /* "dcgan" */
+    int width, height, channels;
+    int latent;  /* numbers that a picture is made from; 0: it only reconstructs */
+    int classes; /* labels that pictures can be asked for, or 0 */
+    int encodes; /* whether it can reconstruct */
+} clio_generator_info;
+CLIO_API clio_generator_info clio_generator_describe(const clio_generator *generator);
+
+/* `count` pictures; labels: `count` of them, or NULL (then each class in turn, where there are classes). */
+CLIO_API clio_status clio_generator_draw(clio_generator *generator, int count, uint64_t seed, const int *labels, clio_images **out);
+/* `frames` pictures on the way from the latent of seed `from` to that of seed `to`, along the sphere (White 2016), both included. */
+CLIO_API clio_status clio_generator_walk(clio_generator *generator, uint64_t from, uint64_t to, int frames, int label, clio_images **out);
+/* Pictures as they come back: scaled to the model's size, encoded, decoded. The result alternates: given, returned. */
+CLIO_API clio_status clio_generator_reconstruct(clio_generator *generator, const clio_image *pictures, size_t count, clio_images **out);
+/* All pictures on one sheet of rows of `columns` (0: about a square), small ones enlarged. */
+CLIO_API clio_status clio_images_sheet(clio_context *ctx, const clio_images *images, int columns, clio_image **out);
+
+/* ---- evaluation ---- */
+
+typedef struct clio_measure {
+    const char *name; /* "psnr", "frechet_distance" */
+    double value;
+    const char *unit; /* "dB"; "" */
+} clio_measure;
+typedef struct clio_measures {
+    const clio_measure *list;
+    size_t count;
+} clio_measures;
+CLIO_API void clio_measures_free(clio_measures *measures);
+
+typedef struct clio_evaluate_params {
+    const char *model;    /* a folder that clio_train wrote */
+    const char *data;     /* as for clio_train */
+    const char *split;    /* "train", "validation" or "test"; NULL: the last of these that there is */
+    const char *features; /* a folder of a classifier (or another model with an encoder) that clio_train wrote: what it sees in pictures
+                             that the model draws and in those of the data is compared; NULL: no such comparison */
+    int count;            /* pictures, at most; 0: 10000 */
+    uint64_t seed;        /* of what is drawn */
+} clio_evaluate_params;
+/* How good a trained model is, by whatever can be said of its kind: its own measures (elbo, accuracy), mse, psnr and ssim of what it gives
+ * back, Frechet and kernel distance of what it draws. */
+CLIO_API clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_measures **out);
+/* What was heard beside what was said, in two text files: line by line where they have as many, else as wholes: word and character error
+ * rates, and the words that were substituted, inserted and left out. */
+CLIO_API clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_measures **out);
+/* Captions beside references, both JSON lines with file_name and text (or caption); a file may have several references: BLEU, ROUGE-L and
+ * CIDEr-D as coco-caption computes them. */
+CLIO_API clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_measures **out);
 
 #ifdef __cplusplus
 }

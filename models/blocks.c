@@ -144,7 +144,9 @@ clio_status resnet_load(clio_context *ctx, struct resnet *r, const char *prefix,
         TRY(network_load(ctx, r, shortcut_table, COUNT(shortcut_table), prefix, sizes, weights));
     if (r->time) {
         TRY(network_load(ctx, r, time_table, COUNT(time_table), prefix, sizes, weights));
-        TRY(op_add_fwd(ctx, &r->embedding.bias, &r->embedding.bias, &r->conv1.bias, 1, 1));
+        r->biased = !ctx->collects; /* what is trained keeps both */
+        if (r->biased)
+            TRY(op_add_fwd(ctx, &r->embedding.bias, &r->embedding.bias, &r->conv1.bias, 1, 1));
     }
 fail:
     return st;
@@ -170,17 +172,19 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
     int batch = in->dim[0], height = in->dim[1], width = in->dim[2];
     bool shortcut = resnet_has_shortcut(r);
     uint64_t mark = arena_mark(arena);
-    struct tensor inner = tensor_shape(DTYPE_F32, 4, batch, height, width, r->out);
+    struct tensor inner = tensor_shape(DTYPE_F32, 4, batch, height, width, r->out), activated = inner;
     struct tensor normed = tensor_shape(DTYPE_F32, 4, batch, height, width, r->in), bias = tensor_shape(DTYPE_F32, 2, batch, r->out, 0, 0);
     TRY(op_check(ctx, "resnet", "in", in, DTYPE_F32, 4, -1, -1, -1, r->in));
     TRY(op_check(ctx, "resnet", "out", out, DTYPE_F32, 4, batch, height, width, r->out));
     if (time) {
         TRY(tensor_take(ctx, arena, &bias));
         TRY(block_linear_fwd(ctx, &bias, time, &r->embedding, ACT_NONE, NULL));
+        if (!r->biased)
+            TRY(op_add_fwd(ctx, &bias, &bias, &r->conv1.bias, 1, 1));
     }
     TRY(tensor_take(ctx, arena, &inner));
     uint64_t inside = arena_mark(arena);
-    if (room)
+    if (room && !ctx->tape)
         normed.mem = room->mem;
     else
         TRY(tensor_take(ctx, arena, &normed));
@@ -189,8 +193,11 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
     TRY(group_norm(ctx, arena, &normed, in, &r->norm1, r->groups, r->eps));
     TRY(block_conv_fwd(ctx, arena, &inner, &normed, &r->conv1, time ? &bias : NULL, ACT_NONE, NULL));
     arena_release(arena, inside);
-    TRY(group_norm(ctx, arena, &inner, &inner, &r->norm2, r->groups, r->eps));
-    TRY(block_conv_fwd(ctx, arena, out, &inner, &r->conv2, NULL, ACT_NONE, shortcut ? out : in));
+    activated.mem = inner.mem;
+    if (ctx->tape) /* which keeps both */
+        TRY(tensor_take(ctx, arena, &activated));
+    TRY(group_norm(ctx, arena, &activated, &inner, &r->norm2, r->groups, r->eps));
+    TRY(block_conv_fwd(ctx, arena, out, &activated, &r->conv2, NULL, ACT_NONE, shortcut ? out : in));
 fail:
     arena_release(arena, mark);
     return st;

@@ -59,8 +59,9 @@ struct resnet {
     float eps;
     struct block_norm norm1, norm2;
     struct block_linear conv1, conv2, shortcut, embedding; /* shortcut: where in and out differ */
+    bool biased;                                           /* the bias of conv1 was added to that of the time embedding's projection */
 };
-/* Fill in the numbers first. The bias of conv1 is added to that of the time embedding's projection. */
+/* Fill in the numbers first. */
 clio_status resnet_load(clio_context *ctx, struct resnet *r, const char *prefix, const struct weights *weights);
 void resnet_free(clio_context *ctx, struct resnet *r);
 bool resnet_has_shortcut(const struct resnet *r);
@@ -105,9 +106,9 @@ void transformer_free(clio_context *ctx, struct transformer *t);
 /* Keys and values of each layer from text f32 [B, T, text], into caches[first...]. */
 clio_status transformer_attend_to(clio_context *ctx, struct arena *arena, const struct transformer *t, struct attention_cache *caches,
                                   const struct tensor *text);
-/* x [B, H, W, width] in place; its pictures attend to `length` positions of rows row.. of the caches. */
-clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *x,
-                            const struct attention_cache *caches, int row, int length);
+/* x [B, H, W, width] to out, which may be x; its pictures attend to `length` positions of rows row.. of the caches. */
+clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
+                            const struct tensor *x, const struct attention_cache *caches, int row, int length);
 
 /* Pictures or latents between the host, [B, C, H, W], and a tensor [B, H, W, C]. */
 clio_status picture_write(clio_context *ctx, const struct tensor *t, const float *planes);

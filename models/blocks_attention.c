@@ -14,6 +14,7 @@ enum size { ONE, WIDTH, TEXT, INNER, GATED };
 
 #define NORM(type, key, member) BLOCK_NORM(type, key, member, WIDTH)
 #define POINT(type, key, member, part, parts) BLOCK_LINEAR(type, key, member, NETWORK_CONV_LARGE, WIDTH, WIDTH, ONE, part, parts)
+#define PIXEL(key, member, part, parts) BLOCK_LINEAR(pixel_attention, key, member, NETWORK_POINT_LARGE, WIDTH, WIDTH, 0, part, parts)
 #define LINEAR(key, member, rows, columns) BLOCK_LINEAR(transformer_layer, key, member, NETWORK_MATRIX_LARGE, rows, columns, 0, 0, 1)
 #define PART(key, member, columns, part, parts)                                                                                            \
     {                                                                                                                                      \
@@ -23,20 +24,26 @@ enum size { ONE, WIDTH, TEXT, INNER, GATED };
 /* ---- pixels alone ---- */
 
 static const struct network_row pixel_table[] = {
-    NORM(pixel_attention, "group_norm", norm), POINT(pixel_attention, "to_q", qkv, 0, 3),   POINT(pixel_attention, "to_k", qkv, 1, 3),
-    POINT(pixel_attention, "to_v", qkv, 2, 3), POINT(pixel_attention, "to_out.0", o, 0, 1),
+    NORM(pixel_attention, "group_norm", norm),
+    PIXEL("to_q", qkv, 0, 3),
+    PIXEL("to_k", qkv, 1, 3),
+    PIXEL("to_v", qkv, 2, 3),
+    PIXEL("to_out.0", o, 0, 1),
 };
 /* As it was called before diffusers 0.17, and still is in many folders. */
 static const struct network_row old_pixel_table[] = {
-    NORM(pixel_attention, "group_norm", norm),  POINT(pixel_attention, "query", qkv, 0, 3),   POINT(pixel_attention, "key", qkv, 1, 3),
-    POINT(pixel_attention, "value", qkv, 2, 3), POINT(pixel_attention, "proj_attn", o, 0, 1),
+    NORM(pixel_attention, "group_norm", norm),
+    PIXEL("query", qkv, 0, 3),
+    PIXEL("key", qkv, 1, 3),
+    PIXEL("value", qkv, 2, 3),
+    PIXEL("proj_attn", o, 0, 1),
 };
 
 clio_status pixel_attention_load(clio_context *ctx, struct pixel_attention *a, const char *prefix, const struct weights *weights)
 {
     char key[256];
     snprintf(key, sizeof key, "%squery.weight", prefix);
-    bool old = weights_find(weights, key) != NULL;
+    bool old = weights && weights_find(weights, key) != NULL;
     return network_load(ctx, a, old ? old_pixel_table : pixel_table, COUNT(pixel_table), prefix, (int[]){1, a->width}, weights);
 }
 
@@ -152,85 +159,106 @@ fail:
     return st;
 }
 
-/* x += o(attention over the pixels of qkv(norm1(x))); h is scratch of x's shape */
+/* t is about to be written for another purpose. On a tape, whose gradients read what it held, it gets memory of its own (which would
+ * otherwise be copied aside). */
+static clio_status again(clio_context *ctx, struct arena *arena, struct tensor *t)
+{
+    return ctx->tape ? tensor_take(ctx, arena, t) : CLIO_OK;
+}
+
+/* out = x + o(attention over the pixels of qkv(norm1(x))); out may be x; h is scratch of x's shape */
 static clio_status attend_to_self(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer, int heads,
-                                  const struct tensor *x, const struct tensor *h)
+                                  const struct tensor *out, const struct tensor *x, struct tensor h)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct tensor qkv = tensor_shape(DTYPE_F32, 4, x->dim[0], x->dim[1], x->dim[2], 3 * x->dim[3]);
     TRY(tensor_take(ctx, arena, &qkv));
-    TRY(layer_norm(ctx, h, x, &layer->norm1));
-    TRY(product(ctx, &qkv, h, &layer->qkv));
-    TRY(self_attention_fwd(ctx, arena, h, &qkv, heads, false));
-    TRY(block_linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
+    TRY(again(ctx, arena, &h));
+    TRY(layer_norm(ctx, &h, x, &layer->norm1));
+    TRY(product(ctx, &qkv, &h, &layer->qkv));
+    TRY(again(ctx, arena, &h));
+    TRY(self_attention_fwd(ctx, arena, &h, &qkv, heads, false));
+    TRY(block_linear_fwd(ctx, out, &h, &layer->o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-/* x += o(attention of q(norm2(x)) over the text in rows row.. of the cache) */
+/* out = x + o(attention of q(norm2(x)) over the text in rows row.. of the cache); out may be x */
 static clio_status attend_to_text(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer,
-                                  const struct attention_cache *cache, int row, int length, const struct tensor *x, const struct tensor *h)
+                                  const struct attention_cache *cache, int row, int length, const struct tensor *out,
+                                  const struct tensor *x, struct tensor h)
 {
     clio_status st = CLIO_OK;
     int batch = x->dim[0], pixels = x->dim[1] * x->dim[2], width = x->dim[3];
     uint64_t mark = arena_mark(arena);
     struct tensor q = *x;
     TRY(tensor_take(ctx, arena, &q));
-    TRY(layer_norm(ctx, h, x, &layer->norm2));
-    TRY(product(ctx, &q, h, &layer->cross_q));
+    TRY(again(ctx, arena, &h));
+    TRY(layer_norm(ctx, &h, x, &layer->norm2));
+    TRY(product(ctx, &q, &h, &layer->cross_q));
+    TRY(again(ctx, arena, &h));
     TRY(op_attention_fwd(
-        ctx, arena, h, &q, cache,
+        ctx, arena, &h, &q, cache,
         (struct attention_args){.batch = batch, .first = row, .queries = pixels, .keys = length, .ldq = width, .ldo = width}));
-    TRY(block_linear_fwd(ctx, x, h, &layer->cross_o, ACT_NONE, x));
+    TRY(block_linear_fwd(ctx, out, &h, &layer->cross_o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-/* x += ff_out(gated(ff_in(norm3(x)))), FEED_ROWS pixels at a time */
-static clio_status feed_forward(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer, const struct tensor *x,
-                                const struct tensor *h)
+/* out = x + ff_out(gated(ff_in(norm3(x)))); out may be x; FEED_ROWS pixels at a time (all on a tape, which keeps them anyway) */
+static clio_status feed_forward(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer, const struct tensor *out,
+                                const struct tensor *x, struct tensor h)
 {
     clio_status st = CLIO_OK;
-    int width = x->dim[3], all = (int)(tensor_count(x) / (size_t)width), most = MIN(all, FEED_ROWS);
+    int width = x->dim[3], all = (int)(tensor_count(x) / (size_t)width), most = ctx->tape ? all : MIN(all, FEED_ROWS);
     uint64_t mark = arena_mark(arena);
     struct tensor wide = tensor_shape(DTYPE_F32, 2, most, 8 * width, 0, 0), inner = tensor_shape(DTYPE_F32, 2, most, 4 * width, 0, 0);
     TRY(tensor_take(ctx, arena, &wide));
     TRY(tensor_take(ctx, arena, &inner));
-    TRY(layer_norm(ctx, h, x, &layer->norm3));
+    TRY(again(ctx, arena, &h));
+    TRY(layer_norm(ctx, &h, x, &layer->norm3));
     for (int row = 0; row < all; row += most) {
         int rows = MIN(most, all - row);
         struct gemm_epilogue in = {.bias = &layer->ff_in.bias, .a_offset = row * width};
-        struct gemm_epilogue out = {.bias = &layer->ff_out.bias, .residual = x, .c_offset = row * width};
+        struct gemm_epilogue last = {.bias = &layer->ff_out.bias, .residual = x, .c_offset = row * width};
         wide.dim[0] = inner.dim[0] = rows;
-        TRY(op_gemm_fwd(ctx, &wide, h, &layer->ff_in.w, rows, &in));
+        TRY(op_gemm_fwd(ctx, &wide, &h, &layer->ff_in.w, rows, &in));
         TRY(op_gated_fwd(ctx, &inner, &wide, ACT_GELU));
-        TRY(op_gemm_fwd(ctx, x, &inner, &layer->ff_out.w, rows, &out));
+        TRY(op_gemm_fwd(ctx, out, &inner, &layer->ff_out.w, rows, &last));
     }
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *x,
-                            const struct attention_cache *caches, int row, int length)
+clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
+                            const struct tensor *x, const struct attention_cache *caches, int row, int length)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
-    struct tensor h = *x, inside = *x;
+    struct tensor h = *x, inside = *x, next;
     TRY(op_check(ctx, "transformer", "x", x, DTYPE_F32, 4, -1, -1, -1, t->width));
+    TRY(op_check(ctx, "transformer", "out", out, DTYPE_F32, 4, x->dim[0], x->dim[1], x->dim[2], t->width));
     TRY(tensor_take(ctx, arena, &h));
     TRY(tensor_take(ctx, arena, &inside));
     TRY(op_group_norm_fwd(ctx, arena, &h, x, &t->norm.gamma, &t->norm.beta, t->groups, GROUP_EPSILON, ACT_NONE));
     TRY(block_linear_fwd(ctx, &inside, &h, &t->in, ACT_NONE, NULL));
     for (int i = 0; i < t->count; i++) {
-        TRY(attend_to_self(ctx, arena, &t->layers[i], t->heads, &inside, &h));
-        TRY(attend_to_text(ctx, arena, &t->layers[i], &caches[t->first + i], row, length, &inside, &h));
-        TRY(feed_forward(ctx, arena, &t->layers[i], &inside, &h));
+        next = inside;
+        TRY(again(ctx, arena, &next));
+        TRY(attend_to_self(ctx, arena, &t->layers[i], t->heads, &next, &inside, h));
+        inside = next;
+        TRY(again(ctx, arena, &next));
+        TRY(attend_to_text(ctx, arena, &t->layers[i], &caches[t->first + i], row, length, &next, &inside, h));
+        inside = next;
+        TRY(again(ctx, arena, &next));
+        TRY(feed_forward(ctx, arena, &t->layers[i], &next, &inside, h));
+        inside = next;
     }
-    TRY(block_linear_fwd(ctx, x, &inside, &t->out, ACT_NONE, x));
+    TRY(block_linear_fwd(ctx, out, &inside, &t->out, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;

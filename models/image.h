@@ -31,6 +31,10 @@ struct image_texts {
 
 /* A caller's picture as one of these, which is only read and not freed. */
 struct image image_view(const clio_image *image);
+/* The way out to a caller, for clio_image_free: takes over what *image owns. */
+clio_status image_give(clio_context *ctx, struct image *image, clio_image **out);
+/* `count` empty pictures for clio_images_free; *list is where to fill them in, with memory of malloc. */
+clio_status images_new(clio_context *ctx, size_t count, clio_images **out, clio_picture **list);
 /* A black picture; both sides from 1 to IMAGE_SIDE_MAX, at most IMAGE_PIXELS_MAX together. `what` begins the sentence of a refusal. */
 clio_status image_new(clio_context *ctx, struct image *image, const char *what, int64_t width, int64_t height);
 void image_free(struct image *image);

@@ -11,15 +11,12 @@ struct picture_file {
 clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out)
 {
     clio_status st = CLIO_OK;
-    struct picture_file *f = NULL;
+    struct image image = {0};
     *out = NULL;
-    TRY(mem_alloc(ctx, &f, 1, sizeof *f));
-    TRY(image_read(ctx, &f->image, path));
-    f->public = (clio_image){f->image.width, f->image.height, f->image.rgb};
-    *out = &f->public;
-    return CLIO_OK;
+    TRY(image_read(ctx, &image, path));
+    TRY(image_give(ctx, &image, out));
 fail:
-    free(f);
+    image_free(&image);
     return st;
 }
 
@@ -30,6 +27,58 @@ void clio_image_free(clio_image *image)
         image_free(&f->image);
     free(f);
 }
+
+/* ---- several pictures ---- */
+
+struct picture_list {
+    clio_images public; /* first: the caller's pointer is this one */
+    clio_picture *list;
+};
+
+clio_status images_new(clio_context *ctx, size_t count, clio_images **out, clio_picture **list)
+{
+    clio_status st = CLIO_OK;
+    struct picture_list *p = NULL;
+    *out = NULL;
+    TRY(mem_alloc(ctx, &p, 1, sizeof *p));
+    TRY(mem_alloc(ctx, &p->list, count, sizeof *p->list));
+    p->public = (clio_images){p->list, count};
+    *out = &p->public;
+    *list = p->list;
+    return CLIO_OK;
+fail:
+    free(p);
+    return st;
+}
+
+void clio_images_free(clio_images *images)
+{
+    struct picture_list *p = (struct picture_list *)(void *)images;
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->public.count; i++) {
+        free((void *)(uintptr_t)p->list[i].image.rgb);
+        free((void *)(uintptr_t)p->list[i].parameters);
+    }
+    free(p->list);
+    free(p);
+}
+
+clio_status image_give(clio_context *ctx, struct image *image, clio_image **out)
+{
+    clio_status st = CLIO_OK;
+    struct picture_file *f = NULL;
+    *out = NULL;
+    TRY(mem_alloc(ctx, &f, 1, sizeof *f));
+    f->image = *image;
+    f->public = (clio_image){image->width, image->height, image->rgb};
+    *image = (struct image){0};
+    *out = &f->public;
+fail:
+    return st;
+}
+
+/* ---- writing ---- */
 
 /* The caller's notes as the writers take them: borrowed, but for the list itself. */
 static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_note *notes, size_t count)

@@ -1,5 +1,5 @@
 /* network.c - walk a table of weights; see network.h. */
-#include "network.h"
+#include "parameters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 
 static bool is_matrix(enum network_kind kind)
 {
-    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW || kind == NETWORK_MATRIX_LARGE || kind == NETWORK_CONV_LARGE;
+    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW || kind == NETWORK_MATRIX_LARGE || kind == NETWORK_CONV_LARGE ||
+           kind == NETWORK_POINT_LARGE;
 }
 
 static enum matrix_use matrix_use(enum network_kind kind)
@@ -32,6 +33,16 @@ fail:
     return st;
 }
 
+/* List what a row has loaded, as it is stored. A row that the checkpoint does not have is listed with the others of its product. */
+static clio_status collect(clio_context *ctx, const struct network_row *row, const char *key, int ndim, const int *dim,
+                           const struct tensor *t, const struct matrix *m)
+{
+    if (!ctx->collects)
+        return CLIO_OK;
+    return row->part > 0 ? parameters_join(ctx, ctx->collects, t, key)
+                         : parameters_add(ctx, ctx->collects, key, ndim, dim, t, m, false, true);
+}
+
 static clio_status load_row(clio_context *ctx, char *base, const struct network_row *row, const char *key, const int *sizes,
                             const struct weights *weights)
 {
@@ -40,24 +51,30 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
     int rows = sizes[row->rows], columns = sizes[row->columns], parts = MAX(row->parts, 1);
     int taps = row->taps ? sizes[row->taps] : 1;
     int ndim = row->kind == NETWORK_VECTOR ? 1 : row->taps ? 3 : 2, dim[4] = {rows, columns, taps, taps};
-    const struct weight *found = weights_find(weights, key);
+    const struct weight *found = weights ? weights_find(weights, key) : NULL;
     if (row->kind == NETWORK_CONV_LARGE) {
-        ndim = taps == 1 && found && found->ndim == 2 ? 2 : 4; /* a product over channels is stored as either */
+        ndim = taps == 1 && found && found->ndim == 2 ? 2 : 4;
         taps *= taps;
+    } else if (row->kind == NETWORK_POINT_LARGE) {
+        ndim = found && found->ndim == 4 ? 4 : 2;
     }
-    if (!row->optional || found)
+    if (weights && (!row->optional || found))
         TRY(weights_need(ctx, weights, key, ndim, dim, &w));
     if (is_matrix(row->kind)) {
         struct matrix *m = (struct matrix *)(void *)(base + row->offset);
         if (row->part == 0)
-            TRY(matrix_new(ctx, m, rows * parts, columns * taps, matrix_use(row->kind), "the model"));
-        TRY(matrix_fill(ctx, m, row->part * rows, w));
-        weight_rest(w);
-        return CLIO_OK;
+            TRY(matrix_new(ctx, m, rows * parts, columns * taps, ctx->collects ? MATRIX_EXACT : matrix_use(row->kind), "the model"));
+        if (w) {
+            TRY(matrix_fill(ctx, m, row->part * rows, w));
+            weight_rest(w);
+        } else if (row->part == 0) {
+            TRY(tensor_zero(ctx, &m->data));
+        }
+        return collect(ctx, row, key, ndim, dim, &m->data, m);
     }
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);
     if (row->part == 0) {
-        enum dtype dtype = row->kind == NETWORK_TABLE_F16 ? DTYPE_F16 : DTYPE_F32;
+        enum dtype dtype = row->kind == NETWORK_TABLE_F16 && !ctx->collects ? DTYPE_F16 : DTYPE_F32;
         *t = row->kind == NETWORK_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
                                          : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
         TRY(tensor_new(ctx, t, "the model"));
@@ -66,6 +83,7 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
     }
     if (w)
         TRY(copy_floats(ctx, t, (size_t)row->part * w->count, w));
+    TRY(collect(ctx, row, key, ndim, dim, t, NULL));
 fail:
     return st;
 }

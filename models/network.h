@@ -12,7 +12,8 @@ enum network_kind {
     NETWORK_MATRIX_MANY,  /* struct matrix [rows, taps * columns], which meets many rows at a time */
     NETWORK_MATRIX_FEW,   /* the same, for one or a few */
     NETWORK_MATRIX_LARGE, /* the same, for many, of a network for pictures (MATRIX_LARGE) */
-    NETWORK_CONV_LARGE /* the same, of a convolution over pictures: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
+    NETWORK_CONV_LARGE, /* the same, of a convolution over pictures: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
+    NETWORK_POINT_LARGE /* the same, of a product over channels, [rows, columns]; also stored as a convolution with 1 tap */
 };
 
 /* rows, columns and taps are indices into the network's list of sizes. A product that takes several keys at once (Q, K and V) has one row
@@ -26,7 +27,8 @@ struct network_row {
     bool optional;
 };
 
-/* Load every row of the table into the struct at `base`; keys are prefix + key. sizes[0] is 1. */
+/* Load every row of the table into the struct at `base`; keys are prefix + key. sizes[0] is 1. While ctx->collects, all is kept as f32 and
+ * listed there, to be trained; weights may then be NULL: everything is zero, and parameters_init is to follow. */
 clio_status network_load(clio_context *ctx, void *base, const struct network_row *table, size_t count, const char *prefix, const int *sizes,
                          const struct weights *weights);
 void network_free(clio_context *ctx, void *base, const struct network_row *table, size_t count);

@@ -37,16 +37,11 @@ void imagine_close(struct imagine *j)
 
 /* ---- the result ---- */
 
-struct result {
-    clio_images public; /* first: the caller's pointer is this one */
-    clio_picture *list;
-};
-
-static clio_status decode_all(struct imagine *j, struct result *r)
+static clio_status decode_all(struct imagine *j, clio_picture *list)
 {
     clio_status st = CLIO_OK;
     for (int i = 0; i < j->count; i++) {
-        clio_picture *picture = &r->list[i];
+        clio_picture *picture = &list[i];
         unsigned char *rgb;
         char *text;
         TRY(context_progress(j->ctx, "decoding", i, j->count));
@@ -66,32 +61,17 @@ clio_status clio_imagine(clio_pictures *pictures, const clio_imagine_params *par
     clio_status st = CLIO_OK;
     clio_context *ctx = pictures->ctx;
     struct imagine j = {.p = pictures, .params = params};
-    struct result *r = NULL;
+    clio_images *images = NULL;
+    clio_picture *list;
     *out = NULL;
     ctx->cancelled = 0;
     TRY(imagine_to_latents(&j));
-    TRY(mem_alloc(ctx, &r, 1, sizeof *r));
-    TRY(mem_alloc(ctx, &r->list, (size_t)j.count, sizeof *r->list));
-    r->public = (clio_images){r->list, (size_t)j.count};
-    TRY(decode_all(&j, r));
-    *out = &r->public;
-    r = NULL;
+    TRY(images_new(ctx, (size_t)j.count, &images, &list));
+    TRY(decode_all(&j, list));
+    *out = images;
+    images = NULL;
 fail:
     imagine_close(&j);
-    if (r)
-        clio_images_free(&r->public);
+    clio_images_free(images);
     return st;
-}
-
-void clio_images_free(clio_images *images)
-{
-    struct result *r = (struct result *)(void *)images;
-    if (!r)
-        return;
-    for (size_t i = 0; r->list && i < r->public.count; i++) {
-        free((void *)(uintptr_t)r->list[i].image.rgb);
-        free((void *)(uintptr_t)r->list[i].parameters);
-    }
-    free(r->list);
-    free(r);
 }

@@ -1,7 +1,8 @@
 /* unet.c - one evaluation of a UNet, over the parts of blocks.h.
  *
  * Memory: what the way down leaves for the skip connections stays in the arena. The way up works in two buffers as large as its widest
- * picture: `hidden`, and `joined`, which takes hidden and skip side by side, then the same normalized, where hidden takes the result. */
+ * picture: `hidden`, and `joined`, which takes hidden and skip side by side, then the same normalized, where hidden takes the result. On a
+ * tape, whose gradients read most of it again, everything has memory of its own. */
 #include "unet.h"
 
 #include <stdlib.h>
@@ -85,12 +86,24 @@ static struct tensor picture(const struct tensor *like, int height, int width, i
     return t;
 }
 
-/* The transformer behind a residual block, if there is one, in place. */
-static clio_status attend(struct pass *p, const struct unet_layer *layer, const struct tensor *x)
+/* Memory for t: `buffer`, or, on a tape, its own. */
+static clio_status place(struct pass *p, struct tensor *t, const struct tensor *buffer)
 {
+    t->mem = buffer->mem;
+    return p->ctx->tape ? tensor_take(p->ctx, p->arena, t) : CLIO_OK;
+}
+
+/* The transformer behind a residual block, if there is one, in place. */
+static clio_status attend(struct pass *p, const struct unet_layer *layer, struct tensor *x)
+{
+    clio_status st = CLIO_OK;
+    const struct tensor in = *x;
     if (!layer->attends)
         return CLIO_OK;
-    return transformer_fwd(p->ctx, p->arena, &layer->attention, x, p->prompt->caches, p->step->row, p->prompt->length);
+    TRY(place(p, x, &in));
+    TRY(transformer_fwd(p->ctx, p->arena, &layer->attention, x, &in, p->prompt->caches, p->step->row, p->prompt->length));
+fail:
+    return st;
 }
 
 /* The next skip connection, of this shape. */
@@ -106,7 +119,7 @@ static clio_status go_down(struct pass *p, const struct unet_block *block)
     clio_status st = CLIO_OK;
     for (int j = 0; j < block->count; j++) {
         const struct unet_layer *layer = &block->layers[j];
-        const struct tensor *in = &p->skips[p->count - 1], *out = in + 1;
+        struct tensor *in = &p->skips[p->count - 1], *out = in + 1;
         TRY(push(p, in->dim[1], in->dim[2], layer->resnet.out));
         TRY(resnet_fwd(p->ctx, p->arena, &layer->resnet, out, in, NULL, p->time));
         TRY(attend(p, layer, out));
@@ -130,6 +143,8 @@ static clio_status take_buffers(struct pass *p)
 {
     clio_status st = CLIO_OK;
     const struct unet *net = p->net;
+    if (p->ctx->tape)
+        return CLIO_OK;
     int count = p->count, channels = p->skips[count - 1].dim[3];
     size_t most = tensor_count(&p->skips[count - 1]);
     for (int i = 0; i < net->config.blocks; i++)
@@ -154,7 +169,7 @@ static clio_status go_through(struct pass *p, const struct unet_block *block)
     p->x = p->skips[p->count - 1];
     for (int j = 0; j < block->count; j++) {
         struct tensor out = p->x;
-        out.mem = p->hidden.mem;
+        TRY(place(p, &out, &p->hidden));
         TRY(resnet_fwd(p->ctx, p->arena, &block->layers[j].resnet, &out, &p->x, NULL, p->time));
         TRY(attend(p, &block->layers[j], &out));
         p->x = out;
@@ -169,8 +184,10 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
     for (int j = 0; j < block->count; j++) {
         const struct unet_layer *layer = &block->layers[j];
         const struct tensor *skip = &p->skips[--p->count];
-        struct tensor joined = picture(&p->joined, skip->dim[1], skip->dim[2], layer->resnet.in);
-        struct tensor out = picture(&p->hidden, skip->dim[1], skip->dim[2], layer->resnet.out);
+        struct tensor joined = picture(skip, skip->dim[1], skip->dim[2], layer->resnet.in);
+        struct tensor out = picture(skip, skip->dim[1], skip->dim[2], layer->resnet.out);
+        TRY(place(p, &joined, &p->joined));
+        TRY(place(p, &out, &p->hidden));
         TRY(op_concat_fwd(p->ctx, &joined, &p->x, skip));
         TRY(resnet_fwd(p->ctx, p->arena, &layer->resnet, &out, &joined, resnet_has_shortcut(&layer->resnet) ? &joined : NULL, p->time));
         TRY(attend(p, layer, &out));
@@ -178,7 +195,8 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
     }
     if (block->resamples) {
         const struct tensor *next = &p->skips[p->count - 1]; /* its size: twice this one, or one less where that was odd */
-        struct tensor out = picture(&p->joined, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
+        struct tensor out = picture(next, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
+        TRY(place(p, &out, &p->joined));
         TRY(block_upsample_fwd(p->ctx, p->arena, &out, &p->x, &block->conv));
         p->hidden = p->joined;
         p->joined = spare;
@@ -229,8 +247,10 @@ clio_status unet_forward(clio_context *ctx, struct arena *arena, const struct un
     TRY(go_through(&p, &net->mid));
     for (int i = 0; i < c->blocks; i++)
         TRY(go_up(&p, &net->up[i]));
-    TRY(op_group_norm_fwd(ctx, arena, &p.x, &p.x, &net->norm_out.gamma, &net->norm_out.beta, c->groups, (float)c->eps, ACT_SILU));
-    TRY(block_conv_fwd(ctx, arena, out, &p.x, &net->conv_out, NULL, ACT_NONE, NULL));
+    struct tensor last = p.x;
+    TRY(place(&p, &last, &p.x));
+    TRY(op_group_norm_fwd(ctx, arena, &last, &p.x, &net->norm_out.gamma, &net->norm_out.beta, c->groups, (float)c->eps, ACT_SILU));
+    TRY(block_conv_fwd(ctx, arena, out, &last, &net->conv_out, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
     return st;

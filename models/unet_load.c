@@ -27,7 +27,7 @@ static clio_status load_layer(struct loading *l, struct unet_layer *layer, const
     char key[128];
     if (in % c->groups)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the UNet of %s has %d channels at %s that %d groups cannot share; use another model",
-             l->weights->path, in, prefix, c->groups);
+             l->weights ? l->weights->path : "these settings", in, prefix, c->groups);
     layer->resnet = resnet_of(c, in, out);
     snprintf(key, sizeof key, "%sresnets.%d.", prefix, i);
     TRY(resnet_load(ctx, &layer->resnet, key, l->weights));

@@ -2,7 +2,8 @@
  *
  * Memory: a picture of 512 x 512 with 256 channels is 268 MB, so nothing is kept that is not needed. Each way works in two buffers that
  * change places where a step cannot work in place; a residual block lays its normalized input over its input when that is not needed any
- * more, otherwise into the other buffer, where that is large enough. */
+ * more, otherwise into the other buffer, where that is large enough. On a tape, whose gradients read most of it again, each step's result
+ * has memory of its own. */
 #include "vae.h"
 #include "vae_tiles.h"
 
@@ -17,7 +18,7 @@ struct buffers {
     struct tensor t[2];
     size_t count[2]; /* numbers that each has room for */
     int at;          /* the one where the picture is */
-    int h, w, channels;
+    int batch, h, w, channels;
 };
 
 static bool changes_place(const struct vae_step *s)
@@ -39,18 +40,34 @@ static void advance(struct buffers *b, const struct vae_step *s)
 
 static struct tensor picture(const struct buffers *b)
 {
-    struct tensor t = tensor_shape(DTYPE_F32, 4, 1, b->h, b->w, b->channels);
+    struct tensor t = tensor_shape(DTYPE_F32, 4, b->batch, b->h, b->w, b->channels);
     t.mem = b->t[b->at].mem;
     return t;
 }
 
-/* The buffers of a side for an input of h x w. */
-static clio_status take_buffers(clio_context *ctx, struct arena *arena, const struct vae_side *side, int h, int w, struct buffers *b)
+/* On a tape: memory of its own for the picture that is about to be made. */
+static clio_status take_own(clio_context *ctx, struct arena *arena, struct buffers *b)
 {
     clio_status st = CLIO_OK;
-    *b = (struct buffers){.h = h, .w = w, .channels = side->first.w.n};
+    struct tensor t = picture(b);
+    if (!ctx->tape)
+        return CLIO_OK;
+    TRY(tensor_take(ctx, arena, &t));
+    b->t[b->at] = t;
+fail:
+    return st;
+}
+
+/* The buffers of a side for `batch` inputs of h x w. */
+static clio_status take_buffers(clio_context *ctx, struct arena *arena, const struct vae_side *side, int batch, int h, int w,
+                                struct buffers *b)
+{
+    clio_status st = CLIO_OK;
+    *b = (struct buffers){.batch = batch, .h = h, .w = w, .channels = side->first.w.n};
+    if (ctx->tape)
+        return take_own(ctx, arena, b);
     for (int i = 0; i <= side->count; i++) {
-        size_t count = (size_t)b->h * (size_t)b->w * (size_t)b->channels;
+        size_t count = (size_t)batch * (size_t)b->h * (size_t)b->w * (size_t)b->channels;
         b->count[b->at] = MAX(b->count[b->at], count);
         if (i < side->count)
             advance(b, &side->steps[i]);
@@ -71,9 +88,12 @@ fail:
 
 static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct vae_step *s, struct buffers *b)
 {
+    clio_status st = CLIO_OK;
     struct tensor in = picture(b);
     const struct tensor *room = changes_place(s) ? &in : b->count[!b->at] >= tensor_count(&in) ? &b->t[!b->at] : NULL;
     advance(b, s);
+    if (s->kind != VAE_ATTENTION)
+        TRY(take_own(ctx, arena, b));
     struct tensor out = picture(b);
     switch (s->kind) {
     case VAE_RESNET:
@@ -85,7 +105,8 @@ static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct
     case VAE_UP:
         return block_upsample_fwd(ctx, arena, &out, &in, &s->conv);
     }
-    return CLIO_OK;
+fail:
+    return st;
 }
 
 static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct vae_side *side, int groups, const struct tensor *out,
@@ -94,14 +115,50 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct buffers b;
-    TRY(take_buffers(ctx, arena, side, in->dim[1], in->dim[2], &b));
-    struct tensor x = picture(&b);
+    TRY(take_buffers(ctx, arena, side, in->dim[0], in->dim[1], in->dim[2], &b));
+    struct tensor x = picture(&b), last;
     TRY(block_conv_fwd(ctx, arena, &x, in, &side->first, NULL, ACT_NONE, NULL));
     for (int i = 0; i < side->count; i++)
         TRY(step_fwd(ctx, arena, &side->steps[i], &b));
     x = picture(&b);
-    TRY(op_group_norm_fwd(ctx, arena, &x, &x, &side->norm.gamma, &side->norm.beta, groups, 1e-6f, ACT_SILU));
-    TRY(block_conv_fwd(ctx, arena, out, &x, &side->last, NULL, ACT_NONE, NULL));
+    TRY(take_own(ctx, arena, &b));
+    last = picture(&b);
+    TRY(op_group_norm_fwd(ctx, arena, &last, &x, &side->norm.gamma, &side->norm.beta, groups, 1e-6f, ACT_SILU));
+    TRY(block_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *moments,
+                           const struct tensor *pictures)
+{
+    clio_status st = CLIO_OK;
+    const struct vae_config *c = &net->config;
+    uint64_t mark = arena_mark(arena);
+    struct tensor inner = *moments;
+    if (c->quant)
+        TRY(tensor_take(ctx, arena, &inner));
+    TRY(side_fwd(ctx, arena, net->encoder, c->groups, &inner, pictures));
+    if (c->quant)
+        TRY(block_linear_fwd(ctx, moments, &inner, &net->quant, ACT_NONE, NULL));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *pictures,
+                           const struct tensor *latents)
+{
+    clio_status st = CLIO_OK;
+    const struct vae_config *c = &net->config;
+    uint64_t mark = arena_mark(arena);
+    struct tensor inner = *latents;
+    if (c->post_quant) {
+        TRY(tensor_take(ctx, arena, &inner));
+        TRY(block_linear_fwd(ctx, &inner, latents, &net->post_quant, ACT_NONE, NULL));
+    }
+    TRY(side_fwd(ctx, arena, net->decoder, c->groups, pictures, &inner));
 fail:
     arena_release(arena, mark);
     return st;
@@ -122,26 +179,17 @@ static clio_status forward(const struct job *j, float *out, const float *in, int
     clio_context *ctx = j->ctx;
     const struct vae_config *c = &j->net->config;
     uint64_t mark = arena_mark(j->arena);
-    struct tensor from = tensor_shape(DTYPE_F32, 4, 1, h, w, j->decode ? c->latent : c->in), x = from, to, y;
+    struct tensor from = tensor_shape(DTYPE_F32, 4, 1, h, w, j->decode ? c->latent : c->in), to;
     to = j->decode ? tensor_shape(DTYPE_F32, 4, 1, h * c->factor, w * c->factor, c->out)
                    : tensor_shape(DTYPE_F32, 4, 1, h / c->factor, w / c->factor, 2 * c->latent);
-    y = to;
     TRY(tensor_take(ctx, j->arena, &from));
     TRY(tensor_take(ctx, j->arena, &to));
     TRY(picture_write(ctx, &from, in));
-    if (j->decode) {
-        TRY(tensor_take(ctx, j->arena, &x));
-        if (c->post_quant)
-            TRY(block_linear_fwd(ctx, &x, &from, &j->net->post_quant, ACT_NONE, NULL));
-        TRY(side_fwd(ctx, j->arena, j->net->decoder, c->groups, &to, c->post_quant ? &x : &from));
-        TRY(picture_read(ctx, &to, out));
-    } else {
-        TRY(tensor_take(ctx, j->arena, &y));
-        TRY(side_fwd(ctx, j->arena, j->net->encoder, c->groups, &to, &from));
-        if (c->quant)
-            TRY(block_linear_fwd(ctx, &y, &to, &j->net->quant, ACT_NONE, NULL));
-        TRY(picture_read(ctx, c->quant ? &y : &to, out));
-    }
+    if (j->decode)
+        TRY(vae_decode_fwd(ctx, j->arena, j->net, &to, &from));
+    else
+        TRY(vae_encode_fwd(ctx, j->arena, j->net, &to, &from));
+    TRY(picture_read(ctx, &to, out));
 fail:
     arena_release(j->arena, mark);
     return st;

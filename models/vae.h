@@ -47,6 +47,12 @@ void vae_free(clio_context *ctx, struct vae *net);
 /* The configuration alone. */
 clio_status vae_read_config(clio_context *ctx, const struct json_file *file, struct vae_config *c);
 
+/* On the device: pictures f32 [B, H, W, in] -> moments f32 [B, h, w, 2 latent], and latents f32 [B, h, w, latent] -> pictures. */
+clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *moments,
+                           const struct tensor *pictures);
+clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *pictures,
+                           const struct tensor *latents);
+
 /* Tiles overlap and are blended as diffusers does it (AutoencoderKL.tiled_decode). */
 struct vae_tiling {
     int size;       /* of a tile, in latents; 0: no tiles. Only larger pictures are cut. */

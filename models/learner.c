@@ -1,0 +1,341 @@
+/* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimisers. */
+#include "fields.h"
+#include "learner_private.h"
+#include "tensors_out.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_SIDE 4096
+#define MOST_CLASSES 65536
+
+const struct learner_kind *const learner_kinds[] = {&learner_autoencoder, &learner_vae,  &learner_cvae,    &learner_gan,
+                                                    &learner_dcgan,       &learner_cgan, &learner_mmd_gan, &learner_jsd_gan,
+                                                    &learner_classifier,  &learner_unet, &learner_cunet,   NULL};
+
+const struct learner_kind *learner_kind_find(const char *name)
+{
+    for (const struct learner_kind *const *k = learner_kinds; name && *k; k++)
+        if (strcmp((*k)->name, name) == 0)
+            return *k;
+    return NULL;
+}
+
+/* "a, b, c" of what `name` gives for i = 0, 1, ... until NULL. */
+static clio_status list_names(clio_context *ctx, struct bytes *text, const void *table, const char *(*name)(const void *table, size_t i))
+{
+    clio_status st = CLIO_OK;
+    const char *each;
+    for (size_t i = 0; (each = name(table, i)); i++)
+        TRY(bytes_print(ctx, text, "%s%s", i ? ", " : "", each));
+fail:
+    return st;
+}
+
+static const char *setting_name(const void *table, size_t i)
+{
+    return ((const struct learner_setting *)table)[i].name;
+}
+
+static const char *kind_name(const void *table, size_t i)
+{
+    const struct learner_kind *const *kinds = table;
+    return kinds[i] ? kinds[i]->name : NULL;
+}
+
+/* ---- settings ---- */
+
+static json_t *default_value(const struct learner_setting *s)
+{
+    size_t first = s->words ? strcspn(s->words, "|") : 0;
+    return s->type == 's'   ? json_stringn(s->words, first)
+           : s->type == 't' ? json_string(s->words ? s->words : "")
+           : s->type == 'b' ? json_boolean(s->otherwise > 0)
+           : s->type == 'i' ? json_integer((json_int_t)s->otherwise)
+                            : json_real(s->otherwise);
+}
+
+static clio_status set(clio_context *ctx, struct learner *l, const char *name, const json_t *value)
+{
+    clio_status st = CLIO_OK;
+    struct bytes names = {0};
+    const struct learner_setting *s = l->kind->settings;
+    while (s->name && strcmp(s->name, name) != 0)
+        s++;
+    if (!s->name) {
+        TRY(list_names(ctx, &names, l->kind->settings, setting_name));
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no setting %s of a model %s: there are %s", name, l->kind->name, names.data);
+    }
+    TRY(learner_setting_check(ctx, s, value));
+    json_t *own =
+        s->type == 't' && json_is_integer(value) ? json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value)) : json_deep_copy(value);
+    if (json_object_set_new(l->config, name, own))
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+fail:
+    bytes_free(&names);
+    return st;
+}
+
+static clio_status take_settings(clio_context *ctx, struct learner *l, const json_t *settings)
+{
+    clio_status st = CLIO_OK;
+    const char *name;
+    json_t *value;
+    l->config = json_object();
+    for (const struct learner_setting *s = l->kind->settings; s->name; s++)
+        if (!l->config || json_object_set_new(l->config, s->name, default_value(s)))
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    json_object_foreach((json_t *)(uintptr_t)settings, name, value) TRY(set(ctx, l, name, value));
+fail:
+    return st;
+}
+
+/* ---- open and close ---- */
+
+/* Networks without weights; after a failure everything is to be closed. */
+static clio_status open_kind(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
+                             const json_t *settings, const char *from)
+{
+    clio_status st = CLIO_OK;
+    const float one = 1;
+    *l = (struct learner){.kind = kind, .shape = shape, .from = from};
+    if (kind->needs_labels && shape.classes < 1)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s learns what labels look like, and this data has none: use a dataset with labels, or %s",
+             kind->name, kind->reconstructs ? "vae" : "dcgan");
+    if (!kind->needs_labels)
+        l->shape.classes = 0;
+    TRY(take_settings(ctx, l, settings));
+    l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
+    TRY(tensor_new(ctx, &l->one, "the model"));
+    TRY(tensor_write(ctx, &l->one, 0, 1, &one));
+    TRY(kind->open(ctx, l));
+fail:
+    l->from = NULL;
+    return st;
+}
+
+clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
+                        const json_t *settings, uint64_t seed)
+{
+    clio_status st = CLIO_OK;
+    TRY(open_kind(ctx, l, kind, shape, settings, NULL));
+    l->seed = seed;
+    TRY(kind->init(ctx, l, seed));
+fail:
+    if (st)
+        learner_close(ctx, l);
+    return st;
+}
+
+void learner_close(clio_context *ctx, struct learner *l)
+{
+    for (int i = 0; i < LEARNER_PARTS; i++) {
+        tape_close(&l->tapes[i]);
+        optimizer_close(ctx, &l->optimizers[i]);
+    }
+    if (l->kind && l->state)
+        l->kind->close(ctx, l);
+    for (int i = 0; i < LEARNER_PARTS; i++)
+        parameters_free(ctx, &l->parameters[i]);
+    tensor_free(ctx, &l->one);
+    json_decref(l->config);
+    *l = (struct learner){0};
+}
+
+clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate)
+{
+    clio_status st = CLIO_OK;
+    float share = 1.0f / (float)accumulate;
+    l->accumulate = accumulate;
+    TRY(tensor_write(ctx, &l->one, 0, 1, &share));
+    for (int i = 0; i < LEARNER_PARTS && l->kind->parts[i]; i++) {
+        TRY(optimizer_open(ctx, &l->optimizers[i], &l->parameters[i], &l->options[i]));
+        TRY(tape_open(ctx, &l->tapes[i]));
+    }
+    l->trains = true;
+fail:
+    return st;
+}
+
+clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tape, int part)
+{
+    return parameters_watch(ctx, tape, &l->parameters[part], l->micro > 0);
+}
+
+clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
+{
+    clio_status st = CLIO_OK;
+    l->optimizers[part].guard = *loss;
+    TRY(tape_backward(ctx, tape, loss, &l->one));
+    if (l->micro + 1 == l->accumulate)
+        TRY(optimizer_step(ctx, &l->optimizers[part], &tape->arena));
+fail:
+    return st;
+}
+
+clio_status learner_swap_averages(clio_context *ctx, const struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < LEARNER_PARTS; i++)
+        TRY(parameters_swap_average(ctx, &l->parameters[i]));
+fail:
+    return st;
+}
+
+/* ---- files ---- */
+
+/* Everything of config.json that is not a setting of the kind. */
+static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes"};
+
+static clio_status read_config(clio_context *ctx, const struct json_file *file, const struct learner_kind **kind,
+                               struct learner_shape *shape, json_t **settings)
+{
+    clio_status st = CLIO_OK;
+    struct bytes names = {0};
+    const char *type;
+    int size[2];
+    TRY(json_text(ctx, file, "model_type", NULL, &type));
+    *kind = learner_kind_find(type);
+    if (!*kind) {
+        TRY(list_names(ctx, &names, learner_kinds, kind_name));
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model %.60s, which is none that clio trains: those are %s", file->path, type,
+             names.data);
+    }
+    TRY(fields_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
+    shape->height = size[0];
+    shape->width = size[1];
+    TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
+    TRY(json_int(ctx, file, "classes", 0, MOST_CLASSES, 0, &shape->classes));
+    *settings = json_copy(file->root);
+    if (!*settings)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    for (size_t i = 0; i < COUNT(shape_keys); i++)
+        json_object_del(*settings, shape_keys[i]);
+fail:
+    bytes_free(&names);
+    return st;
+}
+
+clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct json_file file = {0};
+    struct weights weights = {0};
+    const struct learner_kind *kind;
+    struct learner_shape shape;
+    json_t *settings = NULL;
+    char *inner = NULL;
+    *l = (struct learner){0};
+    TRY(json_open(ctx, &file, path, "config.json"));
+    TRY(read_config(ctx, &file, &kind, &shape, &settings));
+    TRY(open_kind(ctx, l, kind, shape, settings, path));
+    TRY(file_join(ctx, &inner, path, kind->folder ? kind->folder : "."));
+    TRY(weights_open(ctx, &weights, kind->folder ? inner : path, kind->stem ? kind->stem : "model"));
+    for (int i = 0; i < LEARNER_PARTS; i++)
+        TRY(parameters_read(ctx, &l->parameters[i], PART_VALUE, "", &weights));
+fail:
+    weights_close(&weights);
+    free(inner);
+    json_decref(settings);
+    json_close(&file);
+    if (st)
+        learner_close(ctx, l);
+    return st;
+}
+
+static clio_status write_config(clio_context *ctx, const struct learner *l, const char *folder)
+{
+    clio_status st = CLIO_OK;
+    struct file_out out = {0};
+    char *path = NULL, *text = NULL;
+    const struct learner_shape *s = &l->shape;
+    json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
+    json_t *config =
+        json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->kind->name, "image_size", size, "channels", s->channels, "classes", s->classes);
+    if (!size || !config || json_object_update(config, l->config) || !(text = json_dumps(config, JSON_INDENT(2))))
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(file_join(ctx, &path, folder, "config.json"));
+    TRY(file_out_open(ctx, &out, path));
+    TRY(file_out_write(ctx, &out, text, strlen(text)));
+    TRY(file_out_write(ctx, &out, "\n", 1));
+    TRY(file_out_commit(ctx, &out));
+fail:
+    file_out_abandon(&out);
+    json_decref(config);
+    json_decref(size);
+    free(path);
+    free(text);
+    return st;
+}
+
+/* Where its weights go, in folders that are there then. */
+static clio_status weights_path(clio_context *ctx, const struct learner *l, const char *folder, char **path)
+{
+    clio_status st = CLIO_OK;
+    struct bytes name = {0};
+    char *inner = NULL;
+    TRY(file_join(ctx, &inner, folder, l->kind->folder ? l->kind->folder : ""));
+    if (l->kind->folder)
+        TRY(file_make_folder(ctx, inner));
+    TRY(bytes_print(ctx, &name, "%s.safetensors", l->kind->stem ? l->kind->stem : "model"));
+    TRY(file_join(ctx, path, l->kind->folder ? inner : folder, name.data));
+fail:
+    bytes_free(&name);
+    free(inner);
+    return st;
+}
+
+clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder)
+{
+    clio_status st = CLIO_OK;
+    struct tensors_out out = {0};
+    char *path = NULL;
+    bool swapped = false;
+    TRY(write_config(ctx, l, folder));
+    TRY(weights_path(ctx, l, folder, &path));
+    if (l->kind->describe)
+        TRY(l->kind->describe(ctx, l, folder));
+    TRY(tensors_out_open(ctx, &out));
+    TRY(tensors_out_note(ctx, &out, "format", "pt"));
+    TRY(learner_swap_averages(ctx, l));
+    swapped = true;
+    for (int i = 0; i < LEARNER_PARTS; i++)
+        TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, "", &out));
+    swapped = false;
+    TRY(learner_swap_averages(ctx, l));
+    TRY(tensors_out_write(ctx, &out, path));
+fail:
+    if (swapped) /* the failure that is told is the one that came before */
+        (void)learner_swap_averages(ctx, l);
+    tensors_out_close(&out);
+    free(path);
+    return st;
+}
+
+/* ---- use ---- */
+
+clio_status learner_draw(clio_context *ctx, struct learner *l, int count, uint64_t seed, const int *labels, float *pictures)
+{
+    clio_status st = CLIO_OK;
+    struct tensor z = tensor_shape(DTYPE_F32, 2, count, MAX(l->latent, 1), 0, 0);
+    float *latents = NULL;
+    int *own = NULL;
+    if (count < 1 || !l->latent)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot draw %d pictures", l->kind->name, count);
+    TRY(mem_alloc(ctx, &latents, tensor_count(&z), sizeof *latents));
+    TRY(tensor_new(ctx, &z, "samples"));
+    TRY(op_random_fwd(ctx, &z, seed, 0, true));
+    TRY(tensor_read(ctx, &z, 0, tensor_count(&z), latents));
+    if (!labels && l->shape.classes) { /* one class after the other */
+        TRY(mem_alloc(ctx, &own, (size_t)count, sizeof *own));
+        for (int i = 0; i < count; i++)
+            own[i] = i % l->shape.classes;
+        labels = own;
+    }
+    TRY(l->kind->sample(ctx, l, count, latents, labels, pictures));
+fail:
+    tensor_free(ctx, &z);
+    free(latents);
+    free(own);
+    return st;
+}

@@ -1,0 +1,19 @@
+/* learner_folders.h - what learners in the layout of diffusers share: texts and lists among their settings, and the files of a folder's
+ * parts. */
+#ifndef CLIO_MODELS_LEARNER_FOLDERS_H
+#define CLIO_MODELS_LEARNER_FOLDERS_H
+
+#include "learner_private.h"
+
+/* A setting that is a text; "" where none is set. */
+const char *learner_text(const struct learner *l, const char *name);
+/* The setting block_channels, "64,128,192", as a list; each can be shared by the setting `groups`, and by `heads`. */
+clio_status learner_channels(clio_context *ctx, const struct learner *l, int heads, json_t **list);
+/* base/name in fresh memory, if that is a folder; otherwise *path stays NULL. Nothing where *path is set already, or base NULL or empty. */
+clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path);
+/* base/name/file, if it is there. Nothing where `out` is open already, or base NULL or empty. */
+clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file);
+/* Write base/folder/name. */
+clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *base, const char *folder, const char *name);
+
+#endif

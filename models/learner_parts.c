@@ -1,0 +1,188 @@
+/* learner_parts.c - what the kinds of learner.h share: settings, labels, noise, and the way from host to host. */
+#include "learner_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define AT_ONCE 64 /* pictures on their way at a time */
+
+/* ---- settings: checked when the learner was made ---- */
+
+int learner_int(const struct learner *l, const char *name)
+{
+    return (int)json_integer_value(json_object_get(l->config, name));
+}
+
+double learner_number(const struct learner *l, const char *name)
+{
+    return json_number_value(json_object_get(l->config, name));
+}
+
+int learner_word(const struct learner *l, const char *name)
+{
+    const struct learner_setting *s = l->kind->settings;
+    const char *word = json_string_value(json_object_get(l->config, name));
+    while (strcmp(s->name, name) != 0)
+        s++;
+    int index = 0;
+    for (const char *at = s->words; at; at = strchr(at, '|'), at += at ? 1 : 0, index++)
+        if (strncmp(at, word, strlen(word)) == 0 && (at[strlen(word)] == '|' || !at[strlen(word)]))
+            return index;
+    return 0;
+}
+
+/* ---- tensors ---- */
+
+clio_status learner_room(clio_context *ctx, struct tensor *t, int rows, int columns)
+{
+    clio_status st = CLIO_OK;
+    struct tensor wanted = tensor_shape(DTYPE_F32, 2, rows, columns, 0, 0);
+    if (t->mem && tensor_count(t) == tensor_count(&wanted))
+        return CLIO_OK;
+    tensor_free(ctx, t);
+    *t = wanted;
+    TRY(tensor_new(ctx, t, "training"));
+fail:
+    return st;
+}
+
+clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch)
+{
+    clio_status st = CLIO_OK;
+    if (!t->mem) {
+        *t = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
+        TRY(tensor_new(ctx, t, "training"));
+    }
+    if (!batch->count)
+        TRY(tensor_zero(ctx, t));
+fail:
+    return st;
+}
+
+uint64_t learner_stream(const struct learner *l, int which)
+{
+    uint64_t batches = (uint64_t)l->step * (uint64_t)MAX(l->accumulate, 1) + (uint64_t)l->micro;
+    return batches * LEARNER_STREAMS + (uint64_t)which;
+}
+
+clio_status learner_noise(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                          uint64_t stream, int width, struct tensor *noise)
+{
+    clio_status st = CLIO_OK;
+    *noise = tensor_shape(DTYPE_F32, 2, batch->count, width, 0, 0);
+    TRY(tensor_take(ctx, arena, noise));
+    if (batch->first == 0)
+        return op_random_fwd(ctx, noise, l->seed, stream, true);
+    uint64_t mark = arena_mark(arena);
+    struct tensor all = tensor_shape(DTYPE_F32, 2, batch->first + batch->count, width, 0, 0);
+    TRY(tensor_take(ctx, arena, &all));
+    TRY(op_random_fwd(ctx, &all, l->seed, stream, true));
+    TRY(tensor_copy(ctx, noise, 0, &all, (size_t)batch->first * (size_t)width, tensor_count(noise)));
+    arena_release(arena, mark);
+fail:
+    return st;
+}
+
+clio_status learner_read(clio_context *ctx, const struct tensor *const *losses, int count, double *out)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < count; i++) {
+        float value;
+        TRY(tensor_read(ctx, losses[i], 0, 1, &value));
+        out[i] = (double)value;
+    }
+fail:
+    return st;
+}
+
+/* ---- labels ---- */
+
+clio_status label_input_new(clio_context *ctx, struct label_input *in, int classes)
+{
+    clio_status st = CLIO_OK;
+    float *data = NULL;
+    size_t n = (size_t)classes;
+    *in = (struct label_input){.classes = classes};
+    if (!classes)
+        return CLIO_OK;
+    in->table = tensor_shape(DTYPE_F32, 2, classes, classes, 0, 0);
+    TRY(mem_alloc(ctx, &data, n * n, sizeof *data));
+    for (size_t i = 0; i < n; i++)
+        data[i * n + i] = 1;
+    TRY(tensor_new(ctx, &in->table, "the model"));
+    TRY(tensor_write(ctx, &in->table, 0, n * n, data));
+fail:
+    free(data);
+    return st;
+}
+
+void label_input_free(clio_context *ctx, struct label_input *in)
+{
+    tensor_free(ctx, &in->table);
+    tensor_free(ctx, &in->rows);
+}
+
+clio_status label_input_set(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
+{
+    clio_status st = CLIO_OK;
+    if (!in->classes || !count)
+        return CLIO_OK;
+    TRY(learner_room(ctx, &in->rows, count, in->classes));
+    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->classes, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
+    TRY(op_embed_fwd(ctx, &rows, &in->table, &list, NULL, 0));
+fail:
+    return st;
+}
+
+clio_status label_input_join(clio_context *ctx, struct arena *arena, const struct label_input *in, const struct tensor *x,
+                             struct tensor *joined)
+{
+    clio_status st = CLIO_OK;
+    *joined = *x;
+    if (!in->classes)
+        return CLIO_OK;
+    int b = x->dim[0], h = x->dim[1], w = x->dim[2], c = x->dim[3];
+    struct tensor rows = tensor_reshape(&in->rows, 4, b, 1, 1, in->classes), planes = tensor_shape(DTYPE_F32, 4, b, h, w, in->classes);
+    *joined = tensor_shape(DTYPE_F32, 4, b, h, w, c + in->classes);
+    TRY(tensor_take(ctx, arena, joined));
+    if (h > 1 || w > 1) {
+        TRY(tensor_take(ctx, arena, &planes));
+        TRY(op_resize_fwd(ctx, &planes, &rows, false));
+    } else {
+        planes = rows;
+    }
+    TRY(op_concat_fwd(ctx, joined, x, &planes));
+fail:
+    return st;
+}
+
+/* ---- host to host ---- */
+
+clio_status learner_through(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
+                            const int *labels, float *out, int out_width, learner_forward forward)
+{
+    clio_status st = CLIO_OK;
+    struct arena arena = {0};
+    arena_grow(ctx, &arena);
+    if (input && input->classes && !labels)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s wants a label for each picture", l->kind->name);
+    for (int at = 0; at < count; at += AT_ONCE) {
+        int n = MIN(AT_ONCE, count - at);
+        struct tensor x = tensor_shape(DTYPE_F32, 2, n, in_width, 0, 0), y = tensor_shape(DTYPE_F32, 2, n, out_width, 0, 0);
+        struct tensor ids = tensor_shape(DTYPE_I32, 1, n, 0, 0, 0);
+        TRY(tensor_take(ctx, &arena, &x));
+        TRY(tensor_take(ctx, &arena, &y));
+        TRY(tensor_write(ctx, &x, 0, tensor_count(&x), in + (size_t)at * (size_t)in_width));
+        if (input && input->classes) {
+            TRY(tensor_take(ctx, &arena, &ids));
+            TRY(tensor_write(ctx, &ids, 0, (size_t)n, labels + at));
+            TRY(label_input_set(ctx, input, &ids, n));
+        }
+        TRY(forward(ctx, &arena, l, &y, &x));
+        TRY(tensor_read(ctx, &y, 0, tensor_count(&y), out + (size_t)at * (size_t)out_width));
+        arena_reset(&arena);
+    }
+fail:
+    arena_free(ctx, &arena);
+    return st;
+}

@@ -1,0 +1,58 @@
+/* learner_unet.h - a UNet that learns to take noise away (Ho et al. 2020, "Denoising diffusion probabilistic models"): pictures, or latents
+ * of an autoencoder, by themselves, with labels or with captions.
+ *
+ * learner_unet.c the kinds: steps and samples; learner_unet_files.c settings, configurations and the folders of a pipeline;
+ * learner_captions.c captions to the states of a text encoder that does not learn. */
+#ifndef CLIO_MODELS_LEARNER_UNET_H
+#define CLIO_MODELS_LEARNER_UNET_H
+
+#include "clip_text.h"
+#include "clip_tokenizer.h"
+#include "learner_folders.h"
+#include "sampler.h"
+#include "unet.h"
+#include "vae.h"
+
+/* ---- learner_captions.c ---- */
+
+struct captions {
+    char *encoder, *tokenizer; /* folders; NULL: there are no captions */
+    struct clip_text net;
+    struct clip_tokenizer words;
+};
+/* Both folders, which become the captions' own. */
+clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, char *tokenizer);
+void captions_close(clio_context *ctx, struct captions *c);
+/* states f32 [count, positions, width], with memory: of texts, each cut to what the encoder takes. NULL is an empty one. */
+clio_status captions_encode(clio_context *ctx, struct captions *c, const struct tensor *states, const char *const *texts);
+
+/* ---- learner_unet_files.c ---- */
+
+struct unet_learner {
+    struct unet net;
+    struct json_file config, scheduler; /* unet/config.json and scheduler/scheduler_config.json, made or read */
+    bool loaded;                        /* the weights are those of `init` */
+    bool attends;                       /* somewhere */
+    struct captions captions;
+    struct vae vae;
+    char *vae_folder;  /* NULL: pixels are what is denoised */
+    int height, width; /* of what is denoised; its channels are the network's */
+    float *alphas;     /* [train_steps]: what is left of a picture's variance, alphas_cumprod */
+    int train_steps;
+    bool velocity, min_snr;
+    double drop; /* probability that a condition is left out */
+    struct unet_prompt prompt;
+    struct tensor states, clean, levels, weights, loss; /* of the batch at hand */
+    struct arena vae_arena;
+};
+
+extern const struct learner_setting unet_settings[];
+/* Everything but the weights of a fresh network, from settings, `init` or the folder that l is read from. */
+clio_status unet_learner_open(clio_context *ctx, struct learner *l, struct unet_learner *u);
+void unet_learner_free(clio_context *ctx, struct unet_learner *u);
+/* The files of a diffusers folder, beside the network's weights. */
+clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const char *path);
+/* Text `index` of the setting `prompts`, counted on from the first after the last, in fresh memory. */
+clio_status unet_learner_prompt(clio_context *ctx, const struct learner *l, int index, char **text);
+
+#endif

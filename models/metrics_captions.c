@@ -1,0 +1,300 @@
+/* metrics_captions.c - BLEU, ROUGE-L and CIDEr-D of a set of captions, with every constant of coco-caption (pycocoevalcap: bleu_scorer.py,
+ * rouge.py, cider_scorer.py), so that scores can be laid beside published ones. Two passes: the first counts in how many cases an n-gram
+ * appears among the references, the second scores case by case; no sentence is kept. */
+#include "metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GRAMS 4
+#define ROUGE_BETA 1.2
+#define CIDER_SIGMA 6.0
+
+struct gram {
+    uint32_t number, count;
+};
+struct sentence {
+    size_t words;
+    uint32_t *word;           /* [words] */
+    struct gram *list[GRAMS]; /* the different n-grams by number */
+    size_t different[GRAMS];
+};
+
+struct scorer {
+    clio_context *ctx;
+    struct number_table words, grams;
+    uint32_t *cases, *last; /* of each n-gram: in how many cases it is, and the last of them + 1 */
+    size_t room;            /* of both */
+    double log_cases;       /* logarithm of the number of cases */
+    uint64_t correct[GRAMS], guessed[GRAMS], length, reference_length; /* BLEU's sums */
+    double rouge, cider;
+};
+
+/* ---- sentences ---- */
+
+static void sentence_free(struct sentence *s)
+{
+    free(s->word);
+    for (int n = 0; n < GRAMS; n++)
+        free(s->list[n]);
+    memset(s, 0, sizeof *s);
+}
+
+static void sentences_free(struct sentence *list, size_t count)
+{
+    for (size_t i = 0; list && i < count; i++)
+        sentence_free(&list[i]);
+    free(list);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = ((const struct gram *)a)->number, y = ((const struct gram *)b)->number;
+    return (x > y) - (x < y);
+}
+
+/* The different n-grams of n + 1 words, counted. */
+static clio_status count_grams(struct scorer *scorer, struct sentence *s, int n)
+{
+    clio_status st = CLIO_OK;
+    size_t all = s->words > (size_t)n ? s->words - (size_t)n : 0, kept = 0;
+    struct gram *list;
+    TRY(mem_alloc(scorer->ctx, &s->list[n], all + 1, sizeof *s->list[n]));
+    list = s->list[n];
+    for (size_t i = 0; i < all; i++) {
+        TRY(number_of(scorer->ctx, &scorer->grams, s->word + i, (size_t)(n + 1) * sizeof *s->word, &list[i].number));
+        list[i].count = 1;
+    }
+    qsort(list, all, sizeof *list, by_number);
+    for (size_t i = 0; i < all; i++)
+        if (kept && list[kept - 1].number == list[i].number)
+            list[kept - 1].count++;
+        else
+            list[kept++] = list[i];
+    s->different[n] = kept;
+fail:
+    return st;
+}
+
+static clio_status sentence_read(struct scorer *scorer, struct sentence *s, const char *text)
+{
+    clio_status st = CLIO_OK;
+    struct words words;
+    const char *p;
+    TRY(words_read(scorer->ctx, &words, text, WORDS_CAPTION));
+    s->words = words.count;
+    TRY(mem_alloc(scorer->ctx, &s->word, words.count + 1, sizeof *s->word));
+    p = words.text.data;
+    for (size_t i = 0; i < words.count; i++, p += strlen(p) + 1)
+        TRY(number_of(scorer->ctx, &scorer->words, p, strlen(p), &s->word[i]));
+    for (int n = 0; n < GRAMS; n++)
+        TRY(count_grams(scorer, s, n));
+fail:
+    words_free(&words); /* what words_read leaves when it fails is empty */
+    return st;
+}
+
+static clio_status references_read(struct scorer *scorer, struct sentence **out, const struct caption_case *c)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_alloc(scorer->ctx, out, c->reference_count, sizeof **out));
+    for (size_t i = 0; i < c->reference_count; i++)
+        TRY(sentence_read(scorer, &(*out)[i], c->references[i]));
+fail:
+    return st;
+}
+
+static uint32_t count_in(const struct sentence *s, int n, uint32_t number)
+{
+    struct gram key = {number, 0}, *found = bsearch(&key, s->list[n], s->different[n], sizeof key, by_number);
+    return found ? found->count : 0;
+}
+
+/* ---- first pass ---- */
+
+static clio_status note_cases(struct scorer *scorer, const struct sentence *s, size_t index)
+{
+    clio_status st = CLIO_OK;
+    uint32_t *cases = NULL, *last = NULL;
+    if (scorer->grams.count > scorer->room) {
+        size_t room = 2 * scorer->grams.count;
+        TRY(mem_alloc(scorer->ctx, &cases, room, sizeof *cases));
+        TRY(mem_alloc(scorer->ctx, &last, room, sizeof *last));
+        for (size_t i = 0; i < scorer->room; i++) {
+            cases[i] = scorer->cases[i];
+            last[i] = scorer->last[i];
+        }
+        free(scorer->cases);
+        free(scorer->last);
+        scorer->cases = cases;
+        scorer->last = last;
+        scorer->room = room;
+    }
+    for (int n = 0; n < GRAMS; n++)
+        for (size_t i = 0; i < s->different[n]; i++) {
+            uint32_t number = s->list[n][i].number;
+            scorer->cases[number] += scorer->last[number] != index + 1;
+            scorer->last[number] = (uint32_t)(index + 1);
+        }
+    return CLIO_OK;
+fail:
+    free(cases);
+    return st;
+}
+
+/* ---- second pass ---- */
+
+static void add_bleu(struct scorer *scorer, const struct sentence *s, const struct sentence *references, size_t count)
+{
+    size_t closest = references[0].words;
+    for (size_t r = 1; r < count; r++) {
+        size_t length = references[r].words, far = MAX(length, s->words) - MIN(length, s->words);
+        size_t best = MAX(closest, s->words) - MIN(closest, s->words);
+        if (far < best || (far == best && length < closest))
+            closest = length;
+    }
+    scorer->length += s->words;
+    scorer->reference_length += closest;
+    for (int n = 0; n < GRAMS; n++) {
+        scorer->guessed[n] += s->words > (size_t)n ? s->words - (size_t)n : 0;
+        for (size_t i = 0; i < s->different[n]; i++) {
+            uint32_t most = 0;
+            for (size_t r = 0; r < count; r++)
+                most = MAX(most, count_in(&references[r], n, s->list[n][i].number));
+            scorer->correct[n] += MIN(most, s->list[n][i].count);
+        }
+    }
+}
+
+/* Length of the longest common subsequence; row: zeros [b->words + 1]. */
+static size_t common(const struct sentence *a, const struct sentence *b, size_t *row)
+{
+    for (size_t i = 0; i < a->words; i++) {
+        size_t diagonal = 0;
+        for (size_t j = 0; j < b->words; j++) {
+            size_t above = row[j + 1];
+            row[j + 1] = a->word[i] == b->word[j] ? diagonal + 1 : MAX(above, row[j]);
+            diagonal = above;
+        }
+    }
+    return row[b->words];
+}
+
+static clio_status add_rouge(struct scorer *scorer, const struct sentence *s, const struct sentence *references, size_t count)
+{
+    clio_status st = CLIO_OK;
+    double precision = 0, recall = 0, square = ROUGE_BETA * ROUGE_BETA;
+    for (size_t r = 0; r < count && s->words; r++) {
+        size_t *row, length;
+        if (!references[r].words)
+            continue;
+        TRY(mem_alloc(scorer->ctx, &row, references[r].words + 1, sizeof *row));
+        length = common(s, &references[r], row);
+        free(row);
+        precision = MAX(precision, (double)length / (double)s->words);
+        recall = MAX(recall, (double)length / (double)references[r].words);
+    }
+    if (precision > 0 && recall > 0)
+        scorer->rouge += (1 + square) * precision * recall / (recall + square * precision);
+fail:
+    return st;
+}
+
+/* Weight of one n-gram: high where few cases have it among their references. */
+static double rarity(const struct scorer *scorer, uint32_t number)
+{
+    return scorer->log_cases - log(number < scorer->room && scorer->cases[number] ? scorer->cases[number] : 1.0);
+}
+
+static double norm(const struct scorer *scorer, const struct sentence *s, int n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < s->different[n]; i++) {
+        double weight = s->list[n][i].count * rarity(scorer, s->list[n][i].number);
+        sum += weight * weight;
+    }
+    return sqrt(sum);
+}
+
+static void add_cider(struct scorer *scorer, const struct sentence *s, const struct sentence *references, size_t count)
+{
+    double score = 0;
+    for (size_t r = 0; r < count; r++) {
+        /* coco-caption takes the number of word pairs for the length */
+        double a = s->words ? (double)s->words - 1 : 0, b = references[r].words ? (double)references[r].words - 1 : 0;
+        double shape = exp(-(a - b) * (a - b) / (2 * CIDER_SIGMA * CIDER_SIGMA));
+        for (int n = 0; n < GRAMS; n++) {
+            double sum = 0, norms = norm(scorer, s, n) * norm(scorer, &references[r], n);
+            for (size_t i = 0; i < s->different[n]; i++) {
+                double weight = rarity(scorer, s->list[n][i].number);
+                double there = weight * count_in(&references[r], n, s->list[n][i].number);
+                sum += MIN(weight * s->list[n][i].count, there) * there;
+            }
+            score += shape * (norms > 0 ? sum / norms : sum) / GRAMS;
+        }
+    }
+    scorer->cider += 10 * score / (double)count;
+}
+
+static clio_status score_case(struct scorer *scorer, const struct caption_case *c)
+{
+    clio_status st = CLIO_OK;
+    struct sentence caption, *references = NULL;
+    memset(&caption, 0, sizeof caption);
+    TRY(references_read(scorer, &references, c));
+    TRY(sentence_read(scorer, &caption, c->caption));
+    add_bleu(scorer, &caption, references, c->reference_count);
+    TRY(add_rouge(scorer, &caption, references, c->reference_count));
+    add_cider(scorer, &caption, references, c->reference_count);
+fail:
+    sentence_free(&caption);
+    sentences_free(references, c->reference_count);
+    return st;
+}
+
+static void finish(const struct scorer *scorer, struct caption_scores *out, size_t count)
+{
+    double product = 1, ratio = ((double)scorer->length + 1e-15) / ((double)scorer->reference_length + 1e-9);
+    for (int n = 0; n < GRAMS; n++) {
+        product *= ((double)scorer->correct[n] + 1e-15) / ((double)scorer->guessed[n] + 1e-9);
+        out->bleu[n] = pow(product, 1.0 / (n + 1)) * (ratio < 1 ? exp(1 - 1 / ratio) : 1);
+    }
+    out->rouge_l = scorer->rouge / (double)count;
+    out->cider_d = scorer->cider / (double)count;
+}
+
+static clio_status note_case(struct scorer *scorer, const struct caption_case *c, size_t index)
+{
+    clio_status st = CLIO_OK;
+    struct sentence *references = NULL;
+    if (c->reference_count < 1)
+        FAIL(scorer->ctx, CLIO_ERROR_ARGUMENT, "caption %zu has no reference to be scored against", index + 1);
+    TRY(references_read(scorer, &references, c));
+    for (size_t r = 0; r < c->reference_count; r++)
+        TRY(note_cases(scorer, &references[r], index));
+fail:
+    sentences_free(references, c->reference_count);
+    return st;
+}
+
+clio_status caption_scores(clio_context *ctx, struct caption_scores *out, const struct caption_case *cases, size_t count)
+{
+    clio_status st = CLIO_OK;
+    struct scorer scorer = {.ctx = ctx};
+    memset(out, 0, sizeof *out);
+    if (count < 1 || count >= UINT32_MAX)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no caption to score");
+    for (size_t i = 0; i < count; i++)
+        TRY(note_case(&scorer, &cases[i], i));
+    scorer.log_cases = log((double)count);
+    for (size_t i = 0; i < count; i++)
+        TRY(score_case(&scorer, &cases[i]));
+    finish(&scorer, out, count);
+fail:
+    number_table_free(&scorer.words);
+    number_table_free(&scorer.grams);
+    free(scorer.cases);
+    free(scorer.last);
+    return st;
+}
