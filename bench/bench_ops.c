@@ -5,7 +5,7 @@
  *
  * Each figure is the median of RUNS runs after one that is not counted; a run lasts at least 50 ms. CPU seconds a call stand beside, which
  * hold on a busy machine. */
-#include "../host/ops/ops.h"
+#include "../host/ops/gradients.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,6 +322,75 @@ static void bench_convs(void)
         bench_conv(halved[i][0], halved[i][1], halved[i][2], halved[i][3], (struct conv2d_window){3, 2, 1, 1, 1});
 }
 
+/* ---- gradients by weights ---- */
+
+struct weights_work {
+    struct tensor x, dy;
+    struct matrix dw;
+    struct conv2d_window window; /* taps 0: a product */
+    bool transposed;
+    struct arena arena;
+};
+
+static clio_status run_weights(void *p)
+{
+    struct weights_work *w = p;
+    if (w->window.taps == 0)
+        return op_gemm_bwd_weights(ctx, &w->arena, &w->dw, &w->dy, &w->x, w->x.dim[0], false);
+    return w->transposed ? op_conv2d_transposed_bwd_weights(ctx, &w->arena, &w->dw, &w->dy, &w->x, w->window, false)
+                         : op_conv2d_bwd_weights(ctx, &w->arena, &w->dw, &w->dy, &w->x, w->window, false);
+}
+
+/* size: of x. */
+static void bench_weights(int batch, int size, int in, int out, struct conv2d_window window, bool transposed)
+{
+    char shape[64];
+    struct weights_work w = {.window = window, .transposed = transposed};
+    int taps = window.taps, k = MAX(1, taps * taps) * in, room = window.before + window.after;
+    int out_size = taps == 0 ? 1 : transposed ? (size - 1) * window.stride + taps - room : (size + room - taps) / window.stride + 1;
+    snprintf(shape, sizeof shape, "%d x %d^2 %d>%d%s%s", batch, size, in, out, window.stride > 1 ? " /2" : "", transposed ? " T" : "");
+    if (!strstr("weights", filter) && !strstr(shape, filter))
+        return;
+    w.x = new_tensor(DTYPE_F32, batch * size * size, in);
+    w.dy = new_tensor(DTYPE_F32, batch * out_size * out_size, out);
+    if (taps) {
+        w.x = tensor_reshape(&w.x, 4, batch, size, size, in);
+        w.dy = tensor_reshape(&w.dy, 4, batch, out_size, out_size, out);
+    }
+    must(matrix_new(ctx, &w.dw, out, k, MATRIX_EXACT, "benchmark"));
+    ctx->planning = true;
+    must(run_weights(&w));
+    ctx->planning = false;
+    must(arena_commit(ctx, &w.arena, "benchmark"));
+    double pixels = (double)batch * (transposed ? size * size : out_size * out_size);
+    report("weights", shape, 2 * pixels * out * k, 4.0 * (double)(tensor_count(&w.x) + tensor_count(&w.dy) + tensor_count(&w.dw.data)),
+           measure(run_weights, &w));
+    matrix_free(ctx, &w.dw);
+    arena_free(ctx, &w.arena);
+    tensor_free(ctx, &w.x);
+    tensor_free(ctx, &w.dy);
+}
+
+/* DCGAN for 64 x 64 pictures, generator and discriminator; a dense autoencoder; a small network of 3 x 3 convolutions. */
+static void bench_weight_gradients(void)
+{
+    static const struct conv2d_window first = {4, 1, 0, 0, 1}, half = {4, 2, 1, 1, 1}, same = {3, 1, 1, 1, 1}, none = {0, 1, 0, 0, 1};
+    static const int up[][3] = {{4, 512, 256}, {8, 256, 128}, {16, 128, 64}, {32, 64, 3}};
+    static const int down[][3] = {{64, 3, 64}, {32, 64, 128}, {16, 128, 256}, {8, 256, 512}};
+    static const int level[][3] = {{16, 4, 64}, {16, 64, 64}, {16, 128, 64}, {8, 128, 128}, {8, 256, 128}, {4, 256, 256}};
+    static const int dense[][2] = {{784, 400}, {400, 20}, {20, 400}, {400, 784}};
+    bench_weights(64, 1, 100, 512, first, true);
+    for (size_t i = 0; i < COUNT(up); i++)
+        bench_weights(64, up[i][0], up[i][1], up[i][2], half, true);
+    for (size_t i = 0; i < COUNT(down); i++)
+        bench_weights(64, down[i][0], down[i][1], down[i][2], half, false);
+    bench_weights(64, 4, 512, 1, first, false);
+    for (size_t i = 0; i < COUNT(level); i++)
+        bench_weights(64, level[i][0], level[i][1], level[i][2], same, false);
+    for (size_t i = 0; i < COUNT(dense); i++)
+        bench_weights(128, 1, dense[i][0], dense[i][1], none, false);
+}
+
 /* ---- the step from logits to a token ---- */
 
 struct logits_work {
@@ -408,6 +477,7 @@ int main(int argc, char **argv)
     bench_group_norm(16, 1280);
     bench_logits(51865);
     bench_convs();
+    bench_weight_gradients();
     clio_destroy(ctx);
     return 0;
 }

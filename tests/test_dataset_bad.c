@@ -1,0 +1,551 @@
+/* test_dataset_bad.c - datasets that are not as they should be: each is refused with a sentence that names the file, or, where skip_bad is
+ * asked for, the sample is passed over and counted. Needs no device. */
+#include "test_dataset.h"
+
+#define BAD CLIO_ERROR_FORMAT
+
+static struct dataset_options skipping(void)
+{
+    struct dataset_options o = dataset_defaults();
+    o.skip_bad = true;
+    return o;
+}
+
+/* With skip_bad `good` samples are left, and `skipped` were passed over, the first because of `part`. */
+static void skips(struct dataset_options o, size_t good, size_t skipped, const char *part)
+{
+    o.skip_bad = true;
+    struct dataset *ds = open_with(&o);
+    assert_int_equal(dataset_info(ds)->count[DATASET_TRAIN], good);
+    assert_int_equal(dataset_info(ds)->skipped, skipped);
+    if (!strstr(dataset_info(ds)->first_skipped, part))
+        fail_msg("expected \"%s\": %s", part, dataset_info(ds)->first_skipped);
+    dataset_close(ds);
+}
+
+/* ---- folders ---- */
+
+static void no_folder(void **state)
+{
+    (void)state;
+    struct dataset *ds;
+    FAILS(dataset_open(ctx, &ds, in_folder("none"), NULL), CLIO_ERROR_FILE, "there is no folder");
+    assert_null(ds);
+    put_text("file", "x");
+    FAILS(dataset_open(ctx, &ds, in_folder("file"), NULL), CLIO_ERROR_FILE, "is a file");
+    dataset_close(NULL);
+    loader_close(NULL);
+}
+
+static void empty_or_unknown(void **state)
+{
+    (void)state;
+    REFUSED(NULL, BAD, "holds nothing to learn from");
+    make_folders("deep/er");
+    put_text("deep/er/notes.doc", "x");
+    put_text("a.txt", "a caption");
+    put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n");
+    REFUSED(NULL, BAD, "holds nothing to learn from");
+}
+
+static void both_kinds(void **state)
+{
+    (void)state;
+    put_png("a.png", 4, 4, 1);
+    put_sound("b.wav", 16000, 100, 0);
+    REFUSED(NULL, BAD, "holds pictures (a.png) and sounds (b.wav)");
+}
+
+static void beside_splits(void **state)
+{
+    (void)state;
+    make_folders("train");
+    put_png("train/a.png", 4, 4, 1);
+    put_png("b.png", 4, 4, 2);
+    REFUSED(NULL, BAD, "b.png lies beside the folder of the training set");
+}
+
+/* A link that leads back is followed no further. */
+static void endless_link(void **state)
+{
+    (void)state;
+    make_folders("train");
+    put_png("train/a.png", 4, 4, 1);
+    assert_int_equal(symlink("..", in_folder("train/again")), 0);
+    assert_int_equal(symlink("nowhere", in_folder("train/lost")), 0);
+    struct dataset *ds = open_with(NULL);
+    assert_int_equal(dataset_info(ds)->count[DATASET_TRAIN], 1);
+    dataset_close(ds);
+    assert_int_equal(symlink("nowhere", in_folder("train/lost.png")), 0);
+    REFUSED(NULL, CLIO_ERROR_FILE, "lost.png cannot be read");
+}
+
+static void mixed_sizes(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    put_png("a.png", 8, 4, 1);
+    put_png("b.png", 8, 4, 2);
+    put_png("c.png", 4, 8, 3);
+    REFUSED(NULL, BAD, "a.png has 8 x 4 pixels");
+    REFUSED(NULL, BAD, "c.png 4 x 8");
+    o.width = o.height = 4;
+    struct dataset *ds = open_with(&o);
+    assert_int_equal(dataset_info(ds)->count[DATASET_TRAIN], 3);
+    dataset_close(ds);
+}
+
+static void broken_pictures(void **state)
+{
+    (void)state;
+    struct loader_options l = plain(3);
+    const struct batch *b;
+    put_png("a.png", 16, 16, 1);
+    put_cut_png("b.png", 2, 0.6);
+    put_png("c.png", 16, 16, 3);
+    REFUSED(NULL, BAD, "b.png is cut short");
+    skips(skipping(), 2, 1, "b.png is cut short");
+    put_text("b.png", "");
+    REFUSED(NULL, BAD, "b.png is empty");
+    skips(skipping(), 2, 1, "b.png is empty");
+    put_text("b.png", "hello, world");
+    REFUSED(NULL, BAD, "b.png is no picture");
+    remove(in_folder("b.png"));
+    put("d.webp", "RIFF\0\0\0\0WEBPVP8 ", 16);
+    REFUSED(NULL, CLIO_ERROR_UNSUPPORTED, "d.webp is a WebP file");
+    skips(skipping(), 2, 1, "d.webp");
+    remove(in_folder("d.webp"));
+    /* One byte of the pixels is another: its checksum tells. */
+    size_t size;
+    unsigned char *data = read_file(in_folder("c.png"), &size);
+    data[size / 2] ^= 1;
+    put("c.png", data, size);
+    free(data);
+    REFUSED(NULL, BAD, "c.png is a broken PNG file");
+    /* What is good goes on being trained with. */
+    struct dataset_options o = skipping();
+    struct dataset *ds = open_with(&o);
+    struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
+    OK(loader_next(ctx, loader, &b));
+    assert_int_equal(b->count, 1);
+    assert_float_equal(b->pictures[0], 2.0f * (float)shade(1, 0, 0, 0) / 255.0f - 1.0f, 1e-6);
+    loader_close(loader);
+    dataset_close(ds);
+    put_cut_png("a.png", 1, 0.5);
+    o = skipping();
+    REFUSED(&o, BAD, "can be used; the first trouble:");
+}
+
+static void broken_jpeg(void **state)
+{
+    (void)state;
+    size_t size;
+    struct dataset_options o = dataset_defaults();
+    char path[512];
+    snprintf(path, sizeof path, "%s/tests/golden/image/colour.jpg", CLIO_SOURCE_DIR);
+    if (!file_exists(path))
+        fail_msg("%s is missing", path);
+    unsigned char *data = read_file(path, &size);
+    put_png("a.png", 16, 16, 1);
+    o.width = o.height = 8;
+    put("b.jpg", data, size);
+    struct dataset *ds = open_with(&o);
+    dataset_close(ds);
+    put("b.jpg", data, size * 2 / 3);
+    REFUSED(&o, BAD, "b.jpg is cut short");
+    skips(o, 1, 1, "b.jpg is cut short");
+    free(data);
+}
+
+/* A file that looks whole and cannot be unpacked: told when its turn comes. */
+static void spoilt_later(void **state)
+{
+    (void)state;
+    for (int ahead = -1; ahead <= 2; ahead += 3) {
+        struct loader_options l = plain(2);
+        const struct batch *b;
+        put_png("a.png", 16, 16, 1);
+        put_png("b.png", 16, 16, 2);
+        put_spoilt_png("c.png", 3);
+        put_png("d.png", 16, 16, 4);
+        l.ahead = ahead;
+        struct dataset *ds = open_with(NULL);
+        struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
+        OK(loader_next(ctx, loader, &b));
+        for (int i = 0; i < 2; i++) { /* it stays there */
+            FAILS(loader_next(ctx, loader, &b), BAD, "c.png is a broken PNG file");
+            assert_null(b);
+        }
+        OK(loader_seek(ctx, loader, 7, 0));
+        OK(loader_next(ctx, loader, &b));
+        assert_int_equal(b->epoch, 7);
+        FAILS(loader_next(ctx, loader, &b), BAD, "c.png");
+        loader_close(loader);
+        dataset_close(ds);
+        struct dataset_options o = skipping();
+        ds = open_with(&o);
+        loader = load_with(ds, DATASET_TRAIN, &l);
+        next(loader);
+        b = next(loader);
+        assert_true(b->samples_of[0] == 3 && b->samples_of[1] == 3); /* d.png stands in */
+        assert_memory_equal(b->pictures, b->pictures + 16 * 16 * 3, 16 * 16 * 3 * sizeof(float));
+        assert_true(loader_replaced(loader) >= 1);
+        loader_close(loader);
+        dataset_close(ds);
+        put_spoilt_png("a.png", 1);
+        put_spoilt_png("b.png", 2);
+        put_spoilt_png("d.png", 4);
+        ds = open_with(&o);
+        loader = load_with(ds, DATASET_TRAIN, &l);
+        FAILS(loader_next(ctx, loader, &b), BAD, ".png is a broken PNG file");
+        loader_close(loader);
+        dataset_close(ds);
+    }
+}
+
+static void changed_later(void **state)
+{
+    (void)state;
+    struct loader_options l = plain(1);
+    const struct batch *b;
+    put_png("a.png", 16, 16, 1);
+    struct dataset *ds = open_with(NULL);
+    put_png("a.png", 8, 16, 1);
+    struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
+    FAILS(loader_next(ctx, loader, &b), BAD, "a.png has changed since");
+    loader_close(loader);
+    remove(in_folder("a.png"));
+    loader = load_with(ds, DATASET_TRAIN, &l);
+    FAILS(loader_next(ctx, loader, &b), CLIO_ERROR_FILE, "a.png: no such file");
+    loader_close(loader);
+    dataset_close(ds);
+}
+
+static void narrow_strip(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    struct loader_options l = plain(1);
+    const struct batch *b;
+    put_png("a.png", 1, 3000, 1);
+    o.width = o.height = 16;
+    struct dataset *ds = open_with(&o);
+    struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
+    FAILS(loader_next(ctx, loader, &b), CLIO_ERROR_UNSUPPORTED, "a.png has 1 x 3000 pixels, too narrow a strip");
+    loader_close(loader);
+    dataset_close(ds);
+}
+
+/* ---- captions and labels ---- */
+
+static void caption_without_picture(void **state)
+{
+    (void)state;
+    put_png("a.png", 4, 4, 1);
+    put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\": \"b.png\", \"text\": \"b\"}\n");
+    REFUSED(NULL, BAD, "metadata.jsonl, line 2, speaks of b.png, and there is no such picture");
+    skips(dataset_defaults(), 1, 1, "b.png");
+    remove(in_folder("metadata.jsonl"));
+    put_text("metadata.csv", "file_name,text\nb.png,b\na.png,a\n");
+    REFUSED(NULL, BAD, "metadata.csv, line 2, speaks of b.png");
+    skips(dataset_defaults(), 1, 1, "b.png");
+    remove(in_folder("metadata.csv"));
+    put_text("a.txt", "a");
+    put_text("b.txt", "b");
+    REFUSED(NULL, BAD, "the caption b.txt in ");
+    skips(dataset_defaults(), 1, 1, "b.txt");
+    remove(in_folder("a.txt"));
+    struct dataset *ds = open_with(NULL); /* texts that nobody uses are no captions */
+    dataset_close(ds);
+    put_text("metadata.jsonl", "{\"file_name\": \"../a.png\", \"text\": \"a\"}\n");
+    REFUSED(NULL, BAD, "no such picture");
+}
+
+static void picture_without_caption(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    put_png("a.png", 4, 4, 1);
+    put_png("b.png", 4, 4, 2);
+    put_text("a.txt", "a");
+    struct dataset *ds = open_with(NULL);
+    assert_true(dataset_info(ds)->has_captions);
+    dataset_close(ds);
+    o.need_captions = true;
+    REFUSED(&o, BAD, "b.png has no caption");
+    skips(o, 1, 1, "b.png has no caption");
+    put_text("b.txt", "");
+    REFUSED(&o, BAD, "b.txt is empty");
+    put_text("b.txt", " \n\t ");
+    REFUSED(&o, BAD, "b.txt is empty");
+    put("b.txt", "a\0b", 3);
+    REFUSED(&o, BAD, "b.txt is not a text");
+    put_text("b.txt", "caf\xe9");
+    REFUSED(&o, BAD, "b.txt is not valid UTF-8");
+    skips(o, 1, 2, "b.txt is not valid UTF-8"); /* the text, and then the picture */
+}
+
+static void broken_metadata(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text, *part;
+    } cases[] = {
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\": \n", "metadata.jsonl, line 2, is no JSON object"},
+        {"metadata.jsonl", "[1, 2]\n", "metadata.jsonl, line 1, is no JSON object"},
+        {"metadata.jsonl", "{\"text\": \"a\"}\n", "metadata.jsonl, line 1, has no file_name"},
+        {"metadata.jsonl", "{\"file_name\": 3}\n", "line 1, has no file_name"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\"}\n{\"file_name\": \"a.png\"}\n", "line 2, speaks of a.png a second time"},
+        {"metadata.csv", "name,text\na.png,a\n", "metadata.csv has no column file_name"},
+        {"metadata.csv", "file_name,text\na.png\n", "metadata.csv, line 2, has 1 values, and the first line names 2 columns"},
+        {"metadata.csv", "file_name,text\na.png,\"a\n", "a quote in line 2 that is not closed"},
+        {"metadata.csv", "file_name,text\na.png,caf\xe9\n", "metadata.csv, line 2, has a caption (text) that is no text in UTF-8"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": -1}\n", "the label of "},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1.5}\n", "a.png is 1.5, but must be a whole number"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1e300}\n", "a.png is 1e+300, but"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1}\n{\"file_name\": \"b.png\", \"label\": \"x\"}\n",
+         "is a number, and others are names"},
+        {"metadata.jsonl", "", "metadata.jsonl is empty"},
+    };
+    put_png("a.png", 4, 4, 1);
+    put_png("b.png", 4, 4, 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        put_text(cases[i].name, cases[i].text);
+        REFUSED(NULL, BAD, cases[i].part);
+        remove(in_folder(cases[i].name));
+    }
+    struct dataset_options o = dataset_defaults();
+    o.caption = "score";
+    put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"score\": 3}\n");
+    REFUSED(&o, BAD, "line 1, has a caption (score) that is no text");
+}
+
+static void no_labels(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    o.need_labels = true;
+    make_folders("only");
+    put_png("only/a.png", 4, 4, 1);
+    REFUSED(&o, BAD, "has no labels");
+    make_folders("other");
+    put_png("other/b.png", 4, 4, 1);
+    struct dataset *ds = open_with(&o);
+    assert_int_equal(dataset_info(ds)->classes, 2);
+    dataset_close(ds);
+    put_png("z.png", 4, 4, 1);
+    REFUSED(&o, BAD, "z.png lies in no folder of a class");
+    put_text("metadata.jsonl", "{\"file_name\": \"z.png\", \"label\": \"z\"}\n{\"file_name\": \"only/a.png\", \"label\": \"a\"}\n");
+    REFUSED(&o, BAD, "b.png has no label");
+    skips(o, 2, 1, "b.png has no label");
+}
+
+/* ---- sounds ---- */
+
+static void broken_sounds(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    put_sound("a.wav", 16000, 100, 0);
+    put_text("a.txt", "a");
+    put_text("b.wav", "no sound at all");
+    put_text("b.txt", "b");
+    REFUSED(NULL, BAD, "b.wav is not a sound file");
+    skips(o, 1, 1, "b.wav");
+    put_sound("b.wav", 16000, 100, 0);
+    put_sound("c.wav", 16000, 100, 0);
+    o.need_captions = true;
+    REFUSED(&o, BAD, "the sound ");
+    REFUSED(&o, BAD, "c.wav has no caption");
+    put_text("metadata.jsonl", "{\"file_name\": \"d.wav\", \"transcription\": \"d\"}\n");
+    REFUSED(&o, BAD, "there is no such sound");
+}
+
+/* ---- IDX ---- */
+
+#define IMAGES "train-images-idx3-ubyte"
+#define LABELS "train-labels-idx1-ubyte"
+
+/* IMAGES with byte `at` made `value`, and only `part` of it. */
+static void put_changed(size_t at, int value, double part)
+{
+    size_t size;
+    put_idx(IMAGES, 3, 10, 4, 3, 7);
+    unsigned char *data = read_file(in_folder(IMAGES), &size);
+    data[at] = (unsigned char)value;
+    put(IMAGES, data, (size_t)((double)size * part));
+    free(data);
+}
+
+static void broken_idx(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        int value;
+        double part;
+        clio_status code;
+        const char *part_of_text;
+    } cases[] = {
+        {0, 1, 1, BAD, "is no IDX file"},
+        {2, 0x0d, 1, CLIO_ERROR_UNSUPPORTED, "numbers of the type 0x0d"},
+        {3, 1, 1, BAD, "has 1 dimensions, and pictures have 3"},
+        {7, 11, 1, BAD, "is cut short: it says that it holds 148 bytes, and there are 136"},
+        {7, 9, 1, BAD, "holds 136 bytes, but says 124"},
+        {4, 0xff, 1, BAD, "is cut short: it says"},
+        {7, 0, 1, BAD, "says that it holds nothing"},
+        {9, 0xff, 1, BAD, "pixels on a side"},
+        {0, 0, 0.5, BAD, "is cut short"},
+        {0, 0, 0.1, BAD, "is cut short"},
+        {0, 0, 0.02, BAD, "is cut short"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        put_changed(cases[i].at, cases[i].value, cases[i].part);
+        REFUSED(NULL, cases[i].code, cases[i].part_of_text);
+        REFUSED(NULL, cases[i].code, IMAGES);
+    }
+}
+
+static void broken_packed_idx(void **state)
+{
+    (void)state;
+    size_t size;
+    put_idx(IMAGES ".gz", 3, 500, 10, 10, 7);
+    unsigned char *data = read_file(in_folder(IMAGES ".gz"), &size);
+    put(IMAGES ".gz", data, size / 2);
+    REFUSED(NULL, BAD, IMAGES ".gz");
+    data[size - 6] ^= 1; /* its checksum */
+    put(IMAGES ".gz", data, size);
+    REFUSED(NULL, BAD, "damaged");
+    data[size - 6] ^= 1;
+    memset(data + size / 2, 0x55, 20);
+    put(IMAGES ".gz", data, size);
+    REFUSED(NULL, BAD, IMAGES ".gz");
+    free(data);
+    /* Sizes that the file cannot hold take no memory. */
+    static const unsigned char huge[] = {0, 0, 8, 3, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0x7f, 0xff, 0, 0, 0x7f, 0xff, 1, 2, 3};
+    gzFile file = gzopen(in_folder(IMAGES ".gz"), "wb");
+    assert_int_equal(gzwrite(file, huge, sizeof huge), sizeof huge);
+    assert_int_equal(gzclose(file), Z_OK);
+    REFUSED(NULL, BAD, "it cannot hold the ");
+    file = gzopen(in_folder(IMAGES ".gz"), "wb"); /* more than it says */
+    assert_int_equal(gzwrite(file, "\0\0\10\3\0\0\0\1\0\0\0\1\0\0\0\1xy", 18), 18);
+    assert_int_equal(gzclose(file), Z_OK);
+    REFUSED(NULL, BAD, "holds more than it says");
+}
+
+static void unlike_idx(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    put_idx(IMAGES, 3, 10, 4, 3, 7);
+    put_idx(LABELS, 1, 9, 0, 0, 1);
+    REFUSED(NULL, BAD, IMAGES " holds 10 pictures and ");
+    REFUSED(NULL, BAD, LABELS " 9 labels");
+    put_idx(LABELS, 1, 10, 0, 0, 1);
+    put_idx("t10k-images-idx3-ubyte", 3, 2, 4, 3, 7);
+    REFUSED(NULL, BAD, "has labels for some of its IDX files alone");
+    put_idx("t10k-labels-idx1-ubyte", 1, 2, 0, 0, 1);
+    o.need_captions = true;
+    REFUSED(&o, BAD, "holds IDX files, which have no captions");
+    put_idx("t10k-images-idx3-ubyte", 3, 2, 5, 3, 7);
+    REFUSED(NULL, BAD, "ask for one size");
+    o.need_captions = false;
+    o.width = o.height = 4;
+    struct dataset *ds = open_with(&o);
+    dataset_close(ds);
+    put_idx("emnist-train-images-idx3-ubyte", 3, 2, 4, 3, 7);
+    REFUSED(&o, BAD, "one of several IDX files");
+}
+
+/* ---- options ---- */
+
+static void wrong_options(void **state)
+{
+    (void)state;
+    struct dataset_options o = dataset_defaults();
+    put_idx(IMAGES, 3, 10, 4, 3, 7);
+    o.width = 8;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "give width and height");
+    o.height = 40000;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "8 x 40000");
+    o = dataset_defaults();
+    o.channels = 2;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "2 channels");
+    o = dataset_defaults();
+    o.validation = 1;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "give a fraction");
+    o.validation = (double)NAN;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "give a fraction");
+    o = dataset_defaults();
+    o.rate = -1;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "-1 samples a second");
+    o = dataset_defaults();
+    o.fit = (enum dataset_fit)9;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "crop, stretch or pad");
+}
+
+static void wrong_loaders(void **state)
+{
+    (void)state;
+    static const struct {
+        int batch, rank, ranks, ahead;
+        float flip, noise;
+        const char *part;
+    } cases[] = {
+        {0, 0, 1, 0, 0, 0, "a batch of 0 samples"},
+        {-5, 0, 1, 0, 0, 0, "a batch of -5"},
+        {11, 0, 1, 0, 0, 0, "fewer than one batch of 11"},
+        {10, 0, 3, 0, 0, 0, "cannot be divided among 3 processes"},
+        {10, 2, 2, 0, 0, 0, "no rank 2 of 2"},
+        {10, 0, 0, 0, 0, 0, "no rank 0 of 0"},
+        {10, 0, 1, 1000, 0, 0, "1000 batches"},
+        {10, 0, 1, 0, 2, 0, "flip cannot be 2"},
+        {10, 0, 1, 0, 0, -1, "noise cannot be -1"},
+        {10, 0, 1, 0, NAN, 0, "flip cannot be"},
+    };
+    struct loader *l;
+    put_idx(IMAGES, 3, 10, 4, 3, 7);
+    struct dataset *ds = open_with(NULL);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct loader_options o = loader_defaults();
+        o.batch = cases[i].batch;
+        o.rank = cases[i].rank;
+        o.ranks = cases[i].ranks;
+        o.ahead = cases[i].ahead;
+        o.augment.flip = cases[i].flip;
+        o.augment.noise = cases[i].noise;
+        FAILS(loader_open(ctx, &l, ds, DATASET_TRAIN, &o), CLIO_ERROR_ARGUMENT, cases[i].part);
+        assert_null(l);
+    }
+    FAILS(loader_open(ctx, &l, ds, DATASET_VALIDATION, NULL), CLIO_ERROR_ARGUMENT, "has no samples for validation");
+    dataset_close(ds);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(no_folder),
+                                       TEST(empty_or_unknown),
+                                       TEST(both_kinds),
+                                       TEST(beside_splits),
+                                       TEST(endless_link),
+                                       TEST(mixed_sizes),
+                                       TEST(broken_pictures),
+                                       TEST(broken_jpeg),
+                                       TEST(spoilt_later),
+                                       TEST(changed_later),
+                                       TEST(narrow_strip),
+                                       TEST(caption_without_picture),
+                                       TEST(picture_without_caption),
+                                       TEST(broken_metadata),
+                                       TEST(no_labels),
+                                       TEST(broken_sounds),
+                                       TEST(broken_idx),
+                                       TEST(broken_packed_idx),
+                                       TEST(unlike_idx),
+                                       TEST(wrong_options),
+                                       TEST(wrong_loaders)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
