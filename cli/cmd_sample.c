@@ -5,6 +5,7 @@
 #include "options.h"
 #include "session.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,26 @@
 #define OUTPUT "out.png"
 #define COUNT_DEFAULT 64
 #define FRAMES 24
-#define DELAY 80 /* ms */
+#define DELAY 80            /* ms */
+#define ANIMATION_WIDTH 256 /* pixels, at least about */
+#define COLUMNS_MOST 32     /* of classes */
 
 static const char *output_of(const struct settings *set)
 {
     return set->result ? set->result : OUTPUT;
+}
+
+static bool labels_are_numbers(const struct command *self, const struct words *labels)
+{
+    for (size_t i = 0; i < labels->count; i++) {
+        char *end;
+        long label = strtol(labels->items[i], &end, 10);
+        if (end == labels->items[i] || *end || label < 0 || label > INT_MAX) {
+            say_usage(self, "--label takes the number of a class, such as 3, not \"%s\"", labels->items[i]);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* --label, once for all pictures or once for each. The caller frees them; NULL: none were asked for. */
@@ -26,7 +42,7 @@ static int *read_labels(const struct settings *set, int count)
         return NULL;
     int *labels = must_alloc((size_t)count * sizeof *labels);
     for (int i = 0; i < count; i++)
-        labels[i] = atoi(set->labels.items[(size_t)i % set->labels.count]);
+        labels[i] = (int)strtol(set->labels.items[(size_t)i % set->labels.count], NULL, 10);
     return labels;
 }
 
@@ -49,12 +65,54 @@ static clio_status reconstruct(struct session *s, clio_generator *g, const struc
     return st;
 }
 
-static clio_status save(struct session *s, const struct settings *set, const clio_images *images)
+/* The picture with every pixel as a square of them. The caller frees rgb. */
+static clio_image enlarged(const clio_image *from, int factor)
+{
+    clio_image to = {from->width * factor, from->height * factor, NULL};
+    unsigned char *rgb = must_alloc(3 * (size_t)to.width * (size_t)to.height);
+    for (int y = 0; y < to.height; y++)
+        for (int x = 0; x < to.width; x++)
+            memcpy(rgb + 3 * ((size_t)y * (size_t)to.width + (size_t)x),
+                   from->rgb + 3 * ((size_t)(y / factor) * (size_t)from->width + (size_t)(x / factor)), 3);
+    to.rgb = rgb;
+    return to;
+}
+
+/* Small pictures are enlarged, as on a sheet. */
+static clio_status animate(struct session *s, const struct settings *set, const clio_images *images)
+{
+    clio_picture *list = must_alloc(images->count * sizeof *list);
+    int width = images->list[0].image.width, factor = width < ANIMATION_WIDTH ? ANIMATION_WIDTH / width : 1;
+    for (size_t i = 0; i < images->count; i++) {
+        list[i] = images->list[i];
+        list[i].image = enlarged(&images->list[i].image, factor);
+    }
+    clio_status st =
+        clio_images_animate(s->ctx, &(clio_images){list, images->count}, output_of(set), set->delay ? set->delay : DELAY, NULL, 0);
+    for (size_t i = 0; i < images->count; i++)
+        free((void *)(uintptr_t)list[i].image.rgb);
+    free(list);
+    return st;
+}
+
+/* Pictures in a row: as many as there are classes; beside each picture what came back of it. 0: as many as rows. */
+static int columns_of(const struct settings *set, const clio_generator *g, const clio_images *images)
+{
+    int columns = clio_generator_describe(g).classes;
+    if (set->columns)
+        return set->columns;
+    if (set->files.count)
+        for (columns = 2; (size_t)columns * (size_t)columns < images->count;)
+            columns += 2;
+    return set->labels.count || columns > COLUMNS_MOST ? 0 : columns;
+}
+
+static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_images *images)
 {
     clio_status st;
     clio_image *sheet = NULL;
     if (set->picture.frames)
-        return clio_images_animate(s->ctx, images, output_of(set), set->delay ? set->delay : DELAY, NULL, 0);
+        return animate(s, set, images);
     if (set->separate) {
         st = CLIO_OK;
         for (size_t i = 0; !st && i < images->count; i++) {
@@ -64,7 +122,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
         }
         return st;
     }
-    st = clio_images_sheet(s->ctx, images, set->columns, &sheet);
+    st = clio_images_sheet(s->ctx, images, columns_of(set, g, images), &sheet);
     if (!st)
         st = clio_image_write(s->ctx, sheet, output_of(set), NULL, 0);
     clio_image_free(sheet);
@@ -75,7 +133,7 @@ static int sample(struct session *s, struct settings *set)
 {
     clio_generator *g = NULL;
     clio_images *images = NULL;
-    int count = set->picture.count > 1 || set->separate ? set->picture.count : COUNT_DEFAULT;
+    int count = set->count ? set->count : COUNT_DEFAULT;
     int *labels = read_labels(set, count);
     uint64_t seed = (uint64_t)set->picture.seed;
     bar_begin();
@@ -91,11 +149,11 @@ static int sample(struct session *s, struct settings *set)
     else if (!st)
         st = clio_generator_draw(g, count, seed, labels, &images);
     if (!st)
-        st = save(s, set, images);
+        st = save(s, set, g, images);
     bar_clear();
     int code = st ? session_failed(s, st) : EXIT_DONE;
     if (!code && !set->quiet)
-        fprintf(stderr, "%s: %zu pictures\n", output_of(set), images->count);
+        fprintf(stderr, "%s: %zu picture%s\n", output_of(set), images->count, images->count == 1 ? "" : "s");
     clio_images_free(images);
     clio_generator_free(g);
     free(labels);
@@ -113,6 +171,8 @@ static int run_sample(const struct command *self, struct settings *set)
         return say_usage(self, "--frames lead to something: add --interpolate-seed N");
     if (set->picture.frames && set->files.count)
         return say_usage(self, "pictures are reconstructed, or drawn on the way between two seeds, but not both");
+    if (!labels_are_numbers(self, &set->labels))
+        return EXIT_USAGE;
     if (!picture_check(output_of(set)))
         return EXIT_FAILED;
     s.model = must_print("%s", set->model);
@@ -123,11 +183,12 @@ static int run_sample(const struct command *self, struct settings *set)
 static const struct option_row options[] = {
     OPTION_MODEL("a folder that clio train wrote, or one of its\ncheckpoints"),
     {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0, "the PNG to write; default out.png"},
-    {"-b --batch-count", "N", OPTION_INT, FIELD(picture.count), 1, 65536, "pictures; default 64"},
+    {"-b --batch-count", "N", OPTION_INT, FIELD(count), 1, 65536, "pictures; default 64"},
     {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of the first picture; default 42"},
     {"--label", "N", OPTION_WORDS, FIELD(labels), 0, 0,
      "a class, where the model has them; several times\nfor several; default: each in turn"},
-    {"--columns", "N", OPTION_INT, FIELD(columns), 1, 1000, "pictures in a row of the sheet"},
+    {"--columns", "N", OPTION_INT, FIELD(columns), 1, 1000,
+     "pictures in a row of the sheet; default: as many as\nthere are classes, or as there are rows"},
     {"--separate", NULL, OPTION_ON, FIELD(separate), 0, 0, "a file for each picture: out.png, out_2.png, ..."},
     {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(picture.seed_to), 0, 0, "an animated PNG on the way from -s to this seed"},
     {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "pictures of it; default 24"},

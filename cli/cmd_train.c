@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,11 @@ static int add_setting(const struct command *self, json_t *all, const char *word
     if (!value || json_is_object(value) || json_is_array(value)) {
         json_decref(value);
         value = json_string(equals + 1);
+    }
+    if (json_is_real(value) && fabs(json_real_value(value)) < 1e15 && floor(json_real_value(value)) == json_real_value(value)) {
+        json_t *whole = json_integer((json_int_t)json_real_value(value)); /* 1e6 */
+        json_decref(value);
+        value = whole;
     }
     int code = value && !json_object_set_new(all, key, value) ? EXIT_DONE : say_usage(self, "\"%s\" is not UTF-8", word);
     free(key);
@@ -59,7 +65,7 @@ static void print_settings(clio_context *ctx, const char *model)
 {
     clio_setting s;
     for (size_t i = 0; clio_train_setting(ctx, model, i, &s) == CLIO_OK && s.name; i++)
-        printf("  %-18s %-32s %-10s %s\n", s.name, s.range, s.value, s.summary);
+        printf("  %-18s %-32s %-10s %s\n", s.name, s.range, *s.value || model ? s.value : "(model's)", s.summary);
 }
 
 static int list(struct session *s, const char *model)
@@ -86,26 +92,28 @@ static int list(struct session *s, const char *model)
 
 /* ---- the run ---- */
 
-/* "d_loss 0.981  g_loss 1.62" */
+/* "epoch 0.42  28300/s  d_loss 0.981  g_loss 1.62": two losses at most, for a bar has one line. */
 static void describe(char text[200], const clio_train_status *status)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < status->count && at < 160; i++)
-        at += (size_t)snprintf(text + at, 200 - at, "%s%s %.4g", i ? "  " : "", status->names[i], status->losses[i]);
+    size_t shown = status->count > 2 ? 1 : status->count;
+    int at = snprintf(text, 200, "epoch %.2f", status->epoch);
+    if (status->rate > 0)
+        at += snprintf(text + at, 200 - (size_t)at, "  %.*f/s", status->rate < 100, status->rate);
+    for (size_t i = 0; i < shown && at < 160; i++)
+        at += snprintf(text + at, 200 - (size_t)at, "  %s %.4g", status->names[i], status->losses[i]);
 }
 
 static int on_status(void *user, const clio_train_status *status)
 {
     struct session *s = user;
-    char losses[200] = "", what[320];
+    char what[200];
     if (status->event) {
         bar_clear();
         if (!s->set->quiet)
             fprintf(stderr, "%s\n", status->event);
         return session_stopped();
     }
-    describe(losses, status);
-    snprintf(what, sizeof what, "epoch %.2f  %s  %.4g/s", status->epoch, losses, status->rate);
+    describe(what, status);
     bar_progress(what, (double)status->step, (double)status->steps, BAR_PLAIN);
     return session_stopped();
 }
@@ -158,7 +166,7 @@ static int train(struct session *s, const struct settings *set, const char *sett
         return session_failed(s, st);
     clio_memory(s->ctx, &now, &peak);
     if (!set->quiet)
-        fprintf(stderr, "done, with at most %.0f MiB on the device; clio sample -m %s draws\n", (double)peak / 0x1p20, set->result);
+        fprintf(stderr, "done, with at most %.0f MiB on the device; what was learned is in %s/last\n", (double)peak / 0x1p20, set->result);
     return EXIT_DONE;
 }
 

@@ -9,9 +9,9 @@
 #define LARGEST_SIDE 4096
 #define MOST_CLASSES 65536
 
-const struct learner_kind *const learner_kinds[] = {&learner_autoencoder, &learner_vae,  &learner_cvae,    &learner_gan,
-                                                    &learner_dcgan,       &learner_cgan, &learner_mmd_gan, &learner_jsd_gan,
-                                                    &learner_classifier,  &learner_unet, &learner_cunet,   NULL};
+const struct learner_kind *const learner_kinds[] = {
+    &learner_autoencoder, &learner_vae,        &learner_cvae, &learner_gan,   &learner_dcgan,  &learner_cgan,    &learner_mmd_gan,
+    &learner_jsd_gan,     &learner_classifier, &learner_unet, &learner_cunet, &learner_vae_kl, &learner_whisper, NULL};
 
 const struct learner_kind *learner_kind_find(const char *name)
 {
@@ -42,6 +42,8 @@ static const char *kind_name(const void *table, size_t i)
     const struct learner_kind *const *kinds = table;
     return kinds[i] ? kinds[i]->name : NULL;
 }
+
+const struct learner_shape learner_shape_of_sounds = {1, 1, 1, 0};
 
 /* ---- settings ---- */
 
@@ -201,10 +203,14 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model %.60s, which is none that clio trains: those are %s", file->path, type,
              names.data);
     }
-    TRY(fields_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
-    shape->height = size[0];
-    shape->width = size[1];
-    TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
+    if ((*kind)->hears) {
+        *shape = learner_shape_of_sounds;
+    } else {
+        TRY(fields_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
+        shape->height = size[0];
+        shape->width = size[1];
+        TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
+    }
     TRY(json_int(ctx, file, "classes", 0, MOST_CLASSES, 0, &shape->classes));
     *settings = json_copy(file->root);
     if (!*settings)
@@ -252,6 +258,8 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
     json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
     json_t *config =
         json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->kind->name, "image_size", size, "channels", s->channels, "classes", s->classes);
+    for (size_t i = 1; l->kind->hears && i < COUNT(shape_keys); i++)
+        json_object_del(config, shape_keys[i]);
     if (!size || !config || json_object_update(config, l->config) || !(text = json_dumps(config, JSON_INDENT(2))))
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(file_join(ctx, &path, folder, "config.json"));

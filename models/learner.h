@@ -18,6 +18,7 @@
 struct learner_shape {
     int height, width, channels, classes;
 };
+extern const struct learner_shape learner_shape_of_sounds; /* for kinds that hear */
 
 /* A batch on the device. */
 struct learner_batch {
@@ -26,6 +27,8 @@ struct learner_batch {
     struct tensor pictures;      /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
     struct tensor labels;        /* i32 [count]; memory NULL: none */
     const char *const *captions; /* or NULL */
+    const float *waves;          /* of who hears, instead of pictures: f32 [count][samples] on the host */
+    size_t samples;
 };
 
 struct learner;
@@ -39,6 +42,7 @@ struct learner_kind {
     bool ascending;                         /* the best is what has the greatest of measures[0]; otherwise the least */
     bool unit;                              /* pictures from 0 to 1; otherwise from -1 to 1 */
     bool needs_labels, has_latents, reconstructs;
+    bool hears; /* it learns from sounds: there are no pictures, and its shape says nothing */
     /* Build the networks for l->config and l->shape, their weights undefined; fill in l->parameters and what the optimisers begin with
      * (l->options). */
     clio_status (*open)(clio_context *ctx, struct learner *l);

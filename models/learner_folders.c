@@ -1,9 +1,13 @@
 /* learner_folders.c - what learners in the layout of diffusers share: texts and lists among their settings, and the files of a folder's
  * parts. */
+#define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "learner_folders.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *learner_text(const struct learner *l, const char *name)
 {
@@ -20,9 +24,9 @@ clio_status learner_channels(clio_context *ctx, const struct learner *l, int hea
     for (;;) {
         char *end;
         long n = strtol(at, &end, 10);
-        if (end == at || n < 1 || n > 1 << 14 || (*end != ',' && *end) || json_array_size(*list) == UNET_BLOCKS)
+        if (end == at || n < 1 || n > 1 << 14 || (*end != ',' && *end) || json_array_size(*list) == LEARNER_BLOCKS)
             FAIL(ctx, CLIO_ERROR_ARGUMENT,
-                 "the setting block_channels must be up to %d whole numbers with commas between, such as 64,128,192", UNET_BLOCKS);
+                 "the setting block_channels must be up to %d whole numbers with commas between, such as 64,128,192", LEARNER_BLOCKS);
         if (n % groups || n % heads)
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "%ld channels (block_channels) cannot be shared by %d groups (groups) and %d heads (heads)", n,
                  groups, heads);
@@ -85,5 +89,17 @@ fail:
     free(inner);
     free(path);
     free(text);
+    return st;
+}
+
+clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to)
+{
+    clio_status st = CLIO_OK;
+    char *path = NULL, real[PATH_MAX];
+    TRY(file_join(ctx, &path, base, name));
+    if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
+        FAIL(ctx, CLIO_ERROR_FILE, "cannot make the link %s: %s", path, strerror(errno));
+fail:
+    free(path);
     return st;
 }

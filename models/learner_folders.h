@@ -5,6 +5,8 @@
 
 #include "learner_private.h"
 
+#define LEARNER_BLOCKS 8 /* sizes of picture, at most: those of unet.h and vae.h */
+
 /* A setting that is a text; "" where none is set. */
 const char *learner_text(const struct learner *l, const char *name);
 /* The setting block_channels, "64,128,192", as a list; each can be shared by the setting `groups`, and by `heads`. */
@@ -13,6 +15,8 @@ clio_status learner_channels(clio_context *ctx, const struct learner *l, int hea
 clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path);
 /* base/name/file, if it is there. Nothing where `out` is open already, or base NULL or empty. */
 clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file);
+/* base/name becomes a link to a file or folder that does not change, wherever that really lies. */
+clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to);
 /* Write base/folder/name. */
 clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *base, const char *folder, const char *name);
 

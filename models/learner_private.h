@@ -141,6 +141,14 @@ extern const struct learner_kind learner_classifier;
 
 extern const struct learner_kind learner_unet, learner_cunet;
 
+/* ---- learner_whisper.c ---- */
+
+extern const struct learner_kind learner_whisper;
+
+/* ---- learner_kl.c: learner_kl.h ---- */
+
+extern const struct learner_kind learner_vae_kl;
+
 /* ---- learner_spectral.c ---- */
 
 /* Keeps every layer's greatest singular value at or below 1. What it goes by is part of the parameters: keys end with weight_v. */

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define SNR_AT_MOST 5.0
-#define AT_ONCE 32 /* samples on their way at a time */
 
 static const char *const parts[] = {"unet", NULL};
 static const char *const losses[] = {"loss", NULL};
@@ -109,8 +108,7 @@ fail:
     return st;
 }
 
-/* What `count` samples attend to: their texts (NULL: an empty one), or nothing. */
-static clio_status attend_to_texts(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
+clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
 {
     clio_status st = CLIO_OK;
     bool captions = u->captions.encoder != NULL;
@@ -141,7 +139,7 @@ static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const
              "files beside the pictures");
     for (int i = 0; i < batch->count; i++)
         texts[i] = batch->captions && !d->dropped[i] ? batch->captions[i] : NULL;
-    TRY(attend_to_texts(ctx, arena, u, batch->count, texts));
+    TRY(unet_learner_attend(ctx, arena, u, batch->count, texts));
 fail:
     free(texts);
     return st;
@@ -168,7 +166,7 @@ fail:
 
 /* ---- pictures ---- */
 
-static struct tensor denoised(const struct unet_learner *u, int count)
+struct tensor unet_learner_tensor(const struct unet_learner *u, int count)
 {
     return tensor_shape(DTYPE_F32, 4, count, u->height, u->width, u->net.config.in);
 }
@@ -183,7 +181,7 @@ static clio_status clean(clio_context *ctx, const struct learner *l, const struc
     float *planes = NULL, *moments = NULL, *noise = NULL;
     int n = batch->count;
     size_t pixels = (size_t)n * (size_t)learner_pixels(l), one = (size_t)l->latent, count = (size_t)n * one;
-    *x = denoised(u, n);
+    *x = unet_learner_tensor(u, n);
     x->mem = batch->pictures.mem;
     if (u->vae_folder) {
         TRY(mem_alloc(ctx, &planes, MAX(pixels, count), sizeof *planes));
@@ -268,7 +266,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     struct unet_learner *u = l->state;
     uint64_t mark = arena_mark(arena);
     struct drawn d = {0};
-    struct tensor x, noisy = denoised(u, batch->count), target = noisy, y = noisy;
+    struct tensor x, noisy = unet_learner_tensor(u, batch->count), target = noisy, y = noisy;
     float *labels = NULL;
     TRY(draw_batch(ctx, l, batch, stream, &d));
     TRY(write_levels(ctx, u, &d, batch->count));
@@ -322,142 +320,9 @@ fail:
     return st;
 }
 
-/* ---- samples ---- */
-
-/* One way from noise to pictures: with guidance every sample is there twice, without its condition and with it. */
-struct walk {
-    int count, copies; /* copies: 2 with guidance */
-    float *labels, *timesteps, *both;
-    struct tensor in, out;
-};
-
-static clio_status set_condition(clio_context *ctx, struct learner *l, struct walk *w, struct arena *arena, const int *labels)
-{
-    clio_status st = CLIO_OK;
-    struct unet_learner *u = l->state;
-    int all = w->count * w->copies, classes = l->shape.classes;
-    char **texts = NULL;
-    TRY(mem_alloc(ctx, &texts, (size_t)all, sizeof *texts));
-    for (int i = 0; i < all; i++) {
-        bool given = i >= all - w->count;
-        if (classes)
-            w->labels[i] = (float)(given && labels ? labels[i % w->count] : classes);
-        if (u->captions.encoder && given)
-            TRY(unet_learner_prompt(ctx, l, i % w->count, &texts[i]));
-    }
-    TRY(attend_to_texts(ctx, arena, u, all, (const char *const *)texts));
-fail:
-    for (int i = 0; texts && i < all; i++)
-        free(texts[i]);
-    free(texts);
-    return st;
-}
-
-/* y = the network's answer to x, both [count][latent] on the host */
-static clio_status ask(clio_context *ctx, struct learner *l, struct walk *w, struct arena *arena, const float *x, float timestep, float *y)
-{
-    clio_status st = CLIO_OK;
-    struct unet_learner *u = l->state;
-    size_t n = (size_t)w->count * (size_t)l->latent;
-    for (int i = 0; i < w->count * w->copies; i++)
-        w->timesteps[i] = timestep;
-    for (int i = 0; i < w->copies; i++)
-        TRY(tensor_write(ctx, &w->in, (size_t)i * n, n, x));
-    TRY(unet_forward(ctx, arena, &u->net, &u->prompt, &w->out, &w->in,
-                     &(struct unet_step){.timesteps = w->timesteps, .labels = l->shape.classes ? w->labels : NULL}));
-    TRY(tensor_read(ctx, &w->out, 0, tensor_count(&w->out), w->both));
-    if (w->copies == 2)
-        guidance_combine(y, w->both, w->both + n, (float)learner_number(l, "guidance"), 0, w->count, (size_t)l->latent);
-    else
-        memcpy(y, w->both, n * sizeof *y);
-fail:
-    return st;
-}
-
-/* Latents as the sampler leaves them, f32 [count, h, w, c], to pictures f32 [count, H, W, C]. */
-static clio_status decode(clio_context *ctx, const struct learner *l, int count, float *latents, float *pictures)
-{
-    clio_status st = CLIO_OK;
-    const struct unet_learner *u = l->state;
-    struct arena arena = {0};
-    struct tensor z = denoised(u, count);
-    struct tensor x = tensor_shape(DTYPE_F32, 4, count, l->shape.height, l->shape.width, l->shape.channels);
-    size_t n = tensor_count(&z);
-    TRY(tensor_new(ctx, &z, "samples"));
-    TRY(tensor_new(ctx, &x, "samples"));
-    TRY(tensor_write(ctx, &z, 0, n, latents));
-    TRY(picture_read(ctx, &z, latents)); /* to planes and back again */
-    vae_from_sampler(&u->vae.config, latents, n);
-    TRY(vae_decode(ctx, &arena, &u->vae, pictures, latents, count, u->height, u->width, (struct vae_tiling){0}));
-    TRY(picture_write(ctx, &x, pictures));
-    TRY(tensor_read(ctx, &x, 0, tensor_count(&x), pictures));
-fail:
-    tensor_free(ctx, &z);
-    tensor_free(ctx, &x);
-    arena_free(ctx, &arena);
-    return st;
-}
-
-static clio_status sample_some(clio_context *ctx, struct learner *l, struct walk *w, const float *latents, const int *labels,
-                               float *pictures)
-{
-    clio_status st = CLIO_OK;
-    struct unet_learner *u = l->state;
-    struct sampler *s = NULL;
-    struct arena arena = {0};
-    float *x = NULL, *y = NULL;
-    size_t n = (size_t)w->count * (size_t)l->latent, all = (size_t)w->count * (size_t)w->copies;
-    arena_grow(ctx, &arena);
-    w->in = w->out = denoised(u, (int)all);
-    TRY(tensor_take(ctx, &arena, &w->in));
-    TRY(tensor_take(ctx, &arena, &w->out));
-    TRY(mem_alloc(ctx, &x, n, sizeof *x));
-    TRY(mem_alloc(ctx, &y, n, sizeof *y));
-    TRY(mem_alloc(ctx, &w->both, n * (size_t)w->copies, sizeof *w->both));
-    TRY(mem_alloc(ctx, &w->labels, all, sizeof *w->labels));
-    TRY(mem_alloc(ctx, &w->timesteps, all, sizeof *w->timesteps));
-    TRY(sampler_new(ctx, &s, &u->scheduler, n,
-                    &(struct sampler_options){.method = "ddim", .steps = MIN(learner_int(l, "sample_steps"), u->train_steps)}));
-    TRY(set_condition(ctx, l, w, &arena, labels));
-    memcpy(x, latents, n * sizeof *x);
-    sampler_init_noise(s, x);
-    for (int i = s->first; i < s->count; i++) {
-        TRY(ask(ctx, l, w, &arena, x, s->timesteps[i], y));
-        TRY(sampler_step(ctx, s, i, y, x, NULL));
-    }
-    if (u->vae_folder)
-        TRY(decode(ctx, l, w->count, x, pictures));
-    else
-        memcpy(pictures, x, n * sizeof *x);
-fail:
-    sampler_free(s);
-    arena_free(ctx, &arena);
-    free(x);
-    free(y);
-    free(w->both);
-    free(w->labels);
-    free(w->timesteps);
-    return st;
-}
-
-static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
-{
-    clio_status st = CLIO_OK;
-    const struct unet_learner *u = l->state;
-    double guidance = learner_number(l, "guidance");
-    bool guided = (guidance < 1 || guidance > 1) && u->drop > 0 && (l->shape.classes || u->captions.encoder);
-    for (int at = 0; at < count; at += AT_ONCE) {
-        struct walk w = {.count = MIN(AT_ONCE, count - at), .copies = guided ? 2 : 1};
-        TRY(sample_some(ctx, l, &w, latents + (size_t)at * (size_t)l->latent, labels ? labels + at : NULL,
-                        pictures + (size_t)at * (size_t)learner_pixels(l)));
-    }
-fail:
-    return st;
-}
-
 #define UNET_FUNCTIONS                                                                                                                     \
     .settings = unet_settings, .parts = parts, .losses = losses, .measures = losses, .has_latents = true, .open = open, .close = close,    \
-    .init = init, .step = step, .measure = measure, .sample = sample, .folder = "unet", .stem = "diffusion_pytorch_model",                 \
+    .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .folder = "unet", .stem = "diffusion_pytorch_model",    \
     .describe = unet_learner_describe
 
 const struct learner_kind learner_unet = {

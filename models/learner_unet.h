@@ -1,8 +1,8 @@
 /* learner_unet.h - a UNet that learns to take noise away (Ho et al. 2020, "Denoising diffusion probabilistic models"): pictures, or latents
  * of an autoencoder, by themselves, with labels or with captions.
  *
- * learner_unet.c the kinds: steps and samples; learner_unet_files.c settings, configurations and the folders of a pipeline;
- * learner_captions.c captions to the states of a text encoder that does not learn. */
+ * learner_unet.c the kinds and their steps; learner_unet_sample.c samples; learner_unet_files.c settings, configurations and the folders of
+ * a pipeline; learner_captions.c captions to the states of a text encoder that does not learn. */
 #ifndef CLIO_MODELS_LEARNER_UNET_H
 #define CLIO_MODELS_LEARNER_UNET_H
 
@@ -50,6 +50,12 @@ extern const struct learner_setting unet_settings[];
 /* Everything but the weights of a fresh network, from settings, `init` or the folder that l is read from. */
 clio_status unet_learner_open(clio_context *ctx, struct learner *l, struct unet_learner *u);
 void unet_learner_free(clio_context *ctx, struct unet_learner *u);
+/* f32 [count, height, width, channels] of what is denoised, without memory. */
+struct tensor unet_learner_tensor(const struct unet_learner *u, int count);
+/* What `count` samples attend to from here on: their texts (NULL: an empty one), or nothing. */
+clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts);
+/* As struct learner_kind has it. */
+clio_status unet_learner_sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures);
 /* The files of a diffusers folder, beside the network's weights. */
 clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const char *path);
 /* Text `index` of the setting `prompts`, counted on from the first after the last, in fresh memory. */

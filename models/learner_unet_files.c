@@ -1,15 +1,11 @@
 /* learner_unet_files.c - what a denoising UNet is made of: its settings as the configurations that diffusers reads, and the folders of a
  * pipeline (text_encoder, tokenizer, vae, scheduler, unet), which come from a setting, from `init`, or from the checkpoint itself. */
-#define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "folder.h"
 #include "learner_unet.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* clang-format off: a setting a line */
 const struct learner_setting unet_settings[] = {
@@ -203,7 +199,6 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct une
     struct weights weights = {0};
     const char *init = learner_text(l, "init");
     char *folder = NULL;
-    bool own;
     TRY(folder_json(ctx, &u->config, l->from, "unet", "config.json"));
     u->loaded = !u->config.root && *init;
     if (u->loaded) {
@@ -219,8 +214,7 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct une
     st = unet_load(ctx, &u->config, u->loaded ? &weights : NULL, &u->net);
     ctx->collects = NULL;
     TRY(st);
-    own = u->net.attentions > 0;
-    u->attends = own;
+    u->attends = u->net.attentions > 0;
     TRY(check_network(ctx, l, u));
 fail:
     weights_close(&weights);
@@ -277,19 +271,6 @@ fail:
 
 /* ---- for other programs ---- */
 
-/* base/name is a link to a part that does not learn, wherever that really lies. */
-static clio_status link_part(clio_context *ctx, const char *base, const char *name, const char *to)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL, real[PATH_MAX];
-    TRY(file_join(ctx, &path, base, name));
-    if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
-        FAIL(ctx, CLIO_ERROR_FILE, "cannot make the link %s: %s", path, strerror(errno));
-fail:
-    free(path);
-    return st;
-}
-
 clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
@@ -298,11 +279,11 @@ clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const ch
     TRY(folder_put_json(ctx, u->config.root, path, "unet", "config.json"));
     TRY(folder_put_json(ctx, u->scheduler.root, path, "scheduler", "scheduler_config.json"));
     if (u->captions.encoder) {
-        TRY(link_part(ctx, path, "text_encoder", u->captions.encoder));
-        TRY(link_part(ctx, path, "tokenizer", u->captions.tokenizer));
+        TRY(folder_link(ctx, path, "text_encoder", u->captions.encoder));
+        TRY(folder_link(ctx, path, "tokenizer", u->captions.tokenizer));
     }
     if (u->vae_folder)
-        TRY(link_part(ctx, path, "vae", u->vae_folder));
+        TRY(folder_link(ctx, path, "vae", u->vae_folder));
     if (u->captions.encoder && u->vae_folder && !l->shape.classes) { /* a whole pipeline */
         const char *class = json_string_value(json_object_get(u->scheduler.root, "_class_name"));
         index = json_pack("{s:s,s:[s,s],s:[s,s],s:[s,s],s:[s,s],s:[s,s],s:[n,n],s:[n,n],s:b}", "_class_name", "StableDiffusionPipeline",

@@ -33,14 +33,19 @@ fail:
     return st;
 }
 
-/* List what a row has loaded, as it is stored. A row that the checkpoint does not have is listed with the others of its product. */
+/* List what a row has loaded, as it is stored. A key that the checkpoint does not have is listed too: it has its part of a product. */
 static clio_status collect(clio_context *ctx, const struct network_row *row, const char *key, int ndim, const int *dim,
-                           const struct tensor *t, const struct matrix *m)
+                           const struct tensor *t, const struct matrix *m, bool absent)
 {
+    clio_status st = CLIO_OK;
     if (!ctx->collects)
         return CLIO_OK;
-    return row->part > 0 ? parameters_join(ctx, ctx->collects, t, key)
-                         : parameters_add(ctx, ctx->collects, key, ndim, dim, t, m, false, true);
+    TRY(row->part > 0 ? parameters_join(ctx, ctx->collects, t, key)
+                      : parameters_add(ctx, ctx->collects, key, ndim, dim, t, m, false, true));
+    if (absent)
+        parameters_absent(ctx->collects, t);
+fail:
+    return st;
 }
 
 static clio_status load_row(clio_context *ctx, char *base, const struct network_row *row, const char *key, const int *sizes,
@@ -70,7 +75,7 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
         } else if (row->part == 0) {
             TRY(tensor_zero(ctx, &m->data));
         }
-        return collect(ctx, row, key, ndim, dim, &m->data, m);
+        return collect(ctx, row, key, ndim, dim, &m->data, m, weights && !w);
     }
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);
     if (row->part == 0) {
@@ -83,7 +88,7 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
     }
     if (w)
         TRY(copy_floats(ctx, t, (size_t)row->part * w->count, w));
-    TRY(collect(ctx, row, key, ndim, dim, t, NULL));
+    TRY(collect(ctx, row, key, ndim, dim, t, NULL, weights && !w));
 fail:
     return st;
 }

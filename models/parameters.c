@@ -68,6 +68,20 @@ fail:
     return st;
 }
 
+void parameters_still(struct parameters *list, const struct tensor *t)
+{
+    struct parameter *p = find_memory(list, t->mem);
+    if (p)
+        p->trained = false;
+}
+
+void parameters_absent(struct parameters *list, const struct tensor *t)
+{
+    struct parameter *p = find_memory(list, t->mem);
+    if (p)
+        p->absent |= 1u << (p->keys - 1);
+}
+
 void parameters_free(clio_context *ctx, struct parameters *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -228,6 +242,8 @@ clio_status parameters_write(clio_context *ctx, const struct parameters *list, e
             TRY(tensor_read(ctx, t, 0, count * (size_t)p->keys, data));
         }
         for (int j = 0; j < p->keys; j++) {
+            if (p->absent & (1u << j))
+                continue;
             TRY(key_name(ctx, &name, start, part, p->names[j]));
             TRY(tensors_out_add(ctx, out, name.data, p->ndim, p->dim, data + (size_t)j * count));
         }
@@ -268,6 +284,8 @@ clio_status parameters_read(clio_context *ctx, const struct parameters *list, en
         struct tensor *t = part_of(p, part);
         for (int j = 0; t->mem && j < p->keys; j++) {
             const struct weight *w;
+            if (p->absent & (1u << j))
+                continue;
             TRY(key_name(ctx, &name, start, part, p->names[j]));
             w = weights_find(from, name.data);
             if (w && w->ndim == 2 && p->ndim == 4 && p->dim[2] == 1 && p->dim[3] == 1) /* a product over channels is stored as either */

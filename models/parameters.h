@@ -15,6 +15,7 @@
 struct parameter {
     char *names[PARAMETER_KEYS]; /* of the checkpoint; several where a product takes several keys at once, of as many rows each */
     int keys;
+    unsigned absent;                   /* bit j: files do not have key j; what stands for it makes no difference */
     int ndim, dim[TENSOR_DIMS];        /* of each key, as it is stored */
     struct tensor value;               /* f32, the network's own */
     struct matrix matrix;              /* shape and layout, if value is the data of a matrix; otherwise n is 0 */
@@ -34,6 +35,10 @@ clio_status parameters_add(clio_context *ctx, struct parameters *p, const char *
                            const struct matrix *m, bool swapped, bool trained);
 /* t, which is in the list, also has the key `name`: that of the next of as many rows. */
 clio_status parameters_join(clio_context *ctx, struct parameters *p, const struct tensor *t, const char *name);
+/* t is saved, but not trained. */
+void parameters_still(struct parameters *p, const struct tensor *t);
+/* The latest key of t is not in files, and will not be. */
+void parameters_absent(struct parameters *p, const struct tensor *t);
 void parameters_free(clio_context *ctx, struct parameters *p);
 
 /* Gradients, and a running average when asked for, for all that are trained. Averages begin as copies. */

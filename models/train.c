@@ -51,12 +51,15 @@ static clio_status open_data(struct train_run *r)
     const struct dataset_info *info;
     TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
     info = dataset_info(r->data);
-    if (info->kind == DATASET_SOUNDS)
+    if (info->kind == DATASET_SOUNDS && !r->plan.kind->hears)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from pictures", r->params->data, r->plan.kind->name);
-    r->shape = (struct learner_shape){.height = info->height,
-                                      .width = info->width,
-                                      .channels = info->channels,
-                                      .classes = r->plan.kind->needs_labels ? info->classes : 0};
+    if (info->kind != DATASET_SOUNDS && r->plan.kind->hears)
+        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds pictures: a model %s learns from sounds", r->params->data, r->plan.kind->name);
+    r->shape = r->plan.kind->hears ? learner_shape_of_sounds
+                                   : (struct learner_shape){.height = info->height,
+                                                            .width = info->width,
+                                                            .channels = info->channels,
+                                                            .classes = r->plan.kind->needs_labels ? info->classes : 0};
     o.batch = r->plan.batch;
     o.unit = r->plan.kind->unit;
     o.seed = r->plan.seed;
@@ -96,8 +99,10 @@ static clio_status open_folder(struct train_run *r)
         FAIL(r->ctx, CLIO_ERROR_FILE, "%s holds a run already: go on with it (--resume), or choose another folder (--out)", r->params->out);
     free(path);
     path = NULL;
-    TRY(file_join(r->ctx, &path, r->params->out, "samples"));
-    TRY(file_make_folder(r->ctx, path));
+    if (r->plan.kind->sample) {
+        TRY(file_join(r->ctx, &path, r->params->out, "samples"));
+        TRY(file_make_folder(r->ctx, path));
+    }
 fail:
     free(path);
     return st;
@@ -139,7 +144,7 @@ fail:
 static clio_status open_learner(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    char text[200];
+    char text[200], what[80];
     const struct learner_shape *s = &r->shape;
     size_t size = 0;
     TRY(learner_new(r->ctx, &r->learner, r->plan.kind, *s, r->plan.model, r->plan.seed));
@@ -166,10 +171,12 @@ static clio_status open_learner(struct train_run *r)
             r->learner.optimizers[i].reduce_user = &r->parallel;
         }
     }
-    snprintf(text, sizeof text,
-             "%s: %zu parameters, pictures of %d x %d x %d, %zu to learn from in batches of %d, steps %" PRId64 " to %" PRId64,
-             r->plan.kind->name, size, s->width, s->height, s->channels, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch,
-             r->state.step, r->steps);
+    if (r->plan.kind->hears)
+        snprintf(what, sizeof what, "sounds");
+    else
+        snprintf(what, sizeof what, "pictures of %d x %d x %d", s->width, s->height, s->channels);
+    snprintf(text, sizeof text, "%s: %zu parameters, %s, %zu to learn from in batches of %d, steps %" PRId64 " to %" PRId64,
+             r->plan.kind->name, size, what, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch, r->state.step, r->steps);
     tell(r, text);
 fail:
     return st;
@@ -185,9 +192,12 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
                                   .global_count = b->global_count,
                                   .first = b->global_count * r->parallel.rank / r->parallel.ranks,
                                   .pictures = r->pictures,
-                                  .captions = b->captions};
+                                  .captions = b->captions,
+                                  .waves = b->waves,
+                                  .samples = b->samples};
     out->pictures.dim[0] = b->count;
-    TRY(tensor_write(r->ctx, &out->pictures, 0, tensor_count(&out->pictures), b->pictures));
+    if (b->pictures)
+        TRY(tensor_write(r->ctx, &out->pictures, 0, tensor_count(&out->pictures), b->pictures));
     if (b->labels) {
         out->labels = r->labels;
         out->labels.dim[0] = b->count;
@@ -301,8 +311,8 @@ static clio_status measure(struct train_run *r)
     r->state.without_gain = better ? 0 : r->state.without_gain + 1;
     if (!better)
         snprintf(more, sizeof more, " (best: %.5g)", r->state.best);
-    snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation pictures%s", r->state.step, names[0], sums[0], *count,
-             better ? ", the best so far" : more);
+    snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation %s%s", r->state.step, names[0], sums[0], *count,
+             r->plan.kind->hears ? "sounds" : "pictures", better ? ", the best so far" : more);
     tell(r, text);
 fail:
     return st;

@@ -54,7 +54,7 @@ fail:
 }
 
 /* Pictures that nobody learned from, if there are such, and what comes back of each, side by side. */
-static clio_status reconstruct(struct train_run *r, int *count, float *pixels, size_t one)
+static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *pixels, size_t one)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &r->learner;
@@ -64,7 +64,7 @@ static clio_status reconstruct(struct train_run *r, int *count, float *pixels, s
     int n;
     TRY(loader_seek(r->ctx, from, 0, 0));
     TRY(loader_next(r->ctx, from, &b));
-    n = MIN(*count / 2, b->count);
+    n = MAX(1, MIN(sheet->count / 2, b->count));
     TRY(mem_alloc(r->ctx, &latents, (size_t)n * (size_t)MAX(l->latent, 1), sizeof *latents));
     TRY(mem_alloc(r->ctx, &back, (size_t)n * one, sizeof *back));
     TRY(l->kind->encode(r->ctx, l, n, b->pictures, b->labels, latents));
@@ -74,7 +74,9 @@ static clio_status reconstruct(struct train_run *r, int *count, float *pixels, s
         pixels[2 * picture * one + i % one] = b->pictures[i];
         pixels[(2 * picture + 1) * one + i % one] = back[i];
     }
-    *count = 2 * n;
+    sheet->count = 2 * n;
+    for (sheet->columns = 2; sheet->columns * sheet->columns < sheet->count;) /* both of a pair in one row */
+        sheet->columns += 2;
     if (from == r->train)
         TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
 fail:
@@ -98,7 +100,7 @@ clio_status train_sheet(struct train_run *r)
     float *pixels = NULL;
     int *labels = NULL;
     char *path = NULL, name[64];
-    TRY(mem_alloc(r->ctx, &pixels, (size_t)sheet.count * one, sizeof *pixels));
+    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels)); /* a reconstruction takes two */
     if (s->classes) {
         TRY(make_labels(r, sheet.count, &labels));
         sheet.columns = MIN(s->classes, 16);
@@ -106,7 +108,7 @@ clio_status train_sheet(struct train_run *r)
     if (r->plan.kind->has_latents)
         TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, labels, pixels));
     else
-        TRY(reconstruct(r, &sheet.count, pixels, one));
+        TRY(reconstruct(r, &sheet, pixels, one));
     sheet.pixels = pixels;
     TRY(sheet_draw(r->ctx, &image, &sheet));
     snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);

@@ -1,6 +1,7 @@
 /* whisper.c - Whisper's weights and its forward passes, over the operations of host/ops. */
 #include "whisper.h"
 #include "../host/core/json.h"
+#include "parameters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,6 +135,22 @@ fail:
     return st;
 }
 
+static bool same_floats(const struct weight *a, const struct weight *b)
+{
+    enum { AT_ONCE = 1024 };
+    float x[AT_ONCE], y[AT_ONCE];
+    if (!b || a->count != b->count)
+        return false;
+    for (size_t at = 0; at < a->count; at += AT_ONCE) {
+        size_t n = MIN(a->count - at, (size_t)AT_ONCE);
+        weight_floats(a, at, n, x);
+        weight_floats(b, at, n, y);
+        if (memcmp(x, y, n * sizeof *x) != 0)
+            return false;
+    }
+    return true;
+}
+
 clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir)
 {
     clio_status st = CLIO_OK;
@@ -149,13 +166,22 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     /* WhisperModel's keys lack the "model." of WhisperForConditionalGeneration's. */
     const char *prefix = weights_find(&weights, "encoder.conv1.weight") ? "" : "model.";
     TRY(network_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
+    if (ctx->collects) /* sines: a table that does not learn (OpenAI, whisper/model.py) */
+        parameters_still(ctx->collects, &net->encoder_positions);
     /* The output product shares the embedding's weights, unless the folder has its own. */
     const char *key = weights_find(&weights, "proj_out.weight") ? "proj_out.weight"
                       : *prefix                                 ? "model.decoder.embed_tokens.weight"
                                                                 : "decoder.embed_tokens.weight";
     TRY(weights_need(ctx, &weights, key, 2, (int[]){c->vocab, c->width}, &logits));
-    TRY(matrix_new(ctx, &net->logits, c->vocab, c->width, MATRIX_FEW, "the model"));
-    TRY(matrix_fill(ctx, &net->logits, 0, logits));
+    net->tied = ctx->collects != NULL;
+    if (net->tied && strcmp(key, "proj_out.weight") == 0 &&
+        !same_floats(logits, weights_find(&weights, "model.decoder.embed_tokens.weight")))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s has a proj_out.weight that is not its embedding of tokens; clio trains models that share them", weights.path);
+    if (!net->tied) {
+        TRY(matrix_new(ctx, &net->logits, c->vocab, c->width, MATRIX_FEW, "the model"));
+        TRY(matrix_fill(ctx, &net->logits, 0, logits));
+    }
     TRY(load_layers(ctx, net, prefix, sizes, &weights));
 fail:
     weights_close(&weights);
@@ -408,4 +434,18 @@ clio_status whisper_logits(clio_context *ctx, const struct whisper *net, const s
     int width = net->config.width;
     struct gemm_epilogue e = {.a_offset = at * width, .lda = hidden->dim[1] * width};
     return op_gemm_fwd(ctx, logits, hidden, &net->logits, hidden->dim[0], &e);
+}
+
+clio_status whisper_all_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden)
+{
+    clio_status st = CLIO_OK;
+    const struct whisper_config *c = &net->config;
+    int rows = hidden->dim[0] * hidden->dim[1];
+    struct tensor a = tensor_reshape(hidden, 3, 1, rows, c->width, 0), b = tensor_reshape(&net->embedding, 3, 1, c->vocab, c->width, 0);
+    struct tensor out = tensor_reshape(logits, 3, 1, rows, c->vocab, 0);
+    if (!net->tied)
+        return op_gemm_fwd(ctx, logits, hidden, &net->logits, rows, NULL);
+    TRY(op_matmul_fwd(ctx, &out, &a, &b, true));
+fail:
+    return st;
 }

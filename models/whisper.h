@@ -31,8 +31,10 @@ struct whisper {
     struct whisper_encoder_layer *encoder;
     struct whisper_decoder_layer *decoder;
     struct whisper_norm encoder_norm, decoder_norm;
+    bool tied; /* to be trained: the embedding of tokens also makes the logits, and there is no matrix of its own for that */
 };
 
+/* While ctx->collects (network.h), to be trained. */
 clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir);
 void whisper_free(clio_context *ctx, struct whisper *net);
 
@@ -57,7 +59,9 @@ clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const stru
  * position + T tokens. */
 clio_status whisper_decode(clio_context *ctx, struct arena *arena, const struct whisper *net, struct whisper_state *state,
                            const struct tensor *hidden, const struct tensor *ids, int first, int position);
-/* logits f32 [B, vocab] of position `at` of each of hidden's B rows */
+/* logits f32 [B, T, vocab] of all positions: for training, where the whole text is known (teacher forcing). */
+clio_status whisper_all_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden);
+/* logits f32 [B, vocab] of position `at` of each of hidden's B rows, of a network that is not to be trained */
 clio_status whisper_logits(clio_context *ctx, const struct whisper *net, const struct tensor *logits, const struct tensor *hidden, int at);
 
 #endif

@@ -1,14 +1,20 @@
-/* test_learner_unet.c - networks of inference, trained: gradients of a whole UNet against PyTorch's, and the denoising learners: they
- * learn, give the same bits twice, are saved as diffusers' folders and come back the same, with labels, captions and latents; and what is
- * refused.
+/* test_learner_unet.c - networks of inference, trained: gradients of a whole UNet and of a whole autoencoder against PyTorch's; and their
+ * learners: they learn, give the same bits twice, are saved as diffusers' folders and come back the same, with labels, captions and
+ * latents; and what is refused.
  *
  * tests/golden/training/unet_gradients.safetensors: diffusers 0.42's UNet2DConditionModel from the golden folder sd-v1-tiny/unet, in
- * double; loss = mse(unet(sample, timesteps, text), target), "grad.KEY" its gradient by KEY, norm that of all gradients together. */
+ * double; loss = mse(unet(sample, timesteps, text), target), "grad.KEY" its gradient by KEY, norm that of all gradients together.
+ * tests/golden/training/vae_gradients.safetensors: the same of AutoencoderKL, sd-v1-tiny/vae: loss = l1(sample, decode(mean + std * eps)) +
+ * 0.001 kl; "loss" holds it and its two terms.
+ * tests/golden/training/whisper_gradients.safetensors: transformers' WhisperForConditionalGeneration, whisper-tiny-random, of the numbers
+ * of test_random(21) as spectrogram and the cross-entropy of labels; "tokens" are the rows "rows" of the embedding's gradient. */
 #include "folder.h"
 #include "test.h"
 
 #include "../models/folder.h"
+#include "../models/learner_kl.h"
 #include "../models/learner_unet.h"
+#include "../models/whisper.h"
 
 #include <math.h>
 #include <sys/stat.h>
@@ -96,10 +102,10 @@ static void backward(struct trial *t)
 }
 
 /* The gradient by one key, as a checkpoint would store the key itself. */
-static float *gradient(const struct trial *t, const char *key, size_t *count)
+static float *gradient(const struct parameters *list, const char *key, size_t *count)
 {
-    for (size_t i = 0; i < t->parameters.count; i++) {
-        const struct parameter *p = &t->parameters.list[i];
+    for (size_t i = 0; i < list->count; i++) {
+        const struct parameter *p = &list->list[i];
         size_t n = 1;
         for (int j = 0; j < p->ndim; j++)
             n *= (size_t)p->dim[j];
@@ -128,6 +134,8 @@ static double norm(const struct parameters *list)
     double sum = 0;
     for (size_t i = 0; i < list->count; i++) {
         size_t n = tensor_count(&list->list[i].grad);
+        if (!list->list[i].grad.mem)
+            continue;
         float *g = malloc(n * sizeof *g);
         assert_non_null(g);
         assert_ok(tensor_read(test_context(), &list->list[i].grad, 0, n, g));
@@ -136,6 +144,25 @@ static double norm(const struct parameters *list)
         free(g);
     }
     return sqrt(sum);
+}
+
+/* What a step left as gradients against a golden file. */
+static void compare(const struct parameters *list, const struct weights *golden)
+{
+    float *want = test_floats(golden, "norm", 1), all = (float)norm(list);
+    assert_close(&all, want, 1, 1e-5);
+    free(want);
+    for (size_t i = 0; i < golden->count; i++) {
+        const struct weight *w = &golden->list[i];
+        size_t count = 0;
+        if (strncmp(w->name, "grad.", 5) != 0)
+            continue;
+        float *got = gradient(list, w->name + 5, &count);
+        want = test_floats(golden, w->name, count);
+        test_close(got, want, count, 2e-4, w->name, __FILE__, __LINE__);
+        free(got);
+        free(want);
+    }
 }
 
 static void test_gradients(void **state)
@@ -156,21 +183,7 @@ static void test_gradients(void **state)
     assert_ok(tensor_read(test_context(), &t.loss, 0, 1, &loss));
     assert_close(&loss, want, 1, 1e-5);
     free(want);
-    want = test_floats(&t.golden, "norm", 1);
-    float all = (float)norm(&t.parameters);
-    assert_close(&all, want, 1, 1e-5);
-    free(want);
-    for (size_t i = 0; i < t.golden.count; i++) {
-        const struct weight *w = &t.golden.list[i];
-        size_t count = 0;
-        if (strncmp(w->name, "grad.", 5) != 0)
-            continue;
-        float *got = gradient(&t, w->name + 5, &count);
-        want = test_floats(&t.golden, w->name, count);
-        test_close(got, want, count, 2e-4, w->name, __FILE__, __LINE__);
-        free(got);
-        free(want);
-    }
+    compare(&t.parameters, &t.golden);
     close_trial(&t);
 }
 
@@ -233,24 +246,36 @@ static void free_batch(struct learner_batch *b)
 /* The loss on timesteps that are always the same. */
 static double measured(struct learner *l, const struct learner_batch *b)
 {
-    double sum;
-    assert_ok(l->kind->measure(test_context(), l, b, 99, &sum));
-    assert_true(isfinite(sum));
-    return sum / b->count;
+    double sums[LEARNER_LOSSES];
+    assert_ok(l->kind->measure(test_context(), l, b, 99, sums));
+    assert_true(isfinite(sums[0]));
+    return sums[0] / b->count;
 }
 
 static void run(struct learner *l, const struct learner_batch *b, int steps)
 {
-    double loss;
+    double out[LEARNER_LOSSES];
     for (int i = 0; i < steps; i++, l->step++) {
-        assert_ok(l->kind->step(test_context(), l, b, &loss));
-        assert_true(isfinite(loss) && loss > 0);
+        assert_ok(l->kind->step(test_context(), l, b, out));
+        assert_true(isfinite(out[0]) && out[0] > 0);
     }
 }
 
 static void draw(struct learner *l, float *pictures)
 {
     int labels[] = {2, 0};
+    if (!l->kind->has_latents) { /* pictures in and out */
+        struct learner_batch b = make_batch(l, 2, 2);
+        float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
+        assert_true(latents && x);
+        assert_ok(tensor_read(test_context(), &b.pictures, 0, 2 * (size_t)learner_pixels(l), x));
+        assert_ok(l->kind->encode(test_context(), l, 2, x, NULL, latents));
+        assert_ok(l->kind->sample(test_context(), l, 2, latents, NULL, pictures));
+        free(latents);
+        free(x);
+        free_batch(&b);
+        return;
+    }
     assert_ok(learner_draw(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, pictures));
     for (int i = 0; i < 2 * learner_pixels(l); i++)
         assert_true(isfinite(pictures[i]));
@@ -288,6 +313,156 @@ static void check_learner(const char *kind, const char *settings, int side, int 
         learner_close(ctx, &l[i]);
     free(pictures[0]);
     free(pictures[1]);
+}
+
+/* One step of the autoencoder with its noise given, which changes nothing. */
+static void test_autoencoder_gradients(void **state)
+{
+    clio_context *ctx = test_context();
+    struct weights golden = {0};
+    struct learner l;
+    char settings[1200];
+    double losses[3];
+    float terms[3];
+    (void)state;
+    const char *path = test_golden("sd-v1-tiny/vae");
+    if (!path)
+        skip();
+    snprintf(settings, sizeof settings, "{'init': '%s', 'kl_weight': 0.001}", path);
+    json_t *all = parse(settings);
+    assert_ok(weights_open(ctx, &golden, test_golden("training/vae_gradients.safetensors"), NULL));
+    assert_ok(learner_new(ctx, &l, learner_kind_find("vae-kl"), (struct learner_shape){16, 24, 3, 0}, all, 7));
+    json_decref(all);
+    l.options[0].clip = l.options[0].rate = 0;
+    assert_ok(learner_train(ctx, &l, 1));
+    struct learner_batch b = {.count = 2, .global_count = 2, .pictures = tensor_shape(DTYPE_F32, 4, 2, 16, 24, 3)};
+    struct tensor eps = tensor_shape(DTYPE_F32, 4, 2, 4, 6, 4);
+    float *x = test_floats(&golden, "sample", 2 * 16 * 24 * 3), *e = test_floats(&golden, "eps", 2 * 4 * 6 * 4);
+    assert_ok(tensor_new(ctx, &b.pictures, "test"));
+    assert_ok(tensor_new(ctx, &eps, "test"));
+    assert_ok(picture_write(ctx, &b.pictures, x));
+    assert_ok(picture_write(ctx, &eps, e));
+    free(x);
+    free(e);
+    assert_ok(kl_step(ctx, &l, &b, &eps, losses));
+    float *want = test_floats(&golden, "loss", 3);
+    for (int i = 0; i < 3; i++)
+        terms[i] = (float)losses[i];
+    assert_close(terms, want, 3, 1e-5);
+    free(want);
+    compare(&l.parameters[0], &golden);
+    tensor_free(ctx, &b.pictures);
+    tensor_free(ctx, &eps);
+    learner_close(ctx, &l);
+    weights_close(&golden);
+}
+
+/* ---- Whisper, a whole text at a time ---- */
+
+#define WINDOWS 2
+#define TOKENS 9
+
+/* The rows of the embedding's gradient that have a part in inputs or answers, and of the positions'. */
+static void compare_tables(const struct whisper *net, const struct parameters *list, const struct weights *golden)
+{
+    int width = net->config.width;
+    size_t count = 0, rows = weights_find(golden, "rows")->count;
+    float *all = gradient(list, "model.decoder.embed_tokens.weight", &count);
+    float *picked = malloc(rows * (size_t)width * sizeof *picked), *want = test_floats(golden, "tokens", rows * (size_t)width);
+    int *row = (int *)(void *)test_floats(golden, "rows", rows);
+    assert_non_null(picked);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(picked + i * (size_t)width, all + (size_t)row[i] * (size_t)width, (size_t)width * sizeof *picked);
+    assert_close(picked, want, rows * (size_t)width, 2e-4);
+    free(all);
+    free(want);
+    all = gradient(list, "model.decoder.embed_positions.weight", &count);
+    want = test_floats(golden, "positions", (size_t)(TOKENS * width));
+    assert_close(all, want, (size_t)(TOKENS * width), 2e-4);
+    free(all);
+    free(want);
+    free(picked);
+    free(row);
+}
+
+static struct tensor numbers(const struct weights *golden, const char *name)
+{
+    float *data = test_floats(golden, name, WINDOWS * TOKENS);
+    struct tensor t = test_tensor(DTYPE_I32, 2, WINDOWS, TOKENS, 0, 0, data);
+    free(data);
+    return t;
+}
+
+static void test_speech_gradients(void **state)
+{
+    clio_context *ctx = test_context();
+    struct weights golden = {0};
+    struct whisper net;
+    struct whisper_state decoding;
+    struct parameters list = {0};
+    struct tape tape;
+    const float one_value = 1;
+    (void)state;
+    const char *path = test_golden("whisper-tiny-random");
+    if (!path || test_small())
+        skip();
+    ctx->collects = &list;
+    assert_ok(whisper_load(ctx, &net, path));
+    ctx->collects = NULL;
+    assert_ok(weights_open(ctx, &golden, test_golden("training/whisper_gradients.safetensors"), NULL));
+    assert_ok(parameters_prepare(ctx, &list, false));
+    assert_ok(tape_open(ctx, &tape));
+    assert_ok(whisper_state_new(ctx, &decoding, &net, WINDOWS));
+    int frames = 2 * net.config.positions, bands = net.config.bands, width = net.config.width, vocab = net.config.vocab;
+    size_t numbers_of_mel = (size_t)WINDOWS * (size_t)frames * (size_t)bands;
+    float *x = malloc(numbers_of_mel * sizeof *x), *want = test_floats(&golden, "loss", 1), got;
+    assert_non_null(x);
+    test_random(x, numbers_of_mel, 21);
+    struct tensor mel = test_tensor(DTYPE_F32, 3, WINDOWS, frames, bands, 0, x), ids = numbers(&golden, "ids");
+    struct tensor targets = numbers(&golden, "labels"), loss = test_tensor(DTYPE_F32, 1, 1, 0, 0, 0, NULL);
+    struct tensor one = test_tensor(DTYPE_F32, 1, 1, 0, 0, 0, &one_value);
+    struct tensor encoded = tensor_shape(DTYPE_F32, 3, WINDOWS, frames / 2, width, 0);
+    struct tensor hidden = tensor_shape(DTYPE_F32, 3, WINDOWS, TOKENS, width, 0);
+    struct tensor logits = tensor_shape(DTYPE_F32, 2, WINDOWS * TOKENS, vocab, 0, 0), flat = targets;
+    flat.ndim = 1;
+    flat.dim[0] = WINDOWS * TOKENS;
+    flat.dim[1] = 1;
+    assert_ok(tape_start(ctx, &tape));
+    assert_ok(parameters_watch(ctx, &tape, &list, false));
+    assert_ok(tensor_take(ctx, &tape.arena, &encoded));
+    assert_ok(tensor_take(ctx, &tape.arena, &hidden));
+    assert_ok(tensor_take(ctx, &tape.arena, &logits));
+    assert_ok(whisper_encode(ctx, &tape.arena, &net, &encoded, &mel));
+    assert_ok(whisper_attend_to(ctx, &tape.arena, &net, &decoding, &encoded, 0));
+    assert_ok(whisper_decode(ctx, &tape.arena, &net, &decoding, &hidden, &ids, 0, 0));
+    assert_ok(whisper_all_logits(ctx, &net, &logits, &hidden));
+    assert_ok(op_cross_entropy_fwd(ctx, &tape.arena, &loss, &logits, &flat,
+                                   (struct cross_entropy_args){.rows = WINDOWS * TOKENS, .n = vocab, .ignore = -100}));
+    tape_pause(ctx);
+    assert_ok(tape_backward(ctx, &tape, &loss, &one));
+    assert_ok(tensor_read(ctx, &loss, 0, 1, &got));
+    assert_close(&got, want, 1, 1e-5);
+    compare(&list, &golden);
+    compare_tables(&net, &list, &golden);
+    tape_close(&tape);
+    struct tensor *const all[] = {&mel, &ids, &targets, &loss, &one};
+    for (size_t i = 0; i < COUNT(all); i++)
+        test_free(all[i]);
+    parameters_free(ctx, &list);
+    whisper_state_free(ctx, &decoding, &net);
+    whisper_free(ctx, &net);
+    weights_close(&golden);
+    free(x);
+    free(want);
+}
+
+static void test_autoencoder(void **state)
+{
+    (void)state;
+    check_learner("vae-kl", "{'block_channels': '16,16', 'groups': 8, 'latent_channels': 2}", SIDE, 0, 20, 0.8);
+    if (test_small())
+        return;
+    check_learner("vae-kl", "{'block_channels': '8,16', 'groups': 4, 'attention': false, 'reconstruction': 'mse'}", SIDE, 0, 20, 0.8);
 }
 
 static void test_pictures(void **state)
@@ -384,8 +559,14 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients), SAVES(test_pictures),           SAVES(test_variants), SAVES(test_pipeline),
-        cmocka_unit_test(test_parts),     cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),
+                                       cmocka_unit_test(test_autoencoder_gradients),
+                                       cmocka_unit_test(test_speech_gradients),
+                                       SAVES(test_autoencoder),
+                                       SAVES(test_pictures),
+                                       SAVES(test_variants),
+                                       SAVES(test_pipeline),
+                                       cmocka_unit_test(test_parts),
+                                       cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,9 @@ clio_status tape_checkpoint(clio_context *ctx, struct arena *arena, tape_block_f
 
 /* ---- for operations ---- */
 
+/* Which of the nodes is what the buffer holds now; 0: none. */
+int tape_find(const struct tape *tape, cl_mem mem);
+
 /* Note r and `size` bytes of arguments, if something in it leads to what is watched. Before the launch, and whenever ctx->tape is not NULL:
  * results that are about to be overwritten are saved here. */
 clio_status tape_record(clio_context *ctx, struct tape_record *r, const void *args, size_t size);
