@@ -60,6 +60,8 @@ static int heard_file(void *user, size_t index, clio_status status, clio_transcr
 static int heard_progress(void *user, const char *what, double done, double total)
 {
     struct heard *h = user;
+    if (!strcmp(what, "building kernels")) /* with an empty cache, between windows */
+        return 0;
     assert_string_equal(what, "transcribing");
     assert_true(done >= h->done && done <= total);
     h->done = done;

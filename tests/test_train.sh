@@ -188,8 +188,9 @@ if [ -z "$bad" ]; then ok "killed 20 times in $((ends + 1)) runs: the same bits"
 # ---- several processes ----
 
 if ldd "$CLIO_BUILD_DIR"/libclio.so | grep -q libmpi; then
+    # Open MPI's components are unloaded before leaks are looked for, and what they leave cannot be told by name.
     # shellcheck disable=SC2086 # words
-    if OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n 2 "$clio" train vae --data data -o pair -q $long 2>err &&
+    if ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n 2 "$clio" train vae --data data -o pair -q $long 2>err &&
         paste -d, pair/losses.csv uncut/losses.csv | awk -F, 'NR > 1 { n++; d = $2 - $6; if (d < 0) d = -d; if (d > 2e-4 * $6) bad = 1 } END { exit bad || n != 900 }'; then
         ok "2 processes: the losses of one"
     else
