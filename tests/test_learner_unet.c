@@ -7,7 +7,8 @@
  * tests/golden/training/vae_gradients.safetensors: the same of AutoencoderKL, sd-v1-tiny/vae: loss = l1(sample, decode(mean + std * eps)) +
  * 0.001 kl; "loss" holds it and its two terms.
  * tests/golden/training/whisper_gradients.safetensors: transformers' WhisperForConditionalGeneration, whisper-tiny-random, of the numbers
- * of test_random(21) as spectrogram and the cross-entropy of labels; "tokens" are the rows "rows" of the embedding's gradient. */
+ * of test_random(21) as spectrogram and the cross-entropy of labels; "tokens" are the rows "rows" of the embedding's gradient.
+ * scripts/make-golden-training writes them. */
 #include "folder.h"
 #include "test.h"
 
