@@ -6,6 +6,8 @@
  * evaluation of the UNet on one 64 x 64 latent and 77 tokens; the decoders of the VAE and of TAESD (a folder `taesd` in it) to 512 x 512.
  * CLIO_BENCH_PROFILE=1 adds a table of kernels. A line each: name, median seconds of RUNS runs after one that is not counted. bench/torch
  * sets PyTorch's beside. */
+#include "bench.h"
+
 #include "../models/folder.h"
 #include "../models/speech.h"
 #include "../models/unet.h"
@@ -15,48 +17,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define RUNS 5
 #define SIDE 64   /* of a latent */
 #define TOKENS 77 /* of a prompt */
 #define BEHIND 64 /* tokens before the one that is timed */
 
-static clio_context *ctx;
-
-static void must(clio_status st)
-{
-    if (st) {
-        fprintf(stderr, "%s\n%s\n", clio_error(ctx), clio_error_detail(ctx));
-        exit(1);
-    }
-}
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void report(const char *name, clio_status (*call)(void *), void *what)
 {
     double seconds[RUNS];
     for (int run = -1; run < RUNS; run++) {
-        double start = wall_seconds();
+        double start = clock_seconds();
         must(call(what));
         must(launch_wait(ctx));
         if (run >= 0)
-            seconds[run] = wall_seconds() - start;
+            seconds[run] = clock_seconds() - start;
     }
-    qsort(seconds, RUNS, sizeof *seconds, by_value);
-    printf("%s\t%.6f\n", name, seconds[RUNS / 2]);
+    printf("%s\t%.6f\n", name, median(seconds, RUNS));
     fflush(stdout);
 }
 

@@ -5,13 +5,13 @@
  *
  * Each figure is the median of RUNS runs after one that is not counted; a run lasts at least 50 ms. CPU seconds a call stand beside, which
  * hold on a busy machine. */
+#include "../host/core/clock.h"
 #include "../host/ops/gradients.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define RUNS 5
 #define RUN_SECONDS 0.05
@@ -19,13 +19,6 @@
 static clio_context *ctx;
 static double peak_gflops, peak_gbytes;
 static const char *filter = "";
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double cpu_seconds(void)
 {
@@ -57,16 +50,16 @@ static struct figures measure(clio_status (*call)(void *), void *what)
     double wall[RUNS], cpu[RUNS];
     must(call(what));
     must(launch_wait(ctx));
-    double start = wall_seconds();
+    double start = clock_seconds();
     must(call(what));
     must(launch_wait(ctx));
-    int times = (int)(RUN_SECONDS / (wall_seconds() - start)) + 1;
+    int times = (int)(RUN_SECONDS / (clock_seconds() - start)) + 1;
     for (int run = 0; run < RUNS; run++) {
-        double w = wall_seconds(), c = cpu_seconds();
+        double w = clock_seconds(), c = cpu_seconds();
         for (int i = 0; i < times; i++)
             must(call(what));
         must(launch_wait(ctx));
-        wall[run] = (wall_seconds() - w) / times;
+        wall[run] = (clock_seconds() - w) / times;
         cpu[run] = (cpu_seconds() - c) / times;
     }
     qsort(wall, RUNS, sizeof *wall, by_value);

@@ -7,39 +7,17 @@
  * step (of RUNS, after WARM that are not counted), pictures a second, most device memory in MiB. CLIO_BENCH_PROFILE=1 adds a table of
  * kernels, and how long the device was busy of the time that passed; it waits for every kernel's times, which makes small kernels slower.
  */
+#include "bench.h"
+
 #include "../models/learner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define WARM 2
 #define SECONDS 12.0 /* of timing, about */
 #define RUNS 400     /* at most */
-
-static clio_context *ctx;
-
-static void must(clio_status st)
-{
-    if (st) {
-        fprintf(stderr, "%s\n%s\n", clio_error(ctx), clio_error_detail(ctx));
-        exit(1);
-    }
-}
-
-static double wall_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static void show_profile(double passed)
 {
@@ -78,22 +56,21 @@ static void bench(struct learner *l, int count, bool profile)
     int runs = 0;
     make_batch(l, &batch, count);
     must(learner_train(ctx, l, 1));
-    for (int i = 0; i < WARM + RUNS && (runs < 3 || wall_seconds() - began < SECONDS); i++, l->step++) {
+    for (int i = 0; i < WARM + RUNS && (runs < 3 || clock_seconds() - began < SECONDS); i++, l->step++) {
         if (i == WARM) {
-            began = wall_seconds();
+            began = clock_seconds();
             must(clio_profile(ctx, &rows, &unused));
         }
-        double start = wall_seconds();
+        double start = clock_seconds();
         must(l->kind->step(ctx, l, &batch, losses)); /* waits: the losses are read */
         if (i >= WARM)
-            seconds[runs++] = wall_seconds() - start;
+            seconds[runs++] = clock_seconds() - start;
     }
-    double passed = wall_seconds() - began;
+    double passed = clock_seconds() - began;
     clio_memory(ctx, &now, &peak);
-    qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
-    double median = seconds[runs / 2];
+    double middle = median(seconds, (size_t)runs);
     printf("%s, %d x %d x %d, batch %d\t%.6f s\t%.1f pictures/s\t%.0f MiB\n", l->kind->name, l->shape.height, l->shape.width,
-           l->shape.channels, count, median, count / median, (double)peak / 1048576.0);
+           l->shape.channels, count, middle, count / middle, (double)peak / 1048576.0);
     fflush(stdout);
     if (profile)
         show_profile(passed);

@@ -18,23 +18,6 @@ struct dataset_options dataset_defaults(void)
     return (struct dataset_options){.fit = DATASET_FIT_CROP};
 }
 
-clio_status dataset_grow(clio_context *ctx, void *list, size_t count, size_t *capacity, size_t size)
-{
-    clio_status st = CLIO_OK;
-    size_t more = *capacity ? 2 * *capacity : 64;
-    void *memory;
-    if (count < *capacity)
-        return CLIO_OK;
-    memcpy(&memory, list, sizeof memory); /* `list` is the address of a pointer of any type */
-    memory = more > SIZE_MAX / size ? NULL : realloc(memory, more * size);
-    if (!memory)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu pieces of %zu bytes are not to be had; close other programs", more, size);
-    memcpy(list, &memory, sizeof memory);
-    *capacity = more;
-fail:
-    return st;
-}
-
 clio_status dataset_skip(clio_context *ctx, struct dataset *ds, clio_status st)
 {
     if (!st || !ds->options.skip_bad || st == CLIO_ERROR_MEMORY || st == CLIO_ERROR_CANCELLED || st == CLIO_ERROR_INTERNAL)
@@ -51,7 +34,7 @@ clio_status dataset_add(clio_context *ctx, struct dataset *ds, struct sample **o
     *out = NULL;
     if (ds->count >= DATASET_SAMPLES_MAX)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds more than %d samples: divide it", ds->root, DATASET_SAMPLES_MAX);
-    TRY(dataset_grow(ctx, &ds->samples, ds->count, &ds->capacity, sizeof *ds->samples));
+    TRY(mem_grow(ctx, &ds->samples, ds->count, &ds->capacity, sizeof *ds->samples));
     *out = &ds->samples[ds->count++];
     memset(*out, 0, sizeof **out);
     (*out)->label = -1;

@@ -62,12 +62,12 @@ static clio_status add_cell(clio_context *ctx, struct dataset *ds, struct sample
         if (at == COLUMNS_MAX)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the metadata in %s has more than %d columns: leave out those that are not needed", ds->root,
                  COLUMNS_MAX);
-        TRY(dataset_grow(ctx, &ds->columns, at, &ds->column_capacity, sizeof *ds->columns));
+        TRY(mem_grow(ctx, &ds->columns, at, &ds->column_capacity, sizeof *ds->columns));
         ds->columns[at] = (struct column){.at = -1};
         TRY(mem_string(ctx, &ds->columns[at].name, f->name));
         ds->column_count++;
     }
-    if (s->cell_count == s->cell_capacity) {
+    if (s->cell_count == s->cell_capacity) { /* of each sample: a few are enough */
         size_t capacity = s->cell_capacity ? 2 * s->cell_capacity : 4;
         cell = realloc(s->cells, capacity * sizeof *cell);
         if (!cell)

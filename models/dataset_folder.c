@@ -84,7 +84,7 @@ static clio_status scan_entry(clio_context *ctx, struct entries *entries, const 
         if (!is_within(place, &info))
             TRY(scan(ctx, entries, root, name, place, depth + 1));
     } else if (S_ISREG(info.st_mode) && kind_of(name) != ENTRY_OTHER) {
-        TRY(dataset_grow(ctx, &entries->list, entries->count, &entries->capacity, sizeof *entries->list));
+        TRY(mem_grow(ctx, &entries->list, entries->count, &entries->capacity, sizeof *entries->list));
         entries->list[entries->count++] = (struct entry){name, kind_of(name)};
         name = NULL;
     }

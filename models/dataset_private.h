@@ -55,8 +55,6 @@ struct dataset {
 
 /* ---- dataset.c ---- */
 
-/* Make room for one more element in a list of `count` in memory for *capacity, each of `size` bytes. */
-clio_status dataset_grow(clio_context *ctx, void *list, size_t count, size_t *capacity, size_t size);
 /* A sample of the dataset failed with st: with skip_bad it is counted, and CLIO_OK returned; else st. Lack of memory stays a failure. */
 clio_status dataset_skip(clio_context *ctx, struct dataset *ds, clio_status st);
 /* Add an empty sample; *out until the next call. */

@@ -23,15 +23,8 @@ clio_status measure_list_new(clio_context *ctx, struct measure_list **out)
 clio_status measure_list_add(clio_context *ctx, struct measure_list *m, const char *name, double value, const char *unit)
 {
     clio_status st = CLIO_OK;
-    if (m->public.count == m->capacity) {
-        size_t capacity = m->capacity ? 2 * m->capacity : 16;
-        clio_measure *grown = realloc(m->list, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        m->list = grown;
-        m->capacity = capacity;
-        m->public.list = grown;
-    }
+    TRY(mem_grow(ctx, &m->list, m->public.count, &m->capacity, sizeof *m->list));
+    m->public.list = m->list;
     m->list[m->public.count++] = (clio_measure){name, value, unit};
 fail:
     return st;

@@ -21,28 +21,6 @@ const struct learner_kind *learner_kind_find(const char *name)
     return NULL;
 }
 
-/* "a, b, c" of what `name` gives for i = 0, 1, ... until NULL. */
-static clio_status list_names(clio_context *ctx, struct bytes *text, const void *table, const char *(*name)(const void *table, size_t i))
-{
-    clio_status st = CLIO_OK;
-    const char *each;
-    for (size_t i = 0; (each = name(table, i)); i++)
-        TRY(bytes_print(ctx, text, "%s%s", i ? ", " : "", each));
-fail:
-    return st;
-}
-
-static const char *setting_name(const void *table, size_t i)
-{
-    return ((const struct learner_setting *)table)[i].name;
-}
-
-static const char *kind_name(const void *table, size_t i)
-{
-    const struct learner_kind *const *kinds = table;
-    return kinds[i] ? kinds[i]->name : NULL;
-}
-
 const struct learner_shape learner_shape_of_sounds = {1, 1, 1, 0};
 
 /* ---- settings ---- */
@@ -61,11 +39,9 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
-    const struct learner_setting *s = l->kind->settings;
-    while (s->name && strcmp(s->name, name) != 0)
-        s++;
-    if (!s->name) {
-        TRY(list_names(ctx, &names, l->kind->settings, setting_name));
+    const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
+    if (!s) {
+        TRY(learner_setting_names(ctx, &names, l->kind->settings));
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no setting %s of a model %s: there are %s", name, l->kind->name, names.data);
     }
     TRY(learner_setting_check(ctx, s, value));
@@ -199,7 +175,8 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
     TRY(json_text(ctx, file, "model_type", NULL, &type));
     *kind = learner_kind_find(type);
     if (!*kind) {
-        TRY(list_names(ctx, &names, learner_kinds, kind_name));
+        for (const struct learner_kind *const *k = learner_kinds; *k; k++)
+            TRY(bytes_print(ctx, &names, "%s%s", names.size ? ", " : "", (*k)->name));
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model %.60s, which is none that clio trains: those are %s", file->path, type,
              names.data);
     }

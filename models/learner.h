@@ -73,6 +73,11 @@ struct learner_setting {
     const char *summary;
 };
 
+/* The setting of that name in a table that ends with a NULL name; NULL. And which of the words "a|b|c" one is; -1: none of them. */
+const struct learner_setting *learner_setting_find(const struct learner_setting *table, const char *name);
+int learner_word_index(const char *words, const char *word);
+/* Append "a, b, c". */
+clio_status learner_setting_names(clio_context *ctx, struct bytes *text, const struct learner_setting *table);
 /* Refuse a value that the setting does not allow. */
 clio_status learner_setting_check(clio_context *ctx, const struct learner_setting *s, const json_t *value);
 

@@ -20,15 +20,8 @@ double learner_number(const struct learner *l, const char *name)
 
 int learner_word(const struct learner *l, const char *name)
 {
-    const struct learner_setting *s = l->kind->settings;
-    const char *word = json_string_value(json_object_get(l->config, name));
-    while (strcmp(s->name, name) != 0)
-        s++;
-    int index = 0;
-    for (const char *at = s->words; at; at = strchr(at, '|'), at += at ? 1 : 0, index++)
-        if (strncmp(at, word, strlen(word)) == 0 && (at[strlen(word)] == '|' || !at[strlen(word)]))
-            return index;
-    return 0;
+    const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
+    return MAX(learner_word_index(s->words, json_string_value(json_object_get(l->config, name))), 0);
 }
 
 /* ---- tensors ---- */

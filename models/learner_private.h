@@ -1,8 +1,8 @@
 /* learner_private.h - what the kinds of learner.h share, and their networks and inner steps, which tests give noise of their own.
  *
- * learner.c kinds, files; learner_parts.c settings, labels, noise, host to host; learner_rows.c tables of layers;
- * learner_autoencoder.c, learner_vae.c, learner_gan.c (adversaries), learner_mmd.c, learner_classifier.c the kinds; learner_spectral.c
- * Lipschitz bounds. */
+ * learner.c kinds, files; learner_settings.c tables of settings; learner_parts.c their values, labels, noise, host to host; learner_rows.c
+ * tables of layers; learner_autoencoder.c, learner_vae.c, learner_gan.c (adversaries), learner_mmd.c, learner_classifier.c the kinds;
+ * learner_spectral.c Lipschitz bounds. */
 #ifndef CLIO_MODELS_LEARNER_PRIVATE_H
 #define CLIO_MODELS_LEARNER_PRIVATE_H
 

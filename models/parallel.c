@@ -1,8 +1,8 @@
 /* parallel.c - see parallel.h. */
 #include "parallel.h"
+#include "../host/core/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #ifdef CLIO_MPI
 #include <mpi.h>
@@ -30,13 +30,6 @@ bool parallel_started(int *rank, int *ranks)
 }
 
 #ifdef CLIO_MPI
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 clio_status parallel_open(clio_context *ctx, struct parallel *p)
 {
@@ -98,7 +91,7 @@ static clio_status reduce(clio_context *ctx, struct parallel *p, const struct pa
 {
     clio_status st = CLIO_OK;
     size_t count = 0, at = 0;
-    double began = now();
+    double began = clock_seconds();
     for (size_t i = 0; i < list->count; i++)
         if (list->list[i].trained == gradients)
             count += tensor_count(&list->list[i].value);
@@ -119,7 +112,7 @@ static clio_status reduce(clio_context *ctx, struct parallel *p, const struct pa
         for (size_t i = 0; scale < 1 && i < count; i++)
             p->buffer[i] *= scale;
     }
-    p->seconds += now() - began;
+    p->seconds += clock_seconds() - began;
 fail:
     return st;
 }

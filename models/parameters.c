@@ -27,14 +27,7 @@ clio_status parameters_add(clio_context *ctx, struct parameters *list, const cha
     struct parameter *p;
     if (t->dtype != DTYPE_F32)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s is kept as %s, which cannot be trained", name, dtype_name(t->dtype));
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 32;
-        struct parameter *grown = realloc(list->list, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        list->list = grown;
-        list->capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &list->list, list->count, &list->capacity, sizeof *list->list));
     p = &list->list[list->count];
     *p = (struct parameter){.ndim = ndim, .value = *t, .swapped = swapped, .trained = trained};
     memcpy(p->dim, shape, sizeof *shape * (size_t)ndim);

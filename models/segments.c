@@ -83,14 +83,7 @@ static clio_status add_segment(struct job *job, const struct speech_result *r, s
     TRY(trimmed(job->ctx, &trim, &text));
     if (!*trim || !(end > start))
         goto fail; /* nothing to keep; st is CLIO_OK */
-    if (t->public.segment_count == t->capacity) {
-        size_t capacity = t->capacity ? 2 * t->capacity : 16;
-        clio_segment *grown = realloc(t->segments, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(job->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        t->segments = grown;
-        t->capacity = capacity;
-    }
+    TRY(mem_grow(job->ctx, &t->segments, t->public.segment_count, &t->capacity, sizeof *t->segments));
     TRY(bytes_print(job->ctx, &t->text, "%s%s", t->text.size ? " " : "", trim));
     clio_segment *segment = &t->segments[t->public.segment_count++];
     *segment = (clio_segment){start, end, trim, tokens, last - first, r->temperature, r->avg_logprob, r->compression_ratio, r->no_speech};

@@ -1,21 +1,14 @@
 /* train.c - the loop of training; see train.h. What a run leaves for people to look at is train_files.c. */
 #include "train_run.h"
+#include "../host/core/clock.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define RATE_SPAN 0.9 /* of the running mean of seconds a step */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- telling: of several processes the first speaks, and writes ---- */
 
@@ -242,7 +235,7 @@ static clio_status make_step(struct train_run *r)
     clio_status st = CLIO_OK;
     const struct batch *b;
     struct learner_batch batch;
-    double began = now(), losses[LEARNER_LOSSES + 1] = {0};
+    double began = clock_seconds(), losses[LEARNER_LOSSES + 1] = {0};
     const char *const *names = r->plan.kind->losses;
     memset(r->losses, 0, sizeof r->losses);
     r->learner.step = r->state.step;
@@ -265,7 +258,7 @@ static clio_status make_step(struct train_run *r)
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
     if (is_first(r))
         TRY(table_add(r->ctx, &r->loss_table, r->state.step, r->losses));
-    double took = now() - began;
+    double took = clock_seconds() - began;
     r->seconds = r->seconds > 0 ? RATE_SPAN * r->seconds + (1 - RATE_SPAN) * took : r->warm ? took : 0;
     r->warm = true; /* the first step compiles kernels: it says nothing about the others */
     tell(r, NULL);

@@ -42,17 +42,6 @@ fail:
 
 /* ---- sheets ---- */
 
-/* Labels 0, 1, 2, ... along each row, so that a column is a class. */
-static clio_status make_labels(struct train_run *r, int count, int **labels)
-{
-    clio_status st = CLIO_OK;
-    TRY(mem_alloc(r->ctx, labels, (size_t)count, sizeof **labels));
-    for (int i = 0; i < count; i++)
-        (*labels)[i] = i % r->shape.classes;
-fail:
-    return st;
-}
-
 /* Pictures that nobody learned from, if there are such, and what comes back of each, side by side. */
 static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *pixels, size_t one)
 {
@@ -98,15 +87,11 @@ clio_status train_sheet(struct train_run *r)
                           .high = 1};
     struct image image = {0};
     float *pixels = NULL;
-    int *labels = NULL;
     char *path = NULL, name[64];
     TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels)); /* a reconstruction takes two */
-    if (s->classes) {
-        TRY(make_labels(r, sheet.count, &labels));
-        sheet.columns = MIN(s->classes, 16);
-    }
+    sheet.columns = MIN(s->classes, 16);                                                /* one class after the other: a column is a class */
     if (r->plan.kind->has_latents)
-        TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, labels, pixels));
+        TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
     else
         TRY(reconstruct(r, &sheet, pixels, one));
     sheet.pixels = pixels;
@@ -117,7 +102,6 @@ clio_status train_sheet(struct train_run *r)
 fail:
     image_free(&image);
     free(path);
-    free(labels);
     free(pixels);
     return st;
 }

@@ -54,79 +54,27 @@ const struct learner_setting optimizer_settings[] = {
     {0},
 };
 
-/* ---- one value ---- */
-
-static const struct learner_setting *find(const struct learner_setting *table, const char *name)
-{
-    for (; table->name; table++)
-        if (strcmp(table->name, name) == 0)
-            return table;
-    return NULL;
-}
-
-/* Which of the words "a|b|c"; -1: none of them. */
-static int word_index(const char *words, const char *word)
-{
-    size_t length = strlen(word);
-    for (int i = 0; words; i++) {
-        const char *end = strchr(words, '|');
-        size_t n = end ? (size_t)(end - words) : strlen(words);
-        if (n == length && strncmp(words, word, n) == 0)
-            return i;
-        words = end ? end + 1 : NULL;
-    }
-    return -1;
-}
-
-clio_status learner_setting_check(clio_context *ctx, const struct learner_setting *s, const json_t *value)
-{
-    clio_status st = CLIO_OK;
-    if (s->type == 's' && (!json_is_string(value) || word_index(s->words, json_string_value(value)) < 0))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be one of %s", s->name, s->words);
-    if (s->type == 'b' && !json_is_boolean(value))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be true or false", s->name);
-    if (s->type == 't' && !json_is_string(value) && !json_is_integer(value))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be a text", s->name);
-    if (s->type == 'i' || s->type == 'f') {
-        double x = json_number_value(value);
-        if (!json_is_number(value) || !(x >= s->least && x <= s->most) || (s->type == 'i' && !json_is_integer(value)))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be a %s from %g to %g", s->name, s->type == 'i' ? "whole number" : "number",
-                 s->least, s->most);
-    }
-fail:
-    return st;
-}
-
 static double number(const json_t *all, const char *name)
 {
     const json_t *value = json_object_get(all, name);
-    const struct learner_setting *s = find(train_settings, name);
+    const struct learner_setting *s = learner_setting_find(train_settings, name);
     return json_is_boolean(value)  ? json_is_true(value)
-           : json_is_string(value) ? word_index(s->words, json_string_value(value))
+           : json_is_string(value) ? learner_word_index(s->words, json_string_value(value))
            : value                 ? json_number_value(value)
                                    : s->otherwise;
 }
 
 /* ---- all of them ---- */
 
-static clio_status add_names(clio_context *ctx, struct bytes *text, const struct learner_setting *table)
-{
-    clio_status st = CLIO_OK;
-    for (; table && table->name; table++)
-        TRY(bytes_print(ctx, text, "%s%s", text->size ? ", " : "", table->name));
-fail:
-    return st;
-}
-
 /* The setting `key` names, with or without the part of the model in front: "discriminator.learning_rate". */
 static const struct learner_setting *find_optimizer(const struct learner_kind *kind, const char *key)
 {
     const char *dot = strchr(key, '.');
     if (!dot)
-        return find(optimizer_settings, key);
+        return learner_setting_find(optimizer_settings, key);
     for (int i = 0; kind->parts[i]; i++)
         if (strlen(kind->parts[i]) == (size_t)(dot - key) && strncmp(kind->parts[i], key, (size_t)(dot - key)) == 0)
-            return find(optimizer_settings, dot + 1);
+            return learner_setting_find(optimizer_settings, dot + 1);
     return NULL;
 }
 
@@ -138,12 +86,13 @@ static clio_status sort_settings(clio_context *ctx, struct train_plan *plan)
     json_t *value;
     json_object_foreach(plan->all, key, value)
     {
-        const struct learner_setting *s = find(train_settings, key), *model = find(plan->kind->settings, key);
+        const struct learner_setting *s = learner_setting_find(train_settings, key),
+                                     *model = learner_setting_find(plan->kind->settings, key);
         s = s ? s : model ? model : find_optimizer(plan->kind, key);
         if (!s) {
-            TRY(add_names(ctx, &names, plan->kind->settings));
-            TRY(add_names(ctx, &names, train_settings));
-            TRY(add_names(ctx, &names, optimizer_settings));
+            TRY(learner_setting_names(ctx, &names, plan->kind->settings));
+            TRY(learner_setting_names(ctx, &names, train_settings));
+            TRY(learner_setting_names(ctx, &names, optimizer_settings));
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no setting %s for a model %s: there are %s", key, plan->kind->name, names.data);
         }
         TRY(learner_setting_check(ctx, s, value));
@@ -237,9 +186,9 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
         if ((value = optimizer_value(plan, part, numbers[i].name)))
             *numbers[i].number = json_number_value(value);
     if ((value = optimizer_value(plan, part, "optimizer")))
-        o->rule = rules[word_index(find(optimizer_settings, "optimizer")->words, json_string_value(value))];
+        o->rule = rules[learner_word_index(learner_setting_find(optimizer_settings, "optimizer")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "schedule")))
-        o->schedule = schedules[word_index(find(optimizer_settings, "schedule")->words, json_string_value(value))];
+        o->schedule = schedules[learner_word_index(learner_setting_find(optimizer_settings, "schedule")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "nesterov")))
         o->nesterov = json_is_true(value);
     if ((value = optimizer_value(plan, part, "warmup")))

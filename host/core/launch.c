@@ -43,16 +43,10 @@ clio_status launch(clio_context *ctx, struct kernel *k, struct grid grid, struct
         grid.global[i] = ROUND_UP(grid.global[i], grid.local[i]);
     }
     TRY(set_arguments(ctx, k, args, count));
-    if (ctx->profile && l->count == l->capacity) {
-        size_t capacity = l->capacity ? 2 * l->capacity : 2 * PENDING_AT_MOST;
-        struct launch_event *grown = realloc(l->pending, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        l->pending = grown;
-        l->capacity = capacity;
-    }
-    cl_int cle = clEnqueueNDRangeKernel(ctx->queue, k->id, (cl_uint)grid.dims, NULL, grid.global, grid.local, 0, NULL,
-                                        ctx->profile ? &event : NULL);
+    if (ctx->profile)
+        TRY(mem_grow(ctx, &l->pending, l->count, &l->capacity, sizeof *l->pending));
+    cl_int cle =
+        clEnqueueNDRangeKernel(ctx->queue, k->id, (cl_uint)grid.dims, NULL, grid.global, grid.local, 0, NULL, ctx->profile ? &event : NULL);
     if (cle != CL_SUCCESS) {
         st = clio_fail_cl(ctx, cle, __FILE__, __LINE__, "clEnqueueNDRangeKernel");
         clio_fail_add(ctx, "; kernel %s, global %zu %zu %zu, local %zu %zu %zu", k->name, grid.global[0], grid.global[1], grid.global[2],
@@ -88,7 +82,8 @@ clio_status launch_collect(clio_context *ctx, bool wait)
         CL_TRY(ctx, clGetEventInfo, (e->event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
         if (state > CL_COMPLETE)
             break;
-        if (state == CL_COMPLETE && clGetEventProfilingInfo(e->event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) == CL_SUCCESS &&
+        if (state == CL_COMPLETE &&
+            clGetEventProfilingInfo(e->event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) == CL_SUCCESS &&
             clGetEventProfilingInfo(e->event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS)
             e->kernel->seconds += (double)(end - start) * 1e-9;
         clReleaseEvent(e->event);

@@ -23,6 +23,24 @@ fail:
     return st;
 }
 
+clio_status mem_grow(clio_context *ctx, void *list, size_t count, size_t *capacity, size_t size)
+{
+    clio_status st = CLIO_OK;
+    size_t more = *capacity ? 2 * *capacity : 64;
+    void *memory;
+    if (count < *capacity)
+        return CLIO_OK;
+    memcpy(&memory, list, sizeof memory);
+    memory = more > SIZE_MAX / size ? NULL : realloc(memory, more * size);
+    if (!memory)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory: %zu pieces of %zu bytes are not to be had; close other programs", more,
+             size);
+    memcpy(list, &memory, sizeof memory);
+    *capacity = more;
+fail:
+    return st;
+}
+
 clio_status mem_string(clio_context *ctx, char **out, const char *text)
 {
     clio_status st = CLIO_OK;

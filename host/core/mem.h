@@ -11,6 +11,9 @@
 
 /* count x size zeroed bytes, overflow checked; *out is NULL on failure. Free with free(). */
 clio_status mem_alloc(clio_context *ctx, void *out, size_t count, size_t size);
+/* Room for one more behind `count` pieces of `size` bytes, in memory of malloc: list is the address of a pointer of any type. Capacities
+ * double. */
+clio_status mem_grow(clio_context *ctx, void *list, size_t count, size_t *capacity, size_t size);
 /* Copy of a string; NULL stays NULL. */
 clio_status mem_string(clio_context *ctx, char **out, const char *text);
 

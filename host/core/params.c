@@ -13,14 +13,7 @@ clio_status params_add(clio_context *ctx, const char *kind, const char *key, con
 {
     clio_status st = CLIO_OK;
     struct params *p = &ctx->params;
-    if (p->count == p->capacity) {
-        size_t capacity = p->capacity ? 2 * p->capacity : 64;
-        struct param *grown = realloc(p->rows, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        p->rows = grown;
-        p->capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &p->rows, p->count, &p->capacity, sizeof *p->rows));
     struct param *row = &p->rows[p->count++];
     snprintf(row->kind, sizeof row->kind, "%s", kind);
     snprintf(row->key, sizeof row->key, "%s", key);

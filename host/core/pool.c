@@ -132,14 +132,7 @@ static clio_status find_view(clio_context *ctx, struct arena *a, cl_mem *out, ui
             *out = a->views[i].mem;
             return CLIO_OK;
         }
-    if (a->view_count == a->view_capacity) {
-        size_t capacity = a->view_capacity ? 2 * a->view_capacity : 64;
-        struct arena_view *grown = realloc(a->views, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        a->views = grown;
-        a->view_capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &a->views, a->view_count, &a->view_capacity, sizeof *a->views));
     *out = clCreateSubBuffer(a->mem, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &cle);
     CL_CHECK(ctx, cle, "clCreateSubBuffer");
     a->views[a->view_count++] = (struct arena_view){*out, offset, bytes};
@@ -150,14 +143,7 @@ fail:
 static clio_status take_piece(clio_context *ctx, struct arena *a, cl_mem *out, uint64_t bytes)
 {
     clio_status st = CLIO_OK;
-    if (a->piece_count == a->piece_capacity) {
-        size_t capacity = a->piece_capacity ? 2 * a->piece_capacity : 64;
-        struct arena_piece *grown = realloc(a->pieces, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        a->pieces = grown;
-        a->piece_capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &a->pieces, a->piece_count, &a->piece_capacity, sizeof *a->pieces));
     TRY(pool_get(ctx, out, MAX(bytes, 1), "training"));
     a->pieces[a->piece_count++] = (struct arena_piece){.mem = *out};
 fail:

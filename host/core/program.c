@@ -183,14 +183,7 @@ static clio_status program_get(clio_context *ctx, const char *file, const char *
             *out = all->list[i];
             return CLIO_OK;
         }
-    if (all->count == all->capacity) {
-        size_t capacity = all->capacity ? 2 * all->capacity : 32;
-        struct program **grown = realloc(all->list, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        all->list = grown;
-        all->capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &all->list, all->count, &all->capacity, sizeof *all->list));
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     TRY(mem_string(ctx, &p->file, file));
     TRY(mem_string(ctx, &p->options, options));

@@ -9,11 +9,11 @@
 #define ALL_VARIANTS "*"
 
 /* Every path that is checked, and may be named in CLIO_DISABLE. */
-static const char *const paths[] = {"gemm.panel", "gemm.tile",  "gemm.rows",   "gemm.clblast",  "attention.row", "attention.group",
-                                    "norm.row",   "norm.group", "softmax.row", "softmax.group", "logits.group",  "logits.single",
-                                    "conv.panel", "conv.few",   "conv.tile",   "conv.single",   "conv.winograd", "clfft",
-                                    "conv.strided", "transposed.strided", "transposed.panel", "transposed.few", "transposed.tile", "transposed.single",
-                                    "weights.panel", "weights.tile", "weights.single"};
+static const char *const paths[] = {
+    "gemm.panel",     "gemm.tile",       "gemm.rows",         "gemm.clblast",  "attention.row", "attention.group",    "norm.row",
+    "norm.group",     "softmax.row",     "softmax.group",     "logits.group",  "logits.single", "conv.panel",         "conv.few",
+    "conv.tile",      "conv.single",     "conv.winograd",     "clfft",         "conv.strided",  "transposed.strided", "transposed.panel",
+    "transposed.few", "transposed.tile", "transposed.single", "weights.panel", "weights.tile",  "weights.single"};
 
 static bool is_path(const char *name)
 {
@@ -39,14 +39,7 @@ static clio_status add(clio_context *ctx, struct verdicts *all, const char *path
     clio_status st = CLIO_OK;
     if (find(all, path, variant))
         return CLIO_OK;
-    if (all->count == all->capacity) {
-        size_t capacity = all->capacity ? 2 * all->capacity : 16;
-        struct verdict *grown = realloc(all->list, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        all->list = grown;
-        all->capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &all->list, all->count, &all->capacity, sizeof *all->list));
     struct verdict *v = &all->list[all->count++];
     snprintf(v->path, sizeof v->path, "%s", path);
     snprintf(v->variant, sizeof v->variant, "%s", variant);

@@ -17,30 +17,12 @@ int tape_find(const struct tape *tape, cl_mem mem)
     return 0;
 }
 
-/* Room for one more of `size` bytes behind `count`. */
-static clio_status make_room(clio_context *ctx, void *list, size_t count, size_t *capacity, size_t size)
-{
-    clio_status st = CLIO_OK;
-    void *old, *grown;
-    size_t more = *capacity ? 2 * *capacity : 64;
-    if (count < *capacity)
-        return CLIO_OK;
-    memcpy(&old, list, sizeof old);
-    grown = realloc(old, more * size);
-    if (!grown)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    memcpy(list, &grown, sizeof grown);
-    *capacity = more;
-fail:
-    return st;
-}
-
 static clio_status add_node(clio_context *ctx, struct tape *tape, const struct tensor *t, int *node)
 {
     clio_status st = CLIO_OK;
     if (tape->node_count == 0)
         tape->node_count = 1;
-    TRY(make_room(ctx, &tape->nodes, tape->node_count, &tape->node_capacity, sizeof *tape->nodes));
+    TRY(mem_grow(ctx, &tape->nodes, tape->node_count, &tape->node_capacity, sizeof *tape->nodes));
     *node = (int)tape->node_count++;
     tape->nodes[*node] = (struct tape_node){.key = t->mem, .value = *t};
 fail:
@@ -246,7 +228,7 @@ clio_status tape_record(clio_context *ctx, struct tape_record *r, const void *ar
     }
     if (size)
         memcpy(r->args, args, size);
-    TRY(make_room(ctx, &tape->records, tape->count, &tape->capacity, sizeof *tape->records));
+    TRY(mem_grow(ctx, &tape->records, tape->count, &tape->capacity, sizeof *tape->records));
     tape->records[tape->count++] = *r;
 fail:
     return st;

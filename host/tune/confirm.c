@@ -6,6 +6,7 @@
  * no gain stays out. Then what is left is measured as a whole, over every case, against the shipped parameters; without a gain there
  * nothing is kept. Nor is anything that the time was too short to prove: the result is never worse than the default. */
 #include "tune.h"
+#include "../core/clock.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -92,7 +93,7 @@ static clio_status prove(struct tune_search *s, const struct tune_set *first, co
         double weight = c->work < 0 ? 0 : c->calls * s->plan->works[c->work].runs;
         if (c->work < 0 || !(c->decides & cases))
             continue;
-        if (tune_now() - s->started > until) {
+        if (clock_seconds() - s->started > until) {
             s->out_of_time = true;
             return CLIO_OK;
         }

@@ -5,24 +5,17 @@
  * made again. The clock is the wall's, of calls queued together until they fill some milliseconds; of several such runs the shortest
  * counts, which is what the device can do when nothing else disturbs. Whether a gain is real is for confirm.c to say. */
 #include "tune.h"
+#include "../core/clock.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define RUNS 4
 #define RUN_SECONDS 0.008
 #define BETTER 0.99      /* of the best's time; nearer is no reason to change */
 #define SEARCH_SHARE 0.6 /* of the time limit; the proof gets the rest */
-
-double tune_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- context ---- */
 
@@ -90,7 +83,7 @@ static void add_key(struct tune_search *s, const char *key, int cases)
 clio_status tune_search_open(struct tune_search *s, clio_context *user, const struct tune_plan *plan)
 {
     clio_status st = CLIO_OK;
-    *s = (struct tune_search){.user = user, .plan = plan, .state = {.file = -1}, .started = tune_now(), .doing = "tuning"};
+    *s = (struct tune_search){.user = user, .plan = plan, .state = {.file = -1}, .started = clock_seconds(), .doing = "tuning"};
     TRY(context_need_device(user));
     TRY(open_device(s));
     for (size_t i = 0; i < plan->step_count; i++)
@@ -165,11 +158,11 @@ clio_status tune_time(struct tune_search *s, struct tune_bench *b, double *secon
         return CLIO_OK;
     }
     for (int done = 0;; times = MAX(2 * times, MIN((int)(1.2 * RUN_SECONDS / fmax(took / done, 1e-7)), 4096))) {
-        start = tune_now();
+        start = clock_seconds();
         for (done = 0; done < times; done++)
             TRY(tune_bench_run(s->ctx, b));
         TRY(launch_wait(s->ctx));
-        took = tune_now() - start;
+        took = clock_seconds() - start;
         if (took >= RUN_SECONDS || times >= 4096)
             break;
     }
@@ -252,7 +245,7 @@ fail:
 
 static bool time_is_up(struct tune_search *s)
 {
-    s->out_of_time = s->out_of_time || tune_now() - s->started > SEARCH_SHARE * s->plan->time_limit;
+    s->out_of_time = s->out_of_time || clock_seconds() - s->started > SEARCH_SHARE * s->plan->time_limit;
     return s->out_of_time;
 }
 

@@ -49,14 +49,7 @@ static clio_status entry_of(clio_context *ctx, struct tune_state *s, const char 
             *out = &s->entries[i];
             return CLIO_OK;
         }
-    if (s->count == s->capacity) {
-        size_t capacity = s->capacity ? 2 * s->capacity : 64;
-        struct tune_entry *grown = realloc(s->entries, capacity * sizeof *grown);
-        if (!grown)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        s->entries = grown;
-        s->capacity = capacity;
-    }
+    TRY(mem_grow(ctx, &s->entries, s->count, &s->capacity, sizeof *s->entries));
     TRY(mem_string(ctx, &copy, name));
     *out = &s->entries[s->count++];
     memset(*out, 0, sizeof **out);

@@ -1,5 +1,6 @@
 /* tune.c - the public functions of tuning, and the file that is written: rows as host/core/params.c reads them, each under its gain. */
 #include "tune.h"
+#include "../core/clock.h"
 #include "../core/file.h"
 
 #include <math.h>
@@ -295,7 +296,7 @@ clio_status tune_with(clio_context *ctx, const struct tune_plan *plan, const cha
     r->slow = s.slow;
     r->failed = s.failed;
     r->crashed = s.died;
-    r->seconds = tune_now() - s.started;
+    r->seconds = clock_seconds() - s.started;
     TRY(make_rows(&s, &s.best, gains, r));
     TRY(make_works(&s, &whole, r));
     TRY(write_file(&s, r));

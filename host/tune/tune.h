@@ -160,7 +160,6 @@ struct tune_search {
     bool out_of_time;
     size_t tried, wrong, slow, failed, died;
 };
-double tune_now(void);
 /* Open a context of its own on the user's device; list the keys that the steps for this device have. */
 clio_status tune_search_open(struct tune_search *s, clio_context *user, const struct tune_plan *plan);
 void tune_search_close(struct tune_search *s);
