@@ -1,5 +1,5 @@
 /* test_op_conv2d.c - convolution of pictures, plain and over packed weights in every family, against host/ref and torch. */
-#include "test.h"
+#include "test_conv.h"
 
 #include <math.h>
 
@@ -154,42 +154,11 @@ static void test_wrong_shapes(void **state)
 
 /* ---- a window over packed weights ---- */
 
-struct family {
-    const char *family, *layout, *storage;
-};
 static const struct family families[] = {
     {"direct", "panel", "f32"},   {"direct", "panel", "f16"},  {"direct", "tile", "f32"},  {"direct", "tile", "f16"},
     {"single", "panel", "f16"},   {"single", "tile", "f16"},   {"single", "panel", "f32"}, {"winograd", "panel", "f16"},
     {"winograd", "panel", "f32"}, {"winograd", "tile", "f16"},
 };
-
-/* Whether the weights are rounded to half. */
-static bool use(const struct family *f)
-{
-    test_param("conv.family", f->family);
-    test_param("gemm.many.family", f->layout);
-    test_param("gemm.large.storage", f->storage);
-    return strcmp(f->storage, "f16") == 0;
-}
-
-enum residual { RESIDUAL_NONE, RESIDUAL_APART, RESIDUAL_IN_PLACE };
-enum bias { BIAS_NONE, BIAS_ALL, BIAS_EACH };
-
-struct call {
-    int batch, height, width, in, out;
-    struct conv2d_window window;
-    enum bias bias;
-    enum residual residual;
-    int act;
-};
-
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
 
 /* What the window sees of one picture: enlarged, with its edges, in fresh memory. */
 static float *prepared(const float *x, const struct call *c, int high, int wide)

@@ -1,45 +1,14 @@
 /* test_op_conv2d_transposed.c - the transposed convolution over packed weights in every family, and its gradient by data, against host/ref
  * and torch; matrices filled from a stored transposed convolution, and read back. */
-#include "test.h"
+#include "test_conv.h"
 
 #include "../host/ops/gradients.h"
 #include "../host/ref/ref_bwd.h"
 
-struct family {
-    const char *family, *layout, *storage;
-};
 static const struct family families[] = {
     {"direct", "panel", "f32"}, {"direct", "panel", "f16"}, {"direct", "tile", "f32"},    {"direct", "tile", "f16"},
     {"single", "panel", "f32"}, {"single", "tile", "f16"},  {"winograd", "panel", "f32"},
 };
-
-/* Whether the weights are rounded to half. */
-static bool use(const struct family *f)
-{
-    test_param("conv.family", f->family);
-    test_param("gemm.many.family", f->layout);
-    test_param("gemm.large.storage", f->storage);
-    return strcmp(f->storage, "f16") == 0;
-}
-
-enum residual { RESIDUAL_NONE, RESIDUAL_APART, RESIDUAL_IN_PLACE };
-enum bias { BIAS_NONE, BIAS_ALL, BIAS_EACH };
-
-struct call {
-    int batch, height, width, in, out;
-    struct conv2d_window window;
-    enum bias bias;
-    enum residual residual;
-    int act;
-};
-
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
 
 /* Plan, commit, run. */
 static void run(const struct tensor *out, const struct tensor *in, const struct matrix *w, struct conv2d_window window,
@@ -296,7 +265,7 @@ static void test_wrong(void **state)
     assert_fails(op_conv2d_transposed_fwd(ctx, &arena, &out, &in, &w, twice, &(struct gemm_epilogue){.residual = &in}), CLIO_ERROR_INTERNAL,
                  "residual");
     assert_fails(op_conv2d_transposed_fwd(ctx, &arena, &out, &in, &w, twice, &(struct gemm_epilogue){.lda = 7}), CLIO_ERROR_INTERNAL,
-                 "its own");
+                 "conv2d_transposed's own");
     assert_fails(matrix_fill_swapped(ctx, &w, &stored), CLIO_ERROR_INTERNAL, "does not fit a matrix of 8 x 96");
     assert_fails(matrix_read(ctx, &w, 5, false, read), CLIO_ERROR_INTERNAL, "taps of 5 channels");
     test_free(&in);

@@ -1,6 +1,6 @@
 /* test_op_conv_bwd_data.c - swapped matrices, and the gradients of products and convolutions by their input, in every family against
  * host/ref (which is compared with differences of the forward) and torch. */
-#include "test.h"
+#include "test_conv.h"
 
 #include <math.h>
 
@@ -8,30 +8,10 @@
 #include "../host/ops/gradients.h"
 #include "../host/ref/ref_bwd.h"
 
-struct family {
-    const char *family, *layout, *storage;
-};
 static const struct family families[] = {
     {"direct", "panel", "f32"}, {"direct", "panel", "f16"},   {"direct", "tile", "f32"},    {"direct", "tile", "f16"},
     {"single", "panel", "f32"}, {"winograd", "panel", "f32"}, {"winograd", "panel", "f16"},
 };
-
-/* Whether the weights are rounded to half. */
-static bool use(const struct family *f)
-{
-    test_param("conv.family", f->family);
-    test_param("gemm.many.family", f->layout);
-    test_param("gemm.large.storage", f->storage);
-    return strcmp(f->storage, "f16") == 0;
-}
-
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
 
 /* A matrix of random numbers as the family stores them, and these. */
 static struct matrix make_matrix(const struct family *f, int n, int k, float **w)
@@ -190,12 +170,12 @@ static void test_gemm(void **state)
 
 /* ---- convolutions ---- */
 
-struct call {
+struct shape {
     int batch, height, width, in, out;
     struct conv2d_window window;
 };
 
-static struct conv2d_args args_of(const struct call *c)
+static struct conv2d_args args_of(const struct shape *c)
 {
     const struct conv2d_window *v = &c->window;
     struct conv2d_args a = {.batch = c->batch, .in = c->in, .out = c->out, .kernel_h = v->taps, .kernel_w = v->taps, .stride = v->stride};
@@ -208,7 +188,7 @@ static struct conv2d_args args_of(const struct call *c)
 }
 
 /* The gradient of what the window saw, without its edges, and summed where a pixel stood more than once. */
-static void reference(float *want, const struct call *c, const struct conv2d_args *a, const float *dy, const float *w)
+static void reference(float *want, const struct shape *c, const struct conv2d_args *a, const float *dy, const float *w)
 {
     const struct conv2d_window *v = &c->window;
     float *seen = numbers((size_t)(a->batch * a->height * a->width * a->in), 0);
@@ -223,7 +203,7 @@ static void reference(float *want, const struct call *c, const struct conv2d_arg
     free(seen);
 }
 
-static void check_conv2d(const struct family *f, const struct call *c, bool add)
+static void check_conv2d(const struct family *f, const struct shape *c, bool add)
 {
     clio_context *ctx = test_context();
     struct conv2d_args a = args_of(c);
@@ -257,7 +237,7 @@ static void check_conv2d(const struct family *f, const struct call *c, bool add)
 
 static void test_conv2d(void **state)
 {
-    static const struct call calls[] = {
+    static const struct shape calls[] = {
         {1, 1, 1, 1, 1, {1, 1, 0, 0, 1}},
         {2, 3, 5, 17, 33, {1, 1, 0, 0, 1}},
         /* stride 1: Winograd's kind, other edges, wider than the window */
@@ -291,9 +271,9 @@ static void test_conv2d(void **state)
         for (size_t i = test_small() ? f % 3 : 0; i < COUNT(calls); i += test_small() ? 3 : 1)
             check_conv2d(&families[f], &calls[i], (i + f) % 2);
     for (size_t f = 0; f < COUNT(families) && !test_small(); f++) {
-        check_conv2d(&families[f], &(struct call){3, 17, 15, 67, 40, {4, 2, 1, 1, 1}}, f % 2);
-        check_conv2d(&families[f], &(struct call){2, 17, 19, 48, 64, {3, 1, 1, 1, 1}}, f % 2);
-        check_conv2d(&families[f], &(struct call){17, 5, 5, 36, 33, {3, 2, 1, 1, 1}}, f % 2);
+        check_conv2d(&families[f], &(struct shape){3, 17, 15, 67, 40, {4, 2, 1, 1, 1}}, f % 2);
+        check_conv2d(&families[f], &(struct shape){2, 17, 19, 48, 64, {3, 1, 1, 1, 1}}, f % 2);
+        check_conv2d(&families[f], &(struct shape){17, 5, 5, 36, 33, {3, 2, 1, 1, 1}}, f % 2);
     }
 }
 

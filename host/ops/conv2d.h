@@ -26,6 +26,16 @@ static inline int pictures_to_check(int rows)
     return tile_of_pictures(2 * rows - 1, rows) ? 2 * rows - 1 : 2 * rows;
 }
 
+/* What follows the sums of a convolution of `batch` pictures with `channels` channels into `pixels` pixels of out: checked, and as kernels
+ * take it. */
+struct conv_end {
+    struct gemm_args g;
+    int bias_step;                        /* n where each picture has a bias of its own, otherwise 0 */
+    const struct tensor *bias, *residual; /* something valid where there is none */
+};
+clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,
+                     int channels, int pixels, const struct gemm_epilogue *e);
+
 /* Positions of a window of `taps` taps along `size` numbers; 0: the window does not fit. */
 int window_count(int size, int taps, int stride, int padding, int dilation);
 

@@ -227,10 +227,38 @@ fail:
     return st;
 }
 
+clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,
+                     int channels, int pixels, const struct gemm_epilogue *e)
+{
+    clio_status st = CLIO_OK;
+    bool each = e->bias && tensor_count(e->bias) != (size_t)w->n;
+    if (e->lda || e->a_offset || e->ldc || e->c_offset || e->alpha < 0 || e->alpha > 0)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: the epilogue's offsets, row lengths and scale are %s's own", op, op);
+    if (each && tensor_count(e->bias) != (size_t)batch * (size_t)w->n)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: a bias of %zu numbers for %d pictures of %d channels", op, tensor_count(e->bias), batch, w->n);
+    if (e->residual && tensor_count(e->residual) != tensor_count(out))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: the residual does not have the shape of out", op);
+    *end = (struct conv_end){.bias_step = each ? w->n : 0, .bias = e->bias ? e->bias : out, .residual = e->residual ? e->residual : out};
+    end->g = (struct gemm_args){.m = pixels,
+                                .n = w->n,
+                                .k = w->k,
+                                .lda = channels,
+                                .ldc = w->n,
+                                .ldr = w->n,
+                                .act = e->act,
+                                .alpha = 1,
+                                .slope = e->slope,
+                                .has_bias = e->bias != NULL,
+                                .has_residual = e->residual != NULL};
+fail:
+    return st;
+}
+
 /* Everything about the call, once its shapes fit. */
 static clio_status make_call(clio_context *ctx, struct conv2d_call *c, const struct conv2d_window *window, const struct gemm_epilogue *e)
 {
     clio_status st = CLIO_OK;
+    struct conv_end end;
     const struct tensor *in = c->in;
     int taps = window->taps, up = window->upsample;
     if (taps < 1 || window->stride < 1 || window->before < 0 || window->after < 0 || up < 1 || up > 2 || c->w->k % (taps * taps))
@@ -252,27 +280,11 @@ static clio_status make_call(clio_context *ctx, struct conv2d_call *c, const str
     TRY(op_check(ctx, "conv2d", "out", c->out, DTYPE_F32, 4, in->dim[0], c->v.out_height, c->v.out_width, c->w->n));
     if ((double)c->v.batch * c->v.out_height * c->v.out_width > INT_MAX || (double)c->v.batch * c->v.height * c->v.width > INT_MAX)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: %d pictures of %d x %d are too large for one call", c->v.batch, c->v.height, c->v.width);
-    c->g = (struct gemm_args){.m = c->v.batch * c->v.out_height * c->v.out_width,
-                              .n = c->w->n,
-                              .k = c->w->k,
-                              .lda = c->v.in,
-                              .ldc = c->w->n,
-                              .ldr = c->w->n,
-                              .act = e->act,
-                              .alpha = 1,
-                              .slope = e->slope,
-                              .has_bias = e->bias != NULL,
-                              .has_residual = e->residual != NULL};
-    if (e->lda || e->a_offset || e->ldc || e->c_offset || e->alpha < 0 || e->alpha > 0)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: the epilogue's offsets, row lengths and scale are conv2d's own");
-    if (e->bias && tensor_count(e->bias) != (size_t)c->g.n && tensor_count(e->bias) != (size_t)c->v.batch * (size_t)c->g.n)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: a bias of %zu numbers for %d pictures of %d channels", tensor_count(e->bias), c->v.batch,
-             c->g.n);
-    if (e->residual && tensor_count(e->residual) != tensor_count(c->out))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: the residual does not have the shape of out");
-    c->v.bias_step = e->bias && tensor_count(e->bias) != (size_t)c->g.n ? c->g.n : 0;
-    c->bias = e->bias ? e->bias : c->out;
-    c->residual = e->residual ? e->residual : c->out;
+    TRY(conv_end(ctx, "conv2d", &end, c->out, c->w, c->v.batch, c->v.in, c->v.batch * c->v.out_height * c->v.out_width, e));
+    c->g = end.g;
+    c->v.bias_step = end.bias_step;
+    c->bias = end.bias;
+    c->residual = end.residual;
     c->cost = COST(2.0 * (double)c->g.m * c->g.n * c->g.k,
                    4.0 * (double)(tensor_count(in) + tensor_count(c->out)) + (double)dtype_size(c->w->data.dtype) * c->g.n * c->g.k);
 fail:

@@ -159,24 +159,11 @@ fail:
     return st;
 }
 
-static clio_status check_epilogue(clio_context *ctx, const struct call *c, const struct gemm_epilogue *e)
-{
-    clio_status st = CLIO_OK;
-    if (e->lda || e->a_offset || e->ldc || e->c_offset || e->alpha < 0 || e->alpha > 0)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d_transposed: the epilogue's offsets, row lengths and scale are its own");
-    if (e->bias && tensor_count(e->bias) != (size_t)c->g.n && tensor_count(e->bias) != (size_t)c->v.batch * (size_t)c->g.n)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d_transposed: a bias of %zu numbers for %d pictures of %d channels", tensor_count(e->bias),
-             c->v.batch, c->g.n);
-    if (e->residual && tensor_count(e->residual) != tensor_count(c->out))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d_transposed: the residual does not have the shape of out");
-fail:
-    return st;
-}
-
 /* Everything about the call, once its shapes fit. */
 static clio_status make_call(clio_context *ctx, struct call *c, const struct transposed_args *window, const struct gemm_epilogue *e)
 {
     clio_status st = CLIO_OK;
+    struct conv_end end;
     const struct tensor *in = c->in, *out = c->out;
     int taps = window->taps_y * window->taps_x;
     TRY(op_check(ctx, "conv2d_transposed", "in", in, DTYPE_F32, 4, -1, -1, -1, c->w->k / taps));
@@ -192,21 +179,11 @@ static clio_status make_call(clio_context *ctx, struct call *c, const struct tra
     c->v.in = in->dim[3];
     c->v.out_height = out->dim[1];
     c->v.out_width = out->dim[2];
-    c->g = (struct gemm_args){.m = (int)pixels,
-                              .n = c->w->n,
-                              .k = c->w->k,
-                              .lda = c->v.in,
-                              .ldc = c->w->n,
-                              .ldr = c->w->n,
-                              .act = e->act,
-                              .alpha = 1,
-                              .slope = e->slope,
-                              .has_bias = e->bias != NULL,
-                              .has_residual = e->residual != NULL};
-    TRY(check_epilogue(ctx, c, e));
-    c->v.bias_step = e->bias && tensor_count(e->bias) != (size_t)c->g.n ? c->g.n : 0;
-    c->bias = e->bias ? e->bias : out;
-    c->residual = e->residual ? e->residual : out;
+    TRY(conv_end(ctx, "conv2d_transposed", &end, out, c->w, c->v.batch, c->v.in, (int)pixels, e));
+    c->g = end.g;
+    c->v.bias_step = end.bias_step;
+    c->bias = end.bias;
+    c->residual = end.residual;
     c->cost = COST(2.0 * pixels_in * c->g.n * c->g.k,
                    4.0 * (double)(tensor_count(in) + tensor_count(out)) + (double)dtype_size(c->w->data.dtype) * c->g.n * c->g.k);
 fail:
