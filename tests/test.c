@@ -68,6 +68,28 @@ void test_random(float *x, size_t n, uint32_t seed)
     }
 }
 
+float *test_new(size_t n)
+{
+    float *x = calloc(n + 1, sizeof *x);
+    assert_non_null(x);
+    return x;
+}
+
+float *test_values(size_t n, uint32_t seed)
+{
+    float *x = test_new(n);
+    test_random(x, n, seed);
+    return x;
+}
+
+float *test_scaled(size_t n, uint32_t seed, float size)
+{
+    float *x = test_values(n, seed);
+    for (size_t i = 0; i < n; i++)
+        x[i] *= size;
+    return x;
+}
+
 void test_close(const float *x, const float *want, size_t n, double tolerance, const char *name, const char *file, int line)
 {
     double greatest = 1e-3, worst = -1;
@@ -156,4 +178,34 @@ const char *test_golden(const char *name)
         fail_msg("golden file %s is missing (CLIO_GOLDEN)", name);
     fprintf(stderr, "SKIPPED: golden file %s is not here (set CLIO_GOLDEN to its folder)\n", name);
     return NULL;
+}
+
+struct weights test_operations(void)
+{
+    struct weights golden = {0};
+    const char *path = test_golden("operations/golden.safetensors");
+    if (!path)
+        skip();
+    assert_ok(weights_open(test_context(), &golden, path, "model"));
+    return golden;
+}
+
+float *test_picture(const struct weights *golden, int dim[4], const char *format, ...)
+{
+    char name[64];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(name, sizeof name, format, list);
+    va_end(list);
+    const struct weight *w = weights_find(golden, name);
+    if (!w)
+        fail_msg("the golden file has no tensor %s", name);
+    float *x = test_floats(golden, name, w->count), *y = test_new(w->count);
+    int channels = w->dim[1], pixels = (int)w->count / (w->dim[0] * channels);
+    for (int i = 0; dim && i < 4; i++)
+        dim[i] = i < w->ndim ? w->dim[i] : 1;
+    for (int i = 0; i < (int)w->count; i++)
+        y[(i / pixels / channels * pixels + i % pixels) * channels + i / pixels % channels] = x[i];
+    free(x);
+    return y;
 }

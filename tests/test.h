@@ -43,6 +43,10 @@ void test_param(const char *key, const char *value);
 
 /* Deterministic numbers in [-1, 1); seed chosen by the caller. */
 void test_random(float *x, size_t n, uint32_t seed);
+/* In fresh memory, with room for one more: zeros, such numbers, and the same times `size`. */
+float *test_new(size_t n);
+float *test_values(size_t n, uint32_t seed);
+float *test_scaled(size_t n, uint32_t seed, float size);
 /* max |x - want| <= tolerance * max(1e-3, max |want|), all finite; reports the worst place. */
 #define assert_close(x, want, n, tolerance) test_close((x), (want), (n), (tolerance), #x, __FILE__, __LINE__)
 void test_close(const float *x, const float *want, size_t n, double tolerance, const char *name, const char *file, int line);
@@ -58,5 +62,10 @@ void test_free(struct tensor *t);
 float *test_floats(const struct weights *golden, const char *name, size_t count);
 /* Path of a golden file in static memory, or NULL after saying so (a failure under CLIO_REQUIRE): then call skip(). */
 const char *test_golden(const char *name);
+/* golden/operations, opened; the test is skipped where it is not there. */
+struct weights test_operations(void);
+/* A tensor [A, B, pixels...] of a golden file, whose name is printed, as [A, pixels..., B] in fresh memory; dim (or NULL): as it is
+ * stored. */
+float *test_picture(const struct weights *golden, int dim[4], const char *name, ...);
 
 #endif

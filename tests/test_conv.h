@@ -31,12 +31,4 @@ struct call {
     int act;
 };
 
-static inline float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
-
 #endif

@@ -38,13 +38,6 @@ struct data {
     float *q, *k, *v, *want;
 };
 
-static float *fresh(int n)
-{
-    float *x = calloc((size_t)n, sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
 static struct attention_args args_of(const struct shape *s)
 {
     int columns = s->heads * s->d;
@@ -68,10 +61,10 @@ static struct data make(struct shape s, bool f16)
 {
     struct data x = {.s = s, .columns = s.heads * s.d};
     int queries = s.batch * s.queries * x.columns, keys = s.batch * s.keys * x.columns;
-    x.q = fresh(queries);
-    x.k = fresh(keys);
-    x.v = fresh(keys);
-    x.want = fresh(queries);
+    x.q = test_new(queries);
+    x.k = test_new(keys);
+    x.v = test_new(keys);
+    x.want = test_new(queries);
     test_random(x.q, (size_t)queries, 1);
     test_random(x.k, (size_t)keys, 2);
     test_random(x.v, (size_t)keys, 3);
@@ -96,7 +89,7 @@ static void data_free(struct data *x)
 /* Rows first .. first+rows of each batch of x [B, each, columns], at `offset` in rows of `ld` numbers; the rest is NaN. */
 static struct tensor wide_rows(const struct data *x, const float *from, int each, int first, int rows, int ld, int offset)
 {
-    float *wide = fresh(x->s.batch * rows * ld);
+    float *wide = test_new(x->s.batch * rows * ld);
     for (int i = 0; i < x->s.batch * rows * ld; i++)
         wide[i] = NAN;
     for (int b = 0; b < x->s.batch; b++)
@@ -114,7 +107,7 @@ static struct attention_cache poisoned_cache(const struct shape *s, int capacity
     struct attention_cache cache;
     assert_ok(attention_cache_new(ctx, NULL, &cache, s->batch, s->heads, s->d, capacity, MATRIX_MANY, "a test cache"));
     assert_true(cache.capacity % 32 == 0 && cache.capacity >= capacity);
-    float *nothing = fresh((int)tensor_count(&cache.k));
+    float *nothing = test_new((int)tensor_count(&cache.k));
     for (size_t i = 0; i < tensor_count(&cache.k); i++)
         nothing[i] = NAN;
     assert_ok(tensor_write(ctx, &cache.k, 0, tensor_count(&cache.k), nothing));
@@ -157,7 +150,7 @@ static void attend(const struct data *x, const struct attention_cache *cache, in
     assert_ok(planned);
     assert_ok(arena_commit(ctx, &arena, "scratch"));
     assert_ok(op_attention_fwd(ctx, &arena, &out, &q, cache, a));
-    float *y = test_read(&out), *narrow = fresh(x->s.batch * rows * x->columns), *want = fresh(x->s.batch * rows * x->columns);
+    float *y = test_read(&out), *narrow = test_new(x->s.batch * rows * x->columns), *want = test_new(x->s.batch * rows * x->columns);
     for (int b = 0; b < x->s.batch; b++)
         for (int r = 0; r < rows; r++) {
             const float *row = y + (b * rows + r) * a.ldo;
@@ -387,7 +380,7 @@ static void test_wrong_shapes(void **state)
 /* [B, heads, T, D] to [B, T, heads, D], in fresh memory. */
 static float *rows_of(const float *x, const int dim[4])
 {
-    float *y = fresh(dim[0] * dim[1] * dim[2] * dim[3]);
+    float *y = test_new(dim[0] * dim[1] * dim[2] * dim[3]);
     for (int b = 0; b < dim[0]; b++)
         for (int h = 0; h < dim[1]; h++)
             for (int t = 0; t < dim[2]; t++)
@@ -410,12 +403,8 @@ static float *golden_rows(const struct weights *golden, int i, const char *part,
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (int i = 0; i < (test_small() ? 2 : 4); i++) {
         int q[4], k[4], causal;
         char name[32];

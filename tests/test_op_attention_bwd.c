@@ -46,22 +46,6 @@ struct data {
     float *q, *k, *v, *out, *dout, *dq, *dk, *dv;
 };
 
-static float *fresh(int n)
-{
-    float *x = calloc((size_t)n, sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
-static float *numbers(int n, uint32_t seed, float scale)
-{
-    float *x = fresh(n);
-    test_random(x, (size_t)n, seed);
-    for (int i = 0; i < n; i++)
-        x[i] *= scale;
-    return x;
-}
-
 static struct data empty(struct shape s)
 {
     int columns = s.heads * s.d;
@@ -82,14 +66,14 @@ static struct data empty(struct shape s)
 static struct data make(struct shape s)
 {
     struct data x = empty(s);
-    x.q = numbers(x.q_count, 1, s.spread > 0 ? s.spread : 1);
-    x.k = numbers(x.k_count, 2, 1);
-    x.v = numbers(x.k_count, 3, 1);
-    x.dout = numbers(x.q_count, 4, 1);
-    x.out = fresh(x.q_count);
-    x.dq = fresh(x.q_count);
-    x.dk = fresh(x.k_count);
-    x.dv = fresh(x.k_count);
+    x.q = test_scaled(x.q_count, 1, s.spread > 0 ? s.spread : 1);
+    x.k = test_scaled(x.k_count, 2, 1);
+    x.v = test_scaled(x.k_count, 3, 1);
+    x.dout = test_scaled(x.q_count, 4, 1);
+    x.out = test_new(x.q_count);
+    x.dq = test_new(x.q_count);
+    x.dk = test_new(x.k_count);
+    x.dv = test_new(x.k_count);
     ref_attention(x.out, x.q, x.k, x.v, &x.a);
     ref_attention_bwd(x.dq, x.dk, x.dv, x.dout, x.q, x.k, x.v, &x.a);
     return x;
@@ -117,7 +101,7 @@ static void put(float *wide, const float *x, int rows, int columns, int ld, int 
 /* The same rows of a gradient on the device must be `want` above BEFORE, on a scale of at least `least`; then they are marked as seen. */
 static void check_rows(float *wide, const float *want, int rows, int columns, int ld, int offset, int skip, double least)
 {
-    float *x = fresh(rows * columns);
+    float *x = test_new(rows * columns);
     double greatest = 1e-3; /* as assert_close */
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++) {
@@ -148,7 +132,7 @@ struct layout {
 
 static struct tensor filled(int rows, int ld, float value)
 {
-    float *x = fresh(rows * ld);
+    float *x = test_new(rows * ld);
     for (int i = 0; i < rows * ld; i++)
         x[i] = value;
     struct tensor t = test_tensor(DTYPE_F32, 2, rows, ld, 1, 1, x);
@@ -158,7 +142,7 @@ static struct tensor filled(int rows, int ld, float value)
 
 static struct tensor wide_rows(const float *from, int rows, int all, int columns, int ld, int offset, int skip)
 {
-    float *wide = fresh(all * ld);
+    float *wide = test_new(all * ld);
     for (int i = 0; i < all * ld; i++)
         wide[i] = NAN;
     put(wide, from, rows, columns, ld, offset, skip);
@@ -365,7 +349,7 @@ static double moved(const struct data *x, float *what, int i, float h)
 {
     float was = what[i];
     double sum = 0;
-    float *out = fresh(x->q_count);
+    float *out = test_new(x->q_count);
     what[i] = was + h;
     ref_attention(out, x->q, x->k, x->v, &x->a);
     for (int j = 0; j < x->q_count; j++)
@@ -399,7 +383,7 @@ static float *golden_rows(const struct weights *golden, int i, const char *part,
     const struct weight *w = weights_find(golden, name);
     assert_non_null(w);
     memcpy(dim, w->dim, 4 * sizeof *dim);
-    float *x = test_floats(golden, name, w->count), *y = fresh((int)w->count);
+    float *x = test_floats(golden, name, w->count), *y = test_new((int)w->count);
     for (int b = 0; b < dim[0]; b++)
         for (int h = 0; h < dim[1]; h++)
             for (int t = 0; t < dim[2]; t++)
@@ -411,12 +395,8 @@ static float *golden_rows(const struct weights *golden, int i, const char *part,
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (int i = 0; i < (test_small() ? 2 : 4); i++) {
         int q[4], k[4], causal;
         char name[32];

@@ -69,13 +69,13 @@ static struct batch batch_new(int rows, int n, float offset)
 {
     size_t count = (size_t)rows * (size_t)n, columns = (size_t)n;
     struct batch b = {.rows = rows, .n = n};
-    b.x = fresh_random(count, (uint32_t)(rows + n));
-    b.dy = fresh_random(count, (uint32_t)(rows + n + 1));
-    b.first = fresh_random(count + columns, 7);
-    b.gamma = fresh_random(columns, 2);
-    b.beta = fresh_random(columns, 3);
-    b.mean = fresh_random(columns, 4);
-    b.var = fresh_random(columns, 5);
+    b.x = test_values(count, (uint32_t)(rows + n));
+    b.dy = test_values(count, (uint32_t)(rows + n + 1));
+    b.first = test_values(count + columns, 7);
+    b.gamma = test_values(columns, 2);
+    b.beta = test_values(columns, 3);
+    b.mean = test_values(columns, 4);
+    b.var = test_values(columns, 5);
     for (size_t i = 0; i < count; i++) {
         float c = (float)(i % columns) / (float)columns;
         b.x[i] = b.x[i] * (0.5f + c) + offset + 2 * c;
@@ -98,11 +98,11 @@ static void check(int rows, int n, float offset, bool add, double tolerance)
     struct batch b = batch_new(rows, n, offset), again = batch_new(rows, n, offset);
     size_t count = (size_t)rows * (size_t)n, columns = (size_t)n;
     struct batch want = batch_new(rows, n, offset);
-    want.y = fresh(count);
-    want.dx = fresh(count);
-    want.statistics = fresh(2 * columns);
-    want.dgamma = fresh(columns);
-    want.dbeta = fresh(columns);
+    want.y = test_new(count);
+    want.dx = test_new(count);
+    want.statistics = test_new(2 * columns);
+    want.dgamma = test_new(columns);
+    want.dbeta = test_new(columns);
     b.add = again.add = add;
     run(&b);
     run(&again);
@@ -177,7 +177,7 @@ static void test_far_from_zero(void **state)
 static void test_parts(void **state)
 {
     struct batch b = batch_new(48, 12, 0);
-    float *want = fresh(48 * 12), *dx = fresh(48 * 12), dgamma[12], dbeta[12];
+    float *want = test_new(48 * 12), *dx = test_new(48 * 12), dgamma[12], dbeta[12];
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
         use(&families[f]);
@@ -266,19 +266,15 @@ static void test_tape(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
-    float *y = golden_pictures(&golden, "batch_norm.y", 6, 5, 12), *dx = golden_pictures(&golden, "batch_norm.dx", 6, 5, 12);
+    float *y = test_picture(&golden, NULL, "batch_norm.y"), *dx = test_picture(&golden, NULL, "batch_norm.dx");
     float *dw = test_floats(&golden, "batch_norm.dw", 5), *db = test_floats(&golden, "batch_norm.db", 5);
     for (size_t f = 0; f < COUNT(families); f++) {
-        struct batch b = {.rows = 72, .n = 5, .mean = fresh_random(5, 1), .var = fresh_random(5, 2)};
+        struct batch b = {.rows = 72, .n = 5, .mean = test_values(5, 1), .var = test_values(5, 2)};
         use(&families[f]);
-        b.x = golden_pictures(&golden, "batch_norm.x", 6, 5, 12);
-        b.dy = golden_pictures(&golden, "batch_norm.dy", 6, 5, 12);
+        b.x = test_picture(&golden, NULL, "batch_norm.x");
+        b.dy = test_picture(&golden, NULL, "batch_norm.dy");
         b.gamma = test_floats(&golden, "batch_norm.w", 5);
         b.beta = test_floats(&golden, "batch_norm.b", 5);
         run(&b);

@@ -100,13 +100,9 @@ static float *transposed(const float *x, int a, int b, int c)
 /* The weight goes in as it is stored, [N, C, taps], as a checkpoint's would. */
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     struct matrix matrix = {0};
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     float *x = test_floats(&golden, "conv1d.0.x", 210), *y = test_floats(&golden, "conv1d.0.y", 132),
           *b = test_floats(&golden, "conv1d.0.b", 6);
     float *rows = transposed(x, 2, 5, 21), *want = transposed(y, 2, 6, 11);

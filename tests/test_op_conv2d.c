@@ -69,45 +69,15 @@ static void test_shapes(void **state)
     }
 }
 
-/* [a][b][h][w] to [a][h][w][b], in fresh memory. */
-static float *channels_last(const float *x, const int dim[4])
-{
-    int a = dim[0], b = dim[1], pixels = dim[2] * dim[3];
-    float *y = malloc((size_t)(a * b * pixels) * sizeof *y);
-    assert_non_null(y);
-    for (int i = 0; i < a; i++)
-        for (int j = 0; j < b; j++)
-            for (int p = 0; p < pixels; p++)
-                y[(i * pixels + p) * b + j] = x[(i * b + j) * pixels + p];
-    return y;
-}
-
-/* conv2d.<i>.<part> of the golden file with channels last, and its shape as stored. */
-static float *picture(const struct weights *golden, int i, const char *part, int dim[4])
-{
-    char name[32];
-    snprintf(name, sizeof name, "conv2d.%d.%s", i, part);
-    const struct weight *stored = weights_find(golden, name);
-    assert_non_null(stored);
-    assert_int_equal(stored->ndim, 4);
-    memcpy(dim, stored->dim, 4 * sizeof *dim);
-    float *x = test_floats(golden, name, stored->count), *y = channels_last(x, dim);
-    free(x);
-    return y;
-}
-
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (int i = 0; i < 7; i++) {
         int in[4], w[4], out[4], attributes[4];
         char name[32];
-        float *x = picture(&golden, i, "x", in), *weight = picture(&golden, i, "w", w), *want = picture(&golden, i, "y", out);
+        float *x = test_picture(&golden, in, "conv2d.%d.%s", i, "x"), *weight = test_picture(&golden, w, "conv2d.%d.%s", i, "w"),
+              *want = test_picture(&golden, out, "conv2d.%d.%s", i, "y");
         snprintf(name, sizeof name, "conv2d.%d.b", i);
         float *bias = test_floats(&golden, name, (size_t)w[0]);
         snprintf(name, sizeof name, "conv2d.%d.attributes", i);
@@ -238,8 +208,8 @@ static void check_window(const struct family *f, const struct call *c)
     a.slope = 0.2f;
     a.has_bias = c->bias != BIAS_NONE;
     size_t inputs = (size_t)(c->batch * c->height * c->width * c->in), outputs = (size_t)(c->batch * a.out_height * a.out_width * c->out);
-    float *x = numbers(inputs, 1), *w = numbers((size_t)(c->out * k), 2), *bias = numbers((size_t)(c->batch * c->out), 3);
-    float *residual = numbers(outputs, 4), *want = numbers(outputs, 5);
+    float *x = test_values(inputs, 1), *w = test_values((size_t)(c->out * k), 2), *bias = test_values((size_t)(c->batch * c->out), 3);
+    float *residual = test_values(outputs, 4), *want = test_values(outputs, 5);
     struct matrix matrix;
     assert_ok(matrix_new(ctx, &matrix, c->out, k, MATRIX_LARGE, "test matrix"));
     assert_int_equal(matrix.data.dtype, f16 ? DTYPE_F16 : DTYPE_F32);

@@ -53,21 +53,14 @@ static void compare(const struct conv2d_args *a, const float *x, const float *w,
     test_free(&ty);
 }
 
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
-
 static void check(struct conv2d_args a)
 {
     a.out_height = extent(a.height, a.kernel_h, &a);
     a.out_width = extent(a.width, a.kernel_w, &a);
     size_t inputs = (size_t)(a.batch * a.height * a.width * a.in), outputs = (size_t)(a.batch * a.out_height * a.out_width * a.out);
     size_t weights = (size_t)(a.out * a.kernel_h * a.kernel_w * a.in / a.groups);
-    float *x = numbers(inputs, 1), *w = numbers(weights, 2), *dy = numbers(outputs, 3), *dx = numbers(inputs, 4), *dw = numbers(weights, 5);
+    float *x = test_values(inputs, 1), *w = test_values(weights, 2), *dy = test_values(outputs, 3), *dx = test_values(inputs, 4),
+          *dw = test_values(weights, 5);
     ref_conv2d_bwd_data(dx, dy, w, &a);
     ref_conv2d_bwd_weights(dw, dy, x, &a);
     compare(&a, x, w, dy, (const float *const[]){dx, dw});
@@ -96,36 +89,16 @@ static void test_shapes(void **state)
     }
 }
 
-/* conv2d.<i>.<part> of the golden file with channels last, and its shape as stored. */
-static float *picture(const struct weights *golden, int i, const char *part, int dim[4])
-{
-    char name[32];
-    snprintf(name, sizeof name, "conv2d.%d.%s", i, part);
-    const struct weight *stored = weights_find(golden, name);
-    assert_non_null(stored);
-    assert_int_equal(stored->ndim, 4);
-    memcpy(dim, stored->dim, 4 * sizeof *dim);
-    float *x = test_floats(golden, name, stored->count), *y = malloc(stored->count * sizeof *y);
-    assert_non_null(y);
-    for (int j = 0, pixels = dim[2] * dim[3]; j < (int)stored->count; j++)
-        y[(j / dim[1] / pixels * pixels + j % pixels) * dim[1] + j / pixels % dim[1]] = x[j];
-    free(x);
-    return y;
-}
-
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (int i = 0; i < 7; i++) {
         int in[4], wd[4], out[4], attributes[4];
         char name[32];
-        float *x = picture(&golden, i, "x", in), *w = picture(&golden, i, "w", wd), *dy = picture(&golden, i, "dy", out);
-        float *dx = picture(&golden, i, "dx", in), *dw = picture(&golden, i, "dw", wd);
+        float *x = test_picture(&golden, in, "conv2d.%d.%s", i, "x"), *w = test_picture(&golden, wd, "conv2d.%d.%s", i, "w"),
+              *dy = test_picture(&golden, out, "conv2d.%d.%s", i, "dy");
+        float *dx = test_picture(&golden, in, "conv2d.%d.%s", i, "dx"), *dw = test_picture(&golden, wd, "conv2d.%d.%s", i, "dw");
         snprintf(name, sizeof name, "conv2d.%d.attributes", i);
         float *stored = test_floats(&golden, name, 4);
         memcpy(attributes, stored, sizeof attributes);
@@ -158,8 +131,9 @@ static void test_tape(void **state)
     a.out_width = a.width;
     a.act = ACT_TANH;
     enum { PIXELS = 60, IN = 4 * PIXELS, OUT = 6 * PIXELS, WEIGHTS = 108 };
-    float *x = numbers(IN, 1), *w = numbers(WEIGHTS, 2), *dy = numbers(OUT, 3), *bias = numbers(6, 4), *y = numbers(OUT, 5);
-    float *want[3] = {numbers(IN, 6), numbers(WEIGHTS, 7), numbers(6, 8)};
+    float *x = test_values(IN, 1), *w = test_values(WEIGHTS, 2), *dy = test_values(OUT, 3), *bias = test_values(6, 4),
+          *y = test_values(OUT, 5);
+    float *want[3] = {test_values(IN, 6), test_values(WEIGHTS, 7), test_values(6, 8)};
     struct tensor tx = test_tensor(DTYPE_F32, 4, 2, 5, 6, 4, x), tw = test_tensor(DTYPE_F32, 4, 6, 3, 3, 2, w);
     struct tensor tb = test_tensor(DTYPE_F32, 1, 6, 1, 1, 1, bias), tdy = test_tensor(DTYPE_F32, 4, 2, 5, 6, 6, dy);
     struct tensor ty = test_tensor(DTYPE_F32, 4, 2, 5, 6, 6, NULL),

@@ -54,8 +54,8 @@ static void check(const struct family *f, const struct call *c)
     struct transposed_args a = args_of(c);
     int k = a.taps_y * a.taps_x * c->in;
     size_t inputs = (size_t)(c->batch * c->height * c->width * c->in), outputs = (size_t)(c->batch * a.out_height * a.out_width * c->out);
-    float *x = numbers(inputs, 1), *w = numbers((size_t)(c->out * k), 2), *bias = numbers((size_t)(c->batch * c->out), 3);
-    float *residual = numbers(outputs, 4), *want = numbers(outputs, 5);
+    float *x = test_values(inputs, 1), *w = test_values((size_t)(c->out * k), 2), *bias = test_values((size_t)(c->batch * c->out), 3);
+    float *residual = test_values(outputs, 4), *want = test_values(outputs, 5);
     struct matrix matrix;
     assert_ok(matrix_new(ctx, &matrix, c->out, k, MATRIX_LARGE, "test matrix"));
     assert_int_equal(matrix.data.dtype, f16 ? DTYPE_F16 : DTYPE_F32);
@@ -154,38 +154,16 @@ static void test_epilogue(void **state)
                   &(struct call){2, 3, 4, 6, act % 2 ? 3 : 35, {4, 2, 1, 1, 1}, (enum bias)(act % 3), (enum residual)(act / 3 % 3), act});
 }
 
-/* [a][b][pixels] to [a][pixels][b], or back, in fresh memory. */
-static float *turned(const float *x, int a, int b, int c)
-{
-    float *y = numbers((size_t)(a * b * c), 0);
-    for (int i = 0; i < a; i++)
-        for (int j = 0; j < b; j++)
-            for (int p = 0; p < c; p++)
-                y[(i * c + p) * b + j] = x[(i * b + j) * c + p];
-    return y;
-}
-
-/* conv_transpose2d.<i>.<part> with channels last. */
-static float *picture(const struct weights *golden, int i, const char *part, int dim[4])
-{
-    char name[48];
-    snprintf(name, sizeof name, "conv_transpose2d.%d.%s", i, part);
-    const struct weight *stored = weights_find(golden, name);
-    assert_non_null(stored);
-    memcpy(dim, stored->dim, 4 * sizeof *dim);
-    float *x = test_floats(golden, name, stored->count), *y = turned(x, dim[0], dim[1], dim[2] * dim[3]);
-    free(x);
-    return y;
-}
-
 /* Result and gradient by data, with the weights filled as a checkpoint stores them. */
 static void check_torch(const struct weights *golden, int i)
 {
     clio_context *ctx = test_context();
     int in[4], out[4], attributes[3];
     char name[48];
-    float *x = picture(golden, i, "x", in), *want = picture(golden, i, "y", out), *dy = picture(golden, i, "dy", out);
-    float *want_dx = picture(golden, i, "dx", in);
+    float *x = test_picture(golden, in, "conv_transpose2d.%d.%s", i, "x"),
+          *want = test_picture(golden, out, "conv_transpose2d.%d.%s", i, "y"),
+          *dy = test_picture(golden, out, "conv_transpose2d.%d.%s", i, "dy");
+    float *want_dx = test_picture(golden, in, "conv_transpose2d.%d.%s", i, "dx");
     snprintf(name, sizeof name, "conv_transpose2d.%d.attributes", i);
     float *stored = test_floats(golden, name, 3);
     memcpy(attributes, stored, sizeof attributes);
@@ -212,7 +190,7 @@ static void check_torch(const struct weights *golden, int i)
     assert_ok(op_conv2d_transposed_bwd_data(ctx, &arena, &tdx, &tdy, &matrix, window, false));
     float *dx = test_read(&tdx);
     assert_close(dx, want_dx, tensor_count(&tdx), 1e-5);
-    float *read = numbers(w->count, 0), *as_stored = test_floats(golden, name, w->count);
+    float *read = test_values(w->count, 0), *as_stored = test_floats(golden, name, w->count);
     assert_ok(matrix_read(ctx, &matrix, in[1], true, read));
     assert_memory_equal(read, as_stored, w->count * sizeof *read);
     float *arrays[] = {x, want, dy, want_dx, stored, bias, y, dx, read, as_stored};
@@ -227,12 +205,8 @@ static void check_torch(const struct weights *golden, int i)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (size_t f = 0; f < COUNT(families); f++) {
         use(&families[f]);
         for (int i = 0; i < 4; i++)

@@ -19,7 +19,7 @@ static struct matrix make_matrix(const struct family *f, int n, int k, float **w
     clio_context *ctx = test_context();
     struct matrix m;
     bool f16 = use(f);
-    *w = numbers((size_t)(n * k), 2);
+    *w = test_values((size_t)(n * k), 2);
     assert_ok(matrix_new(ctx, &m, n, k, MATRIX_LARGE, "test matrix"));
     assert_int_equal(m.layout, strcmp(f->layout, "panel") == 0 ? MATRIX_PANELS : MATRIX_ROWS);
     assert_int_equal(m.data.dtype, f16 ? DTYPE_F16 : DTYPE_F32);
@@ -37,7 +37,7 @@ struct gradient {
 };
 static struct gradient gradient_new(struct tensor shape, bool add)
 {
-    struct gradient g = {.add = add, .before = numbers(tensor_count(&shape), 9)};
+    struct gradient g = {.add = add, .before = test_values(tensor_count(&shape), 9)};
     g.dx = test_tensor(DTYPE_F32, shape.ndim, shape.dim[0], shape.dim[1], shape.dim[2], shape.dim[3], add ? g.before : NULL);
     return g;
 }
@@ -71,7 +71,7 @@ static void check_swap(const struct family *f, int n, int channels, int taps, bo
     clio_context *ctx = test_context();
     struct arena arena = {0};
     struct matrix out, m;
-    float *w, *got = numbers((size_t)(n * taps * channels), 0);
+    float *w, *got = test_values((size_t)(n * taps * channels), 0);
     arena_grow(ctx, &arena);
     m = make_matrix(f, n, taps * channels, &w);
     if (flip)
@@ -86,7 +86,7 @@ static void check_swap(const struct family *f, int n, int channels, int taps, bo
             for (int i = 0; i < n; i++)
                 assert_true(got[(c * taps + (flip ? taps - 1 - tap : tap)) * n + i] == w[(i * taps + tap) * channels + c]);
     if (out.layout == MATRIX_PANELS) { /* the filling of the last panel is zeros */
-        float *packed = numbers(tensor_count(&out.data), 0);
+        float *packed = test_values(tensor_count(&out.data), 0);
         assert_ok(tensor_read(ctx, &out.data, 0, tensor_count(&out.data), packed));
         for (size_t i = 0; i < tensor_count(&out.data); i++)
             if (i / ((size_t)out.k * PANEL) * PANEL + i % PANEL >= (size_t)channels)
@@ -116,7 +116,7 @@ static void test_read_back(void **state)
     (void)state;
     for (size_t f = 0; f < 4; f++) {
         const int n = 35, c = 3, taps = 4;
-        float *w, *got = numbers((size_t)(n * c * taps), 0);
+        float *w, *got = test_values((size_t)(n * c * taps), 0);
         struct matrix m = make_matrix(&families[f], n, taps * c, &w);
         assert_ok(matrix_read(ctx, &m, 0, false, got));
         assert_memory_equal(got, w, (size_t)(n * c * taps) * sizeof *w);
@@ -138,7 +138,7 @@ static void check_gemm(const struct family *f, int m, int n, int k, bool add)
 {
     clio_context *ctx = test_context();
     struct arena arena = {0};
-    float *w, *dy = numbers((size_t)(m * n), 1), *want = numbers((size_t)(m * k), 0);
+    float *w, *dy = test_values((size_t)(m * n), 1), *want = test_values((size_t)(m * k), 0);
     struct matrix matrix = make_matrix(f, n, k, &w);
     struct tensor tdy = test_tensor(DTYPE_F32, 2, m, n, 0, 0, dy);
     struct gradient g = gradient_new(tensor_shape(DTYPE_F32, 2, m, k, 0, 0), add);
@@ -191,7 +191,7 @@ static struct conv2d_args args_of(const struct shape *c)
 static void reference(float *want, const struct shape *c, const struct conv2d_args *a, const float *dy, const float *w)
 {
     const struct conv2d_window *v = &c->window;
-    float *seen = numbers((size_t)(a->batch * a->height * a->width * a->in), 0);
+    float *seen = test_values((size_t)(a->batch * a->height * a->width * a->in), 0);
     ref_conv2d_bwd_data(seen, dy, w, a);
     memset(want, 0, (size_t)(c->batch * c->height * c->width * c->in) * sizeof *want);
     for (int b = 0; b < c->batch; b++)
@@ -210,8 +210,8 @@ static void check_conv2d(const struct family *f, const struct shape *c, bool add
     struct arena arena = {0};
     int k = a.kernel_h * a.kernel_w * a.in;
     bool winograd = strcmp(f->family, "winograd") == 0 && a.kernel_h > 2 && a.out % 16 == 0;
-    float *w, *dy = numbers((size_t)(a.batch * a.out_height * a.out_width * a.out), 1);
-    float *want = numbers((size_t)(c->batch * c->height * c->width * c->in), 0);
+    float *w, *dy = test_values((size_t)(a.batch * a.out_height * a.out_width * a.out), 1);
+    float *want = test_values((size_t)(c->batch * c->height * c->width * c->in), 0);
     struct matrix matrix = make_matrix(f, c->out, k, &w);
     struct tensor tdy = test_tensor(DTYPE_F32, 4, a.batch, a.out_height, a.out_width, a.out, dy);
     struct gradient g = gradient_new(tensor_shape(DTYPE_F32, 4, c->batch, c->height, c->width, c->in), add);
@@ -282,7 +282,7 @@ static void check_conv1d(const struct family *f, struct conv1d_args a, bool add)
     clio_context *ctx = test_context();
     struct arena arena = {0};
     a.out_length = (a.length + 2 * a.padding - a.taps) / a.stride + 1;
-    float *w, *dy = numbers((size_t)(a.batch * a.out_length * a.out), 1), *want = numbers((size_t)(a.batch * a.length * a.in), 0);
+    float *w, *dy = test_values((size_t)(a.batch * a.out_length * a.out), 1), *want = test_values((size_t)(a.batch * a.length * a.in), 0);
     struct matrix matrix = make_matrix(f, a.out, a.taps * a.in, &w);
     struct tensor tdy = test_tensor(DTYPE_F32, 3, a.batch, a.out_length, a.out, 0, dy);
     struct gradient g = gradient_new(tensor_shape(DTYPE_F32, 3, a.batch, a.length, a.in, 0), add);
@@ -322,8 +322,8 @@ static void test_reference(void **state)
     a.out_height = (a.height + 2 - 5) / 2 + 1;
     a.out_width = (a.width + 2 - 3) / 2 + 1;
     size_t inputs = (size_t)(2 * 7 * 6 * 4), outputs = (size_t)(2 * a.out_height * a.out_width * 6);
-    float *x = numbers(inputs, 1), *w = numbers(6 * 3 * 2 * 2, 2), *dy = numbers(outputs, 3), *y = numbers(outputs, 0);
-    float *dx = numbers(inputs, 0);
+    float *x = test_values(inputs, 1), *w = test_values(6 * 3 * 2 * 2, 2), *dy = test_values(outputs, 3), *y = test_values(outputs, 0);
+    float *dx = test_values(inputs, 0);
     (void)state;
     ref_conv2d_bwd_data(dx, dy, w, &a);
     for (size_t i = 0; i < inputs; i++) {
@@ -347,32 +347,6 @@ static void test_reference(void **state)
 
 /* ---- torch ---- */
 
-/* [a][b][c] to [a][c][b], in fresh memory. */
-static float *turned(const float *x, int a, int b, int c)
-{
-    float *y = numbers((size_t)(a * b * c), 0);
-    for (int i = 0; i < a; i++)
-        for (int j = 0; j < b; j++)
-            for (int p = 0; p < c; p++)
-                y[(i * c + p) * b + j] = x[(i * b + j) * c + p];
-    return y;
-}
-
-/* <name>.<part> with channels last; pixels: of the dimensions behind the channels. */
-static float *golden_rows(const struct weights *golden, const char *name, const char *part, int dim[4], int *pixels)
-{
-    char key[48];
-    snprintf(key, sizeof key, "%s.%s", name, part);
-    const struct weight *stored = weights_find(golden, key);
-    assert_non_null(stored);
-    for (int i = 0; i < 4; i++)
-        dim[i] = i < stored->ndim ? stored->dim[i] : 1;
-    *pixels = dim[2] * dim[3];
-    float *x = test_floats(golden, key, stored->count), *y = turned(x, dim[0], dim[1], *pixels);
-    free(x);
-    return y;
-}
-
 static const struct weight *golden_weight(const struct weights *golden, const char *name, struct matrix *m)
 {
     char key[48];
@@ -387,7 +361,7 @@ static const struct weight *golden_weight(const struct weights *golden, const ch
 static void check_torch(const struct weights *golden, const char *name)
 {
     clio_context *ctx = test_context();
-    int in[4], out[4], pixels, attributes[4] = {2, 1, 1, 1};
+    int in[4], out[4], attributes[4] = {2, 1, 1, 1};
     bool is_line = strncmp(name, "conv1d", 6) == 0;
     char key[48];
     snprintf(key, sizeof key, "%s.attributes", name);
@@ -398,7 +372,7 @@ static void check_torch(const struct weights *golden, const char *name)
     }
     if (attributes[2] > 1 || attributes[3] > 1) /* dilation, groups: op_conv2d_direct_bwd */
         return;
-    float *want = golden_rows(golden, name, "dx", in, &pixels), *dy = golden_rows(golden, name, "dy", out, &pixels);
+    float *want = test_picture(golden, in, "%s.%s", name, "dx"), *dy = test_picture(golden, out, "%s.%s", name, "dy");
     struct matrix w;
     int taps = golden_weight(golden, name, &w)->dim[2];
     struct arena arena = {0};
@@ -426,12 +400,8 @@ static void check_torch(const struct weights *golden, const char *name)
 static void test_torch(void **state)
 {
     static const char *const names[] = {"conv2d.0", "conv2d.1", "conv2d.2", "conv2d.3", "conv2d.4", "conv2d.5", "conv2d.6", "conv1d.0"};
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (size_t f = 0; f < COUNT(families); f++) {
         use(&families[f]);
         for (size_t i = 0; i < COUNT(names); i++)

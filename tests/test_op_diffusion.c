@@ -1,4 +1,5 @@
-/* test_op_diffusion.c - samples made noisy: against host/ref, whose noise is that of op_random_fwd, with odd sizes and from any sample on. */
+/* test_op_diffusion.c - samples made noisy: against host/ref, whose noise is that of op_random_fwd, with odd sizes and from any sample on.
+ */
 #include "test.h"
 
 #include "../host/ops/gradients.h"
@@ -6,17 +7,10 @@
 
 #define SEED 0x123456789abcdef0u
 
-static float *floats(size_t n)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
 static void check(int batch, int size, int first, bool velocity)
 {
     size_t n = (size_t)batch * (size_t)size, all = n + (size_t)first * (size_t)size;
-    float *x = floats(n), *levels = floats(2 * (size_t)batch), *eps = floats(all), *want = floats(n), *target = floats(n);
+    float *x = test_new(n), *levels = test_new(2 * (size_t)batch), *eps = test_new(all), *want = test_new(n), *target = test_new(n);
     test_random(x, n, 1);
     test_random(levels, 2 * (size_t)batch, 2);
     ref_random(eps, (int)all, SEED, 9, true);

@@ -203,12 +203,8 @@ static void test_torch(void **state)
     } cases[] = {{"relu", ACT_RELU}, {"leaky_relu", ACT_LEAKY_RELU}, {"gelu", ACT_GELU}, {"gelu_tanh", ACT_GELU_TANH},
                  {"silu", ACT_SILU}, {"quick_gelu", ACT_QUICK_GELU}, {"tanh", ACT_TANH}, {"sigmoid", ACT_SIGMOID},
                  {"exp", ACT_EXP},   {"softplus", ACT_SOFTPLUS}};
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (size_t lanes = 0; lanes < COUNT(widths); lanes++) {
         test_context()->device.simd_width = widths[lanes];
         for (size_t i = 0; i < COUNT(cases); i++) {

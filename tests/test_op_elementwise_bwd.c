@@ -17,21 +17,11 @@ static int size_count(void)
     return (int)COUNT(sizes) - (test_small() ? 3 : 0);
 }
 
-static float *numbers(int n, uint32_t seed, float scale)
-{
-    float *x = malloc((size_t)n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, (size_t)n, seed);
-    for (int i = 0; i < n; i++)
-        x[i] *= scale;
-    return x;
-}
-
 /* A result that holds `before` when it is added to, which is taken off again; otherwise nothing. */
 static struct tensor result(int rows, int columns, bool add, float before)
 {
     int n = rows * columns;
-    float *x = numbers(n, 1, 0);
+    float *x = test_scaled(n, 1, 0);
     for (int i = 0; i < n; i++)
         x[i] = before;
     struct tensor t = test_tensor(DTYPE_F32, 2, rows, columns, 1, 1, add ? x : NULL);
@@ -83,7 +73,7 @@ static void test_activations(void **state)
         for (int act = 0; act < ACT_COUNT; act++)
             for (int i = 0; i < size_count(); i++) {
                 int n = sizes[i];
-                float *x = numbers(n, (uint32_t)(n + act), scales[i % 3]), *dy = numbers(n, 3, 1), *want = numbers(n, 4, 1);
+                float *x = test_scaled(n, (uint32_t)(n + act), scales[i % 3]), *dy = test_scaled(n, 3, 1), *want = test_scaled(n, 4, 1);
                 ref_activation_bwd(want, dy, x, n, act, SLOPE);
                 check_activation(x, dy, want, n, act, 3e-6);
                 free(x);
@@ -170,7 +160,8 @@ static void test_gated(void **state)
         for (size_t i = 0; i < COUNT(columns) - (test_small() ? 2 : 0); i++)
             for (int act = 0; act < ACT_COUNT; act++) {
                 int rows = 1 + (act + (int)i) % 7, n = columns[i];
-                float *x = numbers(rows * n * 2, (uint32_t)act, 4), *dy = numbers(rows * n, 3, 1), *want = numbers(rows * n * 2, 4, 1);
+                float *x = test_scaled(rows * n * 2, (uint32_t)act, 4), *dy = test_scaled(rows * n, 3, 1),
+                      *want = test_scaled(rows * n * 2, 4, 1);
                 ref_gated_bwd(want, dy, x, rows, n, act);
                 check_gated(x, dy, want, rows, n, act);
                 free(x);
@@ -182,7 +173,7 @@ static void test_gated(void **state)
 
 static void check_concat(int rows, int n, int width, int first)
 {
-    float *dy = numbers(rows * width, 7, 1), *want = numbers(rows * n, 8, 1);
+    float *dy = test_scaled(rows * width, 7, 1), *want = test_scaled(rows * n, 8, 1);
     ref_concat_bwd(want, dy, rows, n, width, first);
     struct tensor t = test_tensor(DTYPE_F32, 2, rows, width, 1, 1, dy);
     for (int add = 0; add < 2; add++) {
@@ -212,7 +203,7 @@ static void test_concat(void **state)
 
 static void check_multiply(int n, int nb, bool in_place)
 {
-    float *a = numbers(n, 1, 1), *b = numbers(nb, 2, 3), *want = numbers(n, 3, 1);
+    float *a = test_scaled(n, 1, 1), *b = test_scaled(nb, 2, 3), *want = test_scaled(n, 3, 1);
     ref_multiply(want, a, b, n, nb);
     struct tensor ta = test_tensor(DTYPE_F32, 2, n / nb, nb, 1, 1, a), tb = test_tensor(DTYPE_F32, 1, nb, 1, 1, 1, b);
     struct tensor out = in_place ? ta : result(n / nb, nb, false, 0);
@@ -244,7 +235,8 @@ static void check_multiply_tape(int rows, int nb, bool square)
 {
     clio_context *ctx = test_context();
     int n = rows * nb;
-    float *a = numbers(n, 1, 1), *b = numbers(n, 2, 3), *dy = numbers(n, 3, 1), *da = numbers(n, 4, 0), *db = numbers(nb, 5, 0);
+    float *a = test_scaled(n, 1, 1), *b = test_scaled(n, 2, 3), *dy = test_scaled(n, 3, 1), *da = test_scaled(n, 4, 0),
+          *db = test_scaled(nb, 5, 0);
     struct tensor ta = test_tensor(DTYPE_F32, 2, rows, nb, 1, 1, a), tb = test_tensor(DTYPE_F32, 1, nb, 1, 1, 1, b);
     struct tensor ga = result(rows, nb, false, 0), gb = test_tensor(DTYPE_F32, 1, nb, 1, 1, 1, NULL);
     struct tensor ty = test_tensor(DTYPE_F32, 2, rows, nb, 1, 1, dy), out = result(rows, nb, false, 0);
@@ -305,12 +297,8 @@ static void test_torch(void **state)
         {"relu", ACT_RELU, false}, {"leaky_relu", ACT_LEAKY_RELU, false}, {"gelu", ACT_GELU, false},  {"gelu_tanh", ACT_GELU_TANH, false},
         {"silu", ACT_SILU, false}, {"quick_gelu", ACT_QUICK_GELU, false}, {"tanh", ACT_TANH, false},  {"sigmoid", ACT_SIGMOID, false},
         {"exp", ACT_EXP, false},   {"softplus", ACT_SOFTPLUS, false},     {"glu", ACT_SIGMOID, true}, {"geglu", ACT_GELU, true}};
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (size_t lanes = 0; lanes < COUNT(widths); lanes++) {
         test_context()->device.simd_width = widths[lanes];
         for (size_t i = 0; i < COUNT(cases); i++) {

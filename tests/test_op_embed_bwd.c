@@ -28,8 +28,8 @@ static void run(const struct embedding *e, const float *dy, const int *ids, cons
 static void check(struct embedding e)
 {
     size_t rows = (size_t)(e.batch * e.length), n = (size_t)e.n, table = (size_t)e.vocab * n, places = (size_t)MAX(e.positions, 1) * n;
-    float *dy = fresh_random(rows * n, 1), *first = fresh_random(table + places, 2), *want = fresh(table), *at = fresh(places);
-    float *dtable, *dpositions, *again, *at_again, *random = fresh_random(rows, (uint32_t)e.vocab);
+    float *dy = test_values(rows * n, 1), *first = test_values(table + places, 2), *want = test_new(table), *at = test_new(places);
+    float *dtable, *dpositions, *again, *at_again, *random = test_values(rows, (uint32_t)e.vocab);
     int *ids = malloc(rows * sizeof *ids);
     struct embed_args args = {.rows = (int)rows, .n = e.n, .vocab = e.vocab, .position = e.position, .positions = e.length};
     assert_non_null(ids);
@@ -71,13 +71,9 @@ static void test_shapes(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     struct embedding e = {.batch = 2, .length = 3, .n = 6, .vocab = 10};
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     float *dy = test_floats(&golden, "embedding.dy", 36), *want = test_floats(&golden, "embedding.dw", 60), *dtable, *none;
     float *bits = test_floats(&golden, "embedding.i", 6);
     int ids[6];

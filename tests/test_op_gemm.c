@@ -27,14 +27,6 @@ static bool use(size_t i)
     return strcmp(families[i].storage, "f16") == 0;
 }
 
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
-
 /* What a kernel with half storage sees. */
 static void round_to_half(float *x, size_t n)
 {
@@ -71,8 +63,8 @@ static void check_use(const struct call *c, bool f16, enum matrix_use matrix_use
     g.alpha = c->alpha < 0 || c->alpha > 0 ? c->alpha : 1;
     g.slope = c->slope;
     int inputs = g.a_offset + (g.m - 1) * g.lda + g.k, outputs = g.c_offset + (g.m - 1) * g.ldc + g.n;
-    float *a = numbers((size_t)inputs, 1), *w = numbers((size_t)(g.n * g.k), 2), *bias = numbers((size_t)g.n, 3);
-    float *before = numbers((size_t)outputs, 4), *r = numbers((size_t)outputs, 5), *want = numbers((size_t)outputs, 4);
+    float *a = test_values((size_t)inputs, 1), *w = test_values((size_t)(g.n * g.k), 2), *bias = test_values((size_t)g.n, 3);
+    float *before = test_values((size_t)outputs, 4), *r = test_values((size_t)outputs, 5), *want = test_values((size_t)outputs, 4);
     struct matrix matrix;
     assert_ok(matrix_new(ctx, &matrix, g.n, g.k, matrix_use, "a test matrix"));
     assert_ok(matrix_fill_floats(ctx, &matrix, 0, g.n, w));
@@ -317,7 +309,7 @@ static void compare_matrix(const struct matrix *matrix, int m, float *w, bool f1
 {
     clio_context *ctx = test_context();
     struct gemm_args g = {.m = m, .n = matrix->n, .k = matrix->k, .lda = matrix->k, .ldc = matrix->n, .alpha = 1};
-    float *a = numbers((size_t)(m * g.k), 9), *want = numbers((size_t)(m * g.n), 9);
+    float *a = test_values((size_t)(m * g.k), 9), *want = test_values((size_t)(m * g.n), 9);
     struct tensor at = test_tensor(DTYPE_F32, 2, m, g.k, 1, 1, a), out = test_tensor(DTYPE_F32, 2, m, g.n, 1, 1, NULL);
     if (f16)
         round_to_half(w, (size_t)(g.n * g.k));
@@ -342,7 +334,7 @@ static void test_fill_in_parts(void **state)
     for (size_t f = 0; f < family_count(); f++) {
         bool f16 = use(f);
         for (size_t d = 0; d < COUNT(dtypes); d++) {
-            float *w = numbers(3 * PART, 11);
+            float *w = test_values(3 * PART, 11);
             unsigned char *bytes = stored(w, 3 * PART, dtypes[d]);
             struct matrix matrix;
             assert_ok(matrix_new(ctx, &matrix, N, K, d % 2 ? MATRIX_FEW : MATRIX_MANY, "a test matrix"));
@@ -368,7 +360,7 @@ static void test_fill_convolution(void **state)
     for (size_t f = 0; f < family_count(); f++) {
         bool f16 = use(f);
         for (int ndim = 3; ndim <= 4; ndim++) {
-            float *x = numbers(N * C * TAPS, 12), *w = malloc(N * C * TAPS * sizeof *w);
+            float *x = test_values(N * C * TAPS, 12), *w = malloc(N * C * TAPS * sizeof *w);
             unsigned char *bytes = stored(x, N * C * TAPS, DTYPE_F16);
             assert_non_null(w);
             for (int n = 0; n < N; n++)
@@ -451,13 +443,9 @@ static void test_planning(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
     clio_context *ctx = test_context();
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(ctx, &golden, path, "model"));
     float *x = test_floats(&golden, "linear.input", 108), *b = test_floats(&golden, "linear.bias", 6);
     float *want = test_floats(&golden, "linear.y", 72);
     struct tensor in = test_tensor(DTYPE_F32, 3, 3, 4, 9, 1, x), bias = test_tensor(DTYPE_F32, 1, 6, 1, 1, 1, b);

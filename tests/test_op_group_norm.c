@@ -20,13 +20,6 @@ struct shape {
     bool in_place;
 };
 
-static float *fresh(size_t n)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
 /* Planned, then run; returns what came out, in fresh memory. */
 static float *run(const struct shape *s, const float *x, const float *gamma, const float *beta)
 {
@@ -56,7 +49,7 @@ static float *run(const struct shape *s, const float *x, const float *gamma, con
 static void check(struct shape s, float offset, double tolerance)
 {
     size_t count = (size_t)s.batch * (size_t)s.height * (size_t)s.width * (size_t)s.channels, channels = (size_t)s.channels;
-    float *x = fresh(count), *want = fresh(count), *gamma = fresh(channels), *beta = fresh(channels);
+    float *x = test_new(count), *want = test_new(count), *gamma = test_new(channels), *beta = test_new(channels);
     test_random(x, count, (uint32_t)s.channels);
     test_random(gamma, channels, 2);
     test_random(beta, channels, 3);
@@ -134,14 +127,10 @@ static void test_flat(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     struct shape s = {.batch = 2, .height = 5, .width = 6, .channels = 12, .groups = 4};
     float x[720], want[720];
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     float *planes_x = test_floats(&golden, "group_norm.x", 720), *planes_y = test_floats(&golden, "group_norm.y", 720);
     float *w = test_floats(&golden, "group_norm.w", 12), *b = test_floats(&golden, "group_norm.b", 12);
     for (int n = 0; n < 2; n++) /* NCHW to NHWC */

@@ -343,7 +343,8 @@ static void test_wrong_shapes(void **state)
     struct tensor never = test_tensor(DTYPE_U8, 1, WORDS, 1, 1, 1, NULL), less = test_tensor(DTYPE_U8, 1, WORDS - 1, 1, 1, 1, NULL);
     struct tensor tokens = test_tensor(DTYPE_I32, 1, 2, 1, 1, 1, NULL);
     (void)state;
-    assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &less, 0, a), CLIO_ERROR_INTERNAL, "suppress is u8 [8], but must be u8 [9]");
+    assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &less, 0, a), CLIO_ERROR_INTERNAL,
+                 "suppress is u8 [8], but must be u8 [9]");
     assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, 2, a), CLIO_ERROR_INTERNAL, "row 2 of 2");
     a.no_speech = WORDS;
     assert_fails(op_logits_fwd(ctx, &arena, &out, &tokens, &in, &never, 0, a), CLIO_ERROR_INTERNAL, "no-speech token 9 of 9");

@@ -31,16 +31,6 @@ static void use_default(void)
     test_context()->device.simd_width = lanes;
 }
 
-static float *floats(size_t n, float size, uint32_t seed)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    for (size_t i = 0; i < n; i++)
-        x[i] *= size;
-    return x;
-}
-
 static struct tensor vector(int n, const float *data)
 {
     return test_tensor(DTYPE_F32, 1, n, 1, 1, 1, data);
@@ -79,7 +69,8 @@ static void check_loss(int loss, int n, float size, bool targets)
     clio_context *ctx = test_context();
     struct arena arena = {0};
     struct loss_args args = {.n = n, .loss = loss, .scale = 1.0f / (float)n, .target = 0.9f}, bare = args;
-    float *x = floats((size_t)n, size, 1), *t = floats((size_t)n, 1, 2), *before = floats((size_t)n, 1, 3), *want = floats((size_t)n, 1, 4);
+    float *x = test_scaled((size_t)n, 1, size), *t = test_scaled((size_t)n, 2, 1), *before = test_scaled((size_t)n, 3, 1),
+          *want = test_scaled((size_t)n, 4, 1);
     const float d = -1.5f, first = 0.25f;
     struct tensor tx = vector(n, x), tt = vector(n, t), total = vector(1, NULL), again = vector(1, NULL), more = vector(1, &first);
     struct tensor td = vector(1, &d), dx = vector(n, NULL), dx2 = vector(n, NULL), added = vector(n, before);
@@ -178,7 +169,7 @@ static void test_differences(void **state)
     (void)state;
     for (int loss = 0; loss < LOSS_COUNT; loss++) {
         struct loss_args args = {.n = 50, .loss = loss, .scale = 0.7f};
-        float *x = floats(50, 3, 5), *t = floats(50, 1, 6), dx[50];
+        float *x = test_scaled(50, 5, 3), *t = test_scaled(50, 6, 1), dx[50];
         for (int i = 0; i < 50; i++) { /* no corner between x - h and x + h */
             x[i] = roundf(x[i] * 64) / 64 + 1.0f / 128;
             t[i] = roundf(t[i] * 64) / 64;
@@ -206,8 +197,9 @@ static void check_kl(int n, float size)
     clio_context *ctx = test_context();
     struct arena arena = {0};
     size_t count = (size_t)n;
-    float *mu = floats(count, size, 1), *logvar = floats(count, size, 2), *before = floats(count, 1, 3), *dm = floats(count, 1, 4);
-    float *dl = floats(count, 1, 5);
+    float *mu = test_scaled(count, 1, size), *logvar = test_scaled(count, 2, size), *before = test_scaled(count, 3, 1),
+          *dm = test_scaled(count, 4, 1);
+    float *dl = test_scaled(count, 5, 1);
     const float d = 0.5f, scale = 0.25f;
     struct tensor tm = vector(n, mu), tl = vector(n, logvar), loss = vector(1, NULL), td = vector(1, &d);
     struct tensor gm = vector(n, NULL), gl = vector(n, NULL), am = vector(n, before), al = vector(n, before);
@@ -256,7 +248,7 @@ static void check_cross_entropy(int rows, int n, float smoothing, float offset)
     struct arena arena = {0};
     size_t count = (size_t)rows * (size_t)n;
     struct cross_entropy_args args = {.rows = rows, .n = n, .ignore = -7, .smoothing = smoothing}, bare = args;
-    float *x = floats(count, 5, 1), *before = floats(count, 1, 2), *want = floats(count, 1, 3);
+    float *x = test_scaled(count, 1, 5), *before = test_scaled(count, 2, 1), *want = test_scaled(count, 3, 1);
     int *targets = malloc((size_t)rows * sizeof *targets);
     const float d = 1.5f;
     assert_non_null(targets);
@@ -357,7 +349,7 @@ static void test_cross_entropy_differences(void **state)
 {
     struct cross_entropy_args args = {.rows = 3, .n = 7, .ignore = -1, .smoothing = 0.2f};
     const int targets[3] = {2, -1, 6};
-    float *x = floats(21, 2, 9), dx[21];
+    float *x = test_scaled(21, 9, 2), dx[21];
     (void)state;
     for (int i = 0; i < 21; i++)
         x[i] = roundf(x[i] * 64) / 64;
@@ -417,14 +409,11 @@ static void check_pairs(const char *name, int loss)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
     clio_context *ctx = test_context();
     struct arena arena = {0};
     (void)state;
-    if (!path)
-        skip();
     arena_grow(ctx, &arena);
-    assert_ok(weights_open(ctx, &golden, path, "model"));
+    golden = test_operations();
     for (size_t f = 0; f < COUNT(families); f++) {
         use(f);
         check_pairs("mse", LOSS_MSE);
@@ -464,9 +453,9 @@ static void test_tape(void **state)
     enum { N = 37 };
     clio_context *ctx = test_context();
     struct tape tape;
-    float *mu = floats(N, 1, 1), *logvar = floats(N, 1, 2), *eps = floats(N, 1, 3), *t = floats(N, 1, 4), z[N], dz[N], more[N], dm[N],
-          dl[N];
-    float *x = floats(60, 3, 5), dx[60], dt[N];
+    float *mu = test_scaled(N, 1, 1), *logvar = test_scaled(N, 2, 1), *eps = test_scaled(N, 3, 1), *t = test_scaled(N, 4, 1), z[N], dz[N],
+          more[N], dm[N], dl[N];
+    float *x = test_scaled(60, 5, 3), dx[60], dt[N];
     const int ids[6] = {1, 0, -100, 9, 3, 3};
     const float one = 1;
     struct loss_args square = {.n = N, .loss = LOSS_MSE, .scale = 1.0f / N}, linear = {.n = N, .loss = LOSS_L1, .scale = 0.5f / N};

@@ -65,12 +65,8 @@ static void test_large(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     float *a = test_floats(&golden, "matmul.a", 70), *b = test_floats(&golden, "matmul.b", 42),
           *want = test_floats(&golden, "matmul.y", 30);
     compare(a, b, want, 2, 5, 3, 7, false);

@@ -90,12 +90,8 @@ static void transpose(float *to, const float *from, int batch, int rows, int col
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     float *a = test_floats(&golden, "matmul.a", 70), *b = test_floats(&golden, "matmul.b", 42), *dy = test_floats(&golden, "matmul.dy", 30);
     float *da = test_floats(&golden, "matmul.da", 70), *db = test_floats(&golden, "matmul.db", 42), turned[42], turned_db[42];
     compare(dy, a, b, (const float *const[]){da, db}, (const int[]){2, 5, 3, 7}, false);

@@ -9,21 +9,13 @@
 
 #define PI 3.14159265358979323846
 
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
-
 static void test_frames(void **state)
 {
     static const int cases[][3] = {{1, 1, 1}, {3, 7, 2}, {2, 65, 65}, {5, 33, 40}, {4, 400, 160}}; /* frames, samples of one, hop */
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         int count = cases[i][0], n = cases[i][1], hop = cases[i][2], samples = (count - 1) * hop + n;
-        float *x = numbers((size_t)samples, 1), *w = numbers((size_t)n, 2), *want = numbers((size_t)(count * n), 3);
+        float *x = test_values((size_t)samples, 1), *w = test_values((size_t)n, 2), *want = test_values((size_t)(count * n), 3);
         struct tensor in = test_tensor(DTYPE_F32, 1, samples, 1, 1, 1, x), window = test_tensor(DTYPE_F32, 1, n, 1, 1, 1, w);
         struct tensor out = test_tensor(DTYPE_F32, 2, count, n, 1, 1, NULL);
         assert_ok(op_frames_fwd(test_context(), &out, &in, &window, hop));
@@ -48,7 +40,7 @@ static void test_power(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         int frames = cases[i][0], bins = cases[i][1], n = frames * bins;
-        float *x = numbers((size_t)(2 * n), 4), *want = numbers((size_t)n, 4);
+        float *x = test_values((size_t)(2 * n), 4), *want = test_values((size_t)n, 4);
         struct tensor in = test_tensor(DTYPE_F32, 3, frames, bins, 2, 1, x), out = test_tensor(DTYPE_F32, 2, frames, bins, 1, 1, NULL);
         assert_ok(op_power_fwd(test_context(), &out, &in));
         for (int j = 0; j < n; j++)
@@ -90,7 +82,7 @@ static void test_log_mel(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases) - (test_small() ? 1 : 0); i++) {
         int n = cases[i][0] * cases[i][1];
-        float *x = numbers((size_t)n, 6);
+        float *x = test_values((size_t)n, 6);
         for (int j = 0; j < n; j++)
             x[j] = powf(10, 12 * x[j]);
         x[n / 2] = 0;
@@ -135,8 +127,8 @@ static void plain_dft(float *out, const float *in, int frames, int n)
 static void check_fft(clio_context *ctx, int frames, int n)
 {
     int bins = n / 2 + 1;
-    float *x = numbers((size_t)(frames * n), 8), *want = numbers((size_t)(2 * frames * bins), 8),
-          *y = numbers((size_t)(2 * frames * bins), 9);
+    float *x = test_values((size_t)(frames * n), 8), *want = test_values((size_t)(2 * frames * bins), 8),
+          *y = test_values((size_t)(2 * frames * bins), 9);
     struct tensor in = tensor_shape(DTYPE_F32, 2, frames, n, 0, 0), out = tensor_shape(DTYPE_F32, 3, frames, bins, 2, 0);
     assert_int_equal(tensor_new(ctx, &in, "samples"), CLIO_OK);
     assert_int_equal(tensor_new(ctx, &out, "a spectrum"), CLIO_OK);

@@ -71,13 +71,9 @@ static void test_far_from_zero(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
     clio_context *ctx = test_context();
-    assert_ok(weights_open(ctx, &golden, path, "model"));
     float *x = test_floats(&golden, "layer_norm.x", 360), *want = test_floats(&golden, "layer_norm.y", 360);
     float *w = test_floats(&golden, "layer_norm.w", 24), *b = test_floats(&golden, "layer_norm.b", 24);
     struct tensor in = test_tensor(DTYPE_F32, 3, 3, 5, 24, 1, x), gamma = test_tensor(DTYPE_F32, 1, 24, 1, 1, 1, w);

@@ -68,9 +68,9 @@ static void run(struct norm *n)
 static void reference(struct norm *n)
 {
     size_t channels = (size_t)n->channels;
-    n->dx = fresh(numbers(n));
-    n->dgamma = fresh(channels);
-    n->dbeta = fresh(channels);
+    n->dx = test_new(numbers(n));
+    n->dgamma = test_new(channels);
+    n->dbeta = test_new(channels);
     if (n->groups)
         ref_group_norm_bwd(n->dx, n->dgamma, n->dbeta, n->dy, n->x, n->gamma, n->batch, n->pixels, n->channels, n->groups, 1e-5f);
     else
@@ -92,10 +92,10 @@ static void norm_free(struct norm *n)
 static void fill(struct norm *n, float offset)
 {
     size_t count = numbers(n), channels = (size_t)n->channels;
-    n->x = fresh_random(count, (uint32_t)n->channels);
-    n->dy = fresh_random(count, (uint32_t)n->channels + 1);
-    n->first = fresh_random(count + channels, 7);
-    n->gamma = fresh_random(channels, 2);
+    n->x = test_values(count, (uint32_t)n->channels);
+    n->dy = test_values(count, (uint32_t)n->channels + 1);
+    n->first = test_values(count + channels, 7);
+    n->gamma = test_values(channels, 2);
     for (size_t i = 0; i < count; i++) {
         float c = (float)(i % channels) / (float)channels;
         n->x[i] = n->x[i] * (0.5f + c) + offset + 2 * c + 3.0f * (float)(i / (count / (size_t)n->batch));
@@ -190,22 +190,18 @@ static void compare_torch(struct norm *n, float *dx, float *dgamma, float *dbeta
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights g = {0};
+    struct weights g = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &g, path, "model"));
     struct norm layer = {.batch = 3, .pixels = 5, .channels = 24}, group = {.batch = 2, .pixels = 30, .channels = 12, .groups = 4};
     layer.x = test_floats(&g, "layer_norm.x", 360);
     layer.dy = test_floats(&g, "layer_norm.dy", 360);
     layer.gamma = test_floats(&g, "layer_norm.w", 24);
     compare_torch(&layer, test_floats(&g, "layer_norm.dx", 360), test_floats(&g, "layer_norm.dw", 24),
                   test_floats(&g, "layer_norm.db", 24));
-    group.x = golden_pictures(&g, "group_norm.x", 2, 12, 30);
-    group.dy = golden_pictures(&g, "group_norm.dy", 2, 12, 30);
+    group.x = test_picture(&g, NULL, "group_norm.x");
+    group.dy = test_picture(&g, NULL, "group_norm.dy");
     group.gamma = test_floats(&g, "group_norm.w", 12);
-    compare_torch(&group, golden_pictures(&g, "group_norm.dx", 2, 12, 30), test_floats(&g, "group_norm.dw", 12),
+    compare_torch(&group, test_picture(&g, NULL, "group_norm.dx"), test_floats(&g, "group_norm.dw", 12),
                   test_floats(&g, "group_norm.db", 12));
     weights_close(&g);
 }
@@ -226,7 +222,7 @@ static void check_tape(struct norm n, int act, bool in_place)
     struct norm want = n;
     struct tape tape;
     size_t count = numbers(&n), channels = (size_t)n.channels;
-    float *y = fresh(count), *beta = fresh_random(channels, 5);
+    float *y = test_new(count), *beta = test_values(channels, 5);
     fill(&n, 0);
     fill(&want, 0);
     if (n.groups)

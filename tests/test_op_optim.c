@@ -6,16 +6,6 @@
 
 #include <math.h>
 
-static float *floats(size_t n, float size, uint32_t seed)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    for (size_t i = 0; i < n; i++)
-        x[i] *= size;
-    return x;
-}
-
 static struct tensor vector(int n, const float *data)
 {
     return test_tensor(DTYPE_F32, 1, n, 1, 1, 1, data);
@@ -127,7 +117,7 @@ static void check(struct optim_args args, int n, bool scaled)
     clio_context *ctx = test_context();
     size_t count = (size_t)n;
     bool is_adam = args.rule == OPTIM_ADAM || args.rule == OPTIM_ADAMW;
-    float *w = floats(count, 1, 1), *g = floats(count, 1, 2), *m = floats(count, 1, 3), *v = floats(count, 1, 4);
+    float *w = test_scaled(count, 1, 1), *g = test_scaled(count, 2, 1), *m = test_scaled(count, 3, 1), *v = test_scaled(count, 4, 1);
     const float scale = scaled ? 0.3f : 1;
     for (int i = 0; i < n; i++)
         v[i] = v[i] * v[i];
@@ -181,7 +171,7 @@ static void test_skipped(void **state)
     static const float scales[] = {NAN, INFINITY, -INFINITY};
     clio_context *ctx = test_context();
     int lanes = ctx->device.simd_width;
-    float *x = floats(37, 1, 1);
+    float *x = test_scaled(37, 1, 1);
     (void)state;
     for (size_t i = 0; i < COUNT(steps) * COUNT(scales) * 2; i++) {
         struct tensor w = vector(37, x), g = vector(37, x), m = vector(37, x), v = vector(37, x);
@@ -211,7 +201,7 @@ static void test_average(void **state)
     (void)state;
     for (size_t i = 0; i < 2 * COUNT(lengths); i++) {
         int n = lengths[i / 2];
-        float *a = floats((size_t)n, 1, 1), *w = floats((size_t)n, 1, 2);
+        float *a = test_scaled((size_t)n, 1, 1), *w = test_scaled((size_t)n, 2, 1);
         struct tensor ta = vector(n, a), tw = vector(n, w);
         use_lanes(i % 2 ? 1 : 16);
         assert_ok(op_average_step(ctx, &ta, &tw, 0.9f));
@@ -244,7 +234,7 @@ static void test_clipping(void **state)
         assert_ok(tensor_zero(ctx, &sums));
         double total = 0;
         for (size_t i = 0; i < COUNT(lengths); i++) {
-            float *g = floats((size_t)lengths[i], 3, (uint32_t)i), want, *got;
+            float *g = test_scaled((size_t)lengths[i], (uint32_t)i, 3), want, *got;
             double sum = 0;
             for (int k = 0; k < lengths[i]; k++)
                 sum += (double)g[k] * (double)g[k];

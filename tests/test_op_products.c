@@ -77,19 +77,11 @@ static clio_status forward(const struct product *p, struct arena *arena, const s
     }
 }
 
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc((n + 1) * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
-
 /* The gradient by x (or w) of a linear sum: what each unit vector sums to, weighed with dsum. In place of `of`. */
 static float *linear_gradient(const struct call *c, float *x, size_t nx, float *w, size_t nw, bool by_w, const float *dsum, size_t ny)
 {
     size_t n = by_w ? nw : nx;
-    float *unit = calloc(n, sizeof *unit), *y = numbers(ny, 0), *gradient = numbers(n, 0);
+    float *unit = calloc(n, sizeof *unit), *y = test_values(ny, 0), *gradient = test_values(n, 0);
     assert_non_null(unit);
     for (size_t i = 0; i < n; i++) {
         double sum = 0;
@@ -115,7 +107,7 @@ struct room {
 /* Result and dsum by host/ref. */
 static void reference(const struct call *c, struct room *r, size_t ny, int rows_of_picture)
 {
-    float *sum = numbers(ny, 0);
+    float *sum = test_values(ny, 0);
     sum_of(&c->p, sum, r->x, r->w);
     for (size_t i = 0; i < ny; i++)
         sum[i] = c->alpha * sum[i] + r->bias[i % OUTPUTS + (c->each ? i / OUTPUTS / (size_t)rows_of_picture * OUTPUTS : 0)];
@@ -135,7 +127,7 @@ static void compare(const struct tensor *t, const float *want)
 static void check_gradients(const struct call *c, struct room *r, size_t nx, size_t nw, size_t ny, int rows_of_picture)
 {
     int biases = c->each ? BATCH * OUTPUTS : OUTPUTS;
-    float *db = calloc((size_t)biases, sizeof *db), *dw_read = numbers(nw, 0);
+    float *db = calloc((size_t)biases, sizeof *db), *dw_read = test_values(nw, 0);
     assert_non_null(db);
     for (size_t i = 0; i < ny; i++)
         db[i % OUTPUTS + (c->each ? i / OUTPUTS / (size_t)rows_of_picture * OUTPUTS : 0)] += r->dsum[i];
@@ -165,10 +157,11 @@ static void check(const struct call *c)
     struct tape tape;
     size_t nx = tensor_count(&s.in), ny = tensor_count(&s.out), nw = (size_t)(OUTPUTS * s.k);
     int rows_of_picture = (int)ny / BATCH / OUTPUTS;
-    struct room r = {.x = numbers(nx, 1), .w = numbers(nw, 2), .bias = numbers(BATCH * OUTPUTS, 3), .residual = numbers(ny, 4)};
-    r.dy = numbers(ny, 5);
-    r.y = numbers(ny, 0);
-    r.dsum = numbers(ny, 0);
+    struct room r = {
+        .x = test_values(nx, 1), .w = test_values(nw, 2), .bias = test_values(BATCH * OUTPUTS, 3), .residual = test_values(ny, 4)};
+    r.dy = test_values(ny, 5);
+    r.y = test_values(ny, 0);
+    r.dsum = test_values(ny, 0);
     reference(c, &r, ny, rows_of_picture);
     r.in = as(&s.in, r.x);
     r.dx = as(&s.in, NULL);

@@ -10,13 +10,6 @@
 
 #define SEED 0x123456789abcdef0u
 
-static float *floats(size_t n)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    return x;
-}
-
 static float *drawn(int n, uint64_t seed, uint64_t stream, bool normal)
 {
     struct tensor out = test_tensor(DTYPE_F32, 1, n, 1, 1, 1, NULL);
@@ -36,7 +29,7 @@ static void test_same_bits(void **state)
         for (int k = 0; k < 8; k++) {
             int n = lengths[i];
             const uint64_t *s = seeds[k / 2];
-            float *x = drawn(n, s[0], s[1], k % 2), *want = floats((size_t)n);
+            float *x = drawn(n, s[0], s[1], k % 2), *want = test_new((size_t)n);
             ref_random(want, n, s[0], s[1], k % 2);
             for (int j = 0; j < n; j++)
                 if (memcmp(&x[j], &want[j], 4) != 0)
@@ -65,7 +58,7 @@ static void test_philox(void **state)
 static void test_box_muller(void **state)
 {
     enum { N = 100000 };
-    float *x = floats(N), worst = 0;
+    float *x = test_new(N), worst = 0;
     const double turn = 6.283185307179586;
     (void)state;
     ref_random(x, N, SEED, 5, true);
@@ -158,8 +151,8 @@ static void check(int n, bool given)
 {
     clio_context *ctx = test_context();
     size_t count = (size_t)n;
-    float *mu = floats(count), *logvar = floats(count), *eps = floats(count), *dz = floats(count), *before = floats(count);
-    float *want = floats(count), *dmu = floats(count), *dlogvar = floats(count);
+    float *mu = test_new(count), *logvar = test_new(count), *eps = test_new(count), *dz = test_new(count), *before = test_new(count);
+    float *want = test_new(count), *dmu = test_new(count), *dlogvar = test_new(count);
     test_random(mu, count, 1);
     test_random(logvar, count, 2);
     test_random(eps, count, 3);
@@ -222,13 +215,9 @@ static void test_reparam(void **state)
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     clio_context *ctx = test_context();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(ctx, &golden, path, "model"));
     float *mu = test_floats(&golden, "reparameterize.mu", 24), *logvar = test_floats(&golden, "reparameterize.logvar", 24);
     float *eps = test_floats(&golden, "reparameterize.eps", 24), *y = test_floats(&golden, "reparameterize.y", 24);
     float *dy = test_floats(&golden, "reparameterize.dy", 24), *dmu = test_floats(&golden, "reparameterize.dmu", 24);

@@ -100,8 +100,8 @@ static struct resample_args resize(int batch, int height, int width, int channel
 static void check(enum kind kind, struct resample_args a, bool add)
 {
     size_t n = in_count(&a), m = out_count(&a);
-    float *x = fresh_random(n, (uint32_t)(n + m)), *dy = fresh_random(m, 2), *first = fresh_random(n, 3), *want = fresh(m);
-    float *want_dx = fresh(n), *y, *dx, *again, *again_dx;
+    float *x = test_values(n, (uint32_t)(n + m)), *dy = test_values(m, 2), *first = test_values(n, 3), *want = test_new(m);
+    float *want_dx = test_new(n), *y, *dx, *again, *again_dx;
     double forward_sum = 0, backward_sum = 0;
     for (size_t i = 0; kind == MAXIMUM && i < n; i++)
         x[i] = roundf(4 * x[i]); /* equal maxima: the first counts */
@@ -171,14 +171,10 @@ static void test_max_special(void **state)
 
 static void compare_torch(const struct weights *golden, const char *name, enum kind kind, struct resample_args a)
 {
-    char key[64];
     const char *suffix[4] = {"x", "y", "dy", "dx"};
     float *t[4], *y, *dx;
-    for (int i = 0; i < 4; i++) {
-        bool is_in = i == 0 || i == 3;
-        snprintf(key, sizeof key, "%s.%s", name, suffix[i]);
-        t[i] = golden_pictures(golden, key, a.batch, a.channels, is_in ? a.height * a.width : a.out_height * a.out_width);
-    }
+    for (int i = 0; i < 4; i++)
+        t[i] = test_picture(golden, NULL, "%s.%s", name, suffix[i]);
     run(kind, &a, t[0], t[2], NULL, &y, &dx);
     assert_close(y, t[1], out_count(&a), 1e-5);
     assert_close(dx, t[3], in_count(&a), 1e-5);
@@ -190,12 +186,8 @@ static void compare_torch(const struct weights *golden, const char *name, enum k
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     compare_torch(&golden, "max_pool2d", MAXIMUM, pool(2, 9, 8, 3, 3, 2, 1));
     compare_torch(&golden, "avg_pool2d", AVERAGE, pool(2, 8, 6, 3, 2, 2, 0));
     compare_torch(&golden, "upsample_nearest", NEAREST, resize(1, 4, 5, 3, 8, 10));
@@ -209,8 +201,8 @@ static void test_tape(void **state)
     (void)state;
     for (enum kind kind = 0; kind < KINDS; kind++) {
         struct resample_args a = kind < NEAREST ? pool(2, 7, 6, 3, 3, 2, 1) : resize(2, 7, 6, 3, 9, 4);
-        float *x = fresh_random(in_count(&a), 1), *dy = fresh_random(out_count(&a), 2), *want = fresh(in_count(&a));
-        float *y = fresh(out_count(&a));
+        float *x = test_values(in_count(&a), 1), *dy = test_values(out_count(&a), 2), *want = test_new(in_count(&a));
+        float *y = test_new(out_count(&a));
         struct tape tape;
         struct tensor in = in_tensor(&a, x), g = out_tensor(&a, dy), dx = in_tensor(&a, NULL), out = g;
         reference(kind, y, want, dy, x, &a);

@@ -17,14 +17,6 @@ static void use(const struct family *f)
     test_param("weights.slice", f->slice);
 }
 
-static float *numbers(size_t n, uint32_t seed)
-{
-    float *x = malloc(n * sizeof *x);
-    assert_non_null(x);
-    test_random(x, n, seed);
-    return x;
-}
-
 /* Where number (row, column) of a matrix lies. */
 static size_t place(const struct matrix *m, int row, int column)
 {
@@ -175,7 +167,7 @@ static void compare(const struct call *c, const struct conv2d_args *a, const flo
     int k = a->kernel_h * a->kernel_w * c->in;
     size_t weights = (size_t)(c->out * k),
            dy_pixels = (size_t)(c->kind == TRANSPOSED ? a->height * a->width : a->out_height * a->out_width);
-    float *before = numbers(weights, 7), *sum = malloc(weights * sizeof *sum);
+    float *before = test_values(weights, 7), *sum = malloc(weights * sizeof *sum);
     assert_non_null(sum);
     struct operands o;
     if (c->kind == CONV1D) {
@@ -216,7 +208,7 @@ static void check(const struct call *c, size_t step)
     struct conv2d_args a = convolution(c);
     size_t inputs = (size_t)(c->batch * c->height * c->width * c->in);
     size_t outputs = (size_t)(c->batch * c->out) * (size_t)(c->kind == TRANSPOSED ? a.height * a.width : a.out_height * a.out_width);
-    float *x = numbers(inputs, 1), *dy = numbers(outputs, 2), *want = reference(c, a, x, dy);
+    float *x = test_values(inputs, 1), *dy = test_values(outputs, 2), *want = reference(c, a, x, dy);
     for (size_t f = first++ % step; f < COUNT(families); f += step) {
         use(&families[f]);
         compare(c, &a, x, dy, want, 2e-5);
@@ -295,34 +287,11 @@ static void test_large(void **state)
 
 /* ---- torch ---- */
 
-/* [a][b][pixels] to [a][pixels][b], in fresh memory. */
-static float *channels_last(const float *x, int a, int b, int pixels)
-{
-    float *y = malloc((size_t)(a * b * pixels) * sizeof *y);
-    assert_non_null(y);
-    for (int i = 0; i < a * b * pixels; i++)
-        y[(i / b / pixels * pixels + i % pixels) * b + i / pixels % b] = x[i];
-    return y;
-}
-
-/* <name>.<part> of the golden file with channels last, and its shape as stored. */
-static float *picture(const struct weights *golden, const char *name, const char *part, int dim[4])
-{
-    char full[48];
-    snprintf(full, sizeof full, "%s.%s", name, part);
-    const struct weight *stored = weights_find(golden, full);
-    assert_non_null(stored);
-    for (int i = 0; i < 4; i++)
-        dim[i] = i < stored->ndim ? stored->dim[i] : 1;
-    float *x = test_floats(golden, full, stored->count), *y = channels_last(x, dim[0], dim[1], dim[2] * dim[3]);
-    free(x);
-    return y;
-}
-
 static void compare_torch(const struct weights *golden, const char *name, struct call c)
 {
     int in[4], out[4], w[4];
-    float *x = picture(golden, name, "x", in), *dy = picture(golden, name, "dy", out), *dw = picture(golden, name, "dw", w);
+    float *x = test_picture(golden, in, "%s.%s", name, "x"), *dy = test_picture(golden, out, "%s.%s", name, "dy"),
+          *dw = test_picture(golden, w, "%s.%s", name, "dw");
     c.batch = in[0];
     c.height = c.kind == CONV1D ? 1 : in[2];
     c.width = c.kind == CONV1D ? in[2] : in[3];
@@ -348,12 +317,8 @@ static void compare_torch(const struct weights *golden, const char *name, struct
 
 static void test_torch(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
     for (int i = 0; i < 7; i++) {
         char name[32], part[48];
         snprintf(name, sizeof name, "conv2d.%d", i);
@@ -399,7 +364,7 @@ static void check_sums(const float *dy, const float *want, int parts, int rows, 
 {
     clio_context *ctx = test_context();
     size_t sums = (size_t)(parts * n);
-    float *before = numbers(sums, 3), *expected = malloc(sums * sizeof *expected);
+    float *before = test_values(sums, 3), *expected = malloc(sums * sizeof *expected);
     assert_non_null(expected);
     struct tensor in = test_tensor(DTYPE_F32, 3, parts, rows, n, 1, dy);
     for (int add = PLAIN; add <= ADDED; add++) {
@@ -440,7 +405,7 @@ static void test_sums(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(shapes); i++) {
         int parts = shapes[i][0], rows = shapes[i][1], n = shapes[i][2];
-        float *dy = numbers((size_t)(parts * rows * n), 1), *want = numbers((size_t)(parts * n), 2);
+        float *dy = test_values((size_t)(parts * rows * n), 1), *want = test_values((size_t)(parts * n), 2);
         ref_bias_bwd(want, dy, parts, rows, n);
         check_sums(dy, want, parts, rows, n, 1);
         check_sums(dy, want, parts, rows, n, -0.5f);
@@ -451,14 +416,10 @@ static void test_sums(void **state)
 
 static void test_torch_bias(void **state)
 {
-    const char *path = test_golden("operations/golden.safetensors");
-    struct weights golden = {0};
+    struct weights golden = test_operations();
     int dim[4];
     (void)state;
-    if (!path)
-        skip();
-    assert_ok(weights_open(test_context(), &golden, path, "model"));
-    float *dy = picture(&golden, "conv2d.0", "dy", dim), *want = test_floats(&golden, "conv2d.0.db", 8);
+    float *dy = test_picture(&golden, dim, "%s.%s", "conv2d.0", "dy"), *want = test_floats(&golden, "conv2d.0.db", 8);
     check_sums(dy, want, 1, dim[0] * dim[2] * dim[3], 8, 1);
     free(dy);
     free(want);

@@ -55,15 +55,6 @@ static size_t keep_all_digits(void)
     return rows;
 }
 
-static float *floats(size_t count)
-{
-    float *x = malloc(sizeof *x * count);
-    assert_non_null(x);
-    for (size_t i = 0; i < count; i++)
-        x[i] = 1e30f;
-    return x;
-}
-
 static void compare_vae(const char *folder, double tolerance)
 {
     clio_context *ctx = test_context();
@@ -76,7 +67,7 @@ static void compare_vae(const char *folder, double tolerance)
     assert_int_equal(vae_tile_size(&net.config), 16);
     float *latents = test_floats(&o.golden, "unet.sample", 2 * LATENTS), *decoded = test_floats(&o.golden, "vae.decoded", 2 * PICTURE);
     float *picture = test_floats(&o.golden, "vae.image", PICTURE), *mean = test_floats(&o.golden, "vae.mean", LATENTS);
-    float *logvar = test_floats(&o.golden, "vae.logvar", LATENTS), *got = floats(2 * PICTURE), *moments = floats(2 * LATENTS);
+    float *logvar = test_floats(&o.golden, "vae.logvar", LATENTS), *got = test_new(2 * PICTURE), *moments = test_new(2 * LATENTS);
     int batch = test_small() ? 1 : 2;
     assert_ok(vae_decode(ctx, &o.arena, &net, got, latents, batch, 16, 24, whole));
     assert_close(got, decoded, (size_t)batch * PICTURE, tolerance);
@@ -127,7 +118,7 @@ static void compare_tiny(const char *folder, double tolerance)
     assert_int_equal(net.factor, 8);
     float *latents = test_floats(&o.golden, "unet.sample", 2 * LATENTS), *decoded = test_floats(&o.golden, "taesd.decoded", 8 * PICTURE);
     float *picture = test_floats(&o.golden, "vae.image", PICTURE), *encoded = test_floats(&o.golden, "taesd.latents", 4 * 8 * 12);
-    float *got = floats(8 * PICTURE), *code = floats(4 * 8 * 12);
+    float *got = test_new(8 * PICTURE), *code = test_new(4 * 8 * 12);
     int batch = test_small() ? 1 : 2;
     assert_ok(vae_tiny_decode(ctx, &o.arena, &net, got, latents, batch, 16, 24));
     assert_close(got, decoded, (size_t)batch * 4 * PICTURE, tolerance);
@@ -187,7 +178,7 @@ static void plain_autoencoder(void **state)
     assert_ok(vae_load(ctx, &o.config, &o.weights, BOTH, &net));
     float *latents = test_floats(&o.weights, "golden.latents", 60), *decoded = test_floats(&o.weights, "golden.decoded", 180);
     float *picture = test_floats(&o.weights, "golden.picture", 180), *moments = test_floats(&o.weights, "golden.moments", 120);
-    float *got = floats(180), *code = floats(120);
+    float *got = test_new(180), *code = test_new(120);
     assert_ok(vae_decode(ctx, &o.arena, &net, got, latents, 1, 3, 5, whole));
     assert_close(got, decoded, 180, 1e-5);
     assert_ok(vae_encode(ctx, &o.arena, &net, code, picture, 1, 3, 5, whole));
@@ -223,7 +214,7 @@ static void tiles_are_diffusers(void **state)
     assert_ok(vae_load(ctx, &o.config, &o.weights, BOTH, &net));
     float *latents = test_floats(&tiled, "latents", 4 * 10 * 13), *decoded = test_floats(&tiled, "decoded", 3 * 40 * 52);
     float *picture = test_floats(&tiled, "picture", 3 * 40 * 52), *moments = test_floats(&tiled, "moments", 8 * 10 * 13);
-    float *got = floats(3 * 40 * 52), *code = floats(8 * 10 * 13), *piece = floats(3 * 40 * 52);
+    float *got = test_new(3 * 40 * 52), *code = test_new(8 * 10 * 13), *piece = test_new(3 * 40 * 52);
     assert_ok(vae_decode(ctx, &o.arena, &net, got, latents, 1, 10, 13, tiling));
     assert_close(got, decoded, 3 * 40 * 52, 1e-5);
     assert_ok(vae_encode(ctx, &o.arena, &net, code, picture, 1, 10, 13, tiling));
@@ -299,7 +290,7 @@ static void old_names(void **state)
     qsort(o.weights.list, o.weights.count, sizeof *o.weights.list, by_name);
     assert_ok(vae_load(ctx, &o.config, &o.weights, BOTH, &net));
     float *latents = test_floats(&o.golden, "unet.sample", 2 * LATENTS), *decoded = test_floats(&o.golden, "vae.decoded", 2 * PICTURE);
-    float *got = floats(PICTURE);
+    float *got = test_new(PICTURE);
     assert_ok(vae_decode(ctx, &o.arena, &net, got, latents, 1, 16, 24, whole));
     assert_close(got, decoded, PICTURE, 1e-3);
     free(latents);
