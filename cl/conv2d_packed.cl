@@ -183,29 +183,15 @@ __kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void conv2d_tile(__glo
             ws[k][r] = k0 + k < g.k && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + k0 + k) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int k = 0; k < STEP; k++) {
-            float av[TM], wv[TN];
-#pragma unroll
-            for (int i = 0; i < TM; i++)
-                av[i] = as[k][y + GY * i];
-#pragma unroll
-            for (int j = 0; j < TN; j++)
-                wv[j] = ws[k][x + GX * j];
-#pragma unroll
-            for (int i = 0; i < TM * TN; i++)
-                sum[i] = MAD(av[i / TN], wv[i % TN], sum[i]);
-        }
+        add_tile(sum, as, ws, x, y);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    /* The sums move up after each output, so that the epilogue is compiled once and none of them needs an address. */
 #pragma unroll 1
     for (int i = 0; i < TM * TN; i++) {
         int m = m0 + y + GY * (i / TN), n = n0 + x + GX * (i % TN);
         if (m < g.m && n < g.n)
             out[(size_t)m * g.ldc + n] = finish(sum[0], m, n, bias + (size_t)(m / pixels) * v.bias_step, residual, g);
-#pragma unroll
-        for (int j = 0; j + 1 < TM * TN; j++)
-            sum[j] = sum[j + 1];
+        move_up(sum);
     }
 }
 #endif

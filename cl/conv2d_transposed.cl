@@ -256,21 +256,9 @@ __kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void transposed_tile(_
             ws[e % STEP][r] = k < k_end && n0 + r < g.n ? LOAD1(w, (size_t)(n0 + r) * g.k + which * v.in + k % v.in) : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int k = 0; k < STEP; k++) {
-            float av[TM], wv[TN];
-#pragma unroll
-            for (int i = 0; i < TM; i++)
-                av[i] = as[k][y + GY * i];
-#pragma unroll
-            for (int j = 0; j < TN; j++)
-                wv[j] = ws[k][x + GX * j];
-#pragma unroll
-            for (int i = 0; i < TM * TN; i++)
-                sum[i] = MAD(av[i / TN], wv[i % TN], sum[i]);
-        }
+        add_tile(sum, as, ws, x, y);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
-    /* See conv2d_tile. */
 #pragma unroll 1
     for (int i = 0; i < TM * TN; i++) {
         int r = y + GY * (i / TN), n = n0 + x + GX * (i % TN);
@@ -279,9 +267,7 @@ __kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void transposed_tile(_
             int m = (to.picture * v.out_height + py.first + to.y * v.stride_y) * v.out_width + px.first + to.x * v.stride_x;
             out[(size_t)m * g.ldc + n] = finish(sum[0], m, n, bias + (size_t)to.picture * v.bias_step, residual, g);
         }
-#pragma unroll
-        for (int j = 0; j + 1 < TM * TN; j++)
-            sum[j] = sum[j + 1];
+        move_up(sum);
     }
 }
 #endif

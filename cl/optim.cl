@@ -90,6 +90,20 @@ __kernel void optim_step(__global float *w, __global const float *grad, __global
     }
 }
 
+/* out = w, rounded to the nearest half. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory. */
+__kernel void round_half(__global half *out, __global const float *w, int n)
+{
+    size_t first = get_global_id(0) * LANES;
+#if LANES == 16
+    if (first + 16 <= (size_t)n) {
+        vstore_half16_rte(vload16(0, w + first), 0, out + first);
+        return;
+    }
+#endif
+    for (size_t i = first; i < min(first + LANES, (size_t)n); i++)
+        vstore_half_rte(w[i], i, out);
+}
+
 /* average = decay average + (1 - decay) w. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory. */
 __kernel void average_step(__global float *average, __global const float *w, int n, float decay)
 {

@@ -11,16 +11,13 @@
  *
  * Rejected: all 36 parts of U at a time (of so few channels each that M is read and written too often); keeping U over calls (memory); one
  * kernel for U and one for the outputs (U and M through main memory).
- * The distance between the 36 parts of V, U and M is PAD floats more than they need, lest they meet in the same lines of a cache. */
+ * The distance between the 36 parts of V, U and M is PAD floats more than they need. */
 // isa-cpu: -DW_F16=0 -DMR=8
 // isa-cpu: -DW_F16=1 -DMR=8
 #include "packed.clh"
 #include "window.clh"
 
-#define PAD 16
-/* Sixteen floats at an address that is a multiple of 64: one runtime takes vstore16 apart, since it promises less. */
-#define FLOAT16(p) (*(const __global float16 *)(p))
-#define STORE16(x, p) (*(__global float16 *)(p) = (x))
+#define SIDE 6
 
 /* B^T x for six numbers, in place. */
 __attribute__((always_inline)) void input_transform(float16 *x, int step)
@@ -35,6 +32,19 @@ __attribute__((always_inline)) void input_transform(float16 *x, int step)
     x[5 * step] = MAD(4.0f, x1, MAD(-5.0f, x3, x5));
 }
 
+/* A^T x for six numbers, four of them remaining. */
+__attribute__((always_inline)) void output_transform(float16 *to, int step, const float16 *x, int x_step)
+{
+    float16 a = x[x_step] + x[2 * x_step], b = x[x_step] - x[2 * x_step], c = x[3 * x_step] + x[4 * x_step],
+            d = x[3 * x_step] - x[4 * x_step];
+    to[0] = x[0] + a + c;
+    to[step] = MAD(2.0f, d, b);
+    to[2 * step] = MAD(4.0f, c, a);
+    to[3 * step] = MAD(8.0f, d, b) + x[5 * x_step];
+}
+
+#include "winograd.clh"
+
 /* Work-item: tile gid(0) of the strip, all channels. Any group size. part: floats from one of the 36 to the next. */
 __kernel void winograd_input(__global float *to, const __global float *in, struct window_args v, int part)
 {
@@ -45,24 +55,7 @@ __kernel void winograd_input(__global float *to, const __global float *in, struc
     int source[36];
     for (int p = 0; p < 36; p++)
         source[p] = source_pixel(b, top + p / 6, left + p % 6, &v);
-    to += (size_t)t * v.in;
-    for (int c = 0; c < v.in; c += 16) {
-        float16 d[36];
-#pragma unroll 1
-        for (int x = 0; x < 6; x++) {
-            for (int y = 0; y < 6; y++) {
-                int pixel = source[6 * y + x];
-                d[6 * y + x] = pixel < 0 ? (float16)(0.0f) : vload16(0, in + (size_t)pixel * v.in + c);
-            }
-            input_transform(d + x, 6);
-        }
-#pragma unroll 1
-        for (int y = 0; y < 6; y++) {
-            input_transform(d + 6 * y, 1);
-            for (int x = 0; x < 6; x++)
-                STORE16(d[6 * y + x], to + (size_t)(6 * y + x) * part + c);
-        }
-    }
+    transform_inputs(to + (size_t)t * v.in, part, in, source, v.in);
 }
 
 __constant float G[6][3] = {{0.25f, 0, 0},
@@ -87,57 +80,6 @@ void transform_weights(__global float *to, int part, const __global weight_t *w,
         STORE16(c + d, to + 3 * part);
         STORE16(c - d, to + 4 * part);
         STORE16(x2, to + 5 * part);
-    }
-}
-
-/* sum[tiles][32] (+)= x[tiles][channels] u[channels][32] */
-void multiply(__global float *sum, const __global float *x, int x_step, const __global float *u, int tiles, int channels, bool is_first)
-{
-    for (int t = 0; t < tiles; t += MR) {
-        const __global float *row[MR];
-        float16 low[MR], high[MR];
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            row[i] = x + (size_t)min(t + i, tiles - 1) * x_step;
-            low[i] = is_first ? (float16)(0.0f) : FLOAT16(sum + (t + i) * 32);
-            high[i] = is_first ? (float16)(0.0f) : FLOAT16(sum + (t + i) * 32 + 16);
-        }
-        for (int k = 0; k < channels; k++)
-            add_products(low, high, row, k, FLOAT16(u + k * 32), FLOAT16(u + k * 32 + 16));
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            STORE16(low[i], sum + (t + i) * 32);
-            STORE16(high[i], sum + (t + i) * 32 + 16);
-        }
-    }
-}
-
-/* A^T x for six numbers, four of them remaining. */
-__attribute__((always_inline)) void output_transform(float16 *to, int step, const float16 *x, int x_step)
-{
-    float16 a = x[x_step] + x[2 * x_step], b = x[x_step] - x[2 * x_step], c = x[3 * x_step] + x[4 * x_step],
-            d = x[3 * x_step] - x[4 * x_step];
-    to[0] = x[0] + a + c;
-    to[step] = MAD(2.0f, d, b);
-    to[2 * step] = MAD(4.0f, c, a);
-    to[3 * step] = MAD(8.0f, d, b) + x[5 * x_step];
-}
-
-/* The 4 x 4 x 32 outputs of a tile: y[pixel][2]. */
-void transform_sums(float16 *y, const __global float *sums, size_t part)
-{
-    for (int half_panel = 0; half_panel < 2; half_panel++) {
-        float16 s[24]; /* [4][6] */
-#pragma unroll 1
-        for (int x = 0; x < 6; x++) {
-            float16 column[6];
-            for (int i = 0; i < 6; i++)
-                column[i] = FLOAT16(sums + (6 * i + x) * part + half_panel * 16);
-            output_transform(s + x, 6, column, 1);
-        }
-#pragma unroll 1
-        for (int i = 0; i < 4; i++)
-            output_transform(y + 8 * i + half_panel, 2, s + 6 * i, 1);
     }
 }
 

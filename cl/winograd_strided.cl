@@ -13,10 +13,7 @@
 // isa-cpu: -DW_F16=0 -DMR=8 -DTRANSPOSED
 #include "packed.clh"
 
-#define PAD 16
-#define PARTS 25
-#define FLOAT16(p) (*(const __global float16 *)(p))
-#define STORE16(x, p) (*(__global float16 *)(p) = (x))
+#define SIDE 5
 
 /* Where along one direction the first input of a phase's tile lies, and the distance of the next. */
 #ifdef TRANSPOSED
@@ -42,6 +39,18 @@ __attribute__((always_inline)) void input_transform(float16 *x, int step)
     x[4 * step] = MAD(-2.0f, a, x4 - x2);
 }
 
+/* A^T x for five numbers, four of them remaining. */
+__attribute__((always_inline)) void output_transform(float16 *to, int step, const float16 *x, int x_step)
+{
+    float16 a = x[x_step] + x[2 * x_step], b = x[x_step] - x[2 * x_step], c = x[3 * x_step];
+    to[0] = x[0] + a + c;
+    to[step] = MAD(2.0f, c, b);
+    to[2 * step] = MAD(4.0f, c, a);
+    to[3 * step] = MAD(8.0f, c, b) + x[4 * x_step];
+}
+
+#include "winograd.clh"
+
 /* Work-item: tile gid(0) of the strip, phase gid(1), all channels. Any group size. part: floats from one of the parts to the next. */
 __kernel void strided_input(__global float *to, const __global float *in, struct strided_args v, int part)
 {
@@ -55,24 +64,7 @@ __kernel void strided_input(__global float *to, const __global float *in, struct
         int y = top + p / 5 * STEP, x = left + p % 5 * STEP;
         source[p] = y >= 0 && y < v.height && x >= 0 && x < v.width ? (b * v.height + y) * v.width + x : -1;
     }
-    to += (size_t)phase * PARTS * part + (size_t)t * v.in;
-    for (int c = 0; c < v.in; c += 16) {
-        float16 d[PARTS];
-#pragma unroll 1
-        for (int x = 0; x < 5; x++) {
-            for (int y = 0; y < 5; y++) {
-                int pixel = source[5 * y + x];
-                d[5 * y + x] = pixel < 0 ? (float16)(0.0f) : vload16(0, in + (size_t)pixel * v.in + c);
-            }
-            input_transform(d + x, 5);
-        }
-#pragma unroll 1
-        for (int y = 0; y < 5; y++) {
-            input_transform(d + 5 * y, 1);
-            for (int x = 0; x < 5; x++)
-                STORE16(d[5 * y + x], to + (size_t)(5 * y + x) * part + c);
-        }
-    }
+    transform_inputs(to + (size_t)phase * PARTS * part + (size_t)t * v.in, part, in, source, v.in);
 }
 
 __constant float G[5][2] = {{0.5f, 0}, {-0.5f, -0.5f}, {-1.0f / 6, 1.0f / 6}, {1.0f / 6, 1.0f / 3}, {0, 1}};
@@ -93,56 +85,6 @@ void transform_weights(__global float *to, int part, const __global weight_t *w,
         STORE16(MAD(1.0f / 6, x1, -b), to + 2 * part);
         STORE16(MAD(1.0f / 3, x1, b), to + 3 * part);
         STORE16(x1, to + 4 * part);
-    }
-}
-
-/* sum[tiles][32] (+)= x[tiles][channels] u[channels][32] */
-void multiply(__global float *sum, const __global float *x, int x_step, const __global float *u, int tiles, int channels, bool is_first)
-{
-    for (int t = 0; t < tiles; t += MR) {
-        const __global float *row[MR];
-        float16 low[MR], high[MR];
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            row[i] = x + (size_t)min(t + i, tiles - 1) * x_step;
-            low[i] = is_first ? (float16)(0.0f) : FLOAT16(sum + (t + i) * 32);
-            high[i] = is_first ? (float16)(0.0f) : FLOAT16(sum + (t + i) * 32 + 16);
-        }
-        for (int k = 0; k < channels; k++)
-            add_products(low, high, row, k, FLOAT16(u + k * 32), FLOAT16(u + k * 32 + 16));
-#pragma unroll
-        for (int i = 0; i < MR; i++) {
-            STORE16(low[i], sum + (t + i) * 32);
-            STORE16(high[i], sum + (t + i) * 32 + 16);
-        }
-    }
-}
-
-/* A^T x for five numbers, four of them remaining. */
-__attribute__((always_inline)) void output_transform(float16 *to, int step, const float16 *x, int x_step)
-{
-    float16 a = x[x_step] + x[2 * x_step], b = x[x_step] - x[2 * x_step], c = x[3 * x_step];
-    to[0] = x[0] + a + c;
-    to[step] = MAD(2.0f, c, b);
-    to[2 * step] = MAD(4.0f, c, a);
-    to[3 * step] = MAD(8.0f, c, b) + x[4 * x_step];
-}
-
-/* The 4 x 4 x 32 outputs of a tile: y[pixel][2]. */
-void transform_sums(float16 *y, const __global float *sums, size_t part)
-{
-    for (int half_panel = 0; half_panel < 2; half_panel++) {
-        float16 s[20]; /* [4][5] */
-#pragma unroll 1
-        for (int x = 0; x < 5; x++) {
-            float16 column[5];
-            for (int i = 0; i < 5; i++)
-                column[i] = FLOAT16(sums + (5 * i + x) * part + half_panel * 16);
-            output_transform(s + x, 5, column, 1);
-        }
-#pragma unroll 1
-        for (int i = 0; i < 4; i++)
-            output_transform(y + 8 * i + half_panel, 2, s + 5 * i, 1);
     }
 }
 

@@ -27,9 +27,15 @@ clio_status columns_bwd_sums(clio_context *ctx, const struct columns_plan *p, co
 clio_status columns_bwd_apply(clio_context *ctx, const struct columns_plan *p, const struct tensor *dx, const struct tensor *dy,
                               const struct tensor *x, const struct tensor *factors);
 
-/* For the backward function of a norm: where the gradients of its inputs gamma and beta go, of which at least one is wanted (the other is
- * then scratch of the tape's arena), and whether both are added to. */
-clio_status norm_weight_grads(clio_context *ctx, struct tape *tape, const struct tape_record *r, int gamma, int beta, struct tensor *dgamma,
-                              struct tensor *dbeta, bool *add);
+/* For the backward function of a norm, whose inputs are x, gamma and beta from number `first` of r on: what they hold, where their
+ * gradients go (NULL: not wanted; of gamma and beta both or none, one of them perhaps into scratch of the tape's arena), and whether they
+ * are added to. */
+struct norm_grads {
+    struct tensor dy, x, gamma;
+    const struct tensor *dx, *dgamma, *dbeta;
+    bool add_x, add_w;
+    struct tensor places[3]; /* of the three */
+};
+clio_status norm_grads(clio_context *ctx, struct tape *tape, const struct tape_record *r, int first, struct norm_grads *g);
 
 #endif

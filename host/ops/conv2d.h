@@ -36,6 +36,10 @@ struct conv_end {
 clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,
                      int channels, int pixels, const struct gemm_epilogue *e);
 
+/* A call of the direct convolution and of its gradient, checked; what is behind the sums is left out. */
+clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *args, const struct tensor *in, const struct tensor *w,
+                        int stride, int padding, int dilation, int groups);
+
 /* Positions of a window of `taps` taps along `size` numbers; 0: the window does not fit. */
 int window_count(int size, int taps, int stride, int padding, int dilation);
 

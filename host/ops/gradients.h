@@ -187,6 +187,8 @@ clio_status op_diffusion_fwd(clio_context *ctx, const struct tensor *noisy, cons
  * [1], or NULL for 1, multiplies the gradient (clipping, loss scaling): a number that never leaves the device. */
 clio_status op_optim_step(clio_context *ctx, const struct tensor *w, const struct tensor *grad, const struct tensor *m,
                           const struct tensor *v, const struct tensor *scale, struct optim_args args);
+/* half f16 = w f32, rounded to the nearest (even): what products read where weights are kept twice. */
+clio_status op_half(clio_context *ctx, const struct tensor *half, const struct tensor *w);
 /* average = decay * average + (1 - decay) * w */
 clio_status op_average_step(clio_context *ctx, const struct tensor *average, const struct tensor *w, float decay);
 /* sums[slot] = sum of squares of g. Scratch. */

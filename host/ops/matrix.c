@@ -51,6 +51,11 @@ fail:
     return st;
 }
 
+clio_status matrix_reads(clio_context *ctx, const struct matrix *m, bool *works)
+{
+    return gemm_reads(ctx, m, CHECK_MANY, works);
+}
+
 void matrix_free(clio_context *ctx, struct matrix *m)
 {
     tensor_free(ctx, &m->data);

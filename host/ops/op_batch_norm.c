@@ -34,16 +34,11 @@ fail:
 static clio_status backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
 {
     clio_status st = CLIO_OK;
-    struct tensor dy = tape_given(tape, r, 0), statistics = tape_value(tape, r, 1), x = tape_value(tape, r, 2);
-    struct tensor gamma = tape_value(tape, r, 3), dx, dgamma, dbeta;
-    bool wants_x = tape_wants(tape, r, 2), add_x = false, wants_w = tape_wants(tape, r, 3) || tape_wants(tape, r, 4), add_w = false;
+    struct tensor statistics = tape_value(tape, r, 1);
     uint64_t mark = arena_mark(&tape->arena);
-    if (wants_x)
-        TRY(tape_grad(ctx, tape, r, 2, &dx, &add_x));
-    if (wants_w)
-        TRY(norm_weight_grads(ctx, tape, r, 3, 4, &dgamma, &dbeta, &add_w));
-    TRY(op_batch_norm_bwd(ctx, &tape->arena, wants_x ? &dx : NULL, wants_w ? &dgamma : NULL, wants_w ? &dbeta : NULL, &dy, &x, &gamma,
-                          &statistics, add_x, add_w));
+    struct norm_grads g;
+    TRY(norm_grads(ctx, tape, r, 2, &g));
+    TRY(op_batch_norm_bwd(ctx, &tape->arena, g.dx, g.dgamma, g.dbeta, &g.dy, &g.x, &g.gamma, &statistics, g.add_x, g.add_w));
 fail:
     arena_release(&tape->arena, mark);
     return st;

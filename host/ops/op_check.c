@@ -1,6 +1,7 @@
 /* op_check.c - the contract of an operation's tensors, checked before a kernel could read outside of one. */
 #include "ops.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 /* "f32 [4, *]": a wanted shape, * for any size. */
@@ -35,6 +36,28 @@ clio_status op_check(clio_context *ctx, const char *op, const char *name, const 
     }
     if (!t->mem && !ctx->planning)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: %s has no memory", op, name);
+fail:
+    return st;
+}
+
+clio_status op_elements(clio_context *ctx, const char *op, const struct tensor *t, int *n)
+{
+    clio_status st = CLIO_OK;
+    size_t count = tensor_count(t);
+    if (count == 0 || count > INT_MAX - SUM_CHUNK) {
+        char shape[96];
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot work on %s", op, tensor_describe(t, shape));
+    }
+    *n = (int)count;
+fail:
+    return st;
+}
+
+clio_status op_floats(clio_context *ctx, const char *op, const char *name, const struct tensor *t, int *n)
+{
+    clio_status st = CLIO_OK;
+    TRY(op_check(ctx, op, name, t, DTYPE_F32, t ? t->ndim : 1, -1, -1, -1, -1));
+    TRY(op_elements(ctx, op, t, n));
 fail:
     return st;
 }

@@ -102,25 +102,27 @@ fail:
     return st;
 }
 
-clio_status norm_weight_grads(clio_context *ctx, struct tape *tape, const struct tape_record *r, int gamma, int beta, struct tensor *dgamma,
-                              struct tensor *dbeta, bool *add)
+clio_status norm_grads(clio_context *ctx, struct tape *tape, const struct tape_record *r, int first, struct norm_grads *g)
 {
     clio_status st = CLIO_OK;
-    int input[2] = {gamma, beta};
-    struct tensor *grad[2] = {dgamma, dbeta};
-    bool adds[2] = {false, false};
-    for (int i = 0; i < 2; i++) {
-        if (tape_wants(tape, r, input[i])) {
-            TRY(tape_grad(ctx, tape, r, input[i], grad[i], &adds[i]));
-        } else {
-            *grad[i] = r->t[input[i]];
-            TRY(tensor_take(ctx, &tape->arena, grad[i]));
+    bool adds[3] = {false, false, false}, weights = tape_wants(tape, r, first + 1) || tape_wants(tape, r, first + 2);
+    *g = (struct norm_grads){.dy = tape_given(tape, r, 0), .x = tape_value(tape, r, first), .gamma = tape_value(tape, r, first + 1)};
+    for (int i = 0; i < 3; i++) {
+        if (tape_wants(tape, r, first + i)) {
+            TRY(tape_grad(ctx, tape, r, first + i, &g->places[i], &adds[i]));
+        } else if (i > 0 && weights) {
+            g->places[i] = r->t[first + i];
+            TRY(tensor_take(ctx, &tape->arena, &g->places[i]));
         }
     }
-    *add = adds[0] || adds[1];
-    for (int i = 0; *add && i < 2; i++)
+    g->add_x = adds[0];
+    g->add_w = adds[1] || adds[2];
+    for (int i = 1; g->add_w && i < 3; i++)
         if (!adds[i])
-            TRY(tensor_zero(ctx, grad[i]));
+            TRY(tensor_zero(ctx, &g->places[i]));
+    g->dx = tape_wants(tape, r, first) ? &g->places[0] : NULL;
+    g->dgamma = weights ? &g->places[1] : NULL;
+    g->dbeta = weights ? &g->places[2] : NULL;
 fail:
     return st;
 }

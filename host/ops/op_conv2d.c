@@ -36,6 +36,35 @@ fail:
     return st;
 }
 
+clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *args, const struct tensor *in, const struct tensor *w,
+                        int stride, int padding, int dilation, int groups)
+{
+    clio_status st = CLIO_OK;
+    if (stride < 1 || padding < 0 || dilation < 1 || groups < 1)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: stride %d, padding %d, dilation %d or groups %d is impossible", op, stride, padding, dilation,
+             groups);
+    TRY(op_check(ctx, op, "in", in, DTYPE_F32, 4, -1, -1, -1, -1));
+    TRY(op_check(ctx, op, "w", w, DTYPE_F32, 4, -1, -1, -1, in->dim[3] / groups));
+    if (in->dim[3] % groups || w->dim[0] % groups)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: %d input and %d output channels do not divide into %d groups", op, in->dim[3], w->dim[0],
+             groups);
+    *args = (struct conv2d_args){.batch = in->dim[0],
+                                 .height = in->dim[1],
+                                 .width = in->dim[2],
+                                 .in = in->dim[3],
+                                 .out = w->dim[0],
+                                 .kernel_h = w->dim[1],
+                                 .kernel_w = w->dim[2],
+                                 .stride = stride,
+                                 .padding = padding,
+                                 .dilation = dilation,
+                                 .groups = groups,
+                                 .out_height = window_count(in->dim[1], w->dim[1], stride, padding, dilation),
+                                 .out_width = window_count(in->dim[2], w->dim[2], stride, padding, dilation)};
+fail:
+    return st;
+}
+
 clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
                                  const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope)
 {
@@ -45,35 +74,15 @@ clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, co
         TRY(op_conv2d_direct_fwd(ctx, out, in, w, bias, stride, padding, dilation, groups, ACT_NONE, 0));
         return op_activation_fwd(ctx, out, out, act, slope);
     }
-    if (stride < 1 || padding < 0 || dilation < 1 || groups < 1 || act < 0 || act >= ACT_COUNT)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: stride %d, padding %d, dilation %d, groups %d or activation %d is impossible", stride,
-             padding, dilation, groups, act);
-    TRY(op_check(ctx, "conv2d", "in", in, DTYPE_F32, 4, -1, -1, -1, -1));
-    TRY(op_check(ctx, "conv2d", "w", w, DTYPE_F32, 4, -1, -1, -1, in->dim[3] / groups));
-    if (in->dim[3] % groups || w->dim[0] % groups)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: %d input and %d output channels do not divide into %d groups", in->dim[3], w->dim[0],
-             groups);
+    struct conv2d_args args;
+    if (act < 0 || act >= ACT_COUNT)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: there is no activation %d", act);
+    TRY(direct_args(ctx, "conv2d", &args, in, w, stride, padding, dilation, groups));
     if (bias)
         TRY(op_check(ctx, "conv2d", "bias", bias, DTYPE_F32, 1, w->dim[0], 1, 1, 1));
-
-    struct conv2d_args args = {
-        .batch = in->dim[0],
-        .height = in->dim[1],
-        .width = in->dim[2],
-        .in = in->dim[3],
-        .out = w->dim[0],
-        .kernel_h = w->dim[1],
-        .kernel_w = w->dim[2],
-        .stride = stride,
-        .padding = padding,
-        .dilation = dilation,
-        .groups = groups,
-        .out_height = window_count(in->dim[1], w->dim[1], stride, padding, dilation),
-        .out_width = window_count(in->dim[2], w->dim[2], stride, padding, dilation),
-        .act = act,
-        .has_bias = bias != NULL,
-        .slope = slope,
-    };
+    args.act = act;
+    args.has_bias = bias != NULL;
+    args.slope = slope;
     TRY(op_check(ctx, "conv2d", "out", out, DTYPE_F32, 4, args.batch, args.out_height, args.out_width, args.out));
 
     if (ctx->tape) {

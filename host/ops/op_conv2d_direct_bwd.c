@@ -9,29 +9,8 @@ clio_status op_conv2d_direct_bwd(clio_context *ctx, const struct tensor *dx, con
     clio_status st = CLIO_OK;
     const char *op = "conv2d's gradient";
     struct kernel *kernel;
-    if (stride < 1 || padding < 0 || dilation < 1 || groups < 1)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: stride %d, padding %d, dilation %d or groups %d is impossible", op, stride, padding, dilation,
-             groups);
-    TRY(op_check(ctx, op, "x", x, DTYPE_F32, 4, -1, -1, -1, -1));
-    TRY(op_check(ctx, op, "w", w, DTYPE_F32, 4, -1, -1, -1, x->dim[3] / groups));
-    if (x->dim[3] % groups || w->dim[0] % groups)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: %d input and %d output channels do not divide into %d groups", op, x->dim[3], w->dim[0],
-             groups);
-    struct conv2d_args args = {
-        .batch = x->dim[0],
-        .height = x->dim[1],
-        .width = x->dim[2],
-        .in = x->dim[3],
-        .out = w->dim[0],
-        .kernel_h = w->dim[1],
-        .kernel_w = w->dim[2],
-        .stride = stride,
-        .padding = padding,
-        .dilation = dilation,
-        .groups = groups,
-        .out_height = window_count(x->dim[1], w->dim[1], stride, padding, dilation),
-        .out_width = window_count(x->dim[2], w->dim[2], stride, padding, dilation),
-    };
+    struct conv2d_args args;
+    TRY(direct_args(ctx, op, &args, x, w, stride, padding, dilation, groups));
     TRY(op_check(ctx, op, "dy", dy, DTYPE_F32, 4, args.batch, args.out_height, args.out_width, args.out));
     size_t group = MIN((size_t)64, ctx->device.max_work_group), numbers = tensor_count(x) / (size_t)args.batch;
     struct cost cost = COST(2.0 * (double)tensor_count(dy) * args.kernel_h * args.kernel_w * w->dim[3],

@@ -3,22 +3,7 @@
 #include "lanes.h"
 #include "tape.h"
 
-#include <limits.h>
 #include <string.h>
-
-/* The elements of a tensor as the int that kernels take. */
-static clio_status element_count(clio_context *ctx, const char *op, const struct tensor *t, int *n)
-{
-    clio_status st = CLIO_OK;
-    size_t count = tensor_count(t);
-    if (count == 0 || count > INT_MAX) {
-        char shape[96];
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot work on %s", op, tensor_describe(t, shape));
-    }
-    *n = (int)count;
-fail:
-    return st;
-}
 
 static clio_status activation_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
 {
@@ -39,7 +24,7 @@ clio_status op_activation_fwd(clio_context *ctx, const struct tensor *out, const
     struct kernel *kernel;
     TRY(op_check(ctx, "activation", "in", in, DTYPE_F32, in->ndim, -1, -1, -1, -1));
     TRY(op_check(ctx, "activation", "out", out, DTYPE_F32, in->ndim, in->dim[0], in->dim[1], in->dim[2], in->dim[3]));
-    TRY(element_count(ctx, "activation", in, &args.n));
+    TRY(op_elements(ctx, "activation", in, &args.n));
     if (act < 0 || act >= ACT_COUNT)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "activation: there is no activation %d", act);
     if (ctx->tape) {
@@ -97,8 +82,8 @@ clio_status op_add_fwd(clio_context *ctx, const struct tensor *out, const struct
     TRY(op_check(ctx, "add", "a", a, DTYPE_F32, a->ndim, -1, -1, -1, -1));
     TRY(op_check(ctx, "add", "b", b, DTYPE_F32, b->ndim, -1, -1, -1, -1));
     TRY(op_check(ctx, "add", "out", out, DTYPE_F32, a->ndim, a->dim[0], a->dim[1], a->dim[2], a->dim[3]));
-    TRY(element_count(ctx, "add", a, &args.n));
-    TRY(element_count(ctx, "add", b, &nb));
+    TRY(op_elements(ctx, "add", a, &args.n));
+    TRY(op_elements(ctx, "add", b, &nb));
     if (args.n % nb) {
         char shape_a[96], shape_b[96];
         FAIL(ctx, CLIO_ERROR_INTERNAL, "add: %s cannot be repeated to %s", tensor_describe(b, shape_b), tensor_describe(a, shape_a));
@@ -135,7 +120,7 @@ clio_status op_gated_fwd(clio_context *ctx, const struct tensor *out, const stru
     struct kernel *kernel;
     int d[TENSOR_DIMS] = {1, 1, 1, 1}, width = 0, n = 0;
     TRY(op_check(ctx, "gated", "in", in, DTYPE_F32, in->ndim, -1, -1, -1, -1));
-    TRY(element_count(ctx, "gated", in, &n));
+    TRY(op_elements(ctx, "gated", in, &n));
     memcpy(d, in->dim, sizeof d);
     width = d[in->ndim - 1] / 2;
     if (d[in->ndim - 1] % 2 || act < 0 || act >= ACT_COUNT) {
@@ -183,7 +168,7 @@ clio_status op_concat_fwd(clio_context *ctx, const struct tensor *out, const str
     TRY(op_check(ctx, "concat", "b", b, DTYPE_F32, a->ndim, d[0], d[1], d[2], d[3]));
     d[last] = na + nb;
     TRY(op_check(ctx, "concat", "out", out, DTYPE_F32, a->ndim, d[0], d[1], d[2], d[3]));
-    TRY(element_count(ctx, "concat", out, &args.n));
+    TRY(op_elements(ctx, "concat", out, &args.n));
     if (ctx->tape) {
         struct tape_record r = {.op = "concat", .backward = concat_backward, .t = {*out, *a, *b}};
         TRY(tape_record(ctx, &r, &args, sizeof args));

@@ -4,20 +4,6 @@
 #include "lanes.h"
 #include "tape.h"
 
-#include <limits.h>
-
-static clio_status element_count(clio_context *ctx, const char *op, const struct tensor *t, int *n)
-{
-    clio_status st = CLIO_OK;
-    size_t count = tensor_count(t);
-    if (count == 0 || count > INT_MAX) {
-        char shape[96];
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot work on %s", op, tensor_describe(t, shape));
-    }
-    *n = (int)count;
-fail:
-    return st;
-}
 
 /* Of `t`, but for its last dimension. */
 static clio_status check_rows(clio_context *ctx, const char *op, const char *name, const struct tensor *t, const struct tensor *of,
@@ -43,7 +29,7 @@ clio_status op_activation_bwd(clio_context *ctx, const struct tensor *dx, const 
     TRY(op_check(ctx, "activation gradient", "dy", dy, DTYPE_F32, dy->ndim, -1, -1, -1, -1));
     TRY(check_rows(ctx, "activation gradient", "dx", dx, dy, dy->dim[dy->ndim - 1]));
     TRY(check_rows(ctx, "activation gradient", "the forward's tensor", seen, dy, dy->dim[dy->ndim - 1]));
-    TRY(element_count(ctx, "activation gradient", dy, &args.n));
+    TRY(op_elements(ctx, "activation gradient", dy, &args.n));
     if (act < 0 || act >= ACT_COUNT)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "activation gradient: there is no activation %d", act);
     if (act == ACT_LEAKY_RELU && !(slope >= 0)) /* the result would not tell the sign of x */
@@ -66,7 +52,7 @@ clio_status op_gated_bwd(clio_context *ctx, const struct tensor *dx, const struc
     TRY(op_check(ctx, "gated gradient", "dy", dy, DTYPE_F32, dy->ndim, -1, -1, -1, -1));
     TRY(check_rows(ctx, "gated gradient", "x", x, dy, 2 * width));
     TRY(check_rows(ctx, "gated gradient", "dx", dx, dy, 2 * width));
-    TRY(element_count(ctx, "gated gradient", x, &all));
+    TRY(op_elements(ctx, "gated gradient", x, &all));
     args.n = all / 2;
     if (act < 0 || act >= ACT_COUNT)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "gated gradient: there is no activation %d", act);
@@ -87,8 +73,8 @@ clio_status op_concat_bwd(clio_context *ctx, const struct tensor *dx, const stru
     int more = add, all = 0, columns = dx->dim[dx->ndim - 1], width = dy->dim[dy->ndim - 1];
     TRY(op_check(ctx, "concat gradient", "dy", dy, DTYPE_F32, dy->ndim, -1, -1, -1, -1));
     TRY(check_rows(ctx, "concat gradient", "dx", dx, dy, -1));
-    TRY(element_count(ctx, "concat gradient", dy, &all));
-    TRY(element_count(ctx, "concat gradient", dx, &args.n));
+    TRY(op_elements(ctx, "concat gradient", dy, &all));
+    TRY(op_elements(ctx, "concat gradient", dx, &args.n));
     if (first < 0 || columns > width - first) {
         char shape[96];
         FAIL(ctx, CLIO_ERROR_INTERNAL, "concat gradient: %d columns from column %d of %s", columns, first, tensor_describe(dy, shape));
@@ -111,8 +97,8 @@ static clio_status multiply(clio_context *ctx, const struct tensor *out, const s
     TRY(op_check(ctx, "multiply", "a", a, DTYPE_F32, a->ndim, -1, -1, -1, -1));
     TRY(op_check(ctx, "multiply", "b", b, DTYPE_F32, b->ndim, -1, -1, -1, -1));
     TRY(check_rows(ctx, "multiply", "out", out, a, a->dim[a->ndim - 1]));
-    TRY(element_count(ctx, "multiply", a, &args.n));
-    TRY(element_count(ctx, "multiply", b, &nb));
+    TRY(op_elements(ctx, "multiply", a, &args.n));
+    TRY(op_elements(ctx, "multiply", b, &nb));
     if (args.n % nb) {
         char shape_a[96], shape_b[96];
         FAIL(ctx, CLIO_ERROR_INTERNAL, "multiply: %s cannot be repeated to %s", tensor_describe(b, shape_b), tensor_describe(a, shape_a));

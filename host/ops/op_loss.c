@@ -4,8 +4,6 @@
 #include "sums.h"
 #include "tape.h"
 
-#include <limits.h>
-
 /* `t` is f32 of the shape of `like`. */
 static clio_status check_like(clio_context *ctx, const char *op, const char *name, const struct tensor *t, const struct tensor *like)
 {
@@ -17,21 +15,6 @@ static clio_status check_single(clio_context *ctx, const char *op, const char *n
     return op_check(ctx, op, name, t, DTYPE_F32, 1, 1, 0, 0, 0);
 }
 
-/* The elements of a tensor f32 as the int that kernels take. */
-static clio_status element_count(clio_context *ctx, const char *op, const char *name, const struct tensor *t, int *n)
-{
-    clio_status st = CLIO_OK;
-    TRY(op_check(ctx, op, name, t, DTYPE_F32, t->ndim, -1, -1, -1, -1));
-    size_t count = tensor_count(t);
-    if (count > INT_MAX - SUM_CHUNK) {
-        char shape[96];
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot work on %s", op, tensor_describe(t, shape));
-    }
-    *n = (int)count;
-fail:
-    return st;
-}
-
 static bool has_no_targets(int loss)
 {
     return loss != LOSS_MSE && loss != LOSS_L1 && loss != LOSS_BCE_LOGITS;
@@ -41,7 +24,7 @@ static clio_status check_loss(clio_context *ctx, const char *op, const struct te
                               struct loss_args *args)
 {
     clio_status st = CLIO_OK;
-    TRY(element_count(ctx, op, "x", x, &args->n));
+    TRY(op_floats(ctx, op, "x", x, &args->n));
     if (targets)
         TRY(check_like(ctx, op, "targets", targets, x));
     if (args->loss < 0 || args->loss >= LOSS_COUNT || (targets && has_no_targets(args->loss)))
@@ -144,7 +127,7 @@ clio_status op_gaussian_kl_fwd(clio_context *ctx, struct arena *arena, const str
     struct tensor parts;
     struct kernel *kernel;
     int n;
-    TRY(element_count(ctx, "gaussian_kl", "mu", mu, &n));
+    TRY(op_floats(ctx, "gaussian_kl", "mu", mu, &n));
     TRY(check_like(ctx, "gaussian_kl", "logvar", logvar, mu));
     TRY(check_single(ctx, "gaussian_kl", "loss", loss));
     if (ctx->tape) {
@@ -168,7 +151,7 @@ clio_status op_gaussian_kl_bwd(clio_context *ctx, const struct tensor *dmu, cons
     int to_logvar = dlogvar ? add_logvar ? GRADIENT_ADD : GRADIENT_STORE : GRADIENT_NONE;
     struct kernel *kernel;
     int n;
-    TRY(element_count(ctx, "gaussian_kl_bwd", "mu", mu, &n));
+    TRY(op_floats(ctx, "gaussian_kl_bwd", "mu", mu, &n));
     TRY(check_like(ctx, "gaussian_kl_bwd", "logvar", logvar, mu));
     TRY(check_single(ctx, "gaussian_kl_bwd", "dloss", dloss));
     if (dmu)

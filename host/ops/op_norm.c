@@ -7,15 +7,10 @@ static clio_status backward(clio_context *ctx, struct tape *tape, const struct t
 {
     clio_status st = CLIO_OK;
     const struct norm_args *args = (const void *)r->args;
-    struct tensor dy = tape_given(tape, r, 0), x = tape_value(tape, r, 1), gamma = tape_value(tape, r, 2), dx, dgamma, dbeta;
-    bool wants_x = tape_wants(tape, r, 1), add_x = false, wants_w = tape_wants(tape, r, 2) || tape_wants(tape, r, 3), add_w = false;
     uint64_t mark = arena_mark(&tape->arena);
-    if (wants_x)
-        TRY(tape_grad(ctx, tape, r, 1, &dx, &add_x));
-    if (wants_w)
-        TRY(norm_weight_grads(ctx, tape, r, 2, 3, &dgamma, &dbeta, &add_w));
-    TRY(op_layer_norm_bwd(ctx, &tape->arena, wants_x ? &dx : NULL, wants_w ? &dgamma : NULL, wants_w ? &dbeta : NULL, &dy, &x, &gamma,
-                          args->eps, add_x, add_w));
+    struct norm_grads g;
+    TRY(norm_grads(ctx, tape, r, 1, &g));
+    TRY(op_layer_norm_bwd(ctx, &tape->arena, g.dx, g.dgamma, g.dbeta, &g.dy, &g.x, &g.gamma, args->eps, g.add_x, g.add_w));
 fail:
     arena_release(&tape->arena, mark);
     return st;

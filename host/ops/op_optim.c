@@ -3,31 +3,14 @@
 #include "lanes.h"
 #include "sums.h"
 
-#include <limits.h>
 #include <stdio.h>
-
-/* Of a tensor f32 of any layout, the elements as the int that kernels take. */
-static clio_status element_count(clio_context *ctx, const char *op, const char *name, const struct tensor *t, int *n)
-{
-    clio_status st = CLIO_OK;
-    TRY(op_check(ctx, op, name, t, DTYPE_F32, t->ndim, -1, -1, -1, -1));
-    size_t count = tensor_count(t);
-    if (count > INT_MAX - SUM_CHUNK) {
-        char shape[96];
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot work on %s", op, tensor_describe(t, shape));
-    }
-    *n = (int)count;
-fail:
-    return st;
-}
 
 /* `t` has n elements as well, whatever its shape. */
 static clio_status check_count(clio_context *ctx, const char *op, const char *name, const struct tensor *t, int n)
 {
     clio_status st = CLIO_OK;
     int is;
-    TRY(op_check(ctx, op, name, t, DTYPE_F32, t ? t->ndim : 1, -1, -1, -1, -1));
-    TRY(element_count(ctx, op, name, t, &is));
+    TRY(op_floats(ctx, op, name, t, &is));
     if (is != n)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: %s has %d elements, but the parameter has %d", op, name, is, n);
 fail:
@@ -43,7 +26,7 @@ clio_status op_optim_step(clio_context *ctx, const struct tensor *w, const struc
     bool is_adam = args.rule == OPTIM_ADAM || args.rule == OPTIM_ADAMW, has_momentum = !is_adam && args.momentum > 0;
     if (args.rule < OPTIM_SGD || args.rule > OPTIM_RMSPROP || args.step < 1)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "optim: there is no rule %d or no step %d", args.rule, args.step);
-    TRY(element_count(ctx, "optim", "w", w, &args.n));
+    TRY(op_floats(ctx, "optim", "w", w, &args.n));
     TRY(check_count(ctx, "optim", "grad", grad, args.n));
     if (is_adam || has_momentum)
         TRY(check_count(ctx, "optim", "m", m, args.n));
@@ -62,13 +45,30 @@ fail:
     return st;
 }
 
+clio_status op_half(clio_context *ctx, const struct tensor *half, const struct tensor *w)
+{
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    int n;
+    TRY(op_floats(ctx, "half", "w", w, &n));
+    TRY(op_check(ctx, "half", "half", half, DTYPE_F16, half->ndim, -1, -1, -1, -1));
+    if (tensor_count(half) != (size_t)n)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "half: %zu halves for %d numbers", tensor_count(half), n);
+
+    struct lanes_plan plan = lanes_plan(ctx, (size_t)n);
+    TRY(kernel_get(ctx, "optim", "round_half", plan.options, &kernel));
+    TRY(LAUNCH(ctx, kernel, GRID1(plan.items, plan.group), COST(n, 6.0 * n), ARG_TENSOR(half), ARG_TENSOR(w), ARG_VALUE(n)));
+fail:
+    return st;
+}
+
 clio_status op_average_step(clio_context *ctx, const struct tensor *average, const struct tensor *w, float decay)
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
     char options[32];
     int n;
-    TRY(element_count(ctx, "average", "w", w, &n));
+    TRY(op_floats(ctx, "average", "w", w, &n));
     TRY(check_count(ctx, "average", "average", average, n));
 
     struct lanes_plan plan = lanes_plan(ctx, (size_t)n);
@@ -88,7 +88,7 @@ clio_status op_norm2(clio_context *ctx, struct arena *arena, const struct tensor
     struct tensor parts;
     struct kernel *kernel;
     int n;
-    TRY(element_count(ctx, "norm2", "g", g, &n));
+    TRY(op_floats(ctx, "norm2", "g", g, &n));
     TRY(sums_plan(ctx, arena, n, &plan, &parts));
     TRY(kernel_get(ctx, "clip", "square_parts", plan.options, &kernel));
     TRY(LAUNCH(ctx, kernel, plan.grid, COST(2.0 * n, 4.0 * n), ARG_TENSOR(&parts), ARG_TENSOR(g), ARG_VALUE(n)));

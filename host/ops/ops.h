@@ -21,6 +21,9 @@
 /* CLIO_OK, or CLIO_ERROR_INTERNAL naming the operation and the tensor, unless t has this type and shape (-1 matches any). */
 clio_status op_check(clio_context *ctx, const char *op, const char *name, const struct tensor *t, enum dtype dtype, int ndim, int d0,
                      int d1, int d2, int d3);
+/* The elements of a tensor as the int that kernels take, with room to step over the end of them; the same of f32 of any shape, checked. */
+clio_status op_elements(clio_context *ctx, const char *op, const struct tensor *t, int *n);
+clio_status op_floats(clio_context *ctx, const char *op, const char *name, const struct tensor *t, int *n);
 
 /* ---- gemm: matrices of weights, packed once for the kernel that will read them ---- */
 
@@ -46,6 +49,8 @@ clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum m
 clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w);
 /* The same from f32 numbers on the host, [rows, K]. */
 clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data);
+/* Whether the device multiplies with matrices of m's layout and storage (m has no data yet). */
+clio_status matrix_reads(clio_context *ctx, const struct matrix *m, bool *works);
 void matrix_free(clio_context *ctx, struct matrix *m);
 
 struct gemm_epilogue {

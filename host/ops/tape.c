@@ -139,7 +139,7 @@ clio_status tape_watch(clio_context *ctx, struct tape *tape, const struct tensor
     clio_status st = CLIO_OK;
     char a[96], b[96];
     int node = tape_find(tape, value->mem);
-    if (value->dtype != DTYPE_F32 || grad->dtype != DTYPE_F32 || tensor_count(value) != tensor_count(grad))
+    if ((value->dtype != DTYPE_F32 && value->dtype != DTYPE_F16) || grad->dtype != DTYPE_F32 || tensor_count(value) != tensor_count(grad))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot be the gradient of %s", tensor_describe(grad, a), tensor_describe(value, b));
     if (!node)
         TRY(add_node(ctx, tape, value, &node));

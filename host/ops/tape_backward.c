@@ -37,6 +37,7 @@ clio_status tape_grad(clio_context *ctx, struct tape *tape, const struct tape_re
     clio_status st = CLIO_OK;
     struct tape_node *n = &tape->nodes[r->node[i]];
     *grad = r->t[i];
+    grad->dtype = DTYPE_F32; /* weights may be halves */
     if (n->grad.mem && tensor_count(&n->grad) != tensor_count(grad))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s uses %zu numbers of a tensor of which others use %zu", r->op, tensor_count(grad),
              tensor_count(&n->grad));
@@ -191,7 +192,7 @@ clio_status tape_checkpoint(clio_context *ctx, struct arena *arena, tape_block_f
                             const struct tensor *out, const struct tensor *in, int count)
 {
     clio_status st = CLIO_OK;
-    struct tape *tape = NULL;
+    struct tape *tape = NULL, unwatched = {0};
     struct tape_record r = {.op = "a block", .backward = block_backward, .t = {*out}, .leads = true};
     struct block_args args = {.block = block, .count = count};
     if (!ctx->tape || ctx->planning)
@@ -206,8 +207,12 @@ clio_status tape_checkpoint(clio_context *ctx, struct arena *arena, tape_block_f
     }
     TRY(tape_record(ctx, &r, &args, sizeof args));
     tape = tape_pause(ctx);
+    /* A tape that watches nothing notes nothing; but with one operations compute as they will again, to the bit. */
+    TRY(tape_open(ctx, &unwatched));
+    TRY(tape_start(ctx, &unwatched));
     TRY(block(ctx, arena, user, out, in));
 fail:
+    tape_close(&unwatched);
     if (tape)
         tape_resume(ctx, tape);
     return st;
