@@ -15,14 +15,7 @@
 // isa-cpu: -DPANEL -DMR=8
 // isa-cpu: -DPANEL -DMR=12
 // isa-cpu: -DPANEL -DMR=1
-#include "common.clh"
-
-#ifndef MR
-#define MR 8
-#endif
-#ifndef CHUNK
-#define CHUNK 128 /* pixels whose 32 columns of v should fit half of the L1 cache */
-#endif
+#include "weights.clh"
 
 /* Where pixel q of the operand that is counted has its window. */
 struct place {
@@ -44,20 +37,6 @@ int moved_pixel(struct place at, int tap, const struct weights_args *a)
 }
 
 #ifdef PANEL
-
-/* The columns from `panel * 32` on of a row of v, zeros behind the last. */
-void copy_panel(float16 *to, const __global float *row, int panel, int columns)
-{
-    row += panel * 32;
-    if (panel * 32 + 32 <= columns) {
-        to[0] = vload16(0, row);
-        to[1] = vload16(0, row + 16);
-        return;
-    }
-    float *each = (float *)to;
-    for (int i = 0; i < 32; i++)
-        each[i] = panel * 32 + i < columns ? row[i] : 0.0f;
-}
 
 /* The pixels first .. last - 1 that have something under the tap: their columns of v, and where their rows of s are. Returns how many. */
 int gather(float16 *vs, const __global float **rows, const __global float *v, const __global float *s, int panel, int first, int last,
@@ -85,33 +64,6 @@ int gather(float16 *vs, const __global float **rows, const __global float *v, co
         first = next;
     }
     return count;
-}
-
-/* to[r][..32] (+)= the sums over those pixels of column i + r of s times v, r from `skip` to MR. */
-__attribute__((always_inline)) void add_pixels(__global float *to, const float16 *vs, const __global float *const *rows, int i, int count,
-                                               int skip, bool fresh)
-{
-    float16 low[MR], high[MR];
-#pragma unroll
-    for (int r = 0; r < MR; r++)
-        low[r] = high[r] = 0.0f;
-    for (int j = 0; j < count; j++) {
-        const __global float *row = rows[j] + i;
-        float16 v0 = vs[2 * j], v1 = vs[2 * j + 1];
-#pragma unroll
-        for (int r = 0; r < MR; r++) {
-            float16 x = row[r];
-            low[r] = MAD(x, v0, low[r]);
-            high[r] = MAD(x, v1, high[r]);
-        }
-    }
-#pragma unroll
-    for (int r = 0; r < MR; r++)
-        if (r >= skip) {
-            __global float *p = to + r * 32;
-            vstore16(fresh ? low[r] : vload16(0, p) + low[r], 0, p);
-            vstore16(fresh ? high[r] : vload16(0, p + 16) + high[r], 0, p + 16);
-        }
 }
 
 /* One work-item: columns 32*gid(1).. of v; a.tap_step taps and a.s_step columns of s, gid(0) counting the steps; slice gid(2) of the pixels.

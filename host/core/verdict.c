@@ -13,7 +13,7 @@ static const char *const paths[] = {
     "gemm.panel",     "gemm.tile",       "gemm.rows",         "gemm.clblast",  "attention.row", "attention.group",    "norm.row",
     "norm.group",     "softmax.row",     "softmax.group",     "logits.group",  "logits.single", "conv.panel",         "conv.few",
     "conv.tile",      "conv.single",     "conv.winograd",     "clfft",         "conv.strided",  "transposed.strided", "transposed.panel",
-    "transposed.few", "transposed.tile", "transposed.single", "weights.panel", "weights.tile",  "weights.single"};
+    "transposed.few", "transposed.tile", "transposed.single", "weights.panel", "weights.tile",  "weights.single",     "weights.winograd"};
 
 static bool is_path(const char *name)
 {

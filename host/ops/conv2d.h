@@ -40,6 +40,14 @@ clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, co
 clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *args, const struct tensor *in, const struct tensor *w,
                         int stride, int padding, int dilation, int groups);
 
+/* ---- op_winograd_weights.c ---- */
+
+/* Whether minimal filtering pays for the gradient by these weights (v without its strip); what is compiled; and the gradient. */
+bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v);
+void winograd_weights_options(char options[64]);
+clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
+                             const struct tensor *x, const struct window_args *v, bool add);
+
 /* Positions of a window of `taps` taps along `size` numbers; 0: the window does not fit. */
 int window_count(int size, int taps, int stride, int padding, int dilation);
 

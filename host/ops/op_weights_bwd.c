@@ -1,6 +1,7 @@
 /* op_weights_bwd.c - gradients of products and convolutions by their weights. All of them are one sum over pixels, in which one operand is
  * counted and the other lies under a window; kernels in cl/weights_bwd.cl. A gradient has the layout of its weights, and f32 numbers. */
 #include "checks.h"
+#include "conv2d.h"
 #include "gradients.h"
 
 #include <limits.h>
@@ -232,6 +233,35 @@ static struct weights_args window_args(const struct matrix *dw, const struct ten
     return a;
 }
 
+/* By minimal filtering, where that pays and is right on this device. */
+static clio_status filter(clio_context *ctx, struct arena *arena, const struct call *c, const struct conv2d_window *window, bool *done)
+{
+    clio_status st = CLIO_OK;
+    char options[64];
+    struct check check = {.path = "weights.winograd",
+                          .variant = options,
+                          .force = {{"gemm.many.family", "panel"}, {"weights.family", "winograd"}, {"conv.winograd.megabytes", "0"}}};
+    struct window_args v = {.batch = c->a.batch,
+                            .height = c->a.height,
+                            .width = c->a.width,
+                            .in = c->a.s_columns,
+                            .out_height = c->a.rows,
+                            .out_width = c->a.columns,
+                            .taps = window->taps,
+                            .stride = window->stride,
+                            .before = window->before,
+                            .shift = c->a.shift};
+    *done = false;
+    if (!winograd_weights_wanted(ctx, c->dw, &v))
+        return CLIO_OK;
+    winograd_weights_options(options);
+    TRY(check_path(ctx, &check, done));
+    if (*done)
+        TRY(winograd_weights(ctx, arena, c->dw, c->dy, c->x, &v, c->add));
+fail:
+    return st;
+}
+
 clio_status op_conv2d_bwd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
                                   const struct tensor *x, struct conv2d_window window, bool add)
 {
@@ -247,7 +277,10 @@ clio_status op_conv2d_bwd_weights(clio_context *ctx, struct arena *arena, const 
     if (window.taps == 1 && window.stride == 1 && padding == 0 && up == 1)
         return op_gemm_bwd_weights(ctx, arena, dw, dy, x, (int)pixels, add);
     struct call c = {.dw = dw, .dy = dy, .x = x, .add = add, .a = window_args(dw, dy, x, &window)};
-    TRY(run(ctx, arena, &c));
+    bool filtered;
+    TRY(filter(ctx, arena, &c, &window, &filtered));
+    if (!filtered)
+        TRY(run(ctx, arena, &c));
 fail:
     return st;
 }
