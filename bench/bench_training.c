@@ -1,12 +1,12 @@
 /* bench_training.c - steps of training a second: forward, backward, optimiser, on pictures that lie on the device.
  *
- *     bench_training dcgan|vae|unet [BATCH]     the device by CLIO_DEVICE
+ *     bench_training dcgan|vae|unet|recompute [BATCH]     the device by CLIO_DEVICE
  *
  * dcgan: 64 x 64 pixels of 3 channels, ngf = ndf = 64, batch 64. vae: dense, 784-400-20, batch 128. unet: 16 x 16 of 4 channels, three
- * sizes of 64, 128 and 128 channels, the upper two with attention (8.5 million parameters), batch 64. A line: name, median seconds of a
- * step (of RUNS, after WARM that are not counted), pictures a second, most device memory in MiB. CLIO_BENCH_PROFILE=1 adds a table of
- * kernels, and how long the device was busy of the time that passed; it waits for every kernel's times, which makes small kernels slower.
- */
+ * sizes of 64, 128 and 128 channels, the upper two with attention (8.5 million parameters), batch 64; recompute: the same, whose blocks are
+ * computed again for their gradients. A line: name, median seconds of a step (of RUNS, after WARM that are not counted), pictures a second,
+ * most device memory in MiB. CLIO_BENCH_PROFILE=1 adds a table of kernels, and how long the device was busy of the time that passed; it
+ * waits for every kernel's times, which makes small kernels slower. */
 #include "bench.h"
 
 #include "../models/learner.h"
@@ -80,20 +80,22 @@ static void bench(struct learner *l, int count, bool profile)
 int main(int argc, char **argv)
 {
     static const struct {
-        const char *name;
+        const char *name, *kind;
         struct learner_shape shape;
         int batch;
         const char *settings;
-    } modes[] = {{"dcgan", {64, 64, 3, 0}, 64, "{}"},
-                 {"vae", {28, 28, 1, 0}, 128, "{}"},
-                 {"unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\"}"}};
+    } modes[] = {
+        {"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
+        {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
+        {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\"}"},
+        {"recompute", "unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\", \"recompute\": true}"}};
     size_t mode = 0;
     while (mode < COUNT(modes) && (argc < 2 || strcmp(argv[1], modes[mode].name) != 0))
         mode++;
     int count = argc > 2 ? atoi(argv[2]) : mode < COUNT(modes) ? modes[mode].batch : 0;
     struct learner l;
     if (argc > 3 || count < 1) {
-        fprintf(stderr, "usage: bench_training dcgan|vae|unet [BATCH]\n");
+        fprintf(stderr, "usage: bench_training dcgan|vae|unet|recompute [BATCH]\n");
         return 2;
     }
     json_t *settings = json_loads(modes[mode].settings, 0, NULL);
@@ -101,7 +103,7 @@ int main(int argc, char **argv)
     bool profile = getenv("CLIO_BENCH_PROFILE") != NULL;
     clio_set_profile(ctx, profile);
     must(clio_device_open(ctx, NULL));
-    must(learner_new(ctx, &l, learner_kind_find(modes[mode].name), modes[mode].shape, settings, 1));
+    must(learner_new(ctx, &l, learner_kind_find(modes[mode].kind), modes[mode].shape, settings, 1));
     json_decref(settings);
     bench(&l, count, profile);
     learner_close(ctx, &l);

@@ -32,7 +32,9 @@ if(CLIO_SANITIZE)
     list(APPEND CLIO_TEST_ENVIRONMENT "CFLAGS=${flags}")
 endif()
 
-add_library(clio_test STATIC ${PROJECT_SOURCE_DIR}/tests/test.c ${PROJECT_SOURCE_DIR}/tests/folder.c)
+set(shared_by_tests test.c folder.c trial.c)
+list(TRANSFORM shared_by_tests PREPEND ${PROJECT_SOURCE_DIR}/tests/)
+add_library(clio_test STATIC ${shared_by_tests})
 target_link_libraries(clio_test PUBLIC clio_internal clio_places PkgConfig::CLIO_cmocka)
 
 function(clio_program source)

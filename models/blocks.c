@@ -1,5 +1,6 @@
 /* blocks.c - convolutions and residual blocks of the networks for pictures; see blocks.h. blocks_attention.c has the rest. */
 #include "blocks.h"
+#include "../host/ops/tape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +202,41 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
 fail:
     arena_release(arena, mark);
     return st;
+}
+
+struct resnet_user {
+    const struct resnet *resnet;
+    bool joins, timed;
+};
+
+static clio_status resnet_block(clio_context *ctx, struct arena *arena, const void *user, const struct tensor *out, const struct tensor *in)
+{
+    clio_status st = CLIO_OK;
+    const struct resnet_user *u = user;
+    uint64_t mark = arena_mark(arena);
+    struct tensor joined = in[0];
+    if (u->joins) {
+        joined.dim[3] = u->resnet->in;
+        TRY(tensor_take(ctx, arena, &joined));
+        TRY(op_concat_fwd(ctx, &joined, &in[0], &in[1]));
+    }
+    TRY(resnet_fwd(ctx, arena, u->resnet, out, &joined, NULL, u->timed ? &in[1 + u->joins] : NULL));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status resnet_again_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
+                             const struct tensor *in, const struct tensor *skip, const struct tensor *time)
+{
+    struct resnet_user u = {.resnet = r, .joins = skip != NULL, .timed = time != NULL};
+    struct tensor all[3] = {*in};
+    int count = 1;
+    if (skip)
+        all[count++] = *skip;
+    if (time)
+        all[count++] = *time;
+    return tape_checkpoint(ctx, arena, resnet_block, &u, sizeof u, out, all, count);
 }
 
 /* ---- pictures ---- */

@@ -69,6 +69,10 @@ bool resnet_has_shortcut(const struct resnet *r);
  * NULL: of the arena; `in` itself, which is then lost, only where there is a shortcut. out may be `in` where there is none. */
 clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out, const struct tensor *in,
                        const struct tensor *room, const struct tensor *time);
+/* On a tape: the same of `in`, or, unless it is NULL, of `in` with `skip` behind it, channel by channel; of what is between nothing is kept
+ * for gradients, which compute it again (tape_checkpoint). out is not `in`. */
+clio_status resnet_again_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
+                             const struct tensor *in, const struct tensor *skip, const struct tensor *time);
 
 /* out [B, ..., width] = attention of the positions of each of B pictures or texts to each other, or, if `causal`, to none behind them, from
  * qkv [B, ..., 3 width] */
@@ -103,12 +107,16 @@ struct transformer {
 };
 clio_status transformer_load(clio_context *ctx, struct transformer *t, const char *prefix, const struct weights *weights);
 void transformer_free(clio_context *ctx, struct transformer *t);
-/* Keys and values of each layer from text f32 [B, T, text], into caches[first...]. */
+/* Keys and values of each layer from text f32 [B, T, text], into caches[first...]; or, where kvs is not NULL, side by side into new tensors
+ * kvs[first...], for transformer_again_fwd. */
 clio_status transformer_attend_to(clio_context *ctx, struct arena *arena, const struct transformer *t, struct attention_cache *caches,
-                                  const struct tensor *text);
+                                  struct tensor *kvs, const struct tensor *text);
 /* x [B, H, W, width] to out, which may be x; its pictures attend to `length` positions of rows row.. of the caches. */
 clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
                             const struct tensor *x, const struct attention_cache *caches, int row, int length);
+/* On a tape: the same, of which only what goes from layer to layer is kept for gradients; caches are where it works. out is not x. */
+clio_status transformer_again_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
+                                  const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row);
 
 /* Pictures or latents between the host, [B, C, H, W], and a tensor [B, H, W, C]. */
 clio_status picture_write(clio_context *ctx, const struct tensor *t, const float *planes);

@@ -2,6 +2,7 @@
  * over pixels and text; see blocks.h. Nothing of the size pixels x pixels exists (op_attention_fwd), and the feed-forward part, whose
  * inner rows are eight times as wide as a pixel, is taken FEED_ROWS pixels at a time. */
 #include "blocks.h"
+#include "../host/ops/tape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,20 +140,32 @@ static clio_status layer_norm(clio_context *ctx, const struct tensor *out, const
     return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, LAYER_EPSILON);
 }
 
+/* Keys and values side by side to where attention reads them. */
+static clio_status store_text(clio_context *ctx, const struct attention_cache *cache, const struct tensor *kv)
+{
+    int width = kv->dim[2] / 2;
+    return op_attention_store(
+        ctx, cache, kv, kv,
+        (struct attention_store_args){.batch = kv->dim[0], .rows = kv->dim[1], .ldk = 2 * width, .ldv = 2 * width, .v_offset = width});
+}
+
 clio_status transformer_attend_to(clio_context *ctx, struct arena *arena, const struct transformer *t, struct attention_cache *caches,
-                                  const struct tensor *text)
+                                  struct tensor *kvs, const struct tensor *text)
 {
     clio_status st = CLIO_OK;
-    int batch = text->dim[0], length = text->dim[1], width = t->width;
     uint64_t mark = arena_mark(arena);
-    struct tensor kv = tensor_shape(DTYPE_F32, 3, batch, length, 2 * width, 0);
+    struct tensor kv = tensor_shape(DTYPE_F32, 3, text->dim[0], text->dim[1], 2 * t->width, 0);
     TRY(op_check(ctx, "transformer", "text", text, DTYPE_F32, 3, -1, -1, t->text, 0));
-    TRY(tensor_take(ctx, arena, &kv));
     for (int i = 0; i < t->count; i++) {
+        if (i == 0 || kvs)
+            TRY(tensor_take(ctx, arena, &kv));
         TRY(product(ctx, &kv, text, &t->layers[i].cross_kv));
-        TRY(op_attention_store(
-            ctx, &caches[t->first + i], &kv, &kv,
-            (struct attention_store_args){.batch = batch, .rows = length, .ldk = 2 * width, .ldv = 2 * width, .v_offset = width}));
+        if (!kvs) {
+            TRY(store_text(ctx, &caches[t->first + i], &kv));
+            continue;
+        }
+        arena_hold(arena, kv.mem);
+        kvs[t->first + i] = kv;
     }
 fail:
     arena_release(arena, mark);
@@ -234,6 +247,33 @@ fail:
     return st;
 }
 
+/* out = the layer of x; out may be x, but not on a tape; h is scratch of x's shape */
+static clio_status layer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct transformer_layer *layer,
+                             const struct attention_cache *cache, int row, int length, const struct tensor *out, const struct tensor *x,
+                             struct tensor h)
+{
+    clio_status st = CLIO_OK;
+    struct tensor seen = *out, read = *out;
+    TRY(again(ctx, arena, &seen));
+    TRY(attend_to_self(ctx, arena, layer, t->heads, &seen, x, h));
+    TRY(again(ctx, arena, &read));
+    TRY(attend_to_text(ctx, arena, layer, cache, row, length, &read, &seen, h));
+    TRY(feed_forward(ctx, arena, layer, out, &read, h));
+fail:
+    return st;
+}
+
+/* inside = in(norm(x)); h is scratch */
+static clio_status come_in(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *inside,
+                           const struct tensor *x, const struct tensor *h)
+{
+    clio_status st = CLIO_OK;
+    TRY(op_group_norm_fwd(ctx, arena, h, x, &t->norm.gamma, &t->norm.beta, t->groups, GROUP_EPSILON, ACT_NONE));
+    TRY(block_linear_fwd(ctx, inside, h, &t->in, ACT_NONE, NULL));
+fail:
+    return st;
+}
+
 clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
                             const struct tensor *x, const struct attention_cache *caches, int row, int length)
 {
@@ -244,21 +284,71 @@ clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct
     TRY(op_check(ctx, "transformer", "out", out, DTYPE_F32, 4, x->dim[0], x->dim[1], x->dim[2], t->width));
     TRY(tensor_take(ctx, arena, &h));
     TRY(tensor_take(ctx, arena, &inside));
-    TRY(op_group_norm_fwd(ctx, arena, &h, x, &t->norm.gamma, &t->norm.beta, t->groups, GROUP_EPSILON, ACT_NONE));
-    TRY(block_linear_fwd(ctx, &inside, &h, &t->in, ACT_NONE, NULL));
+    TRY(come_in(ctx, arena, t, &inside, x, &h));
     for (int i = 0; i < t->count; i++) {
         next = inside;
         TRY(again(ctx, arena, &next));
-        TRY(attend_to_self(ctx, arena, &t->layers[i], t->heads, &next, &inside, h));
-        inside = next;
-        TRY(again(ctx, arena, &next));
-        TRY(attend_to_text(ctx, arena, &t->layers[i], &caches[t->first + i], row, length, &next, &inside, h));
-        inside = next;
-        TRY(again(ctx, arena, &next));
-        TRY(feed_forward(ctx, arena, &t->layers[i], &next, &inside, h));
+        TRY(layer_fwd(ctx, arena, t, &t->layers[i], &caches[t->first + i], row, length, &next, &inside, h));
         inside = next;
     }
     TRY(block_linear_fwd(ctx, out, &inside, &t->out, ACT_NONE, x));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* ---- computed again ---- */
+
+struct layer_user {
+    const struct transformer *transformer;
+    const struct attention_cache *caches;
+    int layer, row;
+};
+
+/* Layer i of x, which is in[0]: of what the layer before gave, or, the first one, of what comes in; the last one brings it out. in[1]: keys
+ * and values of the text, whose way into the cache is part of the block, as their gradients are; in[2]: x of the last one, if it is not the
+ * first. */
+static clio_status layer_block(clio_context *ctx, struct arena *arena, const void *user, const struct tensor *out, const struct tensor *in)
+{
+    clio_status st = CLIO_OK;
+    const struct layer_user *u = user;
+    const struct transformer *t = u->transformer;
+    const struct attention_cache *cache = &u->caches[t->first + u->layer];
+    bool first = u->layer == 0, last = u->layer + 1 == t->count;
+    uint64_t mark = arena_mark(arena);
+    struct tensor h = in[0], inside = in[0], next = *out;
+    TRY(tensor_take(ctx, arena, &h));
+    if (first) {
+        TRY(tensor_take(ctx, arena, &inside));
+        TRY(come_in(ctx, arena, t, &inside, &in[0], &h));
+    }
+    if (last)
+        TRY(tensor_take(ctx, arena, &next));
+    TRY(store_text(ctx, cache, &in[1]));
+    TRY(layer_fwd(ctx, arena, t, &t->layers[u->layer], cache, u->row, in[1].dim[1], &next, &inside, h));
+    if (last)
+        TRY(block_linear_fwd(ctx, out, &next, &t->out, ACT_NONE, first ? &in[0] : &in[2]));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status transformer_again_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
+                                  const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    struct tensor in[3] = {*x, *x, *x}, next;
+    for (int i = 0; i < t->count; i++) {
+        struct layer_user u = {.transformer = t, .caches = caches, .layer = i, .row = row};
+        bool last = i + 1 == t->count;
+        next = *out;
+        if (!last)
+            TRY(tensor_take(ctx, arena, &next));
+        in[1] = kvs[t->first + i];
+        TRY(tape_checkpoint(ctx, arena, layer_block, &u, sizeof u, &next, in, last && i > 0 ? 3 : 2));
+        in[0] = next;
+    }
 fail:
     arena_release(arena, mark);
     return st;

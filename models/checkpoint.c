@@ -32,6 +32,21 @@ static void sync_folder(const char *path)
     }
 }
 
+/* A folder and those in it. */
+static void sync_folders(clio_context *ctx, const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    char *name = NULL;
+    while (dir && (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && join(ctx, &name, path, entry->d_name) == CLIO_OK)
+            sync_folder(name);
+    free(name);
+    if (dir)
+        closedir(dir);
+    sync_folder(path);
+}
+
 /* A folder and what is in it; of links, the link. */
 static void remove_folder(clio_context *ctx, const char *path)
 {
@@ -90,10 +105,10 @@ static clio_status write_state(clio_context *ctx, const struct learner *l, const
                                const char *folder)
 {
     clio_status st = CLIO_OK;
-    json_t *json = json_pack("{s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:O}", "model", plan->kind->name, "step", (json_int_t)s->step, "epoch",
-                             (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best, "best_step", (json_int_t)s->best_step,
-                             "without_gain", s->without_gain, "made", (json_int_t)l->optimizers[0].step, (json_int_t)l->optimizers[1].step,
-                             "settings", plan->all);
+    json_t *json = json_pack("{s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "model", plan->kind->name, "step", (json_int_t)s->step,
+                             "epoch", (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best, "best_step",
+                             (json_int_t)s->best_step, "without_gain", s->without_gain, "made", (json_int_t)l->optimizers[0].step,
+                             (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale, (json_int_t)l->good, "settings", plan->all);
     if (!json)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(write_json(ctx, json, folder, "training.json"));
@@ -166,11 +181,7 @@ clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct 
     TRY(learner_save(ctx, l, partial));
     TRY(write_training(ctx, l, partial));
     TRY(write_state(ctx, l, plan, state, partial));
-    if (l->kind->folder) {
-        TRY(join(ctx, &whole, partial, l->kind->folder));
-        sync_folder(whole);
-    }
-    sync_folder(partial);
+    sync_folders(ctx, partial);
     snprintf(name, sizeof name, STEP_NAME, state->step);
     TRY(join(ctx, &whole, checkpoints, name));
     if (file_exists(whole))
@@ -247,7 +258,7 @@ static clio_status read_state(clio_context *ctx, struct learner *l, const char *
 {
     clio_status st = CLIO_OK;
     struct json_file file = {0};
-    const json_t *made;
+    const json_t *made, *scale;
     TRY(json_open(ctx, &file, folder, "training.json"));
     const struct {
         const char *key;
@@ -265,10 +276,29 @@ static clio_status read_state(clio_context *ctx, struct learner *l, const char *
                               .best_step = json_integer_value(json_object_get(file.root, "best_step")),
                               .without_gain = (int)json_integer_value(json_object_get(file.root, "without_gain"))};
     made = json_object_get(file.root, "made");
+    scale = json_object_get(file.root, "loss_scale");
     for (size_t i = 0; i < LEARNER_PARTS; i++)
         l->optimizers[i].step = json_integer_value(json_array_get(made, i));
+    if (l->seeks_scale && json_number_value(json_array_get(scale, 0)) >= 1) {
+        TRY(learner_scale(ctx, l, json_number_value(json_array_get(scale, 0))));
+        l->good = json_integer_value(json_array_get(scale, 1));
+    }
 fail:
     json_close(&file);
+    return st;
+}
+
+/* A part learns all along a run, or not at all: otherwise what it has learned would be lost without a word. */
+static clio_status check_part(clio_context *ctx, const struct learner *l, int part, const char *start, const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    bool learns = l->parameters[part].count > 0, learned = false;
+    for (size_t i = 0; i < weights->count; i++)
+        learned = learned || strncmp(weights->list[i].name, start, strlen(start)) == 0;
+    if (learned != learns)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is of a run in which %s %s, and now it %s: go on with the settings of that run", weights->path,
+             l->kind->parts[part], learned ? "learned" : "did not learn", learns ? "is to" : "is not to");
+fail:
     return st;
 }
 
@@ -285,6 +315,7 @@ clio_status checkpoint_read(clio_context *ctx, struct learner *l, struct train_s
     TRY(weights_open(ctx, &weights, path, "training"));
     for (int i = 0; l->kind->parts[i]; i++) {
         snprintf(start, sizeof start, "%s.", l->kind->parts[i]);
+        TRY(check_part(ctx, l, i, start, &weights));
         TRY(parameters_read(ctx, &l->parameters[i], PART_VALUE, start, &weights));
         TRY(optimizer_read(ctx, &l->optimizers[i], start, &weights));
     }

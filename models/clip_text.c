@@ -3,6 +3,7 @@
 #include "clip_text.h"
 #include "fields.h"
 #include "folder.h"
+#include "parameters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,10 +147,13 @@ static clio_status load_projection(clio_context *ctx, struct clip_text *net, con
     const struct weight *w = weights_find(weights, "text_projection.weight");
     if (!w || w->problem || w->ndim != 2)
         return CLIO_OK;
-    net->config.projection = w->dim[0];
-    TRY(weights_need(ctx, weights, "text_projection.weight", 2, (int[]){w->dim[0], net->config.width}, &w));
-    TRY(matrix_new(ctx, &net->projection, w->dim[0], net->config.width, MATRIX_LARGE, "the text encoder"));
+    int dim[] = {w->dim[0], net->config.width};
+    net->config.projection = dim[0];
+    TRY(weights_need(ctx, weights, "text_projection.weight", 2, dim, &w));
+    TRY(matrix_new(ctx, &net->projection, dim[0], dim[1], ctx->collects ? MATRIX_EXACT : MATRIX_LARGE, "the text encoder"));
     TRY(matrix_fill(ctx, &net->projection, 0, w));
+    if (ctx->collects) /* saved as it was read: what is learned from does not depend on it */
+        TRY(parameters_add(ctx, ctx->collects, "text_projection.weight", 2, dim, &net->projection.data, &net->projection, false, false));
 fail:
     return st;
 }
@@ -261,19 +265,42 @@ fail:
     return st;
 }
 
-clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip)
+/* ids on the host, to a tensor that has memory. */
+static clio_status write_ids(clio_context *ctx, const struct clip_text *net, const struct tensor *on_device, const int *ids)
 {
     clio_status st = CLIO_OK;
-    struct arena arena = {0};
-    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
-    size_t count = tensor_count(&on_device);
+    size_t count = tensor_count(on_device);
     for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= net->config.vocab)
             FAIL(ctx, CLIO_ERROR_FORMAT,
                  "token %d is outside the %d of %s: the folders tokenizer and text_encoder belong to different models, copy both again",
                  ids[i], net->config.vocab, net->path);
+    TRY(tensor_write(ctx, on_device, 0, count, ids));
+fail:
+    return st;
+}
+
+clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out, const int *ids,
+                              int skip)
+{
+    clio_status st = CLIO_OK;
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    uint64_t mark = arena_mark(arena);
+    TRY(tensor_take(ctx, arena, &on_device));
+    TRY(write_ids(ctx, net, &on_device, ids));
+    TRY(forward(ctx, arena, net, out, &on_device, skip));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip)
+{
+    clio_status st = CLIO_OK;
+    struct arena arena = {0};
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
     TRY(tensor_new(ctx, &on_device, "the prompt"));
-    TRY(tensor_write(ctx, &on_device, 0, count, ids));
+    TRY(write_ids(ctx, net, &on_device, ids));
     ctx->planning = true;
     st = forward(ctx, &arena, net, out, &on_device, skip);
     ctx->planning = false;

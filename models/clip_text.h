@@ -36,8 +36,8 @@ struct clip_text {
     struct clip_text_layer *layers;
 };
 
-/* From its parsed config.json and its weights, of whichever files. CLIO_ERROR_UNSUPPORTED: another type of model, or a field that clio does
- * not know. On failure net is empty. */
+/* From its parsed config.json and its weights, of whichever files (those of a network that is trained: network.h). CLIO_ERROR_UNSUPPORTED:
+ * another type of model, or a field that clio does not know. On failure net is empty. */
 clio_status clip_text_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, struct clip_text *net);
 /* The same from the folder `dir`; see folder.h for `variant`. */
 clio_status clip_text_open(clio_context *ctx, const char *dir, const char *variant, struct clip_text *net);
@@ -51,6 +51,9 @@ void clip_text_free(clio_context *ctx, struct clip_text *net);
  * from 1 where this counts from 0). Waits for nothing but the copy of ids. CLIO_ERROR_ARGUMENT: skip is too large; CLIO_ERROR_FORMAT: an id
  * that the vocabulary does not have. */
 clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip);
+/* The same with scratch of a growing arena (pool.h), so that a tape can record it. */
+clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out, const int *ids,
+                              int skip);
 /* The one vector that stands for a text, from `hidden` as clip_text_encode gave it with skip 0: its row at the end token,
  * out f32 [B, width], or, where the checkpoint has a projection and `projected`, [B, projection]. */
 clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const struct tensor *hidden,

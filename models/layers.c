@@ -25,7 +25,7 @@ static int pixels_of(const int shape[3])
 }
 
 static clio_status add_parameter(const struct building *b, const char *what, int ndim, const int *shape, const struct tensor *t,
-                                 const struct matrix *m, bool swapped, bool trained)
+                                 struct matrix *m, bool swapped, bool trained)
 {
     char key[128];
     snprintf(key, sizeof key, "%s%s.%s", b->prefix, b->name, what);

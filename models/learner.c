@@ -3,9 +3,14 @@
 #include "learner_private.h"
 #include "tensors_out.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* torch.amp.GradScaler begins so, and doubles so often. */
+#define FIRST_SCALE 65536.0
+#define SCALE_STEPS 2000
+#define MOST_SCALE 16777216.0
 #define LARGEST_SIDE 4096
 #define MOST_CLASSES 65536
 
@@ -120,15 +125,50 @@ void learner_close(clio_context *ctx, struct learner *l)
     *l = (struct learner){0};
 }
 
+clio_status learner_scale(clio_context *ctx, struct learner *l, double scale)
+{
+    clio_status st = CLIO_OK;
+    float first = (float)(scale / MAX(l->accumulate, 1));
+    l->loss_scale = scale;
+    TRY(tensor_write(ctx, &l->one, 0, 1, &first));
+fail:
+    return st;
+}
+
+/* After a step of `count` parts: the next one's scale. A step whose gradients overflowed was none. */
+static clio_status seek_scale(clio_context *ctx, struct learner *l, int first, int count)
+{
+    clio_status st = CLIO_OK;
+    bool made = true;
+    for (int i = first; i < first + count; i++) {
+        bool one = true;
+        if (l->parameters[i].count)
+            TRY(optimizer_made(ctx, &l->optimizers[i], &one));
+        l->optimizers[i].step -= !one;
+        made = made && one;
+    }
+    l->good = made ? l->good + 1 : 0;
+    if (!made) {
+        TRY(learner_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
+    } else if (l->good == SCALE_STEPS) {
+        l->good = 0;
+        TRY(learner_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
+    }
+fail:
+    return st;
+}
+
 clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate)
 {
     clio_status st = CLIO_OK;
-    float share = 1.0f / (float)accumulate;
     l->accumulate = accumulate;
-    TRY(tensor_write(ctx, &l->one, 0, 1, &share));
+    l->seeks_scale = l->half && l->loss_scale <= 0;
+    TRY(learner_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->half ? FIRST_SCALE : 1));
     for (int i = 0; i < LEARNER_PARTS && l->kind->parts[i]; i++) {
         TRY(optimizer_open(ctx, &l->optimizers[i], &l->parameters[i], &l->options[i]));
         TRY(tape_open(ctx, &l->tapes[i]));
+        if (l->half)
+            TRY(parameters_halve(ctx, &l->parameters[i]));
     }
     l->trains = true;
 fail:
@@ -140,15 +180,35 @@ clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tap
     return parameters_watch(ctx, tape, &l->parameters[part], l->micro > 0);
 }
 
-clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
+/* Of `count` parts, those that learn. */
+static clio_status descend(clio_context *ctx, struct learner *l, struct tape *tape, int first, int count, const struct tensor *loss)
 {
     clio_status st = CLIO_OK;
-    l->optimizers[part].guard = *loss;
     TRY(tape_backward(ctx, tape, loss, &l->one));
-    if (l->micro + 1 == l->accumulate)
-        TRY(optimizer_step(ctx, &l->optimizers[part], &tape->arena));
+    if (l->micro + 1 < l->accumulate)
+        return CLIO_OK;
+    for (int i = first; i < first + count; i++) {
+        struct optimizer *o = &l->optimizers[i];
+        if (!l->parameters[i].count)
+            continue;
+        o->guard = *loss;
+        o->loss_scale = l->seeks_scale || l->loss_scale < 1 || l->loss_scale > 1 ? l->loss_scale : 0;
+        TRY(optimizer_step(ctx, o, &tape->arena));
+    }
+    if (l->seeks_scale)
+        TRY(seek_scale(ctx, l, first, count));
 fail:
     return st;
+}
+
+clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
+{
+    return descend(ctx, l, tape, part, 1, loss);
+}
+
+clio_status learner_descend_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss)
+{
+    return descend(ctx, l, tape, 0, LEARNER_PARTS, loss);
 }
 
 clio_status learner_swap_averages(clio_context *ctx, const struct learner *l)
@@ -199,26 +259,41 @@ fail:
     return st;
 }
 
+static const struct learner_place *place_of(const struct learner *l, int part)
+{
+    return &l->kind->places[l->kind->places[part].folder ? part : 0];
+}
+
+static clio_status read_part(clio_context *ctx, const struct learner *l, int part, const char *path)
+{
+    clio_status st = CLIO_OK;
+    const struct learner_place *place = place_of(l, part);
+    struct weights weights = {0};
+    char *inner = NULL;
+    TRY(file_join(ctx, &inner, path, place->folder ? place->folder : "."));
+    TRY(weights_open(ctx, &weights, place->folder ? inner : path, place->stem ? place->stem : "model"));
+    TRY(parameters_read(ctx, &l->parameters[part], PART_VALUE, "", &weights));
+fail:
+    weights_close(&weights);
+    free(inner);
+    return st;
+}
+
 clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
     struct json_file file = {0};
-    struct weights weights = {0};
     const struct learner_kind *kind;
     struct learner_shape shape;
     json_t *settings = NULL;
-    char *inner = NULL;
     *l = (struct learner){0};
     TRY(json_open(ctx, &file, path, "config.json"));
     TRY(read_config(ctx, &file, &kind, &shape, &settings));
     TRY(open_kind(ctx, l, kind, shape, settings, path));
-    TRY(file_join(ctx, &inner, path, kind->folder ? kind->folder : "."));
-    TRY(weights_open(ctx, &weights, kind->folder ? inner : path, kind->stem ? kind->stem : "model"));
     for (int i = 0; i < LEARNER_PARTS; i++)
-        TRY(parameters_read(ctx, &l->parameters[i], PART_VALUE, "", &weights));
+        if (l->parameters[i].count)
+            TRY(read_part(ctx, l, i, path));
 fail:
-    weights_close(&weights);
-    free(inner);
     json_decref(settings);
     json_close(&file);
     if (st)
@@ -253,47 +328,50 @@ fail:
     return st;
 }
 
-/* Where its weights go, in folders that are there then. */
-static clio_status weights_path(clio_context *ctx, const struct learner *l, const char *folder, char **path)
+/* The file of a part that has one of its own, with all parts that lie in it; its folder is there then. */
+static clio_status write_weights(clio_context *ctx, const struct learner *l, int part, const char *folder)
 {
     clio_status st = CLIO_OK;
+    const struct learner_place *place = place_of(l, part);
+    struct tensors_out out = {0};
     struct bytes name = {0};
-    char *inner = NULL;
-    TRY(file_join(ctx, &inner, folder, l->kind->folder ? l->kind->folder : ""));
-    if (l->kind->folder)
+    char *inner = NULL, *path = NULL;
+    TRY(file_join(ctx, &inner, folder, place->folder ? place->folder : ""));
+    if (place->folder)
         TRY(file_make_folder(ctx, inner));
-    TRY(bytes_print(ctx, &name, "%s.safetensors", l->kind->stem ? l->kind->stem : "model"));
-    TRY(file_join(ctx, path, l->kind->folder ? inner : folder, name.data));
+    TRY(bytes_print(ctx, &name, "%s.safetensors", place->stem ? place->stem : "model"));
+    TRY(file_join(ctx, &path, place->folder ? inner : folder, name.data));
+    TRY(tensors_out_open(ctx, &out));
+    TRY(tensors_out_note(ctx, &out, "format", "pt"));
+    for (int i = 0; i < LEARNER_PARTS; i++)
+        if (place_of(l, i) == place)
+            TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, "", &out));
+    TRY(tensors_out_write(ctx, &out, path));
 fail:
+    tensors_out_close(&out);
     bytes_free(&name);
     free(inner);
+    free(path);
     return st;
 }
 
 clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder)
 {
     clio_status st = CLIO_OK;
-    struct tensors_out out = {0};
-    char *path = NULL;
     bool swapped = false;
     TRY(write_config(ctx, l, folder));
-    TRY(weights_path(ctx, l, folder, &path));
-    if (l->kind->describe)
-        TRY(l->kind->describe(ctx, l, folder));
-    TRY(tensors_out_open(ctx, &out));
-    TRY(tensors_out_note(ctx, &out, "format", "pt"));
     TRY(learner_swap_averages(ctx, l));
     swapped = true;
     for (int i = 0; i < LEARNER_PARTS; i++)
-        TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, "", &out));
+        if (l->parameters[i].count && place_of(l, i) == &l->kind->places[i])
+            TRY(write_weights(ctx, l, i, folder));
     swapped = false;
     TRY(learner_swap_averages(ctx, l));
-    TRY(tensors_out_write(ctx, &out, path));
+    if (l->kind->describe)
+        TRY(l->kind->describe(ctx, l, folder));
 fail:
     if (swapped) /* the failure that is told is the one that came before */
         (void)learner_swap_averages(ctx, l);
-    tensors_out_close(&out);
-    free(path);
     return st;
 }
 

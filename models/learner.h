@@ -29,6 +29,7 @@ struct learner_batch {
     const char *const *captions; /* or NULL */
     const float *waves;          /* of who hears, instead of pictures: f32 [count][samples] on the host */
     size_t samples;
+    const int32_t *lengths; /* [count] of them: samples of each sound before the silence */
 };
 
 struct learner;
@@ -36,7 +37,8 @@ struct learner_kind {
     const char *name;                       /* "model_type" of config.json, and what the command calls it: "vae", "dcgan" */
     const char *summary;                    /* one line for the command's help */
     const struct learner_setting *settings; /* ends with a NULL name */
-    const char *const *parts;               /* of parameters, each with an optimiser: {"generator", "discriminator", NULL} */
+    const char *const *parts;               /* of parameters, each with an optimiser: {"generator", "discriminator", NULL}; some may stay
+                                             * without parameters, as settings say: they do not learn */
     const char *const *losses;              /* names of what step gives: {"d_loss", "g_loss", NULL} */
     const char *const *measures;            /* names of what measure gives: {"elbo", NULL} */
     bool ascending;                         /* the best is what has the greatest of measures[0]; otherwise the least */
@@ -58,9 +60,12 @@ struct learner_kind {
     clio_status (*sample)(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures);
     /* Latents (means) of pictures: NULL where there is no encoder. */
     clio_status (*encode)(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents);
-    /* Where a model has the layout that other programs know: the folder of a checkpoint that its weights lie in, their file's name without
-     * its ending (NULL: model.safetensors, beside config.json), and what writes the files of that layout. */
-    const char *folder, *stem;
+    /* Where a model has the layout that other programs know: for its parts the folder of a checkpoint that their weights lie in, and the
+     * file's name without its ending (NULL: model); and what writes the files of that layout. A part without a folder of its own lies in
+     * the first one's file, which is model.safetensors beside config.json if that has none either. */
+    struct learner_place {
+        const char *folder, *stem;
+    } places[LEARNER_PARTS];
     clio_status (*describe)(clio_context *ctx, struct learner *l, const char *path);
 };
 
@@ -96,7 +101,13 @@ struct learner {
     int accumulate, micro;            /* batches whose gradients make one step (1), and which of them this is */
     bool trains;                      /* optimisers are open */
     struct tape tapes[LEARNER_PARTS]; /* opened by learner_train */
-    struct tensor one;                /* f32 [1]: 1 / accumulate, what backward begins with */
+    struct tensor one;                /* f32 [1]: loss_scale / accumulate, what backward begins with */
+    /* Set before learner_train. With `half` products read weights rounded to half. loss_scale 0: with `half`, one is sought, which is
+     * halved whenever gradients overflow (that step changes nothing) and doubled after many that did not; otherwise it is 1. */
+    bool half;
+    double loss_scale;
+    bool seeks_scale; /* it is sought */
+    int64_t good;     /* steps since it changed */
 };
 
 /* NULL-terminated; and by name, or NULL. */
@@ -112,10 +123,14 @@ clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
 void learner_close(clio_context *ctx, struct learner *l);
 /* Open optimisers with l->options as they are now, and tapes; each step will be made of `accumulate` batches. */
 clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate);
+/* Another loss scale, from the next step on. */
+clio_status learner_scale(clio_context *ctx, struct learner *l, double scale);
 /* For kinds: watch the parameters of a part on a tape (adding to the gradients of the step's earlier batches); and go backward from a loss
  * f32 [1]: after the last batch of the step, the part's optimiser makes its step, unless the loss is not finite. */
 clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tape, int part);
 clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss);
+/* The same for all parts, which the tape watches, from one loss. */
+clio_status learner_descend_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss);
 /* config.json and model.safetensors (averaged weights where there are any: what inference should read) into an existing folder. */
 clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder);
 /* Exchange weights and their averages, where there are any: before something is drawn or measured, and again after. */

@@ -21,6 +21,7 @@ static const struct learner_setting settings[] = {
     {"kl_weight", 'f', 0, 1e6, 1e-6, NULL, "weight of the divergence from N(0, 1)"},
     {"scaling_factor", 'f', 1e-6, 1e6, 0.18215, NULL, "what latents are multiplied with for a denoiser: 1 / their standard deviation"},
     {"init", 't', 0, 0, 0, NULL, "a diffusers folder to begin with: its network goes before the settings above"},
+    {"recompute", 'b', 0, 1, 0, NULL, "blocks are computed again for their gradients: less memory, about a third more time"},
     {0},
 };
 /* clang-format on */
@@ -72,6 +73,7 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct kl_
     ctx->collects = &l->parameters[0];
     st = vae_load(ctx, &k->config, k->loaded ? &weights : NULL, VAE_ENCODER | VAE_DECODER, &k->net);
     ctx->collects = NULL;
+    k->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
 fail:
     weights_close(&weights);
     free(folder);
@@ -278,7 +280,6 @@ const struct learner_kind learner_vae_kl = {
     .measure = measure,
     .sample = sample,
     .encode = encode,
-    .folder = "vae",
-    .stem = "diffusion_pytorch_model",
+    .places = {{"vae", "diffusion_pytorch_model"}},
     .describe = describe,
 };

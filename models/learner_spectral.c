@@ -94,12 +94,26 @@ fail:
     return st;
 }
 
+/* Of the numbers that are learned, where the layer reads rounded ones. */
+static clio_status bound_weights(clio_context *ctx, struct arena *arena, const struct spectral *s, const struct matrix *w,
+                                 const struct tensor *v)
+{
+    clio_status st = CLIO_OK;
+    const struct parameter *p = parameters_find(s->net->parameters, &w->data);
+    struct matrix whole = *w;
+    whole.data = p->value;
+    TRY(bound_layer(ctx, arena, s, &whole, v));
+    TRY(parameter_store(ctx, p));
+fail:
+    return st;
+}
+
 clio_status spectral_bound(clio_context *ctx, struct arena *arena, const struct spectral *s, int times)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < s->net->count; i++)
         for (int j = 0; s->rows[i].v.mem && j < times; j++)
-            TRY(bound_layer(ctx, arena, s, &s->net->list[i].w, &s->rows[i].v));
+            TRY(bound_weights(ctx, arena, s, &s->net->list[i].w, &s->rows[i].v));
 fail:
     return st;
 }

@@ -15,7 +15,7 @@
 
 #define SNR_AT_MOST 5.0
 
-static const char *const parts[] = {"unet", NULL};
+static const char *const parts[] = {"unet", "text_encoder", NULL};
 static const char *const losses[] = {"loss", NULL};
 
 enum { STREAM_NOISE, STREAM_DRAWS, STREAM_LATENTS };
@@ -31,6 +31,8 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].rate = 1e-4;
     l->options[0].weight_decay = 0.01;
     l->options[0].clip = 1;
+    l->options[1] = l->options[0];
+    l->options[1].rate = 2e-6; /* diffusers, examples/dreambooth/README.md, "Fine-tune text encoder with the UNet" */
     TRY(unet_learner_open(ctx, l, u));
 fail:
     return st;
@@ -117,7 +119,7 @@ clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct u
         TRY(learner_room(ctx, &u->states, count * length, u->net.config.text));
         struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
         if (captions)
-            TRY(captions_encode(ctx, &u->captions, &states, texts));
+            TRY(captions_encode(ctx, arena, &u->captions, &states, texts));
         else
             TRY(tensor_zero(ctx, &states));
     }
@@ -293,11 +295,12 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     struct tape *tape = &l->tapes[0];
     TRY(learner_scalar(ctx, &u->loss, batch));
     TRY(tape_start(ctx, tape));
-    TRY(learner_watch(ctx, l, tape, 0));
+    for (int i = 0; parts[i]; i++)
+        TRY(learner_watch(ctx, l, tape, i));
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, learner_stream(l, 0), 1.0f / (float)batch->global_count));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &u->loss));
+    TRY(learner_descend_all(ctx, l, tape, &u->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, out));
 fail:
     tape_pause(ctx);
@@ -322,8 +325,8 @@ fail:
 
 #define UNET_FUNCTIONS                                                                                                                     \
     .settings = unet_settings, .parts = parts, .losses = losses, .measures = losses, .has_latents = true, .open = open, .close = close,    \
-    .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .folder = "unet", .stem = "diffusion_pytorch_model",    \
-    .describe = unet_learner_describe
+    .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .describe = unet_learner_describe,                      \
+    .places = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
 const struct learner_kind learner_unet = {
     .name = "unet", .summary = "denoising diffusion with a UNet, of pictures or latents, with captions or without", UNET_FUNCTIONS};

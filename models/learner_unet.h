@@ -2,7 +2,7 @@
  * of an autoencoder, by themselves, with labels or with captions.
  *
  * learner_unet.c the kinds and their steps; learner_unet_sample.c samples; learner_unet_files.c settings, configurations and the folders of
- * a pipeline; learner_captions.c captions to the states of a text encoder that does not learn. */
+ * a pipeline; learner_captions.c captions to the states of a text encoder, which may learn as well. */
 #ifndef CLIO_MODELS_LEARNER_UNET_H
 #define CLIO_MODELS_LEARNER_UNET_H
 
@@ -15,16 +15,30 @@
 
 /* ---- learner_captions.c ---- */
 
+/* What an encoder that does not learn has said of a caption. */
+struct known_caption {
+    char *text;
+    float *states; /* [positions, width] */
+    struct known_caption *next;
+};
 struct captions {
     char *encoder, *tokenizer; /* folders; NULL: there are no captions */
+    bool learns;
+    struct json_file config; /* of who learns: text_encoder/config.json */
     struct clip_text net;
     struct clip_tokenizer words;
+    struct known_caption *known[1024]; /* chains, by a hash of the text */
+    size_t room;                       /* bytes left for more of them */
 };
-/* Both folders, which become the captions' own. */
-clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, char *tokenizer);
+/* Both folders, which become the captions' own. learned: the list for the encoder's parameters; NULL: it does not learn. */
+clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, char *tokenizer, struct parameters *learned);
 void captions_close(clio_context *ctx, struct captions *c);
-/* states f32 [count, positions, width], with memory: of texts, each cut to what the encoder takes. NULL is an empty one. */
-clio_status captions_encode(clio_context *ctx, struct captions *c, const struct tensor *states, const char *const *texts);
+/* states f32 [count, positions, width], with memory: of texts, each cut to what the encoder takes. NULL is an empty one. Who learns is
+ * recorded by the tape, if there is one, whose arena it must be; otherwise the arena is not used. */
+clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *states,
+                            const char *const *texts);
+/* The folders text_encoder, but for weights that learned, and tokenizer in the folder of a pipeline. */
+clio_status captions_describe(clio_context *ctx, const struct captions *c, const char *path);
 
 /* ---- learner_unet_files.c ---- */
 

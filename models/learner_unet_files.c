@@ -22,13 +22,15 @@ const struct learner_setting unet_settings[] = {
     {"timesteps", 'i', 2, 100000, 1000, NULL, "steps from picture to noise"},
     {"snr_weighting", 's', 0, 0, 0, "none|min_snr", "weight of timesteps; min_snr: at most 5 times the signal-to-noise ratio's"},
     {"drop_condition", 'f', 0, 1, 0.1, NULL, "how often caption or label is left out, which guidance needs"},
-    {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder, for captions; it does not learn"},
+    {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder, for captions"},
+    {"train_text_encoder", 'b', 0, 1, 0, NULL, "it learns with the network; otherwise it stays as it is"},
     {"tokenizer", 't', 0, 0, 0, NULL, "folder of its tokenizer; beside text_encoder if not given"},
     {"vae", 't', 0, 0, 0, NULL, "folder of an autoencoder (AutoencoderKL), whose latents are learned instead of pixels"},
     {"init", 't', 0, 0, 0, NULL, "a diffusers folder to begin with: its network goes before the settings above"},
     {"sample_steps", 'i', 1, 1000, 50, NULL, "steps of sampling (DDIM)"},
     {"guidance", 'f', 0, 100, 3, NULL, "how strongly samples follow captions or labels; 1: as they are"},
     {"prompts", 't', 0, 0, 0, NULL, "captions of samples, separated by |"},
+    {"recompute", 'b', 0, 1, 0, NULL, "blocks are computed again for their gradients: less memory, about a third more time"},
     {0},
 };
 /* clang-format on */
@@ -48,18 +50,23 @@ fail:
     return st;
 }
 
-static clio_status open_captions(clio_context *ctx, const struct learner *l, struct unet_learner *u)
+static clio_status open_captions(clio_context *ctx, struct learner *l, struct unet_learner *u)
 {
     clio_status st = CLIO_OK;
     char *encoder = NULL, *tokenizer = NULL;
+    bool learns = json_is_true(json_object_get(l->config, "train_text_encoder"));
     TRY(find_part(ctx, l, "text_encoder", &encoder));
+    if (!encoder && learns)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "train_text_encoder is set, and there is no text encoder: name its folder (--set text_encoder=DIR), or a diffusers folder "
+             "that has one (--set init=DIR)");
     if (!encoder)
         return CLIO_OK;
     TRY(find_part(ctx, l, "tokenizer", &tokenizer));
     TRY(folder_try(ctx, encoder, "../tokenizer", &tokenizer));
     if (!tokenizer)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder %s: name its folder (--set tokenizer=DIR)", encoder);
-    st = captions_open(ctx, &u->captions, encoder, tokenizer);
+    st = captions_open(ctx, &u->captions, encoder, tokenizer, learns ? &l->parameters[1] : NULL);
     encoder = tokenizer = NULL;
 fail:
     free(encoder);
@@ -215,7 +222,11 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct une
     ctx->collects = NULL;
     TRY(st);
     u->attends = u->net.attentions > 0;
+    u->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
     TRY(check_network(ctx, l, u));
+    if (u->captions.learns && !u->attends)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "train_text_encoder is set, and %s attends to no text: leave that out, or the setting attention",
+             u->config.path);
 fail:
     weights_close(&weights);
     free(folder);
@@ -278,10 +289,8 @@ clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const ch
     json_t *index = NULL;
     TRY(folder_put_json(ctx, u->config.root, path, "unet", "config.json"));
     TRY(folder_put_json(ctx, u->scheduler.root, path, "scheduler", "scheduler_config.json"));
-    if (u->captions.encoder) {
-        TRY(folder_link(ctx, path, "text_encoder", u->captions.encoder));
-        TRY(folder_link(ctx, path, "tokenizer", u->captions.tokenizer));
-    }
+    if (u->captions.encoder)
+        TRY(captions_describe(ctx, &u->captions, path));
     if (u->vae_folder)
         TRY(folder_link(ctx, path, "vae", u->vae_folder));
     if (u->captions.encoder && u->vae_folder && !l->shape.classes) { /* a whole pipeline */

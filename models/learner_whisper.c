@@ -3,9 +3,13 @@
  *
  *     loss = cross-entropy of each token of the text and of the end token, given the sound and all tokens before
  *
+ * To make little data go further, stripes of the log-mels of training may be blotted out (SpecAugment, Park et al. 2019), anew at each step
+ * and within the sound, not the silence behind it.
+ *
  * The tokens in front of the text (<|startoftranscript|>, language, task, <|notimestamps|>) are given, not learned. A sound is one window
  * of 30 seconds: what is longer is cut, what is shorter is followed by silence. A checkpoint holds a folder whisper that transcription
  * reads. */
+#include "dataset.h"
 #include "languages.h"
 #include "learner_folders.h"
 #include "whisper.h"
@@ -25,6 +29,11 @@ static const struct learner_setting settings[] = {
     {"init", 't', 0, 0, 0, NULL, "folder of the Whisper model to begin with"},
     {"language", 't', 0, 0, 0, "en", "of the captions"},
     {"task", 's', 0, 0, 0, "transcribe|translate", "what the captions are: the words, or what they mean in English"},
+    {"recompute", 'b', 0, 1, 0, NULL, "the encoder's layers are computed again for their gradients: less memory, more time"},
+    {"time_masks", 'i', 0, 100, 0, NULL, "stripes of time blotted out of each log-mel that is learned from (SpecAugment)"},
+    {"time_width", 'i', 0, 3000, 100, NULL, "hundredths of a second that such a stripe lasts at most"},
+    {"frequency_masks", 'i', 0, 100, 0, NULL, "stripes of frequency blotted out of each"},
+    {"frequency_width", 'i', 0, 201, 27, NULL, "bands that such a stripe covers at most"},
     {0},
 };
 /* clang-format on */
@@ -39,6 +48,7 @@ struct speech_learner {
     struct mel mel;
     struct whisper_state state;
     int prompt[PROMPT_AT_MOST], prompt_count;
+    struct spec_augment augment; /* of what is learned from */
     struct tensor loss;
 };
 
@@ -81,10 +91,15 @@ static clio_status open(clio_context *ctx, struct learner *l)
     st = whisper_load(ctx, &s->net, s->dir);
     ctx->collects = NULL;
     TRY(st);
+    s->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
     TRY(tokenizer_open(ctx, &s->tokenizer, s->dir, TOKENIZER_GPT2));
     TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
     TRY(make_prompt(ctx, l, s));
     TRY(mel_open(ctx, &s->mel, s->net.config.bands));
+    s->augment = (struct spec_augment){.time_masks = learner_int(l, "time_masks"),
+                                       .time_width = learner_int(l, "time_width"),
+                                       .frequency_masks = learner_int(l, "frequency_masks"),
+                                       .frequency_width = learner_int(l, "frequency_width")};
 fail:
     return st;
 }
@@ -112,6 +127,29 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 }
 
 /* ---- a batch: sounds to spectrograms, captions to tokens ---- */
+
+/* Blot out stripes of the mels, each within its own sound: 0, as transformers does. The same ones for the same sample of the same batch,
+ * whichever process has it and whether or not the run was cut before. */
+static clio_status blot_out(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct tensor *mel)
+{
+    clio_status st = CLIO_OK;
+    const struct speech_learner *s = l->state;
+    int frames = mel->dim[1], bands = mel->dim[2];
+    size_t one = (size_t)frames * (size_t)bands;
+    float *x = NULL;
+    if (!s->augment.time_masks && !s->augment.frequency_masks)
+        return CLIO_OK;
+    TRY(mem_alloc(ctx, &x, one, sizeof *x));
+    for (int i = 0; i < batch->count; i++) {
+        int heard = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
+        TRY(tensor_read(ctx, mel, (size_t)i * one, one, x));
+        spec_augment(x, heard, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
+        TRY(tensor_write(ctx, mel, (size_t)i * one, one, x));
+    }
+fail:
+    free(x);
+    return st;
+}
 
 /* mel f32 [count, 2 positions, bands], with memory. */
 static clio_status hear(clio_context *ctx, struct speech_learner *s, const struct learner_batch *batch, const struct tensor *mel)
@@ -199,8 +237,9 @@ fail:
 
 /* ---- the loss ---- */
 
-/* s->loss = scale * mean over the tokens of the batch. */
-static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch, float scale)
+/* s->loss = scale * mean over the tokens of the batch; learns: of sounds of which stripes are blotted out, if that is set. */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch, float scale,
+                           bool learns)
 {
     clio_status st = CLIO_OK;
     struct speech_learner *s = l->state;
@@ -221,6 +260,8 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_write(ctx, &ids, 0, tensor_count(&ids), t.ids));
     TRY(tensor_write(ctx, &targets, 0, tensor_count(&targets), t.targets));
     TRY(hear(ctx, s, batch, &mel));
+    if (learns)
+        TRY(blot_out(ctx, l, batch, &mel));
     if (s->state.batch != n) {
         if (s->state.self)
             whisper_state_free(ctx, &s->state, &s->net);
@@ -249,7 +290,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 0));
     if (batch->count)
-        TRY(forward(ctx, &tape->arena, l, batch, (float)batch->count / (float)batch->global_count));
+        TRY(forward(ctx, &tape->arena, l, batch, (float)batch->count / (float)batch->global_count, true));
     tape_pause(ctx);
     TRY(learner_descend(ctx, l, tape, 0, &s->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, out));
@@ -268,7 +309,7 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     arena_grow(ctx, &arena);
     TRY(learner_scalar(ctx, &s->loss, batch));
     if (batch->count)
-        TRY(forward(ctx, &arena, l, batch, (float)batch->count));
+        TRY(forward(ctx, &arena, l, batch, (float)batch->count, false));
     TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, sums));
 fail:
     arena_free(ctx, &arena);
@@ -322,6 +363,6 @@ const struct learner_kind learner_whisper = {
     .init = init,
     .step = step,
     .measure = measure,
-    .folder = WHISPER,
+    .places = {{WHISPER, NULL}},
     .describe = describe,
 };

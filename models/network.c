@@ -35,7 +35,7 @@ fail:
 
 /* List what a row has loaded, as it is stored. A key that the checkpoint does not have is listed too: it has its part of a product. */
 static clio_status collect(clio_context *ctx, const struct network_row *row, const char *key, int ndim, const int *dim,
-                           const struct tensor *t, const struct matrix *m, bool absent)
+                           const struct tensor *t, struct matrix *m, bool absent)
 {
     clio_status st = CLIO_OK;
     if (!ctx->collects)

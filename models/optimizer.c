@@ -54,18 +54,43 @@ void optimizer_close(clio_context *ctx, struct optimizer *o)
     *o = (struct optimizer){0};
 }
 
+/* What files do not have stays the zeros that stand for it. Its gradient is zero but for rounding (the bias of Whisper's keys), of which
+ * Adam would make steps as long as of any other, and no run that is continued would know of them. */
+static clio_status keep_absent(clio_context *ctx, const struct optimizer *o, struct arena *scratch)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(scratch);
+    for (size_t i = 0; i < o->parameters->count; i++) {
+        const struct parameter *p = &o->parameters->list[i];
+        size_t count = tensor_count(&p->value) / (size_t)p->keys;
+        struct tensor zeros = tensor_shape(DTYPE_F32, 1, (int)count, 0, 0, 0);
+        if (!p->trained || !p->absent || p->matrix.n)
+            continue;
+        TRY(tensor_take(ctx, scratch, &zeros));
+        TRY(tensor_zero(ctx, &zeros));
+        for (int j = 0; j < p->keys; j++)
+            if (p->absent & (1u << j))
+                TRY(tensor_copy(ctx, &p->grad, (size_t)j * count, &zeros, 0, count));
+        arena_release(scratch, mark);
+    }
+fail:
+    return st;
+}
+
 /* The factor of all gradients, on the device; NULL: 1. */
 static clio_status find_scale(clio_context *ctx, struct optimizer *o, struct arena *scratch, const struct tensor **scale)
 {
     clio_status st = CLIO_OK;
     int slot = 0;
-    *scale = o->options.clip > 0 || o->guard.mem ? &o->scale : NULL;
-    if (o->options.clip <= 0)
+    float loss_scale = o->loss_scale > 0 ? (float)o->loss_scale : 1;
+    bool scaled = o->loss_scale > 0;
+    *scale = o->options.clip > 0 || scaled || o->guard.mem ? &o->scale : NULL;
+    if (o->options.clip <= 0 && !scaled)
         return o->guard.mem ? op_clip_scale(ctx, &o->scale, &o->guard, (int)tensor_count(&o->guard), 0, 1) : CLIO_OK;
     for (size_t i = 0; i < o->parameters->count; i++)
         if (o->parameters->list[i].trained)
             TRY(op_norm2(ctx, scratch, &o->sums, slot++, &o->parameters->list[i].grad));
-    TRY(op_clip_scale(ctx, &o->scale, &o->sums, slot, (float)o->options.clip, 1));
+    TRY(op_clip_scale(ctx, &o->scale, &o->sums, slot, (float)o->options.clip, loss_scale));
 fail:
     return st;
 }
@@ -89,6 +114,7 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
                               .correction2 = (float)(1 - pow(s->beta2, step))};
     if (o->reduce)
         TRY(o->reduce(ctx, o->reduce_user, o->parameters));
+    TRY(keep_absent(ctx, o, scratch));
     TRY(find_scale(ctx, o, scratch, &scale));
     for (size_t i = 0; i < o->parameters->count; i++) {
         struct parameter *p = &o->parameters->list[i];
@@ -96,10 +122,21 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
             continue;
         args.n = (int)tensor_count(&p->value);
         TRY(op_optim_step(ctx, &p->value, &p->grad, p->m.mem ? &p->m : NULL, p->v.mem ? &p->v : NULL, scale, args));
+        TRY(parameter_store(ctx, p));
         if (p->average.mem)
             TRY(op_average_step(ctx, &p->average, &p->value, (float)decay));
     }
     o->step++;
+fail:
+    return st;
+}
+
+clio_status optimizer_made(clio_context *ctx, const struct optimizer *o, bool *made)
+{
+    clio_status st = CLIO_OK;
+    float scale;
+    TRY(tensor_read(ctx, &o->scale, 0, 1, &scale));
+    *made = isfinite(scale);
 fail:
     return st;
 }

@@ -26,6 +26,8 @@ struct optimizer {
     struct parameters *parameters;
     int64_t step; /* how many were made */
     struct tensor sums, scale;
+    double
+        loss_scale; /* by which the gradients are too large; 0 is 1. Where they are not finite, a step changes nothing (optimizer_made) */
     struct tensor guard; /* f32 [n], the caller's: losses; where one is not finite, a step changes nothing. Memory NULL: none */
     /* Called with all gradients ready, before they are used: sums them over processes. May be NULL. */
     clio_status (*reduce)(clio_context *ctx, void *user, struct parameters *p);
@@ -36,6 +38,8 @@ clio_status optimizer_open(clio_context *ctx, struct optimizer *o, struct parame
 void optimizer_close(clio_context *ctx, struct optimizer *o);
 /* w -= ... for every parameter. */
 clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena *scratch);
+/* Whether the last step changed the weights: their gradients were finite. Waits. */
+clio_status optimizer_made(clio_context *ctx, const struct optimizer *o, bool *made);
 /* State under start + "m." + name and so on; the number of steps is the caller's to keep. */
 clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const char *start, struct tensors_out *out);
 clio_status optimizer_read(clio_context *ctx, struct optimizer *o, const char *start, const struct weights *from);

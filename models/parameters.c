@@ -21,7 +21,7 @@ fail:
 }
 
 clio_status parameters_add(clio_context *ctx, struct parameters *list, const char *name, int ndim, const int *shape, const struct tensor *t,
-                           const struct matrix *m, bool swapped, bool trained)
+                           struct matrix *m, bool swapped, bool trained)
 {
     clio_status st = CLIO_OK;
     struct parameter *p;
@@ -33,6 +33,7 @@ clio_status parameters_add(clio_context *ctx, struct parameters *list, const cha
     memcpy(p->dim, shape, sizeof *shape * (size_t)ndim);
     if (m) {
         p->matrix = *m;
+        p->owner = m;
         p->channels = ndim > 2 ? shape[swapped ? 0 : 1] : 0;
     }
     TRY(add_name(ctx, p, name));
@@ -41,11 +42,16 @@ fail:
     return st;
 }
 
-/* The parameter whose numbers lie there, or NULL. */
-static struct parameter *find_memory(struct parameters *list, cl_mem mem)
+/* What the network reads: value, or its rounded copy. */
+static const struct tensor *read_by_network(const struct parameter *p)
+{
+    return p->half.mem ? &p->half : &p->value;
+}
+
+struct parameter *parameters_find(const struct parameters *list, const struct tensor *t)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (list->list[i].value.mem == mem)
+        if (read_by_network(&list->list[i])->mem == t->mem)
             return &list->list[i];
     return NULL;
 }
@@ -53,7 +59,7 @@ static struct parameter *find_memory(struct parameters *list, cl_mem mem)
 clio_status parameters_join(clio_context *ctx, struct parameters *list, const struct tensor *t, const char *name)
 {
     clio_status st = CLIO_OK;
-    struct parameter *p = find_memory(list, t->mem);
+    struct parameter *p = parameters_find(list, t);
     if (!p)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s is part of what is not listed", name);
     TRY(add_name(ctx, p, name));
@@ -63,14 +69,14 @@ fail:
 
 void parameters_still(struct parameters *list, const struct tensor *t)
 {
-    struct parameter *p = find_memory(list, t->mem);
+    struct parameter *p = parameters_find(list, t);
     if (p)
         p->trained = false;
 }
 
 void parameters_absent(struct parameters *list, const struct tensor *t)
 {
-    struct parameter *p = find_memory(list, t->mem);
+    struct parameter *p = parameters_find(list, t);
     if (p)
         p->absent |= 1u << (p->keys - 1);
 }
@@ -79,9 +85,10 @@ void parameters_free(clio_context *ctx, struct parameters *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         struct parameter *p = &list->list[i];
-        struct tensor *const owned[] = {&p->grad, &p->m, &p->v, &p->average};
+        struct tensor *const owned[] = {&p->grad, &p->m, &p->v, &p->average, p->half.mem ? &p->value : NULL};
         for (size_t j = 0; j < COUNT(owned); j++)
-            tensor_free(ctx, owned[j]);
+            if (owned[j])
+                tensor_free(ctx, owned[j]);
         for (int j = 0; j < p->keys; j++)
             free(p->names[j]);
     }
@@ -121,12 +128,39 @@ fail:
     return st;
 }
 
+clio_status parameter_store(clio_context *ctx, const struct parameter *p)
+{
+    return p->half.mem ? op_half(ctx, &p->half, &p->value) : CLIO_OK;
+}
+
+clio_status parameters_halve(clio_context *ctx, struct parameters *list)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = 0; i < list->count; i++) {
+        struct parameter *p = &list->list[i];
+        bool works = false;
+        if (!p->trained || !p->owner || p->half.mem)
+            continue;
+        struct matrix half = *p->owner;
+        half.data.dtype = DTYPE_F16;
+        half.data.mem = NULL;
+        TRY(matrix_reads(ctx, &half, &works));
+        if (!works)
+            continue;
+        TRY(tensor_new(ctx, &half.data, "the model"));
+        p->half = p->owner->data = half.data;
+        TRY(parameter_store(ctx, p));
+    }
+fail:
+    return st;
+}
+
 clio_status parameters_watch(clio_context *ctx, struct tape *tape, const struct parameters *list, bool add)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++)
         if (list->list[i].trained)
-            TRY(tape_watch(ctx, tape, &list->list[i].value, &list->list[i].grad, add));
+            TRY(tape_watch(ctx, tape, read_by_network(&list->list[i]), &list->list[i].grad, add));
 fail:
     return st;
 }
@@ -160,6 +194,7 @@ clio_status parameters_swap_average(clio_context *ctx, const struct parameters *
         st = st ? st : tensor_copy(ctx, &p->average, 0, &spare, 0, count);
         tensor_free(ctx, &spare);
         TRY(st);
+        TRY(parameter_store(ctx, p));
     }
 fail:
     return st;
@@ -286,6 +321,8 @@ clio_status parameters_read(clio_context *ctx, const struct parameters *list, en
             TRY(weights_need(ctx, from, name.data, p->ndim, p->dim, &w));
             TRY(read_key(ctx, p, t, j, w));
         }
+        if (part == PART_VALUE)
+            TRY(parameter_store(ctx, p));
     }
 fail:
     bytes_free(&name);
@@ -326,6 +363,7 @@ clio_status parameter_init(clio_context *ctx, const struct parameter *p, enum in
             w.dim[i] = i < p->ndim ? p->dim[i] : 1;
         TRY(read_key(ctx, p, &t, j, &w));
     }
+    TRY(parameter_store(ctx, p));
 fail:
     free(data);
     return st;

@@ -15,10 +15,12 @@
 struct parameter {
     char *names[PARAMETER_KEYS]; /* of the checkpoint; several where a product takes several keys at once, of as many rows each */
     int keys;
-    unsigned absent;                   /* bit j: files do not have key j; what stands for it makes no difference */
+    unsigned absent;                   /* bit j: files do not have key j: it is zeros, and stays that */
     int ndim, dim[TENSOR_DIMS];        /* of each key, as it is stored */
     struct tensor value;               /* f32, the network's own */
     struct matrix matrix;              /* shape and layout, if value is the data of a matrix; otherwise n is 0 */
+    struct matrix *owner;              /* the network's matrix itself, or NULL */
+    struct tensor half;                /* f16: what the network reads since parameters_halve, its own; value is the list's then */
     int channels;                      /* as matrix_read wants it */
     bool swapped;                      /* stored as [C, N, taps...]: a transposed convolution */
     bool trained;                      /* false: a buffer */
@@ -32,7 +34,7 @@ struct parameters {
 /* Append one; `shape` has ndim numbers. m NULL: t is a plain tensor, else the matrix that t is the data of. The network outlives the list.
  */
 clio_status parameters_add(clio_context *ctx, struct parameters *p, const char *name, int ndim, const int *shape, const struct tensor *t,
-                           const struct matrix *m, bool swapped, bool trained);
+                           struct matrix *m, bool swapped, bool trained);
 /* t, which is in the list, also has the key `name`: that of the next of as many rows. */
 clio_status parameters_join(clio_context *ctx, struct parameters *p, const struct tensor *t, const char *name);
 /* t is saved, but not trained. */
@@ -45,6 +47,13 @@ void parameters_free(clio_context *ctx, struct parameters *p);
 clio_status parameters_prepare(clio_context *ctx, struct parameters *p, bool average);
 /* tape_watch for all that are trained; `add`: gradients of several backward passes add up. */
 clio_status parameters_watch(clio_context *ctx, struct tape *tape, const struct parameters *p, bool add);
+/* From here on products read their weights rounded to half, while `value` stays f32 for the optimiser (Micikevicius et al. 2018, "Mixed
+ * precision training"); a product for which the device has no such kernel stays as it is. */
+clio_status parameters_halve(clio_context *ctx, struct parameters *p);
+/* Whoever changes `value` by other ways than this file's and the optimiser's tells the network. */
+clio_status parameter_store(clio_context *ctx, const struct parameter *p);
+/* The parameter that a network's matrix or tensor reads, or NULL. */
+struct parameter *parameters_find(const struct parameters *p, const struct tensor *t);
 /* Numbers that are trained. */
 size_t parameters_size(const struct parameters *p);
 /* Exchange weights and averages: before samples are drawn, and again after. Nothing where there are no averages. */

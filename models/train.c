@@ -141,8 +141,13 @@ static clio_status open_learner(struct train_run *r)
     const struct learner_shape *s = &r->shape;
     size_t size = 0;
     TRY(learner_new(r->ctx, &r->learner, r->plan.kind, *s, r->plan.model, r->plan.seed));
-    for (int i = 0; r->plan.kind->parts[i]; i++)
+    for (int i = 0; r->plan.kind->parts[i]; i++) {
+        if (!r->learner.parameters[i].count)
+            TRY(train_plan_idle(r->ctx, &r->plan, i));
         TRY(train_plan_optimizer(r->ctx, &r->plan, i, r->steps, &r->learner.options[i]));
+    }
+    r->learner.half = r->plan.half;
+    r->learner.loss_scale = r->plan.loss_scale;
     TRY(learner_train(r->ctx, &r->learner, r->plan.accumulate));
     r->state.best_step = -1;
     if (r->resumes)
@@ -187,7 +192,8 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
                                   .pictures = r->pictures,
                                   .captions = b->captions,
                                   .waves = b->waves,
-                                  .samples = b->samples};
+                                  .samples = b->samples,
+                                  .lengths = b->lengths};
     out->pictures.dim[0] = b->count;
     if (b->pictures)
         TRY(tensor_write(r->ctx, &out->pictures, 0, tensor_count(&out->pictures), b->pictures));

@@ -28,6 +28,8 @@ struct train_plan {
     int64_t steps, save_every, sample_every, measure_every;
     double epochs;
     int batch, image_size, channels, keep, samples, patience, accumulate;
+    bool half;         /* see struct learner */
+    double loss_scale; /* the same */
     uint64_t seed;
     struct dataset_options data;
     struct augment augment;
@@ -37,6 +39,8 @@ struct train_plan {
 clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_kind *kind, const json_t *settings);
 /* The optimiser of part `part` from what the kind begins with and what the settings change. steps: of the whole run. */
 clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *plan, int part, int64_t steps, struct optimizer_options *o);
+/* Refuses settings of the optimiser of a part without parameters. */
+clio_status train_plan_idle(clio_context *ctx, const struct train_plan *plan, int part);
 void train_plan_free(struct train_plan *plan);
 
 /* Where a run is: training.json. */

@@ -14,6 +14,9 @@ const struct learner_setting train_settings[] = {
     {"steps", 'i', 0, 1e12, 0, NULL, "batches to learn from; 0: as many as the epochs have"},
     {"batch", 'i', 1, 65536, 64, NULL, "pictures of a step"},
     {"accumulate", 'i', 1, 4096, 1, NULL, "batches whose gradients add up to one step of the optimiser"},
+    {"mixed_precision", 's', 0, 0, 0, "no|fp16", "fp16: products read weights rounded to half, which the optimiser keeps whole"},
+    {"loss_scale", 'f', 0, MANY, 0, NULL,
+     "factor of the loss while gradients are computed; 0: with fp16 as large as does not overflow, else 1"},
     {"seed", 'i', 0, MANY, 0, NULL, "of weights, order, noise and augmentation"},
     {"image_size", 'i', 0, 4096, 0, NULL, "width and height that pictures are brought to; 0: as they are"},
     {"channels", 'i', 0, 3, 0, NULL, "1: grey, 3: colour; 0: as the data is"},
@@ -116,6 +119,8 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->epochs = number(a, "epochs");
     plan->batch = (int)number(a, "batch");
     plan->accumulate = (int)number(a, "accumulate");
+    plan->half = number(a, "mixed_precision") > 0;
+    plan->loss_scale = number(a, "loss_scale");
     plan->seed = (uint64_t)number(a, "seed");
     plan->image_size = (int)number(a, "image_size");
     plan->channels = (int)number(a, "channels");
@@ -197,6 +202,21 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
     o->steps = value && json_number_value(value) > 0 ? (int64_t)json_number_value(value) : steps;
     if (o->nesterov && o->momentum <= 0)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "nesterov looks ahead along the momentum: set momentum as well, to 0.9 for instance");
+fail:
+    return st;
+}
+
+clio_status train_plan_idle(clio_context *ctx, const struct train_plan *plan, int part)
+{
+    clio_status st = CLIO_OK;
+    const char *key, *name = plan->kind->parts[part];
+    json_t *value;
+    json_object_foreach(plan->all, key, value)
+    {
+        if (strncmp(key, name, strlen(name)) == 0 && key[strlen(name)] == '.')
+            FAIL(ctx, CLIO_ERROR_ARGUMENT,
+                 "the setting %s is for a part that does not learn: let it (--set train_%s=true), or leave that out", key, name);
+    }
 fail:
     return st;
 }

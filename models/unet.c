@@ -2,7 +2,7 @@
  *
  * Memory: what the way down leaves for the skip connections stays in the arena. The way up works in two buffers as large as its widest
  * picture: `hidden`, and `joined`, which takes hidden and skip side by side, then the same normalized, where hidden takes the result. On a
- * tape, whose gradients read most of it again, everything has memory of its own. */
+ * tape, whose gradients read most of it again, everything has memory of its own; with `recompute` only what goes into a block is kept. */
 #include "unet.h"
 
 #include <stdlib.h>
@@ -26,6 +26,7 @@ clio_status unet_prompt_new(clio_context *ctx, struct unet_prompt *prompt, const
     const struct unet_block *blocks[2 * UNET_BLOCKS + 1];
     *prompt = (struct unet_prompt){.batch = batch, .length = length, .count = net->attentions};
     TRY(mem_alloc(ctx, &prompt->caches, (size_t)MAX(net->attentions, 1), sizeof *prompt->caches));
+    TRY(mem_alloc(ctx, &prompt->kvs, (size_t)MAX(net->attentions, 1), sizeof *prompt->kvs));
     for (int i = 0; i < UNET_BLOCKS; i++) {
         blocks[2 * i] = &net->down[i];
         blocks[2 * i + 1] = &net->up[i];
@@ -49,16 +50,23 @@ void unet_prompt_free(clio_context *ctx, struct unet_prompt *prompt)
     for (int i = 0; prompt->caches && i < prompt->count; i++)
         attention_cache_free(ctx, &prompt->caches[i]);
     free(prompt->caches);
+    free(prompt->kvs);
     *prompt = (struct unet_prompt){0};
 }
 
+/* Whether this evaluation will be computed again, block by block. */
+static bool is_recomputed(const clio_context *ctx, const struct unet *net)
+{
+    return net->recompute && ctx->tape && !ctx->planning;
+}
+
 static clio_status block_attend_to(clio_context *ctx, struct arena *arena, const struct unet_block *block, struct unet_prompt *prompt,
-                                   const struct tensor *text)
+                                   struct tensor *kvs, const struct tensor *text)
 {
     clio_status st = CLIO_OK;
     for (int j = 0; j < block->count; j++)
         if (block->layers[j].attends)
-            TRY(transformer_attend_to(ctx, arena, &block->layers[j].attention, prompt->caches, text));
+            TRY(transformer_attend_to(ctx, arena, &block->layers[j].attention, prompt->caches, kvs, text));
 fail:
     return st;
 }
@@ -67,12 +75,13 @@ clio_status unet_attend_to(clio_context *ctx, struct arena *arena, const struct 
                            const struct tensor *text)
 {
     clio_status st = CLIO_OK;
+    struct tensor *kvs = is_recomputed(ctx, net) ? prompt->kvs : NULL;
     TRY(op_check(ctx, "UNet", "text", text, DTYPE_F32, 3, prompt->batch, prompt->length, net->config.text, 0));
     for (int i = 0; i < net->config.blocks; i++) {
-        TRY(block_attend_to(ctx, arena, &net->down[i], prompt, text));
-        TRY(block_attend_to(ctx, arena, &net->up[i], prompt, text));
+        TRY(block_attend_to(ctx, arena, &net->down[i], prompt, kvs, text));
+        TRY(block_attend_to(ctx, arena, &net->up[i], prompt, kvs, text));
     }
-    TRY(block_attend_to(ctx, arena, &net->mid, prompt, text));
+    TRY(block_attend_to(ctx, arena, &net->mid, prompt, kvs, text));
 fail:
     return st;
 }
@@ -101,9 +110,19 @@ static clio_status attend(struct pass *p, const struct unet_layer *layer, struct
     if (!layer->attends)
         return CLIO_OK;
     TRY(place(p, x, &in));
+    if (is_recomputed(p->ctx, p->net))
+        return transformer_again_fwd(p->ctx, p->arena, &layer->attention, x, &in, p->prompt->caches, p->prompt->kvs, p->step->row);
     TRY(transformer_fwd(p->ctx, p->arena, &layer->attention, x, &in, p->prompt->caches, p->step->row, p->prompt->length));
 fail:
     return st;
+}
+
+/* A residual block where nothing is joined and no memory is to be spared. */
+static clio_status pass_resnet(struct pass *p, const struct resnet *r, const struct tensor *out, const struct tensor *in)
+{
+    if (is_recomputed(p->ctx, p->net))
+        return resnet_again_fwd(p->ctx, p->arena, r, out, in, NULL, p->time);
+    return resnet_fwd(p->ctx, p->arena, r, out, in, NULL, p->time);
 }
 
 /* The next skip connection, of this shape. */
@@ -121,7 +140,7 @@ static clio_status go_down(struct pass *p, const struct unet_block *block)
         const struct unet_layer *layer = &block->layers[j];
         struct tensor *in = &p->skips[p->count - 1], *out = in + 1;
         TRY(push(p, in->dim[1], in->dim[2], layer->resnet.out));
-        TRY(resnet_fwd(p->ctx, p->arena, &layer->resnet, out, in, NULL, p->time));
+        TRY(pass_resnet(p, &layer->resnet, out, in));
         TRY(attend(p, layer, out));
     }
     if (block->resamples) {
@@ -170,10 +189,24 @@ static clio_status go_through(struct pass *p, const struct unet_block *block)
     for (int j = 0; j < block->count; j++) {
         struct tensor out = p->x;
         TRY(place(p, &out, &p->hidden));
-        TRY(resnet_fwd(p->ctx, p->arena, &block->layers[j].resnet, &out, &p->x, NULL, p->time));
+        TRY(pass_resnet(p, &block->layers[j].resnet, &out, &p->x));
         TRY(attend(p, &block->layers[j], &out));
         p->x = out;
     }
+fail:
+    return st;
+}
+
+/* A residual block on the way up: of where it is and the skip connection side by side. */
+static clio_status join(struct pass *p, const struct resnet *r, const struct tensor *out, const struct tensor *skip)
+{
+    clio_status st = CLIO_OK;
+    struct tensor joined = picture(skip, skip->dim[1], skip->dim[2], r->in);
+    if (is_recomputed(p->ctx, p->net))
+        return resnet_again_fwd(p->ctx, p->arena, r, out, &p->x, skip, p->time);
+    TRY(place(p, &joined, &p->joined));
+    TRY(op_concat_fwd(p->ctx, &joined, &p->x, skip));
+    TRY(resnet_fwd(p->ctx, p->arena, r, out, &joined, resnet_has_shortcut(r) ? &joined : NULL, p->time));
 fail:
     return st;
 }
@@ -184,12 +217,9 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
     for (int j = 0; j < block->count; j++) {
         const struct unet_layer *layer = &block->layers[j];
         const struct tensor *skip = &p->skips[--p->count];
-        struct tensor joined = picture(skip, skip->dim[1], skip->dim[2], layer->resnet.in);
         struct tensor out = picture(skip, skip->dim[1], skip->dim[2], layer->resnet.out);
-        TRY(place(p, &joined, &p->joined));
         TRY(place(p, &out, &p->hidden));
-        TRY(op_concat_fwd(p->ctx, &joined, &p->x, skip));
-        TRY(resnet_fwd(p->ctx, p->arena, &layer->resnet, &out, &joined, resnet_has_shortcut(&layer->resnet) ? &joined : NULL, p->time));
+        TRY(join(p, &layer->resnet, &out, skip));
         TRY(attend(p, layer, &out));
         p->x = out;
     }

@@ -49,6 +49,7 @@ struct unet {
     struct block_norm norm_out;
     struct unet_block down[UNET_BLOCKS], mid, up[UNET_BLOCKS];
     int attentions; /* of the text: one cache each */
+    bool recompute; /* on a tape, residual blocks and transformer layers keep nothing for gradients but what goes in (tape_checkpoint) */
 };
 
 /* From its parsed config.json and its weights, of whichever files. What clio does not run is an error that names the file and the field. */
@@ -61,6 +62,7 @@ clio_status unet_read_config(clio_context *ctx, const struct json_file *file, st
 struct unet_prompt {
     int batch, length, count;
     struct attention_cache *caches;
+    struct tensor *kvs; /* of a network that computes again, on a tape: what will be in the caches, in memory of the tape's */
 };
 clio_status unet_prompt_new(clio_context *ctx, struct unet_prompt *prompt, const struct unet *net, int batch, int length);
 void unet_prompt_free(clio_context *ctx, struct unet_prompt *prompt);

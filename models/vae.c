@@ -86,7 +86,7 @@ fail:
     return st;
 }
 
-static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct vae_step *s, struct buffers *b)
+static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct vae_step *s, struct buffers *b)
 {
     clio_status st = CLIO_OK;
     struct tensor in = picture(b);
@@ -97,6 +97,8 @@ static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct
     struct tensor out = picture(b);
     switch (s->kind) {
     case VAE_RESNET:
+        if (net->recompute && ctx->tape)
+            return resnet_again_fwd(ctx, arena, &s->resnet, &out, &in, NULL, NULL);
         return resnet_fwd(ctx, arena, &s->resnet, &out, &in, room, NULL);
     case VAE_ATTENTION:
         return pixel_attention_fwd(ctx, arena, &s->attention, &in);
@@ -109,8 +111,8 @@ fail:
     return st;
 }
 
-static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct vae_side *side, int groups, const struct tensor *out,
-                            const struct tensor *in)
+static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct vae_side *side,
+                            const struct tensor *out, const struct tensor *in)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
@@ -119,11 +121,11 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
     struct tensor x = picture(&b), last;
     TRY(block_conv_fwd(ctx, arena, &x, in, &side->first, NULL, ACT_NONE, NULL));
     for (int i = 0; i < side->count; i++)
-        TRY(step_fwd(ctx, arena, &side->steps[i], &b));
+        TRY(step_fwd(ctx, arena, net, &side->steps[i], &b));
     x = picture(&b);
     TRY(take_own(ctx, arena, &b));
     last = picture(&b);
-    TRY(op_group_norm_fwd(ctx, arena, &last, &x, &side->norm.gamma, &side->norm.beta, groups, 1e-6f, ACT_SILU));
+    TRY(op_group_norm_fwd(ctx, arena, &last, &x, &side->norm.gamma, &side->norm.beta, net->config.groups, 1e-6f, ACT_SILU));
     TRY(block_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
@@ -139,7 +141,7 @@ clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct 
     struct tensor inner = *moments;
     if (c->quant)
         TRY(tensor_take(ctx, arena, &inner));
-    TRY(side_fwd(ctx, arena, net->encoder, c->groups, &inner, pictures));
+    TRY(side_fwd(ctx, arena, net, net->encoder, &inner, pictures));
     if (c->quant)
         TRY(block_linear_fwd(ctx, moments, &inner, &net->quant, ACT_NONE, NULL));
 fail:
@@ -158,7 +160,7 @@ clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct 
         TRY(tensor_take(ctx, arena, &inner));
         TRY(block_linear_fwd(ctx, &inner, latents, &net->post_quant, ACT_NONE, NULL));
     }
-    TRY(side_fwd(ctx, arena, net->decoder, c->groups, pictures, &inner));
+    TRY(side_fwd(ctx, arena, net, net->decoder, pictures, &inner));
 fail:
     arena_release(arena, mark);
     return st;

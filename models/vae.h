@@ -38,6 +38,7 @@ struct vae {
     struct vae_config config;
     struct vae_side *encoder, *decoder; /* NULL: not loaded */
     struct block_linear quant, post_quant;
+    bool recompute; /* on a tape, residual blocks keep nothing for gradients but what goes in (tape_checkpoint) */
 };
 
 enum vae_part { VAE_ENCODER = 1, VAE_DECODER = 2 };

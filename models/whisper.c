@@ -319,6 +319,47 @@ fail:
     return st;
 }
 
+struct layer_user {
+    const struct whisper_encoder_layer *layer;
+    int heads;
+};
+
+/* A layer for tape_checkpoint. The decoder's are none: a text is short beside a window of sound, and they read a cache that was filled
+ * before. */
+static clio_status encoder_block(clio_context *ctx, struct arena *arena, const void *user, const struct tensor *out,
+                                 const struct tensor *in)
+{
+    clio_status st = CLIO_OK;
+    const struct layer_user *u = user;
+    uint64_t mark = arena_mark(arena);
+    struct tensor h = *in;
+    TRY(tensor_take(ctx, arena, &h));
+    TRY(op_add_fwd(ctx, out, in, in, 1, 0)); /* a layer works in place, and its input is kept */
+    TRY(encoder_layer(ctx, arena, u->layer, out, &h, u->heads));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+static clio_status encoder_layers(clio_context *ctx, struct arena *arena, const struct whisper *net, struct tensor *x,
+                                  const struct tensor *h)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < net->config.encoder_layers; i++) {
+        struct layer_user u = {.layer = &net->encoder[i], .heads = net->config.encoder_heads};
+        struct tensor next = *x;
+        if (!net->recompute || !ctx->tape) {
+            TRY(encoder_layer(ctx, arena, u.layer, x, h, u.heads));
+            continue;
+        }
+        TRY(tensor_take(ctx, arena, &next));
+        TRY(tape_checkpoint(ctx, arena, encoder_block, &u, sizeof u, &next, x, 1));
+        *x = next;
+    }
+fail:
+    return st;
+}
+
 clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct whisper *net, const struct tensor *out,
                            const struct tensor *mel)
 {
@@ -338,8 +379,7 @@ clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct 
     TRY(op_conv1d_fwd(ctx, arena, &x, &wide, &net->conv2, 3, 2, 1, &second));
     arena_release(arena, inside);
     TRY(op_add_fwd(ctx, &x, &x, &net->encoder_positions, 1, 1));
-    for (int i = 0; i < c->encoder_layers; i++)
-        TRY(encoder_layer(ctx, arena, &net->encoder[i], &x, &h, c->encoder_heads));
+    TRY(encoder_layers(ctx, arena, net, &x, &h));
     TRY(norm(ctx, out, &x, &net->encoder_norm));
 fail:
     arena_release(arena, mark);

@@ -31,7 +31,8 @@ struct whisper {
     struct whisper_encoder_layer *encoder;
     struct whisper_decoder_layer *decoder;
     struct whisper_norm encoder_norm, decoder_norm;
-    bool tied; /* to be trained: the embedding of tokens also makes the logits, and there is no matrix of its own for that */
+    bool tied;      /* to be trained: the embedding of tokens also makes the logits, and there is no matrix of its own for that */
+    bool recompute; /* on a tape, layers of the encoder keep nothing for gradients but what goes in (tape_checkpoint) */
 };
 
 /* While ctx->collects (network.h), to be trained. */

@@ -1,15 +1,11 @@
 /* test_learner.c - every kind of model that learns: it opens, learns, gives the same bits when run twice, is saved and comes back the same;
  * gradients of whole steps against differences of the loss; batches in parts and over processes; and what is refused, with its sentence. */
 #include "folder.h"
-#include "test.h"
+#include "test_learners.h"
 
-#include "../models/learner_private.h"
-
-#include <math.h>
 #include <sys/stat.h>
 
 #define COUNT_OF_BATCH 6
-#define CLASSES 3
 
 static const struct sort {
     const char *kind, *settings;
@@ -34,64 +30,9 @@ static const struct sort {
     {"mmd-gan", "{'form': 'dense', 'hidden': 8, 'latent': 5, 'features': 'pixels', 'kernel': 'rational'}", 6, 1},
 };
 
-static json_t *parse(const char *text)
-{
-    char json[256];
-    snprintf(json, sizeof json, "%s", text);
-    for (char *c = json; *c; c++)
-        *c = *c == '\'' ? '"' : *c;
-    json_t *value = json_loads(json, 0, NULL);
-    assert_non_null(value);
-    return value;
-}
-
-static clio_status make(struct learner *l, const char *kind, const char *settings, int height, int width, int channels, int classes)
-{
-    json_t *all = parse(settings);
-    struct learner_shape shape = {height, width, channels, classes};
-    assert_non_null(learner_kind_find(kind));
-    clio_status st = learner_new(test_context(), l, learner_kind_find(kind), shape, all, 7);
-    json_decref(all);
-    return st;
-}
-
 static void open_sort(struct learner *l, const struct sort *s)
 {
     assert_ok(make(l, s->kind, s->settings, s->side, s->side, s->channels, CLASSES));
-}
-
-/* `count` pictures of a batch of `all` random ones, from number `first` on. */
-static struct learner_batch make_batch(const struct learner *l, int first, int count, int all)
-{
-    clio_context *ctx = test_context();
-    const struct learner_shape *s = &l->shape;
-    size_t one = (size_t)learner_pixels(l), n = one * (size_t)all;
-    float *x = malloc(n * sizeof *x);
-    int *labels = malloc((size_t)all * sizeof *labels);
-    struct learner_batch b = {.count = count, .global_count = all, .first = first};
-    assert_true(x && labels);
-    test_random(x, n, 3);
-    for (size_t i = 0; i < n && l->kind->unit; i++)
-        x[i] = 0.5f * x[i] + 0.5f;
-    for (int i = 0; i < all; i++)
-        labels[i] = i % CLASSES;
-    b.pictures = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
-    b.labels = tensor_shape(DTYPE_I32, 1, MAX(count, 1), 0, 0, 0);
-    assert_ok(tensor_new(ctx, &b.pictures, "test"));
-    assert_ok(tensor_new(ctx, &b.labels, "test"));
-    if (count) {
-        assert_ok(tensor_write(ctx, &b.pictures, 0, one * (size_t)count, x + one * (size_t)first));
-        assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels + first));
-    }
-    free(x);
-    free(labels);
-    return b;
-}
-
-static void free_batch(struct learner_batch *b)
-{
-    tensor_free(test_context(), &b->pictures);
-    tensor_free(test_context(), &b->labels);
 }
 
 /* All numbers of all parameters, buffers too, as a file would hold them. */
@@ -114,16 +55,6 @@ static float *all_parameters(const struct learner *l, size_t *count)
             *count += n;
         }
     return all;
-}
-
-static void run_steps(struct learner *l, struct learner_batch *b, int steps, double losses[LEARNER_LOSSES])
-{
-    for (int i = 0; i < steps; i++, l->step++) {
-        assert_ok(l->kind->step(test_context(), l, b, losses));
-        for (int j = 0; l->kind->losses[j]; j++)
-            if (!isfinite(losses[j]))
-                fail_msg("%s: %s of step %d is %g", l->kind->name, l->kind->losses[j], i, losses[j]);
-    }
 }
 
 static void assert_same(const float *a, const float *b, size_t count, const char *what)

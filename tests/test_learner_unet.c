@@ -10,7 +10,7 @@
  * of test_random(21) as spectrogram and the cross-entropy of labels; "tokens" are the rows "rows" of the embedding's gradient.
  * scripts/make-golden-training writes them. */
 #include "folder.h"
-#include "test.h"
+#include "golden_gradients.h"
 
 #include "../models/folder.h"
 #include "../models/learner_kl.h"
@@ -102,70 +102,6 @@ static void backward(struct trial *t)
     free(timesteps);
 }
 
-/* The gradient by one key, as a checkpoint would store the key itself. */
-static float *gradient(const struct parameters *list, const char *key, size_t *count)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const struct parameter *p = &list->list[i];
-        size_t n = 1;
-        for (int j = 0; j < p->ndim; j++)
-            n *= (size_t)p->dim[j];
-        for (int j = 0; j < p->keys; j++) {
-            if (strcmp(p->names[j], key) != 0)
-                continue;
-            float *all = malloc(n * (size_t)p->keys * sizeof *all);
-            assert_non_null(all);
-            struct matrix m = p->matrix;
-            m.data = p->grad;
-            if (m.n)
-                assert_ok(matrix_read(test_context(), &m, p->channels, p->swapped, all));
-            else
-                assert_ok(tensor_read(test_context(), &p->grad, 0, n * (size_t)p->keys, all));
-            memmove(all, all + (size_t)j * n, n * sizeof *all);
-            *count = n;
-            return all;
-        }
-    }
-    fail_msg("there is no parameter %s", key);
-    return NULL;
-}
-
-static double norm(const struct parameters *list)
-{
-    double sum = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        size_t n = tensor_count(&list->list[i].grad);
-        if (!list->list[i].grad.mem)
-            continue;
-        float *g = malloc(n * sizeof *g);
-        assert_non_null(g);
-        assert_ok(tensor_read(test_context(), &list->list[i].grad, 0, n, g));
-        for (size_t j = 0; j < n; j++)
-            sum += (double)g[j] * (double)g[j];
-        free(g);
-    }
-    return sqrt(sum);
-}
-
-/* What a step left as gradients against a golden file. */
-static void compare(const struct parameters *list, const struct weights *golden)
-{
-    float *want = test_floats(golden, "norm", 1), all = (float)norm(list);
-    assert_close(&all, want, 1, 1e-5);
-    free(want);
-    for (size_t i = 0; i < golden->count; i++) {
-        const struct weight *w = &golden->list[i];
-        size_t count = 0;
-        if (strncmp(w->name, "grad.", 5) != 0)
-            continue;
-        float *got = gradient(list, w->name + 5, &count);
-        want = test_floats(golden, w->name, count);
-        test_close(got, want, count, 2e-4, w->name, __FILE__, __LINE__);
-        free(got);
-        free(want);
-    }
-}
-
 static void test_gradients(void **state)
 {
     struct trial t;
@@ -184,7 +120,7 @@ static void test_gradients(void **state)
     assert_ok(tensor_read(test_context(), &t.loss, 0, 1, &loss));
     assert_close(&loss, want, 1, 1e-5);
     free(want);
-    compare(&t.parameters, &t.golden);
+    compare_gradients(&t.parameters, &t.golden);
     close_trial(&t);
 }
 
@@ -351,7 +287,7 @@ static void test_autoencoder_gradients(void **state)
         terms[i] = (float)losses[i];
     assert_close(terms, want, 3, 1e-5);
     free(want);
-    compare(&l.parameters[0], &golden);
+    compare_gradients(&l.parameters[0], &golden);
     tensor_free(ctx, &b.pictures);
     tensor_free(ctx, &eps);
     learner_close(ctx, &l);
@@ -367,23 +303,12 @@ static void test_autoencoder_gradients(void **state)
 static void compare_tables(const struct whisper *net, const struct parameters *list, const struct weights *golden)
 {
     int width = net->config.width;
-    size_t count = 0, rows = weights_find(golden, "rows")->count;
-    float *all = gradient(list, "model.decoder.embed_tokens.weight", &count);
-    float *picked = malloc(rows * (size_t)width * sizeof *picked), *want = test_floats(golden, "tokens", rows * (size_t)width);
-    int *row = (int *)(void *)test_floats(golden, "rows", rows);
-    assert_non_null(picked);
-    for (size_t i = 0; i < rows; i++)
-        memcpy(picked + i * (size_t)width, all + (size_t)row[i] * (size_t)width, (size_t)width * sizeof *picked);
-    assert_close(picked, want, rows * (size_t)width, 2e-4);
+    size_t count = 0, n = (size_t)(TOKENS * width);
+    compare_rows(list, "model.decoder.embed_tokens.weight", width, golden);
+    float *all = gradient_by_key(list, "model.decoder.embed_positions.weight", &count), *want = test_floats(golden, "positions", n);
+    assert_close(all, want, n, 2e-4);
     free(all);
     free(want);
-    all = gradient(list, "model.decoder.embed_positions.weight", &count);
-    want = test_floats(golden, "positions", (size_t)(TOKENS * width));
-    assert_close(all, want, (size_t)(TOKENS * width), 2e-4);
-    free(all);
-    free(want);
-    free(picked);
-    free(row);
 }
 
 static struct tensor numbers(const struct weights *golden, const char *name)
@@ -443,7 +368,7 @@ static void test_speech_gradients(void **state)
     assert_ok(tape_backward(ctx, &tape, &loss, &one));
     assert_ok(tensor_read(ctx, &loss, 0, 1, &got));
     assert_close(&got, want, 1, 1e-5);
-    compare(&list, &golden);
+    compare_gradients(&list, &golden);
     compare_tables(&net, &list, &golden);
     tape_close(&tape);
     struct tensor *const all[] = {&mel, &ids, &targets, &loss, &one};

@@ -192,6 +192,23 @@ static void test_checkpoint(void **state)
     }
 }
 
+/* One value as both inputs, and a value that is watched; what had a part in no block is added to nothing. */
+static void test_checkpoint_twice(void **state)
+{
+    clio_context *ctx = test_context();
+    struct tensor x = take(), y = take(), z = take();
+    int user = 7;
+    (void)state;
+    assert_ok(op_add_fwd(ctx, &x, &a, &a, 1, 0));
+    assert_ok(tape_checkpoint(ctx, &tape.arena, block, &user, sizeof user, &y, (struct tensor[]){x, x}, 2));
+    assert_ok(tape_checkpoint(ctx, &tape.arena, block, &user, sizeof user, &z, (struct tensor[]){a, a}, 2));
+    assert_ok(op_add_fwd(ctx, &z, &z, &y, 1, 1));
+    backward(&z);
+#define TANH(i) tanh((double)a0[i] * a0[i])
+    expect(da, i, 2 * (TANH(i) + (1 - TANH(i) * TANH(i)) * 2 * a0[i] * a0[i]));
+    expect(db, i, 0);
+}
+
 /* Steps take their memory from what the steps before gave back. */
 static void test_memory(void **state)
 {
@@ -253,8 +270,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_in_place, start, stop),   cmocka_unit_test_setup_teardown(test_overwritten_input, start, stop),
         cmocka_unit_test_setup_teardown(test_used_twice, start, stop), cmocka_unit_test_setup_teardown(test_two_tapes, start, stop),
-        cmocka_unit_test_setup_teardown(test_checkpoint, start, stop), cmocka_unit_test_setup_teardown(test_memory, start, stop),
-        cmocka_unit_test_setup_teardown(test_examine, start, stop),    cmocka_unit_test_setup_teardown(test_refused, start, stop),
+        cmocka_unit_test_setup_teardown(test_checkpoint, start, stop), cmocka_unit_test_setup_teardown(test_checkpoint_twice, start, stop),
+        cmocka_unit_test_setup_teardown(test_memory, start, stop),     cmocka_unit_test_setup_teardown(test_examine, start, stop),
+        cmocka_unit_test_setup_teardown(test_refused, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

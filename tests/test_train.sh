@@ -5,7 +5,7 @@
 set -u
 # shellcheck source=tests/cases.sh
 . "$CLIO_SOURCE_DIR/tests/cases.sh"
-pictures=$CLIO_BUILD_DIR/tests/make_pictures
+pictures=$CLIO_BUILD_DIR/tests/make_pictures golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}/sd-v1-tiny
 "$pictures" data 24 16 && "$pictures" classes 24 16 x && "$pictures" odd 3 16 && "$pictures" odd/larger 1 32 || exit 1
 mv odd/larger/0000.png odd/9999.png && rmdir odd/larger
 cp -r data broken && head -c 60 data/0003.png >broken/0003.png
@@ -74,6 +74,16 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     works "a broken picture passed over" -- train vae --data broken -o x -q $vae --set skip_bad=true
     works "pictures of several sizes brought to one" -- train vae --data odd -o x -q --set batch=2 --set steps=1 --set image_size=16 --set validation=0
     works "captions that nobody asked for" -- train vae --data captions -o x -q $vae
+    if [ -d "$golden" ]; then
+        with="--set init=$golden --set batch=8 --set steps=2 --set validation=0 --set sample_every=-1"
+        also='[ -L x/last/text_encoder ] && [ -e x/last/text_encoder/model.safetensors ]'
+        works "captions for a text encoder that stays as it is" -- train unet --data captions -o x -q $with
+        cp -r x still
+        also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors still/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
+        works "captions for a text encoder that learns" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema=0.9
+    else
+        skip "captions for a text encoder" "there is no $golden (CLIO_GOLDEN)"
+    fi
 }
 
 # ---- what goes wrong ----
@@ -91,6 +101,8 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch=0 -q
     usage "a word that is none of them" "adam|adamw|sgd|rmsprop" -- train vae --data data -o x --set optimizer=adagrad -q
     usage "nesterov without momentum" "momentum" -- train vae --data data -o x -q $vae --set optimizer=sgd --set nesterov=true
+    usage "a text encoder that is to learn, and is not there" "train_text_encoder" "text_encoder=DIR" -- train unet --data captions -o x -q --set batch=8 --set train_text_encoder=true
+    usage "a rate for a text encoder that does not learn" "text_encoder.learning_rate" "train_text_encoder=true" -- train unet --data captions -o x -q --set batch=8 --set text_encoder.learning_rate=1e-6
     fails "an empty folder" 1 empty -- train vae --data empty -o x -q
     fails "no such folder" 1 nowhere -- train vae --data nowhere -o x -q
     fails "a broken picture among good ones" 1 0003.png -- train vae --data broken -o x -q $vae

@@ -1,6 +1,8 @@
 #!/bin/sh
 # A Whisper model goes on learning: a small network with random weights (make_whisper) and two sounds with captions; it learns one of them by
-# heart, a cut run goes on, and what was saved is what transcription reads. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR.
+# heart, a cut run goes on, and what was saved is what transcription reads; stripes blotted out of what it learns from (SpecAugment) change
+# what is learned, not what is measured, and are the same for a cut run; and layers that are computed again for their gradients take less
+# memory. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR.
 clio=$CLIO_BUILD_DIR/clio
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -34,3 +36,40 @@ set -- --set init=model --set batch=2 --set learning_rate=0.01 --set validation=
 awk -F, 'NR == 2 { first = $2 } { last = $2 } END { exit !(NR == 31 && last < 0.3 * first) }' run/losses.csv || fail "the loss did not fall"
 "$clio" transcribe -m run/last/whisper -l en -otxt -of heard "$CLIO_SOURCE_DIR/tests/golden/jfk.wav" >log 2>&1 || fail "transcribing"
 grep -q "ask not" heard.txt || fail "heard: $(cat heard.txt)"
+
+# ---- SpecAugment ----
+
+run() { # OUT SETTING...
+    out=$1
+    shift
+    "$clio" train whisper --data data --out "$out" --set init=model --set batch=2 --set learning_rate=0.001 "$@" >log 2>&1 || fail "$out"
+}
+weights() { echo "$1/last/training.safetensors"; }
+same() { cmp -s "$(weights "$1")" "$(weights "$2")" && cmp -s "$1/losses.csv" "$2/losses.csv"; }
+masks="--set time_masks=3 --set time_width=200 --set frequency_masks=2 --set frequency_width=20"
+# shellcheck disable=SC2086 # words
+{
+    run plain --set validation=0 --set steps=4
+    run off --set validation=0 --set steps=4 --set time_masks=0 --set frequency_masks=0 --set time_width=200
+    run on --set validation=0 --set steps=4 $masks
+    run again --set validation=0 --set steps=4 $masks
+    run cut --set validation=0 --set steps=2 $masks
+    "$clio" train --data data --out cut --resume --set steps=4 >log 2>&1 || fail "going on with stripes"
+    same off plain || fail "without stripes other bits"
+    same again on || fail "the same stripes give other bits"
+    same cut on || fail "a cut run draws other stripes"
+    cmp -s on/losses.csv plain/losses.csv && fail "stripes change nothing"
+    most() { awk '/at most/ { for (i = 1; i < NF; i++) if ($(i + 1) == "MiB") print $i }' log; }
+    run kept --set validation=0 --set steps=2
+    kept=$(most)
+    run recomputed --set validation=0 --set steps=2 --set recompute=true
+    same recomputed kept || fail "computed again, it gives other bits"
+    [ "$(most)" -lt "$kept" ] || fail "computed again, it takes $(most) MiB and not less than $kept"
+    # a step that changes nothing, so that both are measured with the same weights
+    run still --set validation=0.5 --set steps=1 --set learning_rate=0
+    run masked --set validation=0.5 --set steps=1 --set learning_rate=0 $masks
+    cmp -s still/measures.csv masked/measures.csv || fail "stripes change what is measured"
+    cmp -s still/losses.csv masked/losses.csv && fail "stripes change nothing in a single step"
+    "$clio" train whisper --data data --out none --set init=model --set time_masks=-1 >log 2>&1 && fail "took time_masks=-1"
+    grep -q "the setting time_masks must be a whole number from 0 to 100" log || fail "does not say what time_masks may be"
+}

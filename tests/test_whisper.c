@@ -93,7 +93,8 @@ static void filters_are_transformers(void **state)
     if (!path)
         skip();
     assert_ok(weights_open(test_context(), &golden, path, NULL));
-    float *want = test_floats(&golden, "filters", (size_t)MEL_BINS * 128), *got = malloc(sizeof *got * MEL_BINS * 128), *turned = malloc(sizeof *got * MEL_BINS * 128);
+    float *want = test_floats(&golden, "filters", (size_t)MEL_BINS * 128), *got = malloc(sizeof *got * MEL_BINS * 128),
+          *turned = malloc(sizeof *got * MEL_BINS * 128);
     assert_non_null(got);
     assert_non_null(turned);
     mel_filters(got, 128);
@@ -171,7 +172,8 @@ static float *decode(struct tiny *t, const int *ids, int count, int step)
     assert_non_null(all);
     for (int at = 0; at < count; at += step) {
         int n = MIN(step, count - at);
-        struct tensor id = test_tensor(DTYPE_I32, 2, 1, n, 0, 0, ids + at), hidden = test_tensor(DTYPE_F32, 3, 1, n, t->net.config.width, 0, NULL);
+        struct tensor id = test_tensor(DTYPE_I32, 2, 1, n, 0, 0, ids + at),
+                      hidden = test_tensor(DTYPE_F32, 3, 1, n, t->net.config.width, 0, NULL);
         struct tensor logits = test_tensor(DTYPE_F32, 2, 1, vocab, 0, 0, NULL);
         for (int pass = 0; pass < 2; pass++) {
             ctx->planning = pass == 0;
@@ -199,13 +201,15 @@ static void network_is_transformers(void **state)
         skip();
     int width = t.net.config.width, vocab = t.net.config.vocab;
     struct tensor out = encode_chirp(&t);
-    float *encoded = test_read(&out), *want = test_floats(&t.golden, "encoder.out", (size_t)60 * (size_t)width), *some = malloc(sizeof *some * 60 * (size_t)width);
+    float *encoded = test_read(&out), *want = test_floats(&t.golden, "encoder.out", (size_t)60 * (size_t)width),
+          *some = malloc(sizeof *some * 60 * (size_t)width);
     assert_non_null(some);
     for (int i = 0; i < 60; i++)
         memcpy(some + i * width, encoded + i * 25 * width, sizeof *some * (size_t)width);
     assert_close(some, want, (size_t)60 * (size_t)width, 1e-3);
     int *ids = (int *)(void *)test_floats(&t.golden, "decoder.ids", 8), *best = (int *)(void *)test_floats(&t.golden, "decoder.argmax", 8);
-    float *logits = decode(&t, ids, 8, 8), *want_logits = test_floats(&t.golden, "decoder.logits", 8 * 811), *every64 = malloc(sizeof *every64 * 8 * 811);
+    float *logits = decode(&t, ids, 8, 8), *want_logits = test_floats(&t.golden, "decoder.logits", 8 * 811),
+          *every64 = malloc(sizeof *every64 * 8 * 811);
     assert_non_null(every64);
     for (int i = 0; i < 8; i++) {
         int argmax = 0;

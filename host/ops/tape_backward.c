@@ -107,10 +107,10 @@ static bool anything_given(const struct tape *tape, const struct tape_record *r)
     return false;
 }
 
-clio_status tape_backward(clio_context *ctx, struct tape *tape, const struct tensor *y, const struct tensor *dy)
+/* From y to whatever has a part in it. */
+static clio_status go_back(clio_context *ctx, struct tape *tape, const struct tensor *y, const struct tensor *dy)
 {
     clio_status st = CLIO_OK;
-    struct tape *recording = tape_pause(ctx);
     int last = tape_find(tape, y->mem);
     if (tensor_count(y) != tensor_count(dy))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "backward from %zu numbers with a gradient of %zu", tensor_count(y), tensor_count(dy));
@@ -126,9 +126,27 @@ clio_status tape_backward(clio_context *ctx, struct tape *tape, const struct ten
             TRY(r->backward(ctx, tape, r));
         done_with(tape, r);
     }
-    for (size_t i = 1; i < tape->node_count; i++)
+fail:
+    return st;
+}
+
+/* The gradients of what is watched, from node `first` on, that had no part in it. */
+static clio_status zero_others(clio_context *ctx, const struct tape *tape, size_t first)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = MAX(first, 1); i < tape->node_count; i++)
         if (tape->nodes[i].watched && !tape->nodes[i].add)
             TRY(tensor_zero(ctx, &tape->nodes[i].grad));
+fail:
+    return st;
+}
+
+clio_status tape_backward(clio_context *ctx, struct tape *tape, const struct tensor *y, const struct tensor *dy)
+{
+    clio_status st = CLIO_OK;
+    struct tape *recording = tape_pause(ctx);
+    TRY(go_back(ctx, tape, y, dy));
+    TRY(zero_others(ctx, tape, 1));
 fail:
     tape_resume(ctx, recording);
     return st;
@@ -144,7 +162,7 @@ struct block_args {
     _Alignas(double) unsigned char user[TAPE_USER];
 };
 
-/* Everything that is watched, on another tape, with the same gradients. */
+/* Everything that is watched, on another tape, with the same gradients: its first nodes, in the same order. */
 static clio_status watch_too(clio_context *ctx, struct tape *inner, const struct tape *outer)
 {
     clio_status st = CLIO_OK;
@@ -169,18 +187,21 @@ static clio_status block_backward(clio_context *ctx, struct tape *tape, const st
     TRY(tape_open(ctx, &inner));
     TRY(tape_start(ctx, &inner));
     TRY(watch_too(ctx, &inner, tape));
+    size_t first = inner.node_count, k = 1;
     for (int i = 0; i < args->count; i++) {
         in[i] = tape_value(tape, r, 1 + i);
-        if (!tape_wants(tape, r, 1 + i) || tape->nodes[r->node[1 + i]].watched)
+        if (!tape_wants(tape, r, 1 + i) || tape_find(&inner, in[i].mem)) /* watched already, here or as an input before */
             continue;
         TRY(tape_grad(ctx, tape, r, 1 + i, &grad, &add));
         TRY(tape_watch(ctx, &inner, &in[i], &grad, add));
     }
     TRY(args->block(ctx, &inner.arena, args->user, &out, in));
     tape_pause(ctx);
-    TRY(tape_backward(ctx, &inner, &out, &dy));
+    TRY(go_back(ctx, &inner, &out, &dy));
+    TRY(zero_others(ctx, &inner, first)); /* what others have a part in may come yet */
     for (size_t i = 1; i < tape->node_count; i++)
-        tape->nodes[i].add |= tape->nodes[i].watched;
+        if (tape->nodes[i].watched)
+            tape->nodes[i].add = inner.nodes[k++].add;
 fail:
     tape_pause(ctx);
     tape_close(&inner);
