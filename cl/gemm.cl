@@ -28,28 +28,26 @@
 #ifdef PANEL
 /* Sums of each row that do not wait for each other: a multiply-add takes 4 cycles or so, and a single row would wait for most of them. */
 #define CHAINS (MR == 1 ? 4 : MR == 2 ? 2 : 1)
-/* One work-item: rows MR*gid(0).., columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in the cache. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a,
-                                                                        const __global weight_t *w, const __global float *bias,
-                                                                        const __global float *residual, struct gemm_args g)
+/* Rows m0 .. m0 + MR - 1, columns 32 * panel .. of c; b: the panel's weights. */
+__attribute__((always_inline)) void multiply_rows(__global float *c, const __global float *a, const __global weight_t *b,
+                                                  const __global float *bias, const __global float *residual, const struct gemm_args *g,
+                                                  int m0, int panel)
 {
-    int m0 = get_global_id(0) * MR, panel = get_global_id(1);
-    const __global weight_t *b = w + (size_t)panel * g.k * 32;
     const __global float *row[MR];
     float16 low[CHAINS * MR], high[CHAINS * MR];
 #pragma unroll
     for (int i = 0; i < MR; i++)
-        row[i] = a + g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda;
+        row[i] = a + g->a_offset + (size_t)min(m0 + i, g->m - 1) * g->lda;
 #pragma unroll
     for (int i = 0; i < CHAINS * MR; i++)
         low[i] = high[i] = 0.0f;
     int k = 0;
-    for (; k + CHAINS <= g.k; k += CHAINS, b += 32 * CHAINS)
+    for (; k + CHAINS <= g->k; k += CHAINS, b += 32 * CHAINS)
 #pragma unroll
         for (int j = 0; j < CHAINS; j++)
             add_products(low + j * MR, high + j * MR, row, k + j, LOAD16(b + 32 * j), LOAD16(b + 32 * j + 16));
 #if CHAINS > 1
-    for (; k < g.k; k++, b += 32)
+    for (; k < g->k; k++, b += 32)
         add_products(low, high, row, k, LOAD16(b), LOAD16(b + 16));
 #pragma unroll
     for (int i = MR; i < CHAINS * MR; i++) {
@@ -65,8 +63,21 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global
         tile[2 * i + 1] = high[i];
     }
 #pragma unroll 1
-    for (int i = 0; i < min(MR, g.m - m0); i++)
-        store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, &g);
+    for (int i = 0; i < min(MR, g->m - m0); i++)
+        store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, g);
+}
+
+/* One work-item: blocks of MR rows, equally many for each gid(0), columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in
+ * the cache. Where k is small a single block would be little more work than the call of a work-item. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a,
+                                                                        const __global weight_t *w, const __global float *bias,
+                                                                        const __global float *residual, struct gemm_args g)
+{
+    int panel = get_global_id(1), blocks = (g.m + MR - 1) / MR, each = (blocks + get_global_size(0) - 1) / get_global_size(0);
+    int first = get_global_id(0) * each, end = min(first + each, blocks);
+#pragma unroll 1
+    for (int block = first; block < end; block++)
+        multiply_rows(c, a, w + (size_t)panel * g.k * 32, bias, residual, &g, block * MR, panel);
 }
 #elif defined(TILE) || defined(ROWS)
 

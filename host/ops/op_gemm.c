@@ -34,7 +34,9 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
     int mr = first ? panel_rows(ctx, m, f16) : 1;
     struct variant v = {.path = "gemm.panel", .kernel = "gemm_panel", .rows = !first ? 1 : m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
     snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
-    v.grid = GRID2((m + mr - 1) / mr, (w->n + PANEL - 1) / PANEL, 1, 1);
+    int blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
+    int each = MIN(params_int(ctx, "gemm.panel.work", 4096) / MAX(w->k, 1), blocks * panels / (16 * MAX(1, ctx->device.compute_units)));
+    v.grid = GRID2((blocks + MAX(each, 1) - 1) / MAX(each, 1), panels, 1, 1);
     return v;
 }
 
