@@ -104,7 +104,7 @@ static int columns_of(const struct settings *set, const clio_generator *g, const
     if (set->files.count)
         for (columns = 2; (size_t)columns * (size_t)columns < images->count;)
             columns += 2;
-    return set->labels.count || columns > COLUMNS_MOST ? 0 : columns;
+    return set->labels.count || columns == 1 || columns > COLUMNS_MOST ? 0 : columns;
 }
 
 static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_images *images)
@@ -186,7 +186,7 @@ static const struct option_row options[] = {
     {"-b --batch-count", "N", OPTION_INT, FIELD(count), 1, 65536, "pictures; default 64"},
     {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of the first picture; default 42"},
     {"--label", "N", OPTION_WORDS, FIELD(labels), 0, 0,
-     "a class, where the model has them; several times\nfor several; default: each in turn"},
+     "a class, where the model has them, or a prompt,\nwhere it learned captions; several times for several;\ndefault: each in turn"},
     {"--columns", "N", OPTION_INT, FIELD(columns), 1, 1000,
      "pictures in a row of the sheet; default: as many as\nthere are classes, or as there are rows"},
     {"--separate", NULL, OPTION_ON, FIELD(separate), 0, 0, "a file for each picture: out.png, out_2.png, ..."},

@@ -429,7 +429,7 @@ typedef struct clio_generator_info {
     const char *model; /* "dcgan" */
     int width, height, channels;
     int latent;  /* numbers that a picture is made from; 0: it only reconstructs */
-    int classes; /* labels that pictures can be asked for, or 0 */
+    int classes; /* labels that pictures can be asked for, or 0; of a model that learned captions: its prompts */
     int encodes; /* whether it can reconstruct */
 } clio_generator_info;
 CLIO_API clio_generator_info clio_generator_describe(const clio_generator *generator);

@@ -117,11 +117,12 @@ static clio_status open_data(struct evaluation *e)
     o.width = l->shape.width;
     o.height = l->shape.height;
     o.channels = l->shape.channels;
-    o.need_labels = l->kind->needs_labels;
+    o.need_captions = learner_needs_captions(l->kind, l->config);
+    o.need_labels = l->kind->needs_labels && !o.need_captions;
     TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
     if (dataset_info(e->data)->kind == DATASET_SOUNDS)
         FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds, and %s knows pictures", e->params->data, e->params->model);
-    if (l->kind->needs_labels && dataset_info(e->data)->classes > l->shape.classes)
+    if (o.need_labels && dataset_info(e->data)->classes > l->shape.classes)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, and %s learned %d", e->params->data, dataset_info(e->data)->classes,
              e->params->model, l->shape.classes);
     TRY(choose_split(e));
@@ -155,7 +156,7 @@ static clio_status add_own(struct evaluation *e, const struct batch *b, int coun
 {
     clio_status st = CLIO_OK;
     double part[LEARNER_LOSSES] = {0};
-    struct learner_batch batch = {.count = count, .global_count = count, .pictures = e->pictures};
+    struct learner_batch batch = {.count = count, .global_count = count, .pictures = e->pictures, .captions = b->captions};
     batch.pictures.dim[0] = count;
     TRY(tensor_write(e->ctx, &batch.pictures, 0, (size_t)count * e->one, b->pictures));
     if (b->labels) {
@@ -172,7 +173,7 @@ fail:
 
 static bool gives_back(const struct evaluation *e)
 {
-    return e->model.kind->encode && e->model.kind->sample;
+    return e->model.kind->encode && e->model.kind->sample && !learner_needs_captions(e->model.kind, e->model.config);
 }
 
 static clio_status add_reconstruction(struct evaluation *e, const struct batch *b, int count)
@@ -227,11 +228,11 @@ static clio_status look_at_drawn(struct evaluation *e)
     int labels[BATCH];
     TRY(mem_alloc(e->ctx, &drawn, BATCH * e->one, sizeof *drawn));
     for (size_t i = 0; i < e->count; i += BATCH) {
-        int count = (int)MIN(e->count - i, (size_t)BATCH), classes = e->model.shape.classes;
+        int count = (int)MIN(e->count - i, (size_t)BATCH), choices = learner_labels(&e->model);
         TRY(context_progress(e->ctx, "drawing", (double)i, (double)e->count));
-        for (int j = 0; classes && j < count; j++)
-            labels[j] = (int)((i + (size_t)j) % (size_t)classes);
-        TRY(learner_draw(e->ctx, &e->model, count, e->params->seed + i, classes ? labels : NULL, drawn));
+        for (int j = 0; choices && j < count; j++)
+            labels[j] = (int)((i + (size_t)j) % (size_t)choices);
+        TRY(learner_draw(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, drawn));
         TRY(add_features(e, drawn, i, count, 1));
     }
 fail:

@@ -51,8 +51,8 @@ clio_generator_info clio_generator_describe(const clio_generator *g)
                                  .height = l->shape.height,
                                  .channels = l->shape.channels,
                                  .latent = l->kind->has_latents ? l->latent : 0,
-                                 .classes = l->shape.classes,
-                                 .encodes = l->kind->encode && l->kind->sample && !l->shape.classes};
+                                 .classes = learner_labels(l),
+                                 .encodes = l->kind->encode && l->kind->sample && !learner_labels(l)};
 }
 
 /* ---- numbers to pictures ---- */
@@ -111,25 +111,25 @@ static clio_status check_draw(clio_generator *g, int count, const int *labels)
     if (count < 1 || count > COUNT_MAX)
         FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of pictures must be from 1 to %d, not %d", COUNT_MAX, count);
     for (int i = 0; labels && i < count; i++)
-        if (labels[i] < 0 || labels[i] >= l->shape.classes)
+        if (labels[i] < 0 || labels[i] >= learner_labels(l))
             FAIL(g->ctx, CLIO_ERROR_ARGUMENT,
-                 l->shape.classes ? "there is no label %d: this model has 0 to %d"
-                                  : "label %d cannot be asked for: this model has none (%d)",
-                 labels[i], MAX(l->shape.classes - 1, 0));
+                 learner_labels(l) ? "there is no label %d: this model has 0 to %d"
+                                   : "label %d cannot be asked for: this model has none (%d)",
+                 labels[i], MAX(learner_labels(l) - 1, 0));
 fail:
     return st;
 }
 
-/* The labels asked for, or each class in turn; NULL without classes. Fresh memory. */
+/* The labels asked for, or each in turn; NULL without. Fresh memory. */
 static clio_status fill_labels(clio_generator *g, int count, const int *asked, int **labels)
 {
     clio_status st = CLIO_OK;
     *labels = NULL;
-    if (!g->learner.shape.classes)
+    if (!learner_labels(&g->learner))
         return CLIO_OK;
     TRY(mem_alloc(g->ctx, labels, (size_t)count, sizeof **labels));
     for (int i = 0; i < count; i++)
-        (*labels)[i] = asked ? asked[i] : i % g->learner.shape.classes;
+        (*labels)[i] = asked ? asked[i] : i % learner_labels(&g->learner);
 fail:
     return st;
 }
@@ -190,7 +190,7 @@ clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, i
     *out = NULL;
     g->ctx->cancelled = 0;
     TRY(check_draw(g, frames, NULL));
-    if (g->learner.shape.classes)
+    if (learner_labels(&g->learner))
         TRY(check_draw(g, 1, &label));
     if (frames < 2)
         FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a way needs at least 2 pictures, its ends");
@@ -250,7 +250,7 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pict
     float *pixels = NULL, *latents = NULL;
     *out = NULL;
     g->ctx->cancelled = 0;
-    if (!l->kind->encode || !l->kind->sample || l->shape.classes)
+    if (!l->kind->encode || !l->kind->sample || learner_labels(l))
         FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take pictures in: it draws them", l->kind->name);
     if (count < 1 || count > COUNT_MAX)
         FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of pictures must be from 1 to %d", COUNT_MAX);

@@ -26,6 +26,12 @@ const struct learner_kind *learner_kind_find(const char *name)
     return NULL;
 }
 
+bool learner_needs_captions(const struct learner_kind *kind, const json_t *settings)
+{
+    const json_t *encoder = json_object_get(settings, "text_encoder");
+    return kind->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
+}
+
 const struct learner_shape learner_shape_of_sounds = {1, 1, 1, 0};
 
 /* ---- settings ---- */
@@ -82,10 +88,11 @@ static clio_status open_kind(clio_context *ctx, struct learner *l, const struct 
     clio_status st = CLIO_OK;
     const float one = 1;
     *l = (struct learner){.kind = kind, .shape = shape, .from = from};
-    if (kind->needs_labels && shape.classes < 1)
+    bool labels = kind->needs_labels && !learner_needs_captions(kind, settings);
+    if (labels && shape.classes < 1)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s learns what labels look like, and this data has none: use a dataset with labels, or %s",
              kind->name, kind->reconstructs ? "vae" : "dcgan");
-    if (!kind->needs_labels)
+    if (!labels)
         l->shape.classes = 0;
     TRY(take_settings(ctx, l, settings));
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
@@ -389,10 +396,10 @@ clio_status learner_draw(clio_context *ctx, struct learner *l, int count, uint64
     TRY(tensor_new(ctx, &z, "samples"));
     TRY(op_random_fwd(ctx, &z, seed, 0, true));
     TRY(tensor_read(ctx, &z, 0, tensor_count(&z), latents));
-    if (!labels && l->shape.classes) { /* one class after the other */
+    if (!labels && learner_labels(l)) { /* one after the other */
         TRY(mem_alloc(ctx, &own, (size_t)count, sizeof *own));
         for (int i = 0; i < count; i++)
-            own[i] = i % l->shape.classes;
+            own[i] = i % learner_labels(l);
         labels = own;
     }
     TRY(l->kind->sample(ctx, l, count, latents, labels, pictures));

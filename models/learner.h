@@ -44,7 +44,8 @@ struct learner_kind {
     bool ascending;                         /* the best is what has the greatest of measures[0]; otherwise the least */
     bool unit;                              /* pictures from 0 to 1; otherwise from -1 to 1 */
     bool needs_labels, has_latents, reconstructs;
-    bool hears; /* it learns from sounds: there are no pictures, and its shape says nothing */
+    bool takes_captions; /* in the place of labels, where the setting text_encoder says through which encoder */
+    bool hears;          /* it learns from sounds: there are no pictures, and its shape says nothing */
     /* Build the networks for l->config and l->shape, their weights undefined; fill in l->parameters and what the optimisers begin with
      * (l->options). */
     clio_status (*open)(clio_context *ctx, struct learner *l);
@@ -56,9 +57,10 @@ struct learner_kind {
     /* The same without learning, networks as they are when they are used (batch norm with running statistics): sums over the batch, to be
      * divided by the number of samples. NULL: there is nothing to measure. */
     clio_status (*measure)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums);
-    /* Pictures f32 [count, H, W, C] from latents f32 [count, latent] (host) and labels (host, NULL without). NULL: it makes no pictures. */
+    /* Pictures f32 [count, H, W, C] from latents f32 [count, latent] (host) and labels (host, NULL without; learner_labels). NULL: it makes
+     * no pictures. */
     clio_status (*sample)(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures);
-    /* Latents (means) of pictures: NULL where there is no encoder. */
+    /* Latents (means) of pictures: NULL where there is no encoder. Who learned captions refuses. */
     clio_status (*encode)(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents);
     /* Where a model has the layout that other programs know: for its parts the folder of a checkpoint that their weights lie in, and the
      * file's name without its ending (NULL: model); and what writes the files of that layout. A part without a folder of its own lies in
@@ -113,6 +115,10 @@ struct learner {
 /* NULL-terminated; and by name, or NULL. */
 extern const struct learner_kind *const learner_kinds[];
 const struct learner_kind *learner_kind_find(const char *name);
+/* A model with these settings learns captions in the place of labels. */
+bool learner_needs_captions(const struct learner_kind *kind, const json_t *settings);
+/* Labels that pictures can be asked for, 0 without: its classes, or, of who learned captions, which text of the setting `prompts`. */
+int learner_labels(const struct learner *l);
 
 /* A fresh one for this shape; settings: an object of changed settings (unknown names and bad values are refused with a sentence), or NULL.
  */

@@ -1,14 +1,15 @@
-/* learner_captions.c - captions to what a UNet attends to: CLIP's tokens, as diffusers' training scripts make them (cut, and filled up to
- * the length that the encoder takes), through an encoder that stays as it is, or learns with the UNet.
+/* learner_captions.c - captions to what a learner takes in: CLIP's tokens, as diffusers' training scripts make them (cut, and filled up to
+ * the length that the encoder takes), through an encoder that stays as it is, or learns with a UNet.
  *
- * One that stays as it is gives the same states for a caption each time, so that they are kept. It reads each caption by itself: states
- * must not depend on which others are in the batch, or a run that is continued, and has kept nothing yet, would end with other bits. */
-#include "learner_unet.h"
+ * One that stays as it is says the same of a caption each time, so that it is kept. It reads each caption by itself: what it says must not
+ * depend on which others are in the batch, or a run that is continued, and has kept nothing yet, would end with other bits. */
+#include "learner_captions.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM ((size_t)512 << 20) /* for states that are kept: 2200 captions of Stable Diffusion 1 */
+#define ROOM ((size_t)512 << 20) /* for what is kept: the states of 2200 captions of Stable Diffusion 1 */
 
 /* The encoder's own configuration, which goes with what it learns; that is saved as f32, whatever it was read as. */
 static clio_status read_config(clio_context *ctx, struct captions *c)
@@ -38,11 +39,32 @@ fail:
     return st;
 }
 
+clio_status captions_find(clio_context *ctx, struct captions *c, const struct learner *l, struct parameters *learned)
+{
+    clio_status st = CLIO_OK;
+    char *encoder = NULL, *tokenizer = NULL;
+    TRY(learner_folder(ctx, l, "text_encoder", &encoder));
+    if (!encoder)
+        return CLIO_OK;
+    if (!file_is_folder(encoder))
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: name that of a CLIP text encoder (--set text_encoder=DIR)", encoder);
+    TRY(learner_folder(ctx, l, "tokenizer", &tokenizer));
+    TRY(folder_try(ctx, encoder, "../tokenizer", &tokenizer));
+    if (!tokenizer)
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder %s: name its folder (--set tokenizer=DIR)", encoder);
+    st = captions_open(ctx, c, encoder, tokenizer, learned);
+    encoder = tokenizer = NULL;
+fail:
+    free(encoder);
+    free(tokenizer);
+    return st;
+}
+
 static void free_known(struct known_caption *k)
 {
     if (k) {
         free(k->text);
-        free(k->states);
+        free(k->said);
         free(k);
     }
 }
@@ -78,7 +100,33 @@ fail:
     return st;
 }
 
-/* states f32 [1, positions, width] of one caption, to the host */
+int captions_size(const struct captions *c)
+{
+    const struct clip_text_config *n = &c->net.config;
+    return !c->pools ? n->positions * n->width : n->projection ? n->projection : n->width;
+}
+
+/* The vector that stands for a caption, from its states, to the host. Captions' vectors lie close together: at length 1, as a label's row
+ * has it, what tells them apart is too little for a network to listen to. As large as normal noise is, it was enough. */
+static clio_status pool(clio_context *ctx, const struct captions *c, const struct tensor *states, const int *ids, float *out)
+{
+    clio_status st = CLIO_OK;
+    int size = captions_size(c);
+    struct tensor pooled = tensor_shape(DTYPE_F32, 2, 1, size, 0, 0);
+    double squares = 0;
+    TRY(tensor_new(ctx, &pooled, "the captions"));
+    TRY(clip_text_pool(ctx, &c->net, &pooled, states, ids, c->net.config.projection > 0));
+    TRY(tensor_read(ctx, &pooled, 0, (size_t)size, out));
+    for (int i = 0; i < size; i++)
+        squares += (double)out[i] * (double)out[i];
+    for (int i = 0; squares > 0 && i < size; i++)
+        out[i] = (float)((double)out[i] / sqrt(squares / size));
+fail:
+    tensor_free(ctx, &pooled);
+    return st;
+}
+
+/* What is said of one caption, to the host. */
 static clio_status encode_one(clio_context *ctx, struct captions *c, const char *text, float *out)
 {
     clio_status st = CLIO_OK;
@@ -88,7 +136,7 @@ static clio_status encode_one(clio_context *ctx, struct captions *c, const char 
     TRY(read_caption(ctx, c, text, ids));
     TRY(tensor_new(ctx, &states, "the captions"));
     TRY(clip_text_encode(ctx, &c->net, &states, ids, 0));
-    TRY(tensor_read(ctx, &states, 0, tensor_count(&states), out));
+    TRY(c->pools ? pool(ctx, c, &states, ids, out) : tensor_read(ctx, &states, 0, tensor_count(&states), out));
 fail:
     tensor_free(ctx, &states);
     free(ids);
@@ -111,10 +159,10 @@ static struct known_caption **find_known(struct captions *c, const char *text)
 static clio_status encode_once(clio_context *ctx, struct captions *c, const char *text, float *out)
 {
     clio_status st = CLIO_OK;
-    size_t count = (size_t)c->net.config.positions * (size_t)c->net.config.width, bytes = count * sizeof *out + strlen(text);
+    size_t count = (size_t)captions_size(c), bytes = count * sizeof *out + strlen(text);
     struct known_caption **known = find_known(c, text), *fresh = NULL;
     if (*known) {
-        memcpy(out, (*known)->states, count * sizeof *out);
+        memcpy(out, (*known)->said, count * sizeof *out);
         return CLIO_OK;
     }
     TRY(encode_one(ctx, c, text, out));
@@ -122,8 +170,8 @@ static clio_status encode_once(clio_context *ctx, struct captions *c, const char
         return CLIO_OK;
     TRY(mem_alloc(ctx, &fresh, 1, sizeof *fresh));
     TRY(mem_string(ctx, &fresh->text, text));
-    TRY(mem_alloc(ctx, &fresh->states, count, sizeof *fresh->states));
-    memcpy(fresh->states, out, count * sizeof *out);
+    TRY(mem_alloc(ctx, &fresh->said, count, sizeof *fresh->said));
+    memcpy(fresh->said, out, count * sizeof *out);
     *known = fresh;
     fresh = NULL;
     c->room -= bytes;
@@ -147,23 +195,33 @@ fail:
     return st;
 }
 
-clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *states,
-                            const char *const *texts)
+clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *said, const char *const *texts)
 {
     clio_status st = CLIO_OK;
-    size_t all = tensor_count(states), one = all / (size_t)states->dim[0];
+    size_t all = tensor_count(said), one = all / (size_t)said->dim[0];
     struct tape *recording;
     float *data = NULL;
     if (c->learns)
-        return encode_learning(ctx, arena, c, states, texts);
+        return encode_learning(ctx, arena, c, said, texts);
     recording = tape_pause(ctx);
     TRY(mem_alloc(ctx, &data, all, sizeof *data));
-    for (int i = 0; i < states->dim[0]; i++)
+    for (int i = 0; i < said->dim[0]; i++)
         TRY(encode_once(ctx, c, texts[i] ? texts[i] : "", data + (size_t)i * one));
-    TRY(tensor_write(ctx, states, 0, all, data));
+    TRY(tensor_write(ctx, said, 0, all, data));
 fail:
     tape_resume(ctx, recording);
     free(data);
+    return st;
+}
+
+clio_status captions_need(clio_context *ctx, const struct learner_batch *batch)
+{
+    clio_status st = CLIO_OK;
+    if (!batch->captions)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "this model learns from captions (text_encoder), and the data has none: add metadata.jsonl or .txt "
+             "files beside the pictures");
+fail:
     return st;
 }
 
@@ -173,6 +231,29 @@ clio_status captions_describe(clio_context *ctx, const struct captions *c, const
     TRY(c->learns ? folder_put_json(ctx, c->config.root, path, "text_encoder", "config.json")
                   : folder_link(ctx, path, "text_encoder", c->encoder));
     TRY(folder_link(ctx, path, "tokenizer", c->tokenizer));
+fail:
+    return st;
+}
+
+/* ---- prompts ---- */
+
+int captions_prompts(const struct learner *l)
+{
+    int count = 1;
+    for (const char *c = learner_text(l, "prompts"); *c; c++)
+        count += *c == '|';
+    return count;
+}
+
+clio_status captions_prompt(clio_context *ctx, const struct learner *l, int index, char **text)
+{
+    clio_status st = CLIO_OK;
+    const char *at = learner_text(l, "prompts");
+    for (index %= captions_prompts(l); index > 0; index--)
+        at = strchr(at, '|') + 1;
+    size_t length = strcspn(at, "|");
+    TRY(mem_alloc(ctx, text, length + 1, 1));
+    memcpy(*text, at, length);
 fail:
     return st;
 }

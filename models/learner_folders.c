@@ -54,6 +54,18 @@ fail:
     return st;
 }
 
+clio_status learner_folder(clio_context *ctx, const struct learner *l, const char *name, char **path)
+{
+    clio_status st = CLIO_OK;
+    *path = NULL;
+    TRY(folder_try(ctx, l->from, name, path));
+    if (!*path && *learner_text(l, name))
+        TRY(mem_string(ctx, path, learner_text(l, name)));
+    TRY(folder_try(ctx, learner_text(l, "init"), name, path));
+fail:
+    return st;
+}
+
 clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file)
 {
     clio_status st = CLIO_OK;

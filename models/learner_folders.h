@@ -13,6 +13,9 @@ const char *learner_text(const struct learner *l, const char *name);
 clio_status learner_channels(clio_context *ctx, const struct learner *l, int heads, json_t **list);
 /* base/name in fresh memory, if that is a folder; otherwise *path stays NULL. Nothing where *path is set already, or base NULL or empty. */
 clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path);
+/* The folder of a part of the model: in the checkpoint it is read from, as the setting of that name says, or of the setting `init`; NULL:
+ * there is none. */
+clio_status learner_folder(clio_context *ctx, const struct learner *l, const char *name, char **path);
 /* base/name/file, if it is there. Nothing where `out` is open already, or base NULL or empty. */
 clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file);
 /* base/name becomes a link to a file or folder that does not change, wherever that really lies. */

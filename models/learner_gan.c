@@ -1,6 +1,6 @@
 /* learner_gan.c - adversaries (Goodfellow et al. 2014): a generator G of pictures from noise, and a discriminator D that tells them from
- * real ones. Dense, or DCGAN (Radford, Metz and Chintala 2016); with labels (Mirza and Osindero 2014). Losses, D's of real x and generated
- * pictures, and G's:
+ * real ones. Dense, or DCGAN (Radford, Metz and Chintala 2016); with labels (Mirza and Osindero 2014) or captions (Reed et al. 2016).
+ * Losses, D's of real x and generated pictures, and G's:
  *
  *     bce            -log sigmoid(D(x)), -log(1 - sigmoid(D(G(z))))     -log sigmoid(D(G(z))): does not saturate
  *     least-squares  (D(x) - 1)^2, D(G(z))^2                            (D(G(z)) - 1)^2 (Mao et al. 2017)
@@ -11,7 +11,7 @@
  *
  * A step: G makes pictures, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
  * by now, thinks of the pictures goes on tape 0, where its weights are constants, and G learns. */
-#include "learner_private.h"
+#include "learner_captions.h"
 
 #include <stdlib.h>
 
@@ -60,7 +60,7 @@ static const struct loss_terms {
 
 static const struct learner_setting gan_settings[] = {LATENT, HIDDEN, DEPTH, LOSS, {0}};
 static const struct learner_setting dcgan_settings[] = {LATENT, NGF, NDF, LOSS, {0}};
-static const struct learner_setting cgan_settings[] = {FORM, LATENT, NGF, NDF, HIDDEN, DEPTH, LOSS, {0}};
+static const struct learner_setting cgan_settings[] = {FORM, LATENT, NGF, NDF, HIDDEN, DEPTH, LOSS, CAPTION_SETTINGS, {0}};
 static const struct learner_setting jsd_settings[] = {FORM, LATENT, NGF, NDF, HIDDEN, DEPTH, {0}};
 static const char *const parts[] = {"generator", "discriminator", NULL};
 static const char *const losses[] = {"d_loss", "g_loss", NULL};
@@ -128,13 +128,13 @@ static clio_status open(clio_context *ctx, struct learner *l)
         l->options[i].rate = 2e-4;
         l->options[i].beta1 = 0.5;
     }
-    TRY(label_input_new(ctx, &net->labels, l->shape.classes));
+    TRY(label_input_new(ctx, &net->labels, l));
     /* batch norm has no place where D's slope is bounded: it would divide by what it likes */
     TRY(gan_generator_rows(ctx, l, dense, &g));
     TRY(discriminator_rows(ctx, l, dense, net->loss != GAN_WASSERSTEIN, &d));
-    TRY(layers_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + s->classes, &l->parameters[0]));
+    TRY(layers_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
     TRY(layers_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
-                   (dense ? learner_pixels(l) : s->channels) + s->classes, &l->parameters[1]));
+                   (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
     if (net->loss == GAN_WASSERSTEIN)
         TRY(spectral_new(ctx, &net->spectral, &net->discriminator, "d."));
 fail:
@@ -174,7 +174,7 @@ static clio_status generate(clio_context *ctx, struct arena *arena, const struct
                             const struct tensor *z, bool training)
 {
     clio_status st = CLIO_OK;
-    int latent = net->generator.in[2] - net->labels.classes;
+    int latent = net->generator.in[2] - net->labels.width;
     struct tensor noise = tensor_reshape(z, 4, z->dim[0], 1, 1, latent), in;
     TRY(label_input_join(ctx, arena, &net->labels, &noise, &in));
     TRY(layers_fwd(ctx, arena, &net->generator, pictures, &in, training));
@@ -189,7 +189,7 @@ static clio_status judge(clio_context *ctx, struct arena *arena, const struct ga
     clio_status st = CLIO_OK;
     const int *in = net->discriminator.in;
     uint64_t mark = arena_mark(arena);
-    struct tensor x = tensor_reshape(pictures, 4, count, in[0], in[1], in[2] - net->labels.classes), joined, score;
+    struct tensor x = tensor_reshape(pictures, 4, count, in[0], in[1], in[2] - net->labels.width), joined, score;
     score = layers_shape(&net->discriminator, count);
     args.scale /= (float)global_count;
     TRY(tensor_take(ctx, arena, &score));
@@ -252,7 +252,7 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
     TRY(learner_scalar(ctx, &net->losses[0], batch));
     TRY(learner_scalar(ctx, &net->losses[1], batch));
     TRY(learner_room(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
-    TRY(label_input_set(ctx, &net->labels, &batch->labels, batch->count));
+    TRY(label_input_set(ctx, &net->labels, batch));
     TRY(begin_generator(ctx, l, batch, z));
     TRY(learn_discriminator(ctx, l, batch));
     tape_resume(ctx, tape);
@@ -286,13 +286,24 @@ static clio_status sample(clio_context *ctx, struct learner *l, int count, const
     return learner_through(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), to_pictures);
 }
 
+static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+{
+    const struct gan *net = l->state;
+    return label_input_describe(ctx, &net->labels, path);
+}
+
 #define GAN_FUNCTIONS                                                                                                                      \
-    .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample
+    .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
+    .describe = describe
 
 const struct learner_kind learner_gan = {.name = "gan", .summary = "adversaries of dense layers", .settings = gan_settings, GAN_FUNCTIONS};
 const struct learner_kind learner_dcgan = {
     .name = "dcgan", .summary = "adversaries of convolutions", .settings = dcgan_settings, GAN_FUNCTIONS};
-const struct learner_kind learner_cgan = {
-    .name = "cgan", .summary = "adversaries that know labels", .settings = cgan_settings, .needs_labels = true, GAN_FUNCTIONS};
+const struct learner_kind learner_cgan = {.name = "cgan",
+                                          .summary = "adversaries that know labels or captions",
+                                          .settings = cgan_settings,
+                                          .needs_labels = true,
+                                          .takes_captions = true,
+                                          GAN_FUNCTIONS};
 const struct learner_kind learner_jsd_gan = {
     .name = "jsd-gan", .summary = "adversaries that estimate the Jensen-Shannon divergence", .settings = jsd_settings, GAN_FUNCTIONS};

@@ -1,5 +1,5 @@
 /* learner_parts.c - what the kinds of learner.h share: settings, labels, noise, and the way from host to host. */
-#include "learner_private.h"
+#include "learner_captions.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -90,14 +90,17 @@ fail:
 
 /* ---- labels ---- */
 
-clio_status label_input_new(clio_context *ctx, struct label_input *in, int classes)
+int learner_labels(const struct learner *l)
+{
+    return learner_needs_captions(l->kind, l->config) ? captions_prompts(l) : l->shape.classes;
+}
+
+/* The identity matrix of a row for each class. */
+static clio_status new_table(clio_context *ctx, struct label_input *in, int classes)
 {
     clio_status st = CLIO_OK;
     float *data = NULL;
     size_t n = (size_t)classes;
-    *in = (struct label_input){.classes = classes};
-    if (!classes)
-        return CLIO_OK;
     in->table = tensor_shape(DTYPE_F32, 2, classes, classes, 0, 0);
     TRY(mem_alloc(ctx, &data, n * n, sizeof *data));
     for (size_t i = 0; i < n; i++)
@@ -109,22 +112,67 @@ fail:
     return st;
 }
 
+clio_status label_input_new(clio_context *ctx, struct label_input *in, const struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    *in = (struct label_input){.width = l->shape.classes};
+    if (learner_needs_captions(l->kind, l->config)) {
+        TRY(mem_alloc(ctx, &in->captions, 1, sizeof *in->captions));
+        TRY(captions_find(ctx, in->captions, l, NULL));
+        in->captions->pools = true;
+        in->width = captions_size(in->captions);
+    } else if (in->width) {
+        TRY(new_table(ctx, in, in->width));
+    }
+fail:
+    return st;
+}
+
 void label_input_free(clio_context *ctx, struct label_input *in)
 {
+    if (in->captions)
+        captions_close(ctx, in->captions);
+    free(in->captions);
     tensor_free(ctx, &in->table);
     tensor_free(ctx, &in->rows);
 }
 
-clio_status label_input_set(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
+/* From ids i32 [count]. */
+static clio_status set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
 {
     clio_status st = CLIO_OK;
-    if (!in->classes || !count)
-        return CLIO_OK;
-    TRY(learner_room(ctx, &in->rows, count, in->classes));
-    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->classes, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
+    TRY(learner_room(ctx, &in->rows, count, in->width));
+    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
     TRY(op_embed_fwd(ctx, &rows, &in->table, &list, NULL, 0));
 fail:
     return st;
+}
+
+static clio_status set_captions(clio_context *ctx, struct label_input *in, const char *const *texts, int count)
+{
+    clio_status st = CLIO_OK;
+    TRY(learner_room(ctx, &in->rows, count, in->width));
+    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
+    TRY(captions_encode(ctx, NULL, in->captions, &rows, texts));
+fail:
+    return st;
+}
+
+clio_status label_input_set(clio_context *ctx, struct label_input *in, const struct learner_batch *batch)
+{
+    clio_status st = CLIO_OK;
+    if (!in->width || !batch->count)
+        return CLIO_OK;
+    if (in->captions)
+        TRY(captions_need(ctx, batch));
+    TRY(in->captions ? set_captions(ctx, in, batch->captions, batch->count) : set_labels(ctx, in, &batch->labels, batch->count));
+fail:
+    return st;
+}
+
+clio_status label_input_describe(clio_context *ctx, const struct label_input *in, const char *path)
+{
+    return in->captions ? captions_describe(ctx, in->captions, path) : CLIO_OK;
 }
 
 clio_status label_input_join(clio_context *ctx, struct arena *arena, const struct label_input *in, const struct tensor *x,
@@ -132,11 +180,11 @@ clio_status label_input_join(clio_context *ctx, struct arena *arena, const struc
 {
     clio_status st = CLIO_OK;
     *joined = *x;
-    if (!in->classes)
+    if (!in->width)
         return CLIO_OK;
     int b = x->dim[0], h = x->dim[1], w = x->dim[2], c = x->dim[3];
-    struct tensor rows = tensor_reshape(&in->rows, 4, b, 1, 1, in->classes), planes = tensor_shape(DTYPE_F32, 4, b, h, w, in->classes);
-    *joined = tensor_shape(DTYPE_F32, 4, b, h, w, c + in->classes);
+    struct tensor rows = tensor_reshape(&in->rows, 4, b, 1, 1, in->width), planes = tensor_shape(DTYPE_F32, 4, b, h, w, in->width);
+    *joined = tensor_shape(DTYPE_F32, 4, b, h, w, c + in->width);
     TRY(tensor_take(ctx, arena, joined));
     if (h > 1 || w > 1) {
         TRY(tensor_take(ctx, arena, &planes));
@@ -151,26 +199,44 @@ fail:
 
 /* ---- host to host ---- */
 
+/* Rows of what pictures are asked for by. */
+static clio_status set_asked(clio_context *ctx, struct arena *arena, const struct learner *l, struct label_input *in, const int *labels,
+                             int count)
+{
+    clio_status st = CLIO_OK;
+    struct tensor ids = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
+    char *texts[AT_ONCE] = {NULL};
+    if (in->captions) {
+        for (int i = 0; i < count; i++)
+            TRY(captions_prompt(ctx, l, labels[i], &texts[i]));
+        TRY(set_captions(ctx, in, (const char *const *)texts, count));
+    } else {
+        TRY(tensor_take(ctx, arena, &ids));
+        TRY(tensor_write(ctx, &ids, 0, (size_t)count, labels));
+        TRY(set_labels(ctx, in, &ids, count));
+    }
+fail:
+    for (int i = 0; i < count; i++)
+        free(texts[i]);
+    return st;
+}
+
 clio_status learner_through(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
                             const int *labels, float *out, int out_width, learner_forward forward)
 {
     clio_status st = CLIO_OK;
     struct arena arena = {0};
     arena_grow(ctx, &arena);
-    if (input && input->classes && !labels)
+    if (input && input->width && !labels)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s wants a label for each picture", l->kind->name);
     for (int at = 0; at < count; at += AT_ONCE) {
         int n = MIN(AT_ONCE, count - at);
         struct tensor x = tensor_shape(DTYPE_F32, 2, n, in_width, 0, 0), y = tensor_shape(DTYPE_F32, 2, n, out_width, 0, 0);
-        struct tensor ids = tensor_shape(DTYPE_I32, 1, n, 0, 0, 0);
         TRY(tensor_take(ctx, &arena, &x));
         TRY(tensor_take(ctx, &arena, &y));
         TRY(tensor_write(ctx, &x, 0, tensor_count(&x), in + (size_t)at * (size_t)in_width));
-        if (input && input->classes) {
-            TRY(tensor_take(ctx, &arena, &ids));
-            TRY(tensor_write(ctx, &ids, 0, (size_t)n, labels + at));
-            TRY(label_input_set(ctx, input, &ids, n));
-        }
+        if (input && input->width)
+            TRY(set_asked(ctx, &arena, l, input, labels + at, n));
         TRY(forward(ctx, &arena, l, &y, &x));
         TRY(tensor_read(ctx, &y, 0, tensor_count(&y), out + (size_t)at * (size_t)out_width));
         arena_reset(&arena);

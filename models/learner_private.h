@@ -2,7 +2,7 @@
  *
  * learner.c kinds, files; learner_settings.c tables of settings; learner_parts.c their values, labels, noise, host to host; learner_rows.c
  * tables of layers; learner_autoencoder.c, learner_vae.c, learner_gan.c (adversaries), learner_mmd.c, learner_classifier.c the kinds;
- * learner_spectral.c Lipschitz bounds. */
+ * learner_spectral.c Lipschitz bounds; learner_captions.c (learner_captions.h) captions in the place of labels. */
 #ifndef CLIO_MODELS_LEARNER_PRIVATE_H
 #define CLIO_MODELS_LEARNER_PRIVATE_H
 
@@ -28,21 +28,26 @@ clio_status learner_noise(clio_context *ctx, struct arena *arena, const struct l
 /* Losses, each f32 [1]; waits. */
 clio_status learner_read(clio_context *ctx, const struct tensor *const *losses, int count, double *out);
 
-/* Labels as networks take them in: one number for each class, 1 for the label's own and 0 for the others. */
+/* Labels as networks take them in: one number for each class, 1 for the label's own and 0 for the others. Or captions, each the vector
+ * that an encoder which does not learn makes of it. */
+struct captions;
 struct label_input {
-    int classes;         /* 0: there are none, and all below is without effect */
-    struct tensor table; /* the identity matrix */
-    struct tensor rows;  /* f32 [B, classes] of the batch at hand */
+    int width;                 /* of a row; 0: there are no labels, and all below is without effect */
+    struct tensor table;       /* of labels: the identity matrix */
+    struct captions *captions; /* or NULL */
+    struct tensor rows;        /* f32 [B, width] of the batch at hand */
 };
-clio_status label_input_new(clio_context *ctx, struct label_input *in, int classes);
+clio_status label_input_new(clio_context *ctx, struct label_input *in, const struct learner *l);
 void label_input_free(clio_context *ctx, struct label_input *in);
-/* Fill rows from ids i32 [count]. */
-clio_status label_input_set(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count);
+/* Fill rows, of the samples of a batch. */
+clio_status label_input_set(clio_context *ctx, struct label_input *in, const struct learner_batch *batch);
+/* The folders of the encoder and its tokenizer in that of a checkpoint. */
+clio_status label_input_describe(clio_context *ctx, const struct label_input *in, const char *path);
 /* *joined: x f32 [B, H, W, C] with the label's row behind each pixel (in the arena), or x itself. */
 clio_status label_input_join(clio_context *ctx, struct arena *arena, const struct label_input *in, const struct tensor *x,
                              struct tensor *joined);
 
-/* in f32 [count, in_width] and labels on the host through `forward` to out f32 [count, out_width], some at a time. */
+/* in f32 [count, in_width] and labels (learner_labels) on the host through `forward` to out f32 [count, out_width], some at a time. */
 typedef clio_status (*learner_forward)(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out,
                                        const struct tensor *in);
 clio_status learner_through(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,

@@ -135,10 +135,8 @@ static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const
     struct unet_learner *u = l->state;
     const char **texts = NULL;
     TRY(mem_alloc(ctx, &texts, (size_t)batch->count, sizeof *texts));
-    if (u->captions.encoder && !batch->captions)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "this model learns from captions (text_encoder), and the data has none: add metadata.jsonl or .txt "
-             "files beside the pictures");
+    if (u->captions.encoder)
+        TRY(captions_need(ctx, batch));
     for (int i = 0; i < batch->count; i++)
         texts[i] = batch->captions && !d->dropped[i] ? batch->captions[i] : NULL;
     TRY(unet_learner_attend(ctx, arena, u, batch->count, texts));

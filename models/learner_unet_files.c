@@ -37,40 +37,16 @@ const struct learner_setting unet_settings[] = {
 
 /* ---- folders ---- */
 
-/* The folder of a part: in the checkpoint, as the setting of that name says, or of `init`; NULL: there is none. */
-static clio_status find_part(clio_context *ctx, const struct learner *l, const char *name, char **path)
-{
-    clio_status st = CLIO_OK;
-    *path = NULL;
-    TRY(folder_try(ctx, l->from, name, path));
-    if (!*path && *learner_text(l, name))
-        TRY(mem_string(ctx, path, learner_text(l, name)));
-    TRY(folder_try(ctx, learner_text(l, "init"), name, path));
-fail:
-    return st;
-}
-
 static clio_status open_captions(clio_context *ctx, struct learner *l, struct unet_learner *u)
 {
     clio_status st = CLIO_OK;
-    char *encoder = NULL, *tokenizer = NULL;
     bool learns = json_is_true(json_object_get(l->config, "train_text_encoder"));
-    TRY(find_part(ctx, l, "text_encoder", &encoder));
-    if (!encoder && learns)
+    TRY(captions_find(ctx, &u->captions, l, learns ? &l->parameters[1] : NULL));
+    if (learns && !u->captions.encoder)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "train_text_encoder is set, and there is no text encoder: name its folder (--set text_encoder=DIR), or a diffusers folder "
              "that has one (--set init=DIR)");
-    if (!encoder)
-        return CLIO_OK;
-    TRY(find_part(ctx, l, "tokenizer", &tokenizer));
-    TRY(folder_try(ctx, encoder, "../tokenizer", &tokenizer));
-    if (!tokenizer)
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder %s: name its folder (--set tokenizer=DIR)", encoder);
-    st = captions_open(ctx, &u->captions, encoder, tokenizer, learns ? &l->parameters[1] : NULL);
-    encoder = tokenizer = NULL;
 fail:
-    free(encoder);
-    free(tokenizer);
     return st;
 }
 
@@ -80,7 +56,7 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
     struct json_file config = {0};
     struct weights weights = {0};
     const struct vae_config *c = &u->vae.config;
-    TRY(find_part(ctx, l, "vae", &u->vae_folder));
+    TRY(learner_folder(ctx, l, "vae", &u->vae_folder));
     u->height = l->shape.height;
     u->width = l->shape.width;
     if (!u->vae_folder)
@@ -262,22 +238,6 @@ void unet_learner_free(clio_context *ctx, struct unet_learner *u)
     json_close(&u->scheduler);
     free(u->vae_folder);
     free(u->alphas);
-}
-
-clio_status unet_learner_prompt(clio_context *ctx, const struct learner *l, int index, char **text)
-{
-    clio_status st = CLIO_OK;
-    const char *all = learner_text(l, "prompts"), *at = all;
-    int count = 1;
-    for (const char *c = all; *c; c++)
-        count += *c == '|';
-    for (index %= count; index > 0; index--)
-        at = strchr(at, '|') + 1;
-    size_t length = strcspn(at, "|");
-    TRY(mem_alloc(ctx, text, length + 1, 1));
-    memcpy(*text, at, length);
-fail:
-    return st;
 }
 
 /* ---- for other programs ---- */

@@ -25,7 +25,7 @@ static clio_status set_condition(clio_context *ctx, struct learner *l, struct wa
         if (classes)
             w->labels[i] = (float)(given && labels ? labels[i % w->count] : classes);
         if (u->captions.encoder && given)
-            TRY(unet_learner_prompt(ctx, l, i % w->count, &texts[i]));
+            TRY(captions_prompt(ctx, l, i % w->count, &texts[i]));
     }
     TRY(unet_learner_attend(ctx, arena, u, all, (const char *const *)texts));
 fail:

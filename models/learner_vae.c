@@ -1,24 +1,24 @@
 /* learner_vae.c - variational autoencoders (Kingma and Welling 2014), dense or of convolutions, with the weight beta of the divergence
- * (Higgins et al. 2017), and with labels given to both sides (Sohn, Lee and Yan 2015).
+ * (Higgins et al. 2017), and with labels or captions given to both sides (Sohn, Lee and Yan 2015).
  *
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = -log p(x | decoder(z)) + beta KL(N(mu, exp(logvar)) | N(0, 1))
  *
  * Both terms are sums over a picture, and means over the batch. */
-#include "learner_private.h"
+#include "learner_captions.h"
 
 #include <stdlib.h>
 
-/* clang-format off: a setting a line */
-static const struct learner_setting settings[] = {
-    {"form", 's', 0, 0, 0, "dense|conv", "of which layers it is made"},
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between pictures and latents"},
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest pictures"},
-    {"latent", 'i', 1, 65536, 20, NULL, "numbers that stand for a picture"},
-    {"beta", 'f', 0, 1e6, 1, NULL, "weight of the divergence from N(0, 1)"},
-    {"reconstruction", 's', 0, 0, 0, "bce|mse", "what is lost: cross-entropy of each number, or half its squared error"},
-    {0},
-};
+/* A setting a line. */
+/* clang-format off */
+#define VAE_SETTINGS                                                                                                                       \
+    {"form", 's', 0, 0, 0, "dense|conv", "of which layers it is made"},                                                                    \
+    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between pictures and latents"},                                      \
+    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest pictures"},                                                            \
+    {"latent", 'i', 1, 65536, 20, NULL, "numbers that stand for a picture"},                                                               \
+    {"beta", 'f', 0, 1e6, 1, NULL, "weight of the divergence from N(0, 1)"},                                                               \
+    {"reconstruction", 's', 0, 0, 0, "bce|mse", "what is lost: cross-entropy of each number, or half its squared error"}
 /* clang-format on */
+static const struct learner_setting vae_settings[] = {VAE_SETTINGS, {0}}, cvae_settings[] = {VAE_SETTINGS, CAPTION_SETTINGS, {0}};
 static const char *const parts[] = {"vae", NULL};
 static const char *const losses[] = {"loss", "reconstruction", "kl", NULL};
 static const char *const measures[] = {"negative_elbo", "reconstruction", "kl", NULL};
@@ -29,7 +29,7 @@ static const char *const measures[] = {"negative_elbo", "reconstruction", "kl", 
 static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_networks *net)
 {
     clio_status st = CLIO_OK;
-    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden"), classes = l->shape.classes;
+    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden"), told = net->labels.width;
     struct parameters *p = &l->parameters[0];
     struct layer_rows encoder = {0}, mu = {0}, logvar = {0}, decoder = {0};
     rows_linear(&encoder, "fc1", hidden);
@@ -39,10 +39,10 @@ static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_n
     rows_linear(&decoder, "fc2", hidden);
     rows_act(&decoder, ACT_RELU, 0);
     rows_linear(&decoder, "fc3", pixels);
-    TRY(layers_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + classes, p));
+    TRY(layers_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + told, p));
     TRY(layers_new(ctx, &net->mu, "vae.", mu.row, mu.count, 1, 1, hidden, p));
     TRY(layers_new(ctx, &net->logvar, "vae.", logvar.row, logvar.count, 1, 1, hidden, p));
-    TRY(layers_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + classes, p));
+    TRY(layers_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + told, p));
 fail:
     return st;
 }
@@ -57,13 +57,14 @@ static clio_status open_conv(clio_context *ctx, struct learner *l, struct vae_ne
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&encoder, &shape, 0);
     rows_up(&decoder, &shape, s->channels, ACT_NONE);
-    TRY(layers_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + s->classes, p));
+    TRY(layers_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
+                   p));
     const int *in = net->encoder.out;
     struct layer_row mu = {.name = "mu", .kind = LAYER_CONV, .out = l->latent, .taps = shape.base, .stride = 1, .bias = true}, logvar = mu;
     logvar.name = "logvar";
     TRY(layers_new(ctx, &net->mu, "vae.", &mu, 1, in[0], in[1], in[2], p));
     TRY(layers_new(ctx, &net->logvar, "vae.", &logvar, 1, in[0], in[1], in[2], p));
-    TRY(layers_new(ctx, &net->decoder, "vae.decoder.", decoder.row, decoder.count, 1, 1, l->latent + s->classes, p));
+    TRY(layers_new(ctx, &net->decoder, "vae.decoder.", decoder.row, decoder.count, 1, 1, l->latent + net->labels.width, p));
 fail:
     return st;
 }
@@ -78,7 +79,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0] = optimizer_defaults();
     net->beta = (float)learner_number(l, "beta");
     net->reconstruction = learner_word(l, "reconstruction") == 1 ? VAE_MSE : VAE_BCE;
-    TRY(label_input_new(ctx, &net->labels, l->shape.classes));
+    TRY(label_input_new(ctx, &net->labels, l));
     TRY(learner_word(l, "form") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
 fail:
     return st;
@@ -115,7 +116,7 @@ static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const stru
                               const struct tensor *logvar, const struct tensor *x)
 {
     clio_status st = CLIO_OK;
-    int b = mu->dim[0], c = net->encoder.in[2] - net->labels.classes;
+    int b = mu->dim[0], c = net->encoder.in[2] - net->labels.width;
     struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in, hidden = layers_shape(&net->encoder, b);
     TRY(tensor_take(ctx, arena, &hidden));
     TRY(label_input_join(ctx, arena, &net->labels, &picture, &in));
@@ -192,7 +193,7 @@ clio_status vae_step(clio_context *ctx, struct learner *l, const struct learner_
     struct vae_networks *net = l->state;
     struct tape *tape = &l->tapes[0];
     TRY(room_for_losses(ctx, net, batch));
-    TRY(label_input_set(ctx, &net->labels, &batch->labels, batch->count));
+    TRY(label_input_set(ctx, &net->labels, batch));
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 0));
     if (batch->count)
@@ -218,7 +219,7 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     struct arena arena = {0};
     arena_grow(ctx, &arena);
     TRY(room_for_losses(ctx, net, batch));
-    TRY(label_input_set(ctx, &net->labels, &batch->labels, batch->count));
+    TRY(label_input_set(ctx, &net->labels, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, l, batch, NULL, stream, 1));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->terms[0], &net->terms[1]}, 2, sums + 1));
@@ -252,14 +253,30 @@ static clio_status sample(clio_context *ctx, struct learner *l, int count, const
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
 {
+    clio_status st = CLIO_OK;
     struct vae_networks *net = l->state;
-    return learner_through(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means);
+    if (net->labels.captions)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "this model %s learned captions (text_encoder), and takes no pictures in without theirs: it draws them", l->kind->name);
+    TRY(learner_through(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means));
+fail:
+    return st;
+}
+
+static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+{
+    const struct vae_networks *net = l->state;
+    return label_input_describe(ctx, &net->labels, path);
 }
 
 #define VAE_FUNCTIONS                                                                                                                      \
-    .settings = settings, .parts = parts, .losses = losses, .measures = measures, .unit = true, .has_latents = true, .reconstructs = true, \
-    .open = open, .close = close, .init = init, .step = step, .measure = measure, .sample = sample, .encode = encode
+    .parts = parts, .losses = losses, .measures = measures, .unit = true, .has_latents = true, .reconstructs = true, .open = open,         \
+    .close = close, .init = init, .step = step, .measure = measure, .sample = sample, .encode = encode, .describe = describe
 
-const struct learner_kind learner_vae = {.name = "vae", .summary = "variational autoencoder", VAE_FUNCTIONS};
-const struct learner_kind learner_cvae = {
-    .name = "cvae", .summary = "variational autoencoder of pictures with labels", .needs_labels = true, VAE_FUNCTIONS};
+const struct learner_kind learner_vae = {.name = "vae", .summary = "variational autoencoder", .settings = vae_settings, VAE_FUNCTIONS};
+const struct learner_kind learner_cvae = {.name = "cvae",
+                                          .summary = "variational autoencoder of pictures with labels or captions",
+                                          .settings = cvae_settings,
+                                          .needs_labels = true,
+                                          .takes_captions = true,
+                                          VAE_FUNCTIONS};

@@ -52,7 +52,7 @@ static clio_status open_data(struct train_run *r)
                                    : (struct learner_shape){.height = info->height,
                                                             .width = info->width,
                                                             .channels = info->channels,
-                                                            .classes = r->plan.kind->needs_labels ? info->classes : 0};
+                                                            .classes = r->plan.data.need_labels ? info->classes : 0};
     o.batch = r->plan.batch;
     o.unit = r->plan.kind->unit;
     o.seed = r->plan.seed;

@@ -88,8 +88,8 @@ clio_status train_sheet(struct train_run *r)
     struct image image = {0};
     float *pixels = NULL;
     char *path = NULL, name[64];
-    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels)); /* a reconstruction takes two */
-    sheet.columns = MIN(s->classes, 16);                                                /* one class after the other: a column is a class */
+    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
+    sheet.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
     if (r->plan.kind->has_latents)
         TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
     else

@@ -136,7 +136,8 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data.channels = plan->channels;
     plan->data.fit = (enum dataset_fit)number(a, "fit");
     plan->data.skip_bad = number(a, "skip_bad") > 0;
-    plan->data.need_labels = kind->needs_labels;
+    plan->data.need_captions = learner_needs_captions(kind, plan->model);
+    plan->data.need_labels = kind->needs_labels && !plan->data.need_captions;
     plan->data.seed = plan->seed;
     plan->data.validation = plan->validation >= 0 ? plan->validation : kind->measure ? 0.1 : 0;
     plan->augment = (struct augment){.crop_larger = (float)number(a, "crop"),

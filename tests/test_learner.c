@@ -481,16 +481,6 @@ static void test_bad_files(void **state)
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_FORMAT, "vae.fc1.weight");
 }
 
-/* A test that fails half way leaves tapes of learners that are no more. */
-static int forget_tapes(void **state)
-{
-    clio_context *ctx = test_context();
-    (void)state;
-    ctx->tape = ctx->tapes = NULL;
-    ctx->pool.taken = NULL;
-    return 0;
-}
-
 static int clean_up(void **state)
 {
     forget_tapes(state);

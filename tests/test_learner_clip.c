@@ -5,13 +5,11 @@
  * sd-v1-tiny, in double; loss = mse(unet(sample, timesteps, text_encoder(captions)), target), "grad.KEY" its gradient by KEY of the
  * encoder, norm that of all of the encoder's together, norm.unet that of the UNet's, "tokens" the rows "rows" of the embedding's.
  * scripts/make-golden-training writes it. */
-#include "folder.h"
 #include "golden_gradients.h"
+#include "test_encoder.h"
 #include "test_learners.h"
 
-#include "../models/folder.h"
 #include "../models/learner_unet.h"
-#include "../models/tensors_out.h"
 #include "../models/train.h"
 
 #include <sys/stat.h>
@@ -19,15 +17,6 @@
 #define BATCH 3
 #define SIDE 8
 #define SAMPLE (2 * 4 * 8 * 12)
-
-/* The golden pipeline's folder, or NULL. */
-static const char *pipeline(void)
-{
-    static char path[512];
-    const char *found = test_golden("sd-v1-tiny");
-    snprintf(path, sizeof path, "%s", found ? found : "");
-    return found ? path : NULL;
-}
 
 /* ---- gradients ---- */
 
@@ -377,41 +366,11 @@ static void test_files(void **state)
 
 /* ---- what a checkpoint says ---- */
 
-/* The golden encoder, its keys behind `prefix`, with a projection; all else as it is. */
-static void write_encoder(const char *prefix, const float *projection)
-{
-    clio_context *ctx = test_context();
-    struct weights from = {0};
-    struct tensors_out out = {0};
-    char path[600], name[200];
-    size_t size;
-    snprintf(path, sizeof path, "%s/text_encoder", pipeline());
-    assert_ok(folder_weights(ctx, path, "model", NULL, &from));
-    assert_ok(tensors_out_open(ctx, &out));
-    for (size_t i = 0; i < from.count; i++) {
-        const struct weight *w = &from.list[i];
-        float *data = malloc(w->count * sizeof *data);
-        assert_non_null(data);
-        weight_floats(w, 0, w->count, data);
-        snprintf(name, sizeof name, "%s%s", prefix, w->name);
-        assert_ok(tensors_out_add(ctx, &out, name, w->ndim, w->dim, data));
-        free(data);
-    }
-    assert_ok(tensors_out_add(ctx, &out, "text_projection.weight", 2, (int[]){24, 32}, projection));
-    assert_ok(tensors_out_write(ctx, &out, in_folder("encoder/model.safetensors")));
-    snprintf(path, sizeof path, "%s/text_encoder/config.json", pipeline());
-    char *config = read_file(path, &size);
-    write_file(in_folder("encoder/config.json"), config, size);
-    free(config);
-    tensors_out_close(&out);
-    weights_close(&from);
-}
-
 /* Keys are saved as they were read, and what the UNet does not use is as it was. */
 static void test_keys(void **state)
 {
     clio_context *ctx = test_context();
-    float projection[24 * 32], *got;
+    float projection[ENCODER_PROJECTION * ENCODER_WIDTH], *got;
     struct weights read = {0}, saved = {0};
     struct learner l;
     char settings[800];
@@ -420,7 +379,6 @@ static void test_keys(void **state)
     if (!pipeline())
         skip();
     test_random(projection, COUNT(projection), 4);
-    assert_ok(file_make_folder(ctx, in_folder("encoder")));
     assert_ok(file_make_folder(ctx, in_folder("out")));
     write_encoder("text_model.", projection);
     snprintf(settings, sizeof settings, ", 'train_text_encoder': true, 'tokenizer': '%s/tokenizer'", pipeline());

@@ -76,4 +76,14 @@ static inline void run_steps(struct learner *l, struct learner_batch *b, int ste
     }
 }
 
+/* A test that fails half way leaves tapes of learners that are no more. */
+static inline int forget_tapes(void **state)
+{
+    clio_context *ctx = test_context();
+    (void)state;
+    ctx->tape = ctx->tapes = NULL;
+    ctx->pool.taken = NULL;
+    return 0;
+}
+
 #endif

@@ -81,6 +81,18 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
         cp -r x still
         also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors still/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
         works "captions for a text encoder that learns" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema=0.9
+        with="--set text_encoder=$golden/text_encoder --set batch=8 --set steps=2 --set hidden=16 --set latent=4"
+        also='[ -L x/last/text_encoder ] && [ -L x/last/tokenizer ] && is_png x/samples/step-00000002.png'
+        works "adversaries that know captions" -- train cgan --data captions -o x -q $with --set form=dense
+        works "an autoencoder that knows captions" -- train cvae --data captions -o x -q $with --set "prompts=a shape|fog at night"
+        cp -r x told
+        also='is_png one.png'
+        works "pictures of one caption" -- sample -q -m told -b 3 --label 0 -o one.png
+        also='is_png other.png && ! cmp -s one.png other.png'
+        works "pictures of another" -- sample -q -m told -b 3 --label 1 -o other.png
+        also='grep -q "^negative_elbo" out && ! grep -q "^psnr" out'
+        works "measures with captions" -- eval -m told --data captions
+        fails "a picture without its caption" 2 cvae "cannot take pictures in" -- sample -q -m told data/0001.png -o x.png
     else
         skip "captions for a text encoder" "there is no $golden (CLIO_GOLDEN)"
     fi
@@ -109,6 +121,8 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     fails "a caption without its picture" 1 0005 -- train vae --data orphan -o x -q
     fails "pictures of several sizes" 1 9999.png 0000.png image_size -- train vae --data odd -o x -q
     fails "labels that the data has not" 1 labels -- train cvae --data data -o x -q
+    fails "captions that the data has not" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
+    fails "a text encoder that is not there" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch=8
     fails "fewer pictures than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch=64
     fails "pictures that convolutions cannot halve" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch=8
     nothing_left() { [ ! -e x/last ]; }
