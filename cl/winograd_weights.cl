@@ -7,7 +7,7 @@
  *   gradient_planes                U[36][panels][C][32] (+)= sums over the tiles of V Y, as weights_panel adds up
  * and at the end
  *   gradient_filters               dw = G^T U G */
-// isa-cpu: -DMR=8
+// isa-cpu:
 #include "weights.clh"
 #include "args.clh"
 

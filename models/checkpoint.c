@@ -1,5 +1,6 @@
 /* checkpoint.c - where a run of training is, on disk: see train.h. A checkpoint is written into a folder of another name, whose files and
  * entries are brought to the disk before it gets its own: whatever stops the program, each step-N that is there is whole. */
+#include "learner_folders.h"
 #include "tensors_out.h"
 #include "train.h"
 
@@ -82,25 +83,6 @@ fail:
 
 /* ---- writing ---- */
 
-static clio_status write_json(clio_context *ctx, const json_t *json, const char *folder, const char *name)
-{
-    clio_status st = CLIO_OK;
-    struct file_out file = {0};
-    char *path = NULL, *text = json_dumps(json, JSON_INDENT(2));
-    if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    TRY(join(ctx, &path, folder, name));
-    TRY(file_out_open(ctx, &file, path));
-    TRY(file_out_write(ctx, &file, text, strlen(text)));
-    TRY(file_out_write(ctx, &file, "\n", 1));
-    TRY(file_out_commit(ctx, &file));
-fail:
-    file_out_abandon(&file);
-    free(path);
-    free(text);
-    return st;
-}
-
 static clio_status write_state(clio_context *ctx, const struct learner *l, const struct train_plan *plan, const struct train_state *s,
                                const char *folder)
 {
@@ -111,7 +93,7 @@ static clio_status write_state(clio_context *ctx, const struct learner *l, const
                              (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale, (json_int_t)l->good, "settings", plan->all);
     if (!json)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    TRY(write_json(ctx, json, folder, "training.json"));
+    TRY(folder_put_json(ctx, json, folder, "", "training.json"));
 fail:
     json_decref(json);
     return st;

@@ -1,6 +1,6 @@
 /* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimisers. */
 #include "fields.h"
-#include "learner_private.h"
+#include "learner_folders.h"
 #include "tensors_out.h"
 
 #include <math.h>
@@ -311,27 +311,18 @@ fail:
 static clio_status write_config(clio_context *ctx, const struct learner *l, const char *folder)
 {
     clio_status st = CLIO_OK;
-    struct file_out out = {0};
-    char *path = NULL, *text = NULL;
     const struct learner_shape *s = &l->shape;
     json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
     json_t *config =
         json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->kind->name, "image_size", size, "channels", s->channels, "classes", s->classes);
     for (size_t i = 1; l->kind->hears && i < COUNT(shape_keys); i++)
         json_object_del(config, shape_keys[i]);
-    if (!size || !config || json_object_update(config, l->config) || !(text = json_dumps(config, JSON_INDENT(2))))
+    if (!size || !config || json_object_update(config, l->config))
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    TRY(file_join(ctx, &path, folder, "config.json"));
-    TRY(file_out_open(ctx, &out, path));
-    TRY(file_out_write(ctx, &out, text, strlen(text)));
-    TRY(file_out_write(ctx, &out, "\n", 1));
-    TRY(file_out_commit(ctx, &out));
+    TRY(folder_put_json(ctx, config, folder, "", "config.json"));
 fail:
-    file_out_abandon(&out);
     json_decref(config);
     json_decref(size);
-    free(path);
-    free(text);
     return st;
 }
 

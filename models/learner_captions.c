@@ -146,10 +146,7 @@ fail:
 /* Where the chain of captions leads to this one, or where it ends. */
 static struct known_caption **find_known(struct captions *c, const char *text)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (const char *at = text; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 16777619u;
-    struct known_caption **k = &c->known[hash % COUNT(c->known)];
+    struct known_caption **k = &c->known[mem_hash(MEM_HASH_START, text, strlen(text)) % COUNT(c->known)];
     while (*k && strcmp((*k)->text, text) != 0)
         k = &(*k)->next;
     return k;

@@ -92,10 +92,7 @@ void words_free(struct words *words)
 
 static uint64_t hash_of(const void *data, size_t size)
 {
-    const unsigned char *p = data;
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ p[i]) * 1099511628211u;
+    uint64_t hash = mem_hash(MEM_HASH_START, data, size);
     return hash ^ hash >> 29;
 }
 

@@ -82,8 +82,8 @@ static clio_status find_scale(clio_context *ctx, struct optimizer *o, struct are
 {
     clio_status st = CLIO_OK;
     int slot = 0;
-    float loss_scale = o->loss_scale > 0 ? (float)o->loss_scale : 1;
     bool scaled = o->loss_scale > 0;
+    float loss_scale = scaled ? (float)o->loss_scale : 1;
     *scale = o->options.clip > 0 || scaled || o->guard.mem ? &o->scale : NULL;
     if (o->options.clip <= 0 && !scaled)
         return o->guard.mem ? op_clip_scale(ctx, &o->scale, &o->guard, (int)tensor_count(&o->guard), 0, 1) : CLIO_OK;

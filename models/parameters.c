@@ -331,15 +331,6 @@ fail:
 
 /* ---- the beginning ---- */
 
-/* FNV-1a: a number for a name. */
-static uint64_t name_number(const char *name)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 1099511628211u;
-    return hash;
-}
-
 clio_status parameter_init(clio_context *ctx, const struct parameter *p, enum init_rule rule, double value, uint64_t seed)
 {
     clio_status st = CLIO_OK;
@@ -349,7 +340,7 @@ clio_status parameter_init(clio_context *ctx, const struct parameter *p, enum in
     TRY(mem_alloc(ctx, &data, count, sizeof *data));
     for (int j = 0; j < p->keys; j++) {
         struct random r;
-        random_seed(&r, RANDOM_TORCH_CUDA, seed ^ name_number(p->names[j]));
+        random_seed(&r, RANDOM_TORCH_CUDA, seed ^ mem_hash(MEM_HASH_START, p->names[j], strlen(p->names[j])));
         if (rule == INIT_NORMAL || rule == INIT_ONE_NORMAL)
             random_normal(&r, data, count);
         else

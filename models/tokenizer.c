@@ -25,9 +25,7 @@
 
 static size_t hash_bytes(const char *data, size_t size)
 {
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ (unsigned char)data[i]) * 1099511628211u;
+    uint64_t h = mem_hash(MEM_HASH_START, data, size);
     return (size_t)(h ^ (h >> 32));
 }
 

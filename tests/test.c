@@ -52,6 +52,15 @@ bool test_small(void)
     return getenv("CLIO_TEST_SMALL") != NULL;
 }
 
+int test_forget_tapes(void **state)
+{
+    clio_context *ctx = test_context();
+    (void)state;
+    ctx->tape = ctx->tapes = NULL;
+    ctx->pool.taken = NULL;
+    return 0;
+}
+
 void test_param(const char *key, const char *value)
 {
     assert_ok(params_add(test_context(), "any", key, value));

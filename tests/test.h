@@ -37,6 +37,8 @@ void test_ok(clio_status status, const char *file, int line);
 #define assert_fails(status, code, part) test_fails((status), (code), (part), __FILE__, __LINE__)
 void test_fails(clio_status status, clio_status code, const char *part, const char *file, int line);
 bool test_small(void);
+/* Tear-down of who has tapes in memory of its own: a test that fails half way leaves tapes that are no more. */
+int test_forget_tapes(void **state);
 
 /* Append the parameter row `any key value`: from now on it is the one that holds (core/params.h). */
 void test_param(const char *key, const char *value);

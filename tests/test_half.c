@@ -231,7 +231,11 @@ static void test_wrong(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_op),    cmocka_unit_test(test_wrong),    cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_scale), cmocka_unit_test(test_overflow), cmocka_unit_test(test_learns)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_op),
+                                       cmocka_unit_test(test_wrong),
+                                       cmocka_unit_test_teardown(test_gradients, test_forget_tapes),
+                                       cmocka_unit_test_teardown(test_scale, test_forget_tapes),
+                                       cmocka_unit_test_teardown(test_overflow, test_forget_tapes),
+                                       cmocka_unit_test_teardown(test_learns, test_forget_tapes)};
     return test_end(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -35,28 +35,6 @@ static void open_sort(struct learner *l, const struct sort *s)
     assert_ok(make(l, s->kind, s->settings, s->side, s->side, s->channels, CLASSES));
 }
 
-/* All numbers of all parameters, buffers too, as a file would hold them. */
-static float *all_parameters(const struct learner *l, size_t *count)
-{
-    float *all = NULL;
-    *count = 0;
-    for (int part = 0; part < LEARNER_PARTS; part++)
-        for (size_t i = 0; i < l->parameters[part].count; i++) {
-            const struct parameter *p = &l->parameters[part].list[i];
-            size_t n = 1;
-            for (int j = 0; j < p->ndim; j++)
-                n *= (size_t)p->dim[j];
-            all = realloc(all, (*count + n) * sizeof *all);
-            assert_non_null(all);
-            if (p->matrix.n)
-                assert_ok(matrix_read(test_context(), &p->matrix, p->channels, p->swapped, all + *count));
-            else
-                assert_ok(tensor_read(test_context(), &p->value, 0, n, all + *count));
-            *count += n;
-        }
-    return all;
-}
-
 static void assert_same(const float *a, const float *b, size_t count, const char *what)
 {
     for (size_t i = 0; i < count; i++)
@@ -483,7 +461,7 @@ static void test_bad_files(void **state)
 
 static int clean_up(void **state)
 {
-    forget_tapes(state);
+    test_forget_tapes(state);
     return remove_folder(state);
 }
 
@@ -491,15 +469,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kinds, make_folder, clean_up),
-        cmocka_unit_test_teardown(test_shapes, forget_tapes),
-        cmocka_unit_test_teardown(test_gradients, forget_tapes),
-        cmocka_unit_test_teardown(test_processes, forget_tapes),
-        cmocka_unit_test_teardown(test_accumulate, forget_tapes),
-        cmocka_unit_test_teardown(test_learns, forget_tapes),
-        cmocka_unit_test_teardown(test_measures, forget_tapes),
-        cmocka_unit_test_teardown(test_bounded_slope, forget_tapes),
+        cmocka_unit_test_teardown(test_shapes, test_forget_tapes),
+        cmocka_unit_test_teardown(test_gradients, test_forget_tapes),
+        cmocka_unit_test_teardown(test_processes, test_forget_tapes),
+        cmocka_unit_test_teardown(test_accumulate, test_forget_tapes),
+        cmocka_unit_test_teardown(test_learns, test_forget_tapes),
+        cmocka_unit_test_teardown(test_measures, test_forget_tapes),
+        cmocka_unit_test_teardown(test_bounded_slope, test_forget_tapes),
         cmocka_unit_test_setup_teardown(test_averages_are_saved, make_folder, clean_up),
-        cmocka_unit_test_teardown(test_refusals, forget_tapes),
+        cmocka_unit_test_teardown(test_refusals, test_forget_tapes),
         cmocka_unit_test_setup_teardown(test_bad_files, make_folder, clean_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

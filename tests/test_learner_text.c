@@ -117,22 +117,6 @@ static void test_rows(void **state)
 
 /* ---- kinds ---- */
 
-static float *parameters_of(const struct learner *l, size_t *count)
-{
-    float *all = NULL;
-    *count = 0;
-    for (int part = 0; part < LEARNER_PARTS; part++)
-        for (size_t i = 0; i < l->parameters[part].count; i++) {
-            const struct tensor *t = &l->parameters[part].list[i].value;
-            size_t n = tensor_count(t);
-            all = realloc(all, (*count + n) * sizeof *all);
-            assert_non_null(all);
-            assert_ok(tensor_read(test_context(), t, 0, n, all + *count));
-            *count += n;
-        }
-    return all;
-}
-
 static void assert_link(const char *name)
 {
     struct stat about;
@@ -170,7 +154,7 @@ static void check_sort(const struct sort *s)
         assert_ok(learner_train(ctx, &l[i], 1));
         struct learner_batch b = batch_with_captions(&l[i], 0, BATCH);
         run_steps(&l[i], &b, 3, losses[i]);
-        weights[i] = parameters_of(&l[i], &count);
+        weights[i] = all_parameters(&l[i], &count);
         free_batch(&b);
     }
     assert_memory_equal(weights[0], weights[1], count * sizeof *weights[0]);
@@ -319,7 +303,7 @@ static void test_refusals(void **state)
 
 static int clean_up(void **state)
 {
-    forget_tapes(state);
+    test_forget_tapes(state);
     return remove_folder(state);
 }
 

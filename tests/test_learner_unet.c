@@ -11,6 +11,7 @@
  * scripts/make-golden-training writes them. */
 #include "folder.h"
 #include "golden_gradients.h"
+#include "test_learners.h"
 
 #include "../models/folder.h"
 #include "../models/learner_kl.h"
@@ -129,29 +130,10 @@ static void test_gradients(void **state)
 #define BATCH 6
 #define SIDE 8
 
-static json_t *parse(const char *text)
-{
-    char json[2048];
-    snprintf(json, sizeof json, "%s", text);
-    for (char *c = json; *c; c++)
-        *c = *c == '\'' ? '"' : *c;
-    json_t *value = json_loads(json, 0, NULL);
-    assert_non_null(value);
-    return value;
-}
-
-static clio_status make(struct learner *l, const char *kind, const char *settings, int side, int classes)
-{
-    json_t *all = parse(settings);
-    clio_status st = learner_new(test_context(), l, learner_kind_find(kind), (struct learner_shape){side, side, 3, classes}, all, 7);
-    json_decref(all);
-    return st;
-}
-
 static const char *const captions[] = {"a red fox", "", "snow, at night", "a photo of a cat", "two boats", "fog"};
 
 /* Pictures of two colours, by their number. */
-static struct learner_batch make_batch(const struct learner *l, int count, int all)
+static struct learner_batch two_colours(const struct learner *l, int count, int all)
 {
     clio_context *ctx = test_context();
     int side = l->shape.width, labels[BATCH];
@@ -172,12 +154,6 @@ static struct learner_batch make_batch(const struct learner *l, int count, int a
     assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels));
     free(x);
     return b;
-}
-
-static void free_batch(struct learner_batch *b)
-{
-    tensor_free(test_context(), &b->pictures);
-    tensor_free(test_context(), &b->labels);
 }
 
 /* The loss on timesteps that are always the same. */
@@ -202,7 +178,7 @@ static void draw(struct learner *l, float *pictures)
 {
     int labels[] = {2, 0};
     if (!l->kind->has_latents) { /* pictures in and out */
-        struct learner_batch b = make_batch(l, 2, 2);
+        struct learner_batch b = two_colours(l, 2, 2);
         float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
         assert_true(latents && x);
         assert_ok(tensor_read(test_context(), &b.pictures, 0, 2 * (size_t)learner_pixels(l), x));
@@ -226,9 +202,9 @@ static void check_learner(const char *kind, const char *settings, int side, int 
     double after[2];
     float *pictures[2];
     for (int i = 0; i < 2; i++) {
-        assert_ok(make(&l[i], kind, settings, side, classes));
+        assert_ok(make(&l[i], kind, settings, side, side, 3, classes));
         l[i].options[0].rate = 2e-3;
-        struct learner_batch b = make_batch(&l[i], BATCH, BATCH);
+        struct learner_batch b = two_colours(&l[i], BATCH, BATCH);
         double before = measured(&l[i], &b);
         assert_ok(learner_train(ctx, &l[i], 1));
         run(&l[i], &b, steps);
@@ -440,13 +416,13 @@ static void test_parts(void **state)
     struct learner l;
     double whole, sum = 0;
     (void)state;
-    assert_ok(make(&l, "cunet", "{'block_channels': '8,8', 'layers': 1, 'groups': 4}", SIDE, 3));
-    struct learner_batch b = make_batch(&l, BATCH, BATCH), part = b;
+    assert_ok(make(&l, "cunet", "{'block_channels': '8,8', 'layers': 1, 'groups': 4}", SIDE, SIDE, 3, 3));
+    struct learner_batch b = two_colours(&l, BATCH, BATCH), part = b;
     size_t one = (size_t)learner_pixels(&l);
     assert_ok(l.kind->measure(ctx, &l, &b, 5, &whole));
     for (int first = 0; first < BATCH; first += 3) {
         double loss;
-        part = make_batch(&l, BATCH, BATCH);
+        part = two_colours(&l, BATCH, BATCH);
         int ids[BATCH];
         assert_ok(tensor_copy(ctx, &part.pictures, 0, &b.pictures, (size_t)first * one, 3 * one));
         assert_ok(tensor_read(ctx, &b.labels, 0, BATCH, ids));
@@ -467,18 +443,18 @@ static void test_refusals(void **state)
 {
     struct learner l;
     (void)state;
-    assert_fails(make(&l, "unet", "{'block_channels': '16;32'}", SIDE, 0), CLIO_ERROR_ARGUMENT, "with commas between");
-    assert_fails(make(&l, "unet", "{'block_channels': '20'}", SIDE, 0), CLIO_ERROR_ARGUMENT, "cannot be shared");
-    assert_fails(make(&l, "unet", "{'block_channels': true}", SIDE, 0), CLIO_ERROR_ARGUMENT, "must be a text");
-    assert_fails(make(&l, "unet", "{'init': '/nowhere'}", SIDE, 0), CLIO_ERROR_FILE, "/nowhere");
-    assert_fails(make(&l, "unet", "{'text_encoder': '/nowhere'}", SIDE, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");
-    assert_fails(make(&l, "cunet", "{}", SIDE, 0), CLIO_ERROR_ARGUMENT, "labels");
+    assert_fails(make(&l, "unet", "{'block_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "with commas between");
+    assert_fails(make(&l, "unet", "{'block_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "cannot be shared");
+    assert_fails(make(&l, "unet", "{'block_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a text");
+    assert_fails(make(&l, "unet", "{'init': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "/nowhere");
+    assert_fails(make(&l, "unet", "{'text_encoder': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");
+    assert_fails(make(&l, "cunet", "{}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "labels");
     const char *path = test_golden("sd-v1-tiny/unet");
     char settings[1200];
     if (!path)
         skip();
     snprintf(settings, sizeof settings, "{'init': '%s'}", path);
-    assert_fails(make(&l, "unet", settings, SIDE, 0), CLIO_ERROR_ARGUMENT, "4 channels");
+    assert_fails(make(&l, "unet", settings, SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "4 channels");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)

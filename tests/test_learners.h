@@ -76,14 +76,26 @@ static inline void run_steps(struct learner *l, struct learner_batch *b, int ste
     }
 }
 
-/* A test that fails half way leaves tapes of learners that are no more. */
-static inline int forget_tapes(void **state)
+/* All numbers of all parameters, buffers too, as a file would hold them. */
+static inline float *all_parameters(const struct learner *l, size_t *count)
 {
-    clio_context *ctx = test_context();
-    (void)state;
-    ctx->tape = ctx->tapes = NULL;
-    ctx->pool.taken = NULL;
-    return 0;
+    float *all = NULL;
+    *count = 0;
+    for (int part = 0; part < LEARNER_PARTS; part++)
+        for (size_t i = 0; i < l->parameters[part].count; i++) {
+            const struct parameter *p = &l->parameters[part].list[i];
+            size_t n = 1;
+            for (int j = 0; j < p->ndim; j++)
+                n *= (size_t)p->dim[j];
+            all = realloc(all, (*count + n) * sizeof *all);
+            assert_non_null(all);
+            if (p->matrix.n)
+                assert_ok(matrix_read(test_context(), &p->matrix, p->channels, p->swapped, all + *count));
+            else
+                assert_ok(tensor_read(test_context(), &p->value, 0, n, all + *count));
+            *count += n;
+        }
+    return all;
 }
 
 #endif

@@ -101,8 +101,8 @@ static void test_agree(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_autoencoder, trial_forget),
-        cmocka_unit_test_teardown(test_vae, trial_forget),
+        cmocka_unit_test_teardown(test_autoencoder, test_forget_tapes),
+        cmocka_unit_test_teardown(test_vae, test_forget_tapes),
         cmocka_unit_test(test_agree),
     };
     int wanted = argc > 1 ? atoi(argv[1]) : 1;

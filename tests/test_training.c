@@ -94,10 +94,10 @@ static void test_dcgan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_autoencoder, trial_forget),
-        cmocka_unit_test_teardown(test_vae, trial_forget),
-        cmocka_unit_test_teardown(test_gan, trial_forget),
-        cmocka_unit_test_teardown(test_dcgan, trial_forget),
+        cmocka_unit_test_teardown(test_autoencoder, test_forget_tapes),
+        cmocka_unit_test_teardown(test_vae, test_forget_tapes),
+        cmocka_unit_test_teardown(test_gan, test_forget_tapes),
+        cmocka_unit_test_teardown(test_dcgan, test_forget_tapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,12 +156,3 @@ void trial_check_parameters(const struct trial *t)
             free(want);
         }
 }
-
-int trial_forget(void **state)
-{
-    clio_context *ctx = test_context();
-    (void)state;
-    ctx->tape = ctx->tapes = NULL;
-    ctx->pool.taken = NULL;
-    return 0;
-}

@@ -58,7 +58,5 @@ struct tensor trial_noise(const struct trial *t, const char *name, int step, int
 /* What step i gave, and what the weights are at the end, against the file. */
 void trial_check_loss(const struct trial *t, int step, const char *name, double got);
 void trial_check_parameters(const struct trial *t);
-/* Tear-down: a test that fails half way leaves tapes of learners that are no more. */
-int trial_forget(void **state);
 
 #endif

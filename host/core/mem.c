@@ -75,6 +75,14 @@ fail:
     return st;
 }
 
+uint64_t mem_hash(uint64_t hash, const void *data, size_t size)
+{
+    const unsigned char *p = data;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ p[i]) * 0x100000001b3u;
+    return hash;
+}
+
 clio_status bytes_add(clio_context *ctx, struct bytes *b, const void *data, size_t size)
 {
     clio_status st = CLIO_OK;

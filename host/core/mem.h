@@ -17,6 +17,10 @@ clio_status mem_grow(clio_context *ctx, void *list, size_t count, size_t *capaci
 /* Copy of a string; NULL stays NULL. */
 clio_status mem_string(clio_context *ctx, char **out, const char *text);
 
+/* A number for some bytes (FNV-1a), going on from `hash`: begin with MEM_HASH_START. */
+uint64_t mem_hash(uint64_t hash, const void *data, size_t size);
+#define MEM_HASH_START 0xcbf29ce484222325u
+
 /* A growing array of bytes, always followed by a zero. Zero-initialise; release with bytes_free. */
 struct bytes {
     char *data;

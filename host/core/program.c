@@ -94,7 +94,7 @@ clio_status program_sources_hash(clio_context *ctx, uint64_t *out)
     const char *folder = getenv("CLIO_CL_DIR");
     struct file_map map = {0};
     char *path = NULL;
-    *out = CACHE_HASH_START;
+    *out = MEM_HASH_START;
     for (size_t i = 0; i < embedded_file_count; i++) {
         const struct embedded_file *f = &embedded_files[i];
         if (!strstr(f->name, ".cl")) /* the parameters: they are in the options of a program */
@@ -102,12 +102,12 @@ clio_status program_sources_hash(clio_context *ctx, uint64_t *out)
         if (folder && *folder) {
             TRY(file_join(ctx, &path, folder, f->name));
             TRY(file_map(ctx, &map, path));
-            *out = cache_hash(*out, map.data, map.size);
+            *out = mem_hash(*out, map.data, map.size);
             file_unmap(&map);
             free(path);
             path = NULL;
         } else
-            *out = cache_hash(*out, f->data, f->size);
+            *out = mem_hash(*out, f->data, f->size);
     }
 fail:
     free(path);

@@ -16,14 +16,6 @@ struct header {
     uint64_t key_bytes, binary_bytes, checksum;
 };
 
-uint64_t cache_hash(uint64_t hash, const void *data, size_t size)
-{
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    return hash;
-}
-
 clio_status cache_folder(clio_context *ctx, char **out)
 {
     clio_status st = CLIO_OK;
@@ -58,7 +50,7 @@ clio_status cache_key_make(clio_context *ctx, struct cache_key *key, const char 
     TRY(bytes_add(ctx, &text, source, strlen(source)));
     TRY(cache_folder(ctx, &folder));
     if (folder) {
-        snprintf(name, sizeof name, "%s-%016llx.bin", file, (unsigned long long)cache_hash(CACHE_HASH_START, text.data, text.size));
+        snprintf(name, sizeof name, "%s-%016llx.bin", file, (unsigned long long)mem_hash(MEM_HASH_START, text.data, text.size));
         TRY(file_join(ctx, &key->path, folder, name));
     }
     key->text = text.data;
@@ -85,7 +77,7 @@ static bool entry_is_whole(const struct file_map *map, const struct cache_key *k
     const unsigned char *body = map->data + sizeof *h;
     return memcmp(h->magic, magic, sizeof magic) == 0 && h->key_bytes == key_bytes && map->size - sizeof *h >= key_bytes &&
            h->binary_bytes == map->size - sizeof *h - key_bytes && h->binary_bytes > 0 && memcmp(body, key->text, key_bytes) == 0 &&
-           h->checksum == cache_hash(CACHE_HASH_START, body, key_bytes + h->binary_bytes);
+           h->checksum == mem_hash(MEM_HASH_START, body, key_bytes + h->binary_bytes);
 }
 
 bool cache_load(clio_context *ctx, const struct cache_key *key, const char *options, cl_program *out)
@@ -131,7 +123,7 @@ void cache_store(clio_context *ctx, const struct cache_key *key, cl_program prog
     CL_TRY(ctx, clGetProgramInfo, (program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL));
     memcpy(h.magic, magic, sizeof magic);
     h.binary_bytes = size;
-    h.checksum = cache_hash(cache_hash(CACHE_HASH_START, key->text, h.key_bytes), binary, size);
+    h.checksum = mem_hash(mem_hash(MEM_HASH_START, key->text, h.key_bytes), binary, size);
     TRY(file_out_open(ctx, &out, key->path));
     TRY(file_out_write(ctx, &out, &h, sizeof h));
     TRY(file_out_write(ctx, &out, key->text, h.key_bytes));

@@ -11,9 +11,6 @@ struct cache_key {
 };
 /* The folder of the cache in fresh memory, or NULL when there is none. */
 clio_status cache_folder(clio_context *ctx, char **out);
-/* FNV-1a, begun with CACHE_HASH_START. */
-uint64_t cache_hash(uint64_t hash, const void *data, size_t size);
-#define CACHE_HASH_START 0xcbf29ce484222325u
 
 clio_status cache_key_make(clio_context *ctx, struct cache_key *key, const char *file, const char *options, const char *source);
 void cache_key_free(struct cache_key *key);

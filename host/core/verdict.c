@@ -88,7 +88,7 @@ static clio_status locate(clio_context *ctx, const struct device *d, struct byte
                     d->platform_version, d->name, d->version, d->driver, CLIO_VERSION, (unsigned long long)sources));
     TRY(cache_folder(ctx, &folder));
     if (folder) {
-        snprintf(name, sizeof name, "checks-%016llx.txt", (unsigned long long)cache_hash(CACHE_HASH_START, head->data, head->size));
+        snprintf(name, sizeof name, "checks-%016llx.txt", (unsigned long long)mem_hash(MEM_HASH_START, head->data, head->size));
         TRY(file_join(ctx, path, folder, name));
     }
 fail:

@@ -42,9 +42,8 @@ clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *a
 
 /* ---- op_winograd_weights.c ---- */
 
-/* Whether minimal filtering pays for the gradient by these weights (v without its strip); what is compiled; and the gradient. */
+/* Whether minimal filtering pays for the gradient by these weights (v without its strip); and the gradient. */
 bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v);
-void winograd_weights_options(char options[64]);
 clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
                              const struct tensor *x, const struct window_args *v, bool add);
 

@@ -237,9 +237,8 @@ static struct weights_args window_args(const struct matrix *dw, const struct ten
 static clio_status filter(clio_context *ctx, struct arena *arena, const struct call *c, const struct conv2d_window *window, bool *done)
 {
     clio_status st = CLIO_OK;
-    char options[64];
     struct check check = {.path = "weights.winograd",
-                          .variant = options,
+                          .variant = "",
                           .force = {{"gemm.many.family", "panel"}, {"weights.family", "winograd"}, {"conv.winograd.megabytes", "0"}}};
     struct window_args v = {.batch = c->a.batch,
                             .height = c->a.height,
@@ -254,7 +253,6 @@ static clio_status filter(clio_context *ctx, struct arena *arena, const struct c
     *done = false;
     if (!winograd_weights_wanted(ctx, c->dw, &v))
         return CLIO_OK;
-    winograd_weights_options(options);
     TRY(check_path(ctx, &check, done));
     if (*done)
         TRY(winograd_weights(ctx, arena, c->dw, c->dy, c->x, &v, c->add));

@@ -19,11 +19,6 @@ bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const s
            1.5 * PARTS * tiles < 9.0 * v->out_height * v->out_width;
 }
 
-void winograd_weights_options(char options[64])
-{
-    snprintf(options, 64, "-DMR=8");
-}
-
 clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
                              const struct tensor *x, const struct window_args *window, bool add)
 {
@@ -31,7 +26,7 @@ clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struc
     uint64_t mark = arena_mark(arena);
     struct window_args v = *window;
     struct kernel *input, *gradient, *planes, *filters;
-    char options[64], transform[64];
+    char transform[64];
     int n = dw->n, panels = (n + PANEL - 1) / PANEL, added = add;
     v.tiles_y = (v.out_height + 3) / 4;
     v.tiles_x = (v.out_width + 3) / 4;
@@ -44,12 +39,11 @@ clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struc
     TRY(tensor_take(ctx, arena, &tx));
     TRY(tensor_take(ctx, arena, &ty));
     TRY(tensor_take(ctx, arena, &u));
-    winograd_weights_options(options);
     snprintf(transform, sizeof transform, "-DW_F16=0 -DMR=%d", params_int(ctx, "conv.winograd.rows", 8));
     TRY(kernel_get(ctx, "winograd", "winograd_input", transform, &input));
-    TRY(kernel_get(ctx, "winograd_weights", "gradient_input", options, &gradient));
-    TRY(kernel_get(ctx, "winograd_weights", "gradient_planes", options, &planes));
-    TRY(kernel_get(ctx, "winograd_weights", "gradient_filters", options, &filters));
+    TRY(kernel_get(ctx, "winograd_weights", "gradient_input", "", &gradient));
+    TRY(kernel_get(ctx, "winograd_weights", "gradient_planes", "", &planes));
+    TRY(kernel_get(ctx, "winograd_weights", "gradient_filters", "", &filters));
     for (v.first = 0; v.first < all; v.first += strip) {
         int more = v.first > 0;
         v.tiles = MIN(strip, all - v.first);
