@@ -6,18 +6,20 @@
  *   gemm_tile   GPUs: a group of GX x GY work-items has a tile of GX*TN x GY*TM of out, TM x TN each, STEP columns of k at a time through
  *               local memory; the next step's numbers come into registers meanwhile. SLICES > 1: as many such groups in one, which share
  *               the columns of k and add up their sums at the end: for outputs so small that their tiles would leave the device empty.
- * (Sums in device memory would fill it with more groups still, but need scratch, which this operation does not take.) gemm_rows   GPUs, up
- * to 16 rows: a group of 64 work-items computes OUTPUTS neighbouring outputs for all RB rows, so that each weight is read once; the columns
- * of k lie across the work-items, and the sums are added in local memory. gemm_epilogue  what follows CLBlast, which has no epilogue of its
- * own: one work-item per number of out. PANEL, TILE, ROWS: the family; none: the epilogue. MR, RB: rows. W_F16: weights stored as half.
- * VECTOR: every row of a and w begins on a multiple of 4 numbers and k is one, so that 4 are read at once (some compilers need to know the
- * alignment). Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
+ *               (Sums in device memory would fill it with more groups still, but need scratch, which this operation does not take.)
+ *   gemm_rows   GPUs, up to 16 rows: a group of 64 work-items computes OUTPUTS neighbouring outputs for all RB rows, so that each weight is
+ *               read once; the columns of k lie across the work-items, and the sums are added in local memory.
+ *   gemm_epilogue  what follows CLBlast, which has no epilogue of its own: one work-item per number of out.
+ * PANEL, TILE, ROWS: the family; none: the epilogue. MR, RB: rows. W_F16: weights stored as half. VECTOR: every row of a and w begins on a
+ * multiple of 4 numbers and k is one, so that 4 are read at once (some compilers need to know the alignment).
+ * Rejected for gemm_panel: tiles of 64 columns (registers spill at MR = 8), packing A (the rows are read from L1 anyway).
  */
 // isa:
-// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm}
-// -DSTEP={gemm.tile.step} -DBUFFERS={gemm.tile.buffers} -DSLICES=1 isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX=8 -DGY=8 -DTN=4 -DTM=4
-// -DSTEP=16 -DBUFFERS=1 -DSLICES={gemm.split.slices} isa: -DROWS -DW_F16=1 -DVECTOR={0,1} -DRB={1,2,4,8} -DOUTPUTS={gemm.rows.outputs} isa:
-// -DROWS -DW_F16=0 -DVECTOR=1 -DRB={1,8} -DOUTPUTS={gemm.rows.outputs} isa: -DROWS -DW_F16={0,1} -DVECTOR={0,1} -DRB=16 -DOUTPUTS=2
+// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step} -DBUFFERS={gemm.tile.buffers} -DSLICES=1
+// isa: -DTILE -DW_F16={0,1} -DVECTOR={0,1} -DGX=8 -DGY=8 -DTN=4 -DTM=4 -DSTEP=16 -DBUFFERS=1 -DSLICES={gemm.split.slices}
+// isa: -DROWS -DW_F16=1 -DVECTOR={0,1} -DRB={1,2,4,8} -DOUTPUTS={gemm.rows.outputs}
+// isa: -DROWS -DW_F16=0 -DVECTOR=1 -DRB={1,8} -DOUTPUTS={gemm.rows.outputs}
+// isa: -DROWS -DW_F16={0,1} -DVECTOR={0,1} -DRB=16 -DOUTPUTS=2
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=12
@@ -67,8 +69,8 @@ __attribute__((always_inline)) void multiply_rows(__global float *c, const __glo
         store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, g);
 }
 
-/* One work-item: blocks of MR rows, equally many for each gid(0), columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel stays in
- * the cache. Where k is small a single block would be little more work than the call of a work-item. */
+/* One work-item: blocks of MR rows, equally many for each gid(0), columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel
+ * stays in the cache. Where k is small a single block would be little more work than the call of a work-item. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a,
                                                                         const __global weight_t *w, const __global float *bias,
                                                                         const __global float *residual, struct gemm_args g)

@@ -83,7 +83,7 @@ CLIO_API void clio_cancel(clio_context *ctx);
 typedef struct clio_device_info {
     const char *platform, *name, *type; /* type: gpu, cpu, accelerator */
     const char *driver, *version;       /* driver version, OpenCL version of the device */
-    const char *architecture;           /* family of GPUs for which clio has parameters of its own ("rdna", "ampere"), or NULL */
+    const char *architecture;           /* family for which clio has parameters of its own ("rdna", "ampere", "avx512bf16"), or NULL */
     int index;                          /* as clio_device_open understands it; -1: unusable */
     int compute_units;
     uint64_t global_memory, max_allocation, local_memory; /* bytes */

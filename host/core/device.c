@@ -155,11 +155,22 @@ const char *device_architecture(const char *name, const struct device_marks *mar
     return *word ? word : marks->wavefront == 32 ? "rdna" : marks->wavefront == 64 ? "gcn" : "";
 }
 
+/* PoCL compiles for the processor it runs on and hands assembly language through; Intel's runtime compiles for an abstract one first. */
+static const char *of_processor(const struct device *d)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (d->is_cpu && has_word(d->platform_name, "portable computing language") && __builtin_cpu_supports("avx512bf16"))
+        return "avx512bf16";
+#endif
+    (void)d;
+    return "";
+}
+
 static const char *find_architecture(const struct device *d, const char *extensions)
 {
     struct device_marks marks = {0};
     if (!d->is_gpu)
-        return "";
+        return of_processor(d);
     if (has_word(extensions, "cl_amd_device_attribute_query")) {
         marks.gfx_major = (int)device_number(d->id, GFXIP_MAJOR_AMD);
         marks.gfx_minor = (int)device_number(d->id, GFXIP_MINOR_AMD);

@@ -10,7 +10,7 @@ struct device {
     cl_device_id id;
     char platform_name[128], platform_version[128], name[128], driver[128], version[128];
     char problem[256];        /* why it cannot be used; empty: usable */
-    const char *architecture; /* family of GPUs that rows of parameters may name: see DEVICE_ARCHITECTURES; "": none of them */
+    const char *architecture; /* family that rows of parameters may name: see DEVICE_ARCHITECTURES; "": none of them */
     bool is_gpu, is_cpu, is_accelerator, is_clover;
     bool has_compiler, has_fp16, has_subgroups, has_fp64, unified_memory;
     int compute_units;
@@ -27,10 +27,11 @@ struct device_marks {
     uint32_t ip_version;                 /* cl_intel_device_attribute_query */
     int compute_major;                   /* cl_nv_device_attribute_query */
 };
-/* The word for a GPU's architecture, from what its driver says and else from its name; "": unknown. */
+/* The word for a GPU's architecture, from what its driver says and else from its name; "": unknown. That of a CPU, avx512bf16, says that
+ * kernels may use x86's dot products of bfloat16: the processor has them, and the driver's compiler takes x86's assembly language. */
 const char *device_architecture(const char *name, const struct device_marks *marks);
 /* The words that there are, and whether it is one of them. */
-#define DEVICE_ARCHITECTURES "gcn, rdna, cdna, gen12, xe, turing, ampere, hopper"
+#define DEVICE_ARCHITECTURES "gcn, rdna, cdna, gen12, xe, turing, ampere, hopper, avx512bf16"
 bool device_is_architecture(const char *word);
 
 /* All devices of all platforms, best first, unusable ones last. *list is freed by the caller. */

@@ -30,7 +30,7 @@ static int read_line(const char *text, size_t length, struct param *row)
     memcpy(line, text, used);
     line[used] = 0;
     line[strcspn(line, "#\r")] = 0;
-    int fields = sscanf(line, "%7s %39s %39s %1s", row->kind, row->key, row->value, more);
+    int fields = sscanf(line, "%11s %39s %39s %1s", row->kind, row->key, row->value, more);
     bool known = fields == 3 &&
                  (!strcmp(row->kind, "cpu") || !strcmp(row->kind, "gpu") || !strcmp(row->kind, "any") || device_is_architecture(row->kind));
     return known ? 1 : fields > 0 ? -1 : 0;

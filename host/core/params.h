@@ -1,6 +1,6 @@
 /* params.h - tunable parameters as rows of text: shipped defaults by kind of device (cl/tunables.txt), then the file that `clio tune` wrote
  * for this device, then the user's own ($CLIO_PARAMS). A row is `kind key value`; kind is any, cpu (devices with vectors: simd_width above
- * 1), gpu (the rest) or an architecture of GPUs (core/device.h); # begins a comment. The last matching row wins, so rows for few devices
+ * 1), gpu (the rest) or an architecture (core/device.h); # begins a comment. The last matching row wins, so rows for few devices
  * stand behind those for many.
  *
  * The tuned file lies in $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else ~/.config/clio/tuned, and is named after platform, device
@@ -12,7 +12,7 @@
 #include "mem.h"
 
 struct param {
-    char kind[8], key[40], value[40];
+    char kind[12], key[40], value[40];
 };
 struct params {
     struct param *rows;
