@@ -1,16 +1,17 @@
 /* pack.cl - bring rows of a stored weight (f32, f16 or bf16, any order of axes) into the layout that the GEMM kernels read, and the
  * swapped matrix of a packed one for the gradients.
  *
- * PANELS=1: dst[n / 32][k][n % 32]; PANELS=0: dst[n][k].
- * pack   DST_F16: stored as half. SOURCE: 0 f32, 1 f16, 2 bf16. See struct pack_args for the source's strides.
+ * PANELS=1: dst[n / 32][k][n % 32], or, stored as bfloat16, dst[n / 32][k / 2][n % 32][k % 2]; PANELS=0: dst[n][k].
+ * pack   DST, SOURCE: 0 f32, 1 f16, 2 bf16 (of dst: in panels alone). See struct pack_args for the source's strides.
  * swap   SWAP: dst[c][tap n + i] = w[i][tap channels + c] for all taps; both in the same layout, w f32 or f16 (W_F16), dst f32.
  */
-// isa: -DPANELS=0 -DDST_F16=0 -DSOURCE=2
-// isa: -DPANELS=0 -DDST_F16=1 -DSOURCE=0
-// isa: -DPANELS=0 -DDST_F16=1 -DSOURCE=1
+// isa: -DPANELS=0 -DDST=0 -DSOURCE=2
+// isa: -DPANELS=0 -DDST=1 -DSOURCE=0
+// isa: -DPANELS=0 -DDST=1 -DSOURCE=1
 // isa: -DSWAP -DPANELS=0 -DW_F16={0,1}
-// isa-cpu: -DPANELS=1 -DDST_F16=0 -DSOURCE=1
-// isa-cpu: -DPANELS=1 -DDST_F16=1 -DSOURCE=1
+// isa-cpu: -DPANELS=1 -DDST=0 -DSOURCE=1
+// isa-cpu: -DPANELS=1 -DDST=1 -DSOURCE=1
+// isa-cpu: -DPANELS=1 -DDST=2 -DSOURCE=0
 // isa-cpu: -DSWAP -DPANELS=1 -DW_F16=0
 // isa-cpu: -DSWAP -DPANELS=1 -DW_F16=1
 #include "packed.clh"
@@ -18,8 +19,8 @@
 #ifndef PANELS
 #define PANELS 0
 #endif
-#ifndef DST_F16
-#define DST_F16 0
+#ifndef DST
+#define DST 0
 #endif
 #ifndef SOURCE
 #define SOURCE 1
@@ -85,11 +86,22 @@ __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void swap(__global flo
 #else
 
 /* `stored`: what is written; `value`: what an element of the source becomes on the way. Half to half is a copy of bits. */
-#if DST_F16 && SOURCE == 1
+#if DST && DST == SOURCE
 typedef ushort stored;
 typedef ushort value;
 #define STORE(x, i, p) (p)[i] = (x)
-#elif DST_F16
+#elif DST == 2
+typedef ushort stored;
+typedef float value;
+#define STORE(x, i, p) (p)[i] = nearest(x)
+
+/* the bfloat16 nearest to x */
+ushort nearest(float x)
+{
+    uint bits = as_uint(x);
+    return isnan(x) ? bits >> 16 | 0x40u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+#elif DST
 typedef half stored;
 typedef float value;
 #define STORE(x, i, p) vstore_half_rte(x, i, p)
@@ -103,12 +115,21 @@ value source_value(const __global uchar *source, int i)
 {
 #if SOURCE == 0
     return ((const __global float *)source)[i];
-#elif SOURCE == 1 && DST_F16
+#elif DST == SOURCE
     return ((const __global ushort *)source)[i];
 #elif SOURCE == 1
     return vload_half(i, (const __global half *)source);
 #else
     return as_float((uint)((const __global ushort *)source)[i] << 16);
+#endif
+}
+
+size_t place(int columns, int panel, int k, int j)
+{
+#if DST == 2
+    return (((size_t)panel * ((columns + 1) / 2) + k / 2) * 32 + j) * 2 + k % 2;
+#else
+    return ((size_t)panel * columns + k) * 32 + j;
 #endif
 }
 
@@ -124,7 +145,7 @@ __kernel void pack(__global stored *restrict dst, const __global uchar *restrict
     for (int j = 0; j < 32; j++) {
         int row = panel * 32 + j - p.first;
         if (row >= 0 && row < p.rows)
-            STORE(source_value(source, row * p.row_step + at), ((size_t)panel * p.k + k) * 32 + j, dst);
+            STORE(source_value(source, row * p.row_step + at), place(p.k, panel, k, j), dst);
     }
 #else
     if (block < p.rows)

@@ -162,6 +162,45 @@ static void test_other_families(void **state)
     }
 }
 
+/* The storage of a matrix for many rows where bfloat16 is wished. */
+static enum dtype wished_bf16(void)
+{
+    struct matrix m;
+    param("gemm.many.family", "panel");
+    param("gemm.many.storage", "bf16");
+    OK(matrix_new(ctx, &m, 9, 9, MATRIX_MANY, "a test"));
+    enum dtype got = m.data.dtype;
+    matrix_free(ctx, &m);
+    return got;
+}
+
+/* Products of rounded numbers are right here, by the device's own instructions where it has them; where they are wrong, f32 takes their
+ * place. */
+static void test_rounded_products(void **state)
+{
+    (void)state;
+    reopen();
+    assert_int_equal(wished_bf16(), DTYPE_BF16);
+    expect_right("gemm.bf16");
+    doctor("gemm_bf16.cl", "1",
+           ZEROS("gemm_bf16(__global float *c, const __global float *a, const __global uint *w, const __global float *bias, const __global "
+                 "float *residual, struct gemm_args g, __local uint *rows)",
+                 "c[0] = 0.0f;"));
+    reopen();
+    assert_int_equal(wished_bf16(), DTYPE_F32);
+    expect_off("gemm.bf16", "answers wrongly");
+    expect_right("gemm.panel");
+    expect_alone("gemm.bf16");
+    unsetenv("CLIO_CL_DIR");
+    setenv("CLIO_DISABLE", "gemm.bf16", 1);
+    reopen();
+    assert_int_equal(wished_bf16(), DTYPE_F32);
+    unsetenv("CLIO_DISABLE");
+    reopen();
+    ctx->device.local_memory = 1000; /* for two rows of the nine columns */
+    assert_int_equal(wished_bf16(), DTYPE_F32);
+}
+
 /* Small tiles with shared columns are wrong here: they are off, large ones are not. */
 static void test_wrong_slices(void **state)
 {
@@ -271,8 +310,9 @@ static void test_clblast(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_all_are_right_here), EACH(test_wrong_panels),   EACH(test_one_variant_alone), EACH(test_other_families),
-        EACH(test_wrong_slices),       EACH(test_refused_kernel), EACH(test_fourier),           EACH(test_clblast),
+        EACH(test_all_are_right_here), EACH(test_wrong_panels),     EACH(test_one_variant_alone),
+        EACH(test_other_families),     EACH(test_rounded_products), EACH(test_wrong_slices),
+        EACH(test_refused_kernel),     EACH(test_fourier),          EACH(test_clblast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

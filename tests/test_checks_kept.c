@@ -181,6 +181,7 @@ static void test_without_a_cache(void **state)
     ctx = clio_create();
     OK(clio_set_cache(ctx, NULL, 0));
     OK(clio_device_open(ctx, NULL));
+    param("gemm.many.storage", "f32");
     multiply("panel", MATRIX_MANY);
     expect_right("gemm.panel");
     assert_int_equal(verdict_files(path), 0);

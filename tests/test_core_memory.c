@@ -288,6 +288,14 @@ static void test_bfloat(void **state)
     (void)state;
     assert_true(fabsf(bfloat_to_float(0x3f80) - 1) <= 0 && fabsf(bfloat_to_float(0xc049) + 3.140625f) <= 0);
     assert_true(isinf(bfloat_to_float(0x7f80)) && isnan(bfloat_to_float(0x7fc0)) && bfloat_to_float(0x0001) > 0);
+    for (uint32_t b = 0; b < 0x10000; b++)
+        if (!isnan(bfloat_to_float((uint16_t)b)))
+            assert_int_equal(float_to_bfloat(bfloat_to_float((uint16_t)b)), b);
+    assert_int_equal(float_to_bfloat(0x1.01p0f), 0x3f80); /* halfway between 1 and its neighbour: to the even one */
+    assert_int_equal(float_to_bfloat(0x1.03p0f), 0x3f82);
+    assert_int_equal(float_to_bfloat(0x1.010002p0f), 0x3f81);
+    assert_int_equal(float_to_bfloat(-3.4e38f), 0xff80);
+    assert_true(isnan(bfloat_to_float(float_to_bfloat(NAN))));
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

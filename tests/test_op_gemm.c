@@ -8,9 +8,13 @@
 #include "../host/ref/ref.h"
 
 struct family {
-    const char *name, *storage;
+    const char *name;
+    enum dtype storage;
+    bool plain; /* without instructions that not every device has */
 };
-static const struct family families[] = {{"panel", "f32"}, {"panel", "f16"}, {"rows", "f32"}, {"rows", "f16"}, {"clblast", "f32"}};
+static const struct family families[] = {{"panel", DTYPE_F32, false},  {"panel", DTYPE_F16, false}, {"panel", DTYPE_BF16, false},
+                                         {"panel", DTYPE_BF16, true},  {"rows", DTYPE_F32, false},  {"rows", DTYPE_F16, false},
+                                         {"clblast", DTYPE_F32, false}};
 
 /* CLBlast compiles for seconds and keeps nothing on disk: not where devices are slow. */
 static size_t family_count(void)
@@ -18,20 +22,35 @@ static size_t family_count(void)
     return COUNT(families) - (test_small() ? 1 : 0);
 }
 
-static bool use(size_t i)
+static const char *own; /* architecture of the device */
+
+/* Returns what weights for many rows are rounded to. */
+static enum dtype use(size_t i)
 {
-    test_param("gemm.many.family", families[i].name);
-    test_param("gemm.few.family", families[i].name);
-    test_param("gemm.many.storage", families[i].storage);
-    test_param("gemm.few.storage", families[i].storage);
-    return strcmp(families[i].storage, "f16") == 0;
+    const struct family *f = &families[i];
+    struct device *d = &test_context()->device;
+    own = own ? own : d->architecture;
+    d->architecture = f->plain ? "" : own;
+    test_param("gemm.many.family", f->name);
+    test_param("gemm.few.family", f->name);
+    test_param("gemm.many.storage", dtype_name(f->storage));
+    test_param("gemm.few.storage", dtype_name(f->storage));
+    return f->storage;
 }
 
-/* What a kernel with half storage sees. */
-static void round_to_half(float *x, size_t n)
+/* What a kernel with this storage sees. */
+static void round_to(enum dtype dtype, float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        x[i] = half_to_float(float_to_half(x[i]));
+        x[i] = dtype == DTYPE_F16    ? half_to_float(float_to_half(x[i]))
+               : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(x[i]))
+                                     : x[i];
+}
+
+/* What matrices are made for: bf16 is for many rows alone. */
+static enum matrix_use use_of(enum dtype dtype, bool few)
+{
+    return few && dtype != DTYPE_BF16 ? MATRIX_FEW : MATRIX_MANY;
 }
 
 /* 1e-5 of the greatest number; where products cancel, of what they usually add up to. */
@@ -54,7 +73,7 @@ struct call {
 };
 
 /* The product on random numbers; every number of out is compared, also those between and before the rows, which must stay. */
-static void check_use(const struct call *c, bool f16, enum matrix_use matrix_use)
+static void check_use(const struct call *c, enum dtype dtype, enum matrix_use matrix_use)
 {
     clio_context *ctx = test_context();
     struct gemm_args g = {.m = c->m, .n = c->n, .k = c->k, .lda = c->lda ? c->lda : c->k, .ldc = c->ldc ? c->ldc : c->n, .act = c->act};
@@ -75,8 +94,9 @@ static void check_use(const struct call *c, bool f16, enum matrix_use matrix_use
     e.ldc = c->ldc;
     e.c_offset = c->c_offset;
     e.residual = c->residual == RESIDUAL_NONE ? NULL : c->residual == RESIDUAL_APART ? &rt : &out;
-    if (f16)
-        round_to_half(w, (size_t)(g.n * g.k));
+    round_to(dtype, w, (size_t)(g.n * g.k));
+    if (dtype == DTYPE_BF16)
+        round_to(dtype, a, (size_t)inputs);
     ref_gemm(want, a, w, c->bias ? bias : NULL, c->residual == RESIDUAL_NONE ? NULL : c->residual == RESIDUAL_APART ? r : before, &g);
     assert_ok(op_gemm_fwd(ctx, &out, &at, &matrix, g.m, &e));
     float *y = test_read(&out);
@@ -90,9 +110,9 @@ static void check_use(const struct call *c, bool f16, enum matrix_use matrix_use
         free(arrays[i]);
 }
 
-static void check(const struct call *c, bool f16)
+static void check(const struct call *c, enum dtype dtype)
 {
-    check_use(c, f16, c->m % 2 ? MATRIX_MANY : MATRIX_FEW);
+    check_use(c, dtype, use_of(dtype, c->m % 2 == 0));
 }
 
 static void test_shapes(void **state)
@@ -102,16 +122,17 @@ static void test_shapes(void **state)
     static const int few[][3] = {{1, 33, 65}, {2, 31, 3}, {3, 1, 1}, {4, 5, 17}, {5, 32, 16}, {9, 33, 17}, {65, 3, 2}};
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
-        bool f16 = use(f);
+        enum dtype dtype = use(f);
         for (size_t i = 0; i < COUNT(few); i++)
-            check(&(struct call){.m = few[i][0], .n = few[i][1], .k = few[i][2]}, f16);
+            check(&(struct call){.m = few[i][0], .n = few[i][1], .k = few[i][2]}, dtype);
         if (test_small())
             continue;
         for (size_t m = 0; m < COUNT(all_m); m++)
             for (size_t n = 0; n < COUNT(all_n); n++)
                 for (size_t k = (m + n) % 2; k < COUNT(all_k); k += 2) /* each pair of sizes meets every third */
-                    check(&(struct call){.m = all_m[m], .n = all_n[n], .k = all_k[k], .bias = n % 2, .act = ACT_NONE}, f16);
-        check(&(struct call){.m = 130, .n = 200, .k = 515, .bias = true, .residual = RESIDUAL_APART, .act = ACT_GELU}, f16);
+                    check(&(struct call){.m = all_m[m], .n = all_n[n], .k = all_k[k], .bias = n % 2, .act = ACT_NONE}, dtype);
+        check(&(struct call){.m = 130, .n = 200, .k = 515, .bias = true, .residual = RESIDUAL_APART, .act = ACT_GELU}, dtype);
+        check(&(struct call){.m = 21, .n = 290, .k = 1057, .bias = true, .act = ACT_GELU}, dtype); /* more panels than a work-item has */
     }
 }
 
@@ -121,17 +142,17 @@ static void test_epilogue(void **state)
     static const int rows[] = {3, 10, 70};
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
-        bool f16 = use(f);
+        enum dtype dtype = use(f);
         for (int act = 0; act < ACT_COUNT; act++)
             for (size_t i = 0; i < (test_small() ? 1 : COUNT(rows)); i++) {
                 struct call c = {.m = rows[i], .n = 35, .k = 19, .act = act, .slope = 0.1f, .bias = act % 3 != 1};
                 c.residual = (enum residual)((act + (int)i) % 3);
                 c.alpha = act % 2 ? -0.75f : 0;
-                check(&c, f16);
+                check(&c, dtype);
             }
         for (int residual = 0; residual < 3; residual++)
             check(&(struct call){.m = 9, .n = 34, .k = 5, .act = ACT_SILU, .bias = true, .residual = (enum residual)residual, .alpha = 2},
-                  f16);
+                  dtype);
     }
 }
 
@@ -152,9 +173,9 @@ static void test_views(void **state)
     };
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
-        bool f16 = use(f);
+        enum dtype dtype = use(f);
         for (size_t i = 0; i < COUNT(calls); i++)
-            check(&calls[i], f16);
+            check(&calls[i], dtype);
     }
 }
 
@@ -169,7 +190,7 @@ static int near(int side, int which)
 }
 
 /* Products around the borders of a tile of `rows` x `columns`, with rows that begin on multiples of 4 numbers and others. */
-static void check_tile(int rows, int columns, int step, bool f16)
+static void check_tile(int rows, int columns, int step, enum dtype dtype)
 {
     int steps[] = {step - 1, step, step + 1, 2 * step + 4};
     for (int i = 0; i < (test_small() ? 1 : 4); i++)
@@ -180,7 +201,7 @@ static void check_tile(int rows, int columns, int step, bool f16)
             c.residual = (enum residual)(j % 3);
             if (test_small() && j > 1)
                 continue;
-            check_use(&c, f16, MATRIX_MANY);
+            check_use(&c, dtype, MATRIX_MANY);
         }
 }
 
@@ -209,10 +230,10 @@ static void test_shipped_tiles(void **state)
             test_param("gemm.many.family", "rows");
             test_param("gemm.many.storage", f16 ? "f16" : "f32");
             test_param("gemm.split.below", "0");
-            check_tile(v[1] * v[3], v[0] * v[2], v[4], f16);
+            check_tile(v[1] * v[3], v[0] * v[2], v[4], f16 ? DTYPE_F16 : DTYPE_F32);
             test_param("gemm.split.below", "1000000");
             if (w == 0)
-                check_tile(32, 32, 16 * v[6], f16);
+                check_tile(32, 32, 16 * v[6], f16 ? DTYPE_F16 : DTYPE_F32);
         }
     }
     test_param("gemm.split.below", "100");
@@ -236,7 +257,7 @@ static void test_few_rows(void **state)
                 for (size_t k = m % 2; k < COUNT(all_k); k += test_small() ? 4 : 2) {
                     struct call c = {.m = all_m[m], .n = all_n[(m + k + o) % COUNT(all_n)], .k = all_k[k], .bias = true, .act = ACT_RELU};
                     c.residual = (enum residual)(m % 3);
-                    check_use(&c, f16, MATRIX_FEW);
+                    check_use(&c, f16 ? DTYPE_F16 : DTYPE_F32, MATRIX_FEW);
                 }
         }
     }
@@ -256,10 +277,10 @@ static void test_tiles(void **state)
         for (size_t i = 0; i < COUNT(keys); i++)
             test_param(keys[i], tiles[t][i]);
         for (size_t f = 0; f < family_count() && !test_small(); f++) {
-            bool f16 = use(f);
-            check(&(struct call){.m = 11, .n = 37, .k = 19, .bias = true, .act = ACT_GELU}, f16);
-            check(&(struct call){.m = 67, .n = 65, .k = 33, .residual = RESIDUAL_IN_PLACE}, f16);
-            check(&(struct call){.m = 67, .n = 66, .k = 68, .residual = RESIDUAL_APART}, f16);
+            enum dtype dtype = use(f);
+            check(&(struct call){.m = 11, .n = 37, .k = 19, .bias = true, .act = ACT_GELU}, dtype);
+            check(&(struct call){.m = 67, .n = 65, .k = 33, .residual = RESIDUAL_IN_PLACE}, dtype);
+            check(&(struct call){.m = 67, .n = 66, .k = 68, .residual = RESIDUAL_APART}, dtype);
         }
     }
 }
@@ -270,7 +291,7 @@ static void test_exact(void **state)
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
         use(f);
-        check_use(&(struct call){.m = 10, .n = 35, .k = 21}, false, MATRIX_EXACT);
+        check_use(&(struct call){.m = 10, .n = 35, .k = 21}, DTYPE_F32, MATRIX_EXACT);
     }
 }
 
@@ -305,14 +326,15 @@ static unsigned char *stored(float *x, size_t n, enum dtype dtype)
 }
 
 /* out of a matrix over `a`, beside the reference over the rows `w`, which this function rounds. */
-static void compare_matrix(const struct matrix *matrix, int m, float *w, bool f16)
+static void compare_matrix(const struct matrix *matrix, int m, float *w, enum dtype dtype)
 {
     clio_context *ctx = test_context();
     struct gemm_args g = {.m = m, .n = matrix->n, .k = matrix->k, .lda = matrix->k, .ldc = matrix->n, .alpha = 1};
     float *a = test_values((size_t)(m * g.k), 9), *want = test_values((size_t)(m * g.n), 9);
     struct tensor at = test_tensor(DTYPE_F32, 2, m, g.k, 1, 1, a), out = test_tensor(DTYPE_F32, 2, m, g.n, 1, 1, NULL);
-    if (f16)
-        round_to_half(w, (size_t)(g.n * g.k));
+    round_to(dtype, w, (size_t)(g.n * g.k));
+    if (dtype == DTYPE_BF16)
+        round_to(dtype, a, (size_t)(m * g.k));
     ref_gemm(want, a, w, NULL, NULL, &g);
     assert_ok(op_gemm_fwd(ctx, &out, &at, matrix, m, NULL));
     float *y = test_read(&out);
@@ -332,18 +354,18 @@ static void test_fill_in_parts(void **state)
     clio_context *ctx = test_context();
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
-        bool f16 = use(f);
+        enum dtype dtype = use(f);
         for (size_t d = 0; d < COUNT(dtypes); d++) {
             float *w = test_values(3 * PART, 11);
             unsigned char *bytes = stored(w, 3 * PART, dtypes[d]);
             struct matrix matrix;
-            assert_ok(matrix_new(ctx, &matrix, N, K, d % 2 ? MATRIX_FEW : MATRIX_MANY, "a test matrix"));
+            assert_ok(matrix_new(ctx, &matrix, N, K, use_of(dtype, d % 2), "a test matrix"));
             for (int part = 2; part >= 0; part--) {
                 struct weight third = {.name = "third", .dtype = dtypes[d], .ndim = 2, .dim = {N / 3, K, 1, 1}, .count = PART};
                 third.data = bytes + (size_t)part * PART * dtype_size(dtypes[d]);
                 assert_ok(matrix_fill(ctx, &matrix, part * N / 3, &third));
             }
-            compare_matrix(&matrix, test_small() ? 2 : 11, w, f16);
+            compare_matrix(&matrix, test_small() ? 2 : 11, w, dtype);
             matrix_free(ctx, &matrix);
             free(bytes);
             free(w);
@@ -358,7 +380,7 @@ static void test_fill_convolution(void **state)
     clio_context *ctx = test_context();
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
-        bool f16 = use(f);
+        enum dtype dtype = use(f);
         for (int ndim = 3; ndim <= 4; ndim++) {
             float *x = test_values(N * C * TAPS, 12), *w = malloc(N * C * TAPS * sizeof *w);
             unsigned char *bytes = stored(x, N * C * TAPS, DTYPE_F16);
@@ -376,7 +398,7 @@ static void test_fill_convolution(void **state)
             struct matrix matrix;
             assert_ok(matrix_new(ctx, &matrix, N, C * TAPS, MATRIX_MANY, "a test matrix"));
             assert_ok(matrix_fill(ctx, &matrix, 0, &conv));
-            compare_matrix(&matrix, 3, w, f16);
+            compare_matrix(&matrix, 3, w, dtype);
             matrix_free(ctx, &matrix);
             free(bytes);
             free(x);
@@ -450,14 +472,14 @@ static void test_torch(void **state)
     float *want = test_floats(&golden, "linear.y", 72);
     struct tensor in = test_tensor(DTYPE_F32, 3, 3, 4, 9, 1, x), bias = test_tensor(DTYPE_F32, 1, 6, 1, 1, 1, b);
     for (size_t f = 0; f < family_count(); f++) {
-        bool f16 = use(f);
+        enum dtype dtype = use(f);
         struct matrix matrix;
         assert_ok(matrix_new(ctx, &matrix, 6, 9, MATRIX_MANY, "a test matrix"));
         assert_ok(matrix_fill(ctx, &matrix, 0, weights_find(&golden, "linear.weight")));
         struct tensor out = test_tensor(DTYPE_F32, 3, 3, 4, 6, 1, NULL);
         assert_ok(op_gemm_fwd(ctx, &out, &in, &matrix, 12, &(struct gemm_epilogue){.bias = &bias}));
         float *y = test_read(&out);
-        assert_close(y, want, 72, f16 ? 1e-3 : 1e-5);
+        assert_close(y, want, 72, dtype == DTYPE_F16 ? 1e-3 : dtype == DTYPE_BF16 ? 8e-3 : 1e-5);
         free(y);
         test_free(&out);
         matrix_free(ctx, &matrix);

@@ -193,10 +193,12 @@ static float *decode(struct tiny *t, const int *ids, int count, int step)
     return all;
 }
 
-static void network_is_transformers(void **state)
+/* Within `tolerance` of transformers, with the encoder's products and attention in this storage. */
+static void compare_network(const char *storage, double tolerance)
 {
-    (void)state;
     struct tiny t;
+    test_param("gemm.many.storage", storage);
+    test_param("attention.storage", storage);
     if (!open_tiny(&t))
         skip();
     int width = t.net.config.width, vocab = t.net.config.vocab;
@@ -206,7 +208,7 @@ static void network_is_transformers(void **state)
     assert_non_null(some);
     for (int i = 0; i < 60; i++)
         memcpy(some + i * width, encoded + i * 25 * width, sizeof *some * (size_t)width);
-    assert_close(some, want, (size_t)60 * (size_t)width, 1e-3);
+    assert_close(some, want, (size_t)60 * (size_t)width, tolerance);
     int *ids = (int *)(void *)test_floats(&t.golden, "decoder.ids", 8), *best = (int *)(void *)test_floats(&t.golden, "decoder.argmax", 8);
     float *logits = decode(&t, ids, 8, 8), *want_logits = test_floats(&t.golden, "decoder.logits", 8 * 811),
           *every64 = malloc(sizeof *every64 * 8 * 811);
@@ -221,7 +223,7 @@ static void network_is_transformers(void **state)
         }
         assert_int_equal(argmax, best[i]);
     }
-    assert_close(every64, want_logits, 8 * 811, 1e-3);
+    assert_close(every64, want_logits, 8 * 811, tolerance);
     for (int step = 1; step <= 3; step += 2) {
         float *again = decode(&t, ids, 8, step);
         assert_close(again, logits, (size_t)8 * (size_t)vocab, 1e-4);
@@ -239,13 +241,25 @@ static void network_is_transformers(void **state)
     close_tiny(&t);
 }
 
+static void network_is_transformers(void **state)
+{
+    (void)state;
+    compare_network("f32", 1e-3);
+}
+
+/* Rounding to 8 bits: 4e-3 of each number at most, and the same tokens. */
+static void rounded_network_is_transformers(void **state)
+{
+    (void)state;
+    compare_network("bf16", 2e-2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(filters_are_transformers),
-        cmocka_unit_test(mel_is_transformers),
-        cmocka_unit_test(mel_by_clfft_is_the_same),
-        cmocka_unit_test(network_is_transformers),
+        cmocka_unit_test(filters_are_transformers),        cmocka_unit_test(mel_is_transformers),
+        cmocka_unit_test(mel_by_clfft_is_the_same),        cmocka_unit_test(network_is_transformers),
+        cmocka_unit_test(rounded_network_is_transformers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

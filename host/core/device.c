@@ -166,6 +166,11 @@ static const char *of_processor(const struct device *d)
     return "";
 }
 
+bool device_has_dots(const struct device *d)
+{
+    return strcmp(d->architecture, "avx512bf16") == 0;
+}
+
 static const char *find_architecture(const struct device *d, const char *extensions)
 {
     struct device_marks marks = {0};

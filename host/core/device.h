@@ -33,6 +33,8 @@ const char *device_architecture(const char *name, const struct device_marks *mar
 /* The words that there are, and whether it is one of them. */
 #define DEVICE_ARCHITECTURES "gcn, rdna, cdna, gen12, xe, turing, ampere, hopper, avx512bf16"
 bool device_is_architecture(const char *word);
+/* Kernels may use the instructions for dot products of bfloat16: architecture avx512bf16. */
+bool device_has_dots(const struct device *d);
 
 /* All devices of all platforms, best first, unusable ones last. *list is freed by the caller. */
 clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *count);

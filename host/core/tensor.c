@@ -192,3 +192,12 @@ float bfloat_to_float(uint16_t b)
     memcpy(&f, &bits, 4);
     return f;
 }
+
+uint16_t float_to_bfloat(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return (uint16_t)(bits >> 16 | 0x40); /* rounding may not make a number of a NaN */
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}

@@ -40,9 +40,10 @@ clio_status tensor_zero(clio_context *ctx, const struct tensor *t);
 clio_status tensor_copy(clio_context *ctx, const struct tensor *to, size_t to_first, const struct tensor *from, size_t from_first,
                         size_t count);
 
-/* IEEE half to and from float, round to nearest even; bfloat16 to float. */
+/* IEEE half and bfloat16 to and from float, round to nearest even. */
 float half_to_float(uint16_t h);
 uint16_t float_to_half(float f);
 float bfloat_to_float(uint16_t b);
+uint16_t float_to_bfloat(float f);
 
 #endif

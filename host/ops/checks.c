@@ -23,7 +23,7 @@ void room_free(clio_context *ctx, struct room *r)
         free(r->arrays[i]);
 }
 
-float *room_floats(struct room *r, size_t count, bool half)
+float *room_floats(struct room *r, size_t count, enum dtype dtype)
 {
     uint32_t s = 2463534242u + 7919u * (uint32_t)r->array_count;
     float *x = malloc((count + 1) * sizeof *x);
@@ -32,8 +32,9 @@ float *room_floats(struct room *r, size_t count, bool half)
         s ^= s >> 17;
         s ^= s << 5;
         x[i] = (float)(s >> 8) * 0x1p-23f - 1.0f;
-        if (half)
-            x[i] = half_to_float(float_to_half(x[i]));
+        x[i] = dtype == DTYPE_F16    ? half_to_float(float_to_half(x[i]))
+               : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(x[i]))
+                                     : x[i];
     }
     return r->arrays[r->array_count++] = x;
 }

@@ -15,8 +15,8 @@ struct room {
     char wrong[96]; /* what a comparison found; empty: all is well */
 };
 void room_free(clio_context *ctx, struct room *r);
-/* `count` floats in [-1, 1), other ones each time; NULL when out of memory. `half`: such as a half holds. */
-float *room_floats(struct room *r, size_t count, bool half);
+/* `count` floats in [-1, 1), other ones each time, such as a number of this type holds; NULL when out of memory. */
+float *room_floats(struct room *r, size_t count, enum dtype dtype);
 /* A tensor with `data`, or filled with canaries, and canaries behind it. */
 clio_status room_place(clio_context *ctx, struct room *r, struct tensor **out, struct tensor shape, const void *data);
 /* The tensor's content in fresh memory of the room, its canaries looked at. */

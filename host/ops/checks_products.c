@@ -25,9 +25,10 @@ static clio_status run_gemm(clio_context *ctx, const struct check *c, struct roo
     struct tensor *ta, *tb, *tr, *tc;
     struct matrix w = {0};
     TRY(matrix_new(ctx, &w, n, k, MATRIX_MANY, "the check of a kernel"));
-    float *a = room_floats(r, (size_t)m * (size_t)k, false), *b = room_floats(r, (size_t)n * (size_t)k, w.data.dtype == DTYPE_F16);
-    float *bias = room_floats(r, (size_t)n, false), *more = room_floats(r, (size_t)m * (size_t)n, false), *got;
-    float *want = room_floats(r, (size_t)m * (size_t)n, false);
+    enum dtype inputs = w.data.dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32; /* a bf16 matrix meets rounded numbers */
+    float *a = room_floats(r, (size_t)m * (size_t)k, inputs), *b = room_floats(r, (size_t)n * (size_t)k, w.data.dtype);
+    float *bias = room_floats(r, (size_t)n, DTYPE_F32), *more = room_floats(r, (size_t)m * (size_t)n, DTYPE_F32), *got;
+    float *want = room_floats(r, (size_t)m * (size_t)n, DTYPE_F32);
     if (!a || !b || !bias || !more || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(room_place(ctx, r, &ta, tensor_shape(DTYPE_F32, 2, m, k, 0, 0), a));
@@ -59,7 +60,7 @@ static clio_status run_matmul(clio_context *ctx, const struct check *c, struct r
     size_t in_a = (size_t)batch * (size_t)m * (size_t)k, in_b = (size_t)batch * (size_t)n * (size_t)k,
            in_c = (size_t)batch * (size_t)m * (size_t)n;
     struct tensor *ta, *tb, *tc;
-    float *a = room_floats(r, in_a, false), *b = room_floats(r, in_b, false), *want = room_floats(r, in_c, false), *got;
+    float *a = room_floats(r, in_a, DTYPE_F32), *b = room_floats(r, in_b, DTYPE_F32), *want = room_floats(r, in_c, DTYPE_F32), *got;
     if (!a || !b || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(room_place(ctx, r, &ta, tensor_shape(DTYPE_F32, 3, batch, m, k, 0), a));
@@ -99,9 +100,9 @@ static clio_status convolve(clio_context *ctx, struct room *r, int batch, int ch
     struct matrix w = {0};
     struct tensor *ti, *tb, *tr, *to;
     TRY(matrix_new(ctx, &w, n, k, MATRIX_LARGE, "the check of a kernel"));
-    float *x = room_floats(r, all * inputs, false), *filter = room_floats(r, (size_t)(n * k), w.data.dtype == DTYPE_F16), *got;
-    float *bias = room_floats(r, all * (size_t)n, false), *more = room_floats(r, all * outputs, false);
-    float *big = room_floats(r, enlarged, false), *want = room_floats(r, all * outputs, false);
+    float *x = room_floats(r, all * inputs, DTYPE_F32), *filter = room_floats(r, (size_t)(n * k), w.data.dtype), *got;
+    float *bias = room_floats(r, all * (size_t)n, DTYPE_F32), *more = room_floats(r, all * outputs, DTYPE_F32);
+    float *big = room_floats(r, enlarged, DTYPE_F32), *want = room_floats(r, all * outputs, DTYPE_F32);
     if (!x || !filter || !bias || !more || !big || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(room_place(ctx, r, &ti, tensor_shape(DTYPE_F32, 4, batch, height, width, a.in), x));
@@ -167,9 +168,9 @@ static clio_status transpose_pictures(clio_context *ctx, struct room *r, int bat
     a.bias_step = n;
     size_t inputs = (size_t)(batch * a.height * a.width * a.in), outputs = (size_t)(batch * a.out_height * a.out_width * n);
     TRY(matrix_new(ctx, &w, n, k, MATRIX_LARGE, "the check of a kernel"));
-    float *x = room_floats(r, inputs, false), *filter = room_floats(r, (size_t)(n * k), w.data.dtype == DTYPE_F16), *got;
-    float *bias = room_floats(r, (size_t)(batch * n), false), *more = room_floats(r, outputs, false);
-    float *want = room_floats(r, outputs, false);
+    float *x = room_floats(r, inputs, DTYPE_F32), *filter = room_floats(r, (size_t)(n * k), w.data.dtype), *got;
+    float *bias = room_floats(r, (size_t)(batch * n), DTYPE_F32), *more = room_floats(r, outputs, DTYPE_F32);
+    float *want = room_floats(r, outputs, DTYPE_F32);
     if (!x || !filter || !bias || !more || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(room_place(ctx, r, &ti, tensor_shape(DTYPE_F32, 4, batch, a.height, a.width, a.in), x));
@@ -221,8 +222,8 @@ clio_status check_weights(clio_context *ctx, const struct check *c, struct room 
     struct matrix dw = {0};
     TRY(matrix_new(ctx, &dw, a.out, k, MATRIX_EXACT, "the check of a kernel"));
     tensor_free(ctx, &dw.data); /* the room's memory has canaries */
-    float *x = room_floats(r, inputs, false), *dy = room_floats(r, outputs, false), *rows = room_floats(r, weights, false);
-    float *before = room_floats(r, panels * PANEL * (size_t)k, false), *want = room_floats(r, weights, false), *got;
+    float *x = room_floats(r, inputs, DTYPE_F32), *dy = room_floats(r, outputs, DTYPE_F32), *rows = room_floats(r, weights, DTYPE_F32);
+    float *before = room_floats(r, panels * PANEL * (size_t)k, DTYPE_F32), *want = room_floats(r, weights, DTYPE_F32), *got;
     if (!x || !dy || !before || !rows || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     for (size_t i = 0; i < tensor_count(&dw.data); i++)

@@ -15,10 +15,11 @@
 static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
 {
     clio_status st = CLIO_OK;
+    bool bf16 = dtype == DTYPE_BF16; /* in panels alone, and f32 is nearer to it than rows */
     const struct {
         bool panels;
         enum dtype dtype;
-    } ways[] = {{panels, dtype}, {!panels, dtype}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
+    } ways[] = {{panels, dtype}, {panels == bf16, bf16 ? DTYPE_F32 : dtype}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
     bool works = false;
     for (size_t i = 0; i < COUNT(ways) && !works; i++) {
         m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
@@ -39,13 +40,16 @@ clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum m
     bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
     const char *storage = few ? "gemm.few.storage" : use == MATRIX_LARGE ? "gemm.large.storage" : "gemm.many.storage";
     bool f16 = params_is(ctx, storage, "f16") && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
+    /* gradients read f32 and f16 */
+    bool bf16 = use == MATRIX_MANY && panels && !ctx->tapes && params_is(ctx, storage, "bf16");
     *m = (struct matrix){.n = n, .k = k};
-    TRY(choose_layout(ctx, m, panels, f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
+    TRY(choose_layout(ctx, m, panels, bf16 ? DTYPE_BF16 : f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
     enum dtype dtype = m->data.dtype;
+    int columns = dtype == DTYPE_BF16 ? ROUND_UP(k, 2) : k;
     panels = m->layout == MATRIX_PANELS;
-    m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, k, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
+    m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, columns, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
     TRY(tensor_new(ctx, &m->data, what));
-    if (panels && n % PANEL)
+    if (panels && (n % PANEL || columns > k))
         TRY(tensor_zero(ctx, &m->data));
 fail:
     return st;
@@ -72,7 +76,7 @@ static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *da
     int blocks = panels ? (args.first + args.rows - 1) / PANEL - args.first / PANEL + 1 : args.rows;
     TRY(tensor_new(ctx, &staging, "loading weights"));
     TRY(tensor_write(ctx, &staging, 0, bytes, data));
-    snprintf(options, sizeof options, "-DPANELS=%d -DDST_F16=%d -DSOURCE=%d", panels, m->data.dtype == DTYPE_F16, (int)source);
+    snprintf(options, sizeof options, "-DPANELS=%d -DDST=%d -DSOURCE=%d", panels, (int)m->data.dtype, (int)source);
     TRY(kernel_get(ctx, "pack", "pack", options, &k));
     TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging),
                ARG_VALUE(args)));

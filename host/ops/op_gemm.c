@@ -13,9 +13,10 @@
 
 /* One way to multiply m rows. */
 struct variant {
-    const char *path, *kernel;
+    const char *path, *program, *kernel;
     char options[160];
     struct grid grid;
+    size_t local;            /* bytes of local memory that the kernel is given, or 0 */
     int rows, columns;       /* m and k that the check multiplies: such as lead to this kernel; columns 0: any */
     const char *split_below; /* value of gemm.split.below that leads to this kernel, or NULL */
 };
@@ -32,11 +33,30 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
 {
     bool f16 = w->data.dtype == DTYPE_F16;
     int mr = first ? panel_rows(ctx, m, f16) : 1;
-    struct variant v = {.path = "gemm.panel", .kernel = "gemm_panel", .rows = !first ? 1 : m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
+    struct variant v = {.path = "gemm.panel",
+                        .program = "gemm",
+                        .kernel = "gemm_panel",
+                        .rows = !first    ? 1
+                                : m <= 4  ? m
+                                : m <= 16 ? 13
+                                          : CHECK_MANY};
     snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
     int blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
     int each = MIN(params_int(ctx, "gemm.panel.work", 4096) / MAX(w->k, 1), blocks * panels / (16 * MAX(1, ctx->device.compute_units)));
     v.grid = GRID2((blocks + MAX(each, 1) - 1) / MAX(each, 1), panels, 1, 1);
+    return v;
+}
+
+/* Local memory holds the rounded rows: see cl/gemm_bf16.cl. */
+static struct variant bf16_variant(clio_context *ctx, const struct matrix *w, int m)
+{
+    enum { CHUNK = 512, STEP = CHUNK / 2 + 16 };
+    int mr = params_int(ctx, "gemm.bf16.rows", 8), blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
+    int panel_each = MAX(params_int(ctx, "gemm.bf16.panels", 8), 1), block_each = MAX(params_int(ctx, "gemm.bf16.blocks", 2), 1);
+    struct variant v = {.path = "gemm.bf16", .program = "gemm_bf16", .kernel = "gemm_bf16", .rows = CHECK_MANY};
+    snprintf(v.options, sizeof v.options, "-DMR=%d -DDOTS=%d", mr, device_has_dots(&ctx->device));
+    v.grid = GRID2((blocks + block_each - 1) / block_each, (panels + panel_each - 1) / panel_each, 1, 1);
+    v.local = (size_t)((w->k + CHUNK - 1) / CHUNK * mr) * STEP * sizeof(cl_uint);
     return v;
 }
 
@@ -54,8 +74,11 @@ static struct variant rows_variant(clio_context *ctx, const struct matrix *w, co
     bool vector = reads_vectors(g);
     int rows = g->m <= 2 ? g->m : g->m <= 4 ? 4 : g->m <= 8 ? 8 : 16;
     int outputs = MIN(params_int(ctx, "gemm.rows.outputs", 4), SUMS_AT_MOST / rows);
-    struct variant v = {
-        .path = "gemm.rows", .kernel = "gemm_rows", .rows = rows <= 2 ? rows : rows - 1, .columns = vector ? VECTOR_COLUMNS : 0};
+    struct variant v = {.path = "gemm.rows",
+                        .program = "gemm",
+                        .kernel = "gemm_rows",
+                        .rows = rows <= 2 ? rows : rows - 1,
+                        .columns = vector ? VECTOR_COLUMNS : 0};
     outputs = outputs >= 4 ? 4 : outputs >= 2 ? 2 : 1;
     snprintf(v.options, sizeof v.options, "-DROWS -DW_F16=%d -DVECTOR=%d -DRB=%d -DOUTPUTS=%d", w->data.dtype == DTYPE_F16, vector, rows,
              outputs);
@@ -75,7 +98,7 @@ static struct variant tile_variant(clio_context *ctx, const struct matrix *w, co
     int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4);
     int step = params_int(ctx, "gemm.tile.step", 16), buffers = params_int(ctx, "gemm.tile.buffers", 1) > 1 ? 2 : 1;
     int64_t below = (int64_t)params_int(ctx, "gemm.split.below", 100) * ctx->device.compute_units / 100;
-    struct variant v = {.path = "gemm.tile", .kernel = "gemm_tile", .rows = CHECK_MANY, .split_below = "0"};
+    struct variant v = {.path = "gemm.tile", .program = "gemm", .kernel = "gemm_tile", .rows = CHECK_MANY, .split_below = "0"};
     if ((int64_t)tiles(w->n, gx * tn) * tiles(g->m, gy * tm) < below) {
         slices = MIN(params_int(ctx, "gemm.split.slices", 4), (int)MAX(ctx->device.max_work_group / 64, (size_t)1));
         gx = gy = 8;
@@ -98,22 +121,24 @@ static struct variant tile_variant(clio_context *ctx, const struct matrix *w, co
 static clio_status choose(clio_context *ctx, const struct matrix *w, const struct gemm_args *g, struct variant *v, bool *works)
 {
     clio_status st = CLIO_OK;
-    bool panels = w->layout == MATRIX_PANELS, f16 = w->data.dtype == DTYPE_F16;
+    bool panels = w->layout == MATRIX_PANELS, bf16 = w->data.dtype == DTYPE_BF16;
     *works = false;
-    for (int way = 0; way < 2 && !*works; way++) {
-        *v = panels                             ? panel_variant(ctx, w, g->m, way == 0)
+    for (int way = 0; way < (bf16 ? 1 : 2) && !*works; way++) {
+        *v = bf16                               ? bf16_variant(ctx, w, g->m)
+             : panels                           ? panel_variant(ctx, w, g->m, way == 0)
              : (g->m <= FEW_ROWS) == (way == 0) ? rows_variant(ctx, w, g)
                                                 : tile_variant(ctx, w, g);
         struct check check = {.path = v->path,
                               .variant = v->options,
-                              .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", f16 ? "f16" : "f32"}},
+                              .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", dtype_name(w->data.dtype)}},
                               .m = v->rows,
                               .k = v->columns};
         if (v->split_below) {
             check.force[2].key = "gemm.split.below";
             check.force[2].value = v->split_below;
         }
-        TRY(check_path(ctx, &check, works));
+        if (v->local <= ctx->device.local_memory)
+            TRY(check_path(ctx, &check, works));
     }
 fail:
     return st;
@@ -220,8 +245,7 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     clio_status st = CLIO_OK;
     struct gemm_args g = make_args(w, m, epilogue);
     const struct tensor *bias = g.has_bias ? epilogue->bias : out, *residual = g.has_residual ? epilogue->residual : out;
-    bool f16 = w->data.dtype == DTYPE_F16;
-    struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (f16 ? 2.0 : 4.0) * g.n * g.k);
+    struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (double)dtype_size(w->data.dtype) * g.n * g.k);
     struct kernel *k;
     struct variant v;
     bool works = false;
@@ -232,16 +256,17 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     TRY(product_record(ctx, &product, out, a, w, epilogue));
     /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
-    if (w->layout == MATRIX_ROWS && !f16 && m > FEW_ROWS && !own && params_is(ctx, "gemm.many.family", "clblast"))
+    if (w->layout == MATRIX_ROWS && w->data.dtype == DTYPE_F32 && m > FEW_ROWS && !own && params_is(ctx, "gemm.many.family", "clblast"))
         TRY(clblast_works(ctx, m, g.n, g.k, 0, true, &works));
     if (works)
         return gemm_clblast(ctx, out, a, w, &g, bias, residual);
     TRY(choose(ctx, w, &g, &v, &works));
     if (!works)
         TRY(check_none_left(ctx, "multiplies matrices"));
-    TRY(kernel_get(ctx, "gemm", v.kernel, v.options, &k));
-    TRY(LAUNCH(ctx, k, v.grid, cost, ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias), ARG_TENSOR(residual),
-               ARG_VALUE(g)));
+    TRY(kernel_get(ctx, v.program, v.kernel, v.options, &k));
+    struct arg args[] = {ARG_TENSOR(out),      ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias),
+                         ARG_TENSOR(residual), ARG_VALUE(g),  ARG_LOCAL(v.local)};
+    TRY(launch(ctx, k, v.grid, cost, args, v.local ? COUNT(args) : COUNT(args) - 1));
 fail:
     return st;
 }

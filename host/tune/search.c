@@ -61,7 +61,9 @@ bool tune_is_for(const struct tune_search *s, const struct tune_step *step)
     bool measured = false;
     for (size_t i = 0; i < s->plan->case_count; i++)
         measured = measured || (s->plan->cases[i].work >= 0 && (s->plan->cases[i].decides & step->cases));
-    return measured && (step->devices & (s->ctx->device.simd_width > 1 ? TUNE_CPU : TUNE_GPU));
+    const struct device *d = &s->ctx->device;
+    int device = d->simd_width == 1 ? TUNE_GPU : device_has_dots(d) ? TUNE_CPU | TUNE_DOTS : TUNE_CPU;
+    return measured && (step->devices & device);
 }
 
 /* A key without a shipped row is none that this kind of device reads. */

@@ -51,11 +51,14 @@ static bool logits_fit(clio_context *ctx)
     return group_fits(ctx, "logits.local");
 }
 
+#define F32_STORAGE "gemm.many.storage", "f32"
 #define BY_TILE "gemm.many.family", "rows" /* while a tile is looked for */
 
 /* clang-format off */
 static const struct tune_step steps[] = {
-    {"gemm.panel.rows", TUNE_CPU, TUNE_MANY, NULL, NULL, NULL, {{"gemm.panel.rows", "2 3 4 6 8 10 12 14"}}},
+    {"gemm.panel.rows", TUNE_CPU, TUNE_MANY, F32_STORAGE, NULL, {{"gemm.panel.rows", "2 3 4 6 8 10 12 14"}}},
+    {"gemm.bf16.rows", TUNE_DOTS, TUNE_MANY, NULL, NULL, NULL, {{"gemm.bf16.rows", "6 8 10 12"}}},
+    {"gemm.bf16.blocks and panels", TUNE_DOTS, TUNE_MANY, NULL, NULL, NULL, {{"gemm.bf16.blocks", "1 2 4"}, {"gemm.bf16.panels", "4 8 16"}}},
     {"gemm.panel.few", TUNE_CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.panel.few", "4 6 8 12 16"}}},
     {"gemm.tile.gx and gy", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
     {"gemm.tile.tn and tm", TUNE_GPU, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},

@@ -27,7 +27,7 @@
 /* Which steps a case decides. */
 enum { TUNE_MANY = 1, TUNE_FEW = 2, TUNE_ATTENTION = 4, TUNE_NORM = 8, TUNE_SOFTMAX = 16, TUNE_LOGITS = 32, TUNE_EVERYTHING = 63 };
 /* Kinds of device as in host/core/params.h. */
-enum { TUNE_CPU = 1, TUNE_GPU = 2 };
+enum { TUNE_CPU = 1, TUNE_GPU = 2, TUNE_DOTS = 4 }; /* the last: CPUs with dot products of bfloat16 */
 
 struct tune_parameter {
     const char *key, *values; /* words to try, separated by spaces; the shipped value is known without being among them */
@@ -35,7 +35,7 @@ struct tune_parameter {
 /* All combinations of the values are tried, from the best set so far. */
 struct tune_step {
     const char *name;
-    int devices; /* TUNE_CPU, TUNE_GPU or both */
+    int devices; /* TUNE_CPU, TUNE_GPU, TUNE_DOTS, or several */
     int cases;   /* TUNE_MANY... */
     const char *with_key,
         *with_value; /* holds while the step is tried, so that a family's tile is found before the family is chosen; or NULL */
