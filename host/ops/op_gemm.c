@@ -52,7 +52,7 @@ static struct variant bf16_variant(clio_context *ctx, const struct matrix *w, in
 {
     enum { CHUNK = 512, STEP = CHUNK / 2 + 16 };
     int mr = params_int(ctx, "gemm.bf16.rows", 8), blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
-    int panel_each = MAX(params_int(ctx, "gemm.bf16.panels", 8), 1), block_each = MAX(params_int(ctx, "gemm.bf16.blocks", 2), 1);
+    int panel_each = MAX(params_int(ctx, "gemm.bf16.panels", 16), 1), block_each = MAX(params_int(ctx, "gemm.bf16.blocks", 2), 1);
     struct variant v = {.path = "gemm.bf16", .program = "gemm_bf16", .kernel = "gemm_bf16", .rows = CHECK_MANY};
     snprintf(v.options, sizeof v.options, "-DMR=%d -DDOTS=%d", mr, device_has_dots(&ctx->device));
     v.grid = GRID2((blocks + block_each - 1) / block_each, (panels + panel_each - 1) / panel_each, 1, 1);
