@@ -47,19 +47,6 @@ typedef float cached;
 #define STORE1(x, i, p) (p)[i] = (x)
 #endif
 
-/* One work-item: one number of k and of v. Grid: heads * D fastest, then rows, then batch. */
-__kernel void attention_store(__global cached *k_cache, __global cached *v_cache, const __global float *k, const __global float *v,
-                              struct attention_store_args p)
-{
-    int column = get_global_id(0), row = get_global_id(1), b = get_global_id(2);
-    if (column >= p.heads * D)
-        return;
-    int head = column / D, d = column % D, key = p.position + row;
-    size_t plane = ((size_t)(b + p.first) * p.heads + head) * p.capacity * D, in_row = (size_t)b * p.rows + row;
-    STORE1(k[in_row * p.ldk + p.k_offset + column], plane + ((size_t)(key / 32) * D + d) * 32 + key % 32, k_cache);
-    STORE1(v[in_row * p.ldv + p.v_offset + column], plane + (size_t)key * D + d, v_cache);
-}
-
 #ifdef ROW
 #ifndef QB
 #define QB 8
@@ -74,9 +61,8 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
 #define LOG2E 1.44269504088896341f
 
 /* Group of 1. Grid: panels that the rows touch fastest, then heads, then batch. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_store_row(__global cached *k_cache, __global cached *v_cache,
-                                                                                 const __global float *k, const __global float *v,
-                                                                                 struct attention_store_args p)
+VECTOR_KERNEL void attention_store_row(__global cached *k_cache, __global cached *v_cache, const __global float *k, const __global float *v,
+                                       struct attention_store_args p)
 {
     int panel = p.position / 32 + get_global_id(0), head = get_global_id(1), b = get_global_id(2);
     int first = max(panel * 32, p.position), last = min(panel * 32 + 32, p.position + p.rows);
@@ -208,9 +194,8 @@ void attend_block(float *o, const float *q, float *p, float *greatest, float16 *
 }
 
 /* Group of 1. Grid: blocks of QB * BLOCKS queries fastest (a head's keys stay in the cache), then heads, then batch. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_row(__global float *out, const __global float *q_rows,
-                                                                           const __global cached *k_cache, const __global cached *v_cache,
-                                                                           struct attention_args a)
+VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_rows, const __global cached *k_cache,
+                                 const __global cached *v_cache, struct attention_args a)
 {
     int first = get_global_id(0) * QB * BLOCKS, rows = min(QB * BLOCKS, a.queries - first), head = get_global_id(1), b = get_global_id(2);
     int blocks = (rows + QB - 1) / QB;
@@ -242,6 +227,19 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_row(__glo
     }
 }
 #else
+
+/* One work-item: one number of k and of v. Grid: heads * D fastest, then rows, then batch. */
+__kernel void attention_store(__global cached *k_cache, __global cached *v_cache, const __global float *k, const __global float *v,
+                              struct attention_store_args p)
+{
+    int column = get_global_id(0), row = get_global_id(1), b = get_global_id(2);
+    if (column >= p.heads * D)
+        return;
+    int head = column / D, d = column % D, key = p.position + row;
+    size_t plane = ((size_t)(b + p.first) * p.heads + head) * p.capacity * D, in_row = (size_t)b * p.rows + row;
+    STORE1(k[in_row * p.ldk + p.k_offset + column], plane + ((size_t)(key / 32) * D + d) * 32 + key % 32, k_cache);
+    STORE1(v[in_row * p.ldv + p.v_offset + column], plane + (size_t)key * D + d, v_cache);
+}
 
 #ifndef TILE
 #define TILE (D <= 160) /* 0: attention_tile asks for more local memory than there is, and would keep the rest from being built */

@@ -10,7 +10,7 @@
 
 /* out [batch, length + 2 padding, in] from in [batch, length, in]. Work-item: LANES elements of batch get_global_id(1), from
  * get_global_id(0) * LANES on. Any group size, no local memory. */
-__kernel void pad(__global float *out, __global const float *in, struct conv1d_args args)
+LANES_KERNEL void pad(__global float *out, __global const float *in, struct conv1d_args args)
 {
     size_t edge = (size_t)args.padding * args.in, n = (size_t)args.length * args.in, all = n + 2 * edge;
     size_t first = get_global_id(0) * LANES, batch = get_global_id(1);

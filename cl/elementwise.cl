@@ -1,5 +1,5 @@
-/* elementwise.cl - operations on each element alone: activations, sums, gates, two tensors side by side. LANES neighbouring elements per work-item: 1 where each
- * work-item is a lane of its own (neighbours then read neighbouring words), 16 on CPUs. */
+/* elementwise.cl - operations on each element alone: activations, sums, gates, two tensors side by side. LANES neighbouring elements per
+ * work-item: 1 where each work-item is a lane of its own (neighbours then read neighbouring words), 16 on CPUs. */
 // isa:
 // isa-cpu: -DLANES=16
 #include "common.clh"
@@ -9,7 +9,7 @@
 #endif
 
 /* out = act(in). Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory. out may be in. */
-__kernel void activation(__global float *out, __global const float *in, struct elementwise_args args)
+LANES_KERNEL void activation(__global float *out, __global const float *in, struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n;
 #if LANES == 16
@@ -24,7 +24,7 @@ __kernel void activation(__global float *out, __global const float *in, struct e
 
 /* out[i] = alpha a[i] + beta b[i % nb]. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory.
  * out may be a, and may be b when nb = n. */
-__kernel void add(__global float *out, __global const float *a, __global const float *b, int nb, struct elementwise_args args)
+LANES_KERNEL void add(__global float *out, __global const float *a, __global const float *b, int nb, struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n;
     int j = (int)(first % (size_t)nb);
@@ -40,9 +40,9 @@ __kernel void add(__global float *out, __global const float *a, __global const f
     }
 }
 
-/* out[r][n] = in[r][n] act(in[r][width + n]), in [rows, 2 width]. Work-item: LANES elements of out from get_global_id(0) * LANES on. Any group
- * size, no local memory. */
-__kernel void gated(__global float *out, __global const float *in, int width, struct elementwise_args args)
+/* out[r][n] = in[r][n] act(in[r][width + n]), in [rows, 2 width]. Work-item: LANES elements of out from get_global_id(0) * LANES on. Any
+ * group size, no local memory. */
+LANES_KERNEL void gated(__global float *out, __global const float *in, int width, struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n, row = (uint)first / (uint)width;
     int j = (int)(first - row * width);
@@ -62,7 +62,8 @@ __kernel void gated(__global float *out, __global const float *in, int width, st
 
 /* out[r] = a[r], b[r]: rows of na and of nb elements. Work-item: LANES elements of out from get_global_id(0) * LANES on. Any group size, no
  * local memory. */
-__kernel void concat(__global float *out, __global const float *a, __global const float *b, int na, int nb, struct elementwise_args args)
+LANES_KERNEL void concat(__global float *out, __global const float *a, __global const float *b, int na, int nb,
+                         struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n, row = (uint)first / (uint)(na + nb);
     int j = (int)(first - row * (na + nb));

@@ -31,9 +31,9 @@
 /* Sums of each row that do not wait for each other: a multiply-add takes 4 cycles or so, and a single row would wait for most of them. */
 #define CHAINS (MR == 1 ? 4 : MR == 2 ? 2 : 1)
 /* Rows m0 .. m0 + MR - 1, columns 32 * panel .. of c; b: the panel's weights. */
-__attribute__((always_inline)) void multiply_rows(__global float *c, const __global float *a, const __global weight_t *b,
-                                                  const __global float *bias, const __global float *residual, const struct gemm_args *g,
-                                                  int m0, int panel)
+static __attribute__((always_inline)) void multiply_rows(__global float *c, const __global float *a, const __global weight_t *b,
+                                                         const __global float *bias, const __global float *residual,
+                                                         const struct gemm_args *g, int m0, int panel)
 {
     const __global float *row[MR];
     float16 low[CHAINS * MR], high[CHAINS * MR];
@@ -71,9 +71,8 @@ __attribute__((always_inline)) void multiply_rows(__global float *c, const __glo
 
 /* One work-item: blocks of MR rows, equally many for each gid(0), columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel
  * stays in the cache. Where k is small a single block would be little more work than the call of a work-item. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_panel(__global float *c, const __global float *a,
-                                                                        const __global weight_t *w, const __global float *bias,
-                                                                        const __global float *residual, struct gemm_args g)
+VECTOR_KERNEL void gemm_panel(__global float *c, const __global float *a, const __global weight_t *w, const __global float *bias,
+                              const __global float *residual, struct gemm_args g)
 {
     int panel = get_global_id(1), blocks = (g.m + MR - 1) / MR, each = (blocks + get_global_size(0) - 1) / get_global_size(0);
     int first = get_global_id(0) * each, end = min(first + each, blocks);
@@ -92,7 +91,7 @@ typedef float4 piece;
 #define A_PIECE(p) (*(const __global float4 *)(p))
 #if W_F16
 /* One load of 8 bytes: vload_half4 of device memory promises the compiler no alignment, and becomes four loads. */
-__attribute__((always_inline)) float4 w_piece(const __global half *p)
+static __attribute__((always_inline)) float4 w_piece(const __global half *p)
 {
     uint2 bits = *(const __global uint2 *)p;
     return vload_half4(0, (const half *)&bits);
@@ -107,7 +106,7 @@ typedef float piece;
 #define A_PIECE(p) (*(p))
 #define W_PIECE(p) LOAD1(p, 0)
 #endif
-#define INLINE __attribute__((always_inline))
+#define INLINE static __attribute__((always_inline))
 #endif
 
 #ifdef TILE

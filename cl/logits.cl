@@ -154,7 +154,7 @@ void reduce(__local struct best *tree, struct best own)
 
 /* Group g walks tokens CHUNK*g..; parts[3 g]: text, [3 g + 1]: timestamps, [3 g + 2]: everything, unfiltered. Work-item: LANES neighbours
  * at a time. No branch depends on a token, and one exponential serves text and timestamps. */
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1), vec_type_hint(real))) void
 logits_partial(__global struct best *parts, const __global float *logits, const __global uchar *suppress, int offset, struct logits_args p)
 {
     __local struct best tree[LOCAL];
@@ -202,10 +202,9 @@ logits_partial(__global struct best *parts, const __global float *logits, const 
 
 /* One group; tokens: the token alone, where the next step's embedding looks for it; out: token, its log-probability, probability of the
  * no-speech token, log-probability of all timestamps. */
-__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1))) void logits_choose(__global int *out, __global int *tokens,
-                                                                               const __global struct best *parts,
-                                                                               const __global float *logits, int offset, int row,
-                                                                               struct logits_args p)
+__kernel __attribute__((reqd_work_group_size(LOCAL, 1, 1), vec_type_hint(real))) void
+logits_choose(__global int *out, __global int *tokens, const __global struct best *parts, const __global float *logits, int offset, int row,
+              struct logits_args p)
 {
     __local struct best tree[LOCAL];
     struct best kind[3];

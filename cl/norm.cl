@@ -15,9 +15,8 @@
 #ifdef ROW
 
 /* Work-item: row get_global_id(0) of [rows, n]. Group of 1, no local memory, any n. out may be in. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void layer_norm(__global float *out, __global const float *in,
-                                                                        __global const float *gamma, __global const float *beta,
-                                                                        struct norm_args args)
+VECTOR_KERNEL void layer_norm(__global float *out, __global const float *in, __global const float *gamma, __global const float *beta,
+                              struct norm_args args)
 {
     int row = get_global_id(0), n = args.n, whole = n & ~15, c;
     float16 sums = (float16)(0.0f);
@@ -52,9 +51,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void layer_norm(__global
 
 /* Work-group: row get_group_id(0) of [rows, n]; work-item i takes columns i, i + ITEMS, ... and no other item's, so out may be in.
  * Local memory: ITEMS floats. Any n. */
-__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void layer_norm(__global float *out, __global const float *in,
-                                                                            __global const float *gamma, __global const float *beta,
-                                                                            struct norm_args args)
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+layer_norm(__global float *out, __global const float *in, __global const float *gamma, __global const float *beta, struct norm_args args)
 {
     __local float part[ITEMS];
     int row = get_group_id(0), item = get_local_id(0), n = args.n;
