@@ -118,8 +118,7 @@ void add_columns(float16 *sums, const __global float *rows, int ld, int count, c
                 float16 w = row[D % TILE ? min(j, D - 1 - at) : j];
                 UNROLL for (int n = 0; n < QV; n++) sum[j * QV + n] = MAD(w, x[n], sum[j * QV + n]);
             }
-        UNROLL for (int j = 0; j < TILE; j++) if (at + j < D) UNROLL for (int n = 0; n < QV; n++) sums[(at + j) * QV + n] =
-            sum[j * QV + n];
+        UNROLL for (int j = 0; j < TILE; j++) if (at + j < D) UNROLL for (int n = 0; n < QV; n++) sums[(at + j) * QV + n] = sum[j * QV + n];
     }
 }
 
@@ -216,11 +215,9 @@ float dot_rows(const __global float *x, const __global float *y)
 }
 
 /* Group of 1. Grid: heads fastest, then batch. Private memory: 3 QUERIES D + (KEYS + PART) QUERIES floats. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_bwd_row(__global float *dq, __global float *dk, __global float *dv,
-                                                                               const __global float *dout, const __global float *out,
-                                                                               const __global float *q, const __global float *k,
-                                                                               const __global float *v, int want,
-                                                                               struct attention_store_args s, struct attention_args a)
+VECTOR_KERNEL void attention_bwd_row(__global float *dq, __global float *dk, __global float *dv, const __global float *dout,
+                                     const __global float *out, const __global float *q, const __global float *k, const __global float *v,
+                                     int want, struct attention_store_args s, struct attention_args a)
 {
     int head = get_global_id(0), b = get_global_id(1);
     float16 q_columns[D * QV], dout_columns[D * QV], dq_columns[D * QV], p[KEYS * QV], ds[PART * QV];

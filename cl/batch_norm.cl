@@ -32,7 +32,7 @@
 #define FACTORS 4
 
 /* Rows of a chunk: the last may be short. */
-#define CHUNK_ROWS(args, chunk) min(args.chunk, args.rows - (chunk) * args.chunk)
+#define CHUNK_ROWS(args, chunk) min(args.chunk, args.rows - (chunk)*args.chunk)
 
 #ifdef ROW
 
@@ -77,8 +77,7 @@ void block_statistics(__global float *mean, __global float *squares, __global co
 }
 
 /* Group of 1. Grid: chunks fastest, then pictures. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_sums(__global float *parts, __global const float *in,
-                                                                         struct column_args args)
+VECTOR_KERNEL void column_sums(__global float *parts, __global const float *in, struct column_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.n, count = CHUNK_ROWS(args, chunk);
     __global float *mean = parts + ((size_t)b * args.chunks + chunk) * PARTS * n, *squares = mean + n, *block = mean + 2 * n;
@@ -97,9 +96,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_sums(__globa
 }
 
 /* parts: sums of dy, and of dy (x - mean). Group of 1. Grid: chunks fastest, then pictures. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_bwd_sums(__global float *parts, __global const float *dy,
-                                                                             __global const float *x, __global const float *factors,
-                                                                             struct column_args args)
+VECTOR_KERNEL void column_bwd_sums(__global float *parts, __global const float *dy, __global const float *x, __global const float *factors,
+                                   struct column_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.n, whole = n & ~15, count = CHUNK_ROWS(args, chunk);
     size_t first = ((size_t)b * args.rows + (size_t)chunk * args.chunk) * n;
@@ -129,8 +127,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_bwd_sums(__g
 }
 
 /* out = (x - mean) * scale + shift. Group of 1. Grid: chunks fastest, then pictures. out may be in. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_apply(__global float *out, __global const float *in,
-                                                                          __global const float *factors, struct column_args args)
+VECTOR_KERNEL void column_apply(__global float *out, __global const float *in, __global const float *factors, struct column_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.n, count = CHUNK_ROWS(args, chunk);
     size_t first = ((size_t)b * args.rows + (size_t)chunk * args.chunk) * n;
@@ -147,9 +144,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_apply(__glob
 }
 
 /* dx = dy * scale - shift - (x - mean) * slope. Group of 1. Grid: chunks fastest, then pictures. dx may be dy. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void column_bwd_apply(__global float *dx, __global const float *dy,
-                                                                              __global const float *x, __global const float *factors,
-                                                                              struct column_args args)
+VECTOR_KERNEL void column_bwd_apply(__global float *dx, __global const float *dy, __global const float *x, __global const float *factors,
+                                    struct column_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.n, count = CHUNK_ROWS(args, chunk);
     size_t first = ((size_t)b * args.rows + (size_t)chunk * args.chunk) * n;

@@ -54,10 +54,8 @@ __kernel void conv2d_single(__global float *out, const __global float *in, const
 /* One work-item: pixels MR*gid(0).. of all pictures, or, PICTURES, one place in MR neighbouring pictures, of which the places run fastest;
  * outputs 32*gid(1)... Group of 1; pixels run fastest, so that a panel stays in the cache. zeros: v.in of them. A row count below MR clamps: the
  * same pixels are computed twice. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_panel(__global float *out, const __global float *in,
-                                                                          const __global weight_t *w, const __global float *bias,
-                                                                          const __global float *residual, struct gemm_args g,
-                                                                          const __global float *zeros, struct window_args v)
+VECTOR_KERNEL void conv2d_panel(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
+                                const __global float *residual, struct gemm_args g, const __global float *zeros, struct window_args v)
 {
     int panel = get_global_id(1), pixels = v.out_height * v.out_width;
 #ifdef PICTURES
@@ -117,10 +115,8 @@ __kernel void conv2d_few_weights(__global float *to, const __global weight_t *w,
 }
 
 /* One work-item: pixels 4*gid(0).. of all pictures, all outputs. Group of 1. zeros: v.in of them. w: what conv2d_few_weights wrote. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv2d_few(__global float *out, const __global float *in,
-                                                                        const __global float *w, const __global float *bias,
-                                                                        const __global float *residual, struct gemm_args g,
-                                                                        const __global float *zeros, struct window_args v)
+VECTOR_KERNEL void conv2d_few(__global float *out, const __global float *in, const __global float *w, const __global float *bias,
+                              const __global float *residual, struct gemm_args g, const __global float *zeros, struct window_args v)
 {
     int m0 = get_global_id(0) * 4, pixels = v.out_height * v.out_width;
     float16 sum[4 * FEW];

@@ -89,10 +89,9 @@ __kernel void transposed_single(__global float *out, const __global float *in, c
 
 /* One work-item: pixels MR*gid(0).. of phase gid(2), or, PICTURES, one place in MR neighbouring pictures; outputs 32*gid(1)... Group of 1.
  * zeros: v.in of them. A row count below MR clamps. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void transposed_panel(__global float *out, const __global float *in,
-                                                                              const __global weight_t *w, const __global float *bias,
-                                                                              const __global float *residual, struct gemm_args g,
-                                                                              const __global float *zeros, struct transposed_args v)
+VECTOR_KERNEL void transposed_panel(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
+                                    const __global float *residual, struct gemm_args g, const __global float *zeros,
+                                    struct transposed_args v)
 {
     int panel = get_global_id(1), phase = get_global_id(2);
     struct phase py = phase_of(phase / v.stride_x, v.stride_y, v.before_y, v.taps_y, v.out_height);
@@ -165,13 +164,12 @@ __kernel void transposed_few_weights(__global float *to, const __global weight_t
 
 /* One work-item: blocks MR*gid(0).. of all pictures. Block (y, x) has the pixels whose place plus `before` is stride * (y, x) and up to stride - 1
  * more. Group of 1. zeros: v.in of them. w: what transposed_few_weights wrote. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void transposed_few(__global float *out, const __global float *in,
-                                                                            const __global float *w, const __global float *bias,
-                                                                            const __global float *residual, struct gemm_args g,
-                                                                            const __global float *zeros, struct transposed_args v)
+VECTOR_KERNEL void transposed_few(__global float *out, const __global float *in, const __global float *w, const __global float *bias,
+                                  const __global float *residual, struct gemm_args g, const __global float *zeros, struct transposed_args v)
 {
     int m0 = get_global_id(0) * MR, first_y = v.before_y / v.stride_y, first_x = v.before_x / v.stride_x;
-    int rows = (v.out_height - 1 + v.before_y) / v.stride_y - first_y + 1, columns = (v.out_width - 1 + v.before_x) / v.stride_x - first_x + 1;
+    int rows = (v.out_height - 1 + v.before_y) / v.stride_y - first_y + 1,
+        columns = (v.out_width - 1 + v.before_x) / v.stride_x - first_x + 1;
     int count = v.batch * rows * columns, across = (v.taps_x + v.stride_x - 1) / v.stride_x,
         all = (v.taps_y + v.stride_y - 1) / v.stride_y * across;
     struct place at[MR];

@@ -14,7 +14,7 @@
 #include "reduce.clh"
 
 #ifdef ROW
-#define GROUP __attribute__((reqd_work_group_size(1, 1, 1)))
+#define GROUP __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float16)))
 #else
 #define GROUP __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 #endif
@@ -116,8 +116,8 @@ __kernel GROUP void cross_entropy_mean(__global float *out, __global const float
 }
 
 /* dx (+)= scale[0] (softmax(x) - q), 0 for rows that do not count. Work-item or work-group: row of x [rows, n]. Any n. */
-__kernel GROUP void cross_entropy_bwd(__global float *dx, __global const float *scale, __global const float *x,
-                                      __global const int *targets, int to_x, struct cross_entropy_args args)
+__kernel GROUP void cross_entropy_bwd(__global float *dx, __global const float *scale, __global const float *x, __global const int *targets,
+                                      int to_x, struct cross_entropy_args args)
 {
     int row = get_group_id(0), n = args.n, target = targets[row];
     bool counts = target != args.ignore, add = to_x == GRADIENT_ADD;

@@ -14,12 +14,12 @@
     TYPE slope_##V(TYPE seen, int act, float slope)                                                                                        \
     {                                                                                                                                      \
         TYPE y;                                                                                                                            \
-        return ACT_BY_RESULT(act) ? slope_by_result_##V(seen, act, slope) : slope_by_input_##V(seen, &y, act);                                 \
+        return ACT_BY_RESULT(act) ? slope_by_result_##V(seen, act, slope) : slope_by_input_##V(seen, &y, act);                             \
     }                                                                                                                                      \
     /* the activation's slope at x, and its result */                                                                                      \
     TYPE slope_and_result_##V(TYPE x, TYPE *y, int act, float slope)                                                                       \
     {                                                                                                                                      \
-        if (!ACT_BY_RESULT(act))                                                                                                               \
+        if (!ACT_BY_RESULT(act))                                                                                                           \
             return slope_by_input_##V(x, y, act);                                                                                          \
         *y = ACTIVATE(x, act, slope);                                                                                                      \
         return slope_by_result_##V(*y, act, slope);                                                                                        \
@@ -28,8 +28,8 @@ DEFINE_HELPERS(float, v1, activate)
 DEFINE_HELPERS(float16, v16, activate_v16)
 
 /* dx = dy act'(seen). Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory. dx may be dy. */
-__kernel void activation_bwd(__global float *dx, __global const float *dy, __global const float *seen, int more,
-                             struct elementwise_args args)
+LANES_KERNEL void activation_bwd(__global float *dx, __global const float *dy, __global const float *seen, int more,
+                                 struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n;
 #if LANES == 16
@@ -47,8 +47,8 @@ __kernel void activation_bwd(__global float *dx, __global const float *dy, __glo
 
 /* x[r] = a, b, each of `width`: dx[r] = dy[r] act(b), dy[r] a act'(b). Work-item: LANES elements of dy from get_global_id(0) * LANES on. Any
  * group size, no local memory. */
-__kernel void gated_bwd(__global float *dx, __global const float *dy, __global const float *x, int width, int more,
-                        struct elementwise_args args)
+LANES_KERNEL void gated_bwd(__global float *dx, __global const float *dy, __global const float *x, int width, int more,
+                            struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n, row = (uint)first / (uint)width;
     int j = (int)(first - row * width);
@@ -77,7 +77,8 @@ __kernel void gated_bwd(__global float *dx, __global const float *dy, __global c
 
 /* dx[r][j] = dy[r][from + j], rows of na elements out of rows of `width`. Work-item: LANES elements of dx from get_global_id(0) * LANES on.
  * Any group size, no local memory. */
-__kernel void concat_bwd(__global float *dx, __global const float *dy, int na, int width, int from, int more, struct elementwise_args args)
+LANES_KERNEL void concat_bwd(__global float *dx, __global const float *dy, int na, int width, int from, int more,
+                             struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n, row = (uint)first / (uint)na;
     int j = (int)(first - row * na);
@@ -97,8 +98,8 @@ __kernel void concat_bwd(__global float *dx, __global const float *dy, int na, i
 }
 
 /* out[i] = a[i] b[i % nb]. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory. out may be a. */
-__kernel void multiply(__global float *out, __global const float *a, __global const float *b, int nb, int more,
-                       struct elementwise_args args)
+LANES_KERNEL void multiply(__global float *out, __global const float *a, __global const float *b, int nb, int more,
+                           struct elementwise_args args)
 {
     size_t first = get_global_id(0) * LANES, n = args.n;
     int j = (int)(first % (size_t)nb);

@@ -26,7 +26,7 @@
 #include "reduce.clh"
 
 /* Pixels of a chunk: the last may be short. */
-#define CHUNK_PIXELS(args, chunk) min(args.chunk, args.pixels - (chunk) * args.chunk)
+#define CHUNK_PIXELS(args, chunk) min(args.chunk, args.pixels - (chunk)*args.chunk)
 
 #ifdef ROW
 
@@ -53,8 +53,7 @@ void add_squares(__global float *sum, __global const float *x, __global const fl
 }
 
 /* Group of 1. Grid: chunks fastest, then pictures. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void group_norm_sums(__global float *parts, __global const float *in,
-                                                                             struct group_norm_args args)
+VECTOR_KERNEL void group_norm_sums(__global float *parts, __global const float *in, struct group_norm_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.channels, count = CHUNK_PIXELS(args, chunk);
     __global float *mean = parts + ((size_t)b * args.chunks + chunk) * 2 * n, *squares = mean + n;
@@ -70,8 +69,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void group_norm_sums(__g
 }
 
 /* Group of 1. Grid: groups fastest, then pictures. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void group_norm_join(__global float *stats, __global const float *parts,
-                                                                             __global const float *gamma, struct group_norm_args args)
+VECTOR_KERNEL void group_norm_join(__global float *stats, __global const float *parts, __global const float *gamma,
+                                   struct group_norm_args args)
 {
     int n = args.channels, width = n / args.groups, first = get_global_id(0) * width, b = get_global_id(1);
     float total = (float)args.pixels * width, sum = 0.0f, squares = 0.0f, mean, scale;
@@ -100,9 +99,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void group_norm_join(__g
 }
 
 /* Group of 1. Grid: chunks fastest, then pictures. out may be in. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void group_norm_apply(__global float *out, __global const float *in,
-                                                                              __global const float *stats, __global const float *beta,
-                                                                              struct group_norm_args args)
+VECTOR_KERNEL void group_norm_apply(__global float *out, __global const float *in, __global const float *stats, __global const float *beta,
+                                    struct group_norm_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.channels, count = CHUNK_PIXELS(args, chunk);
     size_t first = ((size_t)b * args.pixels + (size_t)chunk * args.chunk) * n;

@@ -17,7 +17,7 @@
 #include "reduce.clh"
 
 #ifdef ROW
-#define GROUP __attribute__((reqd_work_group_size(1, 1, 1)))
+#define GROUP __attribute__((reqd_work_group_size(1, 1, 1), vec_type_hint(float16)))
 #else
 #define GROUP __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 #endif
@@ -37,8 +37,7 @@ const __global float *row_of(const __global float *x, const __global float *y, i
 
 /* distances [m + n, m + n], both halves. Work-item: BLOCK x BLOCK of them, of which those below the diagonal do nothing. Grid: blocks of
  * columns, of rows. Group of 1. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void mmd_distances(__global float *distances, __global const float *x,
-                                                                           __global const float *y, struct mmd_args a)
+VECTOR_KERNEL void mmd_distances(__global float *distances, __global const float *x, __global const float *y, struct mmd_args a)
 {
     int rows = a.m + a.n, j0 = get_global_id(0) * BLOCK, i0 = get_global_id(1) * BLOCK;
     float sums[BLOCK][BLOCK];
@@ -281,9 +280,8 @@ void store_columns(__global float *row, float16 x, int c, int d, bool add)
 
 /* dz[i - first] (+)= sum_j slopes_ij (z_i - z_j) for rows first .. first + count - 1. Work-item: ROWS of them, STRIPE columns; rows of z are
  * copied together, which lie pages apart. Grid: stripes, pieces of ROWS; group of 1. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void mmd_bwd(__global float *dz, __global const float *slopes,
-                                                                     __global const float *x, __global const float *y, int first, int count,
-                                                                     int to_z, struct mmd_args a)
+VECTOR_KERNEL void mmd_bwd(__global float *dz, __global const float *slopes, __global const float *x, __global const float *y, int first,
+                           int count, int to_z, struct mmd_args a)
 {
     int rows = a.m + a.n, c = get_global_id(0) * STRIPE, r0 = first + get_global_id(1) * ROWS, r1 = min(r0 + ROWS, first + count);
     float16 sums[ROWS][2], z[ROWS][2];

@@ -17,7 +17,7 @@
 #include "reduce.clh"
 
 /* Rows of a chunk: the last may be short. */
-#define CHUNK_ROWS(args, chunk) min(args.chunk, args.rows - (chunk) * args.chunk)
+#define CHUNK_ROWS(args, chunk) min(args.chunk, args.rows - (chunk)*args.chunk)
 
 #ifdef ROW
 
@@ -71,10 +71,8 @@ void row_bwd(__global float *dx, __global const float *dy, __global const float 
 }
 
 /* Work-item: chunk get_global_id(0). Group of 1, no local memory, any n. dx is written when wants_x, parts when args.weights. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void layer_norm_bwd(__global float *dx, __global float *parts,
-                                                                            __global const float *dy, __global const float *x,
-                                                                            __global const float *gamma, int wants_x,
-                                                                            struct column_args args)
+VECTOR_KERNEL void layer_norm_bwd(__global float *dx, __global float *parts, __global const float *dy, __global const float *x,
+                                  __global const float *gamma, int wants_x, struct column_args args)
 {
     int chunk = get_global_id(0), n = args.n, whole = n & ~15, count = CHUNK_ROWS(args, chunk), c;
     size_t first = (size_t)chunk * args.chunk * n;

@@ -30,7 +30,7 @@ __kernel void random_fill(__global float *out, struct random_args r)
 }
 
 /* The numbers of eps that a work-item needs; what is behind the end is not read. */
-__attribute__((always_inline)) float4 noise(const __global float *eps, uint block, struct random_args r)
+static __attribute__((always_inline)) float4 noise(const __global float *eps, uint block, struct random_args r)
 {
 #if GIVEN
     uint first = 4 * block, n = r.n;

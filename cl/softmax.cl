@@ -18,7 +18,7 @@
 #ifdef ROW
 
 /* Work-item: row get_global_id(0) of [rows, n]. Group of 1, no local memory, any n. out may be in. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void softmax(__global float *out, __global const float *in, struct norm_args args)
+VECTOR_KERNEL void softmax(__global float *out, __global const float *in, struct norm_args args)
 {
     int row = get_global_id(0), n = args.n, whole = n & ~15, c;
     float16 lanes = (float16)(-INFINITY);

@@ -24,8 +24,7 @@
 #ifdef ROW
 
 /* Work-item: row get_global_id(0) of [rows, n]. Group of 1, no local memory, any n. dx may be dy or y. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void softmax_bwd(__global float *dx, __global const float *dy,
-                                                                         __global const float *y, int add, struct norm_args args)
+VECTOR_KERNEL void softmax_bwd(__global float *dx, __global const float *dy, __global const float *y, int add, struct norm_args args)
 {
     int row = get_global_id(0), n = args.n, whole = n & ~15, c;
     float16 lanes = (float16)(0.0f);

@@ -68,8 +68,7 @@ int gather(float16 *vs, const __global float **rows, const __global float *v, co
 
 /* One work-item: columns 32*gid(1).. of v; a.tap_step taps and a.s_step columns of s, gid(0) counting the steps; slice gid(2) of the pixels.
  * Group of 1. out [slices][panels of v][taps * s_columns][32]. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void weights_panel(__global float *out, const __global float *v,
-                                                                           const __global float *s, struct weights_args a)
+VECTOR_KERNEL void weights_panel(__global float *out, const __global float *v, const __global float *s, struct weights_args a)
 {
     float16 vs[2 * CHUNK];
     const __global float *rows[CHUNK];

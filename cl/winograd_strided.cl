@@ -28,7 +28,7 @@
 #endif
 
 /* B^T x for five numbers, in place. */
-__attribute__((always_inline)) void input_transform(float16 *x, int step)
+static __attribute__((always_inline)) void input_transform(float16 *x, int step)
 {
     float16 x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step];
     float16 a = x3 - x1, b = x3 - x2;
@@ -40,7 +40,7 @@ __attribute__((always_inline)) void input_transform(float16 *x, int step)
 }
 
 /* A^T x for five numbers, four of them remaining. */
-__attribute__((always_inline)) void output_transform(float16 *to, int step, const float16 *x, int x_step)
+static __attribute__((always_inline)) void output_transform(float16 *to, int step, const float16 *x, int x_step)
 {
     float16 a = x[x_step] + x[2 * x_step], b = x[x_step] - x[2 * x_step], c = x[3 * x_step];
     to[0] = x[0] + a + c;
@@ -90,11 +90,9 @@ void transform_weights(__global float *to, int part, const __global weight_t *w,
 
 /* Work-item: jobs gid(0), gid(0) + gsize(0)... of `blocks` blocks of `block` tiles (a multiple of MR) for each panel (and phase), blocks fastest.
  * Group of 1. scratch: for each work-item 5 * (chunk * 32 + PAD) floats of U and 25 * (block * 32 + PAD) of M. x: V of the strip. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void strided_panel(__global float *out, const __global float *x,
-                                                                           const __global weight_t *w, const __global float *bias,
-                                                                           const __global float *residual, struct gemm_args g,
-                                                                           struct strided_args v, __global float *scratch, int part,
-                                                                           int block, int chunk)
+VECTOR_KERNEL void strided_panel(__global float *out, const __global float *x, const __global weight_t *w, const __global float *bias,
+                                 const __global float *residual, struct gemm_args g, struct strided_args v, __global float *scratch,
+                                 int part, int block, int chunk)
 {
     int u_part = chunk * 32 + PAD, m_part = block * 32 + PAD;
     __global float *u = scratch + get_global_id(0) * (size_t)(5 * u_part + PARTS * m_part), *sums = u + 5 * u_part;

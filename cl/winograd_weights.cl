@@ -12,7 +12,7 @@
 #include "args.clh"
 
 /* A x for four numbers: six. */
-__attribute__((always_inline)) void spread(float16 *to, int step, float16 x0, float16 x1, float16 x2, float16 x3)
+static __attribute__((always_inline)) void spread(float16 *to, int step, float16 x0, float16 x1, float16 x2, float16 x3)
 {
     float16 a = x0 + x2, b = x1 + x3, c = MAD(4.0f, x2, x0), d = 2.0f * MAD(4.0f, x3, x1);
     to[0] = x0;
@@ -58,8 +58,8 @@ __kernel void gradient_input(__global float *to, const __global float *dy, struc
 }
 
 /* Work-item: plane gid(0), panel gid(1) of 32 outputs. Group of 1. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gradient_planes(__global float *u, const __global float *y, const __global float *x,
-                                                                             int n, int channels, int tiles, int y_part, int x_part, int add)
+VECTOR_KERNEL void gradient_planes(__global float *u, const __global float *y, const __global float *x, int n, int channels, int tiles,
+                                   int y_part, int x_part, int add)
 {
     float16 vs[2 * CHUNK];
     const __global float *rows[CHUNK];
@@ -79,7 +79,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gradient_planes(__g
 }
 
 /* G^T x for six numbers, three of them remaining. */
-__attribute__((always_inline)) void gather_taps(float16 *to, int step, const float16 *x, int x_step)
+static __attribute__((always_inline)) void gather_taps(float16 *to, int step, const float16 *x, int x_step)
 {
     float16 a = x[x_step] + x[2 * x_step], b = x[2 * x_step] - x[x_step], c = x[3 * x_step] + x[4 * x_step],
             d = x[3 * x_step] - x[4 * x_step];
