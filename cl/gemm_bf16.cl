@@ -36,9 +36,8 @@ __attribute__((always_inline)) void round_rows(__local uint *rows, const __globa
 
 /* One work-item: blocks of MR rows, equally many for each gid(0), times panels of 32 outputs, equally many for each gid(1). Group of 1.
  * Local memory: rows of (k + CHUNK - 1) / CHUNK * MR * STEP words. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_bf16(__global float *c, const __global float *a, const __global uint *w,
-                                                                       const __global float *bias, const __global float *residual,
-                                                                       struct gemm_args g, __local uint *rows)
+VECTOR_KERNEL void gemm_bf16(__global float *c, const __global float *a, const __global uint *w, const __global float *bias,
+                             const __global float *residual, struct gemm_args g, __local uint *rows)
 {
     int blocks = (g.m + MR - 1) / MR, block_each = (blocks + get_global_size(0) - 1) / get_global_size(0);
     int panels = (g.n + 31) / 32, panel_each = (panels + get_global_size(1) - 1) / get_global_size(1);

@@ -3,6 +3,7 @@
  *
  * PANELS=1: dst[n / 32][k][n % 32], or, stored as bfloat16, dst[n / 32][k / 2][n % 32][k % 2]; PANELS=0: dst[n][k].
  * pack   DST, SOURCE: 0 f32, 1 f16, 2 bf16 (of dst: in panels alone). See struct pack_args for the source's strides.
+ * quantize  QUANTIZE: into blocks of 8 bits, see gemm_q8.cl: of each 32 columns the greatest is 127 or -127.
  * swap   SWAP: dst[c][tap n + i] = w[i][tap channels + c] for all taps; both in the same layout, w f32 or f16 (W_F16), dst f32.
  */
 // isa: -DPANELS=0 -DDST=0 -DSOURCE=2
@@ -12,6 +13,7 @@
 // isa-cpu: -DPANELS=1 -DDST=0 -DSOURCE=1
 // isa-cpu: -DPANELS=1 -DDST=1 -DSOURCE=1
 // isa-cpu: -DPANELS=1 -DDST=2 -DSOURCE=0
+// isa-cpu: -DQUANTIZE -DSOURCE=1
 // isa-cpu: -DSWAP -DPANELS=1 -DW_F16=0
 // isa-cpu: -DSWAP -DPANELS=1 -DW_F16=1
 #include "packed.clh"
@@ -124,6 +126,37 @@ value source_value(const __global uchar *source, int i)
 #endif
 }
 
+int source_column(const struct pack_args *p, int k)
+{
+    return (k / p->channels) * p->tap_step + (k % p->channels) * p->channel_step;
+}
+
+#ifdef QUANTIZE
+/* One work-item: block gid(0) of 32 columns of panel gid(1) from that of row `first` on. */
+__kernel void quantize(__global char *restrict dst, const __global uchar *restrict source, struct pack_args p)
+{
+    int block = get_global_id(0), blocks = (p.k + 31) / 32, panel = p.first / 32 + get_global_id(1);
+    if (block >= blocks)
+        return;
+    __global char *to = dst + ((size_t)panel * blocks + block) * (64 + 32 * 32);
+    int columns = min(32, p.k - block * 32);
+    for (int j = 0; j < 32; j++) {
+        int row = panel * 32 + j - p.first;
+        float x[32], greatest = 0.0f;
+        if (row < 0 || row >= p.rows)
+            continue;
+        for (int k = 0; k < columns; k++) {
+            x[k] = source_value(source, row * p.row_step + source_column(&p, block * 32 + k));
+            greatest = fmax(greatest, fabs(x[k]));
+        }
+        vstore_half_rte(greatest / 127.0f, j, (__global half *)to);
+        float scale = vload_half(j, (__global half *)to), inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+        for (int k = 0; k < columns; k++)
+            to[64 + k * 32 + j] = convert_char_sat_rte(x[k] * inverse);
+    }
+}
+#else
+
 size_t place(int columns, int panel, int k, int j)
 {
 #if DST == 2
@@ -139,7 +172,7 @@ __kernel void pack(__global stored *restrict dst, const __global uchar *restrict
     int k = get_global_id(0), block = get_global_id(1);
     if (k >= p.k)
         return;
-    int at = (k / p.channels) * p.tap_step + (k % p.channels) * p.channel_step;
+    int at = source_column(&p, k);
 #if PANELS
     int panel = p.first / 32 + block;
     for (int j = 0; j < 32; j++) {
@@ -152,4 +185,5 @@ __kernel void pack(__global stored *restrict dst, const __global uchar *restrict
         STORE(source_value(source, block * p.row_step + at), (size_t)(p.first + block) * p.k + k, dst);
 #endif
 }
+#endif
 #endif

@@ -56,6 +56,7 @@ static int run_caption(const struct command *self, struct settings *set)
 
 static const struct option_row options[] = {
     OPTION_MODEL("the folder of a captioning model"),
+    OPTION_WEIGHT_TYPE,
     {"--prefix", "TEXT", OPTION_TEXT, FIELD(params.prefix), 0, 0,
      "how the answer begins, \"clotho > caption: \" for\nexample; default: as the folder says"},
     {"-l --language", "LANG", OPTION_TEXT, FIELD(params.language), 0, 0, "of the caption; default: en"},

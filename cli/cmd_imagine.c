@@ -148,7 +148,7 @@ static int load(struct work *w, struct settings *set)
     params.loras = w->loras;
     params.lora_count = set->loras.count;
     bar_begin();
-    clio_status st = clio_device_open(s->ctx, set->device);
+    clio_status st = session_device(s);
     if (!st && !set->quiet)
         session_header(s);
     if (!st)
@@ -225,6 +225,7 @@ static int run_imagine(const struct command *self, struct settings *set)
 static const struct option_row options[] = {
     OPTION_MODEL(
         "a Stable Diffusion 1 or 2 folder in diffusers'\nlayout, a .safetensors checkpoint, or owner/name of\nthe Hugging Face cache"),
+    OPTION_WEIGHT_TYPE,
     {"-p --prompt", "TEXT", OPTION_TEXT, FIELD(picture.prompt), 0, 0,
      "what shall be seen; (words:1.2) weigh more, [words]\nless, BREAK begins a new part"},
     {"-n --negative-prompt", "TEXT", OPTION_TEXT, FIELD(picture.negative), 0, 0, "what shall not be seen"},

@@ -158,6 +158,7 @@ static int run_transcribe(const struct command *self, struct settings *set)
 
 static const struct option_row options[] = {
     OPTION_MODEL("a model's folder, or a name: whisper-base, base;\ndefault: whisper-base"),
+    OPTION_WEIGHT_TYPE,
     {"-l --language", "LANG", OPTION_TEXT, FIELD(params.language), 0, 0,
      "what is spoken: a code (de), a name (German) or\nauto, the default"},
     {"-tr --translate", NULL, OPTION_ON, FIELD(translate), 0, 0, "translate to English"},

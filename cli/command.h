@@ -30,7 +30,7 @@ struct words {
 struct settings {
     const char *device, *cache; /* every command */
     int json, quiet, verbose, no_cache, help;
-    const char *model, *task; /* transcribe, caption */
+    const char *model, *weight_type, *task; /* transcribe, caption; the first two: imagine, too */
     int translate, no_timestamps, no_context, no_fallback, max_context;
     int formats[FORMATS], json_full;
     struct words files, names; /* names: -of, the k-th for the k-th file */

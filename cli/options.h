@@ -35,6 +35,12 @@ struct option_row {
     {                                                                                                                                      \
         "-m --model", "MODEL", OPTION_TEXT, FIELD(model), 0, 0, text                                                                       \
     }
+#define OPTION_WEIGHT_TYPE                                                                                                                 \
+    {                                                                                                                                      \
+        "--type", "TYPE", OPTION_TEXT, FIELD(weight_type), 0, 0,                                                                           \
+            "keep weights as f32 (nothing is rounded), f16 or\nq8_0 (8 bits for what writes text, faster on CPUs);\ndefault: what suits "  \
+            "the device"                                                                                                                   \
+    }
 #define OPTION_FILE                                                                                                                        \
     {                                                                                                                                      \
         "-f --file", "FILE", OPTION_WORDS, FIELD(files), 0, 0, "a sound file; the same as naming it without -f"                            \

@@ -110,6 +110,12 @@ void session_header(const struct session *s)
         fprintf(stderr, "without its tuned parameters: %s\n", problem);
 }
 
+clio_status session_device(struct session *s)
+{
+    clio_status st = clio_set_weight_type(s->ctx, s->set->weight_type);
+    return st ? st : clio_device_open(s->ctx, s->set->device);
+}
+
 int session_open(struct session *s, const struct settings *set)
 {
     clio_status st;
@@ -120,7 +126,7 @@ int session_open(struct session *s, const struct settings *set)
     if (!session_context(s, set))
         return EXIT_FAILED;
     bar_begin();
-    st = clio_device_open(s->ctx, set->device);
+    st = session_device(s);
     if (!st && !set->quiet)
         session_header(s);
     if (!st)

@@ -23,6 +23,8 @@ struct session {
     bool unsaved, lost;           /* a result could not be written; the device failed, and would again */
 };
 
+/* Open the device as -d and --type say. */
+clio_status session_device(struct session *s);
 /* Open the device and load set->model (a folder or name; NULL: Whisper base). EXIT_DONE, or what to exit with: the sentence was said. */
 int session_open(struct session *s, const struct settings *set);
 /* Summary, profile and the exit code; closes everything. `code`: what session_open returned. */

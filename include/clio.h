@@ -71,6 +71,12 @@ CLIO_API void clio_set_profile(clio_context *ctx, int enabled);
 /* Device memory that clio may take, in bytes; 0: what the device has. Also CLIO_MEMORY_LIMIT (bytes, or with K, M, G). */
 CLIO_API void clio_set_memory_limit(clio_context *ctx, uint64_t bytes);
 
+/* What weights are kept as in models that are loaded, from the next clio_device_open on. NULL: as suits the device: halves, or rounded to
+ * bfloat16 where its processor multiplies these faster. "f32": whole, and nothing is rounded to fewer bits on the way. "f16": halves, sums
+ * in f32. "q8_0": those that meet one token at a time in 8 bits, with a scale for 32 of them, on CPUs; the rest as suits the device.
+ * CLIO_ERROR_ARGUMENT for another word. */
+CLIO_API clio_status clio_set_weight_type(clio_context *ctx, const char *type);
+
 /* Called now and then during long work with what is being done and how far it is; total 0: not known.
  * A nonzero return cancels. The work done so far is kept wherever the function says so. */
 typedef int (*clio_progress_fn)(void *user, const char *what, double done, double total);

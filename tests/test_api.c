@@ -153,6 +153,8 @@ static void loading_can_be_cancelled_and_limited(void **state)
     clio_memory(ctx, &now, &peak);
     assert_true(now == 0 && peak > 0); /* a half-loaded model is given back */
     clio_set_progress(ctx, NULL, NULL);
+    assert_fails(ctx, clio_set_weight_type(ctx, "q3"), CLIO_ERROR_ARGUMENT, "f32, f16 or q8_0");
+    assert_ok(ctx, clio_set_weight_type(ctx, NULL));
     clio_set_memory_limit(ctx, 1 << 20);
     assert_ok(ctx, clio_device_open(ctx, NULL));
     assert_fails(ctx, clio_speech_load(ctx, folder, &speech), CLIO_ERROR_MEMORY, "MiB");

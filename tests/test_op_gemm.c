@@ -12,9 +12,9 @@ struct family {
     enum dtype storage;
     bool plain; /* without instructions that not every device has */
 };
-static const struct family families[] = {{"panel", DTYPE_F32, false},  {"panel", DTYPE_F16, false}, {"panel", DTYPE_BF16, false},
-                                         {"panel", DTYPE_BF16, true},  {"rows", DTYPE_F32, false},  {"rows", DTYPE_F16, false},
-                                         {"clblast", DTYPE_F32, false}};
+static const struct family families[] = {{"panel", DTYPE_F32, false}, {"panel", DTYPE_F16, false},  {"panel", DTYPE_BF16, false},
+                                         {"panel", DTYPE_BF16, true}, {"panel", DTYPE_Q8, false},   {"rows", DTYPE_F32, false},
+                                         {"rows", DTYPE_F16, false},  {"clblast", DTYPE_F32, false}};
 
 /* CLBlast compiles for seconds and keeps nothing on disk: not where devices are slow. */
 static size_t family_count(void)
@@ -45,6 +45,13 @@ static void round_to(enum dtype dtype, float *x, size_t n)
         x[i] = dtype == DTYPE_F16    ? half_to_float(float_to_half(x[i]))
                : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(x[i]))
                                      : x[i];
+}
+
+/* The weights [n][k] that q8_0 holds exactly: whole numbers of 128ths, the greatest of each 32 being 127. */
+static void round_to_blocks(float *w, int n, int k)
+{
+    for (int i = 0; i < n * k; i++)
+        w[i] = i % k % 32 ? rintf(127 * w[i]) / 128 : 127 / 128.0f;
 }
 
 /* What matrices are made for: bf16 is for many rows alone. */
@@ -85,6 +92,8 @@ static void check_use(const struct call *c, enum dtype dtype, enum matrix_use ma
     float *a = test_values((size_t)inputs, 1), *w = test_values((size_t)(g.n * g.k), 2), *bias = test_values((size_t)g.n, 3);
     float *before = test_values((size_t)outputs, 4), *r = test_values((size_t)outputs, 5), *want = test_values((size_t)outputs, 4);
     struct matrix matrix;
+    if (dtype == DTYPE_Q8)
+        round_to_blocks(w, g.n, g.k);
     assert_ok(matrix_new(ctx, &matrix, g.n, g.k, matrix_use, "a test matrix"));
     assert_ok(matrix_fill_floats(ctx, &matrix, 0, g.n, w));
     struct tensor at = test_tensor(DTYPE_F32, 1, inputs, 1, 1, 1, a), bt = test_tensor(DTYPE_F32, 1, g.n, 1, 1, 1, bias);
@@ -357,6 +366,8 @@ static void test_fill_in_parts(void **state)
         enum dtype dtype = use(f);
         for (size_t d = 0; d < COUNT(dtypes); d++) {
             float *w = test_values(3 * PART, 11);
+            if (dtype == DTYPE_Q8)
+                round_to_blocks(w, N, K);
             unsigned char *bytes = stored(w, 3 * PART, dtypes[d]);
             struct matrix matrix;
             assert_ok(matrix_new(ctx, &matrix, N, K, use_of(dtype, d % 2), "a test matrix"));
@@ -381,6 +392,8 @@ static void test_fill_convolution(void **state)
     (void)state;
     for (size_t f = 0; f < family_count(); f++) {
         enum dtype dtype = use(f);
+        if (dtype == DTYPE_Q8)
+            continue; /* see test_blocks */
         for (int ndim = 3; ndim <= 4; ndim++) {
             float *x = test_values(N * C * TAPS, 12), *w = malloc(N * C * TAPS * sizeof *w);
             unsigned char *bytes = stored(x, N * C * TAPS, DTYPE_F16);
@@ -405,6 +418,48 @@ static void test_fill_convolution(void **state)
             free(w);
         }
     }
+}
+
+/* Weights of any size, read back by a product with the columns' own directions, are off by half a step of their 32 at most; a convolution's
+ * too, whose columns are taps and channels. */
+static void test_blocks(void **state)
+{
+    enum { N = 41, C = 15, TAPS = 3, K = C * TAPS };
+    clio_context *ctx = test_context();
+    float *w = test_values(N * K, 21), *one = test_new(K * K), *file = test_new(N * K);
+    struct matrix matrix;
+    (void)state;
+    test_param("gemm.few.family", "panel");
+    test_param("gemm.few.storage", "q8_0");
+    for (int i = 0; i < N * K; i++) {
+        w[i] *= powf(10, (float)(i / K % 5 - 2)); /* the scales are halves */
+        w[i] = i / K == 7 ? 0 : w[i];             /* a block of nothing */
+        file[(i / K * C + i % K % C) * TAPS + i % K / C] = w[i];
+    }
+    for (int k = 0; k < K; k++)
+        one[k * K + k] = 1;
+    struct weight stored = {.name = "conv", .dtype = DTYPE_F32, .ndim = 3, .dim = {N, C, TAPS, 1}, .count = N * K};
+    stored.data = (const unsigned char *)file;
+    assert_ok(matrix_new(ctx, &matrix, N, K, MATRIX_FEW, "a test matrix"));
+    assert_ok(matrix_fill(ctx, &matrix, 0, &stored));
+    struct tensor a = test_tensor(DTYPE_F32, 2, K, K, 1, 1, one), out = test_tensor(DTYPE_F32, 2, K, N, 1, 1, NULL);
+    if (matrix.data.dtype == DTYPE_Q8) { /* a device without panels has none */
+        assert_ok(op_gemm_fwd(ctx, &out, &a, &matrix, K, NULL));
+        float *y = test_read(&out);
+        for (int i = 0; i < N * K; i++) {
+            double greatest = 0;
+            for (int k = i % K / 32 * 32; k < MIN(K, i % K / 32 * 32 + 32); k++)
+                greatest = fmax(greatest, fabs((double)w[i / K * K + k]));
+            assert_true(fabs((double)y[i % K * N + i / K] - (double)w[i]) <= 0.51 / 127 * greatest);
+        }
+        free(y);
+    }
+    matrix_free(ctx, &matrix);
+    test_free(&a);
+    test_free(&out);
+    free(w);
+    free(one);
+    free(file);
 }
 
 /* ---- contracts ---- */
@@ -479,7 +534,7 @@ static void test_torch(void **state)
         struct tensor out = test_tensor(DTYPE_F32, 3, 3, 4, 6, 1, NULL);
         assert_ok(op_gemm_fwd(ctx, &out, &in, &matrix, 12, &(struct gemm_epilogue){.bias = &bias}));
         float *y = test_read(&out);
-        assert_close(y, want, 72, dtype == DTYPE_F16 ? 1e-3 : dtype == DTYPE_BF16 ? 8e-3 : 1e-5);
+        assert_close(y, want, 72, dtype == DTYPE_F16 ? 1e-3 : dtype == DTYPE_BF16 || dtype == DTYPE_Q8 ? 8e-3 : 1e-5);
         free(y);
         test_free(&out);
         matrix_free(ctx, &matrix);
@@ -498,7 +553,8 @@ int main(void)
         cmocka_unit_test(test_shapes),        cmocka_unit_test(test_epilogue),      cmocka_unit_test(test_views),
         cmocka_unit_test(test_shipped_tiles), cmocka_unit_test(test_few_rows),      cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_exact),         cmocka_unit_test(test_fill_in_parts), cmocka_unit_test(test_fill_convolution),
-        cmocka_unit_test(test_wrong_shapes),  cmocka_unit_test(test_planning),      cmocka_unit_test(test_torch),
+        cmocka_unit_test(test_blocks),        cmocka_unit_test(test_wrong_shapes),  cmocka_unit_test(test_planning),
+        cmocka_unit_test(test_torch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,11 +193,12 @@ static float *decode(struct tiny *t, const int *ids, int count, int step)
     return all;
 }
 
-/* Within `tolerance` of transformers, with the encoder's products and attention in this storage. */
-static void compare_network(const char *storage, double tolerance)
+/* Within `tolerance` of transformers, with the encoder's products and attention in this storage, and the decoder's products in that. */
+static void compare_network(const char *storage, const char *few, double tolerance)
 {
     struct tiny t;
     test_param("gemm.many.storage", storage);
+    test_param("gemm.few.storage", few);
     test_param("attention.storage", storage);
     if (!open_tiny(&t))
         skip();
@@ -244,14 +245,21 @@ static void compare_network(const char *storage, double tolerance)
 static void network_is_transformers(void **state)
 {
     (void)state;
-    compare_network("f32", 1e-3);
+    compare_network("f32", "f16", 1e-3);
 }
 
 /* Rounding to 8 bits: 4e-3 of each number at most, and the same tokens. */
 static void rounded_network_is_transformers(void **state)
 {
     (void)state;
-    compare_network("bf16", 2e-2);
+    compare_network("bf16", "f16", 2e-2);
+}
+
+/* 8 bits, of which the scale takes the greatest of 32 to 127: 4e-3 of that at most. */
+static void quantized_network_is_transformers(void **state)
+{
+    (void)state;
+    compare_network("f32", "q8_0", 2e-2);
 }
 
 int main(void)
@@ -260,6 +268,7 @@ int main(void)
         cmocka_unit_test(filters_are_transformers),        cmocka_unit_test(mel_is_transformers),
         cmocka_unit_test(mel_by_clfft_is_the_same),        cmocka_unit_test(network_is_transformers),
         cmocka_unit_test(rounded_network_is_transformers),
+        cmocka_unit_test(quantized_network_is_transformers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

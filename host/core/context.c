@@ -77,6 +77,27 @@ void clio_set_memory_limit(clio_context *ctx, uint64_t bytes)
     ctx->memory_limit = bytes;
 }
 
+clio_status clio_set_weight_type(clio_context *ctx, const char *type)
+{
+    static const struct {
+        const char *name, *rows;
+    } types[] = {
+        {"f32", "any gemm.many.storage f32\nany gemm.few.storage f32\nany gemm.large.storage f32\nany attention.storage f32\n"
+                "any attention.few.storage f32\n"},
+        {"f16", "any gemm.many.storage f16\nany gemm.few.storage f16\nany gemm.large.storage f16\nany attention.storage f32\n"},
+        {"q8_0", "any gemm.few.storage q8_0\n"},
+    };
+    clio_status st = CLIO_OK;
+    ctx->weight_type = NULL;
+    for (size_t i = 0; type && i < COUNT(types); i++)
+        if (strcmp(types[i].name, type) == 0)
+            ctx->weight_type = types[i].rows;
+    if (type && !ctx->weight_type)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no type of weights \"%s\": it is f32, f16 or q8_0", type);
+fail:
+    return st;
+}
+
 void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user)
 {
     ctx->progress = progress;

@@ -34,6 +34,7 @@ struct clio_context {
     struct tape *tape, *tapes; /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
     struct parameters *collects; /* networks that are loaded are to be trained: they list what they have here (models/parameters.h) */
     uint64_t memory_limit;
+    const char *weight_type; /* rows of parameters, see clio_set_weight_type, or NULL */
     volatile sig_atomic_t cancelled;
     bool whole_steps; /* launches do not heed `cancelled`: who set this looks at it where stopping leaves nothing half done */
     clio_progress_fn progress;

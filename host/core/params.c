@@ -223,6 +223,8 @@ clio_status params_open(clio_context *ctx)
         TRY(bytes_add(ctx, &text, map.data, map.size));
         TRY(add_text(ctx, text.data, path));
     }
+    if (ctx->weight_type)
+        TRY(add_text(ctx, ctx->weight_type, "the type of weights"));
 fail:
     file_unmap(&map);
     bytes_free(&text);

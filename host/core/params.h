@@ -1,5 +1,5 @@
 /* params.h - tunable parameters as rows of text: shipped defaults by kind of device (cl/tunables.txt), then the file that `clio tune` wrote
- * for this device, then the user's own ($CLIO_PARAMS). A row is `kind key value`; kind is any, cpu (devices with vectors: simd_width above
+ * for this device, then the user's own ($CLIO_PARAMS), then those of clio_set_weight_type. A row is `kind key value`; kind is any, cpu (devices with vectors: simd_width above
  * 1), gpu (the rest) or an architecture (core/device.h); # begins a comment. The last matching row wins, so rows for few devices
  * stand behind those for many.
  *

@@ -7,13 +7,13 @@
 
 size_t dtype_size(enum dtype dtype)
 {
-    static const size_t sizes[] = {4, 2, 2, 4, 1};
+    static const size_t sizes[] = {4, 2, 2, 4, 1, 1};
     return sizes[dtype];
 }
 
 const char *dtype_name(enum dtype dtype)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", "i32", "u8"};
+    static const char *const names[] = {"f32", "f16", "bf16", "i32", "u8", "q8_0"};
     return names[dtype];
 }
 

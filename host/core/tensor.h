@@ -7,7 +7,7 @@
 
 #define TENSOR_DIMS 4
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I32, DTYPE_U8 };
+enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I32, DTYPE_U8, DTYPE_Q8 }; /* q8: bytes of blocks, cl/gemm_q8.cl */
 
 struct tensor {
     cl_mem mem;

@@ -9,7 +9,7 @@
 #define ALL_VARIANTS "*"
 
 /* Every path that is checked, and may be named in CLIO_DISABLE. */
-static const char *const paths[] = {"gemm.panel",         "gemm.tile",        "gemm.rows",      "gemm.clblast",    "gemm.bf16",
+static const char *const paths[] = {"gemm.panel",         "gemm.tile",        "gemm.rows",      "gemm.clblast",    "gemm.bf16", "gemm.q8",
                                     "attention.row",      "attention.group",  "norm.row",       "norm.group",      "softmax.row",
                                     "softmax.group",      "logits.group",     "logits.single",  "conv.panel",      "conv.few",
                                     "conv.tile",          "conv.single",      "conv.winograd",  "clfft",           "conv.strided",

@@ -10,16 +10,22 @@
 #include <stdlib.h>
 
 #define STAGING_BYTES (16u << 20)
+/* A block of q8_0, for 32 outputs: columns of k, and bytes with its scales. */
+#define Q8_COLUMNS 32
+#define Q8_BYTES (PANEL * 2 + Q8_COLUMNS * PANEL)
 
 /* The layout and storage that the parameters ask for, or the nearest that a kernel reads rightly on this device. */
 static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
 {
     clio_status st = CLIO_OK;
-    bool bf16 = dtype == DTYPE_BF16; /* in panels alone, and f32 is nearer to it than rows */
+    bool own = dtype == DTYPE_BF16 || dtype == DTYPE_Q8; /* in panels alone: the next best is as if there were no such storage */
     const struct {
         bool panels;
         enum dtype dtype;
-    } ways[] = {{panels, dtype}, {panels == bf16, bf16 ? DTYPE_F32 : dtype}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
+    } ways[] = {{panels, dtype},
+                {panels == own, own ? (dtype == DTYPE_Q8 ? DTYPE_F16 : DTYPE_F32) : dtype},
+                {panels, DTYPE_F32},
+                {!panels, DTYPE_F32}};
     bool works = false;
     for (size_t i = 0; i < COUNT(ways) && !works; i++) {
         m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
@@ -32,6 +38,18 @@ fail:
     return st;
 }
 
+/* How a matrix lies in memory. */
+static struct tensor shape_of(const struct matrix *m)
+{
+    enum dtype dtype = m->data.dtype;
+    int panels = (m->n + PANEL - 1) / PANEL;
+    if (m->layout == MATRIX_ROWS)
+        return tensor_shape(dtype, 2, m->n, m->k, 1, 1);
+    if (dtype == DTYPE_Q8)
+        return tensor_shape(dtype, 3, panels, (m->k + Q8_COLUMNS - 1) / Q8_COLUMNS, Q8_BYTES, 1);
+    return tensor_shape(dtype, 3, panels, dtype == DTYPE_BF16 ? ROUND_UP(m->k, 2) : m->k, PANEL, 1);
+}
+
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)
 {
     clio_status st = CLIO_OK;
@@ -39,17 +57,17 @@ clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum m
     const char *family = few ? "gemm.few.family" : "gemm.many.family";
     bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
     const char *storage = few ? "gemm.few.storage" : use == MATRIX_LARGE ? "gemm.large.storage" : "gemm.many.storage";
-    bool f16 = params_is(ctx, storage, "f16") && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
+    bool quantized = params_is(ctx, storage, "q8_0"); /* halves where there is no kernel for it */
+    bool f16 =
+        (quantized || params_is(ctx, storage, "f16")) && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
     /* gradients read f32 and f16 */
     bool bf16 = use == MATRIX_MANY && panels && !ctx->tapes && params_is(ctx, storage, "bf16");
+    bool q8 = (use == MATRIX_MANY || few) && panels && !ctx->tapes && quantized;
     *m = (struct matrix){.n = n, .k = k};
-    TRY(choose_layout(ctx, m, panels, bf16 ? DTYPE_BF16 : f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
-    enum dtype dtype = m->data.dtype;
-    int columns = dtype == DTYPE_BF16 ? ROUND_UP(k, 2) : k;
-    panels = m->layout == MATRIX_PANELS;
-    m->data = panels ? tensor_shape(dtype, 3, (n + PANEL - 1) / PANEL, columns, PANEL, 1) : tensor_shape(dtype, 2, n, k, 1, 1);
+    TRY(choose_layout(ctx, m, panels, bf16 ? DTYPE_BF16 : q8 ? DTYPE_Q8 : f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
+    m->data = shape_of(m);
     TRY(tensor_new(ctx, &m->data, what));
-    if (panels && (n % PANEL || columns > k))
+    if (tensor_count(&m->data) != (size_t)n * (size_t)k) /* what fills the last panel up is multiplied, too */
         TRY(tensor_zero(ctx, &m->data));
 fail:
     return st;
@@ -72,14 +90,17 @@ static clio_status pack_rows(clio_context *ctx, struct matrix *m, const void *da
     struct kernel *k;
     char options[64];
     struct tensor staging = tensor_shape(DTYPE_U8, 1, (int)bytes, 0, 0, 0);
-    bool panels = m->layout == MATRIX_PANELS;
+    bool panels = m->layout == MATRIX_PANELS, q8 = m->data.dtype == DTYPE_Q8;
     int blocks = panels ? (args.first + args.rows - 1) / PANEL - args.first / PANEL + 1 : args.rows;
     TRY(tensor_new(ctx, &staging, "loading weights"));
     TRY(tensor_write(ctx, &staging, 0, bytes, data));
-    snprintf(options, sizeof options, "-DPANELS=%d -DDST=%d -DSOURCE=%d", panels, (int)m->data.dtype, (int)source);
-    TRY(kernel_get(ctx, "pack", "pack", options, &k));
-    TRY(LAUNCH(ctx, k, GRID2(args.k, blocks, 64, 1), COST(0, 2.0 * (double)bytes), ARG_TENSOR(&m->data), ARG_TENSOR(&staging),
-               ARG_VALUE(args)));
+    if (q8)
+        snprintf(options, sizeof options, "-DQUANTIZE -DSOURCE=%d", (int)source);
+    else
+        snprintf(options, sizeof options, "-DPANELS=%d -DDST=%d -DSOURCE=%d", panels, (int)m->data.dtype, (int)source);
+    TRY(kernel_get(ctx, "pack", q8 ? "quantize" : "pack", options, &k));
+    TRY(LAUNCH(ctx, k, GRID2(q8 ? (args.k + Q8_COLUMNS - 1) / Q8_COLUMNS : args.k, blocks, q8 ? 1 : 64, 1), COST(0, 2.0 * (double)bytes),
+               ARG_TENSOR(&m->data), ARG_TENSOR(&staging), ARG_VALUE(args)));
     TRY(launch_wait(ctx)); /* the staging buffer is written again by the host */
 fail:
     tensor_free(ctx, &staging);

@@ -4,7 +4,6 @@
 #include "lanes.h"
 #include "tape.h"
 
-
 /* Of `t`, but for its last dimension. */
 static clio_status check_rows(clio_context *ctx, const char *op, const char *name, const struct tensor *t, const struct tensor *of,
                               int columns)

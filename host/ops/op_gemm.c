@@ -47,6 +47,15 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
     return v;
 }
 
+static struct variant q8_variant(clio_context *ctx, const struct matrix *w, int m)
+{
+    int mr = panel_rows(ctx, m, true);
+    struct variant v = {.path = "gemm.q8", .program = "gemm_q8", .kernel = "gemm_q8", .rows = m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
+    snprintf(v.options, sizeof v.options, "-DMR=%d", mr);
+    v.grid = GRID2((m + mr - 1) / mr, (w->n + PANEL - 1) / PANEL, 1, 1);
+    return v;
+}
+
 /* Local memory holds the rounded rows: see cl/gemm_bf16.cl. */
 static struct variant bf16_variant(clio_context *ctx, const struct matrix *w, int m)
 {
@@ -121,10 +130,11 @@ static struct variant tile_variant(clio_context *ctx, const struct matrix *w, co
 static clio_status choose(clio_context *ctx, const struct matrix *w, const struct gemm_args *g, struct variant *v, bool *works)
 {
     clio_status st = CLIO_OK;
-    bool panels = w->layout == MATRIX_PANELS, bf16 = w->data.dtype == DTYPE_BF16;
+    bool panels = w->layout == MATRIX_PANELS, bf16 = w->data.dtype == DTYPE_BF16, q8 = w->data.dtype == DTYPE_Q8;
     *works = false;
-    for (int way = 0; way < (bf16 ? 1 : 2) && !*works; way++) {
+    for (int way = 0; way < (bf16 || q8 ? 1 : 2) && !*works; way++) {
         *v = bf16                               ? bf16_variant(ctx, w, g->m)
+             : q8                               ? q8_variant(ctx, w, g->m)
              : panels                           ? panel_variant(ctx, w, g->m, way == 0)
              : (g->m <= FEW_ROWS) == (way == 0) ? rows_variant(ctx, w, g)
                                                 : tile_variant(ctx, w, g);

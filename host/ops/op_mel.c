@@ -51,7 +51,8 @@ clio_status op_log_mel_fwd(clio_context *ctx, struct arena *arena, const struct 
     TRY(kernel_get(ctx, "mel", "mel_scale", "", &scale));
     TRY(LAUNCH(ctx, logarithm, GRID1(GROUPS * LOCAL, LOCAL), COST(2.0 * (double)n, 8.0 * (double)n), ARG_TENSOR(mel), ARG_TENSOR(&peaks),
                ARG_VALUE(args)));
-    TRY(LAUNCH(ctx, scale, GRID1((n + 15) / 16, LOCAL), COST(3.0 * (double)n, 8.0 * (double)n), ARG_TENSOR(mel), ARG_TENSOR(&peaks), ARG_VALUE(args)));
+    TRY(LAUNCH(ctx, scale, GRID1((n + 15) / 16, LOCAL), COST(3.0 * (double)n, 8.0 * (double)n), ARG_TENSOR(mel), ARG_TENSOR(&peaks),
+               ARG_VALUE(args)));
 fail:
     arena_release(arena, mark);
     return st;

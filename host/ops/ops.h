@@ -30,7 +30,7 @@ clio_status op_floats(clio_context *ctx, const char *op, const char *name, const
 enum matrix_layout {
     MATRIX_ROWS,  /* [N, K] as stored: CLBlast, local-memory tiles and GPU GEMV */
     MATRIX_PANELS /* [ceil(N/32), K, 32]: SIMD tiles on CPUs; the last panel is filled up with zeros. Of bf16 (for many rows, whose numbers
-                     are rounded as well): [ceil(N/32), ceil(K/2), 32, 2] */
+                     are rounded as well): [ceil(N/32), ceil(K/2), 32, 2]. Of q8_0: [ceil(N/32), ceil(K/32)] blocks (cl/gemm_q8.cl) */
 };
 #define PANEL 32
 
