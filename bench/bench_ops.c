@@ -185,7 +185,7 @@ static clio_status run_attention(void *p)
     return op_attention_fwd(ctx, &w->arena, &w->out, &w->q, &w->cache, w->args);
 }
 
-static void bench_attention(int queries, int keys, int heads, int dim)
+static void bench_attention(int queries, int keys, int heads, int dim, enum matrix_use use)
 {
     char shape[64];
     int width = heads * dim;
@@ -196,14 +196,15 @@ static void bench_attention(int queries, int keys, int heads, int dim)
     struct tensor rows = new_tensor(DTYPE_F32, keys, width);
     w.q = new_tensor(DTYPE_F32, queries, width);
     w.out = new_tensor(DTYPE_F32, queries, width);
-    must(attention_cache_new(ctx, NULL, &w.cache, 1, heads, dim, keys, MATRIX_MANY, "benchmark"));
+    must(attention_cache_new(ctx, NULL, &w.cache, 1, heads, dim, keys, use, "benchmark"));
     must(op_attention_store(ctx, &w.cache, &rows, &rows, (struct attention_store_args){.rows = keys, .ldk = width, .ldv = width}));
     ctx->planning = true;
     must(run_attention(&w));
     ctx->planning = false;
     must(arena_commit(ctx, &w.arena, "benchmark"));
-    report("attention", shape, 4.0 * queries * keys * width, 2.0 * (double)dtype_size(w.cache.k.dtype) * keys * width,
-           measure(run_attention, &w));
+    char name[24];
+    snprintf(name, sizeof name, "attention %s", dtype_name(w.cache.k.dtype));
+    report(name, shape, 4.0 * queries * keys * width, 2.0 * (double)dtype_size(w.cache.k.dtype) * keys * width, measure(run_attention, &w));
     arena_free(ctx, &w.arena);
     attention_cache_free(ctx, &w.cache);
     tensor_free(ctx, &rows);
@@ -461,15 +462,15 @@ int main(int argc, char **argv)
                                    {77, 640, 768},     {77, 2560, 768}};
     for (size_t i = 0; i < COUNT(large); i++)
         bench_gemm(large[i][0], large[i][1], large[i][2], MATRIX_LARGE);
-    bench_attention(1500, 1500, 8, 64);
-    bench_attention(1, 1500, 8, 64);
-    bench_attention(1, 100, 8, 64);
-    bench_attention(1500, 1500, 12, 64);
+    bench_attention(1500, 1500, 8, 64, MATRIX_MANY);
+    bench_attention(1, 1500, 8, 64, MATRIX_FEW);
+    bench_attention(1, 100, 8, 64, MATRIX_FEW);
+    bench_attention(1500, 1500, 12, 64, MATRIX_MANY);
     /* Stable Diffusion 1.5 at 512 x 512: the UNet's widths of head, themselves and the text; then the decoder's single head */
     static const int pictures[][4] = {{4096, 4096, 8, 40}, {1024, 1024, 8, 80}, {256, 256, 8, 160},
                                       {4096, 77, 8, 40},   {1024, 77, 8, 80},   {4096, 4096, 1, 512}};
     for (size_t i = 0; i < COUNT(pictures); i++)
-        bench_attention(pictures[i][0], pictures[i][1], pictures[i][2], pictures[i][3]);
+        bench_attention(pictures[i][0], pictures[i][1], pictures[i][2], pictures[i][3], MATRIX_LARGE);
     bench_group_norm(512, 128);
     bench_group_norm(64, 320);
     bench_group_norm(16, 1280);

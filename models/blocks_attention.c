@@ -60,7 +60,7 @@ clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const str
     int batch = out->dim[0], width = out->dim[out->ndim - 1], length = (int)(tensor_count(out) / (size_t)batch / (size_t)width);
     uint64_t mark = arena_mark(arena);
     struct attention_cache cache;
-    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, MATRIX_MANY, "attention"));
+    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, MATRIX_LARGE, "attention"));
     TRY(op_attention_store(
         ctx, &cache, qkv, qkv,
         (struct attention_store_args){.rows = length, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));

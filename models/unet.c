@@ -36,8 +36,8 @@ clio_status unet_prompt_new(clio_context *ctx, struct unet_prompt *prompt, const
         for (int j = 0; j < blocks[i]->count; j++) {
             const struct transformer *t = &blocks[i]->layers[j].attention;
             for (int k = 0; blocks[i]->layers[j].attends && k < t->count; k++)
-                TRY(attention_cache_new(ctx, NULL, &prompt->caches[t->first + k], batch, t->heads, t->width / t->heads, length, MATRIX_MANY,
-                                        "the prompt"));
+                TRY(attention_cache_new(ctx, NULL, &prompt->caches[t->first + k], batch, t->heads, t->width / t->heads, length,
+                                        MATRIX_LARGE, "the prompt"));
         }
 fail:
     if (st)

@@ -14,9 +14,10 @@ static void test_all_are_right_here(void **state)
     norm("group");
     softmax("group");
     attend("group");
+    attend_pairs();
     choose_token("1");
-    const char *paths[] = {"gemm.panel",    "gemm.tile",     "gemm.rows",       "norm.row",     "norm.group",   "softmax.row",
-                           "softmax.group", "attention.row", "attention.group", "logits.group", "logits.single"};
+    const char *paths[] = {"gemm.panel",    "gemm.tile",     "gemm.rows",       "norm.row",       "norm.group",   "softmax.row",
+                           "softmax.group", "attention.row", "attention.group", "attention.bf16", "logits.group", "logits.single"};
     for (size_t i = 0; i < COUNT(paths); i++)
         expect_right(paths[i]);
     assert_string_equal(clio_error(ctx), "");
@@ -131,6 +132,13 @@ static void test_other_families(void **state)
                  ZEROS("attention_split(__global float *out, const __global float *q, const __global float *k, const __global float *v, "
                        "struct attention_args a)",
                        "") ZEROS("attention_combine(__global float *out, const __global float *parts, struct attention_args a)", "")},
+        {"attention.bf16", "attention.row", "attention_bf16.cl", "defined(QB)",
+         ZEROS("attention_bf16_store(__global uint *kc, __global uint *vc, const __global float *k, const __global float *v, struct "
+               "attention_store_args p)",
+               "")
+             ZEROS("attention_bf16(__global float *out, const __global float *q, const __global uint *k, const __global uint *v, struct "
+                   "attention_args a)",
+                   "out[get_global_id(0)] = 0.0f;")},
         {"logits.group", "logits.single", "logits.cl", "LOCAL > 1",
          ZEROS("logits_partial(__global int *parts, const __global float *logits, const __global uchar *never, int offset, struct "
                "logits_args "
@@ -151,6 +159,8 @@ static void test_other_families(void **state)
             norm(family);
         else if (strncmp(cases[i].path, "softmax", 7) == 0)
             softmax(family);
+        else if (strcmp(family, "bf16") == 0)
+            attend_pairs();
         else if (strncmp(cases[i].path, "attention", 9) == 0)
             attend(family);
         else

@@ -121,7 +121,7 @@ static inline void softmax(const char *family)
     tensor_free(ctx, &in);
 }
 
-static inline void attend(const char *family)
+static inline void attend_heads(const char *family, int heads)
 {
     enum { QUERIES = 3, KEYS = 40, WIDTH = 32 };
     static float q[QUERIES * WIDTH], k[KEYS * WIDTH], v[KEYS * WIDTH], got[QUERIES * WIDTH], want[QUERIES * WIDTH];
@@ -134,7 +134,7 @@ static inline void attend(const char *family)
     test_random(v, COUNT(v), 7);
     struct tensor tq = tensor_with(q, 2, QUERIES, WIDTH), tk = tensor_with(k, 2, KEYS, WIDTH), tv = tensor_with(v, 2, KEYS, WIDTH);
     struct tensor out = tensor_with(NULL, 2, QUERIES, WIDTH);
-    OK(attention_cache_new(ctx, NULL, &held, 1, 2, WIDTH / 2, KEYS, MATRIX_MANY, "a test"));
+    OK(attention_cache_new(ctx, NULL, &held, 1, heads, WIDTH / heads, KEYS, MATRIX_MANY, "a test"));
     OK(op_attention_store(ctx, &held, &tk, &tv, (struct attention_store_args){.rows = KEYS, .ldk = WIDTH, .ldv = WIDTH}));
     ctx->planning = true;
     OK(op_attention_fwd(ctx, &arena, &out, &tq, &held, args));
@@ -142,16 +142,28 @@ static inline void attend(const char *family)
     OK(arena_commit(ctx, &arena, "a test"));
     OK(op_attention_fwd(ctx, &arena, &out, &tq, &held, args));
     OK(tensor_read(ctx, &out, 0, COUNT(got), got));
-    args.heads = 2;
-    args.head_dim = WIDTH / 2;
+    args.heads = heads;
+    args.head_dim = WIDTH / heads;
     ref_attention(want, q, k, v, &args);
-    assert_close(got, want, COUNT(got), 1e-3);
+    assert_close(got, want, COUNT(got), held.k.dtype == DTYPE_BF16 ? 1e-2 : 1e-3);
     arena_free(ctx, &arena);
     attention_cache_free(ctx, &held);
     tensor_free(ctx, &tq);
     tensor_free(ctx, &tk);
     tensor_free(ctx, &tv);
     tensor_free(ctx, &out);
+}
+
+static inline void attend(const char *family)
+{
+    attend_heads(family, 2);
+}
+
+/* Heads that are wide enough for pairs of bfloat16. */
+static inline void attend_pairs(void)
+{
+    param("attention.storage", "bf16");
+    attend_heads("row", 1);
 }
 
 static inline void choose_token(const char *local)

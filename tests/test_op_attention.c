@@ -5,22 +5,42 @@
 #include <math.h>
 
 #include "../host/ops/ops.h"
+#include "../host/ops/tape.h"
 #include "../host/ref/ref.h"
 
 #define TOLERANCE 2e-5
+/* Storage bf16: a weight is off by 2^-9 of it at most, and the weights amount to 1 again: together that is less than 2^-9 of what values
+ * differ by, and mostly much less, since neither the errors nor the values have one sign. */
+#define BFLOAT_TOLERANCE 0x1p-8
+#define LOG2E 1.44269504088896341f
 
 struct family {
-    const char *name, *storage;
+    const char *name;
+    enum dtype dtype;
+    bool portable; /* without a device's own dot products of bfloat16 */
 };
-static const struct family families[] = {{"row", "f32"}, {"row", "f16"}, {"group", "f32"}, {"group", "f16"}};
+static const struct family families[] = {{"row", DTYPE_F32, false},   {"row", DTYPE_F16, false},  {"group", DTYPE_F32, false},
+                                         {"group", DTYPE_F16, false}, {"row", DTYPE_BF16, false}, {"row", DTYPE_BF16, true}};
 
-static bool use(size_t i)
+static const struct family *use(size_t i)
 {
+    static const char *architecture;
+    struct device *device = &test_context()->device;
+    architecture = architecture ? architecture : device->architecture;
+    device->architecture = families[i].portable ? "" : architecture;
     test_param("attention.family", families[i].name);
-    test_param("attention.storage", families[i].storage);
-    if (test_small())
-        test_param("attention.row.queries", "2"); /* 8 rows in registers compile for minutes there */
-    return strcmp(families[i].storage, "f16") == 0;
+    test_param("attention.storage", dtype_name(families[i].dtype));
+    if (test_small()) { /* 8 rows in registers compile for minutes there */
+        test_param("attention.row.queries", "2");
+        test_param("attention.bf16.queries", "2");
+    }
+    return &families[i];
+}
+
+/* How a cache for heads of d columns stores its numbers. */
+static enum dtype storage_for(const struct family *family, int d)
+{
+    return family->dtype == DTYPE_BF16 && d % 32 ? DTYPE_F32 : family->dtype;
 }
 
 struct shape {
@@ -34,6 +54,7 @@ struct shape {
 /* A shape's numbers: plain rows q [B, queries, columns], k and v [B, keys, columns], and what attention makes of them. */
 struct data {
     struct shape s;
+    enum dtype dtype; /* of the cache */
     int columns;
     float *q, *k, *v, *want;
 };
@@ -57,9 +78,15 @@ static void reference(const struct data *x)
     ref_attention(x->want, x->q, x->k, x->v, &a);
 }
 
-static struct data make(struct shape s, bool f16)
+static float rounded(float x, enum dtype dtype)
 {
-    struct data x = {.s = s, .columns = s.heads * s.d};
+    return dtype == DTYPE_F16 ? half_to_float(float_to_half(x)) : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(x)) : x;
+}
+
+static struct data make(struct shape s, const struct family *family)
+{
+    struct data x = {.s = s, .columns = s.heads * s.d, .dtype = storage_for(family, s.d)};
+    float scale = (s.scale > 0 ? s.scale : 1 / sqrtf((float)s.d)) * LOG2E; /* with it queries meet keys of bfloat16 */
     int queries = s.batch * s.queries * x.columns, keys = s.batch * s.keys * x.columns;
     x.q = test_new(queries);
     x.k = test_new(keys);
@@ -68,11 +95,13 @@ static struct data make(struct shape s, bool f16)
     test_random(x.q, (size_t)queries, 1);
     test_random(x.k, (size_t)keys, 2);
     test_random(x.v, (size_t)keys, 3);
-    for (int i = 0; i < queries; i++)
+    for (int i = 0; i < queries; i++) {
         x.q[i] *= s.spread > 0 ? s.spread : 1;
-    for (int i = 0; f16 && i < keys; i++) {
-        x.k[i] = half_to_float(float_to_half(x.k[i]));
-        x.v[i] = half_to_float(float_to_half(x.v[i]));
+        x.q[i] = x.dtype == DTYPE_BF16 ? rounded(x.q[i] * scale, DTYPE_BF16) / scale : x.q[i];
+    }
+    for (int i = 0; i < keys; i++) {
+        x.k[i] = rounded(x.k[i], x.dtype);
+        x.v[i] = rounded(x.v[i], x.dtype);
     }
     reference(&x);
     return x;
@@ -110,6 +139,8 @@ static struct attention_cache poisoned_cache(const struct shape *s, int capacity
     float *nothing = test_new((int)tensor_count(&cache.k));
     for (size_t i = 0; i < tensor_count(&cache.k); i++)
         nothing[i] = NAN;
+    if (cache.k.dtype == DTYPE_BF16)
+        memset(nothing, 0xff, tensor_count(&cache.k) * sizeof(uint16_t)); /* both of a pair */
     assert_ok(tensor_write(ctx, &cache.k, 0, tensor_count(&cache.k), nothing));
     assert_ok(tensor_write(ctx, &cache.v, 0, tensor_count(&cache.v), nothing));
     free(nothing);
@@ -160,7 +191,7 @@ static void attend(const struct data *x, const struct attention_cache *cache, in
             for (int i = x->columns; i < a.ldo; i++)
                 assert_true(isnan(row[i])); /* as test_tensor left it */
         }
-    assert_close(narrow, want, (size_t)(x->s.batch * rows * x->columns), TOLERANCE);
+    assert_close(narrow, want, (size_t)(x->s.batch * rows * x->columns), x->dtype == DTYPE_BF16 ? BFLOAT_TOLERANCE : TOLERANCE);
     free(y);
     free(narrow);
     free(want);
@@ -169,10 +200,11 @@ static void attend(const struct data *x, const struct attention_cache *cache, in
     arena_free(ctx, &arena);
 }
 
-static void check(struct shape s, bool f16)
+static void check(struct shape s, const struct family *family)
 {
-    struct data x = make(s, f16);
+    struct data x = make(s, family);
     struct attention_cache cache = poisoned_cache(&s, s.keys);
+    assert_int_equal(cache.k.dtype, x.dtype);
     store(&x, &cache, 0, s.keys);
     attend(&x, &cache, 0, s.queries, s.keys);
     attention_cache_free(test_context(), &cache);
@@ -182,23 +214,26 @@ static void check(struct shape s, bool f16)
 /* Every width of head, each number of queries and of keys: not all triples, but each pair with one number of queries. */
 static void test_shapes(void **state)
 {
-    static const int widths[] = {8, 13, 16, 24, 40, 64, 80, 128, 160, 512}, queries[] = {1, 2, 7, 8, 9, 31, 33, 130},
+    static const int widths[] = {8, 13, 16, 24, 32, 40, 64, 80, 96, 128, 160, 512}, queries[] = {1, 2, 7, 8, 9, 31, 33, 130},
                      keys[] = {1, 31, 32, 33, 64, 77, 127, 128, 129, 300};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
-        check((struct shape){.batch = 1, .heads = 2, .d = 8, .queries = 1, .keys = 33}, f16);
-        check((struct shape){.batch = 2, .heads = 1, .d = 40, .queries = 1, .keys = 5}, f16);
-        check((struct shape){.batch = 1, .heads = 1, .d = 16, .queries = 9, .keys = 34}, f16);
+        const struct family *family = use(f);
+        check((struct shape){.batch = 1, .heads = 2, .d = 8, .queries = 1, .keys = 33}, family);
+        check((struct shape){.batch = 2, .heads = 1, .d = 40, .queries = 1, .keys = 5}, family);
+        check((struct shape){.batch = 1, .heads = 1, .d = 16, .queries = 9, .keys = 34}, family);
+        if (family->dtype == DTYPE_BF16) /* a last key alone, within a panel and at its end */
+            for (int n = 31; n <= 33; n++)
+                check((struct shape){.batch = 1, .heads = 2, .d = 32, .queries = 3, .keys = n, .fused = true}, family);
         if (test_small())
             continue;
         for (size_t d = 0; d < COUNT(widths); d++)
             for (size_t k = 0; k < COUNT(keys); k++)
-                for (size_t q = (d + k) % 2; q < COUNT(queries); q += 2)
+                for (size_t q = (d + k) % 2; q < COUNT(queries) && storage_for(family, widths[d]) == family->dtype; q += 2)
                     check(
                         (struct shape){
                             .batch = 1 + (int)(q + k) % 2, .heads = 1 + (int)k % 3, .d = widths[d], .queries = queries[q], .keys = keys[k]},
-                        f16);
+                        family);
     }
 }
 
@@ -209,15 +244,16 @@ static void test_pictures(void **state)
                                     {160, 61, 77, 2},    {64, 509, 509, 1}, {64, 509, 77, 2},  {512, 269, 269, 1}};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
-        check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 5, .keys = 7}, f16);
+        const struct family *family = use(f);
+        check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 5, .keys = 7}, family);
         for (size_t i = 0; i < COUNT(shapes) && !test_small(); i++)
-            check((struct shape){.batch = shapes[i][3],
-                                 .heads = shapes[i][0] == 512 ? 1 : 3,
-                                 .d = shapes[i][0],
-                                 .queries = shapes[i][1],
-                                 .keys = shapes[i][2]},
-                  f16);
+            if (storage_for(family, shapes[i][0]) == family->dtype)
+                check((struct shape){.batch = shapes[i][3],
+                                     .heads = shapes[i][0] == 512 ? 1 : 3,
+                                     .d = shapes[i][0],
+                                     .queries = shapes[i][1],
+                                     .keys = shapes[i][2]},
+                      family);
     }
 }
 
@@ -226,15 +262,15 @@ static void test_long(void **state)
 {
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
-        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 1, .keys = 600}, f16);
+        const struct family *family = use(f);
+        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 1, .keys = 600}, family);
         if (test_small())
             continue;
-        check((struct shape){.batch = 1, .heads = 8, .d = 64, .queries = 1, .keys = 1500}, f16);
-        check((struct shape){.batch = 2, .heads = 2, .d = 64, .queries = 5, .keys = 1500, .fused = true}, f16);
-        check((struct shape){.batch = 1, .heads = 2, .d = 64, .queries = 70, .keys = 1500}, f16);
+        check((struct shape){.batch = 1, .heads = 8, .d = 64, .queries = 1, .keys = 1500}, family);
+        check((struct shape){.batch = 2, .heads = 2, .d = 64, .queries = 5, .keys = 1500, .fused = true}, family);
+        check((struct shape){.batch = 1, .heads = 2, .d = 64, .queries = 70, .keys = 1500}, family);
         check((struct shape){.batch = 1, .heads = 1, .d = 16, .queries = 2, .keys = 9000, .causal = true},
-              f16); /* more parts than are made */
+              family); /* more parts than are made */
     }
 }
 
@@ -242,21 +278,22 @@ static void test_causal(void **state)
 {
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
-        check((struct shape){.batch = 2, .heads = 1, .d = 8, .queries = 10, .keys = 10, .causal = true}, f16);
-        check((struct shape){.batch = 1, .heads = 2, .d = 8, .queries = 4, .keys = 37, .causal = true, .fused = true}, f16);
+        const struct family *family = use(f);
+        check((struct shape){.batch = 2, .heads = 1, .d = 8, .queries = 10, .keys = 10, .causal = true}, family);
+        check((struct shape){.batch = 1, .heads = 2, .d = 8, .queries = 4, .keys = 37, .causal = true, .fused = true}, family);
+        check((struct shape){.batch = 1, .heads = 2, .d = 32, .queries = 3, .keys = 35, .causal = true, .fused = true}, family);
         if (test_small())
             continue;
         for (int queries = 1; queries <= 140; queries += queries < 10 ? 1 : 13)
             for (int before = 0; before <= 130; before += 26)
                 check((struct shape){.batch = 2,
                                      .heads = 2,
-                                     .d = 40,
+                                     .d = family->dtype == DTYPE_BF16 ? 64 : 40,
                                      .queries = queries,
                                      .keys = queries + before,
                                      .causal = true,
                                      .fused = before % 4 == 0},
-                      f16);
+                      family);
     }
 }
 
@@ -266,13 +303,19 @@ static void test_pieces(void **state)
     static const int pieces[] = {1, 1, 5, 1, 33, 31, 64, 4};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
-        struct shape s = {.batch = 2, .heads = 2, .d = test_small() ? 8 : 64, .causal = true, .fused = true};
+        const struct family *family = use(f);
+        struct shape s = {.batch = 2,
+                          .heads = 2,
+                          .d = !test_small()                 ? 64
+                               : family->dtype == DTYPE_BF16 ? 32
+                                                             : 8,
+                          .causal = true,
+                          .fused = true};
         size_t count = test_small() ? 4 : COUNT(pieces);
         for (size_t i = 0; i < count; i++)
             s.keys += pieces[i];
         s.queries = s.keys;
-        struct data x = make(s, f16);
+        struct data x = make(s, family);
         struct attention_cache cache = poisoned_cache(&s, s.keys + 40);
         for (int i = 0, at = 0; i < (int)count; at += pieces[i++]) {
             store(&x, &cache, at, pieces[i]);
@@ -289,10 +332,14 @@ static void test_scale(void **state)
 {
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
-        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 40, .scale = 0.9f}, f16);
-        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 40, .spread = 150}, f16);
-        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 12, .keys = 40, .spread = 150, .causal = true}, f16);
+        const struct family *family = use(f);
+        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 40, .scale = 0.9f}, family);
+        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 40, .spread = 150}, family);
+        check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 12, .keys = 40, .spread = 150, .causal = true}, family);
+        if (family->dtype == DTYPE_BF16) {
+            check((struct shape){.batch = 1, .heads = 1, .d = 32, .queries = 2, .keys = 40, .scale = 0.9f}, family);
+            check((struct shape){.batch = 1, .heads = 1, .d = 32, .queries = 12, .keys = 40, .spread = 150, .causal = true}, family);
+        }
     }
 }
 
@@ -304,10 +351,15 @@ static void test_row_sizes(void **state)
     for (size_t i = 0; i < COUNT(sizes); i++) {
         test_param("attention.row.queries", sizes[i][0]);
         test_param("attention.row.keys", sizes[i][1]);
-        for (size_t f = 0; f < 2 && !test_small(); f++) {
-            bool f16 = use(f);
-            check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 21, .keys = 145, .causal = true}, f16);
-            check((struct shape){.batch = 1, .heads = 1, .d = 64, .queries = 9, .keys = 33}, f16);
+        test_param("attention.bf16.queries", sizes[i][0]);
+        test_param("attention.bf16.keys", sizes[i][1]);
+        for (size_t f = 0; f < COUNT(families) && !test_small(); f++) {
+            if (strcmp(families[f].name, "row") != 0)
+                continue;
+            const struct family *family = use(f);
+            check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 21, .keys = 145, .causal = true}, family);
+            check((struct shape){.batch = 1, .heads = 1, .d = 64, .queries = 9, .keys = 33}, family);
+            check((struct shape){.batch = 2, .heads = 1, .d = 64, .queries = 19, .keys = 139, .causal = true}, family);
         }
     }
 }
@@ -318,9 +370,9 @@ static void test_little_local_memory(void **state)
     clio_context *ctx = test_context();
     uint64_t local_memory = ctx->device.local_memory;
     (void)state;
-    bool f16 = use(2);
+    const struct family *family = use(2);
     ctx->device.local_memory = 2048;
-    check((struct shape){.batch = 2, .heads = 1, .d = 16, .queries = 9, .keys = 35, .causal = true}, f16);
+    check((struct shape){.batch = 2, .heads = 1, .d = 16, .queries = 9, .keys = 35, .causal = true}, family);
     ctx->device.local_memory = local_memory;
 }
 
@@ -329,16 +381,16 @@ static void test_cache_in_arena(void **state)
     clio_context *ctx = test_context();
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        bool f16 = use(f);
+        const struct family *family = use(f);
         struct shape s = {.batch = 1, .heads = 2, .d = 8, .queries = 2, .keys = 33};
-        struct data x = make(s, f16);
+        struct data x = make(s, family);
         struct arena arena = {0};
         struct attention_cache cache;
         ctx->planning = true;
         clio_status planned = attention_cache_new(ctx, &arena, &cache, s.batch, s.heads, s.d, s.keys, MATRIX_MANY, "a test cache");
         ctx->planning = false;
         assert_ok(planned);
-        assert_true(arena.peak >= 2 * 64 * 16 * (f16 ? 2u : 4u));
+        assert_true(arena.peak >= 2 * 64 * 16 * ((unsigned)dtype_size(x.dtype)));
         assert_ok(arena_commit(ctx, &arena, "a test cache"));
         assert_ok(attention_cache_new(ctx, &arena, &cache, s.batch, s.heads, s.d, s.keys, MATRIX_MANY, "a test cache"));
         store(&x, &cache, 0, s.keys);
@@ -346,6 +398,32 @@ static void test_cache_in_arena(void **state)
         arena_free(ctx, &arena);
         data_free(&x);
     }
+}
+
+static enum dtype storage_of(enum matrix_use use_of_it)
+{
+    struct attention_cache cache;
+    assert_ok(attention_cache_new(test_context(), NULL, &cache, 1, 1, 32, 32, use_of_it, "a test cache"));
+    attention_cache_free(test_context(), &cache);
+    return cache.k.dtype;
+}
+
+/* Who may have pairs of bfloat16: an encoder, where nothing is trained. */
+static void test_who_has_pairs(void **state)
+{
+    static struct tape tape;
+    (void)state;
+    use(4);
+    test_param("attention.few.storage", "bf16");
+    assert_int_equal(storage_of(MATRIX_MANY), DTYPE_BF16);
+    assert_int_equal(storage_of(MATRIX_LARGE), DTYPE_F32);
+    assert_int_equal(storage_of(MATRIX_FEW), DTYPE_F32);
+    assert_ok(tape_open(test_context(), &tape));
+    enum dtype trained = storage_of(MATRIX_MANY);
+    tape_close(&tape);
+    assert_int_equal(trained, DTYPE_F32);
+    assert_int_equal(storage_of(MATRIX_MANY), DTYPE_BF16);
+    test_param("attention.few.storage", "f16");
 }
 
 static void test_wrong_shapes(void **state)
@@ -418,8 +496,8 @@ static void test_torch(void **state)
         x.s = (struct shape){.batch = q[0], .heads = q[1], .d = q[3], .queries = q[2], .keys = k[2], .causal = causal};
         x.columns = q[1] * q[3];
         for (size_t f = 0; f < COUNT(families); f++) {
-            if (use(f))
-                continue; /* torch's numbers are not rounded to half */
+            if (use(f)->dtype != DTYPE_F32)
+                continue; /* torch's numbers are not rounded */
             struct attention_cache cache = poisoned_cache(&x.s, x.s.keys);
             store(&x, &cache, 0, x.s.keys);
             attend(&x, &cache, 0, x.s.queries, x.s.keys);
@@ -438,7 +516,7 @@ int main(void)
         cmocka_unit_test(test_pieces),         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_row_sizes),      cmocka_unit_test(test_little_local_memory),
         cmocka_unit_test(test_cache_in_arena), cmocka_unit_test(test_wrong_shapes),
-        cmocka_unit_test(test_torch),
+        cmocka_unit_test(test_torch),          cmocka_unit_test(test_who_has_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,12 +9,12 @@
 #define ALL_VARIANTS "*"
 
 /* Every path that is checked, and may be named in CLIO_DISABLE. */
-static const char *const paths[] = {"gemm.panel",         "gemm.tile",        "gemm.rows",      "gemm.clblast",    "gemm.bf16", "gemm.q8",
-                                    "attention.row",      "attention.group",  "norm.row",       "norm.group",      "softmax.row",
-                                    "softmax.group",      "logits.group",     "logits.single",  "conv.panel",      "conv.few",
-                                    "conv.tile",          "conv.single",      "conv.winograd",  "clfft",           "conv.strided",
-                                    "transposed.strided", "transposed.panel", "transposed.few", "transposed.tile", "transposed.single",
-                                    "weights.panel",      "weights.tile",     "weights.single", "weights.winograd"};
+static const char *const paths[] = {
+    "gemm.panel",      "gemm.tile",          "gemm.rows",        "gemm.clblast",   "gemm.bf16",       "gemm.q8",           "attention.row",
+    "attention.group", "attention.bf16",     "norm.row",         "norm.group",     "softmax.row",     "softmax.group",     "logits.group",
+    "logits.single",   "conv.panel",         "conv.few",         "conv.tile",      "conv.single",     "conv.winograd",     "clfft",
+    "conv.strided",    "transposed.strided", "transposed.panel", "transposed.few", "transposed.tile", "transposed.single", "weights.panel",
+    "weights.tile",    "weights.single",     "weights.winograd"};
 
 static bool is_path(const char *name)
 {

@@ -87,7 +87,7 @@ void room_compare(struct room *r, const float *x, const float *want, size_t coun
     }
     if (isinf(worst))
         snprintf(r->wrong, sizeof r->wrong, "answers wrongly (with what is no number)");
-    else if (worst > TOLERANCE * greatest)
+    else if (worst > (r->tolerance > 0 ? r->tolerance : TOLERANCE) * greatest)
         snprintf(r->wrong, sizeof r->wrong, "answers wrongly (error %.2g of %.2g)", worst, greatest);
 }
 

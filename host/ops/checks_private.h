@@ -12,7 +12,8 @@ struct room {
     void *arrays[16];
     int tensor_count, array_count;
     struct arena arena;
-    char wrong[96]; /* what a comparison found; empty: all is well */
+    double tolerance; /* of the greatest number; 0: of sums in f32 */
+    char wrong[96];   /* what a comparison found; empty: all is well */
 };
 void room_free(clio_context *ctx, struct room *r);
 /* `count` floats in [-1, 1), other ones each time, such as a number of this type holds; NULL when out of memory. */

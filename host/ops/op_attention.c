@@ -1,4 +1,4 @@
-/* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl. */
+/* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl, cl/attention_bf16.cl. */
 #include "checks.h"
 #include "gradients.h"
 #include "tape.h"
@@ -14,15 +14,6 @@
 #define TILE_QUERIES 32
 #define WIDE_HEAD 256 /* columns */
 
-/* Options for a work-item of attention_row: queries of a block, blocks, and keys at a time; returns its queries. Keys and values of a wide
- * head are too many for a cache near the core: four blocks share what has come from afar. */
-static int row_options(clio_context *ctx, char options[64], int head_dim, int block)
-{
-    int blocks = block > 1 && head_dim >= WIDE_HEAD ? 4 : 1;
-    snprintf(options, 64, " -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d", block, blocks, params_int(ctx, "attention.row.keys", 128));
-    return block * blocks;
-}
-
 /* Local memory of attention_tile: wide heads ask for more than a device has. */
 static bool tile_fits(const clio_context *ctx, int d)
 {
@@ -30,41 +21,60 @@ static bool tile_fits(const clio_context *ctx, int d)
            ctx->device.local_memory;
 }
 
-/* What cl/attention.cl is compiled with; `row`: of row_options, for a family by rows. */
-static void all_options(const clio_context *ctx, const struct attention_cache *cache, bool f16, const char *row, char options[128])
+/* What the kernels of the cache's family and storage are compiled with; returns how many of so many queries a work-item has, for a family
+ * by rows. Keys and values of a wide head are too many for a cache near the core: four blocks share what has come from afar. */
+static int all_options(clio_context *ctx, const struct attention_cache *cache, int queries, char options[128])
 {
-    char tile[16] = "";
-    if (!cache->by_row)
-        snprintf(tile, sizeof tile, " -DTILE=%d", tile_fits(ctx, cache->head_dim));
-    snprintf(options, 128, "-DD=%d -DCACHE_F16=%d%s%s", cache->head_dim, f16, tile, row);
+    bool pairs = cache->k.dtype == DTYPE_BF16, one = queries == 1 && !pairs;
+    int d = cache->head_dim, f16 = cache->k.dtype == DTYPE_F16;
+    int keys = params_int(ctx, pairs ? "attention.bf16.keys" : "attention.row.keys", 128);
+    int block = one ? 1 : params_int(ctx, pairs ? "attention.bf16.queries" : "attention.row.queries", 8),
+        blocks = !one && !pairs && d >= WIDE_HEAD ? 4 : 1;
+    if (pairs)
+        snprintf(options, 128, "-DD=%d -DDOTS=%d -DQB=%d -DKEYS=%d", d, device_has_dots(&ctx->device), block, keys);
+    else if (cache->by_row)
+        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d", d, f16, block, blocks, keys);
+    else
+        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DTILE=%d", d, f16, tile_fits(ctx, d));
+    return block * blocks;
 }
 
-/* The family and storage that the parameters ask for (f32 where something is trained), or the nearest that is right on this device for
- * heads of this width. One check is of both kernels of a family: the one for many queries and the one for a single query. */
-static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum matrix_use use, enum dtype *dtype)
+/* The storage that the parameters ask for; f32 where something is trained. Products of bfloat16 are for an encoder of speech: a picture
+ * stays that of its seed. */
+static enum dtype wished_storage(clio_context *ctx, const struct attention_cache *cache, enum matrix_use use, bool by_row)
+{
+    const char *key = use == MATRIX_FEW ? "attention.few.storage" : "attention.storage";
+    bool pairs = use == MATRIX_MANY && by_row && cache->head_dim % PANEL == 0;
+    if (ctx->tapes)
+        return DTYPE_F32;
+    return params_is(ctx, key, "f16") ? DTYPE_F16 : pairs && params_is(ctx, key, "bf16") ? DTYPE_BF16 : DTYPE_F32;
+}
+
+/* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
+ * both kernels of a family: the one for many queries and the one for a single query. */
+static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum matrix_use use)
 {
     clio_status st = CLIO_OK;
     bool by_row = params_is(ctx, "attention.family", "row"), works = false;
-    enum dtype wish =
-        !ctx->tapes && params_is(ctx, use == MATRIX_FEW ? "attention.few.storage" : "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
+    enum dtype wish = wished_storage(ctx, cache, use, by_row), next = wish == DTYPE_BF16 ? DTYPE_F32 : wish;
     const struct {
         bool by_row;
         enum dtype dtype;
-    } ways[] = {{by_row, wish}, {!by_row, wish}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
+    } ways[] = {{by_row, wish}, {by_row, next}, {!by_row, next}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
     for (size_t i = 0; i < COUNT(ways) && !works; i++) {
-        char variant[128], row[64] = "";
+        char variant[128];
+        enum dtype dtype = cache->k.dtype = ways[i].dtype;
         cache->by_row = ways[i].by_row;
-        *dtype = ways[i].dtype;
-        if (cache->by_row)
-            row_options(ctx, row, cache->head_dim, params_int(ctx, "attention.row.queries", 8));
-        all_options(ctx, cache, *dtype == DTYPE_F16, row, variant);
-        TRY(check_path(ctx,
-                       &(struct check){.path = cache->by_row ? "attention.row" : "attention.group",
-                                       .variant = variant,
-                                       .force = {{"attention.family", cache->by_row ? "row" : "group"},
-                                                 {"attention.storage", *dtype == DTYPE_F16 ? "f16" : "f32"}},
-                                       .head_dim = cache->head_dim},
-                       &works));
+        all_options(ctx, cache, CHECK_MANY, variant);
+        TRY(check_path(
+            ctx,
+            &(struct check){.path = dtype == DTYPE_BF16 ? "attention.bf16"
+                                    : cache->by_row     ? "attention.row"
+                                                        : "attention.group",
+                            .variant = variant,
+                            .force = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
+                            .head_dim = cache->head_dim},
+            &works));
     }
     if (!works)
         TRY(check_none_left(ctx, "computes attention"));
@@ -76,10 +86,10 @@ clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct a
                                 int capacity, enum matrix_use use, const char *what)
 {
     clio_status st = CLIO_OK;
-    enum dtype dtype = DTYPE_F32;
     capacity = ROUND_UP(capacity, PANEL);
     *cache = (struct attention_cache){.batch = batch, .heads = heads, .head_dim = head_dim, .capacity = capacity};
-    TRY(choose(ctx, cache, use, &dtype));
+    TRY(choose(ctx, cache, use));
+    enum dtype dtype = cache->k.dtype;
     cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
     cache->v = tensor_shape(dtype, 4, batch, heads, capacity, head_dim);
     if (arena) {
@@ -117,11 +127,12 @@ fail:
     return st;
 }
 
-static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, const char *row, struct kernel **k)
+/* queries: 0 where the kernel does not depend on them. */
+static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, int queries, struct kernel **k)
 {
     char options[128];
-    all_options(ctx, cache, cache->k.dtype == DTYPE_F16, row, options);
-    return kernel_get(ctx, "attention", name, options, k);
+    all_options(ctx, cache, queries, options);
+    return kernel_get(ctx, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention", name, options, k);
 }
 
 /* Which rows a cache holds, for the record of whoever reads it. */
@@ -192,7 +203,7 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
-    char text_k[96], text_v[96], row[64] = "";
+    char text_k[96], text_v[96];
     int columns = cache->heads * cache->head_dim, rows;
     args.batch = args.batch ? args.batch : cache->batch - args.first;
     rows = args.batch * args.rows;
@@ -211,9 +222,8 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     int panels = (args.position + args.rows + PANEL - 1) / PANEL - args.position / PANEL;
     struct grid grid =
         by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
-    if (by_row) /* the kernel does not depend on them: of the same program as attention_row */
-        row_options(ctx, row, cache->head_dim, params_int(ctx, "attention.row.queries", 8));
-    TRY(get(ctx, cache, by_row ? "attention_store_row" : "attention_store", row, &kernel));
+    const char *name = cache->k.dtype == DTYPE_BF16 ? "attention_bf16_store" : by_row ? "attention_store_row" : "attention_store";
+    TRY(get(ctx, cache, name, 0, &kernel));
     TRY(LAUNCH(ctx, kernel, grid, COST(0, 16.0 * args.batch * args.rows * columns), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v),
                ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
 fail:
@@ -232,8 +242,8 @@ static clio_status attention_splits(clio_context *ctx, struct arena *arena, cons
     a.splits = MAX(1, MIN(a.splits, GROUPS_WANTED / rows)); /* many queries fill the device by themselves */
     struct tensor parts = tensor_shape(DTYPE_F32, 4, rows, a.heads, a.splits, a.head_dim + 2);
     TRY(tensor_take(ctx, arena, &parts));
-    TRY(get(ctx, cache, "attention_split", "", &split));
-    TRY(get(ctx, cache, "attention_combine", "", &combine));
+    TRY(get(ctx, cache, "attention_split", 0, &split));
+    TRY(get(ctx, cache, "attention_combine", 0, &combine));
     TRY(LAUNCH(ctx, split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts), ARG_TENSOR(q),
                ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     TRY(LAUNCH(ctx, combine, GRID2(columns, rows, MIN(columns, 64), 1), COST(0, 4.0 * (double)tensor_count(&parts)), ARG_TENSOR(out),
@@ -269,16 +279,16 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     if (ctx->tape)
         TRY(record_attention(ctx, out, q, cache, &a));
     if (cache->by_row) {
-        char more[64];
-        int block = row_options(ctx, more, a.head_dim, a.queries == 1 ? 1 : params_int(ctx, "attention.row.queries", 8));
-        TRY(get(ctx, cache, "attention_row", more, &k));
+        char options[128];
+        int block = all_options(ctx, cache, a.queries, options);
+        TRY(get(ctx, cache, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention_row", a.queries, &k));
         TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
                    ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     } else if (a.queries <= FEW_QUERIES || !tile_fits(ctx, a.head_dim))
         TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;
-        TRY(get(ctx, cache, "attention_tile", "", &k));
+        TRY(get(ctx, cache, "attention_tile", 0, &k));
         TRY(LAUNCH(ctx, k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
                    ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     }

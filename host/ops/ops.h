@@ -115,14 +115,17 @@ clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct t
 
 /* ---- attention ---- */
 
-/* Keys and values as the attention kernels read them: k [B, heads, capacity/32, D, 32], v [B, heads, capacity, D]; f32 or f16. */
+/* Keys and values as the attention kernels read them: k [B, heads, capacity/32, D, 32], v [B, heads, capacity, D]; f32 or f16. Of bf16
+ * two neighbours of D are one word, and of v two neighbouring keys: k [B, heads, capacity/32, D/2, 32, 2], v [B, heads, capacity/2, D, 2];
+ * by_row, and heads of a multiple of 32 columns. Queries and weights of the values are then rounded as well (cl/attention_bf16.cl), and
+ * rows that end within a pair leave nothing of what was behind them. */
 struct attention_cache {
     struct tensor k, v;
     int batch, heads, head_dim, capacity;
     bool by_row; /* the family of kernels that is right here: attention.row, otherwise attention.group */
 };
-/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time, or few:
- * then reading the keys is what it costs, and half storage pays everywhere. */
+/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time; many, and
+ * never rounded to bfloat16 (MATRIX_LARGE: pictures); or few: then reading the keys is what it costs, and half storage pays everywhere. */
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, enum matrix_use use, const char *what);
 void attention_cache_free(clio_context *ctx, struct attention_cache *cache);

@@ -1,0 +1,181 @@
+/* attention_bf16.cl - attention for CPUs over keys and values rounded to bfloat16 (cl/bf16.clh), with sums in f32. cl/attention.cl has the
+ * formula, the order of work and the kernels for other storage.
+ *
+ * The cache: words of two numbers, k[b][head][key / 32][d / 2][key % 32] with neighbours of d, v[b][head][key / 2][d] with neighbouring
+ * keys. D: columns of a head, a multiple of 32. Query rows, scaled, and the weights of the values are rounded too; what the sums are
+ * divided by adds up the rounded weights, so that these still amount to 1.
+ *
+ *   attention_bf16_store  copy new rows of keys and values into the cache
+ *   attention_bf16        a work-item takes QB query rows of one head and walks all keys
+ */
+// isa-cpu: -DD=64 -DQB=8 -DDOTS=0
+// isa-cpu: -DD=32 -DQB=1 -DKEYS=32 -DDOTS=0
+#include "bf16.clh"
+#include "reduce.clh"
+
+#ifndef D
+#define D 64
+#endif
+#ifndef QB
+#define QB 8
+#endif
+#ifndef KEYS
+#define KEYS 256 /* keys between two updates of the running maximum: a multiple of 32 */
+#endif
+
+#define LOG2E 1.44269504088896341f
+#define INLINE __attribute__((always_inline))
+
+/* Words with x above, and 0 below. */
+INLINE uint16 above(float16 x)
+{
+    return pairs_of((float16)(0.0f, x.s0, 0.0f, x.s1, 0.0f, x.s2, 0.0f, x.s3, 0.0f, x.s4, 0.0f, x.s5, 0.0f, x.s6, 0.0f, x.s7),
+                    (float16)(0.0f, x.s8, 0.0f, x.s9, 0.0f, x.sa, 0.0f, x.sb, 0.0f, x.sc, 0.0f, x.sd, 0.0f, x.se, 0.0f, x.sf));
+}
+
+/* Group of 1. Grid: panels that the rows touch fastest, then heads, then batch. The partner of a last value without one becomes 0: it will
+ * be multiplied, with a weight of 0. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_bf16_store(__global uint *k_cache, __global uint *v_cache,
+                                                                                  const __global float *k, const __global float *v,
+                                                                                  struct attention_store_args p)
+{
+    int panel = p.position / 32 + get_global_id(0), head = get_global_id(1), b = get_global_id(2);
+    int first = max(panel * 32, p.position), last = min(panel * 32 + 32, p.position + p.rows);
+    size_t plane = ((size_t)(b + p.first) * p.heads + head) * p.capacity * D / 2;
+    for (int key = first; key < last; key++) {
+        size_t in_row = (size_t)b * p.rows + key - p.position;
+        const __global float *k_row = k + in_row * p.ldk + p.k_offset + head * D, *v_row = v + in_row * p.ldv + p.v_offset + head * D;
+        __global uint *k_to = k_cache + plane + (size_t)panel * 16 * D + key % 32, *v_to = v_cache + plane + (size_t)(key / 2) * D;
+        for (int d = 0; d < D; d += 32, k_row += 32, k_to += 16 * 32) {
+            uint words[16];
+            vstore16(pairs_of(vload16(0, k_row), vload16(1, k_row)), 0, words);
+            for (int j = 0; j < 16; j++)
+                k_to[j * 32] = words[j];
+        }
+        for (int d = 0; d < D; d += 16) {
+            uint16 word = above(vload16(0, v_row + d));
+            vstore16(key % 2 ? word | (vload16(0, v_to + d) & 0xffffu) : word >> 16, 0, v_to + d);
+        }
+    }
+}
+
+/* Vectors are read and written as such, not by vload16 and vstore16, where they are a work-item's own: of the result of an instruction in
+ * assembly language one runtime writes a vstore16 in pieces, and what then reads the whole has to wait for all of them. */
+
+/* p[i][0..31] = q[i] . the 32 keys of one panel */
+INLINE void panel_scores(float16 *p, const uint *q, const __global uint *k)
+{
+    float16 low[QB], high[QB];
+#pragma unroll
+    for (int i = 0; i < QB; i++)
+        low[i] = high[i] = 0.0f;
+    for (int d = 0; d < D / 2; d++, k += 32) {
+        uint16 k0 = vload16(0, k), k1 = vload16(1, k);
+#pragma unroll
+        for (int i = 0; i < QB; i++) {
+            uint16 x = q[i * (D / 2) + d];
+            ADD_DOTS(low[i], x, k0);
+            ADD_DOTS(high[i], x, k1);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        p[i * (KEYS / 16)] = low[i];
+        p[i * (KEYS / 16) + 1] = high[i];
+    }
+}
+
+/* o[i][0..31] = o * keep[i] + sum over pairs of keys of w[i][pair] v[pair][0..31] */
+INLINE void add_values(float16 *o, const float *keep, const uint *w, const __global uint *v, int pairs)
+{
+    float16 low[QB], high[QB];
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        low[i] = o[i * (D / 16)] * keep[i];
+        high[i] = o[i * (D / 16) + 1] * keep[i];
+    }
+    for (int pair = 0; pair < pairs; pair++, v += D) {
+        uint16 v0 = vload16(0, v), v1 = vload16(1, v);
+#pragma unroll
+        for (int i = 0; i < QB; i++) {
+            uint16 x = w[i * (KEYS / 2) + pair];
+            ADD_DOTS(low[i], x, v0);
+            ADD_DOTS(high[i], x, v1);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        o[i * (D / 16)] = low[i];
+        o[i * (D / 16) + 1] = high[i];
+    }
+}
+
+/* The greatest of `all` scores, and `sofar`; those behind the `seen` first become -inf. */
+INLINE float greatest_of(float16 *p, int seen, int all, float sofar)
+{
+    for (int j = max(seen, 0); j < all; j++)
+        ((float *)p)[j] = -INFINITY;
+    float16 m = sofar;
+    for (int j = 0; j < all / 16; j++)
+        m = p[j] > m ? p[j] : m;
+    return max16(m);
+}
+
+/* w[j] = 2^(p[j] - from) in pairs; returns their sums and `sum`. */
+INLINE float16 weigh(uint16 *w, const float16 *p, int all, float from, float16 sum)
+{
+    uint16 ones = 0x3f803f80u;
+    for (int j = 0; j < all / 32; j++) {
+        uint16 e = pairs_of(exp2_negative(p[2 * j] - from), exp2_negative(p[2 * j + 1] - from));
+        ADD_DOTS(sum, e, ones);
+        w[j] = e;
+    }
+    return sum;
+}
+
+/* Group of 1. Grid: blocks of QB queries fastest (a head's keys stay in the cache), then heads, then batch. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_bf16(__global float *out, const __global float *q_rows,
+                                                                            const __global uint *k_cache, const __global uint *v_cache,
+                                                                            struct attention_args a)
+{
+    int first = get_global_id(0) * QB, rows = min(QB, a.queries - first), head = get_global_id(1), b = get_global_id(2);
+    size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D / 2;
+    uint16 q[QB * D / 32], weights[QB * KEYS / 32];
+    float16 o[QB * D / 16], scores[QB * KEYS / 16], total[QB];
+    float16 keeps[(QB + 15) / 16]; /* what earlier sums are multiplied with */
+    float greatest[QB], from[QB], *keep = (float *)keeps, scale = a.scale * LOG2E;
+    for (int i = 0; i < QB; i++) {
+        const __global float *row = q_rows + ((size_t)b * a.queries + first + min(i, rows - 1)) * a.ldq + a.q_offset + head * D;
+        for (int d = 0; d < D; d += 32) {
+            q[(i * D + d) / 32] = pairs_of(vload16(0, row + d) * scale, vload16(1, row + d) * scale);
+            o[(i * D + d) / 16] = o[(i * D + d) / 16 + 1] = 0.0f;
+        }
+        greatest[i] = -INFINITY;
+        total[i] = 0.0f;
+    }
+    int visible = a.causal ? min(a.keys, a.position + first + rows) : a.keys;
+    for (int k0 = 0; k0 < visible; k0 += KEYS) {
+        int count = min(KEYS, visible - k0), all = (count + 31) / 32 * 32, limit = a.causal ? a.position + first - k0 : visible - k0;
+        const __global uint *k = k_cache + plane + (size_t)k0 * (D / 2), *v = v_cache + plane + (size_t)k0 * (D / 2);
+        for (int panel = 0; panel < all; panel += 32)
+            panel_scores(scores + panel / 16, (const uint *)q, k + panel * (D / 2));
+        for (int i = 0; i < QB; i++) {
+            float now = greatest_of(scores + i * (KEYS / 16), min(count, limit + i + 1), all, greatest[i]);
+            from[i] = now > -INFINITY ? now : 0.0f;
+            keep[i] = greatest[i] - from[i];
+            greatest[i] = now;
+        }
+        for (int i = 0; i < QB; i += 16)
+            keeps[i / 16] = exp2_negative(keeps[i / 16]);
+        for (int i = 0; i < QB; i++)
+            total[i] = weigh(weights + i * (KEYS / 32), scores + i * (KEYS / 16), all, from[i], total[i] * keep[i]);
+        for (int at = 0; at < D; at += 32)
+            add_values(o + at / 16, keep, (const uint *)weights, v + at, (count + 1) / 2);
+    }
+    for (int i = 0; i < rows; i++) {
+        __global float *to = out + ((size_t)b * a.queries + first + i) * a.ldo + head * D;
+        float share = 1.0f / sum16(total[i]);
+        for (int d = 0; d < D; d += 16)
+            vstore16(o[(i * D + d) / 16] * share, 0, to + d);
+    }
+}
