@@ -93,6 +93,35 @@ static void test_gate(void **unused)
     unsetenv("CLIO_CL_DIR");
 }
 
+/* Attention over pairs of bfloat16, as its storage comes to the gate. */
+static bool pairs_pass(char why[128])
+{
+    struct tune_plan plan;
+    struct tune_search s;
+    bool right = false;
+    clio_context *ctx = open_context();
+    assert_true(tune_plan_for("whisper", &plan));
+    OK(ctx, tune_search_open(&s, ctx, &plan));
+    OK(s.ctx, params_add(s.ctx, "any", "attention.family", "row"));
+    OK(s.ctx, params_add(s.ctx, "any", "attention.storage", "bf16"));
+    OK(s.ctx, tune_gate(&s, NULL, TUNE_ATTENTION, &right, why));
+    tune_search_close(&s);
+    clio_destroy(ctx);
+    return right;
+}
+
+static void test_gate_of_pairs(void **unused)
+{
+    char why[128];
+    (void)unused;
+    if (!pairs_pass(why))
+        fail_msg("the kernels as they are: %s", why);
+    doctor("attention_bf16.cl", "limit + i + 1", "limit + i"); /* one key too few for each query */
+    assert_false(pairs_pass(why));
+    assert_non_null(strstr(why, " instead of "));
+    unsetenv("CLIO_CL_DIR");
+}
+
 /* A product without anything behind it is all zeros when nothing is summed. */
 static void test_zeros(void **unused)
 {
@@ -347,9 +376,9 @@ static void test_time_limit(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_compare),    EACH(test_gate),         EACH(test_zeros), EACH(test_plans),       EACH(test_rules),
-        EACH(test_search),     EACH(test_wrong_is_out), EACH(test_gain),  EACH(test_never_worse), EACH(test_useless_company),
-        EACH(test_time_limit),
+        EACH(test_compare), EACH(test_gate),        EACH(test_gate_of_pairs),   EACH(test_zeros),
+        EACH(test_plans),   EACH(test_rules),       EACH(test_search),          EACH(test_wrong_is_out),
+        EACH(test_gain),    EACH(test_never_worse), EACH(test_useless_company), EACH(test_time_limit),
     };
     unsetenv("CLIO_PARAMS");
     unsetenv("CLIO_CL_DIR");

@@ -222,7 +222,8 @@ static void compare_network(const char *storage, const char *few, double toleran
             if (logits[(size_t)i * (size_t)vocab + (size_t)v] > logits[(size_t)i * (size_t)vocab + (size_t)argmax])
                 argmax = v;
         }
-        assert_int_equal(argmax, best[i]);
+        const float *row = logits + (size_t)i * (size_t)vocab; /* two tokens that are as likely may change places where they are rounded */
+        assert_true(argmax == best[i] || (tolerance > 1e-3 && row[argmax] - row[best[i]] < tolerance * fabsf(row[argmax])));
     }
     assert_close(every64, want_logits, 8 * 811, tolerance);
     for (int step = 1; step <= 3; step += 2) {

@@ -31,6 +31,13 @@ static bool row_fits(clio_context *ctx)
     return keys % PANEL == 0 && queries * (keys + 2 * 64) * 4 <= 32 << 10;
 }
 
+/* attention_bf16: the same, of words of two and sums in f32. */
+static bool pairs_fit(clio_context *ctx)
+{
+    int queries = params_int(ctx, "attention.bf16.queries", 8), keys = params_int(ctx, "attention.bf16.keys", 256);
+    return keys % PANEL == 0 && queries * (keys * 6 + 64 * 6) <= 32 << 10;
+}
+
 static bool group_fits(clio_context *ctx, const char *key)
 {
     return (size_t)params_int(ctx, key, 128) <= ctx->device.max_work_group;
@@ -52,6 +59,7 @@ static bool logits_fit(clio_context *ctx)
 }
 
 #define F32_STORAGE "gemm.many.storage", "f32"
+#define F32_KEYS "attention.storage", "f32"
 #define BY_TILE "gemm.many.family", "rows" /* while a tile is looked for */
 
 /* clang-format off */
@@ -70,8 +78,10 @@ static const struct tune_step steps[] = {
     {"gemm.rows.outputs", TUNE_GPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.rows.outputs", "1 2 4"}}},
     {"gemm.few.storage", BOTH, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.storage", "f16 f32"}}},
     {"gemm.few.family", TUNE_CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.family", "panel rows"}}},
-    {"attention.row.queries", TUNE_CPU, TUNE_ATTENTION, "attention.family", "row", row_fits, {{"attention.row.queries", "2 4 6 8 12 16"}}},
-    {"attention.row.keys", TUNE_CPU, TUNE_ATTENTION, "attention.family", "row", row_fits, {{"attention.row.keys", "32 64 128 256"}}},
+    {"attention.row.queries", TUNE_CPU, TUNE_ATTENTION, F32_KEYS, row_fits, {{"attention.row.queries", "2 4 6 8 12 16"}}},
+    {"attention.row.keys", TUNE_CPU, TUNE_ATTENTION, F32_KEYS, row_fits, {{"attention.row.keys", "32 64 128 256"}}},
+    {"attention.bf16.queries", TUNE_DOTS, TUNE_ATTENTION, NULL, NULL, pairs_fit, {{"attention.bf16.queries", "6 8 10 12"}}},
+    {"attention.bf16.keys", TUNE_DOTS, TUNE_ATTENTION, NULL, NULL, pairs_fit, {{"attention.bf16.keys", "128 256 384"}}},
     {"attention.storage", BOTH, TUNE_ATTENTION, NULL, NULL, NULL, {{"attention.storage", "f32 f16"}}},
     {"attention.family", TUNE_CPU, TUNE_ATTENTION, NULL, NULL, NULL, {{"attention.family", "row group"}}},
     {"norm.items", TUNE_GPU, TUNE_NORM, "norm.family", "group", norm_fits, {{"norm.items", "32 64 128 256"}}},
