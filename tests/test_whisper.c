@@ -2,6 +2,9 @@
  * and 128 bands, encoder within 1e-3 of the largest value, logits likewise, the same greedy tokens; tokens one by one through the cache
  * must equal one call. */
 #include "test.h"
+
+#include <math.h>
+
 #include "../audio/mel.h"
 #include "../models/whisper.h"
 
@@ -268,8 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_are_transformers),        cmocka_unit_test(mel_is_transformers),
         cmocka_unit_test(mel_by_clfft_is_the_same),        cmocka_unit_test(network_is_transformers),
-        cmocka_unit_test(rounded_network_is_transformers),
-        cmocka_unit_test(quantized_network_is_transformers),
+        cmocka_unit_test(rounded_network_is_transformers), cmocka_unit_test(quantized_network_is_transformers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static clio_status attend(clio_context *ctx, struct room *r, const struct attent
     size_t count = (size_t)a.queries * (size_t)a.ldq;
     float scale = 1 / sqrtf((float)cache->head_dim);
     struct tensor *tq, *out;
-    float *q = room_floats(r, count, false), *want = room_floats(r, count, false), *got;
+    float *q = room_floats(r, count, DTYPE_F32), *want = room_floats(r, count, DTYPE_F32), *got;
     if (!q || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(room_place(ctx, r, &tq, tensor_shape(DTYPE_F32, 2, a.queries, a.ldq, 0, 0), q));
@@ -58,16 +58,13 @@ clio_status check_attention(clio_context *ctx, const struct check *c, struct roo
     clio_status st = CLIO_OK;
     struct attention_cache cache = {0};
     int width = 2 * c->head_dim;
-    bool half = params_is(ctx, "attention.storage", "f16");
+    bool bf16 = params_is(ctx, "attention.storage", "bf16");
+    enum dtype dtype = bf16 ? DTYPE_BF16 : params_is(ctx, "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
     struct tensor *tk, *tv;
-    float *k = room_floats(r, (size_t)KEYS * (size_t)width, half), *v = room_floats(r, (size_t)KEYS * (size_t)width, half);
+    float *k = room_floats(r, (size_t)KEYS * (size_t)width, dtype), *v = room_floats(r, (size_t)KEYS * (size_t)width, dtype);
     if (!k || !v)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    if (params_is(ctx, "attention.storage", "bf16")) {
-        round_to_bfloat(k, (size_t)KEYS * (size_t)width, 1);
-        round_to_bfloat(v, (size_t)KEYS * (size_t)width, 1);
-        r->tolerance = BFLOAT_TOLERANCE;
-    }
+    r->tolerance = bf16 ? BFLOAT_TOLERANCE : 0;
     TRY(room_place(ctx, r, &tk, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), k));
     TRY(room_place(ctx, r, &tv, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), v));
     TRY(attention_cache_new(ctx, NULL, &cache, 1, 2, c->head_dim, KEYS, MATRIX_MANY, "the check of a kernel"));
@@ -89,8 +86,8 @@ static clio_status run_group_norm(clio_context *ctx, const struct check *c, stru
     int batch = 2, pixels = 311, channels = 17 * c->groups;
     size_t count = (size_t)(batch * pixels * channels);
     struct tensor *in, *tg, *tb, *out;
-    float *x = room_floats(r, count, false), *want = room_floats(r, count, false), *got;
-    float *gamma = room_floats(r, (size_t)channels, false), *beta = room_floats(r, (size_t)channels, false);
+    float *x = room_floats(r, count, DTYPE_F32), *want = room_floats(r, count, DTYPE_F32), *got;
+    float *gamma = room_floats(r, (size_t)channels, DTYPE_F32), *beta = room_floats(r, (size_t)channels, DTYPE_F32);
     if (!x || !gamma || !beta || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(room_place(ctx, r, &in, tensor_shape(DTYPE_F32, 3, batch, pixels, channels, 0), x));
@@ -118,8 +115,9 @@ clio_status check_rows(clio_context *ctx, const struct check *c, struct room *r)
         int n = columns[i], rows = 5;
         size_t count = (size_t)rows * (size_t)n;
         struct tensor *in, *tg, *tb, *out;
-        float *x = room_floats(r, count, false), *gamma = room_floats(r, (size_t)n, false), *beta = room_floats(r, (size_t)n, false);
-        float *want = room_floats(r, count, false), *got;
+        float *x = room_floats(r, count, DTYPE_F32), *gamma = room_floats(r, (size_t)n, DTYPE_F32),
+              *beta = room_floats(r, (size_t)n, DTYPE_F32);
+        float *want = room_floats(r, count, DTYPE_F32), *got;
         if (!x || !gamma || !beta || !want)
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
         TRY(room_place(ctx, r, &in, tensor_shape(DTYPE_F32, 2, rows, n, 0, 0), x));
@@ -149,7 +147,7 @@ clio_status check_logits(clio_context *ctx, const struct check *c, struct room *
 {
     clio_status st = CLIO_OK;
     struct logits_args args = {.n = 2311, .end_token = 2000, .no_speech = 2010, .timestamp_begin = 2100, .timestamp_first = 2111};
-    float *x = room_floats(r, (size_t)args.n, false), *got, want[4] = {0};
+    float *x = room_floats(r, (size_t)args.n, DTYPE_F32), *got, want[4] = {0};
     unsigned char suppress[2311] = {0};
     struct tensor *in, *never, *out, *tokens;
     int token;
