@@ -64,7 +64,7 @@ __kernel void max_pool(__global float *out, __global const float *in, struct res
     for (int y = max(top, 0); y < min(top + args.taps, args.height); y++)
         for (int x = max(left, 0); x < min(left + args.taps, args.width); x++) {
             numbers v = LOAD(in + in_at(o.b, y, x, o.c, &args));
-            greatest = (v > greatest) | (v != v) ? v : greatest;
+            greatest = ((v > greatest) | (v != v)) ? v : greatest;
         }
     STORE(greatest, out + out_at(o.b, o.y, o.x, o.c, &args));
 }
@@ -78,8 +78,8 @@ whole_numbers max_pixel(__global const float *in, int b, int wy, int wx, int c, 
     for (int y = max(top, 0); y < min(top + a->taps, a->height); y++)
         for (int x = max(left, 0); x < min(left + a->taps, a->width); x++) {
             numbers v = LOAD(in + in_at(b, y, x, c, a));
-            at = (v > greatest) | (v != v) ? (whole_numbers)(y * a->width + x) : at;
-            greatest = (v > greatest) | (v != v) ? v : greatest;
+            at = ((v > greatest) | (v != v)) ? (whole_numbers)(y * a->width + x) : at;
+            greatest = ((v > greatest) | (v != v)) ? v : greatest;
         }
     return at;
 }
