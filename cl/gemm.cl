@@ -69,16 +69,58 @@ static __attribute__((always_inline)) void multiply_rows(__global float *c, cons
         store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, g);
 }
 
-/* One work-item: blocks of MR rows, equally many for each gid(0), columns 32*gid(1)... Group of 1; row blocks run fastest, so that a panel
- * stays in the cache. Where k is small a single block would be little more work than the call of a work-item. */
+#if MR == 1
+/* A single row and WIDE panels side by side: from as many places at once a core's caches deliver more. */
+#define WIDE 4
+static __attribute__((always_inline)) void multiply_wide(__global float *c, const __global float *a, const __global weight_t *b,
+                                                         const __global float *bias, const __global float *residual,
+                                                         const struct gemm_args *g, int m, int panel)
+{
+    const __global float *row = a + g->a_offset + (size_t)m * g->lda;
+    size_t step = (size_t)g->k * 32;
+    float16 tile[2 * WIDE];
+#pragma unroll
+    for (int p = 0; p < 2 * WIDE; p++)
+        tile[p] = 0.0f;
+    for (int k = 0; k < g->k; k++, b += 32) {
+        float16 x = row[k];
+#pragma unroll
+        for (int p = 0; p < WIDE; p++) {
+            tile[2 * p] = MAD(x, LOAD16(b + p * step), tile[2 * p]);
+            tile[2 * p + 1] = MAD(x, LOAD16(b + p * step + 16), tile[2 * p + 1]);
+        }
+    }
+    float16 sums[2 * WIDE];
+#pragma unroll
+    for (int p = 0; p < 2 * WIDE; p++)
+        sums[p] = tile[p];
+#pragma unroll 1
+    for (int p = 0; p < WIDE; p++)
+        store_row(c, sums + 2 * p, m, (panel + p) * 32, bias, residual, g);
+}
+#endif
+
+/* One work-item: blocks of MR rows and panels of 32 columns, equally many for each gid(0) and gid(1). Group of 1; row blocks run fastest,
+ * so that a panel stays in the cache. Where k is small a single block would be little more work than the call of a work-item. */
 VECTOR_KERNEL void gemm_panel(__global float *c, const __global float *a, const __global weight_t *w, const __global float *bias,
                               const __global float *residual, struct gemm_args g)
 {
-    int panel = get_global_id(1), blocks = (g.m + MR - 1) / MR, each = (blocks + get_global_size(0) - 1) / get_global_size(0);
+    int blocks = (g.m + MR - 1) / MR, each = (blocks + get_global_size(0) - 1) / get_global_size(0);
     int first = get_global_id(0) * each, end = min(first + each, blocks);
+#if MR == 1
+    int panels = (g.n + 31) / 32, wide = (panels + get_global_size(1) - 1) / get_global_size(1);
+    int panel = get_global_id(1) * wide, last = min(panel + wide, panels);
+    for (; panel + WIDE <= last; panel += WIDE)
 #pragma unroll 1
-    for (int block = first; block < end; block++)
-        multiply_rows(c, a, w + (size_t)panel * g.k * 32, bias, residual, &g, block * MR, panel);
+        for (int block = first; block < end; block++)
+            multiply_wide(c, a, w + (size_t)panel * g.k * 32, bias, residual, &g, block, panel);
+    for (; panel < last; panel++)
+#else
+    int panel = get_global_id(1);
+#endif
+#pragma unroll 1
+        for (int block = first; block < end; block++)
+            multiply_rows(c, a, w + (size_t)panel * g.k * 32, bias, residual, &g, block * MR, panel);
 }
 #elif defined(TILE) || defined(ROWS)
 

@@ -307,18 +307,19 @@ static inline void doctor(const char *file, const char *option, const char *wron
     "__kernel void gemm_panel(__global float *c, const __global float *a, const __global WEIGHT *w, const __global float *bias,\n"         \
     "                         const __global float *residual, struct gemm_args g)\n"                                                       \
     "{\n"                                                                                                                                  \
-    "    for (int m = get_global_id(0) * MR; m < min(g.m, (int)(get_global_id(0) + 1) * MR); m++)\n"                                       \
-    "        for (int j = 0; j < 32; j++) {\n"                                                                                             \
-    "            int n = get_global_id(1) * 32 + j;\n"                                                                                     \
-    "            float x = 0.0f;\n"                                                                                                        \
-    "            for (int k = 0; k < g.k && n < g.n; k++)\n"                                                                               \
-    "                x += a[g.a_offset + m * g.lda + k] * AT((get_global_id(1) * g.k + k) * 32 + j, w);\n"                                 \
-    "            x = activate(x * g.alpha + (g.has_bias && n < g.n ? bias[n] : 0.0f), g.act, g.slope);\n"                                  \
-    "            if (n < g.n)\n"                                                                                                           \
-    "                c[g.c_offset + m * g.ldc + n] = WRONG(x + (g.has_residual ? residual[g.r_offset + m * g.ldr + n] : 0.0f));\n"         \
-    "            else if (BEYOND && m == g.m - 1)\n"                                                                                       \
-    "                c[g.c_offset + m * g.ldc + n] = 0.0f;\n"                                                                              \
-    "        }\n"                                                                                                                          \
+    "    for (int panel = get_global_id(1); panel * 32 < g.n; panel += get_global_size(1))\n"                                              \
+    "        for (int m = get_global_id(0) * MR; m < min(g.m, (int)(get_global_id(0) + 1) * MR); m++)\n"                                   \
+    "            for (int j = 0; j < 32; j++) {\n"                                                                                         \
+    "                int n = panel * 32 + j;\n"                                                                                            \
+    "                float x = 0.0f;\n"                                                                                                    \
+    "                for (int k = 0; k < g.k && n < g.n; k++)\n"                                                                           \
+    "                    x += a[g.a_offset + m * g.lda + k] * AT((panel * g.k + k) * 32 + j, w);\n"                                        \
+    "                x = activate(x * g.alpha + (g.has_bias && n < g.n ? bias[n] : 0.0f), g.act, g.slope);\n"                              \
+    "                if (n < g.n)\n"                                                                                                       \
+    "                    c[g.c_offset + m * g.ldc + n] = WRONG(x + (g.has_residual ? residual[g.r_offset + m * g.ldr + n] : 0.0f));\n"     \
+    "                else if (BEYOND && m == g.m - 1)\n"                                                                                   \
+    "                    c[g.c_offset + m * g.ldc + n] = 0.0f;\n"                                                                          \
+    "            }\n"                                                                                                                      \
     "}\n"
 
 static inline void doctor_panel(const char *wrong, int beyond)

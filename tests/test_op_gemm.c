@@ -142,6 +142,7 @@ static void test_shapes(void **state)
                     check(&(struct call){.m = all_m[m], .n = all_n[n], .k = all_k[k], .bias = n % 2, .act = ACT_NONE}, dtype);
         check(&(struct call){.m = 130, .n = 200, .k = 515, .bias = true, .residual = RESIDUAL_APART, .act = ACT_GELU}, dtype);
         check(&(struct call){.m = 21, .n = 290, .k = 1057, .bias = true, .act = ACT_GELU}, dtype); /* more panels than a work-item has */
+        check(&(struct call){.m = 1, .n = 2085, .k = 77, .bias = true, .residual = RESIDUAL_APART}, dtype); /* several of a work-item */
     }
 }
 

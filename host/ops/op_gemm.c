@@ -18,6 +18,7 @@ struct variant {
     struct grid grid;
     size_t local;            /* bytes of local memory that the kernel is given, or 0 */
     int rows, columns;       /* m and k that the check multiplies: such as lead to this kernel; columns 0: any */
+    int outputs;             /* n likewise, or 0 */
     const char *split_below; /* value of gemm.split.below that leads to this kernel, or NULL */
 };
 
@@ -43,6 +44,11 @@ static struct variant panel_variant(clio_context *ctx, const struct matrix *w, i
     snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
     int blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
     int each = MIN(params_int(ctx, "gemm.panel.work", 4096) / MAX(w->k, 1), blocks * panels / (16 * MAX(1, ctx->device.compute_units)));
+    if (mr == 1) { /* the kernel takes four panels at a time; the check does so too, and one by one */
+        int items = 2 * MAX(1, ctx->device.compute_units);
+        panels = MIN(panels, MAX(items, (panels + 3) / 4));
+        v.outputs = PANEL * (4 * items + 1) + 3;
+    }
     v.grid = GRID2((blocks + MAX(each, 1) - 1) / MAX(each, 1), panels, 1, 1);
     return v;
 }
@@ -142,6 +148,7 @@ static clio_status choose(clio_context *ctx, const struct matrix *w, const struc
                               .variant = v->options,
                               .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", dtype_name(w->data.dtype)}},
                               .m = v->rows,
+                              .n = v->outputs,
                               .k = v->columns};
         if (v->split_below) {
             check.force[2].key = "gemm.split.below";
