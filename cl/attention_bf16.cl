@@ -35,9 +35,8 @@ INLINE uint16 above(float16 x)
 
 /* Group of 1. Grid: panels that the rows touch fastest, then heads, then batch. The partner of a last value without one becomes 0: it will
  * be multiplied, with a weight of 0. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_bf16_store(__global uint *k_cache, __global uint *v_cache,
-                                                                                  const __global float *k, const __global float *v,
-                                                                                  struct attention_store_args p)
+VECTOR_KERNEL void attention_bf16_store(__global uint *k_cache, __global uint *v_cache, const __global float *k, const __global float *v,
+                                        struct attention_store_args p)
 {
     int panel = p.position / 32 + get_global_id(0), head = get_global_id(1), b = get_global_id(2);
     int first = max(panel * 32, p.position), last = min(panel * 32 + 32, p.position + p.rows);
@@ -134,9 +133,8 @@ INLINE float16 weigh(uint16 *w, const float16 *p, int all, float from, float16 s
 }
 
 /* Group of 1. Grid: blocks of QB queries fastest (a head's keys stay in the cache), then heads, then batch. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention_bf16(__global float *out, const __global float *q_rows,
-                                                                            const __global uint *k_cache, const __global uint *v_cache,
-                                                                            struct attention_args a)
+VECTOR_KERNEL void attention_bf16(__global float *out, const __global float *q_rows, const __global uint *k_cache,
+                                  const __global uint *v_cache, struct attention_args a)
 {
     int first = get_global_id(0) * QB, rows = min(QB, a.queries - first), head = get_global_id(1), b = get_global_id(2);
     size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D / 2;
