@@ -61,6 +61,8 @@ VECTOR_KERNEL void attention_bf16_store(__global uint *k_cache, __global uint *v
 /* Vectors are read and written as such, not by vload16 and vstore16, where they are a work-item's own: of the result of an instruction in
  * assembly language one runtime writes a vstore16 in pieces, and what then reads the whole has to wait for all of them. */
 
+DEFINE_ADD_PAIRS(add_pairs, __private, QB)
+
 /* p[i][0..31] = q[i] . the 32 keys of one panel */
 INLINE void panel_scores(float16 *p, const uint *q, const __global uint *k)
 {
@@ -68,15 +70,7 @@ INLINE void panel_scores(float16 *p, const uint *q, const __global uint *k)
 #pragma unroll
     for (int i = 0; i < QB; i++)
         low[i] = high[i] = 0.0f;
-    for (int d = 0; d < D / 2; d++, k += 32) {
-        uint16 k0 = vload16(0, k), k1 = vload16(1, k);
-#pragma unroll
-        for (int i = 0; i < QB; i++) {
-            uint16 x = q[i * (D / 2) + d];
-            ADD_DOTS(low[i], x, k0);
-            ADD_DOTS(high[i], x, k1);
-        }
-    }
+    add_pairs(low, high, q, D / 2, k, 32, D / 2);
 #pragma unroll
     for (int i = 0; i < QB; i++) {
         p[i * (KEYS / 16)] = low[i];
@@ -93,15 +87,7 @@ INLINE void add_values(float16 *o, const float *keep, const uint *w, const __glo
         low[i] = o[i * (D / 16)] * keep[i];
         high[i] = o[i * (D / 16) + 1] * keep[i];
     }
-    for (int pair = 0; pair < pairs; pair++, v += D) {
-        uint16 v0 = vload16(0, v), v1 = vload16(1, v);
-#pragma unroll
-        for (int i = 0; i < QB; i++) {
-            uint16 x = w[i * (KEYS / 2) + pair];
-            ADD_DOTS(low[i], x, v0);
-            ADD_DOTS(high[i], x, v1);
-        }
-    }
+    add_pairs(low, high, w, KEYS / 2, v, D, pairs);
 #pragma unroll
     for (int i = 0; i < QB; i++) {
         o[i * (D / 16)] = low[i];

@@ -57,16 +57,7 @@ static __attribute__((always_inline)) void multiply_rows(__global float *c, cons
         high[i % MR] += high[i];
     }
 #endif
-    /* Through private memory, so that the epilogue is compiled once and not MR times: it is much code and little time. */
-    float16 tile[2 * MR];
-#pragma unroll
-    for (int i = 0; i < MR; i++) {
-        tile[2 * i] = low[i];
-        tile[2 * i + 1] = high[i];
-    }
-#pragma unroll 1
-    for (int i = 0; i < min(MR, g->m - m0); i++)
-        store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, g);
+    store_rows(c, low, high, m0, panel * 32, bias, residual, g);
 }
 
 #if MR == 1

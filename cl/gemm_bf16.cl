@@ -11,8 +11,10 @@
 #include "packed.clh"
 #include "bf16.clh"
 
-#define CHUNK 512
-#define STEP (CHUNK / 2 + 16) /* words from row to row: not a power of two, which would meet in few sets of the cache */
+#define CHUNK GEMM_BF16_CHUNK
+#define STEP GEMM_BF16_STEP
+
+DEFINE_ADD_PAIRS(add_pairs, __local, MR)
 
 /* Columns first .. first + 31 of a row of `count`, as pairs; 0 behind the last. */
 __attribute__((always_inline)) uint16 round_columns(const __global float *row, int first, int count)
@@ -48,30 +50,13 @@ VECTOR_KERNEL void gemm_bf16(__global float *c, const __global float *a, const _
 #pragma unroll 1
         for (int panel = first_panel; panel < min(first_panel + panel_each, panels); panel++) {
             const __global uint *b = w + (size_t)panel * pairs * 32;
-            float16 low[MR], high[MR], tile[2 * MR];
+            float16 low[MR], high[MR];
 #pragma unroll
             for (int i = 0; i < MR; i++)
                 low[i] = high[i] = 0.0f;
-            for (int chunk = 0; chunk < pairs; chunk += CHUNK / 2) {
-                const __local uint *r = rows + chunk / (CHUNK / 2) * MR * STEP;
-                for (int k = 0; k < min(CHUNK / 2, pairs - chunk); k++, b += 32) {
-                    uint16 w0 = vload16(0, b), w1 = vload16(0, b + 16);
-#pragma unroll
-                    for (int i = 0; i < MR; i++) {
-                        uint16 x = r[i * STEP + k];
-                        ADD_DOTS(low[i], w0, x);
-                        ADD_DOTS(high[i], w1, x);
-                    }
-                }
-            }
-#pragma unroll
-            for (int i = 0; i < MR; i++) { /* through private memory: see gemm_panel */
-                tile[2 * i] = low[i];
-                tile[2 * i + 1] = high[i];
-            }
-#pragma unroll 1
-            for (int i = 0; i < min(MR, g.m - block * MR); i++)
-                store_row(c, tile + 2 * i, block * MR + i, panel * 32, bias, residual, &g);
+            for (int at = 0; at < pairs; at += CHUNK / 2)
+                add_pairs(low, high, rows + at / (CHUNK / 2) * MR * STEP, STEP, b + (size_t)at * 32, 32, min(CHUNK / 2, pairs - at));
+            store_rows(c, low, high, block * MR, panel * 32, bias, residual, &g);
         }
     }
 }

@@ -10,8 +10,6 @@
 // isa-cpu: -DMR=8
 #include "packed.clh"
 
-#define SCALES 64 /* bytes */
-#define BLOCK (SCALES + 32 * 32)
 #define BARE (MR <= 2)
 #define CHAINS (MR == 1 ? 4 : MR == 2 ? 2 : 1) /* see gemm_panel */
 
@@ -22,7 +20,7 @@ static __attribute__((always_inline)) void add_block(float16 *low, float16 *high
                                                      const __global char *block)
 {
     float16 scale0 = vload_half16(0, (const __global half *)block), scale1 = vload_half16(1, (const __global half *)block);
-    const __global char *b = block + SCALES;
+    const __global char *b = block + Q8_SCALES;
 #if BARE
     float16 bare_low[CHAINS * MR], bare_high[CHAINS * MR];
 #pragma unroll
@@ -56,24 +54,17 @@ VECTOR_KERNEL void gemm_q8(__global float *c, const __global float *a, const __g
                            const __global float *residual, struct gemm_args g)
 {
     int m0 = get_global_id(0) * MR, panel = get_global_id(1), k = 0;
-    const __global char *block = w + (size_t)panel * ((g.k + 31) / 32) * BLOCK;
+    const __global char *block = w + (size_t)panel * ((g.k + Q8_COLUMNS - 1) / Q8_COLUMNS) * Q8_BYTES;
     const __global float *row[MR];
-    float16 low[MR], high[MR], tile[2 * MR];
+    float16 low[MR], high[MR];
 #pragma unroll
     for (int i = 0; i < MR; i++) {
         row[i] = a + g.a_offset + (size_t)min(m0 + i, g.m - 1) * g.lda;
         low[i] = high[i] = 0.0f;
     }
-    for (; k + 32 <= g.k; k += 32, block += BLOCK)
-        add_block(low, high, row, k, 32, block);
+    for (; k + Q8_COLUMNS <= g.k; k += Q8_COLUMNS, block += Q8_BYTES)
+        add_block(low, high, row, k, Q8_COLUMNS, block);
     if (k < g.k)
         add_block(low, high, row, k, g.k - k, block);
-#pragma unroll
-    for (int i = 0; i < MR; i++) { /* through private memory: see gemm_panel */
-        tile[2 * i] = low[i];
-        tile[2 * i + 1] = high[i];
-    }
-#pragma unroll 1
-    for (int i = 0; i < min(MR, g.m - m0); i++)
-        store_row(c, tile + 2 * i, m0 + i, panel * 32, bias, residual, &g);
+    store_rows(c, low, high, m0, panel * 32, bias, residual, &g);
 }

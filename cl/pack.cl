@@ -135,24 +135,24 @@ int source_column(const struct pack_args *p, int k)
 /* One work-item: block gid(0) of 32 columns of panel gid(1) from that of row `first` on. */
 __kernel void quantize(__global char *restrict dst, const __global uchar *restrict source, struct pack_args p)
 {
-    int block = get_global_id(0), blocks = (p.k + 31) / 32, panel = p.first / 32 + get_global_id(1);
+    int block = get_global_id(0), blocks = (p.k + Q8_COLUMNS - 1) / Q8_COLUMNS, panel = p.first / 32 + get_global_id(1);
     if (block >= blocks)
         return;
-    __global char *to = dst + ((size_t)panel * blocks + block) * (64 + 32 * 32);
-    int columns = min(32, p.k - block * 32);
+    __global char *to = dst + ((size_t)panel * blocks + block) * Q8_BYTES;
+    int columns = min(Q8_COLUMNS, p.k - block * Q8_COLUMNS);
     for (int j = 0; j < 32; j++) {
         int row = panel * 32 + j - p.first;
-        float x[32], greatest = 0.0f;
+        float x[Q8_COLUMNS], greatest = 0.0f;
         if (row < 0 || row >= p.rows)
             continue;
         for (int k = 0; k < columns; k++) {
-            x[k] = source_value(source, row * p.row_step + source_column(&p, block * 32 + k));
+            x[k] = source_value(source, row * p.row_step + source_column(&p, block * Q8_COLUMNS + k));
             greatest = fmax(greatest, fabs(x[k]));
         }
         vstore_half_rte(greatest / 127.0f, j, (__global half *)to);
         float scale = vload_half(j, (__global half *)to), inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
         for (int k = 0; k < columns; k++)
-            to[64 + k * 32 + j] = convert_char_sat_rte(x[k] * inverse);
+            to[Q8_SCALES + k * 32 + j] = convert_char_sat_rte(x[k] * inverse);
     }
 }
 #else

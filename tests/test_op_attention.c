@@ -78,11 +78,6 @@ static void reference(const struct data *x)
     ref_attention(x->want, x->q, x->k, x->v, &a);
 }
 
-static float rounded(float x, enum dtype dtype)
-{
-    return dtype == DTYPE_F16 ? half_to_float(float_to_half(x)) : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(x)) : x;
-}
-
 static struct data make(struct shape s, const struct family *family)
 {
     struct data x = {.s = s, .columns = s.heads * s.d, .dtype = storage_for(family, s.d)};
@@ -97,11 +92,11 @@ static struct data make(struct shape s, const struct family *family)
     test_random(x.v, (size_t)keys, 3);
     for (int i = 0; i < queries; i++) {
         x.q[i] *= s.spread > 0 ? s.spread : 1;
-        x.q[i] = x.dtype == DTYPE_BF16 ? rounded(x.q[i] * scale, DTYPE_BF16) / scale : x.q[i];
+        x.q[i] = x.dtype == DTYPE_BF16 ? dtype_nearest(DTYPE_BF16, x.q[i] * scale) / scale : x.q[i];
     }
     for (int i = 0; i < keys; i++) {
-        x.k[i] = rounded(x.k[i], x.dtype);
-        x.v[i] = rounded(x.v[i], x.dtype);
+        x.k[i] = dtype_nearest(x.dtype, x.k[i]);
+        x.v[i] = dtype_nearest(x.dtype, x.v[i]);
     }
     reference(&x);
     return x;

@@ -42,9 +42,7 @@ static enum dtype use(size_t i)
 static void round_to(enum dtype dtype, float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        x[i] = dtype == DTYPE_F16    ? half_to_float(float_to_half(x[i]))
-               : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(x[i]))
-                                     : x[i];
+        x[i] = dtype_nearest(dtype, x[i]);
 }
 
 /* The weights [n][k] that q8_0 holds exactly: whole numbers of 128ths, the greatest of each 32 being 127. */

@@ -201,3 +201,8 @@ uint16_t float_to_bfloat(float f)
         return (uint16_t)(bits >> 16 | 0x40); /* rounding may not make a number of a NaN */
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+
+float dtype_nearest(enum dtype dtype, float f)
+{
+    return dtype == DTYPE_F16 ? half_to_float(float_to_half(f)) : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(f)) : f;
+}

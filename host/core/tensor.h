@@ -45,5 +45,7 @@ float half_to_float(uint16_t h);
 uint16_t float_to_half(float f);
 float bfloat_to_float(uint16_t b);
 uint16_t float_to_bfloat(float f);
+/* The float nearest to f that a number of f16 or bf16 storage holds; of other types f itself. */
+float dtype_nearest(enum dtype dtype, float f);
 
 #endif

@@ -32,11 +32,8 @@ float *room_floats(struct room *r, size_t count, enum dtype dtype)
         s ^= s >> 17;
         s ^= s << 5;
         x[i] = (float)(s >> 8) * 0x1p-23f - 1.0f;
-        if (dtype == DTYPE_F16)
-            x[i] = half_to_float(float_to_half(x[i]));
-        else if (dtype == DTYPE_BF16)
-            x[i] = bfloat_to_float(float_to_bfloat(x[i]));
-        else if (dtype == DTYPE_Q8) /* with a greatest number in each row of 16 and more */
+        x[i] = dtype_nearest(dtype, x[i]);
+        if (dtype == DTYPE_Q8) /* with a greatest number in each row of 16 and more */
             x[i] = i % 16 ? rintf(127 * x[i]) / 128 : 127 / 128.0f;
     }
     return r->arrays[r->array_count++] = x;

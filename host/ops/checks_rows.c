@@ -18,7 +18,7 @@
 static void round_to_bfloat(float *x, size_t count, float scale)
 {
     for (size_t i = 0; i < count; i++)
-        x[i] = bfloat_to_float(float_to_bfloat(x[i] * scale)) / scale;
+        x[i] = dtype_nearest(DTYPE_BF16, x[i] * scale) / scale;
 }
 
 static clio_status attend(clio_context *ctx, struct room *r, const struct attention_cache *cache, struct attention_args a, const float *k,

@@ -10,22 +10,16 @@
 #include <stdlib.h>
 
 #define STAGING_BYTES (16u << 20)
-/* A block of q8_0, for 32 outputs: columns of k, and bytes with its scales. */
-#define Q8_COLUMNS 32
-#define Q8_BYTES (PANEL * 2 + Q8_COLUMNS * PANEL)
 
 /* The layout and storage that the parameters ask for, or the nearest that a kernel reads rightly on this device. */
 static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
 {
     clio_status st = CLIO_OK;
-    bool own = dtype == DTYPE_BF16 || dtype == DTYPE_Q8; /* in panels alone: the next best is as if there were no such storage */
+    enum dtype next = dtype == DTYPE_BF16 ? DTYPE_F32 : dtype == DTYPE_Q8 ? DTYPE_F16 : dtype; /* those two are in panels alone */
     const struct {
         bool panels;
         enum dtype dtype;
-    } ways[] = {{panels, dtype},
-                {panels == own, own ? (dtype == DTYPE_Q8 ? DTYPE_F16 : DTYPE_F32) : dtype},
-                {panels, DTYPE_F32},
-                {!panels, DTYPE_F32}};
+    } ways[] = {{panels, dtype}, {next == dtype ? !panels : panels, next}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
     bool works = false;
     for (size_t i = 0; i < COUNT(ways) && !works; i++) {
         m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;

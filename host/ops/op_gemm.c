@@ -65,13 +65,12 @@ static struct variant q8_variant(clio_context *ctx, const struct matrix *w, int 
 /* Local memory holds the rounded rows: see cl/gemm_bf16.cl. */
 static struct variant bf16_variant(clio_context *ctx, const struct matrix *w, int m)
 {
-    enum { CHUNK = 512, STEP = CHUNK / 2 + 16 };
     int mr = params_int(ctx, "gemm.bf16.rows", 8), blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
     int panel_each = MAX(params_int(ctx, "gemm.bf16.panels", 16), 1), block_each = MAX(params_int(ctx, "gemm.bf16.blocks", 2), 1);
     struct variant v = {.path = "gemm.bf16", .program = "gemm_bf16", .kernel = "gemm_bf16", .rows = CHECK_MANY};
     snprintf(v.options, sizeof v.options, "-DMR=%d -DDOTS=%d", mr, device_has_dots(&ctx->device));
     v.grid = GRID2((blocks + block_each - 1) / block_each, (panels + panel_each - 1) / panel_each, 1, 1);
-    v.local = (size_t)((w->k + CHUNK - 1) / CHUNK * mr) * STEP * sizeof(cl_uint);
+    v.local = (size_t)((w->k + GEMM_BF16_CHUNK - 1) / GEMM_BF16_CHUNK * mr) * GEMM_BF16_STEP * sizeof(cl_uint);
     return v;
 }
 
