@@ -1,7 +1,7 @@
 /* params.h - tunable parameters as rows of text: shipped defaults by kind of device (cl/tunables.txt), then the file that `clio tune` wrote
- * for this device, then the user's own ($CLIO_PARAMS), then those of clio_set_weight_type. A row is `kind key value`;
- * kind is any, cpu (devices with vectors: simd_width above 1), gpu (the rest) or an architecture (core/device.h); # begins a comment. The
- * last matching row wins, so rows for few devices stand behind those for many.
+ * for this device, then the user's own ($CLIO_PARAMS), then those of clio_set_weight_type. A row is `kind key value`; kind is any, cpu
+ * (devices with vectors: simd_width above 1), gpu (the rest) or an architecture (core/device.h); # begins a comment. The last matching row
+ * wins, so rows for few devices stand behind those for many.
  *
  * The tuned file lies in $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else ~/.config/clio/tuned, and is named after platform, device
  * and driver. Its first lines name them exactly (params_tuned_header): a file for another device or driver is not read. Nor is one that is
