@@ -8,11 +8,11 @@
  * sets PyTorch's beside. */
 #include "bench.h"
 
-#include "../models/folder.h"
-#include "../models/speech.h"
-#include "../models/unet.h"
-#include "../models/vae.h"
-#include "../models/vae_tiny.h"
+#include "../models/loaders/model_folder.h"
+#include "../models/pipelines/speech.h"
+#include "../models/networks/unet.h"
+#include "../models/networks/autoencoder_kl.h"
+#include "../models/networks/autoencoder_tiny.h"
 
 #include <stdio.h>
 #include <stdlib.h>

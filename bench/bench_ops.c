@@ -163,8 +163,7 @@ static void bench_gemm(int m, int n, int k, enum matrix_use use)
     double weight_bytes = (double)dtype_size(w.w.data.dtype) * n * k;
     char name[16];
     snprintf(name, sizeof name, "gemm %s", dtype_name(w.w.data.dtype));
-    report(name, shape, 2.0 * m * n * k, weight_bytes + 4.0 * m * (n + k),
-           measure(run_gemm, &w));
+    report(name, shape, 2.0 * m * n * k, weight_bytes + 4.0 * m * (n + k), measure(run_gemm, &w));
     matrix_free(ctx, &w.w);
     tensor_free(ctx, &w.a);
     tensor_free(ctx, &w.out);

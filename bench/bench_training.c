@@ -9,7 +9,7 @@
  * waits for every kernel's times, which makes small kernels slower. */
 #include "bench.h"
 
-#include "../models/learner.h"
+#include "../models/learners/learner.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-# tests/test_*.c: one program and one ctest each, on the internal library; test_api*.c on the shared one, as a user has it.
-# tests/test_*.sh: shell tests. tests/make_*.c, bench/bench_*.c: programs that are run by hand or by tests.
+# tests/*/test_*.c: one program and one ctest each, on the internal library; test_api*.c on the shared one, as a user has it.
+# tests/*/test_*.sh: shell tests. tests/support/make_*.c, bench/bench_*.c: programs that are run by hand or by tests.
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CLIO_cmocka QUIET IMPORTED_TARGET cmocka)
@@ -20,7 +20,7 @@ target_compile_definitions(clio_places INTERFACE CLIO_SOURCE_DIR="${PROJECT_SOUR
 set(CLIO_TEST_ENVIRONMENT
     "CLIO_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
     "CLIO_BUILD_DIR=${PROJECT_BINARY_DIR}"
-    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0"
+    "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0"
     "ASAN_OPTIONS=new_delete_type_mismatch=0:intercept_tls_get_addr=0"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "CLIO_CACHE_DIR=${PROJECT_BINARY_DIR}/cache"
@@ -33,7 +33,7 @@ if(CLIO_SANITIZE)
 endif()
 
 set(shared_by_tests test.c folder.c trial.c)
-list(TRANSFORM shared_by_tests PREPEND ${PROJECT_SOURCE_DIR}/tests/)
+list(TRANSFORM shared_by_tests PREPEND ${PROJECT_SOURCE_DIR}/tests/support/)
 add_library(clio_test STATIC ${shared_by_tests})
 target_link_libraries(clio_test PUBLIC clio_internal clio_places PkgConfig::CLIO_cmocka)
 
@@ -44,7 +44,7 @@ function(clio_program source)
     target_link_libraries(${name} PRIVATE ${ARGN} m)
 endfunction()
 
-file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/test_*.c)
+file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*/test_*.c)
 foreach(source IN LISTS tests)
     get_filename_component(name ${source} NAME_WE)
     if(name MATCHES "^test_api")
@@ -57,7 +57,7 @@ foreach(source IN LISTS tests)
 endforeach()
 
 # test_speech.sh reads an hour of speech with real weights: it is run by .ci/run on the release build.
-file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/test_*.sh)
+file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*/test_*.sh)
 list(FILTER tests EXCLUDE REGEX "/test_speech\\.sh$")
 foreach(source IN LISTS tests)
     get_filename_component(name ${source} NAME_WE)
@@ -65,10 +65,10 @@ foreach(source IN LISTS tests)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
 endforeach()
 
-file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/make_*.c ${PROJECT_SOURCE_DIR}/bench/bench_*.c)
+file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/make_*.c ${PROJECT_SOURCE_DIR}/bench/bench_*.c)
 foreach(source IN LISTS programs)
     clio_program(${source} clio_internal clio_places)
 endforeach()
 foreach(name make_whisper make_diffusers)
-    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/random_weights.c)
+    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/random_weights.c)
 endforeach()

@@ -15,8 +15,9 @@ clio_status blas_gemm(clio_context *ctx, const struct tensor *c, const struct te
     if (ctx->planning)
         return CLIO_OK;
     if (g->batch > 1)
-        code = CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, ta, tb, m, n, k, 1.0f, a->mem, g->a_offset, lda, g->a_step, b->mem, g->b_offset,
-                                          ldb, g->b_step, 0.0f, c->mem, g->c_offset, ldc, g->c_step, (size_t)g->batch, &ctx->queue, NULL);
+        code = CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, ta, tb, m, n, k, 1.0f, a->mem, g->a_offset, lda, g->a_step, b->mem,
+                                          g->b_offset, ldb, g->b_step, 0.0f, c->mem, g->c_offset, ldc, g->c_step, (size_t)g->batch,
+                                          &ctx->queue, NULL);
     else
         code = CLBlastSgemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, 1.0f, a->mem, g->a_offset, lda, b->mem, g->b_offset, ldb, 0.0f, c->mem,
                             g->c_offset, ldc, &ctx->queue, NULL);

@@ -30,9 +30,9 @@ struct clio_context {
     clio_check *checks;
     clio_profile_row *profile_rows;
     bool profile;
-    bool planning; /* operations count scratch but launch nothing */
-    struct tape *tape, *tapes; /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
-    struct parameters *collects; /* networks that are loaded are to be trained: they list what they have here (models/parameters.h) */
+    bool planning;               /* operations count scratch but launch nothing */
+    struct tape *tape, *tapes;   /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
+    struct parameters *collects; /* networks that are loaded are to be trained: they list what they have here (models/nn/parameters.h) */
     uint64_t memory_limit;
     const char *weight_type; /* rows of parameters, see clio_set_weight_type, or NULL */
     volatile sig_atomic_t cancelled;

@@ -16,23 +16,36 @@ struct grid {
     size_t global[3], local[3]; /* global is rounded up to a multiple of local: kernels check their bounds */
 };
 #define GRID1(g, l)                                                                                                                        \
-    (struct grid) {                                                                                                                        \
-        1, {(size_t)(g), 1, 1}, { (size_t)(l), 1, 1 }                                                                                      \
+    (struct grid)                                                                                                                          \
+    {                                                                                                                                      \
+        1, {(size_t)(g), 1, 1},                                                                                                            \
+        {                                                                                                                                  \
+            (size_t)(l), 1, 1                                                                                                              \
+        }                                                                                                                                  \
     }
 #define GRID2(g0, g1, l0, l1)                                                                                                              \
-    (struct grid) {                                                                                                                        \
-        2, {(size_t)(g0), (size_t)(g1), 1}, { (size_t)(l0), (size_t)(l1), 1 }                                                              \
+    (struct grid)                                                                                                                          \
+    {                                                                                                                                      \
+        2, {(size_t)(g0), (size_t)(g1), 1},                                                                                                \
+        {                                                                                                                                  \
+            (size_t)(l0), (size_t)(l1), 1                                                                                                  \
+        }                                                                                                                                  \
     }
 #define GRID3(g0, g1, g2, l0, l1, l2)                                                                                                      \
-    (struct grid) {                                                                                                                        \
-        3, {(size_t)(g0), (size_t)(g1), (size_t)(g2)}, { (size_t)(l0), (size_t)(l1), (size_t)(l2) }                                        \
+    (struct grid)                                                                                                                          \
+    {                                                                                                                                      \
+        3, {(size_t)(g0), (size_t)(g1), (size_t)(g2)},                                                                                     \
+        {                                                                                                                                  \
+            (size_t)(l0), (size_t)(l1), (size_t)(l2)                                                                                       \
+        }                                                                                                                                  \
     }
 
 struct cost {
     double flops, bytes;
 };
 #define COST(f, b)                                                                                                                         \
-    (struct cost) {                                                                                                                        \
+    (struct cost)                                                                                                                          \
+    {                                                                                                                                      \
         (double)(f), (double)(b)                                                                                                           \
     }
 
@@ -41,15 +54,18 @@ struct arg {
     size_t size;
 };
 #define ARG_TENSOR(t)                                                                                                                      \
-    (struct arg) {                                                                                                                         \
+    (struct arg)                                                                                                                           \
+    {                                                                                                                                      \
         &(t)->mem, sizeof(cl_mem)                                                                                                          \
     }
 #define ARG_VALUE(v)                                                                                                                       \
-    (struct arg) {                                                                                                                         \
+    (struct arg)                                                                                                                           \
+    {                                                                                                                                      \
         &(v), sizeof(v)                                                                                                                    \
     }
 #define ARG_LOCAL(bytes)                                                                                                                   \
-    (struct arg) {                                                                                                                         \
+    (struct arg)                                                                                                                           \
+    {                                                                                                                                      \
         NULL, (size_t)(bytes)                                                                                                              \
     }
 

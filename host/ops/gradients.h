@@ -75,8 +75,8 @@ clio_status op_group_norm_bwd(clio_context *ctx, struct arena *arena, const stru
                               const struct tensor *dbeta, const struct tensor *dy, const struct tensor *x, const struct tensor *gamma,
                               int groups, float eps, bool add_x, bool add_w);
 /* Over all but the last dimension of in f32 [..., C]: out = (in - mean) / sqrt(var + eps) * gamma + beta (Ioffe and Szegedy 2015). When
- * training, mean and (biased) variance are the batch's, stored in statistics f32 [2, C] as mean and 1 / sqrt(var + eps), and running_mean and
- * running_var f32 [C] move towards them by `momentum` (the variance unbiased, as torch does it). Otherwise the running ones serve, and
+ * training, mean and (biased) variance are the batch's, stored in statistics f32 [2, C] as mean and 1 / sqrt(var + eps), and running_mean
+ * and running_var f32 [C] move towards them by `momentum` (the variance unbiased, as torch does it). Otherwise the running ones serve, and
  * statistics may be NULL. running ones may both be NULL when training. */
 clio_status op_batch_norm_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                               const struct tensor *gamma, const struct tensor *beta, const struct tensor *running_mean,
@@ -131,8 +131,7 @@ clio_status op_resize_bwd(clio_context *ctx, const struct tensor *dx, const stru
  * left alone): the caller has zeroed or filled them, and they are added to. NULL: not wanted. Never holds the score matrix. */
 clio_status op_attention_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dq, const struct tensor *dk,
                              const struct tensor *dv, const struct tensor *dout, const struct tensor *out, const struct tensor *q,
-                             const struct tensor *k, const struct tensor *v, struct attention_store_args store,
-                             struct attention_args args);
+                             const struct tensor *k, const struct tensor *v, struct attention_store_args store, struct attention_args args);
 
 /* ---- losses: one number f32 [1], of x and targets f32 of x's shape, or of x alone ---- */
 
@@ -161,10 +160,11 @@ clio_status op_mmd_fwd(clio_context *ctx, struct arena *arena, const struct tens
 clio_status op_mmd_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dx, const struct tensor *dy, const struct tensor *dloss,
                        const struct tensor *x, const struct tensor *y, struct mmd_args args, bool add_x, bool add_y);
 
-/* ---- reparam: numbers from Philox 4x32-10 (Salmon et al. 2011) on the device, keyed by (seed, operation, index): the same everywhere ---- */
+/* ---- reparam: numbers from Philox 4x32-10 (Salmon et al. 2011) on the device, keyed by (seed, operation, index): the same everywhere ----
+ */
 
-/* out f32 = uniform in [0, 1) or, when `normal`, N(0, 1): element i is number i of stream (seed, stream), whatever the device and the shape of
- * the launch. */
+/* out f32 = uniform in [0, 1) or, when `normal`, N(0, 1): element i is number i of stream (seed, stream), whatever the device and the shape
+ * of the launch. */
 clio_status op_random_fwd(clio_context *ctx, const struct tensor *out, uint64_t seed, uint64_t stream, bool normal);
 /* z = mu + exp(logvar / 2) * eps; eps f32 is given, or, when NULL, the normal numbers of op_random_fwd(seed, stream), never stored. */
 clio_status op_reparam_fwd(clio_context *ctx, const struct tensor *z, const struct tensor *mu, const struct tensor *logvar,
@@ -175,16 +175,16 @@ clio_status op_reparam_bwd(clio_context *ctx, const struct tensor *dmu, const st
 
 /* ---- diffusion ---- */
 
-/* Samples x f32 [B, ...] made noisy, noisy = levels[b][0] x + levels[b][1] eps, and what a network is to say of them: target = eps (Ho et al.
- * 2020), or, when `velocity`, levels[b][0] eps - levels[b][1] x (Salimans and Ho 2022). levels f32 [B, 2]. eps are the normal numbers of
- * op_random_fwd(seed, stream) for samples `first` and on; never stored. There is no gradient for x. */
+/* Samples x f32 [B, ...] made noisy, noisy = levels[b][0] x + levels[b][1] eps, and what a network is to say of them: target = eps (Ho et
+ * al. 2020), or, when `velocity`, levels[b][0] eps - levels[b][1] x (Salimans and Ho 2022). levels f32 [B, 2]. eps are the normal numbers
+ * of op_random_fwd(seed, stream) for samples `first` and on; never stored. There is no gradient for x. */
 clio_status op_diffusion_fwd(clio_context *ctx, const struct tensor *noisy, const struct tensor *target, const struct tensor *x,
                              const struct tensor *levels, int first, uint64_t seed, uint64_t stream, bool velocity);
 
 /* ---- optim: one step on a parameter of any layout, f32 elements ---- */
 
-/* See struct optim_args: w -= step by the rule OPTIM_*. m and v are its state (momentum, mean square), NULL where the rule has none; scale f32
- * [1], or NULL for 1, multiplies the gradient (clipping, loss scaling): a number that never leaves the device. */
+/* See struct optim_args: w -= step by the rule OPTIM_*. m and v are its state (momentum, mean square), NULL where the rule has none; scale
+ * f32 [1], or NULL for 1, multiplies the gradient (clipping, loss scaling): a number that never leaves the device. */
 clio_status op_optim_step(clio_context *ctx, const struct tensor *w, const struct tensor *grad, const struct tensor *m,
                           const struct tensor *v, const struct tensor *scale, struct optim_args args);
 /* half f16 = w f32, rounded to the nearest (even): what products read where weights are kept twice. */
@@ -193,9 +193,9 @@ clio_status op_half(clio_context *ctx, const struct tensor *half, const struct t
 clio_status op_average_step(clio_context *ctx, const struct tensor *average, const struct tensor *w, float decay);
 /* sums[slot] = sum of squares of g. Scratch. */
 clio_status op_norm2(clio_context *ctx, struct arena *arena, const struct tensor *sums, int slot, const struct tensor *g);
-/* scale[0] = min(1, most / norm) / loss_scale, norm = sqrt(sum of the first `count` of sums) / loss_scale: of the gradients as they are without
- * the loss's scale; most 0: no clipping. NaN where a sum is not finite, and op_optim_step leaves everything as it is for a scale that is not
- * finite. */
+/* scale[0] = min(1, most / norm) / loss_scale, norm = sqrt(sum of the first `count` of sums) / loss_scale: of the gradients as they are
+ * without the loss's scale; most 0: no clipping. NaN where a sum is not finite, and op_optim_step leaves everything as it is for a scale
+ * that is not finite. */
 clio_status op_clip_scale(clio_context *ctx, const struct tensor *scale, const struct tensor *sums, int count, float most,
                           float loss_scale);
 

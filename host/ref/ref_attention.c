@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void attend(float *out, const float *q, const float *k, const float *v, const struct attention_args *a, int b, int i, int head, double *score)
+static void attend(float *out, const float *q, const float *k, const float *v, const struct attention_args *a, int b, int i, int head,
+                   double *score)
 {
     int width = a->heads * a->head_dim, visible = a->causal && a->position + i + 1 < a->keys ? a->position + i + 1 : a->keys;
     const float *query = q + ((size_t)b * (size_t)a->queries + (size_t)i) * (size_t)a->ldq + a->q_offset + head * a->head_dim;

@@ -1,5 +1,5 @@
-/* ref_bwd.h - what each operation of host/ops/gradients.h means, in plain C on host arrays: the yardstick of tests. Obvious rather than fast;
- * sums in double. Each gradient is returned, not added; a NULL one is not wanted. Dimensions as in host/ops/ops.h. */
+/* ref_bwd.h - what each operation of host/ops/gradients.h means, in plain C on host arrays: the yardstick of tests. Obvious rather than
+ * fast; sums in double. Each gradient is returned, not added; a NULL one is not wanted. Dimensions as in host/ops/ops.h. */
 #ifndef CLIO_REF_BWD_H
 #define CLIO_REF_BWD_H
 
@@ -23,7 +23,8 @@ void ref_conv2d_transposed(float *out, const float *in, const float *w, const fl
 void ref_conv2d_bwd_weights(float *dw, const float *dy, const float *x, const struct conv2d_args *args);
 /* dy [parts, rows, n], db [parts, n] */
 void ref_bias_bwd(float *db, const float *dy, int parts, int rows, int n);
-void ref_matmul_bwd(float *da, float *db, const float *dy, const float *a, const float *b, int batch, int m, int n, int k, bool transpose_b);
+void ref_matmul_bwd(float *da, float *db, const float *dy, const float *a, const float *b, int batch, int m, int n, int k,
+                    bool transpose_b);
 
 /* ---- norm ---- */
 
@@ -64,7 +65,8 @@ void ref_resize_bwd(float *dx, const float *dy, const struct resample_args *args
 
 /* ---- attention ---- */
 
-/* q, out, dout and dq: rows of args.ldq (from q_offset), ldo, ldo, ldq; k, v, dk, dv: plain rows [B, keys, heads, D], as for ref_attention. */
+/* q, out, dout and dq: rows of args.ldq (from q_offset), ldo, ldo, ldq; k, v, dk, dv: plain rows [B, keys, heads, D], as for ref_attention.
+ */
 void ref_attention_bwd(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k, const float *v,
                        const struct attention_args *args);
 

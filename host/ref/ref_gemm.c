@@ -9,7 +9,8 @@ void ref_gemm(float *c, const float *a, const float *w, const float *bias, const
         for (int n = 0; n < g->n; n++) {
             double sum = 0;
             for (int k = 0; k < g->k; k++)
-                sum += (double)a[(size_t)g->a_offset + (size_t)m * (size_t)g->lda + (size_t)k] * (double)w[(size_t)n * (size_t)g->k + (size_t)k];
+                sum += (double)a[(size_t)g->a_offset + (size_t)m * (size_t)g->lda + (size_t)k] *
+                       (double)w[(size_t)n * (size_t)g->k + (size_t)k];
             float x = ref_activate((float)((double)g->alpha * sum + (bias ? (double)bias[n] : 0.0)), g->act, g->slope);
             size_t at = (size_t)m * (size_t)g->ldc + (size_t)g->c_offset + (size_t)n;
             c[at] = x + (residual ? residual[at] : 0.0f);

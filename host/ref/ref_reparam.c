@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* Salmon et al. 2011, Philox 4x32-10. Written once more than in models/random.c, which lies above this layer. */
+/* Salmon et al. 2011, Philox 4x32-10. Written once more than in host/core/random.c, which lies above this layer. */
 static void philox(uint32_t c[4], uint32_t k0, uint32_t k1)
 {
     for (int round = 0; round < 10; round++) {

@@ -4,7 +4,7 @@
  * Steps stand in the order in which they are tried. Values are those worth a compilation: a range that a register file or a cache could
  * like, not every number. Left out on purpose: CLBlast on CPUs (half a minute of compiling, for a tenth of the speed). GPU families on CPUs
  * are there, last of their step: they are given up at their first run where they are hopeless. Cases are what Whisper calls
- * (models/whisper.c), for two of its sizes; the first of a step is one that counts, since a bad candidate is given up at it. */
+ * (models/networks/whisper.c), for two of its sizes; the first of a step is one that counts, since a bad candidate is given up at it. */
 #include "tune.h"
 
 #include <string.h>

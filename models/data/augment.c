@@ -1,0 +1,196 @@
+/* augment.c - draws, and what they change: windows, mirrors, colours and noise of pictures, stripes of spectrograms.
+ * Sources: Salmon et al. (Philox, SC11); Fisher and Yates; torchvision's ColorJitter (blends with black, with the mean of the grey picture,
+ * and with the grey picture; grey = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al.,
+ * "SpecAugment" (Interspeech 2019), policy of sections 2.2 and 2.3.
+ * Every change has a draw of its own, whether others are on or off: turning one on changes no other. */
+#include "dataset_private.h"
+
+#include "../../host/core/random.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TWO_PI 6.28318530717958647692f
+
+enum { SLOT_WINDOW_X, SLOT_WINDOW_Y, SLOT_PAD_X, SLOT_PAD_Y, SLOT_FLIP, SLOT_BRIGHTNESS, SLOT_CONTRAST, SLOT_SATURATION, SLOT_NOISE };
+
+/* ---- draws ---- */
+
+void draws_words(const struct draws *d, uint32_t slot, uint32_t words[4])
+{
+    const uint32_t key[2] = {(uint32_t)d->seed, (uint32_t)(d->seed >> 32)};
+    words[0] = slot;
+    words[1] = d->epoch;
+    words[2] = d->sample;
+    words[3] = 0xda7a0000u + d->purpose;
+    random_philox(words, key);
+}
+
+/* The 64-bit number in two words, times n, above 2^64: no value is preferred by more than n / 2^64. */
+static uint32_t below(const uint32_t words[2], uint32_t n)
+{
+    uint64_t low = (uint64_t)words[1] * n, high = (uint64_t)words[0] * n + (low >> 32);
+    return (uint32_t)(high >> 32);
+}
+
+uint32_t draws_below(const struct draws *d, uint32_t slot, uint32_t n)
+{
+    uint32_t words[4];
+    draws_words(d, slot, words);
+    return below(words, n);
+}
+
+float draws_unit(const struct draws *d, uint32_t slot)
+{
+    uint32_t words[4];
+    draws_words(d, slot, words);
+    return (float)(words[0] >> 8) * 0x1p-24f;
+}
+
+void draws_order(const struct draws *d, uint32_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        order[i] = (uint32_t)i;
+    for (size_t i = n; i > 1; i--) {
+        uint32_t other = draws_below(d, (uint32_t)i, (uint32_t)i), kept = order[other];
+        order[other] = order[i - 1];
+        order[i - 1] = kept;
+    }
+}
+
+/* ---- pictures ---- */
+
+static float in_unit(float x)
+{
+    return x > 0 ? MIN(x, 1.0f) : 0;
+}
+
+/* Where the window begins: the middle, or drawn; then shifted by the padding. */
+static int window(const struct augment *a, const struct draws *draws, uint32_t slot, int have, int want, int pad_slot)
+{
+    int at = (have - want) / 2;
+    if (a->crop_larger > 0)
+        at = (int)draws_below(draws, slot, (uint32_t)(have - want + 1));
+    if (a->crop_pad > 0)
+        at += (int)draws_below(draws, (uint32_t)pad_slot, 2 * (uint32_t)a->crop_pad + 1) - a->crop_pad;
+    return at;
+}
+
+static void cut_out(const struct dataset *ds, const struct prepared *in, const struct augment *a, const struct draws *draws, float *out)
+{
+    int width = ds->info.width, height = ds->info.height, channels = ds->info.channels;
+    int left = window(a, draws, SLOT_WINDOW_X, in->width, width, SLOT_PAD_X);
+    int top = window(a, draws, SLOT_WINDOW_Y, in->height, height, SLOT_PAD_Y);
+    bool flip = a->flip > 0 && draws_unit(draws, SLOT_FLIP) < a->flip;
+    for (int y = top; y < top + height; y++)
+        for (int x = 0; x < width; x++, out += channels) {
+            int column = left + (flip ? width - 1 - x : x);
+            if (column < 0 || y < 0 || column >= in->width || y >= in->height) {
+                memset(out, 0, (size_t)channels * sizeof *out);
+                continue;
+            }
+            const unsigned char *from = in->data + ((size_t)y * (size_t)in->width + (size_t)column) * (size_t)channels;
+            for (int c = 0; c < channels; c++)
+                out[c] = (float)from[c] / 255.0f;
+        }
+}
+
+/* 1 - strength to 1 + strength, at least 0 */
+static float factor(const struct draws *draws, uint32_t slot, float strength)
+{
+    float low = MAX(1.0f - strength, 0.0f), high = 1.0f + strength;
+    return low + (high - low) * draws_unit(draws, slot);
+}
+
+static float grey(const float *rgb, int channels)
+{
+    return channels == 1 ? rgb[0] : 0.2989f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2];
+}
+
+static void change_colours(const struct augment *a, const struct draws *draws, float *x, size_t pixels, int channels)
+{
+    size_t n = pixels * (size_t)channels;
+    if (a->brightness > 0) {
+        float f = factor(draws, SLOT_BRIGHTNESS, a->brightness);
+        for (size_t i = 0; i < n; i++)
+            x[i] = in_unit(f * x[i]);
+    }
+    if (a->contrast > 0) {
+        float f = factor(draws, SLOT_CONTRAST, a->contrast);
+        double mean = 0;
+        for (size_t i = 0; i < pixels; i++)
+            mean += (double)grey(x + i * (size_t)channels, channels);
+        mean /= (double)pixels;
+        for (size_t i = 0; i < n; i++)
+            x[i] = in_unit(f * x[i] + (1.0f - f) * (float)mean);
+    }
+    if (a->saturation > 0 && channels == 3) {
+        float f = factor(draws, SLOT_SATURATION, a->saturation);
+        for (size_t i = 0; i < pixels; i++) {
+            float g = grey(x + 3 * i, 3);
+            for (size_t c = 0; c < 3; c++)
+                x[3 * i + c] = in_unit(f * x[3 * i + c] + (1.0f - f) * g);
+        }
+    }
+}
+
+/* Box-Muller: four words give four normal numbers. */
+static void add_noise(const struct draws *draws, float *x, size_t n, float deviation)
+{
+    for (size_t i = 0; i < n; i += 4) {
+        uint32_t words[4];
+        float normal[4];
+        draws_words(draws, SLOT_NOISE + (uint32_t)(i / 4), words);
+        for (int k = 0; k < 4; k += 2) {
+            float radius = sqrtf(-2.0f * logf(((float)(words[k] >> 8) + 0.5f) * 0x1p-24f));
+            float angle = TWO_PI * (float)(words[k + 1] >> 8) * 0x1p-24f;
+            normal[k] = radius * cosf(angle);
+            normal[k + 1] = radius * sinf(angle);
+        }
+        for (size_t k = 0; k < 4 && i + k < n; k++)
+            x[i + k] = in_unit(x[i + k] + deviation * normal[k]);
+    }
+}
+
+void dataset_augment(const struct dataset *ds, const struct prepared *in, const struct augment *augment, bool unit,
+                     const struct draws *draws, float *out)
+{
+    size_t pixels = (size_t)ds->info.width * (size_t)ds->info.height, n = pixels * (size_t)ds->info.channels;
+    cut_out(ds, in, augment, draws, out);
+    change_colours(augment, draws, out, pixels, ds->info.channels);
+    if (augment->noise > 0)
+        add_noise(draws, out, n, augment->noise);
+    for (size_t i = 0; !unit && i < n; i++)
+        out[i] = 2.0f * out[i] - 1.0f;
+}
+
+/* ---- spectrograms ---- */
+
+/* Where a stripe lies among n: its width from 0 to `widest`, its beginning anywhere that it fits. */
+static void stripe(const struct draws *d, uint32_t slot, int n, int widest, int *begin, int *end)
+{
+    int width = (int)draws_below(d, slot, (uint32_t)MIN(MAX(widest, 0), n) + 1);
+    *begin = (int)draws_below(d, slot + 1, (uint32_t)(n - width) + 1);
+    *end = *begin + width;
+}
+
+void spec_augment(float *mel, int frames, int bands, const struct spec_augment *o, uint64_t seed, uint64_t epoch, uint64_t sample)
+{
+    const struct draws d = {seed, (uint32_t)epoch, (uint32_t)sample, DRAWS_SPECTROGRAM};
+    int widest = o->time_width, begin, end;
+    if (frames < 1 || bands < 1)
+        return;
+    if (o->time_fraction > 0)
+        widest = MIN(widest, (int)((double)o->time_fraction * frames));
+    for (int m = 0; m < o->time_masks; m++) {
+        stripe(&d, 4 * (uint32_t)m, frames, widest, &begin, &end);
+        for (size_t i = (size_t)begin * (size_t)bands; i < (size_t)end * (size_t)bands; i++)
+            mel[i] = o->value;
+    }
+    for (int m = 0; m < o->frequency_masks; m++) {
+        stripe(&d, 4 * (uint32_t)m + 2, bands, o->frequency_width, &begin, &end);
+        for (int f = 0; f < frames; f++)
+            for (int b = begin; b < end; b++)
+                mel[(size_t)f * (size_t)bands + (size_t)b] = o->value;
+    }
+}

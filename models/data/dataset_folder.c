@@ -1,0 +1,405 @@
+/* dataset_folder.c - a folder of pictures or sounds in the convention of Hugging Face's imagefolder and audiofolder: which files there are,
+ * which split and which class they belong to, and whether they are whole and of one size.
+ * Source: datasets, packaged_modules/folder_based_builder and data_files.py. Differences: here a folder of pictures alone, which is no
+ * split, makes a class only where there are two of them; and what could not be meant (pictures beside the folders train and test) is
+ * refused. */
+#include "dataset_private.h"
+
+#include "../../audio/sound.h"
+#include "../../host/core/context.h"
+#include "../../host/core/file.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEPTH_MAX 16
+#define REPORT_EVERY 64
+
+/* ---- the files ---- */
+
+static bool same_letters(const char *a, const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (tolower((unsigned char)a[i]) != tolower((unsigned char)b[i]))
+            return false;
+    return true;
+}
+
+/* Kinds that clio does not read are in the list as well: leaving them out silently would make a dataset of less than one believes. */
+static enum entry_kind kind_of(const char *name)
+{
+    static const char *const pictures[] = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"};
+    static const char *const sounds[] = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".aac", ".wma"};
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name, *dot = strrchr(base, '.');
+    if (!strcmp(base, "metadata.jsonl") || !strcmp(base, "metadata.csv"))
+        return ENTRY_METADATA;
+    for (size_t i = 0; dot && i < COUNT(pictures); i++)
+        if (strlen(dot) == strlen(pictures[i]) && same_letters(dot, pictures[i], strlen(dot)))
+            return ENTRY_PICTURE;
+    for (size_t i = 0; dot && i < COUNT(sounds); i++)
+        if (strlen(dot) == strlen(sounds[i]) && same_letters(dot, sounds[i], strlen(dot)))
+            return ENTRY_SOUND;
+    return dot && strlen(dot) == 4 && same_letters(dot, ".txt", 4) ? ENTRY_TEXT : ENTRY_OTHER;
+}
+
+/* A folder that is being looked through, and those around it: a link may lead back to one of them. */
+struct place {
+    const struct place *around;
+    dev_t device;
+    ino_t number;
+};
+
+static bool is_within(const struct place *place, const struct stat *info)
+{
+    for (; place; place = place->around)
+        if (place->device == info->st_dev && place->number == info->st_ino)
+            return true;
+    return false;
+}
+
+static clio_status scan(clio_context *ctx, struct entries *entries, const char *root, const char *below, const struct place *around,
+                        int depth);
+
+/* One name in the folder `below` of the root. */
+static clio_status scan_entry(clio_context *ctx, struct entries *entries, const char *root, const char *below, const char *base,
+                              const struct place *place, int depth)
+{
+    clio_status st = CLIO_OK;
+    char *name = NULL, *path = NULL;
+    struct stat info;
+    TRY(file_join(ctx, &name, below, base));
+    TRY(file_join(ctx, &path, root, name));
+    if (stat(path, &info)) {
+        if (kind_of(name) == ENTRY_OTHER)
+            goto fail;
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read (%s): correct or remove it", path, strerror(errno));
+    }
+    if (S_ISDIR(info.st_mode)) {
+        if (!is_within(place, &info))
+            TRY(scan(ctx, entries, root, name, place, depth + 1));
+    } else if (S_ISREG(info.st_mode) && kind_of(name) != ENTRY_OTHER) {
+        TRY(mem_grow(ctx, &entries->list, entries->count, &entries->capacity, sizeof *entries->list));
+        entries->list[entries->count++] = (struct entry){name, kind_of(name)};
+        name = NULL;
+    }
+fail:
+    free(name);
+    free(path);
+    return st;
+}
+
+static clio_status scan(clio_context *ctx, struct entries *entries, const char *root, const char *below, const struct place *around,
+                        int depth)
+{
+    clio_status st = CLIO_OK;
+    char *path = NULL;
+    DIR *dir = NULL;
+    struct stat info;
+    struct place here = {around, 0, 0};
+    TRY(file_join(ctx, &path, root, below));
+    if (depth > DEPTH_MAX)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s lies deeper than %d folders: name a folder that holds the files themselves", path, DEPTH_MAX);
+    dir = opendir(path);
+    if (!dir || stat(path, &info))
+        FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be read: %s", path, strerror(errno));
+    here.device = info.st_dev;
+    here.number = info.st_ino;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            TRY(scan_entry(ctx, entries, root, below, entry->d_name, &here, depth));
+fail:
+    if (dir)
+        closedir(dir);
+    free(path);
+    return st;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+/* ---- splits and classes ---- */
+
+static const struct {
+    const char *name;
+    enum dataset_split split;
+} split_names[] = {{"train", DATASET_TRAIN},      {"training", DATASET_TRAIN}, {"validation", DATASET_VALIDATION},
+                   {"valid", DATASET_VALIDATION}, {"val", DATASET_VALIDATION}, {"dev", DATASET_VALIDATION},
+                   {"test", DATASET_TEST},        {"testing", DATASET_TEST}};
+
+/* The split that the first folder of a name stands for; -1: none. */
+static int split_of(const char *name)
+{
+    size_t n = strcspn(name, "/");
+    for (size_t i = 0; name[n] && i < COUNT(split_names); i++)
+        if (strlen(split_names[i].name) == n && same_letters(name, split_names[i].name, n))
+            return (int)split_names[i].split;
+    return -1;
+}
+
+static clio_status set_splits(clio_context *ctx, struct dataset *ds)
+{
+    clio_status st = CLIO_OK;
+    bool has_train = false;
+    for (size_t i = 0; i < ds->count; i++)
+        has_train = has_train || split_of(ds->samples[i].name) == (int)DATASET_TRAIN;
+    for (size_t i = 0; i < ds->count; i++) {
+        struct sample *s = &ds->samples[i];
+        const char *rest = s->name, *slash;
+        if (has_train && split_of(rest) < 0)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s lies beside the folder of the training set: move it into train, validation or test", s->path);
+        if (has_train) {
+            s->split = (enum dataset_split)split_of(rest);
+            rest += strcspn(rest, "/") + 1;
+        }
+        slash = strrchr(rest, '/');
+        if (slash) {
+            const char *begin = slash;
+            while (begin > rest && begin[-1] != '/')
+                begin--;
+            s->class_name = begin;
+            s->class_length = (size_t)(slash - begin);
+        }
+    }
+fail:
+    return st;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Labels from texts, one for each sample (NULL: none), numbered in their order. */
+static clio_status number_texts(clio_context *ctx, struct dataset *ds, const char **texts)
+{
+    clio_status st = CLIO_OK;
+    const char **names = NULL, **found;
+    size_t n = 0, classes = 0;
+    TRY(mem_alloc(ctx, &names, ds->count, sizeof *names));
+    for (size_t i = 0; i < ds->count; i++)
+        if (texts[i])
+            names[n++] = texts[i];
+    if (n)
+        qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 0; i < n; i++)
+        if (!i || strcmp(names[i], names[classes - 1]))
+            names[classes++] = names[i];
+    for (size_t i = 0; i < ds->count; i++)
+        if (texts[i]) {
+            found = bsearch(&texts[i], names, classes, sizeof *names, by_text);
+            ds->samples[i].label = (int)(found - names);
+        }
+    TRY(dataset_classes(ctx, ds, (int)classes, names));
+fail:
+    free(names);
+    return st;
+}
+
+/* The cell of the column `label`, if the sample has one. */
+static const struct cell *label_cell(const struct dataset *ds, const struct sample *s)
+{
+    for (size_t i = 0; i < s->cell_count; i++)
+        if (!strcmp(ds->columns[s->cells[i].column].name, "label"))
+            return &s->cells[i];
+    return NULL;
+}
+
+/* Labels of the metadata: whole numbers from 0 on, or texts. */
+static clio_status labels_from_cells(clio_context *ctx, struct dataset *ds, const struct column *column)
+{
+    clio_status st = CLIO_OK;
+    enum { CLASSES_MAX = 65536 };
+    const char **texts = NULL;
+    int classes = 0;
+    TRY(mem_alloc(ctx, &texts, ds->count, sizeof *texts));
+    for (size_t i = 0; i < ds->count; i++) {
+        struct sample *s = &ds->samples[i];
+        const struct cell *cell = label_cell(ds, s);
+        if (cell && column->numbers == column->cells) {
+            if (!(cell->number >= 0 && cell->number < CLASSES_MAX) || cell->number != (int)cell->number)
+                FAIL(ctx, CLIO_ERROR_FORMAT, "the label of %s is %g, but must be a whole number from 0 to %d, or a name", s->path,
+                     cell->number, CLASSES_MAX - 1);
+            s->label = (int)cell->number;
+            classes = MAX(classes, s->label + 1);
+        } else if (cell) {
+            if (!cell->text)
+                FAIL(ctx, CLIO_ERROR_FORMAT, "the label of %s is a number, and others are names: use one or the other", s->path);
+            texts[i] = cell->text;
+        }
+    }
+    if (classes)
+        TRY(dataset_classes(ctx, ds, classes, NULL));
+    else
+        TRY(number_texts(ctx, ds, texts));
+fail:
+    free(texts);
+    return st;
+}
+
+/* Labels by folders, where all lie in one and there are two folders at least. */
+static clio_status labels_from_folders(clio_context *ctx, struct dataset *ds)
+{
+    clio_status st = CLIO_OK;
+    char **texts = NULL;
+    bool differ = false;
+    TRY(mem_alloc(ctx, &texts, ds->count, sizeof *texts));
+    for (size_t i = 0; i < ds->count; i++) {
+        const struct sample *s = &ds->samples[i], *first = ds->samples;
+        if (!s->class_length) {
+            if (ds->options.need_labels && differ)
+                FAIL(ctx, CLIO_ERROR_FORMAT, "%s lies in no folder of a class, and others do: move it into one", s->path);
+            goto fail;
+        }
+        differ = differ || s->class_length != first->class_length || memcmp(s->class_name, first->class_name, s->class_length);
+        TRY(mem_alloc(ctx, &texts[i], s->class_length + 1, 1));
+        memcpy(texts[i], s->class_name, s->class_length);
+    }
+    if (differ)
+        TRY(number_texts(ctx, ds, (const char **)texts));
+fail:
+    for (size_t i = 0; texts && i < ds->count; i++)
+        free(texts[i]);
+    free(texts);
+    return st;
+}
+
+static clio_status set_labels(clio_context *ctx, struct dataset *ds)
+{
+    for (size_t i = 0; i < ds->column_count; i++)
+        if (!strcmp(ds->columns[i].name, "label") && ds->columns[i].cells)
+            return labels_from_cells(ctx, ds, &ds->columns[i]);
+    return labels_from_folders(ctx, ds);
+}
+
+/* The columns that hold numbers alone, as an array. */
+static clio_status set_numbers(clio_context *ctx, struct dataset *ds)
+{
+    clio_status st = CLIO_OK;
+    int n = 0;
+    TRY(mem_alloc(ctx, &ds->column_names, ds->column_count, sizeof *ds->column_names));
+    for (size_t i = 0; i < ds->column_count; i++) {
+        struct column *c = &ds->columns[i];
+        bool is_kept = c->cells && c->numbers == c->cells && strcmp(c->name, "label");
+        c->at = is_kept ? n : -1;
+        if (is_kept)
+            ds->column_names[n++] = c->name;
+    }
+    ds->info.columns = n;
+    TRY(mem_alloc(ctx, &ds->numbers, ds->count * (size_t)n, sizeof *ds->numbers));
+    for (size_t i = 0; i < ds->count; i++) {
+        struct sample *s = &ds->samples[i];
+        s->numbers = ds->numbers + i * (size_t)n;
+        for (int k = 0; k < n; k++)
+            s->numbers[k] = (float)NAN;
+        for (size_t k = 0; k < s->cell_count; k++)
+            if (ds->columns[s->cells[k].column].at >= 0)
+                s->numbers[ds->columns[s->cells[k].column].at] = (float)s->cells[k].number;
+    }
+fail:
+    return st;
+}
+
+/* ---- the content ---- */
+
+static clio_status probe_sound(clio_context *ctx, struct dataset *ds, const struct sample *s)
+{
+    clio_status st = CLIO_OK;
+    struct sound *sound = NULL;
+    TRY(sound_open(ctx, &sound, s->path, ds->options.rate));
+    ds->info.seconds += sound_duration(sound);
+    ds->info.longest = MAX(ds->info.longest, sound_duration(sound));
+fail:
+    sound_close(sound);
+    return st;
+}
+
+/* Every file is whole, and pictures have one size unless one is asked for. */
+static clio_status probe_all(clio_context *ctx, struct dataset *ds)
+{
+    clio_status st = CLIO_OK;
+    const struct sample *first = NULL;
+    bool is_sound = ds->info.kind == DATASET_SOUNDS;
+    for (size_t i = 0; i < ds->count; i++) {
+        struct sample *s = &ds->samples[i];
+        if (i % REPORT_EVERY == 0)
+            TRY(context_progress(ctx, is_sound ? "looking at sounds" : "looking at pictures", (double)i, (double)ds->count));
+        st = is_sound ? probe_sound(ctx, ds, s) : dataset_probe(ctx, s->path, &s->width, &s->height);
+        s->is_bad = st != CLIO_OK;
+        TRY(dataset_skip(ctx, ds, st));
+        if (is_sound || s->is_bad)
+            continue;
+        first = first ? first : s;
+        if (!ds->options.width && (s->width != first->width || s->height != first->height))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d x %d pixels and %s %d x %d: ask for one size that all shall have (image_size)",
+                 first->path, first->width, first->height, s->path, s->width, s->height);
+    }
+    if (is_sound) {
+        ds->info.rate = ds->options.rate;
+        ds->info.samples = ds->options.samples;
+        return CLIO_OK;
+    }
+    ds->info.width = ds->options.width ? ds->options.width : first ? first->width : 0;
+    ds->info.height = ds->options.height ? ds->options.height : first ? first->height : 0;
+    ds->info.channels = ds->options.channels ? ds->options.channels : 3;
+fail:
+    return st;
+}
+
+static clio_status make_samples(clio_context *ctx, struct dataset *ds, const struct entries *entries)
+{
+    clio_status st = CLIO_OK;
+    const struct entry *picture = NULL, *sound = NULL;
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct entry *e = &entries->list[i];
+        picture = !picture && e->kind == ENTRY_PICTURE ? e : picture;
+        sound = !sound && e->kind == ENTRY_SOUND ? e : sound;
+    }
+    if (picture && sound)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds pictures (%s) and sounds (%s): name a folder that holds one of them", ds->root,
+             picture->name, sound->name);
+    if (!picture && !sound)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s holds nothing to learn from: clio reads PNG and JPEG pictures, sounds (WAV, FLAC and others), and IDX files such as "
+             "train-images-idx3-ubyte.gz",
+             ds->root);
+    ds->info.kind = sound ? DATASET_SOUNDS : DATASET_PICTURES;
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct entry *e = &entries->list[i];
+        struct sample *s;
+        if (e->kind != (sound ? ENTRY_SOUND : ENTRY_PICTURE))
+            continue;
+        TRY(dataset_add(ctx, ds, &s));
+        TRY(file_join(ctx, &s->path, ds->root, e->name));
+        s->name = s->path + strlen(s->path) - strlen(e->name);
+    }
+fail:
+    return st;
+}
+
+clio_status dataset_folder(clio_context *ctx, struct dataset *ds)
+{
+    clio_status st = CLIO_OK;
+    struct entries entries = {NULL, 0, 0};
+    TRY(scan(ctx, &entries, ds->root, "", NULL, 0));
+    if (entries.count)
+        qsort(entries.list, entries.count, sizeof *entries.list, by_name);
+    TRY(make_samples(ctx, ds, &entries));
+    TRY(set_splits(ctx, ds));
+    TRY(dataset_captions(ctx, ds, &entries));
+    TRY(set_labels(ctx, ds));
+    TRY(set_numbers(ctx, ds));
+    TRY(probe_all(ctx, ds));
+fail:
+    for (size_t i = 0; i < entries.count; i++)
+        free(entries.list[i].name);
+    free(entries.list);
+    return st;
+}

@@ -1,0 +1,268 @@
+/* dataset_idx.c - pictures and labels in IDX files, the form of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, a byte
+ * for the type of the numbers (8: unsigned bytes), a byte for the number of dimensions; the dimensions, 32 bits each, big-endian; the
+ * bytes. Plain or packed by gzip; of a file in both forms the plain one is read. Everything is kept in memory as bytes. Sizes: what a plain
+ * file promises must be what it holds; a packed one cannot unpack to more than 1032 times its size (zlib's own limit), so memory is never
+ * taken for what is not there. */
+#include "dataset_private.h"
+
+#include "../../host/core/file.h"
+#include "../image/image.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define UNSIGNED_BYTES 8
+#define MOST_DIMENSIONS 3
+#define GZIP_AT_MOST 1032
+#define FILES_MAX 64
+
+struct idx {
+    char *path;
+    gzFile file;
+    bool is_packed;
+    int dimensions;
+    size_t size[MOST_DIMENSIONS], bytes;
+};
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t n = strlen(text), m = strlen(ending);
+    return n >= m && !strcmp(text + n - m, ending);
+}
+
+static clio_status read_bytes(clio_context *ctx, const struct idx *idx, unsigned char *to, size_t size)
+{
+    clio_status st = CLIO_OK;
+    while (size) {
+        int n = gzread(idx->file, to, (unsigned)MIN(size, (size_t)1 << 30));
+        if (n < 0)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged and cannot be unpacked: download it again", idx->path);
+        if (n == 0)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: download or copy it again", idx->path);
+        to += n;
+        size -= (size_t)n;
+    }
+fail:
+    return st;
+}
+
+/* How many bytes the dimensions speak of, checked against the size of the file. */
+static clio_status check_size(clio_context *ctx, struct idx *idx)
+{
+    clio_status st = CLIO_OK;
+    struct file_map map = {NULL, 0};
+    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions;
+    TRY(file_map(ctx, &map, idx->path));
+    for (int i = 0; i < idx->dimensions; i++) {
+        if (!idx->size[i])
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that it holds nothing: download or copy it again", idx->path);
+        if (i && idx->size[i] > IMAGE_SIDE_MAX)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that its pictures have %zu pixels on a side, and clio takes at most %d", idx->path,
+                 idx->size[i], IMAGE_SIDE_MAX);
+        bytes *= idx->size[i]; /* below 2^62 */
+    }
+    idx->is_packed = map.size >= 2 && map.data[0] == 0x1f && map.data[1] == 0x8b;
+    if (!idx->is_packed && bytes + header > map.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it says that it holds %llu bytes, and there are %zu; download or copy it again",
+             idx->path, (unsigned long long)(bytes + header), map.size);
+    if (!idx->is_packed && bytes + header < map.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu bytes, but says %llu: it is damaged; download or copy it again", idx->path, map.size,
+             (unsigned long long)(bytes + header));
+    if (idx->is_packed && bytes / GZIP_AT_MOST > map.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it cannot hold the %llu bytes that it speaks of; download or copy it again",
+             idx->path, (unsigned long long)bytes);
+    if (bytes > SIZE_MAX)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
+    idx->bytes = (size_t)bytes;
+fail:
+    file_unmap(&map);
+    return st;
+}
+
+static void idx_close(struct idx *idx)
+{
+    if (idx->file)
+        gzclose(idx->file);
+    free(idx->path);
+    memset(idx, 0, sizeof *idx);
+}
+
+/* Takes `path`. */
+static clio_status idx_open(clio_context *ctx, struct idx *idx, char *path, int dimensions)
+{
+    clio_status st = CLIO_OK;
+    unsigned char head[4 + 4 * MOST_DIMENSIONS];
+    memset(idx, 0, sizeof *idx);
+    idx->path = path;
+    idx->file = gzopen(path, "rb");
+    if (!idx->file)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: check its permissions", path);
+    TRY(read_bytes(ctx, idx, head, 4));
+    if (head[0] || head[1])
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no IDX file, whose first two bytes are zero: download it again", path);
+    if (head[2] != UNSIGNED_BYTES)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds numbers of the type 0x%02x, and clio reads IDX files of unsigned bytes (0x08)", path,
+             head[2]);
+    if (head[3] != dimensions)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d dimensions, and %s have %d: check that the names of the files are right", path, head[3],
+             dimensions == 3 ? "pictures" : "labels", dimensions);
+    idx->dimensions = dimensions;
+    TRY(read_bytes(ctx, idx, head + 4, 4 * (size_t)dimensions));
+    for (int i = 0; i < dimensions; i++) {
+        const unsigned char *p = head + 4 + 4 * i;
+        idx->size[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    }
+    TRY(check_size(ctx, idx));
+fail:
+    return st;
+}
+
+/* All bytes of an opened file, and nothing behind them. */
+static clio_status idx_read(clio_context *ctx, struct idx *idx, unsigned char **out)
+{
+    clio_status st = CLIO_OK;
+    unsigned char behind;
+    int n;
+    TRY(mem_alloc(ctx, out, idx->bytes, 1));
+    TRY(read_bytes(ctx, idx, *out, idx->bytes));
+    n = gzread(idx->file, &behind, 1);
+    if (n > 0)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds more than it says: it is damaged; download or copy it again", idx->path);
+    if (n < 0) /* zlib compares its checksum at the end */
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: its checksum is wrong; download it again", idx->path);
+fail:
+    return st;
+}
+
+/* "train-labels-idx1-ubyte" for "train-images-idx3-ubyte.gz": plain where there is such a file, else packed, else NULL. */
+static clio_status labels_path(clio_context *ctx, const char *dir, const char *images, char **out)
+{
+    clio_status st = CLIO_OK;
+    struct bytes name = {NULL, 0, 0};
+    const char *word = strstr(images, "images"), *number = strstr(images, "idx3");
+    *out = NULL;
+    TRY(bytes_print(ctx, &name, "%.*slabels%.*sidx1-ubyte", (int)(word - images), images, (int)(number - word - 6), word + 6));
+    for (int packed = 0; packed < 2; packed++) {
+        if (packed)
+            TRY(bytes_print(ctx, &name, ".gz"));
+        TRY(file_join(ctx, out, dir, name.data));
+        if (file_exists(*out))
+            break;
+        free(*out);
+        *out = NULL;
+    }
+fail:
+    bytes_free(&name);
+    return st;
+}
+
+static clio_status add_samples(clio_context *ctx, struct dataset *ds, const struct idx *images, enum dataset_split split,
+                               const unsigned char *pixels, const unsigned char *labels)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = 0; i < images->size[0]; i++) {
+        struct sample *s;
+        TRY(dataset_add(ctx, ds, &s));
+        s->pixels = pixels + i * images->size[1] * images->size[2];
+        s->height = (int)images->size[1];
+        s->width = (int)images->size[2];
+        s->split = split;
+        s->label = labels ? labels[i] : -1;
+        ds->info.classes = MAX(ds->info.classes, s->label + 1);
+    }
+fail:
+    return st;
+}
+
+/* One file of pictures, with its labels. */
+static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *name)
+{
+    clio_status st = CLIO_OK;
+    enum dataset_split split = strstr(name, "t10k") || strstr(name, "test") ? DATASET_TEST : DATASET_TRAIN;
+    struct idx images, labels;
+    unsigned char *classes = NULL;
+    char *path = NULL;
+    memset(&images, 0, sizeof images);
+    memset(&labels, 0, sizeof labels);
+    TRY(file_join(ctx, &path, ds->root, name));
+    if (ds->pixels[split])
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s is one of several IDX files of pictures for the same purpose: put each set into a folder of its own", path);
+    st = idx_open(ctx, &images, path, 3);
+    path = NULL; /* now of `images` */
+    TRY(st);
+    TRY(labels_path(ctx, ds->root, name, &path));
+    if (path) {
+        st = idx_open(ctx, &labels, path, 1);
+        path = NULL;
+        TRY(st);
+        if (labels.size[0] != images.size[0])
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu pictures and %s %zu labels: they do not belong together", images.path,
+                 images.size[0], labels.path, labels.size[0]);
+        TRY(idx_read(ctx, &labels, &classes));
+    }
+    TRY(idx_read(ctx, &images, &ds->pixels[split]));
+    if (ds->count && (ds->samples[0].width != (int)images.size[2] || ds->samples[0].height != (int)images.size[1]) && !ds->options.width)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds pictures of %zu x %zu pixels, and the other file of %d x %d: ask for one size", images.path,
+             images.size[2], images.size[1], ds->samples[0].width, ds->samples[0].height);
+    TRY(add_samples(ctx, ds, &images, split, ds->pixels[split], classes));
+fail:
+    idx_close(&images);
+    idx_close(&labels);
+    free(classes);
+    free(path);
+    return st;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_images(const char *name)
+{
+    const char *word = strstr(name, "images"), *number = strstr(name, "idx3");
+    return name[0] != '.' && word && number && number > word && (ends_with(name, "-ubyte") || ends_with(name, "-ubyte.gz"));
+}
+
+clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
+{
+    clio_status st = CLIO_OK;
+    char *names[FILES_MAX] = {NULL};
+    size_t count = 0;
+    int classes;
+    DIR *dir = opendir(ds->root);
+    *found = false;
+    for (struct dirent *entry; dir && (entry = readdir(dir)) && count < FILES_MAX;)
+        if (is_images(entry->d_name))
+            TRY(mem_string(ctx, &names[count++], entry->d_name));
+    qsort(names, count, sizeof *names, by_name); /* a plain file comes before its packed form */
+    for (size_t i = 0; i < count; i++) {
+        size_t n = i ? strlen(names[i - 1]) : 0;
+        if (i && !strncmp(names[i], names[i - 1], n) && !strcmp(names[i] + n, ".gz"))
+            continue;
+        TRY(read_pair(ctx, ds, names[i]));
+    }
+    if (!count)
+        goto fail;
+    *found = true;
+    for (size_t i = 0; ds->info.classes && i < ds->count; i++)
+        if (ds->samples[i].label < 0)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has labels for some of its IDX files alone: add the missing ...-labels-idx1-ubyte", ds->root);
+    ds->info.kind = DATASET_IDX;
+    ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
+    ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
+    ds->info.channels = ds->options.channels ? ds->options.channels : 1;
+    classes = ds->info.classes;
+    ds->info.classes = 0;
+    TRY(dataset_classes(ctx, ds, classes, NULL));
+fail:
+    if (dir)
+        closedir(dir);
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    return st;
+}

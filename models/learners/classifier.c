@@ -1,0 +1,177 @@
+/* classifier.c - which class a picture is of: convolutions that halve it, a layer of features, and scores for each class. Its
+ * features are what other models' pictures are compared in (Fréchet and kernel distance), where no larger network of the kind of picture is
+ * at hand.
+ *
+ *     features = relu(down(x))    scores = W features + b    loss = mean cross-entropy of softmax(scores) */
+#include "learner_private.h"
+
+#include <stdlib.h>
+
+/* clang-format off: a setting a line */
+static const struct learner_setting settings[] = {
+    {"width", 'i', 1, 512, 32, NULL, "channels of the largest pictures"},
+    {"features", 'i', 1, 4096, 128, NULL, "numbers that a picture is described by"},
+    {"smoothing", 'f', 0, 0.9, 0, NULL, "part of the certainty that goes to the other classes"},
+    {0},
+};
+/* clang-format on */
+static const char *const parts[] = {"classifier", NULL};
+static const char *const losses[] = {"loss", NULL};
+static const char *const measures[] = {"accuracy", "cross_entropy", NULL};
+
+struct classifier {
+    struct layers body, head;
+    float smoothing;
+    struct tensor loss;
+};
+
+static clio_status open(clio_context *ctx, struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    const struct learner_shape *s = &l->shape;
+    struct classifier *net;
+    struct pyramid shape = {.width = learner_int(l, "width"), .norm = true, .act = ACT_RELU};
+    struct layer_rows body = {0}, head = {0};
+    TRY(mem_alloc(ctx, &net, 1, sizeof *net));
+    l->state = net;
+    l->latent = learner_int(l, "features");
+    l->options[0] = optimizer_defaults();
+    net->smoothing = (float)learner_number(l, "smoothing");
+    TRY(pyramid_fit(ctx, l, &shape));
+    rows_down(&body, &shape, l->latent);
+    rows_act(&body, ACT_RELU, 0);
+    rows_linear(&head, "scores", s->classes);
+    TRY(layers_new(ctx, &net->body, "classifier.", body.row, body.count, s->height, s->width, s->channels, &l->parameters[0]));
+    TRY(layers_new(ctx, &net->head, "classifier.", head.row, head.count, 1, 1, l->latent, &l->parameters[0]));
+fail:
+    return st;
+}
+
+static void close(clio_context *ctx, struct learner *l)
+{
+    struct classifier *net = l->state;
+    layers_free(ctx, &net->body);
+    layers_free(ctx, &net->head);
+    tensor_free(ctx, &net->loss);
+    free(net);
+}
+
+static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
+{
+    clio_status st = CLIO_OK;
+    const struct classifier *net = l->state;
+    TRY(layers_init(ctx, &net->body, LAYERS_TORCH, seed));
+    TRY(layers_init(ctx, &net->head, LAYERS_TORCH, seed));
+fail:
+    return st;
+}
+
+/* scores f32 [B, classes] in the arena; loss: the mean over those B. */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct classifier *net, const struct learner_batch *batch,
+                           bool training, struct tensor *scores)
+{
+    clio_status st = CLIO_OK;
+    int b = batch->count;
+    struct tensor features = layers_shape(&net->body, b);
+    struct cross_entropy_args args = {.ignore = -100, .smoothing = training ? net->smoothing : 0};
+    *scores = tensor_shape(DTYPE_F32, 2, b, net->head.out[2], 0, 0);
+    TRY(tensor_take(ctx, arena, &features));
+    TRY(tensor_take(ctx, arena, scores));
+    TRY(layers_fwd(ctx, arena, &net->body, &features, &batch->pictures, training));
+    TRY(layers_fwd(ctx, arena, &net->head, scores, &features, training));
+    TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &batch->labels, args));
+fail:
+    return st;
+}
+
+static clio_status step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *out)
+{
+    clio_status st = CLIO_OK;
+    struct classifier *net = l->state;
+    struct tape *tape = &l->tapes[0];
+    struct tensor scores;
+    TRY(learner_scalar(ctx, &net->loss, batch));
+    TRY(tape_start(ctx, tape));
+    TRY(learner_watch(ctx, l, tape, 0));
+    if (batch->count) {
+        TRY(forward(ctx, &tape->arena, net, batch, true, &scores));
+        if (batch->count != batch->global_count) /* the mean here counts as its part of all processes' */
+            TRY(op_add_fwd(ctx, &net->loss, &net->loss, &net->loss, (float)batch->count / (float)batch->global_count, 0));
+    }
+    tape_pause(ctx);
+    TRY(learner_descend(ctx, l, tape, 0, &net->loss));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, out));
+fail:
+    tape_pause(ctx);
+    tape_reset(tape);
+    return st;
+}
+
+/* How many of `count` rows have their label's score greatest. */
+static int count_right(const float *scores, const int *labels, int count, int classes)
+{
+    int right = 0;
+    for (int i = 0; i < count; i++, scores += classes) {
+        int best = 0;
+        for (int c = 1; c < classes; c++)
+            best = scores[c] > scores[best] ? c : best;
+        right += best == labels[i];
+    }
+    return right;
+}
+
+static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+{
+    clio_status st = CLIO_OK;
+    struct classifier *net = l->state;
+    struct arena arena = {0};
+    struct tensor scores;
+    float *read = NULL;
+    int *labels = NULL;
+    double mean;
+    (void)stream;
+    arena_grow(ctx, &arena);
+    if (batch->count) {
+        TRY(learner_scalar(ctx, &net->loss, batch));
+        TRY(forward(ctx, &arena, net, batch, false, &scores));
+        TRY(mem_alloc(ctx, &read, tensor_count(&scores), sizeof *read));
+        TRY(mem_alloc(ctx, &labels, (size_t)batch->count, sizeof *labels));
+        TRY(tensor_read(ctx, &scores, 0, tensor_count(&scores), read));
+        TRY(tensor_read(ctx, &batch->labels, 0, (size_t)batch->count, labels));
+        TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, &mean));
+        sums[0] = count_right(read, labels, batch->count, l->shape.classes);
+        sums[1] = mean * batch->count;
+    }
+fail:
+    arena_free(ctx, &arena);
+    free(labels);
+    free(read);
+    return st;
+}
+
+static clio_status to_features(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+{
+    const struct classifier *net = l->state;
+    return layers_fwd(ctx, arena, &net->body, out, in, false);
+}
+
+static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
+{
+    (void)labels; /* of pictures that are to be described nobody knows them */
+    return learner_through(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_features);
+}
+
+const struct learner_kind learner_classifier = {.name = "classifier",
+                                                .summary = "which class a picture is of; its features measure other models (clio eval)",
+                                                .settings = settings,
+                                                .parts = parts,
+                                                .losses = losses,
+                                                .measures = measures,
+                                                .ascending = true,
+                                                .needs_labels = true,
+                                                .open = open,
+                                                .close = close,
+                                                .init = init,
+                                                .step = step,
+                                                .measure = measure,
+                                                .encode = encode};

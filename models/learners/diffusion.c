@@ -1,0 +1,332 @@
+/* diffusion.c - a UNet that learns to take noise away (Ho et al. 2020, algorithms 1 and 2), with classifier-free guidance (Ho and
+ * Salimans 2022): now and then the condition is left out.
+ *
+ *     x_t = sqrt(a_t) x + sqrt(1 - a_t) eps    loss = mean |network(x_t, t, condition) - target|^2    target = eps, or the velocity
+ *
+ * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_weighting min_snr (Hang et al. 2023) multiplies the squares
+ * by min(snr, 5) / snr, of the velocity by min(snr, 5) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws nothing: a
+ * picture follows from the noise that it begins with, its latent. */
+#include "diffusion.h"
+#include "../../host/core/random.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SNR_AT_MOST 5.0
+
+static const char *const parts[] = {"unet", "text_encoder", NULL};
+static const char *const losses[] = {"loss", NULL};
+
+enum { STREAM_NOISE, STREAM_DRAWS, STREAM_LATENTS };
+
+static clio_status open(clio_context *ctx, struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u;
+    TRY(mem_alloc(ctx, &u, 1, sizeof *u));
+    l->state = u;
+    l->options[0] = optimizer_defaults();
+    l->options[0].rule = OPTIM_ADAMW;
+    l->options[0].rate = 1e-4;
+    l->options[0].weight_decay = 0.01;
+    l->options[0].clip = 1;
+    l->options[1] = l->options[0];
+    l->options[1].rate = 2e-6; /* diffusers, examples/dreambooth/README.md, "Fine-tune text encoder with the UNet" */
+    TRY(unet_learner_open(ctx, l, u));
+fail:
+    return st;
+}
+
+static void close(clio_context *ctx, struct learner *l)
+{
+    unet_learner_free(ctx, l->state);
+    free(l->state);
+}
+
+static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
+{
+    const struct unet_learner *u = l->state;
+    return u->loaded ? CLIO_OK : parameters_init(ctx, &l->parameters[0], seed);
+}
+
+/* ---- what is drawn for a batch ---- */
+
+/* Two random words of a sample of the batch of all processes. */
+static void draw(const struct learner *l, uint64_t stream, int sample, uint32_t words[4])
+{
+    const uint32_t key[2] = {(uint32_t)l->seed, (uint32_t)(l->seed >> 32)};
+    words[0] = (uint32_t)sample;
+    words[1] = 0;
+    words[2] = (uint32_t)stream;
+    words[3] = (uint32_t)(stream >> 32);
+    random_philox(words, key);
+}
+
+struct drawn {
+    float *timesteps; /* [count] */
+    bool *dropped;    /* [count]: nothing is said of the sample */
+};
+
+static clio_status draw_batch(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream,
+                              struct drawn *d)
+{
+    clio_status st = CLIO_OK;
+    const struct unet_learner *u = l->state;
+    TRY(mem_alloc(ctx, &d->timesteps, (size_t)batch->count, sizeof *d->timesteps));
+    TRY(mem_alloc(ctx, &d->dropped, (size_t)batch->count, sizeof *d->dropped));
+    for (int i = 0; i < batch->count; i++) {
+        uint32_t words[4];
+        draw(l, stream + STREAM_DRAWS, batch->first + i, words);
+        d->timesteps[i] = (float)((uint64_t)words[0] * (uint64_t)u->train_steps >> 32);
+        d->dropped[i] = (double)words[1] * 0x1p-32 < u->drop;
+    }
+fail:
+    return st;
+}
+
+static void drawn_free(struct drawn *d)
+{
+    free(d->timesteps);
+    free(d->dropped);
+}
+
+/* ---- conditions ---- */
+
+/* The prompt of `count` rows, whose keys and values are those of u->states. */
+static clio_status attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, int length)
+{
+    clio_status st = CLIO_OK;
+    struct unet_prompt *p = &u->prompt;
+    if (p->batch != count || p->length != length) {
+        unet_prompt_free(ctx, p);
+        TRY(unet_prompt_new(ctx, p, &u->net, count, length));
+    }
+    if (u->attends) {
+        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
+        TRY(unet_attend_to(ctx, arena, &u->net, p, &states));
+    }
+fail:
+    return st;
+}
+
+clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
+{
+    clio_status st = CLIO_OK;
+    bool captions = u->captions.encoder != NULL;
+    int length = captions ? u->captions.net.config.positions : 1;
+    if (u->attends) {
+        TRY(learner_room(ctx, &u->states, count * length, u->net.config.text));
+        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
+        if (captions)
+            TRY(captions_encode(ctx, arena, &u->captions, &states, texts));
+        else
+            TRY(tensor_zero(ctx, &states));
+    }
+    TRY(attend(ctx, arena, u, count, length));
+fail:
+    return st;
+}
+
+static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                                   const struct drawn *d)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u = l->state;
+    const char **texts = NULL;
+    TRY(mem_alloc(ctx, &texts, (size_t)batch->count, sizeof *texts));
+    if (u->captions.encoder)
+        TRY(captions_need(ctx, batch));
+    for (int i = 0; i < batch->count; i++)
+        texts[i] = batch->captions && !d->dropped[i] ? batch->captions[i] : NULL;
+    TRY(unet_learner_attend(ctx, arena, u, batch->count, texts));
+fail:
+    free(texts);
+    return st;
+}
+
+/* Labels as the network's table has them: the class behind the last stands for none. Fresh memory; NULL without labels. */
+static clio_status read_labels(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct drawn *d,
+                               float **labels)
+{
+    clio_status st = CLIO_OK;
+    int *ids = NULL, classes = l->shape.classes;
+    *labels = NULL;
+    if (!classes)
+        return CLIO_OK;
+    TRY(mem_alloc(ctx, &ids, (size_t)batch->count, sizeof *ids));
+    TRY(mem_alloc(ctx, labels, (size_t)batch->count, sizeof **labels));
+    TRY(tensor_read(ctx, &batch->labels, 0, (size_t)batch->count, ids));
+    for (int i = 0; i < batch->count; i++)
+        (*labels)[i] = (float)(d->dropped[i] || ids[i] < 0 || ids[i] >= classes ? classes : ids[i]);
+fail:
+    free(ids);
+    return st;
+}
+
+/* ---- pictures ---- */
+
+struct tensor unet_learner_tensor(const struct unet_learner *u, int count)
+{
+    return tensor_shape(DTYPE_F32, 4, count, u->height, u->width, u->net.config.in);
+}
+
+/* *x: what is to be made noisy of the batch, its pictures or latents drawn for them. */
+static clio_status clean(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream, struct tensor *x)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u = l->state;
+    struct tape *recording = tape_pause(ctx);
+    struct arena arena = {0};
+    float *planes = NULL, *moments = NULL, *noise = NULL;
+    int n = batch->count;
+    size_t pixels = (size_t)n * (size_t)learner_pixels(l), one = (size_t)l->latent, count = (size_t)n * one;
+    *x = unet_learner_tensor(u, n);
+    x->mem = batch->pictures.mem;
+    if (u->vae_folder) {
+        TRY(mem_alloc(ctx, &planes, MAX(pixels, count), sizeof *planes));
+        TRY(mem_alloc(ctx, &moments, 2 * count, sizeof *moments));
+        TRY(mem_alloc(ctx, &noise, count, sizeof *noise));
+        TRY(picture_read(ctx, &batch->pictures, planes));
+        TRY(vae_encode(ctx, &arena, &u->vae, moments, planes, n, u->height, u->width, (struct vae_tiling){0}));
+        for (int i = 0; i < n; i++) {
+            struct random r;
+            uint32_t words[4];
+            draw(l, stream + STREAM_LATENTS, batch->first + i, words);
+            random_seed(&r, RANDOM_TORCH_CUDA, (uint64_t)words[0] << 32 | words[1]);
+            random_normal(&r, noise + (size_t)i * one, one);
+        }
+        vae_sample(&u->vae.config, planes, moments, noise, n, u->height, u->width);
+        vae_to_sampler(&u->vae.config, planes, count);
+        TRY(learner_room(ctx, &u->clean, n, (int)one));
+        x->mem = u->clean.mem;
+        TRY(picture_write(ctx, x, planes));
+    }
+fail:
+    tape_resume(ctx, recording);
+    arena_free(ctx, &arena);
+    free(planes);
+    free(moments);
+    free(noise);
+    return st;
+}
+
+/* ---- the loss ---- */
+
+/* levels [count][2] of the timesteps, and the roots of the weights of their squares. */
+static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const struct drawn *d, int count)
+{
+    clio_status st = CLIO_OK;
+    int channels = u->net.config.out;
+    float *levels = NULL, *weights = NULL;
+    TRY(mem_alloc(ctx, &levels, 2 * (size_t)count, sizeof *levels));
+    TRY(mem_alloc(ctx, &weights, (size_t)count * (size_t)channels, sizeof *weights));
+    for (int i = 0; i < count; i++) {
+        double a = (double)u->alphas[(int)d->timesteps[i]], snr = a / fmax(1 - a, 1e-12);
+        double weight = fmin(snr, SNR_AT_MOST) / (u->velocity ? snr + 1 : fmax(snr, 1e-12));
+        levels[2 * i] = sqrtf(u->alphas[(int)d->timesteps[i]]);
+        levels[2 * i + 1] = sqrtf(1.0f - u->alphas[(int)d->timesteps[i]]);
+        for (int c = 0; c < channels; c++)
+            weights[i * channels + c] = (float)sqrt(weight);
+    }
+    TRY(learner_room(ctx, &u->levels, count, 2));
+    TRY(learner_room(ctx, &u->weights, count, channels));
+    TRY(tensor_write(ctx, &u->levels, 0, 2 * (size_t)count, levels));
+    TRY(tensor_write(ctx, &u->weights, 0, (size_t)count * (size_t)channels, weights));
+fail:
+    free(levels);
+    free(weights);
+    return st;
+}
+
+/* u->loss = scale * sum of the squares of y - target, weighed where that was asked for. */
+static clio_status squares(clio_context *ctx, struct arena *arena, struct unet_learner *u, const struct tensor *y,
+                           const struct tensor *target, float scale)
+{
+    clio_status st = CLIO_OK;
+    struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
+    struct tensor by_sample = tensor_reshape(&u->weights, 4, y->dim[0], 1, 1, y->dim[3]), weights = *y, error = *y;
+    if (!u->min_snr)
+        return op_loss_fwd(ctx, arena, &u->loss, y, target, args, false);
+    TRY(tensor_take(ctx, arena, &weights));
+    TRY(tensor_take(ctx, arena, &error));
+    TRY(op_resize_fwd(ctx, &weights, &by_sample, false));
+    TRY(op_add_fwd(ctx, &error, y, target, 1, -1));
+    TRY(op_multiply_fwd(ctx, &error, &error, &weights));
+    TRY(op_loss_fwd(ctx, arena, &u->loss, &error, NULL, args, false));
+fail:
+    return st;
+}
+
+/* u->loss = scale * sum over the batch of the mean over a sample. */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                           uint64_t stream, float scale)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u = l->state;
+    uint64_t mark = arena_mark(arena);
+    struct drawn d = {0};
+    struct tensor x, noisy = unet_learner_tensor(u, batch->count), target = noisy, y = noisy;
+    float *labels = NULL;
+    TRY(draw_batch(ctx, l, batch, stream, &d));
+    TRY(write_levels(ctx, u, &d, batch->count));
+    TRY(read_labels(ctx, l, batch, &d, &labels));
+    TRY(clean(ctx, l, batch, stream, &x));
+    TRY(attend_to_batch(ctx, arena, l, batch, &d));
+    TRY(tensor_take(ctx, arena, &noisy));
+    TRY(tensor_take(ctx, arena, &target));
+    TRY(tensor_take(ctx, arena, &y));
+    TRY(op_diffusion_fwd(ctx, &noisy, &target, &x, &u->levels, batch->first, l->seed, stream + STREAM_NOISE, u->velocity));
+    TRY(unet_forward(ctx, arena, &u->net, &u->prompt, &y, &noisy, &(struct unet_step){.timesteps = d.timesteps, .labels = labels}));
+    TRY(squares(ctx, arena, u, &y, &target, scale / (float)l->latent));
+fail:
+    arena_release(arena, mark);
+    drawn_free(&d);
+    free(labels);
+    return st;
+}
+
+static clio_status step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *out)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u = l->state;
+    struct tape *tape = &l->tapes[0];
+    TRY(learner_scalar(ctx, &u->loss, batch));
+    TRY(tape_start(ctx, tape));
+    for (int i = 0; parts[i]; i++)
+        TRY(learner_watch(ctx, l, tape, i));
+    if (batch->count)
+        TRY(forward(ctx, &tape->arena, l, batch, learner_stream(l, 0), 1.0f / (float)batch->global_count));
+    tape_pause(ctx);
+    TRY(learner_descend_all(ctx, l, tape, &u->loss));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, out));
+fail:
+    tape_pause(ctx);
+    tape_reset(tape);
+    return st;
+}
+
+static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u = l->state;
+    struct arena arena = {0};
+    arena_grow(ctx, &arena);
+    TRY(learner_scalar(ctx, &u->loss, batch));
+    if (batch->count)
+        TRY(forward(ctx, &arena, l, batch, stream * LEARNER_STREAMS, 1));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, sums));
+fail:
+    arena_free(ctx, &arena);
+    return st;
+}
+
+#define UNET_FUNCTIONS                                                                                                                     \
+    .settings = unet_settings, .parts = parts, .losses = losses, .measures = losses, .has_latents = true, .open = open, .close = close,    \
+    .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .describe = unet_learner_describe,                      \
+    .places = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
+
+const struct learner_kind learner_unet = {
+    .name = "unet", .summary = "denoising diffusion with a UNet, of pictures or latents, with captions or without", UNET_FUNCTIONS};
+const struct learner_kind learner_cunet = {
+    .name = "cunet", .summary = "denoising diffusion of pictures with labels", .needs_labels = true, UNET_FUNCTIONS};

@@ -1,0 +1,368 @@
+/* whisper_finetune.c - a Whisper network that goes on learning (Radford et al. 2022): from sounds with captions, a whole text at a time
+ * (teacher forcing).
+ *
+ *     loss = cross-entropy of each token of the text and of the end token, given the sound and all tokens before
+ *
+ * To make little data go further, stripes of the log-mels of training may be blotted out (SpecAugment, Park et al. 2019), anew at each step
+ * and within the sound, not the silence behind it.
+ *
+ * The tokens in front of the text (<|startoftranscript|>, language, task, <|notimestamps|>) are given, not learned. A sound is one window
+ * of 30 seconds: what is longer is cut, what is shorter is followed by silence. A checkpoint holds a folder whisper that transcription
+ * reads. */
+#include "../data/dataset.h"
+#include "../tokenizers/whisper_languages.h"
+#include "folders.h"
+#include "../networks/whisper.h"
+#include "../tokenizers/whisper_tokens.h"
+#include "../../audio/mel.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROMPT_AT_MOST 4
+#define NOT_LEARNED (-100) /* as in torch */
+#define WHISPER "whisper"
+
+/* clang-format off: a setting a line */
+static const struct learner_setting settings[] = {
+    {"init", 't', 0, 0, 0, NULL, "folder of the Whisper model to begin with"},
+    {"language", 't', 0, 0, 0, "en", "of the captions"},
+    {"task", 's', 0, 0, 0, "transcribe|translate", "what the captions are: the words, or what they mean in English"},
+    {"recompute", 'b', 0, 1, 0, NULL, "the encoder's layers are computed again for their gradients: less memory, more time"},
+    {"time_masks", 'i', 0, 100, 0, NULL, "stripes of time blotted out of each log-mel that is learned from (SpecAugment)"},
+    {"time_width", 'i', 0, 3000, 100, NULL, "hundredths of a second that such a stripe lasts at most"},
+    {"frequency_masks", 'i', 0, 100, 0, NULL, "stripes of frequency blotted out of each"},
+    {"frequency_width", 'i', 0, 201, 27, NULL, "bands that such a stripe covers at most"},
+    {0},
+};
+/* clang-format on */
+static const char *const parts[] = {"whisper", NULL};
+static const char *const losses[] = {"loss", NULL};
+
+struct speech_learner {
+    char *dir; /* of the tokenizer and the other files of the model */
+    struct whisper net;
+    struct tokenizer tokenizer;
+    struct whisper_tokens tokens;
+    struct mel mel;
+    struct whisper_state state;
+    int prompt[PROMPT_AT_MOST], prompt_count;
+    struct spec_augment augment; /* of what is learned from */
+    struct tensor loss;
+};
+
+static clio_status make_prompt(clio_context *ctx, const struct learner *l, struct speech_learner *s)
+{
+    clio_status st = CLIO_OK;
+    const struct whisper_tokens *t = &s->tokens;
+    const char *code = language_find(learner_text(l, "language"));
+    int language = code ? language_index(code) : -1;
+    if (t->is_multilingual && (language < 0 || language >= t->language_count))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting language must name a language that the model %s knows, such as en, not \"%.40s\"",
+             s->dir, learner_text(l, "language"));
+    s->prompt[s->prompt_count++] = t->sot;
+    if (t->is_multilingual) {
+        s->prompt[s->prompt_count++] = t->first_language + language;
+        s->prompt[s->prompt_count++] = learner_word(l, "task") ? t->translate : t->transcribe;
+    }
+    s->prompt[s->prompt_count++] = t->no_timestamps;
+fail:
+    return st;
+}
+
+static clio_status open(clio_context *ctx, struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    struct speech_learner *s;
+    const char *init = learner_text(l, "init");
+    TRY(mem_alloc(ctx, &s, 1, sizeof *s));
+    l->state = s;
+    l->options[0] = optimizer_defaults();
+    l->options[0].rule = OPTIM_ADAMW;
+    l->options[0].rate = 1e-5;
+    l->options[0].clip = 1;
+    TRY(folder_try(ctx, l->from, WHISPER, &s->dir));
+    if (!s->dir && !*init)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s begins with one that was trained: name its folder (--set init=DIR)", l->kind->name);
+    if (!s->dir)
+        TRY(mem_string(ctx, &s->dir, init));
+    ctx->collects = &l->parameters[0];
+    st = whisper_load(ctx, &s->net, s->dir);
+    ctx->collects = NULL;
+    TRY(st);
+    s->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
+    TRY(tokenizer_open(ctx, &s->tokenizer, s->dir, TOKENIZER_GPT2));
+    TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
+    TRY(make_prompt(ctx, l, s));
+    TRY(mel_open(ctx, &s->mel, s->net.config.bands));
+    s->augment = (struct spec_augment){.time_masks = learner_int(l, "time_masks"),
+                                       .time_width = learner_int(l, "time_width"),
+                                       .frequency_masks = learner_int(l, "frequency_masks"),
+                                       .frequency_width = learner_int(l, "frequency_width")};
+fail:
+    return st;
+}
+
+static void close(clio_context *ctx, struct learner *l)
+{
+    struct speech_learner *s = l->state;
+    if (s->state.self)
+        whisper_state_free(ctx, &s->state, &s->net);
+    mel_close(ctx, &s->mel);
+    whisper_free(ctx, &s->net);
+    tokenizer_close(&s->tokenizer);
+    tensor_free(ctx, &s->loss);
+    free(s->dir);
+    free(s);
+}
+
+/* The weights are there since open. */
+static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
+{
+    (void)ctx;
+    (void)l;
+    (void)seed;
+    return CLIO_OK;
+}
+
+/* ---- a batch: sounds to spectrograms, captions to tokens ---- */
+
+/* Blot out stripes of the mels, each within its own sound: 0, as transformers does. The same ones for the same sample of the same batch,
+ * whichever process has it and whether or not the run was cut before. */
+static clio_status blot_out(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct tensor *mel)
+{
+    clio_status st = CLIO_OK;
+    const struct speech_learner *s = l->state;
+    int frames = mel->dim[1], bands = mel->dim[2];
+    size_t one = (size_t)frames * (size_t)bands;
+    float *x = NULL;
+    if (!s->augment.time_masks && !s->augment.frequency_masks)
+        return CLIO_OK;
+    TRY(mem_alloc(ctx, &x, one, sizeof *x));
+    for (int i = 0; i < batch->count; i++) {
+        int heard = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
+        TRY(tensor_read(ctx, mel, (size_t)i * one, one, x));
+        spec_augment(x, heard, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
+        TRY(tensor_write(ctx, mel, (size_t)i * one, one, x));
+    }
+fail:
+    free(x);
+    return st;
+}
+
+/* mel f32 [count, 2 positions, bands], with memory. */
+static clio_status hear(clio_context *ctx, struct speech_learner *s, const struct learner_batch *batch, const struct tensor *mel)
+{
+    clio_status st = CLIO_OK;
+    struct arena arena = {0};
+    struct tape *recording = tape_pause(ctx);
+    int window = mel->dim[1] * MEL_HOP;
+    size_t margin = MEL_FFT / 2, got = MIN(batch->samples, (size_t)window), one = tensor_count(mel) / (size_t)mel->dim[0];
+    struct tensor samples = tensor_shape(DTYPE_F32, 1, window + MEL_FFT, 0, 0, 0);
+    struct tensor part = tensor_shape(DTYPE_F32, 2, mel->dim[1], mel->dim[2], 0, 0);
+    float *x = NULL;
+    arena_grow(ctx, &arena);
+    TRY(tensor_take(ctx, &arena, &samples));
+    TRY(tensor_take(ctx, &arena, &part));
+    TRY(mem_alloc(ctx, &x, (size_t)window + MEL_FFT, sizeof *x));
+    for (int i = 0; i < batch->count; i++) {
+        memset(x, 0, ((size_t)window + MEL_FFT) * sizeof *x);
+        memcpy(x + margin, batch->waves + (size_t)i * batch->samples, got * sizeof *x);
+        mel_reflect(x, margin, (size_t)window);
+        TRY(tensor_write(ctx, &samples, 0, tensor_count(&samples), x));
+        TRY(mel_forward(ctx, &arena, &s->mel, &part, &samples));
+        TRY(tensor_copy(ctx, mel, (size_t)i * one, &part, 0, one));
+    }
+fail:
+    tape_resume(ctx, recording);
+    arena_free(ctx, &arena);
+    free(x);
+    return st;
+}
+
+/* What the decoder reads, and what it is to say after each of them: i32 [count][length] each. */
+struct texts {
+    int length, *ids, *targets;
+};
+
+/* The tokens of a caption in `row` of ids and targets, which are full of end tokens and NOT_LEARNED. NULL ids: only *length, of all that is
+ * read. */
+static clio_status write_text(clio_context *ctx, struct speech_learner *s, const char *caption, int *ids, int *targets, int *length)
+{
+    clio_status st = CLIO_OK;
+    struct bytes text = {0};
+    int *tokens = NULL;
+    size_t count = 0;
+    TRY(bytes_print(ctx, &text, " %s", caption)); /* as the models were trained: words begin with a space */
+    TRY(tokenizer_encode(ctx, &s->tokenizer, text.data, &tokens, &count));
+    int used = (int)MIN(count, (size_t)(s->net.config.text_positions - s->prompt_count));
+    *length = s->prompt_count + used;
+    for (int i = 0; ids && i < *length; i++) {
+        int next = i + 1 - s->prompt_count;
+        ids[i] = i < s->prompt_count ? s->prompt[i] : tokens[i - s->prompt_count];
+        if (next >= 0)
+            targets[i] = next < used ? tokens[next] : s->tokens.eot;
+    }
+fail:
+    bytes_free(&text);
+    free(tokens);
+    return st;
+}
+
+static clio_status read_texts(clio_context *ctx, struct speech_learner *s, const struct learner_batch *batch, struct texts *t)
+{
+    clio_status st = CLIO_OK;
+    int length;
+    if (!batch->captions)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "this model learns from captions, and the data has none: add metadata.jsonl or .txt files beside the "
+             "sounds");
+    for (int i = 0; i < batch->count; i++) {
+        TRY(write_text(ctx, s, batch->captions[i], NULL, NULL, &length));
+        t->length = MAX(t->length, length);
+    }
+    size_t all = (size_t)batch->count * (size_t)t->length;
+    TRY(mem_alloc(ctx, &t->ids, all, sizeof *t->ids));
+    TRY(mem_alloc(ctx, &t->targets, all, sizeof *t->targets));
+    for (size_t i = 0; i < all; i++) {
+        t->ids[i] = s->tokens.eot;
+        t->targets[i] = NOT_LEARNED;
+    }
+    for (int i = 0; i < batch->count; i++)
+        TRY(write_text(ctx, s, batch->captions[i], t->ids + i * t->length, t->targets + i * t->length, &length));
+fail:
+    return st;
+}
+
+/* ---- the loss ---- */
+
+/* s->loss = scale * mean over the tokens of the batch; learns: of sounds of which stripes are blotted out, if that is set. */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch, float scale,
+                           bool learns)
+{
+    clio_status st = CLIO_OK;
+    struct speech_learner *s = l->state;
+    const struct whisper_config *c = &s->net.config;
+    uint64_t mark = arena_mark(arena);
+    struct texts t = {0};
+    int n = batch->count;
+    TRY(read_texts(ctx, s, batch, &t));
+    struct tensor mel = tensor_shape(DTYPE_F32, 3, n, 2 * c->positions, c->bands, 0), encoded = mel, hidden, logits;
+    struct tensor ids = tensor_shape(DTYPE_I32, 2, n, t.length, 0, 0), targets = tensor_shape(DTYPE_I32, 1, n * t.length, 0, 0, 0);
+    struct tensor mean = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
+    encoded = tensor_shape(DTYPE_F32, 3, n, c->positions, c->width, 0);
+    hidden = tensor_shape(DTYPE_F32, 3, n, t.length, c->width, 0);
+    logits = tensor_shape(DTYPE_F32, 2, n * t.length, c->vocab, 0, 0);
+    struct tensor *const all[] = {&mel, &encoded, &ids, &targets, &hidden, &logits, &mean};
+    for (size_t i = 0; i < COUNT(all); i++)
+        TRY(tensor_take(ctx, arena, all[i]));
+    TRY(tensor_write(ctx, &ids, 0, tensor_count(&ids), t.ids));
+    TRY(tensor_write(ctx, &targets, 0, tensor_count(&targets), t.targets));
+    TRY(hear(ctx, s, batch, &mel));
+    if (learns)
+        TRY(blot_out(ctx, l, batch, &mel));
+    if (s->state.batch != n) {
+        if (s->state.self)
+            whisper_state_free(ctx, &s->state, &s->net);
+        TRY(whisper_state_new(ctx, &s->state, &s->net, n));
+    }
+    TRY(whisper_encode(ctx, arena, &s->net, &encoded, &mel));
+    TRY(whisper_attend_to(ctx, arena, &s->net, &s->state, &encoded, 0));
+    TRY(whisper_decode(ctx, arena, &s->net, &s->state, &hidden, &ids, 0, 0));
+    TRY(whisper_all_logits(ctx, &s->net, &logits, &hidden));
+    TRY(op_cross_entropy_fwd(ctx, arena, &mean, &logits, &targets,
+                             (struct cross_entropy_args){.rows = n * t.length, .n = c->vocab, .ignore = NOT_LEARNED}));
+    TRY(op_add_fwd(ctx, &s->loss, &mean, &mean, scale, 0));
+fail:
+    arena_release(arena, mark);
+    free(t.ids);
+    free(t.targets);
+    return st;
+}
+
+static clio_status step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *out)
+{
+    clio_status st = CLIO_OK;
+    struct speech_learner *s = l->state;
+    struct tape *tape = &l->tapes[0];
+    TRY(learner_scalar(ctx, &s->loss, batch));
+    TRY(tape_start(ctx, tape));
+    TRY(learner_watch(ctx, l, tape, 0));
+    if (batch->count)
+        TRY(forward(ctx, &tape->arena, l, batch, (float)batch->count / (float)batch->global_count, true));
+    tape_pause(ctx);
+    TRY(learner_descend(ctx, l, tape, 0, &s->loss));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, out));
+fail:
+    tape_pause(ctx);
+    tape_reset(tape);
+    return st;
+}
+
+static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+{
+    clio_status st = CLIO_OK;
+    struct speech_learner *s = l->state;
+    struct arena arena = {0};
+    (void)stream;
+    arena_grow(ctx, &arena);
+    TRY(learner_scalar(ctx, &s->loss, batch));
+    if (batch->count)
+        TRY(forward(ctx, &arena, l, batch, (float)batch->count, false));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, sums));
+fail:
+    arena_free(ctx, &arena);
+    return st;
+}
+
+/* ---- files ---- */
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* Everything of the model's folder but weights. */
+static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+{
+    clio_status st = CLIO_OK;
+    const struct speech_learner *s = l->state;
+    char *inner = NULL, *file = NULL;
+    DIR *dir = opendir(s->dir);
+    struct dirent *entry;
+    TRY(file_join(ctx, &inner, path, WHISPER));
+    while (dir && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        if (ends_with(name, ".index.json") || !(ends_with(name, ".json") || ends_with(name, ".txt")))
+            continue;
+        TRY(file_join(ctx, &file, s->dir, name));
+        TRY(folder_link(ctx, inner, name, file));
+        free(file);
+        file = NULL;
+    }
+fail:
+    if (dir)
+        closedir(dir);
+    free(inner);
+    free(file);
+    return st;
+}
+
+const struct learner_kind learner_whisper = {
+    .name = "whisper",
+    .summary = "speech to text: a Whisper model that goes on learning, from sounds with captions",
+    .settings = settings,
+    .parts = parts,
+    .losses = losses,
+    .measures = losses,
+    .hears = true,
+    .open = open,
+    .close = close,
+    .init = init,
+    .step = step,
+    .measure = measure,
+    .places = {{WHISPER, NULL}},
+    .describe = describe,
+};

@@ -1,0 +1,129 @@
+/* config.c - see fields.h. */
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOWN 80 /* characters of a value in a sentence */
+
+/* Whether `text` is one of `values`, which | separates. */
+static bool is_among(const char *text, const char *values)
+{
+    size_t length = strlen(text);
+    for (const char *at = values; at; at = strchr(at, '|')) {
+        at += *at == '|';
+        if (strncmp(at, text, length) == 0 && (at[length] == '|' || !at[length]))
+            return true;
+    }
+    return false;
+}
+
+/* A list whose entries are all alike counts as one of them: [false, false] is false. */
+static const json_t *joined(const json_t *value)
+{
+    for (size_t i = 1; i < json_array_size(value); i++)
+        if (!json_equal(json_array_get(value, i), json_array_get(value, 0)))
+            return value;
+    return json_array_size(value) ? json_array_get(value, 0) : value;
+}
+
+static clio_status check_field(clio_context *ctx, const struct json_file *file, const char *key, const json_t *value,
+                               const struct field *table, size_t count)
+{
+    clio_status st = CLIO_OK;
+    char *text = json_dumps(joined(value), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+    size_t i = 0;
+    while (i < count && strcmp(table[i].key, key) != 0)
+        i++;
+    if (!text)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", file->path);
+    if (i == count && strcmp(text, "null") != 0 && strcmp(text, "false") != 0)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s has a field \"%.80s\" (%.*s) that clio does not know, and that may change the result: take it out if it does not, or use "
+             "another model",
+             file->path, key, SHOWN, text);
+    if (i < count && table[i].values && !is_among(text, table[i].values))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"%s\" is %.*s, and clio runs such networks with %s only: use another model", file->path,
+             key, SHOWN, text, table[i].values);
+fail:
+    free(text);
+    return st;
+}
+
+clio_status fields_check(clio_context *ctx, const struct json_file *file, const char *class_name, const struct field *table, size_t count)
+{
+    clio_status st = CLIO_OK;
+    const char *name, *key;
+    json_t *value;
+    TRY(json_text(ctx, file, "_class_name", class_name, &name));
+    if (strcmp(name, class_name) != 0)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a %.80s where clio needs a %s: use another model", file->path, name, class_name);
+    json_object_foreach(file->root, key, value)
+    {
+        if (key[0] != '_')
+            TRY(check_field(ctx, file, key, value, table, count));
+    }
+fail:
+    return st;
+}
+
+clio_status fields_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out)
+{
+    clio_status st = CLIO_OK;
+    const json_t *value = json_object_get(file->root, key);
+    *out = !value || json_is_null(value) ? otherwise : json_number_value(value);
+    if ((value && !json_is_null(value) && !json_is_number(value)) || !isfinite(*out))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be a number", file->path, key);
+fail:
+    return st;
+}
+
+clio_status fields_ints(clio_context *ctx, const struct json_file *file, const char *key, int count, int min, int max, int otherwise,
+                        int *out)
+{
+    clio_status st = CLIO_OK;
+    const json_t *list = json_object_get(file->root, key);
+    int one = 0;
+    if (!json_is_array(list)) {
+        TRY(json_int(ctx, file, key, min, max, otherwise, &one));
+        for (int i = 0; i < count; i++)
+            out[i] = one;
+        return CLIO_OK;
+    }
+    if (json_array_size(list) != (size_t)count)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" has %zu entries where the network has %d blocks; download the file again", file->path, key,
+             json_array_size(list), count);
+    for (int i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, (size_t)i);
+        if (!json_is_integer(item) || json_integer_value(item) < min || json_integer_value(item) > max)
+            FAIL(ctx, json_is_array(item) ? CLIO_ERROR_UNSUPPORTED : CLIO_ERROR_FORMAT,
+                 "%s: entry %d of \"%s\" must be an integer from %d to %d", file->path, i + 1, key, min, max);
+        out[i] = (int)json_integer_value(item);
+    }
+fail:
+    return st;
+}
+
+clio_status fields_count(clio_context *ctx, const struct json_file *file, const char *key, int most, int *out)
+{
+    clio_status st = CLIO_OK;
+    const json_t *list = json_object_get(file->root, key);
+    if (!json_is_array(list) || json_array_size(list) < 1 || json_array_size(list) > (size_t)most)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be a list of 1 to %d entries; download the file again", file->path, key, most);
+    *out = (int)json_array_size(list);
+fail:
+    return st;
+}
+
+clio_status fields_text(clio_context *ctx, const struct json_file *file, const char *key, int index, const char **out)
+{
+    clio_status st = CLIO_OK;
+    const json_t *item = json_array_get(json_object_get(file->root, key), (size_t)index);
+    if (!json_is_string(item))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: entry %d of \"%s\" must be a text in quotes; download the file again", file->path, index + 1,
+             key);
+    *out = json_string_value(item);
+fail:
+    return st;
+}

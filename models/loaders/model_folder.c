@@ -1,0 +1,90 @@
+/* model_folder.c - see folder.h. Source of the names: diffusers, utils/hub_utils.py and models/model_loading_utils.py. */
+#include "model_folder.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENDING ".safetensors"
+#define INDEX ".index.json"
+#define LONGEST 128 /* of a stem with its variant */
+
+/* Whether dir holds `stem`.safetensors, or its shards' index. */
+static clio_status has_stem(clio_context *ctx, const char *dir, const char *stem, bool *has)
+{
+    clio_status st = CLIO_OK;
+    char name[LONGEST + sizeof ENDING INDEX], *path = NULL;
+    *has = false;
+    for (int sharded = 0; sharded < 2 && !*has; sharded++) {
+        snprintf(name, sizeof name, "%s" ENDING "%s", stem, sharded ? INDEX : "");
+        TRY(file_join(ctx, &path, dir, name));
+        *has = file_exists(path);
+        free(path);
+        path = NULL;
+    }
+fail:
+    return st;
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t n = strlen(text), m = strlen(ending);
+    return n >= m && !strcmp(text + n - m, ending);
+}
+
+/* "model.fp16" of "model.fp16.safetensors" and of "model.fp16.safetensors.index.json"; false: another file, or a single shard. */
+static bool variant_of(const char *name, const char *stem, char found[LONGEST])
+{
+    size_t size = strlen(name), n = strlen(stem);
+    size_t behind = ends_with(name, ENDING INDEX) ? sizeof ENDING INDEX - 1 : ends_with(name, ENDING) ? sizeof ENDING - 1 : 0;
+    if (!behind || size <= n + 1 + behind || strncmp(name, stem, n) || name[n] != '.' || strstr(name, "-of-") || size - behind >= LONGEST)
+        return false;
+    memcpy(found, name, size - behind);
+    found[size - behind] = 0;
+    return true;
+}
+
+/* Of the variants that are there, the best one; empty: none. */
+static void any_variant(const char *dir, const char *stem, char best[LONGEST])
+{
+    char name[LONGEST];
+    DIR *folder = opendir(dir);
+    *best = 0;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (!variant_of(entry->d_name, stem, name))
+            continue;
+        bool half = ends_with(name, ".fp16"), best_half = ends_with(best, ".fp16");
+        if (!*best || half > best_half || (half == best_half && strcmp(name, best) < 0))
+            memcpy(best, name, sizeof name);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    char name[LONGEST];
+    bool has = false;
+    memset(weights, 0, sizeof *weights);
+    if (variant && (strlen(stem) + strlen(variant) + 1 >= sizeof name || strchr(variant, '/')))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is no name of a variant: use one like fp16", variant);
+    if (!file_is_folder(dir))
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: name the folder of a whole model, or download what is missing", dir);
+    if (variant) {
+        snprintf(name, sizeof name, "%s.%s", stem, variant);
+        TRY(has_stem(ctx, dir, name, &has));
+    }
+    if (!has) {
+        snprintf(name, sizeof name, "%s", stem);
+        TRY(has_stem(ctx, dir, name, &has));
+    }
+    if (!has) {
+        any_variant(dir, stem, name);
+        has = *name;
+    }
+    TRY(weights_open(ctx, weights, dir, has ? name : stem));
+fail:
+    return st;
+}

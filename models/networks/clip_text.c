@@ -1,0 +1,358 @@
+/* clip_text.c - the weights and the forward pass of CLIP's text encoder, over the operations of host/ops.
+ * Per layer (pre-norm): x += o(attention(qkv(norm(x)))), causal; x += fc2(act(fc1(norm(x)))). */
+#include "clip_text.h"
+#include "../loaders/config.h"
+#include "../loaders/model_folder.h"
+#include "../nn/parameters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Older configurations of SD 2 and OpenAI's say so, though no text ends with this token; transformers then takes the greatest token. */
+#define LEGACY_END_TOKEN 2
+
+/* ---- the table of weights ---- */
+
+enum size { ONE, WIDTH, INNER, VOCAB, POSITIONS, SIZES };
+
+#define LINEAR(key, member, rows, columns, part, parts)                                                                                    \
+    BLOCK_LINEAR(clip_text_layer, key, member, NETWORK_MATRIX_LARGE, rows, columns, 0, part, parts)
+
+static const struct network_row network_table[] = {
+    {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), NETWORK_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
+    {"embeddings.position_embedding.weight", offsetof(struct clip_text, position_embedding), NETWORK_TABLE, POSITIONS, WIDTH, 0, 0, 1,
+     false},
+    BLOCK_NORM(clip_text, "final_layer_norm", final_norm, WIDTH),
+};
+
+static const struct network_row layer_table[] = {
+    BLOCK_NORM(clip_text_layer, "layer_norm1", attention_norm, WIDTH),
+    LINEAR("self_attn.q_proj", qkv, WIDTH, WIDTH, 0, 3),
+    LINEAR("self_attn.k_proj", qkv, WIDTH, WIDTH, 1, 3),
+    LINEAR("self_attn.v_proj", qkv, WIDTH, WIDTH, 2, 3),
+    LINEAR("self_attn.out_proj", o, WIDTH, WIDTH, 0, 1),
+    BLOCK_NORM(clip_text_layer, "layer_norm2", inner_norm, WIDTH),
+    LINEAR("mlp.fc1", fc1, INNER, WIDTH, 0, 1),
+    LINEAR("mlp.fc2", fc2, WIDTH, INNER, 0, 1),
+};
+
+/* ---- loading ---- */
+
+static const struct field fields[] = {
+    /* read below */
+    {"model_type", NULL},
+    {"hidden_size", NULL},
+    {"intermediate_size", NULL},
+    {"num_hidden_layers", NULL},
+    {"num_attention_heads", NULL},
+    {"max_position_embeddings", NULL},
+    {"vocab_size", NULL},
+    {"eos_token_id", NULL},
+    {"layer_norm_eps", NULL},
+    {"hidden_act", NULL},
+    /* do not matter: how it was trained or stored, and what the tokenizer says */
+    {"architectures", NULL},
+    {"attention_dropout", NULL},
+    {"bos_token_id", NULL},
+    {"dropout", NULL},
+    {"dtype", NULL},
+    {"gradient_checkpointing", NULL},
+    {"initializer_factor", NULL},
+    {"initializer_range", NULL},
+    {"pad_token_id", NULL},
+    {"projection_dim", NULL},
+    {"tie_word_embeddings", NULL},
+    {"torch_dtype", NULL},
+    {"transformers_version", NULL},
+    {"use_cache", NULL},
+    /* must be so */
+    {"use_attention_mask", "false|null"},
+    {"quantization_config", "null"},
+};
+
+static clio_status read_act(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
+{
+    clio_status st = CLIO_OK;
+    static const struct {
+        const char *name;
+        int act;
+    } acts[] = {{"quick_gelu", ACT_QUICK_GELU}, {"gelu", ACT_GELU}, {"gelu_new", ACT_GELU_TANH}, {"gelu_pytorch_tanh", ACT_GELU_TANH},
+                {"gelu_fast", ACT_GELU_TANH},   {"relu", ACT_RELU}, {"silu", ACT_SILU}};
+    const char *name;
+    TRY(json_text(ctx, file, "hidden_act", "quick_gelu", &name));
+    for (size_t i = 0; i < COUNT(acts); i++)
+        if (!strcmp(name, acts[i].name)) {
+            c->act = acts[i].act;
+            return CLIO_OK;
+        }
+    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for hidden_act %.40s; clio runs CLIP with quick_gelu, gelu, gelu_new, relu or silu",
+         file->path, name);
+fail:
+    return st;
+}
+
+/* Sizes and constants; a missing one is transformers' default. */
+static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
+{
+    clio_status st = CLIO_OK;
+    double eps;
+    TRY(json_int(ctx, file, "hidden_size", 1, 1 << 14, 512, &c->width));
+    TRY(json_int(ctx, file, "intermediate_size", 1, 1 << 17, 2048, &c->inner));
+    TRY(json_int(ctx, file, "num_hidden_layers", 1, 1024, 12, &c->layers));
+    TRY(json_int(ctx, file, "num_attention_heads", 1, 1 << 10, 8, &c->heads));
+    TRY(json_int(ctx, file, "max_position_embeddings", 3, 1 << 14, 77, &c->positions));
+    TRY(json_int(ctx, file, "vocab_size", 1, 1 << 22, 49408, &c->vocab));
+    TRY(json_int(ctx, file, "eos_token_id", 0, 1 << 22, 49407, &c->end_token));
+    TRY(fields_number(ctx, file, "layer_norm_eps", 1e-5, &eps));
+    c->eps = (float)eps;
+    if (!(eps > 0 && eps < 1))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"layer_norm_eps\" must be between 0 and 1; the file is damaged, download it again", file->path);
+    if (c->width % c->heads)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s: %d columns (hidden_size) cannot be shared by %d heads (num_attention_heads); the file is damaged, download it again",
+             file->path, c->width, c->heads);
+    TRY(read_act(ctx, c, file));
+fail:
+    return st;
+}
+
+clio_status clip_text_read_config(clio_context *ctx, const struct json_file *file, struct clip_text_config *c)
+{
+    clio_status st = CLIO_OK;
+    struct json_file part = *file;
+    const char *type;
+    *c = (struct clip_text_config){0};
+    TRY(json_text(ctx, file, "model_type", NULL, &type));
+    if (!strcmp(type, "clip")) { /* text and pictures: the text half lies one level down, among much that does not matter */
+        part.root = json_object_get(file->root, "text_config");
+        if (!json_is_object(part.root))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"text_config\" is missing: check that the file belongs to this model", file->path);
+    } else if (strcmp(type, "clip_text_model") != 0) {
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s describes a model of type %.40s; the text encoder of a Stable Diffusion folder is a CLIP checkpoint (model_type "
+             "clip_text_model)",
+             file->path, type);
+    } else {
+        TRY(fields_check(ctx, file, "CLIPTextModel", fields, COUNT(fields)));
+    }
+    TRY(read_fields(ctx, c, &part));
+fail:
+    return st;
+}
+
+static clio_status load_projection(clio_context *ctx, struct clip_text *net, const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    const struct weight *w = weights_find(weights, "text_projection.weight");
+    if (!w || w->problem || w->ndim != 2)
+        return CLIO_OK;
+    int dim[] = {w->dim[0], net->config.width};
+    net->config.projection = dim[0];
+    TRY(weights_need(ctx, weights, "text_projection.weight", 2, dim, &w));
+    TRY(matrix_new(ctx, &net->projection, dim[0], dim[1], ctx->collects ? MATRIX_EXACT : MATRIX_LARGE, "the text encoder"));
+    TRY(matrix_fill(ctx, &net->projection, 0, w));
+    if (ctx->collects) /* saved as it was read: what is learned from does not depend on it */
+        TRY(parameters_add(ctx, ctx->collects, "text_projection.weight", 2, dim, &net->projection.data, &net->projection, false, false));
+fail:
+    return st;
+}
+
+clio_status clip_text_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, struct clip_text *net)
+{
+    clio_status st = CLIO_OK;
+    char key[128];
+    *net = (struct clip_text){0};
+    struct clip_text_config *c = &net->config;
+    TRY(mem_string(ctx, &net->path, weights->path));
+    TRY(clip_text_read_config(ctx, config, c));
+    int sizes[SIZES] = {[ONE] = 1, [WIDTH] = c->width, [INNER] = c->inner, [VOCAB] = c->vocab, [POSITIONS] = c->positions};
+    /* transformers 5 writes a bare text encoder's keys without the prefix that it has always had. */
+    const char *prefix = weights_find(weights, "embeddings.token_embedding.weight") ? "" : "text_model.";
+    TRY(network_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, weights));
+    TRY(mem_alloc(ctx, &net->layers, (size_t)c->layers, sizeof *net->layers));
+    for (int i = 0; i < c->layers; i++) {
+        TRY(context_progress(ctx, "loading the text encoder", i, c->layers));
+        snprintf(key, sizeof key, "%sencoder.layers.%d.", prefix, i);
+        TRY(network_load(ctx, &net->layers[i], layer_table, COUNT(layer_table), key, sizes, weights));
+    }
+    TRY(load_projection(ctx, net, weights));
+fail:
+    if (st)
+        clip_text_free(ctx, net);
+    return st;
+}
+
+clio_status clip_text_open(clio_context *ctx, const char *dir, const char *variant, struct clip_text *net)
+{
+    clio_status st = CLIO_OK;
+    struct json_file config = {0};
+    struct weights weights = {0};
+    *net = (struct clip_text){0};
+    TRY(json_open(ctx, &config, dir, "config.json"));
+    TRY(folder_weights(ctx, dir, "model", variant, &weights));
+    TRY(clip_text_load(ctx, &config, &weights, net));
+fail:
+    weights_close(&weights);
+    json_close(&config);
+    return st;
+}
+
+void clip_text_free(clio_context *ctx, struct clip_text *net)
+{
+    for (int i = 0; net->layers && i < net->config.layers; i++)
+        network_free(ctx, &net->layers[i], layer_table, COUNT(layer_table));
+    network_free(ctx, net, network_table, COUNT(network_table));
+    matrix_free(ctx, &net->projection);
+    free(net->layers);
+    free(net->path);
+    *net = (struct clip_text){0};
+}
+
+/* ---- forward ---- */
+
+static clio_status norm(clio_context *ctx, const struct clip_text_config *c, const struct tensor *out, const struct tensor *in,
+                        const struct block_norm *n)
+{
+    return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, c->eps);
+}
+
+/* x f32 [B, T, width] in place; h is scratch of x's shape */
+static clio_status layer_forward(clio_context *ctx, struct arena *arena, const struct clip_text_config *c,
+                                 const struct clip_text_layer *layer, const struct tensor *x, const struct tensor *h)
+{
+    clio_status st = CLIO_OK;
+    int batch = x->dim[0], length = x->dim[1];
+    uint64_t mark = arena_mark(arena);
+    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * c->width, 0);
+    struct tensor inner = tensor_shape(DTYPE_F32, 3, batch, length, c->inner, 0);
+    TRY(tensor_take(ctx, arena, &qkv));
+    TRY(norm(ctx, c, h, x, &layer->attention_norm));
+    TRY(block_linear_fwd(ctx, &qkv, h, &layer->qkv, ACT_NONE, NULL));
+    TRY(self_attention_fwd(ctx, arena, h, &qkv, c->heads, true));
+    TRY(block_linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
+    arena_release(arena, mark);
+    TRY(tensor_take(ctx, arena, &inner));
+    TRY(norm(ctx, c, h, x, &layer->inner_norm));
+    TRY(block_linear_fwd(ctx, &inner, h, &layer->fc1, c->act, NULL));
+    TRY(block_linear_fwd(ctx, x, &inner, &layer->fc2, ACT_NONE, x));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* ids i32 [B, positions] -> out f32 [B, positions, width] */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                           const struct tensor *ids, int skip)
+{
+    clio_status st = CLIO_OK;
+    const struct clip_text_config *c = &net->config;
+    int batch = ids->dim[0];
+    uint64_t mark = arena_mark(arena);
+    struct tensor x = tensor_shape(DTYPE_F32, 3, batch, c->positions, c->width, 0);
+    if (skip < 0 || skip >= c->layers)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d layers of the text encoder cannot be skipped, since %s has %d: skip 0 to %d", skip, net->path,
+             c->layers, c->layers - 1);
+    TRY(op_check(ctx, "clip text encoder", "ids", ids, DTYPE_I32, 2, batch, c->positions, 0, 0));
+    TRY(op_check(ctx, "clip text encoder", "out", out, DTYPE_F32, 3, batch, c->positions, c->width, 0));
+    TRY(tensor_take(ctx, arena, &x));
+    TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->position_embedding, 0));
+    for (int i = 0; i < c->layers - skip; i++)
+        TRY(layer_forward(ctx, arena, c, &net->layers[i], &x, out));
+    TRY(norm(ctx, c, out, &x, &net->final_norm));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* ids on the host, to a tensor that has memory. */
+static clio_status write_ids(clio_context *ctx, const struct clip_text *net, const struct tensor *on_device, const int *ids)
+{
+    clio_status st = CLIO_OK;
+    size_t count = tensor_count(on_device);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= net->config.vocab)
+            FAIL(ctx, CLIO_ERROR_FORMAT,
+                 "token %d is outside the %d of %s: the folders tokenizer and text_encoder belong to different models, copy both again",
+                 ids[i], net->config.vocab, net->path);
+    TRY(tensor_write(ctx, on_device, 0, count, ids));
+fail:
+    return st;
+}
+
+clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out, const int *ids,
+                              int skip)
+{
+    clio_status st = CLIO_OK;
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    uint64_t mark = arena_mark(arena);
+    TRY(tensor_take(ctx, arena, &on_device));
+    TRY(write_ids(ctx, net, &on_device, ids));
+    TRY(forward(ctx, arena, net, out, &on_device, skip));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip)
+{
+    clio_status st = CLIO_OK;
+    struct arena arena = {0};
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    TRY(tensor_new(ctx, &on_device, "the prompt"));
+    TRY(write_ids(ctx, net, &on_device, ids));
+    ctx->planning = true;
+    st = forward(ctx, &arena, net, out, &on_device, skip);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, &arena, "the text encoder"));
+    TRY(forward(ctx, &arena, net, out, &on_device, skip));
+fail:
+    arena_free(ctx, &arena);
+    tensor_free(ctx, &on_device);
+    return st;
+}
+
+/* transformers, CLIPTextTransformer.forward: the first end token; with the legacy number, the first of the greatest tokens. A text
+ * without one: position 0. */
+static int end_of(const struct clip_text_config *c, const int *ids)
+{
+    int at = 0;
+    for (int i = 0; i < c->positions; i++) {
+        if (c->end_token != LEGACY_END_TOKEN && ids[i] == c->end_token)
+            return i;
+        if (c->end_token == LEGACY_END_TOKEN && ids[i] > ids[at])
+            at = i;
+    }
+    return at;
+}
+
+clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const struct tensor *hidden,
+                           const int *ids, bool projected)
+{
+    clio_status st = CLIO_OK;
+    const struct clip_text_config *c = &net->config;
+    int batch = hidden->dim[0], *rows = NULL;
+    struct tensor on_device = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), pooled = tensor_shape(DTYPE_F32, 2, batch, c->width, 0, 0);
+    struct tensor table = tensor_reshape(hidden, 2, batch * c->positions, c->width, 0, 0);
+    if (projected && !c->projection)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text_projection: use a CLIP checkpoint that compares texts with pictures", net->path);
+    TRY(op_check(ctx, "clip text pool", "hidden", hidden, DTYPE_F32, 3, batch, c->positions, c->width, 0));
+    TRY(mem_alloc(ctx, &rows, (size_t)batch, sizeof *rows));
+    for (int i = 0; i < batch; i++)
+        rows[i] = i * c->positions + end_of(c, ids + (size_t)i * (size_t)c->positions);
+    TRY(tensor_new(ctx, &on_device, "the prompt"));
+    TRY(tensor_write(ctx, &on_device, 0, (size_t)batch, rows));
+    if (!projected) {
+        TRY(op_embed_fwd(ctx, out, &table, &on_device, NULL, 0)); /* rows of a table, which here is the hidden state */
+    } else {
+        TRY(tensor_new(ctx, &pooled, "the prompt"));
+        TRY(op_embed_fwd(ctx, &pooled, &table, &on_device, NULL, 0));
+        TRY(op_gemm_fwd(ctx, out, &pooled, &net->projection, batch, NULL));
+    }
+fail:
+    free(rows);
+    tensor_free(ctx, &pooled);
+    tensor_free(ctx, &on_device);
+    return st;
+}

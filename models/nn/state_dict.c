@@ -1,0 +1,116 @@
+/* state_dict.c - walk a table of weights; see network.h. */
+#include "parameters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FLOATS_AT_ONCE ((size_t)1 << 20)
+
+static bool is_matrix(enum network_kind kind)
+{
+    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW || kind == NETWORK_MATRIX_LARGE || kind == NETWORK_CONV_LARGE ||
+           kind == NETWORK_POINT_LARGE;
+}
+
+static enum matrix_use matrix_use(enum network_kind kind)
+{
+    return kind == NETWORK_MATRIX_FEW ? MATRIX_FEW : kind == NETWORK_MATRIX_MANY ? MATRIX_MANY : MATRIX_LARGE;
+}
+
+/* Copy a stored tensor into elements first.. of t. */
+static clio_status copy_floats(clio_context *ctx, const struct tensor *t, size_t first, const struct weight *w)
+{
+    clio_status st = CLIO_OK;
+    float *block = NULL;
+    TRY(mem_alloc(ctx, &block, MIN(w->count, FLOATS_AT_ONCE), sizeof *block));
+    for (size_t at = 0; at < w->count; at += FLOATS_AT_ONCE) {
+        size_t n = MIN(w->count - at, FLOATS_AT_ONCE);
+        weight_floats(w, at, n, block);
+        TRY(tensor_write(ctx, t, first + at, n, block));
+    }
+fail:
+    free(block);
+    return st;
+}
+
+/* List what a row has loaded, as it is stored. A key that the checkpoint does not have is listed too: it has its part of a product. */
+static clio_status collect(clio_context *ctx, const struct network_row *row, const char *key, int ndim, const int *dim,
+                           const struct tensor *t, struct matrix *m, bool absent)
+{
+    clio_status st = CLIO_OK;
+    if (!ctx->collects)
+        return CLIO_OK;
+    TRY(row->part > 0 ? parameters_join(ctx, ctx->collects, t, key)
+                      : parameters_add(ctx, ctx->collects, key, ndim, dim, t, m, false, true));
+    if (absent)
+        parameters_absent(ctx->collects, t);
+fail:
+    return st;
+}
+
+static clio_status load_row(clio_context *ctx, char *base, const struct network_row *row, const char *key, const int *sizes,
+                            const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    const struct weight *w = NULL;
+    int rows = sizes[row->rows], columns = sizes[row->columns], parts = MAX(row->parts, 1);
+    int taps = row->taps ? sizes[row->taps] : 1;
+    int ndim = row->kind == NETWORK_VECTOR ? 1 : row->taps ? 3 : 2, dim[4] = {rows, columns, taps, taps};
+    const struct weight *found = weights ? weights_find(weights, key) : NULL;
+    if (row->kind == NETWORK_CONV_LARGE) {
+        ndim = taps == 1 && found && found->ndim == 2 ? 2 : 4;
+        taps *= taps;
+    } else if (row->kind == NETWORK_POINT_LARGE) {
+        ndim = found && found->ndim == 4 ? 4 : 2;
+    }
+    if (weights && (!row->optional || found))
+        TRY(weights_need(ctx, weights, key, ndim, dim, &w));
+    if (is_matrix(row->kind)) {
+        struct matrix *m = (struct matrix *)(void *)(base + row->offset);
+        if (row->part == 0)
+            TRY(matrix_new(ctx, m, rows * parts, columns * taps, ctx->collects ? MATRIX_EXACT : matrix_use(row->kind), "the model"));
+        if (w) {
+            TRY(matrix_fill(ctx, m, row->part * rows, w));
+            weight_rest(w);
+        } else if (row->part == 0) {
+            TRY(tensor_zero(ctx, &m->data));
+        }
+        return collect(ctx, row, key, ndim, dim, &m->data, m, weights && !w);
+    }
+    struct tensor *t = (struct tensor *)(void *)(base + row->offset);
+    if (row->part == 0) {
+        enum dtype dtype = row->kind == NETWORK_TABLE_F16 && !ctx->collects ? DTYPE_F16 : DTYPE_F32;
+        *t = row->kind == NETWORK_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
+                                         : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
+        TRY(tensor_new(ctx, t, "the model"));
+        if (parts > 1 || !w)
+            TRY(tensor_zero(ctx, t));
+    }
+    if (w)
+        TRY(copy_floats(ctx, t, (size_t)row->part * w->count, w));
+    TRY(collect(ctx, row, key, ndim, dim, t, NULL, weights && !w));
+fail:
+    return st;
+}
+
+clio_status network_load(clio_context *ctx, void *base, const struct network_row *table, size_t count, const char *prefix, const int *sizes,
+                         const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    char key[256];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%s%s", prefix, table[i].key);
+        TRY(load_row(ctx, base, &table[i], key, sizes, weights));
+    }
+fail:
+    return st;
+}
+
+void network_free(clio_context *ctx, void *base, const struct network_row *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_matrix(table[i].kind))
+            matrix_free(ctx, (struct matrix *)(void *)((char *)base + table[i].offset));
+        else
+            tensor_free(ctx, (struct tensor *)(void *)((char *)base + table[i].offset));
+}

@@ -1,0 +1,322 @@
+/* evaluate.c - how good a trained model is: see clio_evaluate. Pictures go batch by batch through the model and, where one is given,
+ * through a classifier, whose features are what drawn and real pictures are compared in. */
+#include "evaluate.h"
+#include "../metrics/metrics.h"
+#include "../train/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH 64
+#define COUNT_DEFAULT 10000
+#define COUNT_MAX 1000000
+#define SUBSETS 100 /* of the kernel distance, as is usual */
+#define SUBSET_SIZE 1000
+
+/* ---- lists ---- */
+
+clio_status measure_list_new(clio_context *ctx, struct measure_list **out)
+{
+    return mem_alloc(ctx, out, 1, sizeof **out);
+}
+
+clio_status measure_list_add(clio_context *ctx, struct measure_list *m, const char *name, double value, const char *unit)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_grow(ctx, &m->list, m->public.count, &m->capacity, sizeof *m->list));
+    m->public.list = m->list;
+    m->list[m->public.count++] = (clio_measure){name, value, unit};
+fail:
+    return st;
+}
+
+void clio_measures_free(clio_measures *measures)
+{
+    struct measure_list *m = (struct measure_list *)(void *)measures;
+    if (m)
+        free(m->list);
+    free(m);
+}
+
+/* ---- a model beside data ---- */
+
+struct evaluation {
+    clio_context *ctx;
+    const clio_evaluate_params *params;
+    struct learner model, classifier;
+    bool compares; /* features are wanted, and the model draws */
+    struct dataset *data;
+    enum dataset_split split;
+    struct loader *loader;
+    size_t count, one;              /* pictures; numbers of one */
+    struct tensor pictures, labels; /* a batch */
+    float *other, *latents;         /* a batch: pictures given back or in the classifier's range; latents */
+    float *features[2];             /* f32 [count, features]: of the data, of what was drawn */
+    double sums[LEARNER_LOSSES], mse, ssim;
+    struct measure_list *found;
+};
+
+static clio_status open_model(struct evaluation *e, const char *path, struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    char *folder = NULL;
+    TRY(checkpoint_folder(e->ctx, path, &folder));
+    TRY(learner_load(e->ctx, l, folder));
+fail:
+    free(folder);
+    return st;
+}
+
+static clio_status open_classifier(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    const struct learner_shape *a = &e->model.shape, *b = &e->classifier.shape;
+    TRY(open_model(e, e->params->features, &e->classifier));
+    if (!e->classifier.kind->encode)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a model %s, which sees no features in pictures: train a classifier", e->params->features,
+             e->classifier.kind->name);
+    if (a->width != b->width || a->height != b->height || a->channels != b->channels)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s sees pictures of %d x %d x %d, and %s draws %d x %d x %d: train the classifier on such",
+             e->params->features, b->width, b->height, b->channels, e->params->model, a->width, a->height, a->channels);
+    if (!e->model.kind->has_latents)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing that could be compared: leave --features out", e->model.kind->name);
+    e->compares = true;
+fail:
+    return st;
+}
+
+static clio_status choose_split(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    static const char *const names[] = {[DATASET_TRAIN] = "train", [DATASET_VALIDATION] = "validation", [DATASET_TEST] = "test"};
+    const size_t *count = dataset_info(e->data)->count;
+    int split = DATASET_SPLITS - 1;
+    if (e->params->split) {
+        for (split = 0; split < DATASET_SPLITS && strcmp(names[split], e->params->split) != 0;)
+            split++;
+        if (split == DATASET_SPLITS)
+            FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "the split is train, validation or test, not %s", e->params->split);
+    } else {
+        while (split > 0 && count[split] == 0)
+            split--;
+    }
+    if (count[split] == 0)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has no pictures for %s", e->params->data, names[split]);
+    e->split = (enum dataset_split)split;
+    e->count = MIN(count[split], (size_t)(e->params->count ? e->params->count : COUNT_DEFAULT));
+fail:
+    return st;
+}
+
+static clio_status open_data(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    const struct learner *l = &e->model;
+    struct dataset_options o = dataset_defaults();
+    struct loader_options batches = loader_defaults();
+    o.width = l->shape.width;
+    o.height = l->shape.height;
+    o.channels = l->shape.channels;
+    o.need_captions = learner_needs_captions(l->kind, l->config);
+    o.need_labels = l->kind->needs_labels && !o.need_captions;
+    TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
+    if (dataset_info(e->data)->kind == DATASET_SOUNDS)
+        FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds, and %s knows pictures", e->params->data, e->params->model);
+    if (o.need_labels && dataset_info(e->data)->classes > l->shape.classes)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, and %s learned %d", e->params->data, dataset_info(e->data)->classes,
+             e->params->model, l->shape.classes);
+    TRY(choose_split(e));
+    batches.batch = BATCH;
+    batches.shuffle = batches.drop_last = false;
+    batches.unit = l->kind->unit;
+    TRY(loader_open(e->ctx, &e->loader, e->data, e->split, &batches));
+fail:
+    return st;
+}
+
+static clio_status take_memory(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    const struct learner_shape *s = &e->model.shape;
+    e->one = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
+    e->pictures = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
+    e->labels = tensor_shape(DTYPE_I32, 1, BATCH, 0, 0, 0);
+    TRY(tensor_new(e->ctx, &e->pictures, "evaluation"));
+    TRY(tensor_new(e->ctx, &e->labels, "evaluation"));
+    TRY(mem_alloc(e->ctx, &e->other, BATCH * e->one, sizeof *e->other));
+    TRY(mem_alloc(e->ctx, &e->latents, BATCH * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
+    for (int i = 0; e->compares && i < 2; i++)
+        TRY(mem_alloc(e->ctx, &e->features[i], e->count * (size_t)e->classifier.latent, sizeof **e->features));
+fail:
+    return st;
+}
+
+/* The model's own measures of `count` pictures. */
+static clio_status add_own(struct evaluation *e, const struct batch *b, int count, uint64_t stream)
+{
+    clio_status st = CLIO_OK;
+    double part[LEARNER_LOSSES] = {0};
+    struct learner_batch batch = {.count = count, .global_count = count, .pictures = e->pictures, .captions = b->captions};
+    batch.pictures.dim[0] = count;
+    TRY(tensor_write(e->ctx, &batch.pictures, 0, (size_t)count * e->one, b->pictures));
+    if (b->labels) {
+        batch.labels = e->labels;
+        batch.labels.dim[0] = count;
+        TRY(tensor_write(e->ctx, &batch.labels, 0, (size_t)count, b->labels));
+    }
+    TRY(e->model.kind->measure(e->ctx, &e->model, &batch, stream, part));
+    for (int i = 0; i < LEARNER_LOSSES; i++)
+        e->sums[i] += part[i];
+fail:
+    return st;
+}
+
+static bool gives_back(const struct evaluation *e)
+{
+    return e->model.kind->encode && e->model.kind->sample && !learner_needs_captions(e->model.kind, e->model.config);
+}
+
+static clio_status add_reconstruction(struct evaluation *e, const struct batch *b, int count)
+{
+    clio_status st = CLIO_OK;
+    struct learner *l = &e->model;
+    double ssim;
+    TRY(l->kind->encode(e->ctx, l, count, b->pictures, b->labels, e->latents));
+    TRY(l->kind->sample(e->ctx, l, count, e->latents, b->labels, e->other));
+    e->mse += metrics_mse(b->pictures, e->other, (size_t)count * e->one) * count;
+    TRY(metrics_ssim(e->ctx, &ssim, b->pictures, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
+                     l->kind->unit ? 1 : 2));
+    e->ssim += ssim * count;
+fail:
+    return st;
+}
+
+/* Features of pictures in the model's range. */
+static clio_status add_features(struct evaluation *e, const float *pictures, size_t first, int count, int which)
+{
+    const struct learner *c = &e->classifier;
+    bool from = e->model.kind->unit, to = c->kind->unit;
+    for (size_t i = 0; i < (size_t)count * e->one; i++)
+        e->other[i] = from == to ? pictures[i] : from ? 2 * pictures[i] - 1 : (pictures[i] + 1) / 2;
+    return c->kind->encode(e->ctx, &e->classifier, count, e->other, NULL, e->features[which] + first * (size_t)c->latent);
+}
+
+static clio_status look_at_data(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = 0; i < e->count; i += BATCH) {
+        const struct batch *b;
+        int count;
+        TRY(context_progress(e->ctx, "measuring", (double)i, (double)e->count));
+        TRY(loader_next(e->ctx, e->loader, &b));
+        count = (int)MIN(e->count - i, (size_t)b->count);
+        if (e->model.kind->measure)
+            TRY(add_own(e, b, count, i / BATCH));
+        if (gives_back(e))
+            TRY(add_reconstruction(e, b, count));
+        if (e->compares)
+            TRY(add_features(e, b->pictures, i, count, 0));
+    }
+fail:
+    return st;
+}
+
+static clio_status look_at_drawn(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    float *drawn = NULL;
+    int labels[BATCH];
+    TRY(mem_alloc(e->ctx, &drawn, BATCH * e->one, sizeof *drawn));
+    for (size_t i = 0; i < e->count; i += BATCH) {
+        int count = (int)MIN(e->count - i, (size_t)BATCH), choices = learner_labels(&e->model);
+        TRY(context_progress(e->ctx, "drawing", (double)i, (double)e->count));
+        for (int j = 0; choices && j < count; j++)
+            labels[j] = (int)((i + (size_t)j) % (size_t)choices);
+        TRY(learner_draw(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, drawn));
+        TRY(add_features(e, drawn, i, count, 1));
+    }
+fail:
+    free(drawn);
+    return st;
+}
+
+static clio_status compare(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    struct feature_stats stats[2] = {0};
+    int width = e->classifier.latent, subset = (int)MIN(e->count, SUBSET_SIZE);
+    double distance;
+    for (int i = 0; i < 2; i++) {
+        TRY(feature_stats_new(e->ctx, &stats[i], width));
+        TRY(feature_stats_add(e->ctx, &stats[i], e->features[i], e->count));
+    }
+    TRY(frechet_distance(e->ctx, &distance, &stats[0], &stats[1]));
+    TRY(measure_list_add(e->ctx, e->found, "frechet_distance", distance, ""));
+    TRY(kernel_distance(e->ctx, &distance, NULL, e->features[0], e->count, e->features[1], e->count, width, SUBSETS, subset,
+                        e->params->seed));
+    TRY(measure_list_add(e->ctx, e->found, "kernel_distance", distance, ""));
+fail:
+    feature_stats_free(&stats[0]);
+    feature_stats_free(&stats[1]);
+    return st;
+}
+
+static clio_status sum_up(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    const struct learner_kind *kind = e->model.kind;
+    double n = (double)e->count;
+    for (int i = 0; kind->measure && kind->measures[i]; i++)
+        TRY(measure_list_add(e->ctx, e->found, kind->measures[i], e->sums[i] / n, ""));
+    if (gives_back(e)) {
+        TRY(measure_list_add(e->ctx, e->found, "reconstruction_mse", e->mse / n, ""));
+        TRY(measure_list_add(e->ctx, e->found, "psnr", metrics_psnr(e->mse / n, kind->unit ? 1 : 2), "dB"));
+        TRY(measure_list_add(e->ctx, e->found, "ssim", e->ssim / n, ""));
+    }
+    if (e->compares)
+        TRY(compare(e));
+    TRY(measure_list_add(e->ctx, e->found, "pictures", n, ""));
+fail:
+    return st;
+}
+
+static void close_evaluation(struct evaluation *e)
+{
+    tensor_free(e->ctx, &e->pictures);
+    tensor_free(e->ctx, &e->labels);
+    free(e->other);
+    free(e->latents);
+    free(e->features[0]);
+    free(e->features[1]);
+    loader_close(e->loader);
+    dataset_close(e->data);
+    learner_close(e->ctx, &e->classifier);
+    learner_close(e->ctx, &e->model);
+}
+
+clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_measures **out)
+{
+    clio_status st = CLIO_OK;
+    struct evaluation e = {.ctx = ctx, .params = params};
+    *out = NULL;
+    ctx->cancelled = 0;
+    TRY(context_need_device(ctx));
+    if (params->count < 0 || params->count > COUNT_MAX || params->count == 1)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the number of pictures to measure must be from 2 to %d", COUNT_MAX);
+    TRY(measure_list_new(ctx, &e.found));
+    TRY(open_model(&e, params->model, &e.model));
+    if (params->features)
+        TRY(open_classifier(&e));
+    TRY(open_data(&e));
+    TRY(take_memory(&e));
+    TRY(look_at_data(&e));
+    if (e.compares)
+        TRY(look_at_drawn(&e));
+    TRY(sum_up(&e));
+    *out = &e.found->public;
+    e.found = NULL;
+fail:
+    close_evaluation(&e);
+    clio_measures_free(e.found ? &e.found->public : NULL);
+    return st;
+}

@@ -1,0 +1,305 @@
+/* generator.c - what was trained, in the public interface: pictures from latents, ways between them, reconstructions, sheets. */
+#include "../plot/image_grid.h"
+#include "../image/image.h"
+#include "../../host/core/random.h"
+#include "../train/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT_ONCE 64 /* pictures in one pass of the network */
+#define COUNT_MAX 65536
+
+struct clio_generator {
+    clio_context *ctx;
+    struct learner learner;
+};
+
+clio_status clio_generator_load(clio_context *ctx, const char *path, clio_generator **out)
+{
+    clio_status st = CLIO_OK;
+    clio_generator *g = NULL;
+    char *folder = NULL;
+    *out = NULL;
+    TRY(context_need_device(ctx));
+    TRY(checkpoint_folder(ctx, path, &folder));
+    TRY(mem_alloc(ctx, &g, 1, sizeof *g));
+    g->ctx = ctx;
+    TRY(learner_load(ctx, &g->learner, folder));
+    *out = g;
+    g = NULL;
+fail:
+    clio_generator_free(g);
+    free(folder);
+    return st;
+}
+
+void clio_generator_free(clio_generator *g)
+{
+    if (!g)
+        return;
+    learner_close(g->ctx, &g->learner);
+    free(g);
+}
+
+clio_generator_info clio_generator_describe(const clio_generator *g)
+{
+    const struct learner *l = &g->learner;
+    return (clio_generator_info){.model = l->kind->name,
+                                 .width = l->shape.width,
+                                 .height = l->shape.height,
+                                 .channels = l->shape.channels,
+                                 .latent = l->kind->has_latents ? l->latent : 0,
+                                 .classes = learner_labels(l),
+                                 .encodes = l->kind->encode && l->kind->sample && !learner_labels(l)};
+}
+
+/* ---- numbers to pictures ---- */
+
+static size_t picture_size(const struct learner *l)
+{
+    return (size_t)l->shape.width * (size_t)l->shape.height * (size_t)l->shape.channels;
+}
+
+/* `pixels` f32 [H, W, C] as 8-bit RGB in fresh memory. */
+static clio_status to_picture(const clio_generator *g, const float *pixels, clio_picture *out)
+{
+    clio_status st = CLIO_OK;
+    const struct learner *l = &g->learner;
+    size_t count = (size_t)l->shape.width * (size_t)l->shape.height;
+    int channels = l->shape.channels;
+    float low = l->kind->unit ? 0.0f : -1.0f;
+    unsigned char *rgb = NULL;
+    TRY(mem_alloc(g->ctx, &rgb, 3 * count, 1));
+    for (size_t i = 0; i < 3 * count; i++) {
+        float x = (pixels[i / 3 * (size_t)channels + (channels == 3 ? i % 3 : 0)] - low) / (1 - low);
+        rgb[i] = (unsigned char)(x > 0 ? lrintf(fminf(x, 1) * 255.0f) : 0);
+    }
+    out->image = (clio_image){l->shape.width, l->shape.height, rgb};
+fail:
+    return st;
+}
+
+/* Latents through the network, AT_ONCE at a time, into out[0], out[stride], ... */
+static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_picture *out, size_t stride)
+{
+    clio_status st = CLIO_OK;
+    struct learner *l = &g->learner;
+    size_t one = picture_size(l);
+    float *pixels = NULL;
+    TRY(mem_alloc(g->ctx, &pixels, MIN(count, AT_ONCE) * one, sizeof *pixels));
+    for (size_t i = 0; i < count; i += AT_ONCE) {
+        size_t n = MIN(count - i, AT_ONCE);
+        TRY(context_progress(g->ctx, "drawing", (double)i, (double)count));
+        TRY(l->kind->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
+        for (size_t j = 0; j < n; j++)
+            TRY(to_picture(g, pixels + j * one, &out[(i + j) * stride]));
+    }
+    TRY(context_progress(g->ctx, "drawing", (double)count, (double)count));
+fail:
+    free(pixels);
+    return st;
+}
+
+static clio_status check_draw(clio_generator *g, int count, const int *labels)
+{
+    clio_status st = CLIO_OK;
+    const struct learner *l = &g->learner;
+    if (!l->kind->has_latents)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it pictures to reconstruct", l->kind->name);
+    if (count < 1 || count > COUNT_MAX)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of pictures must be from 1 to %d, not %d", COUNT_MAX, count);
+    for (int i = 0; labels && i < count; i++)
+        if (labels[i] < 0 || labels[i] >= learner_labels(l))
+            FAIL(g->ctx, CLIO_ERROR_ARGUMENT,
+                 learner_labels(l) ? "there is no label %d: this model has 0 to %d"
+                                   : "label %d cannot be asked for: this model has none (%d)",
+                 labels[i], MAX(learner_labels(l) - 1, 0));
+fail:
+    return st;
+}
+
+/* The labels asked for, or each in turn; NULL without. Fresh memory. */
+static clio_status fill_labels(clio_generator *g, int count, const int *asked, int **labels)
+{
+    clio_status st = CLIO_OK;
+    *labels = NULL;
+    if (!learner_labels(&g->learner))
+        return CLIO_OK;
+    TRY(mem_alloc(g->ctx, labels, (size_t)count, sizeof **labels));
+    for (int i = 0; i < count; i++)
+        (*labels)[i] = asked ? asked[i] : i % learner_labels(&g->learner);
+fail:
+    return st;
+}
+
+clio_status clio_generator_draw(clio_generator *g, int count, uint64_t seed, const int *labels, clio_images **out)
+{
+    clio_status st = CLIO_OK;
+    clio_images *images = NULL;
+    clio_picture *list;
+    float *latents = NULL;
+    int *all = NULL;
+    struct random r;
+    *out = NULL;
+    g->ctx->cancelled = 0;
+    TRY(check_draw(g, count, labels));
+    TRY(images_new(g->ctx, (size_t)count, &images, &list));
+    TRY(fill_labels(g, count, labels, &all));
+    TRY(mem_alloc(g->ctx, &latents, (size_t)count * (size_t)g->learner.latent, sizeof *latents));
+    for (int i = 0; i < count; i++) { /* picture n of a seed is the same, however many are drawn */
+        random_seed(&r, RANDOM_TORCH_CUDA, seed + (uint64_t)i);
+        random_normal(&r, latents + (size_t)i * (size_t)g->learner.latent, (size_t)g->learner.latent);
+        list[i].seed = (int64_t)(seed + (uint64_t)i);
+    }
+    TRY(draw_all(g, (size_t)count, latents, all, list, 1));
+    *out = images;
+    images = NULL;
+fail:
+    clio_images_free(images);
+    free(latents);
+    free(all);
+    return st;
+}
+
+/* Spherical: normal numbers lie near a sphere, and a straight line would pass through its inside, where no network was trained (White 2016,
+ * "Sampling Generative Networks"). */
+static void between(float *out, const float *a, const float *b, int n, double t)
+{
+    double aa = 0, bb = 0, ab = 0;
+    for (int i = 0; i < n; i++) {
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+        ab += (double)a[i] * (double)b[i];
+    }
+    double angle = acos(fmax(-1, fmin(1, ab / sqrt(fmax(aa * bb, 1e-30))))), s = sin(angle);
+    double wa = s > 1e-6 ? sin((1 - t) * angle) / s : 1 - t, wb = s > 1e-6 ? sin(t * angle) / s : t;
+    for (int i = 0; i < n; i++)
+        out[i] = (float)(wa * (double)a[i] + wb * (double)b[i]);
+}
+
+clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, int frames, int label, clio_images **out)
+{
+    clio_status st = CLIO_OK;
+    clio_images *images = NULL;
+    clio_picture *list;
+    float *latents = NULL, *ends = NULL;
+    int *labels = NULL, n = g->learner.latent;
+    struct random r;
+    *out = NULL;
+    g->ctx->cancelled = 0;
+    TRY(check_draw(g, frames, NULL));
+    if (learner_labels(&g->learner))
+        TRY(check_draw(g, 1, &label));
+    if (frames < 2)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a way needs at least 2 pictures, its ends");
+    TRY(images_new(g->ctx, (size_t)frames, &images, &list));
+    TRY(fill_labels(g, frames, NULL, &labels));
+    TRY(mem_alloc(g->ctx, &ends, 2 * (size_t)n, sizeof *ends));
+    TRY(mem_alloc(g->ctx, &latents, (size_t)frames * (size_t)n, sizeof *latents));
+    for (int i = 0; i < 2; i++) {
+        random_seed(&r, RANDOM_TORCH_CUDA, i ? to : from);
+        random_normal(&r, ends + i * n, (size_t)n);
+    }
+    for (int i = 0; i < frames; i++) {
+        between(latents + (size_t)i * (size_t)n, ends, ends + n, n, (double)i / (frames - 1));
+        if (labels)
+            labels[i] = label;
+        list[i].seed = (int64_t)from;
+    }
+    TRY(draw_all(g, (size_t)frames, latents, labels, list, 1));
+    *out = images;
+    images = NULL;
+fail:
+    clio_images_free(images);
+    free(ends);
+    free(latents);
+    free(labels);
+    return st;
+}
+
+/* ---- pictures to numbers ---- */
+
+/* A picture at the network's size, as its numbers [H, W, C]. */
+static clio_status to_pixels(const clio_generator *g, const clio_image *picture, float *pixels)
+{
+    clio_status st = CLIO_OK;
+    const struct learner *l = &g->learner;
+    struct image view = image_view(picture), scaled = {0};
+    float low = l->kind->unit ? 0.0f : -1.0f;
+    TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
+    for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
+        const unsigned char *p = scaled.rgb + 3 * i;
+        float grey = (0.299f * (float)p[0] + 0.587f * (float)p[1] + 0.114f * (float)p[2]) / 255.0f; /* ITU-R 601, as Pillow's "L" */
+        for (int c = 0; c < l->shape.channels; c++)
+            *pixels++ = low + (1 - low) * (l->shape.channels == 1 ? grey : (float)p[c] / 255.0f);
+    }
+fail:
+    image_free(&scaled);
+    return st;
+}
+
+clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pictures, size_t count, clio_images **out)
+{
+    clio_status st = CLIO_OK;
+    struct learner *l = &g->learner;
+    size_t one = picture_size(l);
+    clio_images *images = NULL;
+    clio_picture *list;
+    float *pixels = NULL, *latents = NULL;
+    *out = NULL;
+    g->ctx->cancelled = 0;
+    if (!l->kind->encode || !l->kind->sample || learner_labels(l))
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take pictures in: it draws them", l->kind->name);
+    if (count < 1 || count > COUNT_MAX)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of pictures must be from 1 to %d", COUNT_MAX);
+    TRY(images_new(g->ctx, 2 * count, &images, &list));
+    TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));
+    TRY(mem_alloc(g->ctx, &latents, count * (size_t)MAX(l->latent, 1), sizeof *latents));
+    for (size_t i = 0; i < count; i++) {
+        TRY(to_pixels(g, &pictures[i], pixels + i * one));
+        TRY(to_picture(g, pixels + i * one, &list[2 * i]));
+    }
+    for (size_t i = 0; i < count; i += AT_ONCE)
+        TRY(l->kind->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
+    TRY(draw_all(g, count, latents, NULL, list + 1, 2));
+    *out = images;
+    images = NULL;
+fail:
+    clio_images_free(images);
+    free(latents);
+    free(pixels);
+    return st;
+}
+
+/* ---- sheets ---- */
+
+clio_status clio_images_sheet(clio_context *ctx, const clio_images *images, int columns, clio_image **out)
+{
+    clio_status st = CLIO_OK;
+    const clio_image *first = &images->list[0].image;
+    size_t one = 3 * (size_t)first->width * (size_t)first->height;
+    struct sheet sheet = {
+        .count = (int)images->count, .height = first->height, .width = first->width, .channels = 3, .high = 1, .columns = columns};
+    struct image image = {0};
+    float *pixels = NULL;
+    *out = NULL;
+    if (images->count < 1 || images->count > COUNT_MAX)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet needs from 1 to %d pictures", COUNT_MAX);
+    TRY(mem_alloc(ctx, &pixels, images->count * one, sizeof *pixels));
+    for (size_t i = 0; i < images->count; i++) {
+        const clio_image *p = &images->list[i].image;
+        if (p->width != first->width || p->height != first->height)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the pictures of a sheet must have one size");
+        for (size_t j = 0; j < one; j++)
+            pixels[i * one + j] = (float)p->rgb[j] / 255.0f;
+    }
+    sheet.pixels = pixels;
+    TRY(sheet_draw(ctx, &image, &sheet));
+    TRY(image_give(ctx, &image, out));
+fail:
+    image_free(&image);
+    free(pixels);
+    return st;
+}

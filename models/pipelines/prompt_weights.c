@@ -1,0 +1,366 @@
+/* prompt_weights.c - see prompt.h: text to parts of one weight each, parts to tokens, tokens to chunks. */
+#include "prompt_weights.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUND_BRACKET 1.1
+#define SQUARE_BRACKET (1 / 1.1)
+#define COMMA_REACH 20 /* tokens from a chunk's end back to the comma that it may end at */
+#define BREAK_WORD "BREAK"
+#define BREAK_SIZE 5
+
+/* ---- text to parts ---- */
+
+/* A stretch of the unescaped text. Weights are doubles, as in the reference: equal ones join their parts, and that changes tokens. */
+struct part {
+    size_t at, size;
+    double weight;
+    bool is_break;
+};
+struct parser {
+    clio_context *ctx;
+    struct bytes text;
+    struct part *parts;
+    size_t count;
+    size_t *round, *square; /* where the open brackets are: number of the part that follows */
+    size_t rounds, squares;
+};
+
+static clio_status add_part(struct parser *p, const char *text, size_t size, bool is_break)
+{
+    p->parts[p->count++] = (struct part){p->text.size, size, 1, is_break};
+    return bytes_add(p->ctx, &p->text, text, size);
+}
+
+static void multiply(struct parser *p, size_t first, double factor)
+{
+    for (size_t i = first; i < p->count; i++)
+        p->parts[i].weight *= factor;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_word(char c) /* all that is not ASCII counts as letters */
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
+}
+
+/* A number of digits with at most one point, without regard to the locale; its size, 0: there is none. */
+static size_t number_size(const char *s, double *value)
+{
+    size_t n = s[0] == '+' || s[0] == '-', digits = 0;
+    double scale = 1;
+    bool point = false;
+    *value = 0;
+    for (;; n++) {
+        if (s[n] >= '0' && s[n] <= '9') {
+            *value = *value * 10 + (s[n] - '0');
+            scale *= point ? 10 : 1;
+            digits++;
+        } else if (s[n] == '.' && !point) {
+            point = true;
+        } else {
+            break;
+        }
+    }
+    *value = (s[0] == '-' ? -*value : *value) / scale;
+    return digits && s[n] != '.' ? n : 0;
+}
+
+/* ":1.2)" with spaces around the number; its size, 0: something else. */
+static size_t weight_size(const char *s, double *value)
+{
+    size_t n = 1, digits;
+    while (is_space(s[n]))
+        n++;
+    digits = number_size(s + n, value);
+    n += digits;
+    while (is_space(s[n]))
+        n++;
+    return digits && s[n] == ')' ? n + 1 : 0;
+}
+
+/* Ordinary characters, with BREAK between them. */
+static clio_status add_text(struct parser *p, const char *text, size_t size)
+{
+    clio_status st = CLIO_OK;
+    size_t from = 0;
+    for (size_t at = 0; at + BREAK_SIZE <= size; at++) {
+        size_t end = at + BREAK_SIZE;
+        if (memcmp(text + at, BREAK_WORD, BREAK_SIZE) || (at > 0 && is_word(text[at - 1])) || (end < size && is_word(text[end])))
+            continue;
+        TRY(add_part(p, text + from, at - from, false));
+        TRY(add_part(p, "", 0, true));
+        from = end;
+        at = end - 1;
+    }
+    TRY(add_part(p, text + from, size - from, false));
+fail:
+    return st;
+}
+
+/* One item of the grammar at `s`; *size is its length. */
+static clio_status parse_item(struct parser *p, const char *s, size_t *size)
+{
+    clio_status st = CLIO_OK;
+    double weight;
+    *size = 1;
+    if (*s == '\\') {
+        bool escapes = s[1] && strchr("()[]\\", s[1]);
+        *size = escapes ? 2 : 1;
+        TRY(add_part(p, s + 1, *size - 1, false)); /* a backslash before anything else vanishes, as in the reference */
+    } else if (*s == '(') {
+        p->round[p->rounds++] = p->count;
+    } else if (*s == '[') {
+        p->square[p->squares++] = p->count;
+    } else if (*s == ':' && (*size = weight_size(s, &weight))) {
+        if (p->rounds)
+            multiply(p, p->round[--p->rounds], weight);
+        else
+            TRY(add_part(p, s, *size, false));
+    } else if (*s == ')' && p->rounds) {
+        multiply(p, p->round[--p->rounds], ROUND_BRACKET);
+    } else if (*s == ']' && p->squares) {
+        multiply(p, p->square[--p->squares], SQUARE_BRACKET);
+    } else {
+        *size = MAX(strcspn(s, "\\()[]:"), (size_t)1);
+        TRY(add_text(p, s, *size));
+    }
+fail:
+    return st;
+}
+
+static clio_status parse(struct parser *p, const char *text)
+{
+    clio_status st = CLIO_OK;
+    size_t size = strlen(text), kept = 0, step;
+    if (size > PROMPT_LONGEST)
+        FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "the prompt has %zu bytes, and %d is the most that clio takes: shorten it", size, PROMPT_LONGEST);
+    TRY(mem_alloc(p->ctx, &p->parts, 2 * size + 1, sizeof *p->parts)); /* BREAK makes three of five bytes */
+    TRY(mem_alloc(p->ctx, &p->round, size, sizeof *p->round));
+    TRY(mem_alloc(p->ctx, &p->square, size, sizeof *p->square));
+    for (size_t at = 0; at < size; at += step)
+        TRY(parse_item(p, text + at, &step));
+    while (p->rounds)
+        multiply(p, p->round[--p->rounds], ROUND_BRACKET);
+    while (p->squares)
+        multiply(p, p->square[--p->squares], SQUARE_BRACKET);
+    for (size_t i = 0; i < p->count; i++) { /* parts of one weight become one part: their bytes are neighbours */
+        struct part *last = kept ? &p->parts[kept - 1] : NULL, part = p->parts[i];
+        if (!isfinite((float)part.weight))
+            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "a weight in the prompt is beyond any number: use fewer brackets, or weights like 1.3");
+        if (last && !last->is_break && !part.is_break && last->weight == part.weight)
+            last->size += part.size;
+        else
+            p->parts[kept++] = part;
+    }
+    p->count = kept;
+fail:
+    return st;
+}
+
+/* ---- tokens to chunks ---- */
+
+struct chunker {
+    clio_context *ctx;
+    struct prompt *p;
+    const struct clip_tokenizer *t;
+    int used;       /* tokens of the last chunk, start not counted */
+    int last_comma; /* its place among them, -1: none */
+    int capacity;   /* chunks that there is room for */
+};
+
+/* Begin a chunk that is empty: start, end, padding. */
+static clio_status new_chunk(struct chunker *c)
+{
+    clio_status st = CLIO_OK;
+    struct prompt *p = c->p;
+    if (p->chunks == c->capacity) {
+        int capacity = MAX(2 * c->capacity, p->chunks + 1);
+        size_t count = (size_t)capacity * (size_t)p->length;
+        int *ids = realloc(p->ids, count * sizeof *ids);
+        p->ids = ids ? ids : p->ids;
+        float *weights = ids ? realloc(p->weights, count * sizeof *weights) : NULL;
+        p->weights = weights ? weights : p->weights;
+        if (!weights)
+            FAIL(c->ctx, CLIO_ERROR_MEMORY, "out of memory while reading the prompt; close other programs");
+        c->capacity = capacity;
+    }
+    int *ids = p->ids + (size_t)p->chunks * (size_t)p->length;
+    float *weights = p->weights + (size_t)p->chunks * (size_t)p->length;
+    for (int i = 0; i < p->length; i++) {
+        ids[i] = i == 0 ? c->t->start : i == 1 ? c->t->end : c->t->pad;
+        weights[i] = 1;
+    }
+    p->chunks++;
+    c->used = 0;
+    c->last_comma = -1;
+fail:
+    return st;
+}
+
+static void put(struct chunker *c, int token, float weight)
+{
+    size_t at = (size_t)(c->p->chunks - 1) * (size_t)c->p->length + 1 + (size_t)c->used++;
+    c->p->ids[at] = token;
+    c->p->weights[at] = weight;
+    c->p->ids[at + 1] = c->t->end;
+}
+
+/* The last chunk is full: begin the next one with what follows the last comma, if that is near. */
+static clio_status overflow(struct chunker *c)
+{
+    clio_status st = CLIO_OK;
+    int room = c->p->length - 2, from = c->last_comma + 1, moved = room - from;
+    if (c->last_comma < 0 || room - c->last_comma > COMMA_REACH)
+        moved = 0;
+    TRY(new_chunk(c));
+    int *ids = c->p->ids + (size_t)(c->p->chunks - 2) * (size_t)c->p->length + 1 + from;
+    float *weights = c->p->weights + (ids - c->p->ids);
+    for (int i = 0; i < moved; i++) {
+        put(c, ids[i], weights[i]);
+        ids[i] = i ? c->t->pad : c->t->end;
+        weights[i] = 1;
+    }
+    if (moved)
+        ids[moved] = c->t->pad; /* where the end was */
+fail:
+    return st;
+}
+
+static clio_status add_token(struct chunker *c, int token, float weight)
+{
+    clio_status st = CLIO_OK;
+    int room = c->p->length - 2;
+    bool is_comma = token == c->t->comma;
+    if (c->used == room && is_comma)
+        TRY(new_chunk(c));
+    else if (c->used == room)
+        TRY(overflow(c));
+    if (is_comma)
+        c->last_comma = c->used;
+    put(c, token, weight);
+fail:
+    return st;
+}
+
+clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokenizer *t, const char *text, int length)
+{
+    clio_status st = CLIO_OK;
+    struct parser parser = {.ctx = ctx};
+    struct chunker chunker = {.ctx = ctx, .p = p, .t = t};
+    struct bytes part = {0};
+    int *ids = NULL;
+    size_t count;
+    *p = (struct prompt){.length = length};
+    TRY(clip_tokenizer_check(ctx, text)); /* before it is cut, so that the sentence says where in the prompt */
+    TRY(parse(&parser, text));
+    TRY(new_chunk(&chunker));
+    for (size_t i = 0; i < parser.count; i++) {
+        const struct part *now = &parser.parts[i];
+        if (now->is_break) {
+            TRY(new_chunk(&chunker));
+            continue;
+        }
+        free(ids);
+        ids = NULL;
+        part.size = 0;
+        TRY(bytes_add(ctx, &part, parser.text.data + now->at, now->size));
+        TRY(clip_tokenizer_encode(ctx, t, part.data, &ids, &count));
+        for (size_t k = 0; k < count; k++)
+            TRY(add_token(&chunker, ids[k], (float)now->weight));
+    }
+    if (!chunker.used && p->chunks > 1) /* nothing follows the last BREAK */
+        p->chunks--;
+fail:
+    free(parser.parts);
+    free(parser.round);
+    free(parser.square);
+    bytes_free(&parser.text);
+    bytes_free(&part);
+    free(ids);
+    if (st)
+        prompt_free(p);
+    return st;
+}
+
+clio_status prompt_extend(clio_context *ctx, struct prompt *p, const struct clip_tokenizer *t, int chunks)
+{
+    clio_status st = CLIO_OK;
+    struct chunker chunker = {.ctx = ctx, .p = p, .t = t, .capacity = p->chunks};
+    while (p->chunks < chunks)
+        TRY(new_chunk(&chunker));
+fail:
+    return st;
+}
+
+void prompt_free(struct prompt *p)
+{
+    free(p->ids);
+    free(p->weights);
+    *p = (struct prompt){0};
+}
+
+/* ---- encoding ---- */
+
+static double mean_of(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    return sum / (double)n;
+}
+
+static bool is_weighted(const struct prompt *p, int chunk)
+{
+    for (int i = 0; i < p->length; i++)
+        if (p->weights[(size_t)chunk * (size_t)p->length + (size_t)i] != 1)
+            return true;
+    return false;
+}
+
+void prompt_weigh(const struct prompt *p, float *hidden, int width)
+{
+    size_t row = (size_t)width, size = (size_t)p->length * row;
+    for (int chunk = 0; chunk < p->chunks; chunk++) {
+        float *x = hidden + (size_t)chunk * size;
+        const float *weights = p->weights + (size_t)chunk * (size_t)p->length;
+        if (!is_weighted(p, chunk))
+            continue;
+        double before = mean_of(x, size), after, scale;
+        for (size_t i = 0; i < size; i++)
+            x[i] *= weights[i / row];
+        after = mean_of(x, size);
+        scale = before / after;
+        for (size_t i = 0; isfinite(scale) && i < size; i++) /* a mean of 0 cannot be restored */
+            x[i] = (float)((double)x[i] * scale);
+    }
+}
+
+clio_status prompt_encode(clio_context *ctx, const struct prompt *p, const struct clip_text *net, int skip, const struct tensor *out)
+{
+    clio_status st = CLIO_OK;
+    const struct clip_text_config *c = &net->config;
+    struct tensor chunks = tensor_reshape(out, 3, p->chunks, p->length, c->width, 0);
+    size_t count = (size_t)p->chunks * (size_t)p->length * (size_t)c->width;
+    float *hidden = NULL;
+    bool weighted = false;
+    TRY(op_check(ctx, "prompt", "out", out, DTYPE_F32, 3, 1, p->chunks * p->length, c->width, 0));
+    TRY(clip_text_encode(ctx, net, &chunks, p->ids, skip));
+    for (int i = 0; i < p->chunks; i++)
+        weighted = weighted || is_weighted(p, i);
+    if (weighted) {
+        TRY(mem_alloc(ctx, &hidden, count, sizeof *hidden));
+        TRY(tensor_read(ctx, out, 0, count, hidden));
+        prompt_weigh(p, hidden, c->width);
+        TRY(tensor_write(ctx, out, 0, count, hidden));
+    }
+fail:
+    free(hidden);
+    return st;
+}

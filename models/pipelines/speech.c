@@ -1,0 +1,270 @@
+/* speech.c - load a Whisper folder: network, tokenizer, generation settings; plan the memory of a window. */
+#include "speech.h"
+#include "../../host/core/json.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INITIAL_TIMESTAMP 50 /* 1 s, as in openai/whisper, where the folder does not say */
+
+/* Set mask[id] for every number of the list under `key`; null and absent lists are empty. */
+static clio_status mark_tokens(clio_context *ctx, const struct json_file *file, const char *key, unsigned char *mask, int vocab)
+{
+    clio_status st = CLIO_OK;
+    const json_t *list = json_object_get(file->root, key);
+    size_t i;
+    json_t *item;
+    if (!list || json_is_null(list))
+        return CLIO_OK;
+    if (!json_is_array(list))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s is not a list of token numbers; the file is damaged, download it again", file->path, key);
+    json_array_foreach(list, i, item)
+    {
+        json_int_t id = json_integer_value(item);
+        if (!json_is_integer(item) || id >= vocab)
+            FAIL(ctx, CLIO_ERROR_FORMAT,
+                 "%s: %s holds a number that is no token of this model; the file is damaged or belongs to another model", file->path, key);
+        if (id >= 0)
+            mask[id] = 1;
+    }
+fail:
+    return st;
+}
+
+static clio_status read_prefix(clio_context *ctx, clio_speech *s, const struct json_file *file)
+{
+    clio_status st = CLIO_OK;
+    const char *text;
+    TRY(json_text(ctx, file, "caption_prefix", "", &text));
+    if (*text) {
+        free(s->prefix);
+        s->prefix = NULL;
+        TRY(mem_string(ctx, &s->prefix, text));
+    }
+fail:
+    return st;
+}
+
+/* Suppressed tokens and the rest that config.json and, over it, generation_config.json say about decoding. */
+static clio_status read_generation(clio_context *ctx, clio_speech *s)
+{
+    clio_status st = CLIO_OK;
+    struct json_file config = {0}, generation = {0};
+    int vocab = s->net.config.vocab;
+    unsigned char *mask = NULL;
+    char *path = NULL;
+    TRY(mem_alloc(ctx, &mask, (size_t)vocab, 1));
+    TRY(json_open(ctx, &config, s->dir, "config.json"));
+    TRY(file_join(ctx, &path, s->dir, "generation_config.json"));
+    TRY(read_prefix(ctx, s, &config));
+    s->last_initial_timestamp = INITIAL_TIMESTAMP;
+    const struct json_file *rules = &config; /* older folders have it all in config.json */
+    if (file_exists(path)) {
+        TRY(json_open(ctx, &generation, s->dir, "generation_config.json"));
+        TRY(read_prefix(ctx, s, &generation));
+        TRY(json_int(ctx, &generation, "max_initial_timestamp_index", 0, WHISPER_TIMESTAMPS - 1, INITIAL_TIMESTAMP,
+                     &s->last_initial_timestamp));
+        rules = json_object_get(generation.root, "suppress_tokens") ? &generation : &config;
+    }
+    TRY(mark_tokens(ctx, rules, "suppress_tokens", mask, vocab));
+    TRY(tensor_write(ctx, &s->suppress, 0, (size_t)vocab, mask));
+    TRY(mark_tokens(ctx, rules, "begin_suppress_tokens", mask, vocab));
+    int blank = tokenizer_find(&s->tokenizer, " ");
+    if (blank >= 0 && blank < vocab)
+        mask[blank] = 1;
+    mask[s->tokens.eot] = 1;
+    TRY(tensor_write(ctx, &s->suppress_first, 0, (size_t)vocab, mask));
+fail:
+    json_close(&config);
+    json_close(&generation);
+    free(mask);
+    free(path);
+    return st;
+}
+
+/* Buffers of one window, and those of every row of the batch. */
+#define WINDOW_BUFFERS(s)                                                                                                                  \
+    {                                                                                                                                      \
+        &(s)->samples, &(s)->features, &(s)->encoded, &(s)->suppress, &(s)->suppress_first                                                 \
+    }
+#define BATCH_BUFFERS(s)                                                                                                                   \
+    {                                                                                                                                      \
+        &(s)->ids, &(s)->hidden, &(s)->logits, &(s)->choice, &(s)->next                                                                    \
+    }
+
+static clio_status make_buffers(clio_context *ctx, clio_speech *s)
+{
+    clio_status st = CLIO_OK;
+    const struct whisper_config *c = &s->net.config;
+    s->window_samples = 2 * c->positions * MEL_HOP;
+    s->samples = tensor_shape(DTYPE_F32, 1, s->window_samples + MEL_FFT, 0, 0, 0);
+    s->features = tensor_shape(DTYPE_F32, 3, 1, 2 * c->positions, c->bands, 0);
+    s->encoded = tensor_shape(DTYPE_F32, 3, 1, c->positions, c->width, 0);
+    s->suppress = s->suppress_first = tensor_shape(DTYPE_U8, 1, c->vocab, 0, 0, 0);
+    struct tensor *all[] = WINDOW_BUFFERS(s);
+    for (size_t i = 0; i < COUNT(all); i++)
+        TRY(tensor_new(ctx, all[i], "transcription"));
+    TRY(mem_alloc(ctx, &s->host_samples, tensor_count(&s->samples), sizeof *s->host_samples));
+fail:
+    return st;
+}
+
+static void free_batch(clio_context *ctx, clio_speech *s)
+{
+    struct tensor *all[] = BATCH_BUFFERS(s);
+    for (size_t i = 0; i < COUNT(all); i++)
+        tensor_free(ctx, all[i]);
+    whisper_state_free(ctx, &s->state, &s->net);
+    free(s->places);
+    s->places = NULL;
+    s->batch = 0;
+}
+
+/* Run a window's steps without launching anything, at their largest shapes, and allocate the scratch they need. */
+static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
+{
+    clio_status st = CLIO_OK;
+    const struct whisper_config *c = &s->net.config;
+    struct logits_args args = {.n = c->vocab};
+    int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* windows decoded together do not see the text before them */
+    struct tensor ids = tensor_reshape(&s->ids, 2, batch, length, 0, 0), hidden = tensor_reshape(&s->hidden, 3, batch, length, c->width, 0);
+    struct tensor next = tensor_reshape(&s->next, 2, batch, 1, 0, 0), last = tensor_reshape(&s->hidden, 3, batch, 1, c->width, 0);
+    ctx->planning = true;
+    TRY(speech_encode(s, s->host_samples, 0));
+    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &hidden, &ids, 0, 0));
+    TRY(whisper_decode(ctx, &s->arena, &s->net, &s->state, &last, &next, 0, c->text_positions - 1));
+    TRY(op_logits_fwd(ctx, &s->arena, &s->choice, &s->next, &s->logits, &s->suppress, 0, args));
+    TRY(whisper_state_swap(ctx, &s->arena, &s->state, &s->net, 0, batch - 1));
+    ctx->planning = false;
+    TRY(arena_commit(ctx, &s->arena, "transcription"));
+fail:
+    ctx->planning = false;
+    return st;
+}
+
+clio_status speech_reserve(clio_speech *s, int batch)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = s->ctx;
+    const struct whisper_config *c = &s->net.config;
+    if (batch <= s->batch)
+        return CLIO_OK;
+    free_batch(ctx, s);
+    s->ids = tensor_shape(DTYPE_I32, 2, batch, c->text_positions, 0, 0);
+    s->hidden = tensor_shape(DTYPE_F32, 3, batch, c->text_positions, c->width, 0);
+    s->logits = tensor_shape(DTYPE_F32, 2, batch, c->vocab, 0, 0);
+    s->choice = tensor_shape(DTYPE_I32, 2, batch, 8, 0, 0);
+    s->next = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0);
+    struct tensor *all[] = BATCH_BUFFERS(s);
+    for (size_t i = 0; i < COUNT(all); i++)
+        TRY(tensor_new(ctx, all[i], "decoding"));
+    TRY(whisper_state_new(ctx, &s->state, &s->net, batch));
+    TRY(mem_alloc(ctx, &s->places, (size_t)batch, sizeof *s->places));
+    TRY(plan(ctx, s, batch));
+    s->batch = batch;
+    speech_restart(s);
+fail:
+    if (st)
+        free_batch(ctx, s);
+    return st;
+}
+
+/* What needs no tokenizer: the network, its front end and buffers. */
+static clio_status load_network(clio_context *ctx, clio_speech *s)
+{
+    clio_status st = CLIO_OK;
+    TRY(whisper_load(ctx, &s->net, s->dir));
+    TRY(mel_open(ctx, &s->mel, s->net.config.bands));
+    TRY(make_buffers(ctx, s));
+    TRY(speech_reserve(s, 1));
+fail:
+    return st;
+}
+
+/* The tokenizer's files are read on a thread of their own while the weights load: 0.1 of 1.2 s. Building kernels beside that was tried: one
+ * CPU runtime crashes where programs are built while kernels run, another builds one at a time. */
+struct reader {
+    pthread_t thread;
+    clio_context context; /* a copy, for the sentence of a failure */
+    clio_speech *speech;
+    clio_status st;
+};
+
+static void *reader_run(void *data)
+{
+    struct reader *r = data;
+    r->st = tokenizer_open(&r->context, &r->speech->tokenizer, r->speech->dir, TOKENIZER_GPT2);
+    return NULL;
+}
+
+static clio_status load_all(clio_context *ctx, clio_speech *s)
+{
+    clio_status st = CLIO_OK;
+    struct reader *reader = NULL;
+    TRY(mem_alloc(ctx, &reader, 1, sizeof *reader));
+    reader->context = *ctx;
+    reader->speech = s;
+    bool apart = pthread_create(&reader->thread, NULL, reader_run, reader) == 0;
+    st = load_network(ctx, s);
+    if (apart)
+        pthread_join(reader->thread, NULL);
+    else
+        reader_run(reader);
+    if (!st && reader->st) {
+        st = reader->st;
+        ctx->status = reader->context.status;
+    }
+    TRY(st);
+    TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
+    TRY(read_generation(ctx, s));
+fail:
+    free(reader);
+    return st;
+}
+
+clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **out)
+{
+    clio_status st = CLIO_OK;
+    clio_speech *s = NULL;
+    *out = NULL;
+    ctx->cancelled = 0;
+    TRY(context_need_device(ctx));
+    if (!dir || !file_is_folder(dir))
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)",
+             dir ? dir : "(none)");
+    TRY(mem_alloc(ctx, &s, 1, sizeof *s));
+    s->ctx = ctx;
+    TRY(mem_string(ctx, &s->dir, dir));
+    TRY(load_all(ctx, s));
+    *out = s;
+    return CLIO_OK;
+fail:
+    clio_speech_free(s);
+    return st;
+}
+
+void clio_speech_free(clio_speech *s)
+{
+    if (!s)
+        return;
+    clio_context *ctx = s->ctx;
+    struct tensor *all[] = WINDOW_BUFFERS(s);
+    for (size_t i = 0; i < COUNT(all); i++)
+        tensor_free(ctx, all[i]);
+    free_batch(ctx, s);
+    arena_free(ctx, &s->arena);
+    mel_close(ctx, &s->mel);
+    whisper_free(ctx, &s->net);
+    tokenizer_close(&s->tokenizer);
+    free(s->host_samples);
+    free(s->prefix);
+    free(s->dir);
+    free(s);
+}
+
+int clio_speech_is_multilingual(const clio_speech *s)
+{
+    return s->tokens.is_multilingual;
+}

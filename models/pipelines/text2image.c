@@ -1,0 +1,77 @@
+/* text2image.c - see text2image.h: the phases of clio_imagine, and its result. */
+#include "text2image.h"
+#include "../image/image.h"
+
+#include <stdlib.h>
+
+clio_status imagine_to_latents(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    j->ctx = j->p->ctx;
+    TRY(imagine_check(j));
+    TRY(imagine_encode_images(j));
+    if (!j->p->keep)
+        pictures_drop_vae(j->p);
+    TRY(imagine_encode_prompts(j));
+    TRY(imagine_sample(j));
+    if (!j->p->keep)
+        pictures_drop_unet(j->p);
+fail:
+    return st;
+}
+
+void imagine_close(struct imagine *j)
+{
+    imagine_free_sampling(j);
+    if (!j->p->keep) {
+        pictures_drop_unet(j->p);
+        pictures_drop_vae(j->p);
+    }
+    for (int i = 0; i < STATES; i++)
+        free(j->states[i]);
+    free(j->source);
+    free(j->masked);
+    free(j->mask);
+    free(j->latents);
+}
+
+/* ---- the result ---- */
+
+static clio_status decode_all(struct imagine *j, clio_picture *list)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < j->count; i++) {
+        clio_picture *picture = &list[i];
+        unsigned char *rgb;
+        char *text;
+        TRY(context_progress(j->ctx, "decoding", i, j->count));
+        TRY(imagine_decode(j, i, &rgb));
+        picture->image = (clio_image){j->width, j->height, rgb};
+        picture->seed = imagine_seed(j, i);
+        TRY(imagine_describe(j, i, &text));
+        picture->parameters = text;
+    }
+    TRY(context_progress(j->ctx, "decoding", j->count, j->count));
+fail:
+    return st;
+}
+
+clio_status clio_imagine(clio_pictures *pictures, const clio_imagine_params *params, clio_images **out)
+{
+    clio_status st = CLIO_OK;
+    clio_context *ctx = pictures->ctx;
+    struct imagine j = {.p = pictures, .params = params};
+    clio_images *images = NULL;
+    clio_picture *list;
+    *out = NULL;
+    ctx->cancelled = 0;
+    TRY(imagine_to_latents(&j));
+    TRY(images_new(ctx, (size_t)j.count, &images, &list));
+    TRY(decode_all(&j, list));
+    *out = images;
+    images = NULL;
+fail:
+    imagine_close(&j);
+    clio_images_free(images);
+    return st;
+}

@@ -1,0 +1,239 @@
+/* text2image_latents.c - between pictures and latents, through AutoencoderKL or the small autoencoder, and previews.
+ *
+ * A preview is of the clean picture that the network expects at this moment: with a its share of signal, from in = sqrt(a) x0 + sqrt(1 - a)
+ * noise and the answer (noise, or v of Salimans and Ho 2022, or x0). Without the small autoencoder colours are a linear projection of the
+ * four channels, fitted by ComfyUI (latent_formats.py, SD15) to Stable Diffusion's autoencoder. */
+#include "text2image.h"
+#include "../image/image.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct vae_tiling tiling_of(const struct imagine *j)
+{
+    return (struct vae_tiling){.size = j->params->tiling ? vae_tile_size(&j->vae) : 0};
+}
+
+/* Whether decoding can have what it needs once the UNet is gone: asked before minutes of sampling. */
+static clio_status check_room(const struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    const struct device *d = &j->ctx->device;
+    uint64_t piece, all;
+    TRY(vae_scratch(j->ctx, &j->p->vae, true, j->h, j->w, tiling_of(j), &piece));
+    all = piece + (j->p->has_unet ? 0 : j->ctx->pool.now);
+    bool fits = piece <= d->max_allocation && all <= d->memory_limit;
+    if (!fits)
+        FAIL(j->ctx, CLIO_ERROR_MEMORY, "decoding %d x %d pixels needs %.1f MiB%s, and %s offers %.1f MiB: use %sa smaller -W and -H",
+             j->width, j->height, (double)(piece <= d->max_allocation ? all : piece) / 0x1p20,
+             piece <= d->max_allocation ? "" : " in one piece", d->name,
+             (double)(piece <= d->max_allocation ? d->memory_limit : d->max_allocation) / 0x1p20,
+             j->params->tiling ? "" : "--vae-tiling or ");
+fail:
+    return st;
+}
+
+/* The autoencoder with these sides; makes room once. */
+static clio_status need(struct imagine *j, int sides)
+{
+    clio_status st = j->tiny ? pictures_need_tiny(j->p, sides) : pictures_need_vae(j->p, sides);
+    if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
+        pictures_drop_unet(j->p);
+        st = j->tiny ? pictures_need_tiny(j->p, sides) : pictures_need_vae(j->p, sides);
+    }
+    return st;
+}
+
+static clio_status fill_in_sizes(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    const struct vae_config *c = &j->p->vae.config;
+    int factor = j->tiny ? j->p->tiny.factor : c->factor, in = j->tiny ? j->p->tiny.in : c->in, out = j->tiny ? j->p->tiny.out : c->out;
+    j->channels = j->tiny ? j->p->tiny.latent : c->latent;
+    if (j->channels != j->p->config.out || in != 3 || out != 3)
+        FAIL(j->ctx, CLIO_ERROR_FORMAT,
+             "the autoencoder of %s has %d channels for latents and %d for pictures, and the UNet makes latents of %d: they belong to "
+             "different "
+             "models",
+             j->tiny ? j->p->taesd : j->p->path, j->channels, out, j->p->config.out);
+    if (j->width % factor || j->height % factor)
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d x %d pixels: this model makes pictures of multiples of %d each way (-W, -H)", j->width,
+             j->height, factor);
+    j->vae = *c;
+    j->w = j->width / factor;
+    j->h = j->height / factor;
+    j->n = (size_t)j->channels * (size_t)j->h * (size_t)j->w;
+fail:
+    return st;
+}
+
+static clio_status encode(struct imagine *j, struct arena *arena, const float *picture, float **out)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_alloc(j->ctx, out, (j->tiny ? 1 : 2) * j->n, sizeof **out));
+    if (j->tiny)
+        TRY(vae_tiny_encode(j->ctx, arena, &j->p->tiny, *out, picture, 1, j->h, j->w));
+    else
+        TRY(vae_encode(j->ctx, arena, &j->p->vae, *out, picture, 1, j->h, j->w, tiling_of(j)));
+fail:
+    return st;
+}
+
+/* The picture of the caller at the size asked for. */
+static clio_status scaled(struct imagine *j, const clio_image *from, struct image *out)
+{
+    clio_status st = CLIO_OK;
+    struct image whole = {.width = from->width, .height = from->height, .rgb = (unsigned char *)(uintptr_t)from->rgb}; /* only read */
+    TRY(image_resize(j->ctx, out, &whole, j->width, j->height));
+fail:
+    return st;
+}
+
+static clio_status encode_images(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    struct image picture = {0}, mask = {0};
+    struct arena arena = {0};
+    size_t pixels = (size_t)j->width * (size_t)j->height;
+    float *floats = NULL, *covers = NULL;
+    TRY(context_progress(j->ctx, "encoding the picture", 0, 0));
+    TRY(scaled(j, j->params->image, &picture));
+    TRY(mem_alloc(j->ctx, &floats, 3 * pixels, sizeof *floats));
+    image_to_floats(&picture, floats);
+    if (j->exact)
+        memcpy(floats, j->exact, sizeof *floats * 3 * pixels);
+    TRY(encode(j, &arena, floats, &j->source));
+    if (!j->params->mask)
+        goto fail;
+    TRY(scaled(j, j->params->mask, &mask));
+    TRY(mem_alloc(j->ctx, &covers, pixels, sizeof *covers));
+    TRY(mem_alloc(j->ctx, &j->mask, (size_t)j->h * (size_t)j->w, sizeof *j->mask));
+    image_to_mask(&mask, covers);
+    image_mask_shrink(covers, j->width, j->height, j->width / j->w, j->mask);
+    if (j->p->config.in != j->p->config.out) { /* the network is told what is kept */
+        for (size_t i = 0; i < 3 * pixels; i++)
+            floats[i] *= covers[i % pixels] < 0.5f;
+        TRY(encode(j, &arena, floats, &j->masked));
+    }
+fail:
+    arena_free(j->ctx, &arena);
+    image_free(&picture);
+    image_free(&mask);
+    free(floats);
+    free(covers);
+    return st;
+}
+
+clio_status imagine_encode_images(struct imagine *j)
+{
+    clio_status st = CLIO_OK;
+    TRY(need(j, j->params->image ? VAE_ENCODER | VAE_DECODER : VAE_DECODER));
+    TRY(fill_in_sizes(j));
+    if (!j->tiny)
+        TRY(check_room(j));
+    if (j->params->image)
+        TRY(encode_images(j));
+fail:
+    return st;
+}
+
+void imagine_draw(const struct imagine *j, const float *moments, struct random *r, float *out)
+{
+    if (j->tiny) {
+        memcpy(out, moments, sizeof *out * j->n);
+        return;
+    }
+    random_normal(r, out, j->n);
+    vae_sample(&j->vae, out, moments, out, 1, j->h, j->w);
+    vae_to_sampler(&j->vae, out, j->n);
+}
+
+clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb)
+{
+    clio_status st = CLIO_OK;
+    const float *latent = j->latents + (size_t)index * j->n;
+    float *floats = NULL, *x = NULL;
+    struct image image = {0};
+    *rgb = NULL;
+    TRY(mem_alloc(j->ctx, &floats, 3 * (size_t)j->width * (size_t)j->height, sizeof *floats));
+    TRY(mem_alloc(j->ctx, &x, j->n, sizeof *x));
+    memcpy(x, latent, sizeof *x * j->n);
+    TRY(need(j, VAE_DECODER));
+    if (j->tiny) {
+        TRY(vae_tiny_decode(j->ctx, &j->arena, &j->p->tiny, floats, x, 1, j->h, j->w));
+    } else {
+        vae_from_sampler(&j->vae, x, j->n);
+        st = vae_decode(j->ctx, &j->arena, &j->p->vae, floats, x, 1, j->h, j->w, tiling_of(j));
+        if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
+            pictures_drop_unet(j->p);
+            st = vae_decode(j->ctx, &j->arena, &j->p->vae, floats, x, 1, j->h, j->w, tiling_of(j));
+        }
+        TRY(st);
+    }
+    TRY(image_from_floats(j->ctx, &image, floats, j->width, j->height));
+    *rgb = image.rgb;
+fail:
+    free(floats);
+    free(x);
+    return st;
+}
+
+/* ---- previews ---- */
+
+/* Every method scales what the network gets to unit variance, so that the formulas are the same for all. */
+static void clean(const struct sampler *s, int i, const float *in, const float *out, float *x0, size_t n)
+{
+    int t = (int)s->timesteps[i];
+    float a = s->alphas[MAX(0, MIN(t, s->config.train_steps - 1))], signal = sqrtf(a), noise = sqrtf(1 - a);
+    for (size_t k = 0; k < n; k++)
+        x0[k] = s->config.prediction == SAMPLER_SAMPLE         ? out[k]
+                : s->config.prediction == SAMPLER_V_PREDICTION ? signal * in[k] - noise * out[k]
+                                                               : (in[k] - noise * out[k]) / fmaxf(signal, 1e-3f);
+}
+
+/* rgb [3, h, w] in -1 to 1 from a latent of four channels; of others, grey from the first. */
+static void project(const struct imagine *j, const float *x, float *rgb)
+{
+    static const float factors[4][3] = {
+        {0.3512f, 0.2297f, 0.3227f}, {0.3250f, 0.4974f, 0.2350f}, {-0.2829f, 0.1762f, 0.2721f}, {-0.2120f, -0.2616f, -0.7177f}};
+    size_t pixels = (size_t)j->h * (size_t)j->w;
+    for (size_t k = 0; k < pixels; k++)
+        for (int c = 0; c < 3; c++) {
+            float sum = j->channels == 4 ? 0 : x[k];
+            for (int i = 0; j->channels == 4 && i < 4; i++)
+                sum += factors[i][c] * x[(size_t)i * pixels + k];
+            rgb[(size_t)c * pixels + k] = sum;
+        }
+}
+
+clio_status imagine_preview(struct imagine *j, const struct sampler *s, int index, int i, const float *in, const float *out)
+{
+    clio_status st = CLIO_OK;
+    const clio_imagine_params *a = j->params;
+    struct image small = {0}, image = {0};
+    struct vae_tiny *tiny = &j->p->tiny;
+    bool decodes = j->p->tiny_parts & VAE_DECODER && tiny->latent == j->channels && tiny->out == 3;
+    int factor = decodes ? tiny->factor : 1;
+    float *x0 = NULL, *rgb = NULL;
+    if (!a->on_preview)
+        return CLIO_OK;
+    TRY(mem_alloc(j->ctx, &x0, j->n, sizeof *x0));
+    TRY(mem_alloc(j->ctx, &rgb, 3 * (size_t)(j->w * factor) * (size_t)(j->h * factor), sizeof *rgb));
+    clean(s, i, in, out, x0, j->n);
+    if (decodes)
+        TRY(vae_tiny_decode(j->ctx, &j->preview_arena, tiny, rgb, x0, 1, j->h, j->w));
+    else
+        project(j, x0, rgb);
+    TRY(image_from_floats(j->ctx, &small, rgb, j->w * factor, j->h * factor));
+    TRY(image_resize(j->ctx, &image, &small, j->width, j->height));
+    clio_image preview = {image.width, image.height, image.rgb};
+    if (a->on_preview(a->user, index, i - s->first + 1, s->count - s->first, &preview))
+        FAIL(j->ctx, CLIO_ERROR_CANCELLED, "cancelled while sampling");
+fail:
+    image_free(&small);
+    image_free(&image);
+    free(x0);
+    free(rgb);
+    return st;
+}

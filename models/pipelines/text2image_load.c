@@ -1,0 +1,395 @@
+/* text2image_load.c - a diffusers folder or a single file, opened: what is there is looked at, so that a missing or unfit part is known
+ * before anything is computed; and each network from its part. */
+#include "text2image.h"
+#include "../loaders/config.h"
+#include "../loaders/model_folder.h"
+#include "../loaders/lora.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The files of one part, opened. */
+struct part {
+    const struct json_file *config;
+    struct weights *weights;
+    /* one of: */
+    struct json_file folder_config;
+    struct weights folder_weights;
+    struct single_file single;
+};
+
+static const struct {
+    const char *folder, *stem;
+} parts[] = {{"text_encoder", "model"}, {"unet", "diffusion_pytorch_model"}, {"vae", "diffusion_pytorch_model"}};
+
+static void part_close(struct part *part)
+{
+    json_close(&part->folder_config);
+    weights_close(&part->folder_weights);
+    single_file_close(&part->single);
+}
+
+static clio_status open_folder(const clio_pictures *p, struct part *part, const char *dir, const char *stem)
+{
+    clio_status st = CLIO_OK;
+    TRY(json_open(p->ctx, &part->folder_config, dir, "config.json"));
+    TRY(folder_weights(p->ctx, dir, stem, p->variant, &part->folder_weights));
+    part->config = &part->folder_config;
+    part->weights = &part->folder_weights;
+fail:
+    return st;
+}
+
+static clio_status part_open(const clio_pictures *p, struct part *part, enum pictures_part which)
+{
+    clio_status st = CLIO_OK;
+    char *dir = NULL;
+    *part = (struct part){0};
+    if (which == PART_TAESD) {
+        TRY(open_folder(p, part, p->taesd, "diffusion_pytorch_model"));
+    } else if (p->is_file) {
+        struct single_file *s = &part->single;
+        TRY(single_file_open(p->ctx, s, p->path, p->prediction));
+        part->config = which == PART_TEXT_ENCODER ? &s->text_encoder_config : which == PART_UNET ? &s->unet_config : &s->vae_config;
+        part->weights = which == PART_TEXT_ENCODER ? &s->text_encoder : which == PART_UNET ? &s->unet : &s->vae;
+    } else {
+        TRY(file_join(p->ctx, &dir, p->path, parts[which].folder));
+        if (!file_is_folder(dir))
+            FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder %s, which a Stable Diffusion model needs: download the missing part", p->path,
+                 parts[which].folder);
+        TRY(open_folder(p, part, dir, parts[which].stem));
+    }
+fail:
+    free(dir);
+    if (st)
+        part_close(part);
+    return st;
+}
+
+/* Every LoRA that was asked for, into one part's weights. */
+static clio_status merge(const clio_pictures *p, enum lora_part which, struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    struct lora lora = {0};
+    for (size_t i = 0; i < p->lora_count; i++) {
+        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)p->lora_count));
+        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
+        TRY(lora_merge(p->ctx, &lora, which, p->loras[i].strength, weights));
+        lora_close(&lora);
+    }
+fail:
+    lora_close(&lora);
+    return st;
+}
+
+/* ---- networks ---- */
+
+clio_status pictures_need_text_encoder(clio_pictures *p, struct clip_text *net)
+{
+    clio_status st = CLIO_OK;
+    struct part part;
+    *net = (struct clip_text){0};
+    TRY(part_open(p, &part, PART_TEXT_ENCODER));
+    st = merge(p, LORA_TEXT_ENCODER, part.weights);
+    if (!st)
+        st = clip_text_load(p->ctx, part.config, part.weights, net);
+    part_close(&part);
+fail:
+    return st;
+}
+
+clio_status pictures_need_unet(clio_pictures *p)
+{
+    clio_status st = CLIO_OK;
+    struct part part;
+    if (p->has_unet)
+        return CLIO_OK;
+    TRY(part_open(p, &part, PART_UNET));
+    st = merge(p, LORA_UNET, part.weights);
+    if (!st)
+        st = unet_load(p->ctx, part.config, part.weights, &p->unet);
+    p->has_unet = !st;
+    part_close(&part);
+fail:
+    return st;
+}
+
+void pictures_drop_unet(clio_pictures *p)
+{
+    if (p->has_unet)
+        unet_free(p->ctx, &p->unet);
+    p->has_unet = false;
+}
+
+clio_status pictures_need_vae(clio_pictures *p, int sides)
+{
+    clio_status st = CLIO_OK;
+    struct part part;
+    if ((p->vae_parts & sides) == sides)
+        return CLIO_OK;
+    sides |= p->vae_parts;
+    vae_free(p->ctx, &p->vae);
+    p->vae_parts = 0;
+    TRY(context_progress(p->ctx, "loading the autoencoder", 0, 0));
+    TRY(part_open(p, &part, PART_VAE));
+    st = vae_load(p->ctx, part.config, part.weights, sides, &p->vae);
+    part_close(&part);
+    TRY(st);
+    p->vae_parts = sides;
+fail:
+    return st;
+}
+
+clio_status pictures_need_tiny(clio_pictures *p, int sides)
+{
+    clio_status st = CLIO_OK;
+    struct part part;
+    if ((p->tiny_parts & sides) == sides)
+        return CLIO_OK;
+    sides |= p->tiny_parts;
+    vae_tiny_free(p->ctx, &p->tiny);
+    p->tiny_parts = 0;
+    TRY(part_open(p, &part, PART_TAESD));
+    st = vae_tiny_load(p->ctx, part.config, part.weights, sides, &p->tiny);
+    part_close(&part);
+    TRY(st);
+    p->tiny_parts = sides;
+fail:
+    return st;
+}
+
+void pictures_drop_vae(clio_pictures *p)
+{
+    vae_free(p->ctx, &p->vae);
+    vae_tiny_free(p->ctx, &p->tiny);
+    p->vae_parts = p->tiny_parts = 0;
+}
+
+/* ---- opening ---- */
+
+/* What model_index.json says the folder is; folders without it are taken as they are. */
+static clio_status check_index(const clio_pictures *p)
+{
+    static const char *const known[] = {
+        "StableDiffusionPipeline",        "StableDiffusionImg2ImgPipeline",        "StableDiffusionInpaintPipeline",
+        "LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline", "DiffusionPipeline"};
+    clio_status st = CLIO_OK;
+    struct json_file index = {0};
+    const char *name;
+    char *path = NULL, *unet = NULL;
+    TRY(file_join(p->ctx, &path, p->path, "model_index.json"));
+    TRY(file_join(p->ctx, &unet, p->path, "unet"));
+    if (!file_exists(path)) {
+        if (!file_is_folder(unet))
+            FAIL(p->ctx, CLIO_ERROR_FILE,
+                 "%s is no Stable Diffusion folder: it has neither model_index.json nor unet; name the folder that holds text_encoder, "
+                 "unet, "
+                 "vae and scheduler",
+                 p->path);
+        goto fail;
+    }
+    TRY(json_open(p->ctx, &index, p->path, "model_index.json"));
+    TRY(json_text(p->ctx, &index, "_class_name", "StableDiffusionPipeline", &name));
+    for (size_t i = 0; i < COUNT(known); i++)
+        if (!strcmp(name, known[i]))
+            goto fail;
+    FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
+         "%s describes a %.60s, and clio runs Stable Diffusion 1 and 2 (StableDiffusionPipeline): use another model", index.path, name);
+fail:
+    json_close(&index);
+    free(unet);
+    free(path);
+    return st;
+}
+
+/* The tokenizer's folder: the one named; the model's own; or for a single file one beside it. */
+static clio_status open_tokenizer(clio_pictures *p, const char *named)
+{
+    clio_status st = CLIO_OK;
+    char *dir = NULL, *beside = NULL, *vocabulary = NULL;
+    const char *slash = strrchr(p->path, '/');
+    if (named || !p->is_file) {
+        if (!named)
+            TRY(file_join(p->ctx, &dir, p->path, "tokenizer"));
+        if (!named && !file_is_folder(dir))
+            FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder tokenizer, which a Stable Diffusion model needs: download the missing part",
+                 p->path);
+        TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, named ? named : dir));
+        goto fail;
+    }
+    TRY(mem_string(p->ctx, &beside, slash ? p->path : "."));
+    if (slash)
+        beside[MAX(slash - p->path, 1)] = 0;
+    TRY(file_join(p->ctx, &dir, beside, "tokenizer"));
+    TRY(file_join(p->ctx, &vocabulary, beside, "vocab.json"));
+    if (!file_is_folder(dir) && !file_exists(vocabulary))
+        FAIL(p->ctx, CLIO_ERROR_FILE,
+             "%s has no tokenizer in it: name a folder that holds CLIP's vocab.json and merges.txt with --tokenizer, or put them into a "
+             "folder "
+             "tokenizer beside the file",
+             p->path);
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : beside));
+fail:
+    free(vocabulary);
+    free(beside);
+    free(dir);
+    return st;
+}
+
+/* The noise schedule, with the prediction that the caller insists on. */
+static clio_status open_scheduler(clio_pictures *p)
+{
+    clio_status st = CLIO_OK;
+    struct single_file single = {0};
+    struct sampler *s = NULL;
+    char *dir = NULL;
+    if (p->is_file) {
+        TRY(single_file_open(p->ctx, &single, p->path, p->prediction));
+        p->scheduler = single.scheduler_config;
+        single.scheduler_config = (struct json_file){0};
+    } else {
+        TRY(file_join(p->ctx, &dir, p->path, "scheduler"));
+        if (!file_is_folder(dir))
+            FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder scheduler, which a Stable Diffusion model needs: download the missing part",
+                 p->path);
+        TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
+        if (p->prediction && json_object_set_new(p->scheduler.root, "prediction_type", json_string(p->prediction)))
+            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "the prediction is epsilon, v_prediction or sample");
+    }
+    TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.steps = 10, .stable_diffusion = true}));
+fail:
+    sampler_free(s);
+    single_file_close(&single);
+    free(dir);
+    return st;
+}
+
+/* Configurations and the lists of tensors of all parts, without reading a weight. */
+static clio_status look_at_parts(clio_pictures *p)
+{
+    clio_status st = CLIO_OK;
+    struct part part;
+    int vae_side;
+    TRY(part_open(p, &part, PART_TEXT_ENCODER));
+    const json_t *text = json_object_get(part.config->root, "text_config"), *act;
+    p->positions = (int)json_integer_value(json_object_get(text ? text : part.config->root, "max_position_embeddings"));
+    p->positions = p->positions > 2 ? p->positions : 77;
+    act = json_object_get(part.config->root, "hidden_act");
+    /* Version 2 fills up with "!", and CLIP's own tokenizer, which stands in for a single file's, with the end token. */
+    if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)
+        p->tokenizer.pad = 0;
+    part_close(&part);
+    TRY(part_open(p, &part, PART_UNET));
+    st = unet_read_config(p->ctx, part.config, &p->config);
+    part_close(&part);
+    TRY(st);
+    const struct unet_config *c = &p->config;
+    if (c->in != c->out && c->in != 2 * c->out + 1)
+        FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
+             "the UNet of %s takes %d channels and gives %d: clio makes pictures from text and pictures (as many of both), and paints into "
+             "them "
+             "(9 and 4); use another model",
+             p->path, c->in, c->out);
+    if (c->classes != CLASS_NONE)
+        FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
+             "the UNet of %s wants to be told a class beside the text, which no picture from text has: use another model", p->path);
+    if (p->taesd) {
+        TRY(part_open(p, &part, PART_TAESD));
+        part_close(&part);
+    }
+    vae_side = 8;
+    if (!p->taesd || p->taesd_preview_only) {
+        TRY(part_open(p, &part, PART_VAE));
+        size_t blocks = json_array_size(json_object_get(part.config->root, "block_out_channels"));
+        vae_side = blocks > 0 && blocks < 8 ? 1 << (blocks - 1) : 8;
+        part_close(&part);
+    }
+    p->side = c->sample > 0 ? c->sample * vae_side : 512;
+fail:
+    return st;
+}
+
+static clio_status copy_params(clio_pictures *p, const clio_pictures_params *params)
+{
+    clio_status st = CLIO_OK;
+    static const char *const predictions[][2] = {
+        {"eps", "epsilon"}, {"epsilon", "epsilon"}, {"v", "v_prediction"}, {"v_prediction", "v_prediction"}, {"sample", "sample"}};
+    const char *prediction = NULL;
+    for (size_t i = 0; params->prediction && i < COUNT(predictions); i++)
+        if (!strcmp(params->prediction, predictions[i][0]))
+            prediction = predictions[i][1];
+    if (params->prediction && !prediction)
+        FAIL(p->ctx, CLIO_ERROR_ARGUMENT,
+             "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample (--prediction)", params->prediction);
+    TRY(mem_string(p->ctx, &p->variant, params->variant));
+    TRY(mem_string(p->ctx, &p->prediction, prediction));
+    TRY(mem_string(p->ctx, &p->taesd, params->taesd));
+    p->taesd_preview_only = params->taesd_preview_only != 0;
+    p->keep = params->keep != 0;
+    TRY(mem_alloc(p->ctx, &p->loras, MAX(params->lora_count, 1), sizeof *p->loras));
+    p->lora_count = params->lora_count;
+    for (size_t i = 0; i < p->lora_count; i++) {
+        struct lora lora;
+        p->loras[i].strength = params->loras[i].strength;
+        TRY(mem_string(p->ctx, &p->loras[i].path, params->loras[i].path));
+        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
+        lora_close(&lora);
+    }
+fail:
+    return st;
+}
+
+clio_status clio_pictures_load(clio_context *ctx, const char *path, const clio_pictures_params *params, clio_pictures **out)
+{
+    clio_status st = CLIO_OK;
+    clio_pictures *p = NULL;
+    clio_pictures_params none = {0};
+    *out = NULL;
+    ctx->cancelled = 0;
+    TRY(context_need_device(ctx));
+    if (!path || !file_exists(path))
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no %s: name a Stable Diffusion folder in diffusers' layout, or a .safetensors checkpoint",
+             path ? path : "(none)");
+    if (!params)
+        params = &none;
+    TRY(mem_alloc(ctx, &p, 1, sizeof *p));
+    p->ctx = ctx;
+    TRY(mem_string(ctx, &p->path, path));
+    for (size_t n = strlen(p->path); n > 1 && p->path[n - 1] == '/';)
+        p->path[--n] = 0;
+    p->is_file = !file_is_folder(path);
+    if (!p->is_file)
+        TRY(check_index(p));
+    TRY(copy_params(p, params));
+    TRY(open_scheduler(p)); /* of a single file: whether it is a checkpoint at all */
+    TRY(open_tokenizer(p, params->tokenizer));
+    TRY(look_at_parts(p));
+    *out = p;
+    return CLIO_OK;
+fail:
+    clio_pictures_free(p);
+    return st;
+}
+
+void clio_pictures_free(clio_pictures *p)
+{
+    if (!p)
+        return;
+    pictures_drop_unet(p);
+    pictures_drop_vae(p);
+    clip_tokenizer_close(&p->tokenizer);
+    json_close(&p->scheduler);
+    for (size_t i = 0; p->loras && i < p->lora_count; i++)
+        free(p->loras[i].path);
+    free(p->loras);
+    free(p->variant);
+    free(p->prediction);
+    free(p->taesd);
+    free(p->path);
+    free(p);
+}
+
+int clio_pictures_size(const clio_pictures *p)
+{
+    return p->side;
+}

@@ -1,0 +1,226 @@
+/* transcribe.c - the public calls that turn sound into a transcript: parameters checked, prompt and prefix encoded, language named. */
+#include "transcribe.h"
+#include "../tokenizers/whisper_languages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+clio_speech_params clio_speech_defaults(void)
+{
+    return (clio_speech_params){.timestamps = 1,
+                                .condition_on_previous = 1,
+                                .temperature_step = 0.2f,
+                                .compression_threshold = 2.4f,
+                                .logprob_threshold = -1,
+                                .no_speech_threshold = 0.6f,
+                                .suppress_blank = 1};
+}
+
+/* What the answer is made to begin with: the caller's words, or the folder's own; or NULL. */
+static const char *prefix_of(const struct call *call)
+{
+    const char *prefix = call->params->prefix ? call->params->prefix : call->speech->prefix;
+    return prefix && *prefix ? prefix : NULL;
+}
+
+static clio_status find_language(struct call *call)
+{
+    clio_status st = CLIO_OK;
+    const struct whisper_tokens *t = &call->speech->tokens;
+    const char *wanted = call->params->language, *code;
+    call->language = -1;
+    if (!wanted && prefix_of(call))
+        wanted = "en"; /* a captioner's prefix is English, and no language is spoken */
+    if (!wanted || !*wanted || strcmp(wanted, "auto") == 0)
+        return CLIO_OK;
+    code = language_find(wanted);
+    if (!code)
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "unknown language \"%s\": give a code such as en, de or zh, an English name, or auto", wanted);
+    int index = language_index(code);
+    if (!t->is_multilingual && strcmp(code, "en") != 0)
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only, not %s: use a multilingual one (without .en in its name)",
+             call->speech->dir, wanted);
+    if (t->is_multilingual && index >= t->language_count)
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s does not know the language %s: large-v3 models do", call->speech->dir,
+             wanted);
+    if (t->is_multilingual)
+        call->language = t->first_language + index;
+fail:
+    return st;
+}
+
+static clio_status check_params(clio_context *ctx, const clio_speech *s, const clio_speech_params *p)
+{
+    clio_status st = CLIO_OK;
+    if (!(p->temperature >= 0) || !(p->temperature_step >= 0) || p->temperature > 10 || p->max_tokens < 0)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "temperatures must be from 0 to 10, and the number of tokens not negative");
+    if (p->batch < 0 || p->batch > BATCH_AT_MOST)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d windows can be decoded together, not %d (-b)", BATCH_AT_MOST, p->batch);
+    if (!(p->offset >= 0) || !(p->duration >= 0) || p->offset > 1e9 || p->duration > 1e9)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "offset and duration are seconds from 0 on");
+    if (p->translate && !s->tokens.is_multilingual)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only and does not translate: use a multilingual one", s->dir);
+fail:
+    return st;
+}
+
+/* Tokens of " text", as a word after others is written. */
+static clio_status encode_words(struct job *job, const char *text, int **ids, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    struct bytes padded = {0};
+    TRY(bytes_print(job->ctx, &padded, " %s", text));
+    TRY(tokenizer_encode(job->ctx, &job->speech->tokenizer, padded.data, ids, count));
+fail:
+    bytes_free(&padded);
+    return st;
+}
+
+static clio_status encode_request(struct job *job, const char *prefix)
+{
+    clio_status st = CLIO_OK;
+    const clio_speech_params *p = job->params;
+    job->request = (struct speech_request){
+        .translate = p->translate, .timestamps = p->timestamps, .suppress_blank = p->suppress_blank, .max_tokens = p->max_tokens};
+    if (p->prompt && *p->prompt) {
+        TRY(encode_words(job, p->prompt, &job->before, &job->request.before_count));
+        job->before_capacity = job->request.before_count;
+        job->request.before = job->before;
+    }
+    if (prefix) {
+        TRY(tokenizer_encode(job->ctx, &job->speech->tokenizer, prefix, &job->prefix, &job->request.prefix_count));
+        job->request.prefix = job->prefix;
+    }
+fail:
+    return st;
+}
+
+clio_status job_begin(struct call *call, struct job *job)
+{
+    clio_status st = CLIO_OK;
+    const clio_speech_params *p = call->params;
+    *job = (struct job){.speech = call->speech, .ctx = call->ctx, .params = p, .index = call->begun++, .sound = call->sound};
+    call->sound = NULL;
+    job->own = (struct speech_row){.language = call->language, .seed = (uint32_t)(p->seed ^ p->seed >> 32)};
+    job->begin = job->position = (uint64_t)(p->offset * MEL_RATE);
+    job->end = p->duration > 0 ? job->begin + (uint64_t)(p->duration * MEL_RATE) : UINT64_MAX;
+    TRY(encode_request(job, prefix_of(call)));
+    TRY(mem_alloc(job->ctx, &job->transcript, 1, sizeof *job->transcript));
+    clio_transcript *t = &job->transcript->public;
+    const struct whisper_tokens *tokens = &call->speech->tokens;
+    const char *name;
+    t->language = tokens->is_multilingual ? "" : "en"; /* "" stays where nobody speaks */
+    if (call->language >= 0)
+        clio_language((size_t)(call->language - tokens->first_language), &t->language, &name);
+    t->language_probability = *t->language ? 1 : 0;
+    clio_status opened = job->sound ? CLIO_OK : sound_open(call->ctx, &job->sound, call->paths[job->index], MEL_RATE);
+    if (opened) {
+        job_failed(job, opened);
+        return CLIO_OK;
+    }
+    job->length = sound_duration(job->sound);
+    job->more = true;
+fail:
+    return st;
+}
+
+void job_failed(struct job *job, clio_status st)
+{
+    job->status = st;
+    job->failure = job->ctx->status;
+    job->more = false;
+}
+
+void job_close_sound(struct job *job)
+{
+    sound_close(job->sound);
+    job->sound = NULL;
+}
+
+void job_free(struct job *job)
+{
+    job_close_sound(job);
+    if (job->transcript)
+        clio_transcript_free(&job->transcript->public);
+    free(job->before);
+    free(job->prefix);
+    *job = (struct job){0};
+}
+
+clio_status job_hand_over(struct call *call, struct job *job)
+{
+    clio_status st = CLIO_OK;
+    clio_transcript *t = NULL;
+    if (job->status) {
+        job->ctx->status = job->failure; /* another recording may have failed since */
+    } else {
+        t = &job->transcript->public;
+        TRY(bytes_add(job->ctx, &job->transcript->text, "", 0));
+        t->text = job->transcript->text.data;
+        t->segments = job->transcript->segments;
+        t->duration = (double)(job->position - job->begin) / MEL_RATE;
+        job->transcript = NULL; /* the caller's from here on */
+    }
+    if (!call->paths) {
+        *call->out = t;
+        return job->status;
+    }
+    if (call->on_file(call->params->user, job->index, job->status, t))
+        FAIL(job->ctx, CLIO_ERROR_CANCELLED, "cancelled while transcribing");
+fail:
+    return st;
+}
+
+static clio_status transcribe(struct call *call, clio_speech *s, const clio_speech_params *params)
+{
+    clio_status st = CLIO_OK;
+    clio_speech_params defaults = clio_speech_defaults();
+    call->speech = s;
+    call->ctx = s->ctx;
+    call->params = params ? params : &defaults;
+    TRY(check_params(s->ctx, s, call->params));
+    TRY(find_language(call));
+    call->batch = MAX(call->params->batch, 1);
+    TRY(speech_reserve(s, call->batch));
+    TRY(call_listen(call));
+fail:
+    sound_close(call->sound);
+    return st;
+}
+
+clio_status clio_speech_file(clio_speech *s, const char *path, const clio_speech_params *params, clio_transcript **out)
+{
+    clio_status st = CLIO_OK;
+    struct call call = {.count = 1, .out = out};
+    *out = NULL;
+    s->ctx->cancelled = 0;
+    TRY(sound_open(s->ctx, &call.sound, path, MEL_RATE));
+    TRY(transcribe(&call, s, params));
+fail:
+    return st;
+}
+
+clio_status clio_speech_samples(clio_speech *s, const float *samples, size_t count, const clio_speech_params *params, clio_transcript **out)
+{
+    clio_status st = CLIO_OK;
+    struct call call = {.count = 1, .out = out};
+    *out = NULL;
+    s->ctx->cancelled = 0;
+    TRY(sound_open_samples(s->ctx, &call.sound, samples, count));
+    TRY(transcribe(&call, s, params));
+fail:
+    return st;
+}
+
+clio_status clio_speech_files(clio_speech *s, const char *const *paths, size_t count, const clio_speech_params *params,
+                              clio_file_fn on_file)
+{
+    clio_status st = CLIO_OK;
+    struct call call = {.count = count, .paths = paths, .on_file = on_file};
+    s->ctx->cancelled = 0;
+    if (!paths || !on_file)
+        FAIL(s->ctx, CLIO_ERROR_ARGUMENT, "no list of files to hear was given, or nothing that takes what is heard in them");
+    TRY(transcribe(&call, s, params));
+fail:
+    return st;
+}

@@ -1,0 +1,144 @@
+/* transcribe_segments.c - what a window says, cut at its timestamps into segments and kept in the transcript (openai/whisper,
+ * transcribe.py). */
+#include "transcribe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RESULT_FRAMES 2 /* mel frames of one timestamp step */
+
+static void segment_free(clio_segment *segment)
+{
+    free((void *)(uintptr_t)segment->text);
+    free((void *)(uintptr_t)segment->tokens);
+}
+
+void clio_transcript_free(clio_transcript *transcript)
+{
+    struct transcript *t = (struct transcript *)transcript;
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->public.segment_count; i++)
+        segment_free(&t->segments[i]);
+    free(t->segments);
+    bytes_free(&t->text);
+    free(t);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+static clio_status trimmed(clio_context *ctx, char **out, const struct bytes *text)
+{
+    clio_status st = CLIO_OK;
+    size_t first = 0, last = text->size;
+    while (first < last && is_space(text->data[first]))
+        first++;
+    while (last > first && is_space(text->data[last - 1]))
+        last--;
+    TRY(mem_alloc(ctx, out, last - first + 1, 1));
+    if (last > first)
+        memcpy(*out, text->data + first, last - first);
+fail:
+    return st;
+}
+
+/* Tokens of one segment, with their bytes joined in *text. What the tokens point at lies behind them in the same piece of memory, so that a
+ * transcript stands alone. */
+static clio_status segment_tokens(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset,
+                                  clio_token **out, struct bytes *text)
+{
+    clio_status st = CLIO_OK;
+    const clio_speech *s = job->speech;
+    size_t size, room = 0;
+    for (size_t i = first; i < last; i++) {
+        tokenizer_bytes(&s->tokenizer, r->ids[i], &size);
+        room += size + 1;
+    }
+    TRY(mem_alloc(job->ctx, out, (last - first + 1) * sizeof **out + room, 1));
+    char *copy = (char *)(*out + (last - first + 1));
+    for (size_t i = first; i < last; i++, copy += size + 1) {
+        int id = r->ids[i], step = id - s->tokens.timestamp_begin;
+        const char *bytes = tokenizer_bytes(&s->tokenizer, id, &size);
+        memcpy(copy, bytes, size); /* the memory is zeroed: it ends here */
+        (*out)[i - first] = (clio_token){id, r->probabilities[i], copy, step >= 0 ? offset + step * (double)WHISPER_TIMESTAMP_STEP : -1};
+        if (id < s->tokens.eot)
+            TRY(bytes_add(job->ctx, text, bytes, size));
+    }
+fail:
+    return st;
+}
+
+/* Keep the tokens first..last as a segment, unless it says nothing or takes no time. `offset`: of the window. */
+static clio_status add_segment(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
+                               double end)
+{
+    clio_status st = CLIO_OK;
+    struct transcript *t = job->transcript;
+    struct bytes text = {0};
+    clio_token *tokens = NULL;
+    char *trim = NULL;
+    TRY(segment_tokens(job, r, first, last, offset, &tokens, &text));
+    TRY(trimmed(job->ctx, &trim, &text));
+    if (!*trim || !(end > start))
+        goto fail; /* nothing to keep; st is CLIO_OK */
+    TRY(mem_grow(job->ctx, &t->segments, t->public.segment_count, &t->capacity, sizeof *t->segments));
+    TRY(bytes_print(job->ctx, &t->text, "%s%s", t->text.size ? " " : "", trim));
+    clio_segment *segment = &t->segments[t->public.segment_count++];
+    *segment = (clio_segment){start, end, trim, tokens, last - first, r->temperature, r->avg_logprob, r->compression_ratio, r->no_speech};
+    trim = NULL;
+    tokens = NULL;
+    if (job->params->on_segment && job->params->on_segment(job->params->user, segment))
+        FAIL(job->ctx, CLIO_ERROR_CANCELLED, "cancelled while transcribing");
+fail:
+    bytes_free(&text);
+    free(trim);
+    free(tokens);
+    return st;
+}
+
+/* Keep the tokens first..last as a segment of these times, moved to where there is sound: the model may name times behind its end. */
+static clio_status add_within(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
+                              double end, double limit)
+{
+    double step = (double)WHISPER_TIMESTAMP_STEP;
+    bool takes_time = end > start;
+    start = MAX(offset, MIN(start, limit - step));
+    end = takes_time ? MAX(MIN(end, limit), start + step) : start;
+    return add_segment(job, r, first, last, offset, start, end);
+}
+
+clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, bool alone, uint64_t *advance)
+{
+    clio_status st = CLIO_OK;
+    int begin = job->speech->tokens.timestamp_begin;
+    double offset = (double)position / MEL_RATE, limit = offset + (double)size / MEL_RATE, step = (double)WHISPER_TIMESTAMP_STEP;
+    size_t n = r->count, from = 0;
+    bool ends_alone = n >= 1 && r->ids[n - 1] >= begin && (n < 2 || r->ids[n - 2] < begin);
+    *advance = size;
+    for (size_t i = 1; i <= n; i++) {
+        bool pair = i < n && r->ids[i] >= begin && r->ids[i - 1] >= begin, last = i == n && ends_alone && from > 0;
+        if (!pair && !last)
+            continue;
+        double start = offset + (r->ids[from] - begin) * step, end = offset + (r->ids[i - 1] - begin) * step;
+        TRY(add_within(job, r, from, i, offset, start, end, limit));
+        from = i;
+    }
+    if (from == 0) { /* no pair: one segment, to its last timestamp if it has a useful one */
+        double end = limit;
+        for (size_t i = 0; i < n; i++)
+            if (r->ids[i] > begin)
+                end = offset + (r->ids[i] - begin) * step;
+        TRY(add_within(job, r, 0, n, offset, offset, end, limit));
+    } else if (!ends_alone && alone && from < n) {
+        double start = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
+        TRY(add_within(job, r, from, n, offset, start, MAX(limit, start + step), limit));
+    } else if (!ends_alone && !alone) { /* what comes after the last pair was cut off by the window: hear it again */
+        uint64_t heard = (uint64_t)(r->ids[from - 1] - begin) * RESULT_FRAMES * MEL_HOP;
+        *advance = heard ? MIN(heard, size) : size;
+    }
+fail:
+    return st;
+}

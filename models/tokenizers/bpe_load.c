@@ -1,0 +1,401 @@
+/* bpe_load.c - tokenizer_open: the files of a tokenizer become the tables of tokenizer.h.
+ *
+ * The files write bytes as printable characters (GPT-2's byte alphabet: "Ġthe" is " the"); here every token becomes its raw bytes once,
+ * in one arena, so that decoding is a look-up and the table of names is keyed by bytes. Reading takes as long as the JSON parser. */
+#include "bpe.h"
+
+#include "../../host/core/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TOKENS (1 << 22) /* the largest vocabularies in use have some 2^18; guards against absurd numbers in a file */
+#define CLIP_SUFFIX "</w>"
+#define ALPHABET 324 /* characters 0 to 323 stand for bytes, where `byte_of` says so */
+
+/* What the files hold, while they are read. */
+struct source {
+    struct json_file file, added_file;
+    struct file_map merges_map;
+    char *merges_path;       /* for sentences */
+    json_t *vocab;           /* name to number */
+    json_t *merges;          /* array of "a b" or ["a", "b"]; NULL: merges_map has lines "a b" */
+    json_t *added_list;      /* array of {"id", "content", "special"}, or NULL */
+    json_t *added_map;       /* content to number, or NULL */
+    short byte_of[ALPHABET]; /* character to byte, -1: none */
+    struct bytes name, left; /* scratch */
+};
+
+static size_t table_slots(size_t entries)
+{
+    size_t slots = 16;
+    while (slots < entries * 2)
+        slots *= 2;
+    return slots;
+}
+
+/* ---- names of the files to bytes ---- */
+
+/* GPT-2 writes a byte as the character of that number where it is printable, and the others, in order, as characters 256 and up. */
+static void make_alphabet(short byte_of[ALPHABET])
+{
+    int next = 256;
+    memset(byte_of, 0xff, ALPHABET * sizeof byte_of[0]);
+    for (int b = 0; b < 256; b++) {
+        bool printable = (b > 32 && b < 127) || (b > 160 && b != 173);
+        byte_of[printable ? b : next++] = (short)b;
+    }
+}
+
+/* A name as raw bytes; one with characters outside the alphabet (a token added to the vocabulary as plain text) stands for itself. */
+static clio_status name_bytes(clio_context *ctx, const struct source *src, const char *name, size_t size, struct bytes *out)
+{
+    clio_status st = CLIO_OK;
+    size_t n = 0;
+    out->size = 0;
+    TRY(bytes_add(ctx, out, name, size));
+    for (size_t i = 0; i < size; i++) {
+        unsigned c = (unsigned char)name[i];
+        if (c >= 0xC2 && c < 0xE0 && i + 1 < size)
+            c = (c & 0x1F) << 6 | ((unsigned char)name[++i] & 0x3F);
+        else if (c >= 0x80)
+            return CLIO_OK;
+        if (c >= ALPHABET || src->byte_of[c] < 0) {
+            memcpy(out->data, name, size);
+            return CLIO_OK;
+        }
+        out->data[n++] = (char)src->byte_of[c];
+    }
+    out->data[n] = 0;
+    out->size = n;
+fail:
+    return st;
+}
+
+static bool is_markup(const char *text, size_t size)
+{
+    return size > 4 && !memcmp(text, "<|", 2) && !memcmp(text + size - 2, "|>", 2);
+}
+
+/* ---- reading ---- */
+
+static clio_status check_number(clio_context *ctx, const char *path, const char *name, const json_t *value, int *id)
+{
+    clio_status st = CLIO_OK;
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < 0 || number >= MAX_TOKENS)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: the number of the token \"%.80s\" is not an integer from 0 to %d", path, name,
+             MAX_TOKENS - 1);
+    *id = (int)number;
+fail:
+    return st;
+}
+
+static clio_status added_token(clio_context *ctx, const char *path, const json_t *entry, const char **text, int *id)
+{
+    clio_status st = CLIO_OK;
+    if (!(*text = json_string_value(json_object_get(entry, "content"))))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: an entry of added_tokens has no \"content\"", path);
+    TRY(check_number(ctx, path, *text, json_object_get(entry, "id"), id));
+fail:
+    return st;
+}
+
+/* The greatest numbers, and tables of the size they need. */
+static clio_status make_tables(clio_context *ctx, struct tokenizer *t, const struct source *src)
+{
+    clio_status st = CLIO_OK;
+    const char *name;
+    json_t *value;
+    size_t i, entries = json_object_size(src->vocab) + json_array_size(src->added_list) + json_object_size(src->added_map);
+    int id;
+    json_object_foreach(src->vocab, name, value)
+    {
+        TRY(check_number(ctx, t->path, name, value, &id));
+        t->plain_count = MAX(t->plain_count, id + 1);
+    }
+    t->count = t->plain_count;
+    json_array_foreach(src->added_list, i, value)
+    {
+        TRY(added_token(ctx, t->path, value, &name, &id));
+        t->count = MAX(t->count, id + 1);
+    }
+    json_object_foreach(src->added_map, name, value)
+    {
+        TRY(check_number(ctx, src->added_file.path, name, value, &id));
+        t->count = MAX(t->count, id + 1);
+    }
+    TRY(mem_alloc(ctx, &t->tokens, (size_t)t->count + 1, sizeof *t->tokens));
+    t->name_slots = table_slots(entries);
+    TRY(mem_alloc(ctx, &t->names, t->name_slots, sizeof *t->names));
+    memset(t->names, 0xff, t->name_slots * sizeof *t->names);
+    TRY(bytes_add(ctx, &t->arena, "", 1)); /* of the tokens that are not there */
+fail:
+    return st;
+}
+
+static clio_status add_token(clio_context *ctx, struct tokenizer *t, const char *path, int id, const struct bytes *name, bool special)
+{
+    clio_status st = CLIO_OK;
+    struct token *token = &t->tokens[id];
+    special = special || is_markup(name->data, name->size);
+    if (token->is_known) { /* added tokens may be repeated from the vocabulary */
+        if (token->size != name->size || memcmp(t->arena.data + token->at, name->data, name->size))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: the tokens \"%.80s\" and \"%.80s\" have the same number %d", path,
+                 t->arena.data + token->at, name->data, id);
+        token->is_special = token->is_special || special;
+        return CLIO_OK;
+    }
+    if (name->size >= UINT32_MAX - t->arena.size)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than 4 GiB of tokens: this is not a tokenizer that clio can use", path);
+    *token = (struct token){(uint32_t)t->arena.size, (uint32_t)name->size, true, special};
+    TRY(bytes_add(ctx, &t->arena, name->data, name->size + 1));
+    *tokenizer_name_slot(t, name->data, name->size) = id;
+fail:
+    return st;
+}
+
+static clio_status find_byte(clio_context *ctx, const struct tokenizer *t, int byte, const char *suffix, int *token)
+{
+    clio_status st = CLIO_OK;
+    char text[8] = {(char)byte};
+    memcpy(text + 1, suffix, strlen(suffix));
+    if ((*token = *tokenizer_name_slot(t, text, 1 + strlen(suffix))) < 0)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is not a byte-level vocabulary: it has no token for the byte 0x%02x%s%s", t->path, byte,
+             *suffix ? " with " : "", suffix);
+fail:
+    return st;
+}
+
+static clio_status read_vocab(clio_context *ctx, struct tokenizer *t, struct source *src)
+{
+    clio_status st = CLIO_OK;
+    const char *name;
+    json_t *value;
+    json_object_foreach(src->vocab, name, value)
+    {
+        TRY(name_bytes(ctx, src, name, strlen(name), &src->name));
+        TRY(add_token(ctx, t, t->path, (int)json_integer_value(value), &src->name, false));
+    }
+    for (int b = 0; b < 256; b++) {
+        TRY(find_byte(ctx, t, b, "", &t->byte_token[b]));
+        TRY(find_byte(ctx, t, b, t->kind == TOKENIZER_CLIP ? CLIP_SUFFIX : "", &t->last_token[b]));
+    }
+fail:
+    return st;
+}
+
+static clio_status read_added(clio_context *ctx, struct tokenizer *t, struct source *src)
+{
+    clio_status st = CLIO_OK;
+    const char *text;
+    json_t *value;
+    size_t i;
+    json_array_foreach(src->added_list, i, value)
+    {
+        int id = 0;
+        TRY(added_token(ctx, t->path, value, &text, &id));
+        src->name.size = 0;
+        TRY(bytes_add(ctx, &src->name, text, strlen(text)));
+        TRY(add_token(ctx, t, t->path, id, &src->name, json_is_true(json_object_get(value, "special"))));
+    }
+    json_object_foreach(src->added_map, text, value)
+    {
+        src->name.size = 0;
+        TRY(bytes_add(ctx, &src->name, text, strlen(text)));
+        TRY(add_token(ctx, t, src->added_file.path, (int)json_integer_value(value), &src->name, false));
+    }
+fail:
+    return st;
+}
+
+static clio_status add_merge(clio_context *ctx, struct tokenizer *t, struct source *src, size_t rank, const char *left, size_t left_size,
+                             const char *right, size_t right_size)
+{
+    clio_status st = CLIO_OK;
+    TRY(name_bytes(ctx, src, left, left_size, &src->left));
+    TRY(name_bytes(ctx, src, right, right_size, &src->name));
+    int a = *tokenizer_name_slot(t, src->left.data, src->left.size), b = *tokenizer_name_slot(t, src->name.data, src->name.size);
+    TRY(bytes_add(ctx, &src->left, src->name.data, src->name.size));
+    int merged = *tokenizer_name_slot(t, src->left.data, src->left.size);
+    if (a < 0 || b < 0 || merged < 0)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: merge %zu (\"%.*s %.*s\") needs a token that the vocabulary does not have",
+             src->merges_path, rank, (int)MIN(left_size, 80), left, (int)MIN(right_size, 80), right);
+    struct token_pair *p = tokenizer_pair_slot(t, (uint32_t)a, (uint32_t)b);
+    *p = (struct token_pair){(uint32_t)a, (uint32_t)b, (uint32_t)rank, (uint32_t)merged};
+fail:
+    return st;
+}
+
+/* "a b" */
+static clio_status add_merge_line(clio_context *ctx, struct tokenizer *t, struct source *src, size_t rank, const char *line, size_t size)
+{
+    clio_status st = CLIO_OK;
+    const char *space = memchr(line, ' ', size);
+    if (!space)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: merge %zu (\"%.*s\") is not two tokens with a space between them", src->merges_path,
+             rank, (int)MIN(size, 80), line);
+    size_t left = (size_t)(space - line);
+    TRY(add_merge(ctx, t, src, rank, line, left, space + 1, size - left - 1));
+fail:
+    return st;
+}
+
+static clio_status make_pairs(clio_context *ctx, struct tokenizer *t, size_t entries)
+{
+    clio_status st = CLIO_OK;
+    t->pair_slots = table_slots(entries);
+    TRY(mem_alloc(ctx, &t->pairs, t->pair_slots, sizeof *t->pairs));
+    for (size_t i = 0; i < t->pair_slots; i++)
+        t->pairs[i].left = UINT32_MAX;
+fail:
+    return st;
+}
+
+static clio_status read_merges_list(clio_context *ctx, struct tokenizer *t, struct source *src)
+{
+    clio_status st = CLIO_OK;
+    json_t *value;
+    size_t i;
+    TRY(make_pairs(ctx, t, json_array_size(src->merges)));
+    json_array_foreach(src->merges, i, value)
+    {
+        const json_t *a = json_array_get(value, 0), *b = json_array_get(value, 1);
+        if (json_is_string(value))
+            TRY(add_merge_line(ctx, t, src, i, json_string_value(value), json_string_length(value)));
+        else if (json_array_size(value) == 2 && json_is_string(a) && json_is_string(b))
+            TRY(add_merge(ctx, t, src, i, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b)));
+        else
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: merge %zu is neither \"a b\" nor [\"a\", \"b\"]", src->merges_path, i);
+    }
+fail:
+    return st;
+}
+
+/* merges.txt: a line for each, after "#version"; other lines that begin with # are merges. */
+static clio_status read_merges_lines(clio_context *ctx, struct tokenizer *t, struct source *src)
+{
+    clio_status st = CLIO_OK;
+    const char *at = (const char *)src->merges_map.data, *end = at + src->merges_map.size, *next;
+    size_t lines = 1, rank = 0;
+    for (const char *p = at; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        lines++;
+    TRY(make_pairs(ctx, t, lines));
+    for (; at < end; at = next) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        next = stop ? stop + 1 : end;
+        stop = stop ? stop : end;
+        if (stop > at && stop[-1] == '\r')
+            stop--;
+        if (stop == at || (stop - at >= 8 && !memcmp(at, "#version", 8)))
+            continue;
+        TRY(add_merge_line(ctx, t, src, rank++, at, (size_t)(stop - at)));
+    }
+fail:
+    return st;
+}
+
+/* Whether this file cuts text as its kind does. */
+static clio_status check_kind(clio_context *ctx, const struct tokenizer *t, const json_t *root, const json_t *model)
+{
+    clio_status st = CLIO_OK;
+    bool clip = t->kind == TOKENIZER_CLIP;
+    const json_t *cut = json_object_get(root, "pre_tokenizer");
+    const char *type = json_string_value(json_object_get(model, "type")),
+               *suffix = json_string_value(json_object_get(model, "end_of_word_suffix"));
+    const char *cut_type = json_string_value(json_object_get(cut, "type"));
+    if (type && strcmp(type, "BPE"))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its tokens are of the type %.40s, not byte-level BPE", t->path,
+             type);
+    if (clip && (!suffix || strcmp(suffix, CLIP_SUFFIX) || (cut_type && strcmp(cut_type, "Sequence"))))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: it does not cut text into words as CLIP does", t->path);
+    if (!clip && ((suffix && *suffix) || (cut_type && strcmp(cut_type, "ByteLevel"))))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: it does not cut text into words as byte-level BPE does", t->path);
+fail:
+    return st;
+}
+
+static clio_status open_json(clio_context *ctx, struct tokenizer *t, struct source *src, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    TRY(json_open(ctx, &src->file, dir, "tokenizer.json"));
+    TRY(mem_string(ctx, &t->path, src->file.path));
+    TRY(mem_string(ctx, &src->merges_path, src->file.path));
+    const json_t *model = json_object_get(src->file.root, "model");
+    src->vocab = json_object_get(model, "vocab");
+    src->merges = json_object_get(model, "merges");
+    src->added_list = json_object_get(src->file.root, "added_tokens");
+    TRY(check_kind(ctx, t, src->file.root, model));
+    if (!json_is_object(src->vocab) || !json_is_array(src->merges))
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s has no BPE: \"model\" lacks \"vocab\" or \"merges\"; copy the file again from where the model came from", t->path);
+    if (src->added_list && !json_is_array(src->added_list) && !json_is_null(src->added_list))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: \"added_tokens\" is not a list", t->path);
+fail:
+    return st;
+}
+
+static clio_status open_pair(clio_context *ctx, struct tokenizer *t, struct source *src, const char *dir, bool has_added)
+{
+    clio_status st = CLIO_OK;
+    TRY(json_open(ctx, &src->file, dir, "vocab.json"));
+    TRY(mem_string(ctx, &t->path, src->file.path));
+    src->vocab = src->file.root;
+    TRY(file_join(ctx, &src->merges_path, dir, "merges.txt"));
+    TRY(file_map(ctx, &src->merges_map, src->merges_path));
+    if (has_added) {
+        TRY(json_open(ctx, &src->added_file, dir, "added_tokens.json"));
+        src->added_map = src->added_file.root;
+    }
+fail:
+    return st;
+}
+
+static clio_status open_source(clio_context *ctx, struct tokenizer *t, struct source *src, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    const char *names[] = {"tokenizer.json", "vocab.json", "added_tokens.json"};
+    bool there[COUNT(names)];
+    if (!file_is_folder(dir))
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: a model is a folder with config.json, tokenizer.json and model.safetensors",
+             dir);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char *path = NULL;
+        TRY(file_join(ctx, &path, dir, names[i]));
+        there[i] = file_exists(path);
+        free(path);
+    }
+    if (there[0])
+        TRY(open_json(ctx, t, src, dir));
+    else if (there[1])
+        TRY(open_pair(ctx, t, src, dir, there[2]));
+    else
+        FAIL(ctx, CLIO_ERROR_FILE, "%s has no tokenizer.json (nor vocab.json with merges.txt): copy it from where the model came from",
+             dir);
+fail:
+    return st;
+}
+
+clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir, enum tokenizer_kind kind)
+{
+    clio_status st = CLIO_OK;
+    struct source src = {0};
+    memset(t, 0, sizeof *t);
+    t->kind = kind;
+    make_alphabet(src.byte_of);
+    TRY(open_source(ctx, t, &src, dir));
+    TRY(make_tables(ctx, t, &src));
+    TRY(read_vocab(ctx, t, &src));
+    TRY(src.merges ? read_merges_list(ctx, t, &src) : read_merges_lines(ctx, t, &src));
+    TRY(read_added(ctx, t, &src));
+fail:
+    json_close(&src.file);
+    json_close(&src.added_file);
+    file_unmap(&src.merges_map);
+    free(src.merges_path);
+    bytes_free(&src.name);
+    bytes_free(&src.left);
+    if (st)
+        tokenizer_close(t);
+    return st;
+}

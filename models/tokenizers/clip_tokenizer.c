@@ -1,0 +1,283 @@
+/* clip_tokenizer.c - see clip_tokenizer.h. Unicode's composed form and lower case are utf8proc's. */
+#include "clip_tokenizer.h"
+
+#include "../../host/core/json.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#define DOTTED_CAPITAL_I 0x130
+#define COMBINING_DOT 0x307
+
+/* ---- opening ---- */
+
+/* Add a special token, or say anew whether it is normalized. One that the vocabulary does not have cannot come out, and is passed over. */
+static clio_status add_special(clio_context *ctx, struct clip_tokenizer *t, const char *text, bool normalized)
+{
+    clio_status st = CLIO_OK;
+    struct clip_special *grown;
+    int id = tokenizer_find(&t->bpe, text);
+    if (id < 0 || !*text)
+        return CLIO_OK;
+    for (size_t i = 0; i < t->special_count; i++)
+        if (!strcmp(t->specials[i].text, text)) {
+            t->specials[i].normalized = normalized;
+            return CLIO_OK;
+        }
+    grown = realloc(t->specials, (t->special_count + 1) * sizeof *grown);
+    if (!grown)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", t->bpe.path);
+    t->specials = grown;
+    grown[t->special_count] = (struct clip_special){.id = id, .normalized = normalized};
+    TRY(mem_string(ctx, &grown[t->special_count].text, text));
+    t->special_count++;
+fail:
+    return st;
+}
+
+/* A special token is written as its text, or as an object that says more. NULL: neither. */
+static const char *special_text(const json_t *value, bool *normalized)
+{
+    *normalized = json_is_object(value) && json_is_true(json_object_get(value, "normalized"));
+    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+}
+
+/* The four special tokens, in the reference's order: where two have the same text, the last one says whether it is normalized. */
+static const char *const special_keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
+enum { BOS, EOS, UNK, PAD, SPECIALS };
+struct special_file {
+    struct json_file file;
+    bool there;
+};
+
+static clio_status open_if_there(clio_context *ctx, struct special_file *f, const char *dir, const char *name)
+{
+    clio_status st = CLIO_OK;
+    char *path = NULL;
+    TRY(file_join(ctx, &path, dir, name));
+    f->there = file_exists(path);
+    if (f->there)
+        TRY(json_open(ctx, &f->file, dir, name));
+fail:
+    free(path);
+    return st;
+}
+
+static clio_status find_token(clio_context *ctx, const struct clip_tokenizer *t, const char *path, const char *text, int *id)
+{
+    clio_status st = CLIO_OK;
+    if ((*id = tokenizer_find(&t->bpe, text)) < 0)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s does not fit this tokenizer, which has no token \"%.80s\": copy the whole folder again", path,
+             text);
+fail:
+    return st;
+}
+
+static clio_status read_specials(clio_context *ctx, struct clip_tokenizer *t, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    struct special_file files[2] = {{{0}, false}, {{0}, false}}; /* the first that has the key decides */
+    int *const ids[SPECIALS] = {&t->start, &t->end, NULL, &t->pad};
+    TRY(open_if_there(ctx, &files[0], dir, "special_tokens_map.json"));
+    TRY(open_if_there(ctx, &files[1], dir, "tokenizer_config.json"));
+    for (int key = 0; key < SPECIALS; key++) {
+        const char *text = key == BOS ? "<|startoftext|>" : "<|endoftext|>", *path = t->bpe.path;
+        bool normalized = false;
+        for (size_t i = 0; i < COUNT(files); i++) {
+            const json_t *value = files[i].there ? json_object_get(files[i].file.root, special_keys[key]) : NULL;
+            if (!value || json_is_null(value))
+                continue;
+            path = files[i].file.path;
+            if (!(text = special_text(value, &normalized)))
+                FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: \"%s\" is neither a text nor an object with \"content\"", path,
+                     special_keys[key]);
+            break;
+        }
+        if (ids[key])
+            TRY(find_token(ctx, t, path, text, ids[key]));
+        TRY(add_special(ctx, t, text, normalized));
+    }
+    /* Tokens added to the vocabulary count as ordinary words that must not be cut. */
+    for (int id = t->bpe.plain_count; id < t->bpe.count; id++)
+        if (!tokenizer_is_special(&t->bpe, id))
+            TRY(add_special(ctx, t, tokenizer_bytes(&t->bpe, id, NULL), true));
+fail:
+    for (size_t i = 0; i < COUNT(files); i++)
+        json_close(&files[i].file);
+    return st;
+}
+
+clio_status clip_tokenizer_open(clio_context *ctx, struct clip_tokenizer *t, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    memset(t, 0, sizeof *t);
+    TRY(tokenizer_open(ctx, &t->bpe, dir, TOKENIZER_CLIP));
+    TRY(find_token(ctx, t, t->bpe.path, ",</w>", &t->comma));
+    TRY(read_specials(ctx, t, dir));
+fail:
+    if (st)
+        clip_tokenizer_close(t);
+    return st;
+}
+
+void clip_tokenizer_close(struct clip_tokenizer *t)
+{
+    for (size_t i = 0; i < t->special_count; i++)
+        free(t->specials[i].text);
+    free(t->specials);
+    tokenizer_close(&t->bpe);
+    memset(t, 0, sizeof *t);
+}
+
+/* ---- encoding ---- */
+
+struct encoding {
+    clio_context *ctx;
+    struct clip_tokenizer *t;
+    int *ids;
+    size_t count, capacity;
+};
+
+static clio_status add_ids(struct encoding *e, const int *ids, size_t count)
+{
+    clio_status st = CLIO_OK;
+    if (e->count + count > e->capacity) {
+        size_t capacity = MAX(e->count + count, e->capacity * 2);
+        int *grown = realloc(e->ids, capacity * sizeof *grown);
+        if (!grown)
+            FAIL(e->ctx, CLIO_ERROR_MEMORY, "out of memory while reading the prompt; close other programs");
+        e->ids = grown;
+        e->capacity = capacity;
+    }
+    memcpy(e->ids + e->count, ids, count * sizeof *ids);
+    e->count += count;
+fail:
+    return st;
+}
+
+/* NFC, then lower case as Unicode maps each character by itself (no final sigma). `out` is freed by the caller. */
+static clio_status normalise(clio_context *ctx, const char *text, size_t size, struct bytes *out)
+{
+    clio_status st = CLIO_OK;
+    utf8proc_uint8_t *composed = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &composed,
+                                      (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    if (n < 0)
+        FAIL(ctx, n == UTF8PROC_ERROR_NOMEM ? CLIO_ERROR_MEMORY : CLIO_ERROR_ARGUMENT, "the prompt cannot be read: %s", utf8proc_errmsg(n));
+    for (utf8proc_ssize_t at = 0; at < n;) {
+        utf8proc_int32_t c;
+        utf8proc_uint8_t lower[8];
+        utf8proc_ssize_t step = utf8proc_iterate(composed + at, n - at, &c), bytes;
+        if (step <= 0)
+            FAIL(ctx, CLIO_ERROR_INTERNAL, "the prompt's composed form is no UTF-8; this is a defect, please report it");
+        if (c == DOTTED_CAPITAL_I) { /* the only character whose lower case is two of them */
+            bytes = utf8proc_encode_char('i', lower);
+            bytes += utf8proc_encode_char(COMBINING_DOT, lower + bytes);
+        } else {
+            bytes = utf8proc_encode_char(utf8proc_tolower(c), lower);
+        }
+        TRY(bytes_add(ctx, out, lower, (size_t)bytes));
+        at += step;
+    }
+fail:
+    free(composed);
+    return st;
+}
+
+/* The special token that begins at `text`, the longest if there are several; NULL: none. */
+static const struct clip_special *special_at(const struct clip_tokenizer *t, const char *text, size_t size, bool normalized)
+{
+    const struct clip_special *best = NULL;
+    for (size_t i = 0; i < t->special_count; i++) {
+        const struct clip_special *s = &t->specials[i];
+        size_t n = strlen(s->text);
+        if (s->normalized == normalized && n <= size && !memcmp(s->text, text, n) && (!best || n > strlen(best->text)))
+            best = s;
+    }
+    return best;
+}
+
+static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized);
+
+/* What lies between special tokens. */
+static clio_status encode_plain(struct encoding *e, const char *text, size_t size, bool normalized)
+{
+    clio_status st = CLIO_OK;
+    struct bytes part = {0};
+    int *ids = NULL;
+    size_t count;
+    if (!size)
+        return CLIO_OK;
+    if (normalized) {
+        TRY(bytes_add(e->ctx, &part, text, size)); /* with a zero behind it */
+        TRY(tokenizer_encode(e->ctx, &e->t->bpe, part.data, &ids, &count));
+        TRY(add_ids(e, ids, count));
+    } else {
+        TRY(normalise(e->ctx, text, size, &part));
+        TRY(encode_part(e, part.data, part.size, true));
+    }
+fail:
+    bytes_free(&part);
+    free(ids);
+    return st;
+}
+
+/* Split at the special tokens, first as the text stands, then, between those, as it is normalised. */
+static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized)
+{
+    clio_status st = CLIO_OK;
+    size_t from = 0, at = 0;
+    while (at < size) {
+        const struct clip_special *s = special_at(e->t, text + at, size - at, normalized);
+        if (!s) {
+            at++;
+            continue;
+        }
+        TRY(encode_plain(e, text + from, at - from, normalized));
+        TRY(add_ids(e, &s->id, 1));
+        at += strlen(s->text);
+        from = at;
+    }
+    TRY(encode_plain(e, text + from, size - from, normalized));
+fail:
+    return st;
+}
+
+clio_status clip_tokenizer_check(clio_context *ctx, const char *text)
+{
+    clio_status st = CLIO_OK;
+    size_t size = strlen(text);
+    utf8proc_int32_t c;
+    if (size > INT_MAX / 8)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a prompt of %zu bytes is too long: use fewer words", size);
+    for (size_t at = 0; at < size;) {
+        utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(size - at), &c);
+        if (step <= 0)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt is not valid UTF-8 (byte 0x%02x at position %zu): save it as UTF-8 or type it again",
+                 (unsigned char)text[at], at);
+        at += (size_t)step;
+    }
+fail:
+    return st;
+}
+
+clio_status clip_tokenizer_encode(clio_context *ctx, struct clip_tokenizer *t, const char *utf8, int **ids, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    struct encoding e = {.ctx = ctx, .t = t};
+    size_t size = strlen(utf8);
+    *ids = NULL;
+    *count = 0;
+    TRY(clip_tokenizer_check(ctx, utf8));
+    TRY(mem_alloc(ctx, &e.ids, 1, sizeof *e.ids)); /* an empty text has an array too */
+    e.capacity = 1;
+    TRY(encode_part(&e, utf8, size, false));
+    *ids = e.ids;
+    *count = e.count;
+    e.ids = NULL;
+fail:
+    free(e.ids);
+    return st;
+}

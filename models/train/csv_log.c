@@ -1,0 +1,120 @@
+/* csv_log.c - see table.h. */
+#include "csv_log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static clio_status remember(clio_context *ctx, struct table *t, double step, const double *row)
+{
+    clio_status st = CLIO_OK;
+    if (t->count == t->capacity) {
+        size_t capacity = t->capacity ? 2 * t->capacity : 1024;
+        for (int i = 0; i <= t->columns; i++) {
+            double *grown = realloc(t->values[i], capacity * sizeof *grown);
+            if (!grown)
+                FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+            t->values[i] = grown;
+        }
+        t->capacity = capacity;
+    }
+    t->values[0][t->count] = step;
+    for (int i = 0; i < t->columns; i++)
+        t->values[1 + i][t->count] = row[i];
+    t->count++;
+fail:
+    return st;
+}
+
+static clio_status put_row(clio_context *ctx, struct table *t, struct bytes *text, size_t i)
+{
+    clio_status st = CLIO_OK;
+    TRY(bytes_print(ctx, text, "%" PRId64, (int64_t)t->values[0][i]));
+    for (int c = 1; c <= t->columns; c++)
+        TRY(bytes_print(ctx, text, ",%.9g", t->values[c][i]));
+    TRY(bytes_print(ctx, text, "\n"));
+fail:
+    return st;
+}
+
+/* Rows of as many numbers as there are columns; what else stands there is passed over: a killed run may have left half a line. */
+static clio_status read_rows(clio_context *ctx, struct table *t, int64_t keep)
+{
+    clio_status st = CLIO_OK;
+    FILE *in = fopen(t->path, "r");
+    char line[64 * TABLE_COLUMNS];
+    while (in && fgets(line, sizeof line, in)) {
+        double numbers[TABLE_COLUMNS];
+        char *at = line, *end;
+        int n = 0;
+        for (; n <= t->columns; n++, at = end + 1) {
+            numbers[n] = strtod(at, &end);
+            if (end == at || *end != (n < t->columns ? ',' : '\n'))
+                break;
+        }
+        if (n > t->columns && numbers[0] <= (double)keep)
+            TRY(remember(ctx, t, numbers[0], numbers + 1));
+    }
+fail:
+    if (in)
+        fclose(in);
+    return st;
+}
+
+clio_status table_open(clio_context *ctx, struct table *t, const char *folder, const char *file, const char *const *names, int64_t keep)
+{
+    clio_status st = CLIO_OK;
+    struct file_out out = {0};
+    struct bytes text = {0};
+    *t = (struct table){.names = names};
+    while (names[t->columns])
+        t->columns++;
+    if (t->columns >= TABLE_COLUMNS)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s would have %d columns", file, t->columns);
+    TRY(file_join(ctx, &t->path, folder, file));
+    if (keep >= 0)
+        TRY(read_rows(ctx, t, keep));
+    TRY(bytes_print(ctx, &text, "step"));
+    for (int i = 0; i < t->columns; i++)
+        TRY(bytes_print(ctx, &text, ",%s", names[i]));
+    TRY(bytes_print(ctx, &text, "\n"));
+    for (size_t i = 0; i < t->count; i++)
+        TRY(put_row(ctx, t, &text, i));
+    TRY(file_out_open(ctx, &out, t->path));
+    TRY(file_out_write(ctx, &out, text.data, text.size));
+    TRY(file_out_commit(ctx, &out));
+    t->stream = fopen(t->path, "a");
+    if (!t->stream)
+        FAIL(ctx, CLIO_ERROR_FILE, "cannot write %s: %s", t->path, strerror(errno));
+fail:
+    file_out_abandon(&out);
+    bytes_free(&text);
+    if (st)
+        table_close(t);
+    return st;
+}
+
+clio_status table_add(clio_context *ctx, struct table *t, int64_t step, const double *row)
+{
+    clio_status st = CLIO_OK;
+    struct bytes text = {0};
+    TRY(remember(ctx, t, (double)step, row));
+    TRY(put_row(ctx, t, &text, t->count - 1));
+    if (fwrite(text.data, 1, text.size, t->stream) != text.size || fflush(t->stream))
+        FAIL(ctx, CLIO_ERROR_FILE, "cannot write %s: %s", t->path, strerror(errno));
+fail:
+    bytes_free(&text);
+    return st;
+}
+
+void table_close(struct table *t)
+{
+    if (t->stream)
+        fclose(t->stream);
+    for (int i = 0; i < TABLE_COLUMNS; i++)
+        free(t->values[i]);
+    free(t->path);
+    *t = (struct table){0};
+}

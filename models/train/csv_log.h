@@ -1,0 +1,22 @@
+/* csv_log.h - numbers that a run of training leaves row by row: a CSV file that is appended to, and the same in memory for plots. */
+#ifndef CLIO_MODELS_TRAIN_CSV_LOG_H
+#define CLIO_MODELS_TRAIN_CSV_LOG_H
+
+#include "../../host/core/file.h"
+
+#define TABLE_COLUMNS 12
+
+struct table {
+    char *path;
+    void *stream;                  /* FILE * */
+    const char *const *names;      /* of the columns after "step", ends with NULL */
+    int columns;                   /* without step */
+    double *values[TABLE_COLUMNS]; /* [count] each; [0] is the step, [1 + i] column i */
+    size_t count, capacity;
+};
+/* Rows of an earlier run up to step `keep` stay (below 0: none), later ones are cut off; the names outlive the table. */
+clio_status table_open(clio_context *ctx, struct table *t, const char *folder, const char *file, const char *const *names, int64_t keep);
+clio_status table_add(clio_context *ctx, struct table *t, int64_t step, const double *row);
+void table_close(struct table *t);
+
+#endif

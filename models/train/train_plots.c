@@ -1,0 +1,107 @@
+/* train_plots.c - what a run of training leaves for people to look at: plots of its numbers, and sheets of what the model makes. */
+#include "../plot/image_grid.h"
+#include "../plot/plot.h"
+#include "train_run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- plots ---- */
+
+static clio_status draw_table(struct train_run *r, const struct table *t, const char *title, const char *file)
+{
+    clio_status st = CLIO_OK;
+    struct plot_series series[TABLE_COLUMNS] = {0};
+    struct plot plot = {.title = title, .x_label = "step", .series = series, .count = (size_t)t->columns};
+    struct image image = {0};
+    char *path = NULL;
+    for (int i = 0; i < t->columns; i++)
+        series[i] = (struct plot_series){.name = t->names[i], .x = t->values[0], .y = t->values[1 + i], .count = t->count};
+    TRY(plot_draw(r->ctx, &image, &plot));
+    TRY(file_join(r->ctx, &path, r->params->out, file));
+    TRY(image_write(r->ctx, &image, path, NULL));
+fail:
+    image_free(&image);
+    free(path);
+    return st;
+}
+
+clio_status train_plot(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    char title[100];
+    snprintf(title, sizeof title, "%s: losses", r->plan.kind->name);
+    TRY(draw_table(r, &r->loss_table, title, "losses.png"));
+    snprintf(title, sizeof title, "%s: validation", r->plan.kind->name);
+    if (r->validation)
+        TRY(draw_table(r, &r->measure_table, title, "measures.png"));
+fail:
+    return st;
+}
+
+/* ---- sheets ---- */
+
+/* Pictures that nobody learned from, if there are such, and what comes back of each, side by side. */
+static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *pixels, size_t one)
+{
+    clio_status st = CLIO_OK;
+    struct learner *l = &r->learner;
+    struct loader *from = r->validation ? r->validation : r->train;
+    const struct batch *b;
+    float *latents = NULL, *back = NULL;
+    int n;
+    TRY(loader_seek(r->ctx, from, 0, 0));
+    TRY(loader_next(r->ctx, from, &b));
+    n = MAX(1, MIN(sheet->count / 2, b->count));
+    TRY(mem_alloc(r->ctx, &latents, (size_t)n * (size_t)MAX(l->latent, 1), sizeof *latents));
+    TRY(mem_alloc(r->ctx, &back, (size_t)n * one, sizeof *back));
+    TRY(l->kind->encode(r->ctx, l, n, b->pictures, b->labels, latents));
+    TRY(l->kind->sample(r->ctx, l, n, latents, b->labels, back));
+    for (size_t i = 0; i < (size_t)n * one; i++) {
+        size_t picture = i / one;
+        pixels[2 * picture * one + i % one] = b->pictures[i];
+        pixels[(2 * picture + 1) * one + i % one] = back[i];
+    }
+    sheet->count = 2 * n;
+    for (sheet->columns = 2; sheet->columns * sheet->columns < sheet->count;) /* both of a pair in one row */
+        sheet->columns += 2;
+    if (from == r->train)
+        TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
+fail:
+    free(back);
+    free(latents);
+    return st;
+}
+
+clio_status train_sheet(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    const struct learner_shape *s = &r->shape;
+    size_t one = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
+    struct sheet sheet = {.count = r->plan.samples,
+                          .height = s->height,
+                          .width = s->width,
+                          .channels = s->channels,
+                          .low = r->plan.kind->unit ? 0 : -1,
+                          .high = 1};
+    struct image image = {0};
+    float *pixels = NULL;
+    char *path = NULL, name[64];
+    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
+    sheet.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
+    if (r->plan.kind->has_latents)
+        TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
+    else
+        TRY(reconstruct(r, &sheet, pixels, one));
+    sheet.pixels = pixels;
+    TRY(sheet_draw(r->ctx, &image, &sheet));
+    snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);
+    TRY(file_join(r->ctx, &path, r->params->out, name));
+    TRY(image_write(r->ctx, &image, path, NULL));
+fail:
+    image_free(&image);
+    free(path);
+    free(pixels);
+    return st;
+}

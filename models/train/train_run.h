@@ -1,0 +1,34 @@
+/* train_run.h - a run of training while it runs: between train.c and train_files.c. */
+#ifndef CLIO_MODELS_TRAIN_TRAIN_RUN_H
+#define CLIO_MODELS_TRAIN_TRAIN_RUN_H
+
+#include "distributed.h"
+#include "csv_log.h"
+#include "train.h"
+
+struct train_run {
+    clio_context *ctx;
+    const clio_train_params *params;
+    struct train_plan plan;
+    struct dataset *data;
+    struct loader *train, *validation; /* validation NULL: nothing is measured */
+    struct learner_shape shape;
+    struct learner learner;
+    struct train_state state;
+    bool resumes, warm;
+    struct parallel parallel;
+    bool stops;           /* one of the processes was asked to */
+    int64_t steps, saved; /* of the whole run; the step of the newest checkpoint, or -1 */
+    size_t epoch_batches;
+    struct table loss_table, measure_table;
+    double losses[LEARNER_LOSSES];
+    double seconds; /* a step, lately; 0: not known yet */
+    struct tensor pictures, labels;
+};
+
+/* OUT/losses.png, and measures.png where there are some. */
+clio_status train_plot(struct train_run *r);
+/* OUT/samples/step-N.png: what the model draws from the same latents each time, or, where it has none, pictures and what comes back. */
+clio_status train_sheet(struct train_run *r);
+
+#endif

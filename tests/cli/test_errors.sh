@@ -1,0 +1,310 @@
+#!/bin/sh
+# What a person can do wrong, and what a disk, a download or a device can, through the command: each case demands the exit code (1 failed,
+# 2 wrong usage), one sentence that names the file or flag and a way out, and nothing on standard output; or, where the input is odd but
+# good, that it works. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR. A small network with random weights (make_whisper)
+# serves where any model does; CLIO_WHISPER_BASE, where set, says whether real weights invent text; CLIO_GOLDEN has another model's
+# tokenizer. What is missing is skipped aloud, under CLIO_REQUIRE a failure.
+set -u
+speech=$CLIO_SOURCE_DIR/tests/golden/jfk.wav
+golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}
+# shellcheck source=tests/support/cases.sh
+. "$CLIO_SOURCE_DIR/tests/support/cases.sh"
+export CLIO_CACHE_DIR="$tmp/cache"
+is_old() { [ "$(cat "$1")" = old ] && [ "$(find . -name "$1*" | wc -l)" -eq 1 ]; } # and nothing lies beside it
+
+"$CLIO_BUILD_DIR/tests/make_whisper" mini mini >/dev/null || exit 1
+quick="transcribe -q -nf --max-tokens 4 -m"
+
+# ---- two processes at once, on a cache that does not exist yet; the other cases use what they leave ----
+
+# shellcheck disable=SC2086
+{
+    timeout 300 "$clio" $quick mini -l en "$speech" >one 2>err &
+    timeout 300 "$clio" $quick mini -l en "$speech" >two 2>err2 && second=0 || second=$?
+    wait $! && first=0 || first=$?
+    cat err2 >>err
+}
+if [ "$first" -eq 0 ] && [ "$second" -eq 0 ] && [ ! -s err ] && [ -s one ] && cmp -s one two; then
+    ok "two processes at once on an empty cache"
+else
+    not_ok "two processes at once on an empty cache" "exit codes $first and $second, or what they print differs"
+fi
+
+# ---- sound ----
+
+printf 'These are words, and no sound at all.\n' >words.wav
+printf '\211PNG\r\n\032\n\0\0\0\rIHDR' >picture.png
+printf '\0\0\0 ftypM4A \0\0\0\0' >song.m4a
+: >empty.wav
+mkdir folder
+"$make" wav channels.wav samples=1000 channels=0
+"$make" wav rate.wav samples=1000 rate=0
+"$make" wav header.wav samples=0
+"$make" wav promise.wav samples=16000 promise=4000000 fill=noise db=-20
+"$make" wav nan.wav samples=16000 bits=32 fill=nan
+"$make" wav infinite.wav samples=16000 bits=32 fill=inf
+"$make" wav some.wav samples=16000 bits=32 fill=alternate insert="$speech"
+"$make" wav three.wav samples=3 fill=noise db=-20
+"$make" wav silence5.wav samples=80000
+"$make" wav silence70.wav samples=1120000
+
+# shellcheck disable=SC2086
+{
+    fails "missing file" 1 "nowhere.wav: no such file" "check the name" -- $quick mini nowhere.wav
+    fails "a folder" 1 "folder is a folder" "name a sound file" -- $quick mini folder
+    fails "empty file" 1 "empty.wav is empty" "record or copy it again" -- $quick mini empty.wav
+    fails "text" 1 "words.wav is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini words.wav
+    fails "a picture" 1 "picture.png is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini picture.png
+    fails "a container that is not read" 1 "song.m4a is MP4/M4A" "ffmpeg -i FILE sound.wav" -- $quick mini song.m4a
+    fails "zero channels" 1 "channels.wav says that it has no channels" "export it again" -- $quick mini channels.wav
+    fails "sample rate zero" 1 "rate.wav gives no usable sample rate" "export it again" -- $quick mini rate.wav
+    fails "a header without sound" 1 "header.wav has no sound in it" "record or copy it again" -- $quick mini header.wav
+    fails "a device" 1 "/dev/null is a device" "record it into a file" -- $quick mini /dev/null
+    also='grep -q "\"duration\": 1.0" out' # what is there is heard
+    works "a header that promises more than there is" -- $quick mini --json promise.wav
+    also='[ ! -s out ]'
+    works "nothing but NaN, nothing but infinities, 3 samples, silence of 5 s and of 70 s" -- $quick mini nan.wav infinite.wav three.wav \
+        silence5.wav silence70.wav
+    also='grep -q "\"duration\": 1.0" out && ! grep -qi nan out'
+    works "some samples are NaN" -- $quick mini --json some.wav
+    in=$speech also='cmp -s out one'
+    works "standard input" -- $quick mini -l en -
+    fails "empty standard input" 1 "standard input is empty" "record or copy it again" -- $quick mini -
+    closed_in() { "$@" <&-; }
+    by=closed_in
+    fails "closed standard input" 1 "standard input is closed" "send a sound file into it" -- $quick mini -
+    cp "$speech" a.wav
+    cp "$speech" b.wav
+    prints=1 also='[ -s a.wav.txt ] && [ -s b.wav.txt ] && [ ! -e words.wav.txt ]'
+    fails "one of several files is bad: the others are written" 1 "words.wav is not a sound file" -- $quick mini -otxt a.wav words.wav b.wav
+}
+
+# ---- models ----
+
+# A folder like mini, in which the file $1 is what standard input says.
+changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
+# shellcheck disable=SC2086
+{
+    broken() { # defect, part...
+        defect=$1
+        shift
+        rm -rf model
+        cp -R mini model
+        "$make" tensors "$defect" mini/model.safetensors model/model.safetensors || exit 1
+        fails "safetensors: $defect" 1 "model" "$@" -- $quick model "$speech"
+    }
+    victim=model.decoder.layers.0.fc1.weight
+    broken truncated "model/model.safetensors is cut short" "download it again"
+    broken cut-header "model/model.safetensors is cut short: its header has" "download it again"
+    broken oversized "model/model.safetensors is not a safetensors file" "download it again"
+    broken json "model/model.safetensors: the header is not valid JSON" "download it again"
+    broken overlap "model/model.safetensors: tensors" "$victim overlap" "download it again"
+    broken dtype "model/model.safetensors: tensor $victim is stored as I16" "convert the checkpoint"
+    broken missing "model/model.safetensors: tensor $victim is missing" "download it again"
+    broken shape "model/model.safetensors: tensor $victim has shape [32, 128], expected [128, 32]" "its config.json does not belong to it"
+    broken nan "model: the model answers with numbers that are not finite" "download them again"
+    printf 'PK\3\4 and so on' | changed model.safetensors
+    fails "safetensors: a PyTorch file" 1 "model/model.safetensors is a PyTorch file" "download the .safetensors" -- $quick model "$speech"
+    for file in config tokenizer generation_config; do
+        head -c 100 mini/$file.json | changed $file.json
+        fails "$file.json is cut off" 1 "model/$file.json is not valid JSON" "download it again" -- $quick model "$speech"
+        echo '[1, 2]' | changed $file.json
+        fails "$file.json is a list" 1 "model/$file.json holds no JSON object" "download it again" -- $quick model "$speech"
+    done
+    : | changed config.json
+    fails "config.json is empty" 1 "model/config.json is empty" "download or copy it again" -- $quick model "$speech"
+    sed 's/"whisper"/"bert"/' mini/config.json | changed config.json
+    fails "config.json of another kind of model" 1 "model/config.json describes a model of type bert" "needs a Whisper checkpoint" \
+        -- $quick model "$speech"
+    sed 's/"suppress_tokens": *\[/&9999999, /' mini/generation_config.json | changed generation_config.json
+    fails "a suppressed token that does not exist" 1 "model/generation_config.json: suppress_tokens" "belongs to another model" \
+        -- $quick model "$speech"
+    for file in config.json tokenizer.json model.safetensors; do
+        : | changed $file
+        rm model/$file
+        fails "$file is missing" 1 "model" "$file" -- $quick model "$speech"
+    done
+    if [ -e "$golden/sd-v1-tiny/tokenizer/vocab.json" ]; then
+        changed vocab.json <"$golden/sd-v1-tiny/tokenizer/vocab.json"
+        rm model/tokenizer.json
+        cp "$golden/sd-v1-tiny/tokenizer/merges.txt" model
+        fails "tokenizer of CLIP" 1 "model/vocab.json belongs to another model" "copy the one that came with the weights" \
+            -- $quick model "$speech"
+    else
+        skip "tokenizer of CLIP" "there is no $golden/sd-v1-tiny (CLIO_GOLDEN)"
+    fi
+    if [ -e "${CLIO_WHISPER_BASE:-}/tokenizer.json" ]; then
+        changed tokenizer.json <"$CLIO_WHISPER_BASE/tokenizer.json"
+        fails "tokenizer of another Whisper" 1 "model/tokenizer.json belongs to another model" "copy the one that came" -- $quick model "$speech"
+    else
+        skip "tokenizer of another Whisper" "CLIO_WHISPER_BASE names no folder with Whisper base"
+    fi
+    by="env CLIO_MODELS=$tmp/none HF_HOME=$tmp/none HF_HUB_CACHE=$tmp/none"
+    if [ -e /usr/share/clio/models/whisper-base ] || [ -e /usr/local/share/clio/models/whisper-base ]; then
+        defaults
+        skip "no model" "Whisper base is installed for all users"
+    else
+        usage "no model" "no model was named" "scripts/fetch-whisper" "-m DIR" -- transcribe -q "$speech"
+    fi
+    fails "-m of a missing folder" 1 "\"./none\"" "check the name" -- $quick ./none "$speech"
+    fails "-m of a file" 1 "$speech is not a folder" "give the folder of a Whisper checkpoint" -- $quick "$speech" "$speech"
+    fails "-m of another folder" 1 "folder/config.json: no such file" "name the folder of a whole model" -- $quick folder "$speech"
+}
+
+# ---- the command line ----
+
+# shellcheck disable=SC2086
+{
+    usage "unknown language" "\"klingon\"" "give a code" -- $quick mini -l klingon "$speech"
+    usage "unknown device" "\"no-such-device\"" "clio devices lists" -- $quick mini -d no-such-device "$speech"
+    usage "device out of range" "device 999" "clio devices lists" -- $quick mini -d 999 "$speech"
+    by="env CLIO_DEVICE=no-such-device"
+    usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio devices lists" -- $quick mini "$speech"
+    usage "unknown option" "unknown option --frobnicate" "clio transcribe --help" -- $quick mini --frobnicate "$speech"
+    usage "abbreviated option" "unknown option --see" "is --seed meant?" -- $quick mini --see 0 "$speech"
+    usage "unknown command" "\"frobnicate\"" "clio help" -- frobnicate
+    usage "a file instead of a command" "a.wav" "clio transcribe a.wav" -- a.wav
+    usage "help on an unknown command" "\"frobnicate\"" "clio help" -- help frobnicate
+    usage "no type of weights" "no type of weights \"q3\"" "f32, f16 or q8_0" -- $quick mini --type q3 "$speech"
+    usage "no number" "--seed needs a whole number" "\"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "no whole number" "--max-tokens needs a whole number" "\"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
+    usage "number out of range" "-tp" "from 0 to 1" "7" -- $quick mini -tp 7 "$speech"
+    usage "missing value at the end" "--seed needs a value" "clio transcribe --help" -- $quick mini "$speech" --seed
+    usage "missing value before an option" "-of needs a value" "-osrt" -- $quick mini -of -osrt "$speech"
+    usage "no sound file" "no sound file was named" "clio transcribe FILE" -- $quick mini
+    usage "standard input twice" "standard input can be read only once" "clio transcribe --help" -- $quick mini - -
+    usage "two results of one name" "two results would be written to" -- $quick mini -osrt a.wav a.wav
+    by="env CLIO_MEMORY_LIMIT=lots"
+    usage "CLIO_MEMORY_LIMIT is no size" "CLIO_MEMORY_LIMIT=lots" "1500M" -- $quick mini "$speech"
+    by="env CLIO_MEMORY_LIMIT=500K"
+    fails "device memory too small" 1 "needs 0." "of 0.49 MiB" "use a smaller model" -- $quick mini "$speech"
+    echo "cpu one" >params
+    by="env CLIO_PARAMS=params"
+    fails "CLIO_PARAMS is broken" 1 "params, line 1" "correct the line, or unset CLIO_PARAMS" -- $quick mini "$speech"
+    by="env CLIO_PARAMS=none"
+    fails "CLIO_PARAMS is missing" 1 "CLIO_PARAMS names none" "unset CLIO_PARAMS" -- $quick mini "$speech"
+}
+try
+if [ $status -eq 2 ] && grep -q "usage: clio COMMAND" err && [ ! -s out ]; then ok "no command"; else not_ok "no command" "no usage"; fi
+
+# ---- where results go ----
+
+echo old >old.txt
+echo old >file
+# shellcheck disable=SC2086
+{
+    fails "output folder missing" 1 "nowhere/x.txt" "there is no folder nowhere" "make it" -- $quick mini -otxt -of nowhere/x "$speech"
+    fails "output folder is a file" 1 "file/x.txt" "file is not a folder" "-of" -- $quick mini -otxt -of file/x "$speech"
+    mkdir x.txt
+    fails "output is a folder" 1 "x.txt: it is a folder" "-of" -- $quick mini -otxt -of x "$speech"
+    to=/dev/full
+    fails "standard output is full" 1 "standard output: No space left on device" "free some space" -- $quick mini "$speech"
+    to=/dev/full
+    fails "standard output is full, JSON" 1 "standard output: No space left on device" "free some space" -- $quick mini --json "$speech"
+    to=/dev/full
+    fails "standard output is full, help" 1 "standard output: No space left on device" "free some space" -- --version
+    closed_out() { "$@" >&-; }
+    by=closed_out
+    fails "standard output is closed" 1 "standard output: Bad file descriptor" "send it to a file" -- $quick mini "$speech"
+    also='is_old old.txt'
+    fails "the old file survives bad input" 1 "words.wav" -- $quick mini -otxt -of old words.wav
+    is_replaced() { [ "$(cat old.txt)" != old ] && [ -s old.txt ] && echo old >old.txt; }
+    also=is_replaced
+    works "and good input replaces it" -- $quick mini -otxt -of old "$speech"
+    mkfifo pipe.txt
+    timeout 60 cat pipe.txt >piped &
+    also='[ -p pipe.txt ] && wait && [ -s piped ]'
+    works "a result into a pipe" -- $quick mini -otxt -of pipe "$speech"
+}
+
+# Stopped while it reads a pipe that goes on: `cat` returns when most was read. timeout(1) passes the signal on (once: --foreground), and undoes that the shell
+# has commands in the background ignore it.
+mkfifo pipe
+# shellcheck disable=SC2086
+timeout --foreground 120 "$clio" $quick mini -otxt -of old - <pipe >out 2>err &
+exec 9>pipe
+cat "$speech" >&9
+kill -INT $!
+wait $! && status=0 || status=$?
+exec 9>&-
+if [ $status -eq 130 ] && [ "$(cat err)" = "clio: stopped" ] && [ ! -s out ] && is_old old.txt; then
+    ok "the old file survives Ctrl-C"
+else
+    not_ok "the old file survives Ctrl-C" "exit code $status, expected 130 and an untouched file"
+fi
+
+# A full and a read-only file system, mounted where only the command sees them.
+mkdir disk
+mounted() { # options, command...
+    # shellcheck disable=SC2016,SC2086
+    $namespace sh -c 'mount -t tmpfs -o "$1" none disk || exit 99; shift
+                      [ ! -w disk ] || echo old >disk/old.txt
+                      "$@"; code=$?; cat disk/old.txt >after 2>/dev/null; ls disk >>after; exit $code' sh "$@"
+}
+namespace=
+for way in "unshare -rm" "unshare -m"; do
+    # shellcheck disable=SC2086
+    [ -n "$namespace" ] || ! $way mount -t tmpfs none disk 2>/dev/null || namespace=$way
+done
+# shellcheck disable=SC2086
+if [ -n "$namespace" ]; then
+    only_old_is_left() { [ "$(cat after)" = "$(printf 'old\nold.txt')" ]; }
+    by="mounted size=4k" prints=1 also=only_old_is_left
+    fails "output disk full: the old file survives" 1 "disk/old.txt: No space left on device" "free some space" \
+        -- $quick mini -otxt -of disk/old "$speech"
+    by="mounted ro"
+    fails "output folder read-only" 1 "disk/x.txt" "read-only" "-of" -- $quick mini -otxt -of disk/x "$speech"
+elif [ "$(id -u)" -ne 0 ]; then
+    skip "output disk full" "no file system can be mounted here"
+    chmod 555 disk
+    fails "output folder read-only" 1 "disk/x.txt" "read-only" "-of" -- $quick mini -otxt -of disk/x "$speech"
+else
+    skip "output disk full" "no file system can be mounted here"
+    skip "output folder read-only" "no file system can be mounted here, and root may write to every folder"
+fi
+
+# ---- the cache of kernels ----
+
+# shellcheck disable=SC2086
+{
+    also='cmp -s out one'
+    works "cache folder cannot be made" -- $quick mini -l en --cache-dir file/cache "$speech"
+    set -- cache/embed-*.bin cache/norm-*.bin # used by every run; some others only by the first-use checks
+    entry=$1 other=$2
+    head -c 200 "$entry" >cut.bin
+    cp cut.bin "$entry"
+    size=$(wc -c <"$other")
+    { head -c $((size - 8)) "$other" && printf '????????'; } >changed.bin
+    cp changed.bin "$other"
+    is_mended() { cmp -s out one && ! cmp -s cut.bin "$entry" && ! cmp -s changed.bin "$other"; }
+    also=is_mended
+    works "corrupt cache entries are made again" -- $quick mini -l en "$speech"
+}
+
+# ---- real weights: no text where nobody speaks ----
+
+if [ -e "${CLIO_WHISPER_BASE:-}/model.safetensors" ]; then
+    "$make" wav noise60.wav samples=160000 fill=noise db=-60
+    "$make" wav noise45.wav samples=160000 fill=noise db=-45
+    "$make" wav rumble.wav samples=32000 fill=rumble db=-40 # over which the model finds "Thank you." likely
+    "$make" wav middle.wav samples=1120000 fill=noise db=-60 insert="$speech" at=31
+    also='[ ! -s out ]'
+    works "real weights invent nothing: 3 samples, silence, noise, rumble" -- transcribe -q -m "$CLIO_WHISPER_BASE" three.wav \
+        silence5.wav silence70.wav noise60.wav noise45.wav rumble.wav
+    # All that is said, and nothing else.
+    is_speech() {
+        tr 'A-Z\n' 'a-z ' <out | tr -d ',.:;!?-' | tr -s ' ' >said
+        [ "$(cat said)" = "and so my fellow americans ask not what your country can do for you ask what you can do for your country " ]
+    }
+    also=is_speech
+    works "real weights hear the speech between 30 s of noise on either side" -- transcribe -q -m "$CLIO_WHISPER_BASE" -nt middle.wav
+    by="env CLIO_MEMORY_LIMIT=50M"
+    fails "device memory too small for real weights" 1 "beside the" "of 50 MiB" "use a smaller model" -- transcribe -q \
+        -m "$CLIO_WHISPER_BASE" "$speech"
+else
+    skip "real weights invent nothing" "CLIO_WHISPER_BASE names no folder with Whisper base"
+    skip "real weights hear the speech between noise" "CLIO_WHISPER_BASE names no folder with Whisper base"
+    skip "device memory too small for real weights" "CLIO_WHISPER_BASE names no folder with Whisper base"
+fi
+
+finish

@@ -1,0 +1,259 @@
+#!/bin/sh
+# clio imagine as a person uses it, and what that person, a disk, a download or a device can do wrong: each case demands the exit code (1 failed,
+# 2 wrong usage), one sentence that names the file or flag and a way out, nothing on standard output and no file left behind; or, where the input
+# is odd but good, that it works. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR. The models are the golden folders of Stable
+# Diffusion in miniature (CLIO_GOLDEN); without them everything is skipped aloud, under CLIO_REQUIRE a failure.
+set -u
+golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}
+v1=$golden/sd-v1-tiny v2=$golden/sd-v2-tiny
+if [ ! -e "$v1/model_index.json" ] || [ ! -e "$v2/model_index.json" ]; then
+    echo "SKIPPED: there is no $v1 (CLIO_GOLDEN)"
+    [ -z "${CLIO_REQUIRE:-}" ]
+    exit
+fi
+# shellcheck source=tests/support/cases.sh
+. "$CLIO_SOURCE_DIR/tests/support/cases.sh"
+prepare() { rm -f x.png x_2.png x_preview.png; }
+nothing_left() { [ "$(find . -name 'x*.png*' | wc -l)" -eq 0 ]; }
+
+small="-q -W 64 -H 64 --steps 2"
+is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]; }
+
+# ---- what works ----
+
+# shellcheck disable=SC2086,SC2016 # words; what eval expands
+{
+    also='is_png x.png && [ ! -s out ]'
+    works "a picture" -- imagine -m "$v1" -p "a red fox" $small -o x.png
+    cp x.png fox.png
+    also='cmp -s x.png fox.png'
+    works "the same picture again" -- imagine -m "$v1" -p "a red fox" $small -o x.png -s 42 --cfg-scale 7.5 --rng cpu -b 1
+    also='! cmp -s x.png fox.png'
+    works "another picture from the other generator" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
+    also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
+    works "--show says how it was made" -- imagine --show fox.png
+    also='grep -q "\"parameters\": \"a red fox.nSteps: 2" out'
+    works "--show as JSON" -- imagine --show fox.png --json
+    also='is_png x.png && is_png x_2.png && ! cmp -s x.png x_2.png && grep -q "\"seed\": 43" out && grep -q "\"file\": \"x_2.png\"" out'
+    works "a batch" -- imagine -m "$v1" -p "a red fox" -n "blurry" $small -b 2 -o x.png --json
+    to=piped.png also='cmp -s piped.png fox.png'
+    works "to standard output" -- imagine -m "$v1" -p "a red fox" $small -o -
+    also='[ -e x.png ]'
+    works "an empty prompt" -- imagine -m "$v1" -p "" $small -o x.png
+    works "a long prompt with weights" -- imagine -m "$v1" -p "$(yes 'a (red:1.2) [fox],' | head -n 60)" $small -o x.png
+    works "without guidance" -- imagine -m "$v1" -p fox --cfg-scale 1 $small -o x.png
+    works "a random seed" -- imagine -m "$v1" -p fox -s -1 $small -o x.png
+    also='is_png x_preview.png'
+    works "previews" -- imagine -m "$v1" -p fox --preview 1 $small -o x.png
+    also='is_png x_preview.png'
+    works "the small autoencoder" -- imagine -m "$v1" -p fox --taesd "$v1/taesd" --preview 2 --steps 3 -q -W 64 -H 64 -o x.png
+    also='is_png x.png && grep -q acTL x.png'
+    works "a way to another prompt, animated" -- imagine -m "$v1" -p fox --interpolate owl --frames 3 $small -o x.png
+    works "the fp16 variant" -- imagine -m "$v2" -p fox --variant fp16 $small -o x.png
+    works "a variant that is not there: the one that is" -- imagine -m "$v1" -p fox --variant fp16 $small -o x.png
+    also='"$clio" imagine --show x.png | grep -q "Size: 64x64.*Denoising strength: 0.6"'
+    works "a picture to begin with" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
+    works "a mask" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --steps 4 -q -o x.png
+    works "a picture scaled to the size asked for" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
+    for method in ddim ddpm euler euler_a heun dpm++2m dpm++2m_karras dpm++2m_sde unipc lcm plms; do
+        works "--sampling-method $method" -- imagine -m "$v1" -p fox --sampling-method $method $small -o x.png
+    done
+    also='[ -e out.png ] && rm out.png'
+    works "the default name" -- imagine -m "$v1" -p fox $small
+}
+
+# ---- folders ----
+
+# A copy of the folder, whose files may be changed.
+fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/golden.safetensors; }
+# shellcheck disable=SC2086
+{
+    for part in tokenizer text_encoder unet vae scheduler; do
+        fresh
+        rm -r model/$part
+        fails "no $part" 1 "model has no folder $part" "download the missing part" -- imagine -m model -p fox $small -o x.png
+    done
+    for file in text_encoder/config.json text_encoder/model.safetensors unet/config.json unet/diffusion_pytorch_model.safetensors vae/config.json \
+        vae/diffusion_pytorch_model.safetensors scheduler/scheduler_config.json tokenizer/vocab.json tokenizer/merges.txt; do
+        fresh
+        rm model/$file
+        fails "no $file" 1 "model/${file%/*}" -- imagine -m model -p fox $small -o x.png
+    done
+    for file in model_index.json text_encoder/config.json unet/config.json vae/config.json scheduler/scheduler_config.json tokenizer/vocab.json; do
+        fresh
+        head -c 30 "$v1/$file" >model/$file
+        fails "$file is cut off" 1 "model/$file" "download it again" -- imagine -m model -p fox $small -o x.png
+    done
+    broken() { # part, stem, tensor, defect, word...
+        part=$1 stem=$2 victim=$3 defect=$4
+        shift 4
+        fresh
+        "$make" tensors $defect "$v1/$part/$stem.safetensors" model/$part/$stem.safetensors "$victim" || exit 1
+        fails "$part: $defect" 1 "model" "$@" -- imagine -m model -p fox $small -o x.png
+    }
+    u=down_blocks.0.attentions.0.transformer_blocks.0.ff.net.2.weight
+    t=text_model.encoder.layers.0.mlp.fc1.weight
+    grep -q "$t" "$v1/text_encoder/model.safetensors" || t=encoder.layers.0.mlp.fc1.weight
+    for defect in truncated cut-header oversized json overlap dtype; do
+        broken unet diffusion_pytorch_model $u $defect unet/diffusion_pytorch_model.safetensors
+    done
+    broken unet diffusion_pytorch_model $u missing "tensor $u is missing" "download it again"
+    broken unet diffusion_pytorch_model $u shape "tensor $u has shape [128, 32], expected [32, 128]"
+    broken unet diffusion_pytorch_model $u nan "answers with numbers that are none" "download them again"
+    broken text_encoder model $t truncated text_encoder/model.safetensors "is cut short"
+    broken text_encoder model $t missing "tensor $t is missing"
+    fresh
+    sed -i 's/"PNDMScheduler"/"MagicScheduler"/' model/scheduler/scheduler_config.json
+    fails "unknown scheduler" 1 "model/scheduler/scheduler_config.json" "MagicScheduler" -- imagine -m model -p fox $small -o x.png
+    fresh
+    sed -i 's/"UpBlock2D"/"AttnUpBlock2D"/' model/unet/config.json
+    fails "unknown block" 1 "model/unet/config.json" "AttnUpBlock2D" "use another model" -- imagine -m model -p fox $small -o x.png
+    fresh
+    sed -i 's/"act_fn": "silu"/"act_fn": "mish"/' model/vae/config.json
+    fails "unknown activation" 1 "model/vae/config.json" "mish" -- imagine -m model -p fox $small -o x.png
+    fresh
+    sed -i 's/StableDiffusionPipeline/FluxPipeline/' model/model_index.json
+    fails "another kind of pipeline" 1 "model/model_index.json describes a FluxPipeline" "use another model" -- imagine -m model -p fox $small -o x.png
+    fresh
+    sed -i 's/"in_channels": 4/"in_channels": 5/' model/unet/config.json
+    fails "a UNet with five channels" 1 "takes 5 channels and gives 4" "use another model" -- imagine -m model -p fox $small -o x.png
+    fresh
+    rm model/model_index.json
+    works "no model_index.json" -- imagine -m model -p fox $small -o x.png
+    mkdir empty
+    fails "an empty folder" 1 "empty is no Stable Diffusion folder" "name the folder" -- imagine -m empty -p fox $small -o x.png
+    printf 'words' >words.safetensors
+    fails "a file that is no checkpoint" 1 "words.safetensors" -- imagine -m words.safetensors -p fox $small -o x.png
+    fails "no such model" 1 "no model \"./none\"" "check the name" -- imagine -m ./none -p fox $small -o x.png
+    fails "a single file of one part" 1 "diffusion_pytorch_model.safetensors" -- imagine \
+        -m "$v1/unet/diffusion_pytorch_model.safetensors" -p fox $small -o x.png
+    fails "no such LoRA" 1 "none.safetensors" -- imagine -m "$v1" -p fox --lora none.safetensors:0.5 $small -o x.png
+    fails "a LoRA that is a model" 1 "model.safetensors" -- imagine -m "$v1" -p fox --lora "$v1/text_encoder/model.safetensors" $small -o x.png
+    fails "a TAESD folder that is another" 1 "describes a AutoencoderKL" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
+    fails "no such TAESD folder" 1 "nowhere" -- imagine -m "$v1" -p fox --taesd nowhere $small -o x.png
+    usage "no such variant" "\"a/b\"" "fp16" -- imagine -m "$v1" -p fox --variant a/b $small -o x.png
+}
+
+# ---- the command line ----
+
+run="imagine -m $v1 -o x.png"
+# shellcheck disable=SC2086
+{
+    usage "no prompt" "there is no prompt" "-p TEXT" -- $run
+    usage "no model" "no model was named" "-m takes" -- imagine -p fox -o x.png
+    usage "a word too many" "red was named" "quotation marks" -- $run -p a red fox
+    usage "width no multiple of 8" "a width of 100 pixels is no multiple of 8: use 96 or 104 (-W)" -- $run -q -p fox -W 100
+    usage "height no multiple of 8" "a height of 513 pixels" "use 512 or 520 (-H)" -- $run -q -p fox -H 513
+    usage "width zero" "-W goes from 8 to 16384, and is 0" -- $run -p fox -W 0
+    usage "height negative" "-H goes from 8 to 16384, and is -64" -- $run -p fox -H -64
+    usage "width huge" "-W goes from 8 to 16384, and is 1000000000" -- $run -p fox -W 1000000000
+    usage "picture huge" "16384 x 16384 pixels is too large" "-W, -H" -- $run -q -p fox -W 16384 -H 16384
+    usage "width no number" "-W needs a whole number" -- $run -p fox -W wide
+    usage "steps zero" "--steps goes from 1 to 1000, and is 0" -- $run -p fox --steps 0
+    usage "steps negative" "--steps goes from 1 to 1000, and is -1" -- $run -p fox --steps -1
+    usage "steps huge" "--steps goes from 1 to 1000" -- $run -p fox --steps 99999999999
+    usage "too many steps for lcm" "60 sampling steps" "--steps" -- $run -q -p fox --sampling-method lcm --steps 60
+    usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
+    usage "unknown spacing" "\"wide\"" "trailing" -- $run -q -p fox --spacing wide
+    usage "unknown generator" "--rng is cpu or cuda" -- $run -p fox --rng dice
+    usage "seed no number" "-s needs a whole number" "-1 for a new one" -- $run -p fox -s abc
+    usage "seed below -1" "-s needs a whole number" -- $run -p fox -s -2
+    usage "guidance no number" "--cfg-scale needs a number" -- $run -p fox --cfg-scale nan
+    usage "batch zero" "-b goes from 1 to 1000" -- $run -p fox -b 0
+    usage "strength without a picture" "-i" -- $run -p fox --strength 0.5
+    usage "strength 0" "--strength" "0.001 to 1" -- $run -p fox -i fox.png --strength 0
+    usage "strength 2" "--strength" "0.001 to 1" -- $run -p fox -i fox.png --strength 2
+    usage "mask without a picture" "give that picture with -i" -- $run -p fox --mask fox.png
+    usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
+    usage "frames without a way" "--interpolate" -- $run -p fox --frames 3
+    usage "a way and a batch" "no batch" -- $run -q -p fox --interpolate owl -b 2
+    usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
+    usage "unknown prediction" "\"magic\"" "v_prediction" -- $run -q -p fox --prediction magic
+    usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
+    usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
+    usage "a JPEG is asked for" "x.jpg" "ends in .png" -- imagine -m "$v1" -p fox -o x.jpg
+    usage "several pictures on standard output" "-o - prints one picture" -- imagine -m "$v1" -p fox -o - -b 2
+}
+
+# ---- pictures ----
+
+printf '\211PNG\r\n\032\n\0\0\0\rIHDR' >cut.png
+head -c 300 fox.png >half.png
+# A header that promises 2^31 - 1 pixels each way.
+printf '\211PNG\r\n\032\n\0\0\0\rIHDR\177\377\377\377\177\377\377\377\010\002\0\0\0\0\0\0\0' >huge.png
+printf 'words' >words.png
+"$clio" imagine -q -m "$v1" -p fox -W 32 -H 64 --steps 1 -o narrow.png || echo "# narrow.png was not made"
+# shellcheck disable=SC2086
+{
+    fails "no such picture" 1 "nowhere.png: no such file" -- $run -q -p fox -i nowhere.png
+    fails "no picture" 1 "words.png" "PNG" -- $run -q -p fox -i words.png
+    fails "a picture's beginning" 1 "cut.png" -- $run -q -p fox -i cut.png
+    fails "half a picture" 1 "half.png" -- $run -q -p fox -i half.png
+    fails "a picture of any size" 1 "huge.png" -- $run -q -p fox -i huge.png
+    fails "a folder" 1 "empty" -- $run -q -p fox -i empty
+    fails "no such mask" 1 "nowhere.png" -- $run -q -p fox -i fox.png --mask nowhere.png
+    usage "mask of another size" "the mask is 32 x 64 pixels and the picture 64 x 64" "--mask" -- $run -q -p fox -i fox.png --mask narrow.png
+    fails "--show of no picture" 1 "words.png" -- imagine --show words.png
+    fails "--show of no file" 1 "nowhere.png: no such file" -- imagine --show nowhere.png
+}
+
+# ---- where pictures go ----
+
+echo file >file
+mkdir x.d
+# shellcheck disable=SC2086
+{
+    fails "output folder missing" 1 "nowhere/x.png: there is no folder nowhere" "-o" -- imagine -m "$v1" -p fox $small -o nowhere/x.png
+    fails "output folder is a file" 1 "file/x.png: file is not a folder" "-o" -- imagine -m "$v1" -p fox $small -o file/x.png
+    fails "output is a folder" 1 "x.d: it is a folder" "-o" -- imagine -m "$v1" -p fox $small -o x.d
+    to=/dev/full
+    fails "standard output is full" 1 "standard output cannot be written: the disk is full" "free some space" -- imagine -m "$v1" -p fox $small -o -
+}
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked
+    chmod 555 locked
+    # shellcheck disable=SC2086
+    fails "output folder read-only" 1 "locked/x.png: the folder locked is read-only" "-o" -- imagine -m "$v1" -p fox $small -o locked/x.png
+elif unshare -m mount -t tmpfs none x.d 2>/dev/null; then
+    # shellcheck disable=SC2016
+    read_only() { unshare -m sh -c 'mount -t tmpfs -o ro none x.d || exit 99; "$@"' sh "$@"; }
+    by=read_only
+    # shellcheck disable=SC2086
+    fails "output folder read-only" 1 "x.d/x.png: the folder x.d is read-only" "-o" -- imagine -m "$v1" -p fox $small -o x.d/x.png
+else
+    skip "output folder read-only" "no file system can be mounted here, and root may write to every folder"
+fi
+
+# ---- a small device ----
+
+# shellcheck disable=SC2086
+{
+    by="env CLIO_MEMORY_LIMIT=500K"
+    fails "a device too small for the model" 1 "MiB" "use " -- imagine -m "$v1" -p fox $small -o x.png
+    by="env CLIO_MEMORY_LIMIT=20M"
+    fails "too small for the picture" 1 "decoding 512 x 512 pixels needs" "offers 20.0 MiB" "use --vae-tiling or a smaller -W and -H" -- imagine -q \
+        -m "$v1" -p fox --steps 1 -W 512 -H 512 -o x.png
+    by="env CLIO_MEMORY_LIMIT=12M"
+    fails "too small for its steps, even with tiles" 1 "sampling" "a smaller -W and -H needs less" -- imagine -q -m "$v1" -p fox --steps 1 \
+        -W 512 -H 512 --vae-tiling -o x.png
+    works "large enough for a smaller one" -- imagine -m "$v1" -p fox $small -o x.png
+    by="env CLIO_MEMORY_LIMIT=12M"
+    works "and on the small device, too" -- imagine -m "$v1" -p fox $small -o x.png
+}
+
+# ---- Ctrl-C ----
+
+# Stopped when the first preview is there. timeout(1) passes the signal on (once: --foreground), and undoes that the shell has commands in the background ignore it.
+echo old >old.png
+timeout --foreground 120 "$clio" imagine -q -m "$v1" -p fox -W 64 -H 64 --sampling-method ddim --steps 900 --preview 1 -o old.png </dev/null >out 2>err &
+while [ ! -e old_preview.png ] && kill -0 $! 2>/dev/null; do sleep 0.1; done
+kill -INT $!
+wait $! && status=0 || status=$?
+if [ $status -eq 130 ] && [ "$(cat err)" = "clio: stopped" ] && [ ! -s out ] && [ "$(cat old.png)" = old ] && is_png old_preview.png &&
+    [ "$(find . -name 'old*' | wc -l)" -eq 2 ]; then
+    ok "Ctrl-C leaves the old file and nothing half-written"
+else
+    not_ok "Ctrl-C leaves the old file and nothing half-written" "exit code $status, expected 130; $(ls)"
+fi
+
+finish

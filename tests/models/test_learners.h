@@ -1,0 +1,101 @@
+/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random pictures, steps. */
+#ifndef CLIO_TEST_LEARNERS_H
+#define CLIO_TEST_LEARNERS_H
+
+#include "../support/test.h"
+
+#include "../../models/learners/learner_private.h"
+
+#include <math.h>
+
+#define CLASSES 3
+
+/* Settings, with ' in place of ". */
+static inline json_t *parse(const char *text)
+{
+    char json[2048];
+    snprintf(json, sizeof json, "%s", text);
+    for (char *c = json; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    json_t *value = json_loads(json, 0, NULL);
+    assert_non_null(value);
+    return value;
+}
+
+static inline clio_status make(struct learner *l, const char *kind, const char *settings, int height, int width, int channels, int classes)
+{
+    json_t *all = parse(settings);
+    struct learner_shape shape = {height, width, channels, classes};
+    assert_non_null(learner_kind_find(kind));
+    clio_status st = learner_new(test_context(), l, learner_kind_find(kind), shape, all, 7);
+    json_decref(all);
+    return st;
+}
+
+/* `count` pictures of a batch of `all` random ones, from number `first` on. */
+static inline struct learner_batch make_batch(const struct learner *l, int first, int count, int all)
+{
+    clio_context *ctx = test_context();
+    const struct learner_shape *s = &l->shape;
+    size_t one = (size_t)learner_pixels(l), n = one * (size_t)all;
+    float *x = malloc(n * sizeof *x);
+    int *labels = malloc((size_t)all * sizeof *labels);
+    struct learner_batch b = {.count = count, .global_count = all, .first = first};
+    assert_true(x && labels);
+    test_random(x, n, 3);
+    for (size_t i = 0; i < n && l->kind->unit; i++)
+        x[i] = 0.5f * x[i] + 0.5f;
+    for (int i = 0; i < all; i++)
+        labels[i] = i % CLASSES;
+    b.pictures = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
+    b.labels = tensor_shape(DTYPE_I32, 1, MAX(count, 1), 0, 0, 0);
+    assert_ok(tensor_new(ctx, &b.pictures, "test"));
+    assert_ok(tensor_new(ctx, &b.labels, "test"));
+    if (count) {
+        assert_ok(tensor_write(ctx, &b.pictures, 0, one * (size_t)count, x + one * (size_t)first));
+        assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels + first));
+    }
+    free(x);
+    free(labels);
+    return b;
+}
+
+static inline void free_batch(struct learner_batch *b)
+{
+    tensor_free(test_context(), &b->pictures);
+    tensor_free(test_context(), &b->labels);
+}
+
+static inline void run_steps(struct learner *l, struct learner_batch *b, int steps, double losses[LEARNER_LOSSES])
+{
+    for (int i = 0; i < steps; i++, l->step++) {
+        assert_ok(l->kind->step(test_context(), l, b, losses));
+        for (int j = 0; l->kind->losses[j]; j++)
+            if (!isfinite(losses[j]))
+                fail_msg("%s: %s of step %d is %g", l->kind->name, l->kind->losses[j], i, losses[j]);
+    }
+}
+
+/* All numbers of all parameters, buffers too, as a file would hold them. */
+static inline float *all_parameters(const struct learner *l, size_t *count)
+{
+    float *all = NULL;
+    *count = 0;
+    for (int part = 0; part < LEARNER_PARTS; part++)
+        for (size_t i = 0; i < l->parameters[part].count; i++) {
+            const struct parameter *p = &l->parameters[part].list[i];
+            size_t n = 1;
+            for (int j = 0; j < p->ndim; j++)
+                n *= (size_t)p->dim[j];
+            all = realloc(all, (*count + n) * sizeof *all);
+            assert_non_null(all);
+            if (p->matrix.n)
+                assert_ok(matrix_read(test_context(), &p->matrix, p->channels, p->swapped, all + *count));
+            else
+                assert_ok(tensor_read(test_context(), &p->value, 0, n, all + *count));
+            *count += n;
+        }
+    return all;
+}
+
+#endif

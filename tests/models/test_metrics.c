@@ -1,0 +1,396 @@
+/* test_metrics.c - measures against numbers computed once with numpy and plain Python from the formulas of the sources named in metrics.h,
+ * written independently: similarity by an explicit 11 x 11 window (and once more by torch's conv2d), the Frechet distance by the
+ * eigenvalues of C1 C2, edits by the whole table, captions after coco-caption's bleu_scorer.py, rouge.py and cider_scorer.py. Needs no
+ * device. */
+#include "../support/test_own.h"
+
+#include "../../models/metrics/metrics.h"
+
+#include <float.h>
+#include <math.h>
+
+/* Numbers in [0, 1) that numpy makes just so. */
+static void numbers(float *out, size_t n, uint32_t seed, double scale, double shift)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        out[i] = (float)((seed >> 8) / 16777216.0 * scale + shift);
+    }
+}
+
+#define NEAR(got, want, tolerance) near((got), (want), (tolerance), __LINE__)
+static void near(double got, double want, double tolerance, int line)
+{
+    if (!(fabs(got - want) <= tolerance * MAX(fabs(want), 1e-3)))
+        fail_msg("line %d: got %.15g, expected %.15g", line, got, want);
+}
+
+/* ---- pictures ---- */
+
+enum { PICTURES = 2, HEIGHT = 17, WIDTH = 23, CHANNELS = 3, PIXELS = PICTURES * HEIGHT * WIDTH * CHANNELS };
+
+static void pictures_are_compared(void **state)
+{
+    (void)state;
+    static float a[PIXELS], b[2 * PIXELS];
+    double mse, ssim;
+    numbers(b, 2 * PIXELS, 1, 1, 0); /* the first half is a */
+    memcpy(a, b, sizeof a);
+    for (int i = 0; i < PIXELS; i++)
+        b[i] = (float)((double)a[i] + 0.25 * ((double)b[PIXELS + i] - 0.5));
+    mse = metrics_mse(a, b, PIXELS);
+    NEAR(mse, 0.00526885665299598, 1e-12);
+    NEAR(metrics_psnr(mse, 1), 22.7828361688739, 1e-12);
+    NEAR(metrics_psnr(mse, 255) - metrics_psnr(mse, 1), 20 * log10(255), 1e-12);
+    assert_true(isinf(metrics_psnr(0, 1)) && isnan(metrics_psnr(NAN, 1)));
+    OK(metrics_ssim(ctx, &ssim, a, b, PICTURES, HEIGHT, WIDTH, CHANNELS, 1));
+    NEAR(ssim, 0.970097859952825, 1e-11);
+    OK(metrics_ssim(ctx, &ssim, a, b, 1, HEIGHT, WIDTH, 1, 2));
+    NEAR(ssim, 0.963169834252148, 1e-11);
+    OK(metrics_ssim(ctx, &ssim, a, a, PICTURES, HEIGHT, WIDTH, CHANNELS, 1));
+    NEAR(ssim, 1, 1e-12);
+    OK(metrics_ssim(ctx, &ssim, a, b, 1, 11, 11, 1, 1)); /* one place only */
+    assert_true(ssim > 0.5 && ssim < 1);
+    FAILS(metrics_ssim(ctx, &ssim, a, b, 1, 11, 10, 1, 1), CLIO_ERROR_ARGUMENT, "needs at least 11 x 11");
+    FAILS(metrics_ssim(ctx, &ssim, a, b, 0, 11, 11, 1, 1), CLIO_ERROR_ARGUMENT, "0 pictures");
+}
+
+/* ---- linear algebra ---- */
+
+static void products_are_right(void **state)
+{
+    (void)state;
+    static const size_t sizes[][3] = {{1, 1, 1}, {3, 4, 5}, {4, 4, 256}, {5, 67, 257}, {67, 67, 13}, {130, 66, 300}};
+    for (size_t s = 0; s < COUNT(sizes); s++) {
+        size_t rows = sizes[s][0], columns = sizes[s][1], depth = sizes[s][2], stride = columns + 2;
+        double *a = malloc(rows * depth * sizeof *a), *b = malloc(columns * depth * sizeof *b);
+        double *c = malloc(rows * stride * sizeof *c), *half = malloc(rows * stride * sizeof *half);
+        assert_true(a && b && c && half);
+        for (size_t i = 0; i < rows * depth; i++)
+            a[i] = sin((double)i);
+        for (size_t i = 0; i < columns * depth; i++)
+            b[i] = cos(3.0 * (double)i);
+        for (size_t i = 0; i < rows * stride; i++)
+            c[i] = half[i] = 0.5;
+        OK(matrix_product(ctx, c, stride, a, rows, b, columns, depth, false));
+        OK(matrix_product(ctx, half, stride, a, rows, b, columns, depth, true));
+        for (size_t y = 0; y < rows; y++)
+            for (size_t x = 0; x < stride; x++) {
+                double want = 0.5;
+                for (size_t k = 0; k < depth && x < columns; k++)
+                    want += a[y * depth + k] * b[x * depth + k];
+                NEAR(c[y * stride + x], want, 1e-10);
+                if (x <= y || x >= columns)
+                    NEAR(half[y * stride + x], want, 1e-10);
+            }
+        free(a), free(b), free(c), free(half);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The second-difference matrix has the eigenvalues 2 - 2 cos(k pi / (n + 1)); reflected at a plane it is full and has the same. */
+static void eigenvalues_are_right(void **state)
+{
+    (void)state;
+    static double a[61 * 61], v[61], got[61];
+    for (int n = 1; n <= 61; n += n < 5 ? 1 : 7) {
+        double square = 0, pi = acos(-1);
+        for (int i = 0; i < n; i++) {
+            v[i] = sin(i + 1.0);
+            square += v[i] * v[i];
+        }
+        for (int pass = 0; pass < 2; pass++) {
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < n; j++) {
+                    double sum = 0; /* H T H with H = 1 - 2 v v^T / v.v */
+                    for (int k = 0; k < n; k++)
+                        for (int l = MAX(k - 1, 0); l <= MIN(k + 1, n - 1); l++)
+                            sum += ((i == k) - 2 * v[i] * v[k] / square * pass) * (k == l ? 2 : -1) *
+                                   ((l == j) - 2 * v[l] * v[j] / square * pass);
+                    a[i * n + j] = j <= i ? sum : NAN; /* the upper triangle is not looked at */
+                }
+            OK(matrix_eigenvalues(ctx, got, a, n));
+            qsort(got, (size_t)n, sizeof *got, by_value);
+            for (int k = 0; k < n; k++)
+                NEAR(got[k], 2 - 2 * cos((k + 1) * pi / (n + 1)), 1e-10);
+        }
+    }
+    memset(a, 0, sizeof a); /* all zero, and diagonal */
+    OK(matrix_eigenvalues(ctx, got, a, 9));
+    for (int k = 0; k < 9; k++)
+        assert_true(got[k] == 0);
+    for (int k = 0; k < 9; k++)
+        a[k * 9 + k] = 8 - k;
+    OK(matrix_eigenvalues(ctx, got, a, 9));
+    qsort(got, 9, sizeof *got, by_value);
+    for (int k = 0; k < 9; k++)
+        NEAR(got[k], k, 1e-14);
+}
+
+/* A matrix of rank 5 comes back from its root, which has 5 rows. */
+static void roots_are_right(void **state)
+{
+    (void)state;
+    enum { N = 23, RANK = 5 };
+    static double x[N * RANK], a[N * N], l[N * N];
+    int rank;
+    for (int i = 0; i < N * RANK; i++)
+        x[i] = sin((double)i * i);
+    OK(matrix_product(ctx, a, N, x, N, x, N, RANK, false));
+    OK(matrix_root(ctx, l, &rank, a, N));
+    assert_int_equal(rank, RANK);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            double sum = 0;
+            for (int k = 0; k < rank; k++)
+                sum += l[k * N + i] * l[k * N + j];
+            NEAR(sum - a[i * N + j], 0, 1e-9);
+        }
+    memset(a, 0, sizeof a);
+    OK(matrix_root(ctx, l, &rank, a, N));
+    assert_int_equal(rank, 0);
+}
+
+/* ---- features ---- */
+
+enum { FEATURE = 7, MANY = 300, SOME = 41, FEW = 4 };
+
+static struct feature_stats stats_of(const float *x, size_t count, int width, size_t batch)
+{
+    struct feature_stats stats;
+    OK(feature_stats_new(ctx, &stats, width));
+    for (size_t i = 0; i < count; i += batch)
+        OK(feature_stats_add(ctx, &stats, x + i * (size_t)width, MIN(batch, count - i)));
+    assert_int_equal(stats.count, count);
+    return stats;
+}
+
+static double frechet(const struct feature_stats *a, const struct feature_stats *b)
+{
+    double out;
+    OK(frechet_distance(ctx, &out, a, b));
+    return out;
+}
+
+static void frechet_distances_are_right(void **state)
+{
+    (void)state;
+    static float x[MANY * FEATURE], y[SOME * FEATURE], z[FEW * FEATURE], far[MANY * FEATURE];
+    struct feature_stats sx, sy, sz, batches, one, two, sf;
+    double out;
+    numbers(x, COUNT(x), 3, 1, 0);
+    numbers(y, COUNT(y), 4, 0.75, 0.5);
+    numbers(z, COUNT(z), 5, 2, 0); /* fewer than their width: the covariance is singular */
+    sx = stats_of(x, MANY, FEATURE, MANY);
+    sy = stats_of(y, SOME, FEATURE, SOME);
+    sz = stats_of(z, FEW, FEATURE, 1);
+    batches = stats_of(x, MANY, FEATURE, 17);
+    NEAR(frechet(&sx, &sy), 1.14805862788631, 1e-10);
+    NEAR(frechet(&sy, &sx), 1.14805862788631, 1e-10);
+    NEAR(frechet(&sx, &sz), 3.88839591987262, 1e-7); /* by numpy through roots of rounding errors */
+    NEAR(frechet(&batches, &sy), 1.14805862788631, 1e-10);
+    NEAR(frechet(&sx, &sx) + frechet(&sz, &sz), 0, 1e-9);
+    one = stats_of(x, 9, 1, 9); /* of one number: (m1 - m2)^2 + (s1 - s2)^2 */
+    two = stats_of(y, 5, 1, 5);
+    NEAR(frechet(&one, &two), pow(one.mean[0] - two.mean[0], 2) + pow(sqrt(one.scatter[0] / 8) - sqrt(two.scatter[0] / 4), 2), 1e-10);
+    for (int i = 0; i < MANY * FEATURE; i++) /* far from 0 no digits are lost */
+        far[i] = x[i] + 1024;
+    sf = stats_of(far, MANY, FEATURE, 50);
+    for (int i = 0; i < FEATURE; i++)
+        NEAR(sf.scatter[i * FEATURE + i], sx.scatter[i * FEATURE + i], 1e-3);
+    NEAR(frechet(&sf, &sx), 1024.0 * 1024 * FEATURE, 1e-6);
+    FAILS(frechet_distance(ctx, &out, &sx, &one), CLIO_ERROR_ARGUMENT, "same encoder");
+    x[5] = INFINITY;
+    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_ARGUMENT, "number 5 of feature 0 is inf");
+    assert_int_equal(sx.count, MANY);
+    feature_stats_free(&sz);
+    sz = stats_of(z, 1, FEATURE, 1);
+    FAILS(frechet_distance(ctx, &out, &sx, &sz), CLIO_ERROR_ARGUMENT, "at least 2");
+    feature_stats_free(&batches);
+    FAILS(feature_stats_new(ctx, &batches, 0), CLIO_ERROR_ARGUMENT, "at least 1");
+    feature_stats_free(&sx), feature_stats_free(&sy), feature_stats_free(&sz), feature_stats_free(&one), feature_stats_free(&two);
+    feature_stats_free(&sf);
+}
+
+static void batches_are_freed(void **state)
+{
+    (void)state;
+    struct feature_stats stats;
+    OK(feature_stats_new(ctx, &stats, 300));
+    feature_stats_free(&stats);
+    assert_null(stats.mean);
+    feature_stats_free(&stats);
+}
+
+static void kernel_distances_are_right(void **state)
+{
+    (void)state;
+    static float x[MANY * FEATURE], y[SOME * FEATURE];
+    double all, some, again, deviation;
+    numbers(x, COUNT(x), 3, 1, 0);
+    numbers(y, COUNT(y), 4, 0.75, 0.5);
+    OK(kernel_distance(ctx, &all, &deviation, x, MANY, y, SOME, FEATURE, 0, 0, 0));
+    NEAR(all, 1.69427745577451, 1e-10);
+    NEAR(deviation, 0, 1e-12);
+    OK(kernel_distance(ctx, &some, &deviation, x, SOME, y, SOME, FEATURE, 3, SOME, 1)); /* every subset is the whole, in another order */
+    OK(kernel_distance(ctx, &all, NULL, x, SOME, y, SOME, FEATURE, 0, 0, 0));
+    NEAR(some, all, 1e-10);
+    NEAR(deviation, 0, 1e-9);
+    OK(kernel_distance(ctx, &some, &deviation, x, MANY, y, SOME, FEATURE, 200, 20, 7));
+    OK(kernel_distance(ctx, &again, NULL, x, MANY, y, SOME, FEATURE, 200, 20, 7));
+    assert_memory_equal(&some, &again, sizeof some);
+    NEAR(some, 1.69427745577451, 0.05); /* unbiased: the mean of subsets comes near the whole */
+    assert_true(deviation > 0.01 && deviation < 1);
+    OK(kernel_distance(ctx, &again, NULL, x, MANY, y, SOME, FEATURE, 200, 20, 8));
+    assert_true(some != again);
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 2, SOME + 1, 0), CLIO_ERROR_ARGUMENT, "no larger than the sets");
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, 1, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "at least 2");
+    y[8] = NAN;
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "number 1 of feature 1");
+}
+
+/* ---- words ---- */
+
+static void expect_counts(const struct error_counts *got, const uint64_t want[4], const char *said)
+{
+    if (got->said != want[0] || got->substitutions != want[1] || got->insertions != want[2] || got->deletions != want[3])
+        fail_msg("\"%s\": %d said, %d exchanged, %d inserted, %d left out; expected %d, %d, %d, %d", said, (int)got->said,
+                 (int)got->substitutions, (int)got->insertions, (int)got->deletions, (int)want[0], (int)want[1], (int)want[2],
+                 (int)want[3]);
+}
+
+static void errors_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said, *heard;
+        uint64_t words[4], characters[4];
+    } pairs[] = {
+        {"And so, my fellow Americans: ask not what your country can do for you!",
+         "and so my fellow american ask what your own country can do for you",
+         {14, 1, 1, 1},
+         {67, 0, 4, 5}},
+        {"It's 42 degrees, isn't it?", "its forty two degrees isn't", {6, 2, 0, 1}, {30, 2, 1, 4}},
+        {"Thank you.", "", {2, 0, 0, 2}, {9, 0, 0, 9}},
+        {"", "thank you very much", {0, 0, 4, 0}, {0, 0, 19, 0}},
+        {"the cat sat on the mat", "mat the on sat cat the", {6, 2, 1, 1}, {22, 4, 5, 5}},
+        {"a b c d e f g", "x a b d e q g h", {7, 1, 2, 1}, {13, 4, 2, 0}},
+        /* beyond ASCII, by hand */
+        {"\xc3\x9c"
+         "ber Stra\xc3\x9f"
+         "en",
+         "\xc3\xbc"
+         "ber Strasen",
+         {2, 1, 0, 0},
+         {12, 1, 0, 0}},
+        {"Don\xe2\x80\x99t\xe2\x80\x94stop", "don't stop", {2, 0, 0, 0}, {10, 0, 0, 0}},
+    };
+    struct error_counts all = {0, 0, 0, 0}, empty = {0, 0, 0, 0};
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        struct error_counts words = {0, 0, 0, 0}, characters = {0, 0, 0, 0};
+        OK(error_counts_words(ctx, &words, pairs[i].said, pairs[i].heard));
+        expect_counts(&words, pairs[i].words, pairs[i].said);
+        OK(error_counts_characters(ctx, &characters, pairs[i].said, pairs[i].heard));
+        expect_counts(&characters, pairs[i].characters, pairs[i].said);
+        OK(error_counts_words(ctx, &all, pairs[i].said, pairs[i].heard));
+    }
+    assert_int_equal(all.said, 39);
+    NEAR(error_rate(&all), 21.0 / 39, 1e-12);
+    assert_true(error_rate(&empty) == 0);
+    OK(error_counts_words(ctx, &empty, "?", "well"));
+    assert_true(isinf(error_rate(&empty)));
+    FAILS(error_counts_words(ctx, &empty, "good", "ba\xff"), CLIO_ERROR_ARGUMENT, "not valid UTF-8 at byte 2");
+}
+
+/* ---- captions ---- */
+
+static const char *const first[] = {"A dog barks two times", "a dog is barking twice in the distance",
+                                    "The dog barks, and then barks again"};
+static const char *const second[] = {"Rain falls on a roof", "Heavy rain is falling on a tin roof"};
+static const char *const third[] = {"A man is speaking while a crowd cheers and birds sing in the background", "a man talks"};
+static const char *const fourth[] = {"soft piano music plays", "A t-shirt and music"};
+static const char *const fifth[] = {"a car drives by on a wet road"};
+static const char *const sixth[] = {"silence"};
+static const struct caption_case captions[] = {
+    {"A dog barks twice.", first, COUNT(first)},
+    {"rain falls on a tin roof while rain falls", second, COUNT(second)},
+    {"a man speaks", third, COUNT(third)},
+    {"music music music music", fourth, COUNT(fourth)},
+    {"a car drives by on a wet road", fifth, COUNT(fifth)},
+    {"", sixth, COUNT(sixth)},
+};
+
+static void expect_scores(const struct caption_case *cases, size_t count, const double want[6])
+{
+    struct caption_scores got;
+    OK(caption_scores(ctx, &got, cases, count));
+    for (int n = 0; n < 4; n++)
+        NEAR(got.bleu[n], want[n], 1e-10);
+    NEAR(got.rouge_l, want[4], 1e-10);
+    NEAR(got.cider_d, want[5], 1e-10);
+}
+
+static void captions_are_scored(void **state)
+{
+    (void)state;
+    static const double all[] = {0.723686958227586, 0.674841568205411, 0.645165454428966,
+                                 0.611173297335526, 0.553887419165197, 2.89212394028391};
+    static const double two[] = {0.769230769112426, 0.69965026216891,  0.647882872548517,
+                                 0.52796527969873,  0.703328924162258, 2.87484999364673};
+    static const char *const bad[] = {"ba\xff"}, *const t_shirt[] = {"the T-shirt -- dog's 2"};
+    struct caption_case broken[] = {{"good", bad, 1}, {"good", bad, 0}, {"t-shirt, \"dog\xe2\x80\x99s\" 2-", t_shirt, 1}};
+    struct caption_scores scores;
+    expect_scores(captions, COUNT(captions), all);
+    expect_scores(captions, 2, two);
+    OK(caption_scores(ctx, &scores, captions + 4, 1)); /* the same words: perfect, but for CIDEr, to which a single case says nothing */
+    NEAR(scores.bleu[3], 1, 1e-8);
+    NEAR(scores.rouge_l, 1, 1e-12);
+    assert_true(scores.cider_d == 0);
+    OK(caption_scores(ctx, &scores, broken + 2, 1)); /* 3 of 3 words, of 4: hyphens and apostrophes belong to words only within */
+    NEAR(scores.bleu[2], exp(1 - 4.0 / 3), 1e-8);
+    FAILS(caption_scores(ctx, &scores, captions, 0), CLIO_ERROR_ARGUMENT, "no caption");
+    FAILS(caption_scores(ctx, &scores, broken, 1), CLIO_ERROR_ARGUMENT, "not valid UTF-8");
+    FAILS(caption_scores(ctx, &scores, broken + 1, 1), CLIO_ERROR_ARGUMENT, "caption 1 has no reference");
+}
+
+/* More n-grams than the tables begin with: every caption equals its reference and no other, so that the scores are perfect. */
+static void many_captions_are_scored(void **state)
+{
+    (void)state;
+    enum { CASES = 700 };
+    static char texts[CASES][80];
+    static const char *references[CASES];
+    static struct caption_case cases[CASES];
+    struct caption_scores scores;
+    for (int i = 0; i < CASES; i++) {
+        snprintf(texts[i], sizeof texts[i], "a%d b%d c%d d%d e%d", i, i, i, i, i);
+        references[i] = texts[i];
+        cases[i] = (struct caption_case){texts[i], &references[i], 1};
+    }
+    OK(caption_scores(ctx, &scores, cases, CASES));
+    NEAR(scores.bleu[3], 1, 1e-8);
+    NEAR(scores.rouge_l, 1, 1e-12);
+    NEAR(scores.cider_d, 10, 1e-12);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pictures_are_compared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(products_are_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(eigenvalues_are_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(roots_are_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frechet_distances_are_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(batches_are_freed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(kernel_distances_are_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(errors_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(captions_are_scored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_captions_are_scored, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

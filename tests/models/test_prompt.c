@@ -1,0 +1,267 @@
+/* test_prompt.c - models/prompt: weights, brackets and escapes as A1111 reads them, BREAK, chunks, equal lengths, and what the weights do
+ * to the encoder's output. The vocabulary is written by hand: a single letter is one token. */
+#include "test_clip.h"
+
+#include "../../models/pipelines/prompt_weights.h"
+
+#include <math.h>
+
+#define LENGTH 77
+#define ROOM (LENGTH - 2)
+
+static struct clip_tokenizer tokenizer;
+
+static int set_up(void **state)
+{
+    if (make_folder(state))
+        return -1;
+    write_tokenizer("{\"pad_token\": \"!\"}", NULL);
+    assert_ok(clip_tokenizer_open(test_context(), &tokenizer, folder));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    clip_tokenizer_close(&tokenizer);
+    return remove_folder(state);
+}
+
+struct weighed {
+    int token;
+    double weight;
+};
+/* The prompt is one chunk that holds these tokens. */
+#define assert_prompt(text, ...)                                                                                                           \
+    check_prompt((text), (const struct weighed[]){__VA_ARGS__},                                                                            \
+                 (int)(sizeof((const struct weighed[]){__VA_ARGS__}) / sizeof(struct weighed)), __LINE__)
+static void check_prompt(const char *text, const struct weighed *want, int count, int line)
+{
+    struct prompt p;
+    assert_ok(prompt_read(test_context(), &p, &tokenizer, text, LENGTH));
+    assert_int_equal(p.chunks, 1);
+    assert_int_equal(p.ids[0], START);
+    for (int i = 0; i < LENGTH - 1; i++) {
+        int token = i < count ? want[i].token : i == count ? STOP : 0;
+        double weight = i < count ? want[i].weight : 1;
+        if (p.ids[i + 1] != token || fabs((double)p.weights[i + 1] - weight) > 1e-6 * fabs(weight))
+            fail_msg("line %d: \"%s\": token %d is %d x %g, expected %d x %g", line, text, i, p.ids[i + 1], (double)p.weights[i + 1], token,
+                     weight);
+    }
+    prompt_free(&p);
+}
+
+#define A END('a')
+#define B END('b')
+#define C END('c')
+
+static void test_weights(void **state)
+{
+    (void)state;
+    assert_prompt("a b", {A, 1}, {B, 1});
+    assert_prompt("a (b) c", {A, 1}, {B, 1.1}, {C, 1});
+    assert_prompt("((b))", {B, 1.21});
+    assert_prompt("[b] [[c]]", {B, 1 / 1.1}, {C, 1 / 1.21});
+    assert_prompt("(b:1.3)", {B, 1.3});
+    assert_prompt("(b : +0.5 )(c:-2)", {B, 0.5}, {C, -2});
+    assert_prompt("(b:.5)(c:2.)(a:0)", {B, 0.5}, {C, 2}, {A, 0});
+    assert_prompt("(a (b:1.5) c)", {A, 1.1}, {B, 1.65}, {C, 1.1});
+    assert_prompt("(a [b] c:2)", {A, 2}, {B, 2 / 1.1}, {C, 2});
+    assert_prompt("(cat:1.3)s", {CAT_W, 1.3}, {END('s'), 1}); /* words end at brackets, */
+    assert_prompt("c()at", {CAT_W, 1});                       /* unless the weight stays what it was */
+}
+
+static void test_characters(void **state)
+{
+    (void)state;
+    assert_prompt("\\(a\\)", {END('('), 1}, {A, 1}, {END(')'), 1});
+    assert_prompt("(\\(:1.2)", {END('('), 1.2});
+    assert_prompt("\\[a\\] \\\\", {END('['), 1}, {A, 1}, {END(']'), 1}, {END('\\'), 1});
+    assert_prompt("\\a", {A, 1});
+    assert_prompt("a\\", {A, 1});
+    assert_prompt("a) b]", {A, 1}, {END(')'), 1}, {B, 1}, {END(']'), 1});
+    assert_prompt("a (b c", {A, 1}, {B, 1.1}, {C, 1.1});
+    assert_prompt("a [b (c", {A, 1}, {B, 1 / 1.1}, {C, 1});
+    assert_prompt("a:b", {A, 1}, {END(':'), 1}, {B, 1});
+    assert_prompt("(a:b)", {A, 1.1}, {END(':'), 1.1}, {B, 1.1});
+    assert_prompt("(a:1.2.3)", {A, 1.1}, {END(':'), 1.1}, {END('1'), 1.1}, {END('.'), 1.1}, {END('2'), 1.1}, {END('.'), 1.1},
+                  {END('3'), 1.1});
+    assert_prompt("a:1)", {A, 1}, {END(':'), 1}, {END('1'), 1}, {END(')'), 1});
+    assert_prompt("[a:1)", {A, 1 / 1.1}, {END(':'), 1 / 1.1}, {END('1'), 1 / 1.1}, {END(')'), 1 / 1.1});
+    check_prompt("()", NULL, 0, __LINE__);
+    check_prompt("", NULL, 0, __LINE__);
+    check_prompt(" ", NULL, 0, __LINE__);
+}
+
+/* Which letters, by their number of occurrences in order: "aab" */
+static struct prompt read_letters(const char *text, int chunks)
+{
+    struct prompt p;
+    assert_ok(prompt_read(test_context(), &p, &tokenizer, text, LENGTH));
+    assert_int_equal(p.chunks, chunks);
+    for (int c = 0; c < chunks; c++)
+        assert_int_equal(p.ids[c * LENGTH], START);
+    return p;
+}
+static int used_in(const struct prompt *p, int chunk)
+{
+    const int *ids = p->ids + chunk * LENGTH;
+    int n = 1;
+    while (ids[n] != STOP)
+        n++;
+    for (int i = n + 1; i < LENGTH; i++)
+        assert_int_equal(ids[i], 0);
+    for (int i = n; i < LENGTH; i++)
+        assert_true(p->weights[chunk * LENGTH + i] == 1);
+    return n - 1;
+}
+
+static void test_break(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int chunks, used[3];
+    } cases[] = {
+        {"a BREAK b c", 2, {1, 2, 0}},     {"aBREAK b", 1, {7, 0, 0}},          {"a BREAK", 1, {1, 0, 0}}, {"BREAK a", 2, {0, 1, 0}},
+        {"a BREAK BREAK b", 3, {1, 0, 1}}, {"(a BREAK b:1.2) c", 2, {1, 2, 0}}, {"BREAK", 1, {0, 0, 0}},   {"a break b", 1, {7, 0, 0}},
+        {"a,BREAK,b", 2, {2, 2, 0}},       {"(BREAK)", 1, {0, 0, 0}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct prompt p = read_letters(cases[i].text, cases[i].chunks);
+        for (int c = 0; c < p.chunks; c++)
+            assert_int_equal(used_in(&p, c), cases[i].used[c]);
+        prompt_free(&p);
+    }
+    struct prompt p = read_letters("(a BREAK b:1.2) c", 2);
+    assert_true(p.weights[1] == 1.2f && p.weights[LENGTH + 1] == 1.2f && p.weights[LENGTH + 2] == 1);
+    prompt_free(&p);
+}
+
+/* n times "a ", then the rest */
+static const char *letters(int n, const char *rest)
+{
+    static char text[4096];
+    text[0] = 0;
+    for (int i = 0; i < n; i++)
+        strcat(text, "a ");
+    return strcat(text, rest);
+}
+
+static void test_chunks(void **state)
+{
+    (void)state;
+    static const struct {
+        int before;
+        const char *rest;
+        int chunks, used[3];
+    } cases[] = {
+        {ROOM, "", 1, {ROOM, 0, 0}},
+        {ROOM + 1, "", 2, {ROOM, 1, 0}},
+        {2 * ROOM + 3, "", 3, {ROOM, ROOM, 3}},
+        {ROOM - 3, ", b b b", 2, {ROOM - 2, 3, 0}},                                      /* the phrase behind the comma goes over */
+        {ROOM - 20, ", b b b b b b b b b b b b b b b b b b b c", 2, {ROOM - 19, 20, 0}}, /* at most 20 back */
+        {ROOM - 21, ", b b b b b b b b b b b b b b b b b b b b c", 2, {ROOM, 1, 0}},
+        {ROOM - 1, ", b", 2, {ROOM, 1, 0}},
+        {ROOM, ", b", 2, {ROOM, 2, 0}},
+        {ROOM - 4, ", b, c c c", 2, {ROOM - 1, 3, 0}}, /* the last comma */
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct prompt p = read_letters(letters(cases[i].before, cases[i].rest), cases[i].chunks);
+        for (int c = 0; c < p.chunks; c++)
+            assert_int_equal(used_in(&p, c), cases[i].used[c]);
+        prompt_free(&p);
+    }
+    struct prompt p = read_letters(letters(ROOM - 2, ", (b c:1.4)"), 2); /* weights move with their tokens */
+    assert_int_equal(used_in(&p, 0), ROOM - 1);
+    assert_int_equal(p.ids[ROOM - 1], END(','));
+    assert_int_equal(used_in(&p, 1), 2);
+    assert_int_equal(p.ids[LENGTH + 1], B);
+    assert_true(p.weights[LENGTH + 1] == 1.4f && p.weights[LENGTH + 2] == 1.4f);
+    prompt_free(&p);
+}
+
+static void test_equal_length(void **state)
+{
+    (void)state;
+    struct prompt p = read_letters("a", 1);
+    assert_ok(prompt_extend(test_context(), &p, &tokenizer, 3));
+    assert_int_equal(p.chunks, 3);
+    assert_int_equal(used_in(&p, 0), 1);
+    assert_int_equal(used_in(&p, 1), 0);
+    assert_int_equal(used_in(&p, 2), 0);
+    assert_int_equal(p.ids[2 * LENGTH], START);
+    assert_ok(prompt_extend(test_context(), &p, &tokenizer, 2)); /* never shorter */
+    assert_int_equal(p.chunks, 3);
+    prompt_free(&p);
+}
+
+static void test_bad_prompts(void **state)
+{
+    clio_context *ctx = test_context();
+    struct prompt p;
+    char *text = malloc(PROMPT_LONGEST + 2);
+    (void)state;
+    assert_non_null(text);
+    assert_fails(prompt_read(ctx, &p, &tokenizer, "(a:1.2) \xff", LENGTH), CLIO_ERROR_ARGUMENT,
+                 "not valid UTF-8 (byte 0xff at position 8)");
+    assert_null(p.ids);
+    assert_fails(prompt_read(ctx, &p, &tokenizer, "((a:99999999999999999999):99999999999999999999)", LENGTH), CLIO_ERROR_ARGUMENT,
+                 "beyond any number");
+    memset(text, '(', PROMPT_LONGEST + 1);
+    text[PROMPT_LONGEST + 1] = 0;
+    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "the prompt has 65537 bytes");
+    text[PROMPT_LONGEST - 1] = 'a';
+    text[PROMPT_LONGEST] = 0;
+    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "beyond any number");
+    for (int i = 0; i < PROMPT_LONGEST; i++)
+        text[i] = i % 2 ? ' ' : 'a';
+    assert_ok(prompt_read(ctx, &p, &tokenizer, text, LENGTH));
+    assert_int_equal(p.chunks, (PROMPT_LONGEST / 2 + ROOM - 1) / ROOM);
+    prompt_free(&p);
+    free(text);
+}
+
+static void test_weigh(void **state)
+{
+    (void)state;
+    int width = 5;
+    struct prompt p = read_letters("a (b:1.5) BREAK c", 2);
+    size_t size = (size_t)LENGTH * 5;
+    float *x = malloc(2 * size * sizeof *x), *was = malloc(2 * size * sizeof *x);
+    double before = 0, weighed = 0, after = 0;
+    assert_true(x && was);
+    test_random(was, 2 * size, 3);
+    for (size_t i = 0; i < size; i++) {
+        was[i] += 0.3f;
+        before += (double)was[i];
+        weighed += (double)was[i] * (i / 5 == 2 ? 1.5 : 1);
+    }
+    memcpy(x, was, 2 * size * sizeof *x);
+    prompt_weigh(&p, x, width);
+    for (size_t i = 0; i < size; i++) {
+        after += (double)x[i];
+        assert_true(fabs((double)x[i] - (double)was[i] * (i / 5 == 2 ? 1.5 : 1) * before / weighed) < 1e-6);
+    }
+    assert_true(fabs(after - before) < 1e-3);
+    assert_memory_equal(x + size, was + size, size * sizeof *x); /* no weights, nothing changed */
+    memset(x, 0, 2 * size * sizeof *x);
+    prompt_weigh(&p, x, width);
+    assert_true(x[10] == 0); /* not NaN */
+    free(x);
+    free(was);
+    prompt_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_weights, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_characters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_break, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_equal_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bad_prompts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_weigh, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

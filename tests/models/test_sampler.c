@@ -1,0 +1,392 @@
+/* test_sampler.c - the samplers against diffusers, and what they say about configurations and numbers that cannot be.
+ *
+ * tests/golden/samplers was made with diffusers 0.42.1 (torch 2.15, float32, CPU). cases.json lists the runs: a scheduler configuration
+ * (one of "configs" with some fields changed) and what is asked for (method, steps, strength, spacing, eta, stable_diffusion, generators).
+ * For each run the scheduler came from XScheduler.from_config(configuration), with use_karras_sigmas and algorithm_type by the method's
+ * name, and walked over a model without weights, output = 0.3 tanh(input) + 0.1 sin(t / 100),   input = scale_model_input(sample), samples
+ * of 2 x 4 x 4 x 6, from torch.randn with torch.Generator().manual_seed(42) (42, 43 for two generators) times init_noise_sigma; the same
+ * generator goes on into step(). With a strength the run begins at add_noise(latent, torch.randn) instead. samplers.safetensors holds of
+ * run N the "N.timesteps", the last sample "N.latents" and, with a strength, "N.renoised": add_noise after the first step, as inpainting
+ * calls it; and "guidance.*": scale 7.5, then rescale_noise_cfg(..., 0.7). */
+#include "../support/test.h"
+#include "../../models/samplers/sampler.h"
+
+#include <math.h>
+
+#define N ((size_t)(2 * 4 * 4 * 6))
+
+static void model(const struct sampler *s, int i, float *out, const float *in)
+{
+    for (size_t k = 0; k < N; k++)
+        out[k] = 0.3f * tanhf(in[k]) + (float)(0.1 * sin((double)s->timesteps[i] / 100));
+}
+
+struct run {
+    struct json_file config; /* the root is the run's own */
+    struct sampler_options options;
+    int generators;
+};
+
+static struct run read_run(json_t *configs, json_t *given)
+{
+    static char path[] = "scheduler_config.json";
+    struct run r = {.config = {path, json_copy(json_object_get(configs, json_string_value(json_object_get(given, "config"))))},
+                    .generators = 1};
+    assert_non_null(r.config.root);
+    if (json_object_get(given, "change"))
+        json_object_update(r.config.root, json_object_get(given, "change"));
+    r.options.method = json_string_value(json_object_get(given, "method"));
+    r.options.steps = (int)json_integer_value(json_object_get(given, "steps"));
+    r.options.strength = json_number_value(json_object_get(given, "strength"));
+    r.options.eta = json_number_value(json_object_get(given, "eta"));
+    r.options.spacing = json_string_value(json_object_get(given, "spacing"));
+    r.options.stable_diffusion = json_is_true(json_object_get(given, "stable_diffusion"));
+    if (json_object_get(given, "generators"))
+        r.generators = (int)json_integer_value(json_object_get(given, "generators"));
+    return r;
+}
+
+static void compare(const float *x, const float *want, size_t n, const char *what, size_t number, const struct sampler *s)
+{
+    double worst = 0, greatest = 0;
+    for (size_t k = 0; k < n; k++) {
+        worst = fmax(worst, isfinite(x[k]) ? fabs((double)x[k] - (double)want[k]) : INFINITY);
+        greatest = fmax(greatest, fabs((double)want[k]));
+    }
+    double tolerance = s->init_noise_sigma > 1000 ? 1e-4 : 1e-5; /* zero terminal SNR: the last digits of such noise are in the picture */
+    if (!(worst <= tolerance * fmax(greatest, 1)))
+        fail_msg("run %zu (%s, %d evaluations): %s differ by %g of %g", number, s->method, s->count, what, worst, greatest);
+}
+
+static void one_run(const struct weights *golden, json_t *configs, json_t *given, size_t number)
+{
+    struct run r = read_run(configs, given);
+    struct sampler *s;
+    struct random generators[2];
+    struct sampler_noise noise = {generators, r.generators};
+    float x[N], in[N], out[N], first[N], *latent = test_floats(golden, "latent", N);
+    char name[64];
+    assert_ok(sampler_new(test_context(), &s, &r.config, N, &r.options));
+    snprintf(name, sizeof name, "%zu.timesteps", number);
+    float *want = test_floats(golden, name, (size_t)s->count);
+    compare(s->timesteps, want, (size_t)s->count, "timesteps", number, s);
+    free(want);
+    for (int g = 0; g < r.generators; g++) {
+        random_seed(&generators[g], RANDOM_TORCH_CPU, (uint64_t)(42 + g));
+        random_normal(&generators[g], first + (size_t)g * N / (size_t)r.generators, N / (size_t)r.generators);
+    }
+    memcpy(x, first, sizeof x);
+    if (r.options.strength > 0)
+        sampler_add_noise(s, s->first, x, latent, x);
+    else
+        sampler_init_noise(s, x);
+    for (int i = s->first; i < s->count; i++) {
+        sampler_scale_input(s, i, in, x);
+        model(s, i, out, in);
+        assert_ok(sampler_step(test_context(), s, i, out, x, &noise));
+        snprintf(name, sizeof name, "%zu.renoised", number);
+        if (i == s->first && weights_find(golden, name)) {
+            want = test_floats(golden, name, N);
+            sampler_add_noise(s, i + 1, in, latent, first);
+            compare(in, want, N, "latents with noise again", number, s);
+            free(want);
+        }
+    }
+    snprintf(name, sizeof name, "%zu.latents", number);
+    want = test_floats(golden, name, N);
+    compare(x, want, N, "latents", number, s);
+    free(want);
+    free(latent);
+    sampler_free(s);
+    json_decref(r.config.root);
+}
+
+static void samples_are_diffusers(void **state)
+{
+    (void)state;
+    struct weights golden = {0};
+    struct json_file cases = {0};
+    size_t number;
+    json_t *given;
+    const char *folder = CLIO_SOURCE_DIR "/tests/golden/samplers";
+    assert_ok(json_open(test_context(), &cases, folder, "cases.json"));
+    assert_ok(weights_open(test_context(), &golden, CLIO_SOURCE_DIR "/tests/golden/samplers/samplers.safetensors", NULL));
+    json_t *list = json_object_get(cases.root, "cases");
+    assert_true(json_array_size(list) > 200);
+    json_array_foreach(list, number, given)
+    {
+        one_run(&golden, json_object_get(cases.root, "configs"), given, number);
+    }
+    weights_close(&golden);
+    json_close(&cases);
+}
+
+/* What diffusers saves of each class with all its fields, -Infinity included, is read, and says the same as the few that were given. */
+static void saved_configurations_are_read(void **state)
+{
+    (void)state;
+    static const char *const classes[] = {
+        "PNDM", "DDIM", "DDPM", "LCM", "EulerDiscrete", "EulerAncestralDiscrete", "HeunDiscrete", "DPMSolverMultistep", "UniPCMultistep"};
+    static char path[] = "short";
+    for (size_t i = 0; i < COUNT(classes); i++) {
+        struct json_file saved = {0}, brief = {path, json_object()};
+        struct sampler *a, *b;
+        char name[64];
+        snprintf(name, sizeof name, "%sScheduler.json", classes[i]);
+        assert_ok(json_open(test_context(), &saved, CLIO_SOURCE_DIR "/tests/golden/samplers/saved", name));
+        json_object_set(brief.root, "_class_name", json_object_get(saved.root, "_class_name"));
+        assert_ok(sampler_new(test_context(), &a, &saved, N, &(struct sampler_options){.steps = 7}));
+        assert_ok(sampler_new(test_context(), &b, &brief, N, &(struct sampler_options){.steps = 7}));
+        assert_string_equal(a->method, b->method);
+        assert_int_equal(a->count, b->count);
+        assert_memory_equal(a->timesteps, b->timesteps, (size_t)a->count * sizeof *a->timesteps);
+        assert_memory_equal(a->sigmas, b->sigmas, ((size_t)a->count + 1) * sizeof *a->sigmas);
+        assert_memory_equal(a->alphas, b->alphas, (size_t)a->config.train_steps * sizeof *a->alphas);
+        struct sampler_config c = a->config, d = b->config;
+        assert_true(c.clip == d.clip && c.alpha_to_one == d.alpha_to_one && c.skip_prk == d.skip_prk && c.sde == d.sde);
+        assert_true(c.solver_order == d.solver_order && c.lower_order_final == d.lower_order_final && c.variance == d.variance);
+        sampler_free(a);
+        sampler_free(b);
+        json_close(&saved);
+        json_decref(brief.root);
+    }
+}
+
+/* The names and timesteps of the golden pipelines, whose schedulers had each class's own spacing. */
+static void golden_timesteps(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {
+        {"pndm", "leading"},          {"ddim", "leading"},   {"ddpm", "leading"},      {"euler", "linspace"},
+        {"euler_a", "linspace"},      {"heun", "linspace"},  {"dpmpp_2m", "linspace"}, {"dpmpp_2m_karras", "linspace"},
+        {"dpmpp_2m_sde", "linspace"}, {"unipc", "linspace"}, {"lcm", "leading"}};
+    struct weights golden = {0};
+    struct json_file config = {0};
+    char folder[1024];
+    for (int version = 1; version <= 2; version++) {
+        const char *path = test_golden(version == 1 ? "sd-v1-tiny" : "sd-v2-tiny");
+        if (!path)
+            skip();
+        snprintf(folder, sizeof folder, "%s/golden.safetensors", path);
+        assert_ok(weights_open(test_context(), &golden, folder, NULL));
+        snprintf(folder, sizeof folder, "%s/scheduler", path);
+        assert_ok(json_open(test_context(), &config, folder, "scheduler_config.json"));
+        for (size_t i = 0; i < 2 * COUNT(names); i++) {
+            int steps = i % 2 ? 9 : 4;
+            struct sampler *s;
+            char key[64];
+            assert_ok(sampler_new(test_context(), &s, &config, N,
+                                  &(struct sampler_options){
+                                      .method = names[i / 2][0], .steps = steps, .spacing = names[i / 2][1], .stable_diffusion = true}));
+            assert_int_equal(s->config.prediction, version == 1 ? SAMPLER_EPSILON : SAMPLER_V_PREDICTION);
+            snprintf(key, sizeof key, "pipeline.%s.%d.timesteps", names[i / 2][0], steps);
+            float *want = test_floats(&golden, key, (size_t)s->count);
+            assert_memory_equal(s->timesteps, want, (size_t)s->count * sizeof *want);
+            free(want);
+            sampler_free(s);
+        }
+        weights_close(&golden);
+        json_close(&config);
+    }
+}
+
+static void guidance_is_diffusers(void **state)
+{
+    (void)state;
+    struct weights golden = {0};
+    assert_ok(weights_open(test_context(), &golden, CLIO_SOURCE_DIR "/tests/golden/samplers/samplers.safetensors", NULL));
+    float *uncond = test_floats(&golden, "guidance.uncond", N), *cond = test_floats(&golden, "guidance.cond", N), out[N];
+    float *plain = test_floats(&golden, "guidance.plain", N), *rescaled = test_floats(&golden, "guidance.rescaled", N);
+    guidance_combine(out, uncond, cond, 7.5f, 0, 2, N / 2);
+    assert_close(out, plain, N, 1e-6);
+    guidance_combine(out, uncond, cond, 7.5f, 0.7f, 2, N / 2);
+    assert_close(out, rescaled, N, 1e-6);
+    guidance_combine(uncond, uncond, cond, 7.5f, 0.7f, 2, N / 2); /* in place */
+    assert_close(uncond, rescaled, N, 1e-6);
+    memset(cond, 0, N * sizeof *cond); /* nothing to divide by */
+    guidance_combine(out, cond, cond, 7.5f, 0.7f, 2, N / 2);
+    assert_close(out, cond, N, 0);
+    free(uncond);
+    free(cond);
+    free(plain);
+    free(rescaled);
+    weights_close(&golden);
+}
+
+/* ---- what cannot be ---- */
+
+static clio_status make(const char *json, const struct sampler_options *options, struct sampler **s)
+{
+    static char path[] = "model/scheduler/scheduler_config.json";
+    json_error_t error;
+    struct json_file file = {path, json_loads(json, 0, &error)};
+    if (!file.root)
+        fail_msg("the test's JSON: %s", error.text);
+    clio_status st = sampler_new(test_context(), s, &file, 8, options);
+    json_decref(file.root);
+    if (st)
+        assert_null(*s);
+    return st;
+}
+
+static void bad(const char *json, const char *method, int steps, clio_status code, const char *part)
+{
+    struct sampler *s;
+    assert_fails(make(json, &(struct sampler_options){.method = method, .steps = steps}, &s), code, part);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    const clio_status argument = CLIO_ERROR_ARGUMENT, format = CLIO_ERROR_FORMAT, unsupported = CLIO_ERROR_UNSUPPORTED;
+    static const char ddim[] = "{\"_class_name\": \"DDIMScheduler\"}";
+    bad("{\"_class_name\": \"KarrasVeScheduler\"}", NULL, 4, unsupported, "KarrasVeScheduler");
+    bad("{\"_class_name\": \"KarrasVeScheduler\"}", NULL, 4, unsupported, "EulerAncestralDiscreteScheduler");
+    bad("{}", NULL, 4, format, "_class_name");
+    bad("{\"_class_name\": 3}", NULL, 4, format, "_class_name");
+    bad(ddim, "ddum", 4, argument, "ddum");
+    bad(ddim, "ddum", 4, argument, sampler_methods());
+    bad(ddim, "", 4, argument, sampler_methods());
+    bad(ddim, NULL, 0, argument, "--steps must be from 1 to 1000");
+    bad(ddim, NULL, -3, argument, "-3");
+    bad(ddim, NULL, 1001, argument, "1000");
+    bad("{\"steps_offset\": 1}", "ddim", 1000, argument, "too many");
+    bad(ddim, "dpm++2m", 1000, argument, "too many");
+    bad(ddim, "lcm", 51, argument, "original_inference_steps");
+    bad(ddim, "pndm", 3, argument, "at least 4");
+    bad("{\"num_train_timesteps\": 0}", "ddim", 1, format, "num_train_timesteps");
+    bad("{\"num_train_timesteps\": \"many\"}", "ddim", 1, format, "num_train_timesteps");
+    bad("{\"prediction_type\": \"flow_prediction\"}", "ddim", 4, unsupported, "epsilon, v_prediction, sample");
+    bad("{\"prediction_type\": \"sample\"}", "pndm", 4, unsupported, "sample");
+    bad("{\"prediction_type\": \"sample\"}", "euler_a", 4, unsupported, "sample");
+    bad("{\"prediction_type\": 1}", "ddim", 4, format, "prediction_type");
+    bad("{\"beta_schedule\": \"sigmoid\"}", "ddim", 4, unsupported, "sigmoid");
+    bad("{\"beta_start\": \"low\"}", "ddim", 4, format, "beta_start");
+    bad("{\"beta_start\": -1}", "ddim", 4, format, "beta_start");
+    bad("{\"beta_start\": 0}", "ddim", 4, format, "beta 0");
+    bad("{\"beta_start\": 0.5, \"beta_end\": 0.9}", "ddim", 4, unsupported, "leaves nothing");
+    bad("{\"trained_betas\": [0.1, 0.2]}", "ddim", 4, format, "trained_betas");
+    bad("{\"num_train_timesteps\": 2, \"trained_betas\": [0.1, \"x\"]}", "ddim", 1, format, "beta 1");
+    bad("{\"timestep_spacing\": \"random\"}", "ddim", 4, unsupported, "leading, linspace, trailing");
+    bad("{\"thresholding\": true}", "ddim", 4, unsupported, "thresholding");
+    bad("{\"thresholding\": true}", "dpm++2m", 4, unsupported, "thresholding");
+    bad("{\"clip_sample\": 1}", "ddim", 4, format, "clip_sample");
+    bad("{\"clip_sample_range\": 0}", "ddim", 4, format, "clip_sample_range");
+    bad("{\"variance_type\": \"learned_range\"}", "ddpm", 4, unsupported, "variance_type");
+    bad("{\"variance_type\": \"learned\"}", "dpm++2m", 4, unsupported, "variance_type");
+    bad("{\"use_beta_sigmas\": true}", "euler", 4, unsupported, "use_beta_sigmas");
+    bad("{\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true}", "euler", 4, format, "use_exponential_sigmas");
+    bad("{\"interpolation_type\": \"log_linear\"}", "euler", 4, unsupported, "log_linear");
+    bad("{\"timestep_type\": \"continuous\"}", "euler", 4, unsupported, "continuous");
+    bad("{\"final_sigmas_type\": \"one\"}", "euler", 4, unsupported, "final_sigmas_type");
+    bad("{\"use_lu_lambdas\": true}", "dpm++2m", 4, unsupported, "use_lu_lambdas");
+    bad("{\"use_flow_sigmas\": true}", "dpm++2m", 4, unsupported, "use_flow_sigmas");
+    bad("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", NULL, 4, unsupported, "algorithm_type");
+    bad("{\"solver_type\": \"best\"}", "dpm++2m", 4, unsupported, "solver_type");
+    bad("{\"solver_order\": 4}", "unipc", 4, format, "solver_order");
+    bad("{\"predict_x0\": false}", "unipc", 4, unsupported, "predict_x0");
+    bad("{\"disable_corrector\": [0]}", "unipc", 4, unsupported, "disable_corrector");
+    bad("{\"lower_order_final\": false}", "unipc", 4, unsupported, "lower_order_final");
+    bad("{\"final_sigmas_type\": \"sigma_min\", \"use_karras_sigmas\": true}", "unipc", 4, unsupported, "sigma_min");
+    bad("{\"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}", "ddim", 4, unsupported, "rescale_betas_zero_snr");
+    bad("{\"num_train_timesteps\": 1, \"rescale_betas_zero_snr\": true}", "ddim", 1, format, "rescale_betas_zero_snr");
+    bad("{\"original_inference_steps\": 2000}", "lcm", 4, format, "original_inference_steps");
+}
+
+static void bad_options(void **state)
+{
+    (void)state;
+    static const char ddim[] = "{\"_class_name\": \"DDIMScheduler\"}";
+    struct sampler *s;
+    static const double strengths[] = {-0.5, 1.01, 0.09, NAN};
+    for (size_t i = 0; i < COUNT(strengths); i++)
+        assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .strength = strengths[i]}, &s), CLIO_ERROR_ARGUMENT, "--strength");
+    assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .eta = 2}, &s), CLIO_ERROR_ARGUMENT, "eta");
+    assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .spacing = "wide"}, &s), CLIO_ERROR_ARGUMENT, "trailing");
+    assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .method = "pndm", .strength = 0.5}, &s), CLIO_ERROR_UNSUPPORTED,
+                 "skip_prk_steps");
+}
+
+/* Names as people type them; what the configuration does not say is the class's default. */
+static void names_and_defaults(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {{"DPM++ 2M Karras", "dpm++2m_karras"},
+                                           {"dpmpp_2m_sde", "dpm++2m_sde"},
+                                           {"Euler a", "euler_a"},
+                                           {"euler_ancestral", "euler_a"},
+                                           {"PLMS", "pndm"},
+                                           {"uni-pc", "unipc"}};
+    struct sampler *s;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_ok(make("{}", &(struct sampler_options){.method = names[i][0], .steps = 5}, &s));
+        assert_string_equal(s->method, names[i][1]);
+        sampler_free(s);
+    }
+    assert_ok(
+        make("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"sde-dpmsolver++\", \"use_karras_sigmas\": true}",
+             &(struct sampler_options){.steps = 5}, &s));
+    assert_string_equal(s->method, "dpm++2m_sde_karras");
+    assert_true(s->is_stochastic && s->first == 0 && s->count == 5);
+    sampler_free(s);
+    assert_ok(make("{\"_class_name\": \"DDIMScheduler\", \"timestep_spacing\": null, \"trained_betas\": null}",
+                   &(struct sampler_options){.steps = 1000}, &s));
+    assert_true(s->config.train_steps == 1000 && s->config.clip == 1 && s->config.alpha_to_one && s->config.spacing == SAMPLER_LEADING);
+    assert_true(s->timesteps[0] == 999 && s->timesteps[999] == 0 && !s->is_stochastic);
+    sampler_free(s);
+    assert_ok(make("{}", &(struct sampler_options){.method = "ddim", .steps = 10, .strength = 1}, &s));
+    assert_true(s->first == 0);
+    sampler_free(s);
+    assert_ok(make("{}", &(struct sampler_options){.method = "heun", .steps = 10, .strength = 0.7}, &s)); /* (int)(10 * 0.7) is 7 */
+    assert_true(s->first == 6 && s->count == 19);
+    sampler_free(s);
+}
+
+/* Trailing spacing with a number of steps for which rounding gives diffusers one timestep too many, -1: here it is as asked. */
+static void trailing_ends_at_zero_or_above(void **state)
+{
+    (void)state;
+    struct sampler *s;
+    for (int steps = 1; steps <= 1000; steps++) {
+        assert_ok(make("{}", &(struct sampler_options){.method = "euler", .steps = steps, .spacing = "trailing"}, &s));
+        assert_true(s->count == steps && s->timesteps[0] == 999 && s->timesteps[steps - 1] >= 0);
+        sampler_free(s);
+    }
+}
+
+static void misuse_is_told(void **state)
+{
+    (void)state;
+    struct sampler *s;
+    float x[8] = {0}, out[8] = {0};
+    struct random r;
+    struct sampler_noise three = {&r, 3};
+    random_seed(&r, RANDOM_TORCH_CPU, 0);
+    assert_ok(make("{}", &(struct sampler_options){.method = "ddim", .steps = 2}, &s));
+    assert_fails(sampler_step(test_context(), s, 1, out, x, NULL), CLIO_ERROR_INTERNAL, "0 of 2");
+    assert_ok(sampler_step(test_context(), s, 0, out, x, NULL));
+    assert_ok(sampler_step(test_context(), s, 1, out, x, NULL));
+    assert_fails(sampler_step(test_context(), s, 2, out, x, NULL), CLIO_ERROR_INTERNAL, "2 of 2");
+    sampler_free(s);
+    assert_ok(make("{}", &(struct sampler_options){.method = "euler_a", .steps = 2}, &s));
+    assert_fails(sampler_step(test_context(), s, 0, out, x, NULL), CLIO_ERROR_INTERNAL, "generator");
+    assert_fails(sampler_step(test_context(), s, 0, out, x, &three), CLIO_ERROR_INTERNAL, "generator");
+    sampler_free(s);
+    sampler_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(samples_are_diffusers),
+        cmocka_unit_test(saved_configurations_are_read),
+        cmocka_unit_test(golden_timesteps),
+        cmocka_unit_test(guidance_is_diffusers),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(bad_options),
+        cmocka_unit_test(names_and_defaults),
+        cmocka_unit_test(trailing_ends_at_zero_or_above),
+        cmocka_unit_test(misuse_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,491 @@
+/* test_single_file.c - checkpoints in one file: the golden diffusers folders are put together under the original names, and every tensor
+ * must be found again, bit for bit, under the folder's name. The way back is written out here by itself, after diffusers' conversion rules.
+ * Needs no device, but the large golden files. */
+#include "../support/test_own.h"
+
+#include "../support/test_tensors.h"
+
+#include "../../models/loaders/single_file.h"
+
+/* The golden networks: three levels; two layers each in the UNet, one in the VAE. */
+enum { LEVELS = 3, UNET_LAYERS = 2, TEXT_LAYERS = 3 };
+
+/* Exchange the first `from` in the name. */
+static void exchange(char *name, const char *from, const char *to)
+{
+    char rest[256];
+    char *at = strstr(name, from);
+    if (at) {
+        snprintf(rest, sizeof rest, "%s", at + strlen(from));
+        snprintf(at, (size_t)(256 - (at - name)), "%s%s", to, rest);
+    }
+}
+
+static void original_resnet(char *name, bool is_unet)
+{
+    static const char *const unet[][2] = {{".norm1.", ".in_layers.0."},          {".conv1.", ".in_layers.2."},
+                                          {".norm2.", ".out_layers.0."},         {".conv2.", ".out_layers.3."},
+                                          {".time_emb_proj.", ".emb_layers.1."}, {".conv_shortcut.", ".skip_connection."}};
+    for (size_t i = 0; is_unet && i < COUNT(unet); i++)
+        exchange(name, unet[i][0], unet[i][1]);
+    if (!is_unet)
+        exchange(name, ".conv_shortcut.", ".nin_shortcut.");
+}
+
+static void original_unet(const char *key, char *name)
+{
+    static const char *const fixed[][2] = {{"time_embedding.linear_1.", "time_embed.0."},
+                                           {"time_embedding.linear_2.", "time_embed.2."},
+                                           {"conv_in.", "input_blocks.0.0."},
+                                           {"conv_norm_out.", "out.0."},
+                                           {"conv_out.", "out.2."},
+                                           {"mid_block.resnets.0.", "middle_block.0."},
+                                           {"mid_block.attentions.0.", "middle_block.1."},
+                                           {"mid_block.resnets.1.", "middle_block.2."}};
+    char from[64], to[64];
+    snprintf(name, 256, "model.diffusion_model.%s", key);
+    for (size_t i = 0; i < COUNT(fixed); i++)
+        if (!strncmp(key, fixed[i][0], strlen(fixed[i][0])))
+            exchange(name, fixed[i][0], fixed[i][1]);
+    for (int b = 0; b < LEVELS; b++) {
+        for (int j = 0; j <= UNET_LAYERS; j++) {
+            int in = 3 * b + j + 1, out = 3 * b + j;
+            snprintf(from, sizeof from, "down_blocks.%d.resnets.%d.", b, j);
+            snprintf(to, sizeof to, "input_blocks.%d.0.", in);
+            exchange(name, from, to);
+            snprintf(from, sizeof from, "down_blocks.%d.attentions.%d.", b, j);
+            snprintf(to, sizeof to, "input_blocks.%d.1.", in);
+            exchange(name, from, to);
+            snprintf(from, sizeof from, "up_blocks.%d.resnets.%d.", b, j);
+            snprintf(to, sizeof to, "output_blocks.%d.0.", out);
+            exchange(name, from, to);
+            snprintf(from, sizeof from, "up_blocks.%d.attentions.%d.", b, j);
+            snprintf(to, sizeof to, "output_blocks.%d.1.", out);
+            exchange(name, from, to);
+        }
+        snprintf(from, sizeof from, "down_blocks.%d.downsamplers.0.conv.", b);
+        snprintf(to, sizeof to, "input_blocks.%d.0.op.", 3 * (b + 1));
+        exchange(name, from, to);
+        snprintf(from, sizeof from, "up_blocks.%d.upsamplers.0.", b);
+        snprintf(to, sizeof to, "output_blocks.%d.%d.", 3 * b + 2, b == 0 ? 1 : 2); /* the lowest level has no attention */
+        exchange(name, from, to);
+    }
+    if (!strstr(name, ".transformer_blocks.") && !strstr(name, ".1.norm."))
+        original_resnet(name, true);
+}
+
+static void original_vae(const char *key, char *name)
+{
+    char from[64], to[64];
+    snprintf(name, 256, "first_stage_model.%s", key);
+    for (int b = 0; b < LEVELS; b++) {
+        for (int up = 0; up < 2; up++) {
+            int level = up ? LEVELS - 1 - b : b;
+            snprintf(from, sizeof from, "%s_blocks.%d.resnets.", up ? "up" : "down", b);
+            snprintf(to, sizeof to, "%s.%d.block.", up ? "up" : "down", level);
+            exchange(name, from, to);
+            snprintf(from, sizeof from, "%s_blocks.%d.%ssamplers.0.", up ? "up" : "down", b, up ? "up" : "down");
+            snprintf(to, sizeof to, "%s.%d.%ssample.", up ? "up" : "down", level, up ? "up" : "down");
+            exchange(name, from, to);
+        }
+    }
+    original_resnet(name, false);
+    exchange(name, "conv_norm_out.", "norm_out.");
+    exchange(name, "mid_block.resnets.0.", "mid.block_1.");
+    exchange(name, "mid_block.resnets.1.", "mid.block_2.");
+    if (strstr(name, "mid_block.attentions.0.")) {
+        exchange(name, "mid_block.attentions.0.", "mid.attn_1.");
+        exchange(name, "group_norm.", "norm.");
+        exchange(name, "to_q.", "q.");
+        exchange(name, "to_k.", "k.");
+        exchange(name, "to_v.", "v.");
+        exchange(name, "to_out.0.", "proj_out.");
+    }
+}
+
+/* The golden folder has the names of newer transformers, without "text_model." */
+static void original_clip(const char *key, char *name)
+{
+    snprintf(name, 256, "cond_stage_model.transformer.text_model.%s", key);
+}
+
+static void original_open_clip(const char *key, char *name)
+{
+    snprintf(name, 256, "cond_stage_model.model.%s", key);
+    exchange(name, "embeddings.token_embedding.", "token_embedding.");
+    exchange(name, "embeddings.position_embedding.weight", "positional_embedding");
+    exchange(name, "final_layer_norm.", "ln_final.");
+    exchange(name, "encoder.layers.", "transformer.resblocks.");
+    exchange(name, "layer_norm1.", "ln_1.");
+    exchange(name, "layer_norm2.", "ln_2.");
+    exchange(name, "mlp.fc1.", "mlp.c_fc.");
+    exchange(name, "mlp.fc2.", "mlp.c_proj.");
+    exchange(name, "self_attn.", "attn.");
+}
+
+/* ---- putting files together ---- */
+
+struct golden {
+    struct weights unet, vae, text;
+};
+
+static bool open_golden(struct golden *g, const char *model, const char *variant)
+{
+    char name[128];
+    const char *const parts[] = {"unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"};
+    struct weights *const to[] = {&g->unet, &g->vae, &g->text};
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        snprintf(name, sizeof name, "%s/%s%s.safetensors", model, parts[i], variant);
+        const char *path = test_golden(name);
+        if (!path)
+            return false;
+        OK(weights_open(ctx, to[i], path, ""));
+    }
+    return true;
+}
+
+static void close_golden(struct golden *g)
+{
+    weights_close(&g->unet);
+    weights_close(&g->vae);
+    weights_close(&g->text);
+}
+
+static void add_renamed(struct made *m, const struct weights *w, void (*rename)(const char *key, char *name), bool is_vae)
+{
+    char name[256];
+    for (size_t i = 0; i < w->count; i++) {
+        struct weight stored = w->list[i];
+        rename(stored.name, name);
+        if (is_vae && stored.ndim == 2)
+            stored.ndim = 4; /* the original attention is of convolutions; dimensions behind the last are 1 */
+        made_copy(m, name, &stored);
+    }
+}
+
+/* Q, K and V of a layer below each other. */
+static void add_fused(struct made *m, const struct weights *w, int from, int to, const char *end)
+{
+    struct bytes all = {NULL, 0, 0};
+    const struct weight *part = NULL;
+    char name[256];
+    int dim[2];
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "encoder.layers.%d.self_attn.%c_proj.%s", from, "qkv"[i], end);
+        part = weights_find(w, name);
+        assert_non_null(part);
+        OK(bytes_add(ctx, &all, part->data, part->count * dtype_size(part->dtype)));
+    }
+    dim[0] = 3 * part->dim[0];
+    dim[1] = part->dim[1];
+    snprintf(name, sizeof name, "cond_stage_model.model.transformer.resblocks.%d.attn.in_proj_%s", to, end);
+    made_add(m, name, part->dtype == DTYPE_F32 ? "F32" : "F16", part->ndim, dim, all.data, all.size);
+    bytes_free(&all);
+}
+
+/* One layer more than the folder has: the last is to be left out. */
+static void add_open_clip(struct made *m, const struct weights *w)
+{
+    char name[256], key[256];
+    for (size_t i = 0; i < w->count; i++) {
+        if (strstr(w->list[i].name, "_proj.") && !strstr(w->list[i].name, "out_proj."))
+            continue;
+        original_open_clip(w->list[i].name, name);
+        made_copy(m, name, &w->list[i]);
+        if (strstr(w->list[i].name, "layers.0.")) {
+            snprintf(key, sizeof key, "%s", w->list[i].name);
+            exchange(key, "layers.0.", "layers.3.");
+            original_open_clip(key, name);
+            made_copy(m, name, &w->list[i]);
+        }
+    }
+    for (int i = 0; i <= TEXT_LAYERS; i++) {
+        add_fused(m, w, i % TEXT_LAYERS, i, "weight");
+        add_fused(m, w, i % TEXT_LAYERS, i, "bias");
+    }
+}
+
+/* What lies in real files beside the weights. */
+static void add_remains(struct made *m)
+{
+    static const unsigned char zeros[616];
+    made_add(m, "cond_stage_model.transformer.text_model.embeddings.position_ids", "I64", 2, (const int[]){1, 77}, zeros, 616);
+    made_add(m, "model_ema.decay", "F32", 0, NULL, zeros, 4);
+    made_add(m, "model_ema.diffusion_modelinput_blocks00weight", "F32", 1, (const int[]){1}, zeros, 4);
+    made_add(m, "alphas_cumprod", "F32", 1, (const int[]){10}, zeros, 40);
+    made_add(m, "first_stage_model.loss.logvar", "F32", 0, NULL, zeros, 4);
+}
+
+static bool make_v1(struct made *m, struct golden *g)
+{
+    if (!open_golden(g, "sd-v1-tiny", ""))
+        return false;
+    made_start(m);
+    add_renamed(m, &g->unet, original_unet, false);
+    add_renamed(m, &g->vae, original_vae, true);
+    add_renamed(m, &g->text, original_clip, false);
+    add_remains(m);
+    return true;
+}
+
+static bool make_v2(struct made *m, struct golden *g)
+{
+    static const float zeros[32 * 32];
+    if (!open_golden(g, "sd-v2-tiny", ".fp16"))
+        return false;
+    made_start(m);
+    add_renamed(m, &g->unet, original_unet, false);
+    add_renamed(m, &g->vae, original_vae, true);
+    add_open_clip(m, &g->text);
+    made_floats(m, "cond_stage_model.model.logit_scale", 0, NULL, zeros);
+    made_floats(m, "cond_stage_model.model.text_projection", 2, (const int[]){32, 32}, zeros);
+    return true;
+}
+
+/* ---- checks ---- */
+
+static void same_tensors(const struct weights *got, const struct weights *want, const char *prefix)
+{
+    char name[256];
+    for (size_t i = 0; i < want->count; i++) {
+        const struct weight *w = &want->list[i], *g;
+        snprintf(name, sizeof name, "%s%s", prefix, w->name);
+        g = weights_find(got, name);
+        if (!g)
+            fail_msg("%s is not found", name);
+        assert_true(!g->problem && g->dtype == w->dtype && g->ndim == w->ndim && g->count == w->count);
+        assert_memory_equal(g->dim, w->dim, (size_t)w->ndim * sizeof *w->dim);
+        if (memcmp(g->data, w->data, w->count * dtype_size(w->dtype)) != 0)
+            fail_msg("%s has other bytes", name);
+    }
+    assert_int_equal(got->count, want->count);
+}
+
+/* The configuration has these values; those are JSON texts. */
+static void config_says(const struct json_file *config, const char *const (*fields)[2], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        json_t *want = json_loads(fields[i][1], JSON_DECODE_ANY, NULL), *got = json_object_get(config->root, fields[i][0]);
+        assert_non_null(want);
+        if (!json_equal(got, want)) {
+            char *text = got ? json_dumps(got, JSON_ENCODE_ANY) : NULL;
+            fail_msg("%s is %s, expected %s", fields[i][0], text ? text : "missing", fields[i][1]);
+        }
+        json_decref(want);
+    }
+}
+#define SAYS(config, ...) config_says((config), (const char *const[][2]){__VA_ARGS__}, COUNT(((const char *const[][2]){__VA_ARGS__})))
+
+/* What the golden folder's own file says of these keys is said here too. */
+static void config_agrees(const struct json_file *config, const char *name, const char *const *keys, size_t count)
+{
+    struct json_file want = {NULL, NULL};
+    char dir[512];
+    snprintf(dir, sizeof dir, "%s", test_golden(name));
+    *strrchr(dir, '/') = 0;
+    OK(json_open(ctx, &want, dir, strrchr(name, '/') + 1));
+    for (size_t i = 0; i < count; i++)
+        if (!json_equal(json_object_get(config->root, keys[i]), json_object_get(want.root, keys[i])))
+            fail_msg("%s: \"%s\" differs", name, keys[i]);
+    json_close(&want);
+}
+
+static const char *const unet_keys[] = {
+    "_class_name",           "act_fn",          "in_channels",    "out_channels",     "block_out_channels",
+    "down_block_types",      "up_block_types",  "mid_block_type", "layers_per_block", "cross_attention_dim",
+    "use_linear_projection", "flip_sin_to_cos", "freq_shift",     "norm_eps",         "downsample_padding"};
+static const char *const vae_keys[] = {
+    "_class_name",      "act_fn",         "in_channels",      "out_channels",   "latent_channels", "block_out_channels",
+    "down_block_types", "up_block_types", "layers_per_block", "scaling_factor", "use_quant_conv",  "use_post_quant_conv"};
+static const char *const text_keys[] = {"model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "max_position_embeddings",
+                                        "vocab_size", "hidden_act",  "layer_norm_eps",    "bos_token_id",      "eos_token_id"};
+static const char *const scheduler_keys[] = {"_class_name",     "beta_start",       "beta_end",     "beta_schedule",
+                                             "prediction_type", "set_alpha_to_one", "steps_offset", "num_train_timesteps"};
+
+static void test_version_1(void **state)
+{
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    (void)state;
+    if (!make_v1(&m, &g))
+        skip();
+    made_write(&m, in_folder("v1.safetensors"));
+    OK(single_file_open(ctx, &s, in_folder("v1.safetensors"), NULL));
+    same_tensors(&s.unet, &g.unet, "");
+    same_tensors(&s.vae, &g.vae, "");
+    same_tensors(&s.text_encoder, &g.text, "text_model.");
+    config_agrees(&s.unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    config_agrees(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
+    config_agrees(&s.text_encoder_config, "sd-v1-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
+    config_agrees(&s.scheduler_config, "sd-v1-tiny/scheduler/scheduler_config.json", scheduler_keys, COUNT(scheduler_keys));
+    SAYS(&s.unet_config, {"attention_head_dim", "8"}, {"norm_num_groups", "32"}, {"sample_size", "64"});
+    assert_string_equal(s.unet_config.path, in_folder("v1.safetensors"));
+    single_file_close(&s);
+    single_file_close(&s);
+    made_free(&m);
+    close_golden(&g);
+}
+
+static void test_version_2(void **state)
+{
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    char path[512];
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("v2.safetensors"));
+    if (!make_v2(&m, &g))
+        skip();
+    made_write(&m, path);
+    OK(single_file_open(ctx, &s, path, NULL));
+    same_tensors(&s.unet, &g.unet, "");
+    same_tensors(&s.vae, &g.vae, "");
+    same_tensors(&s.text_encoder, &g.text, "text_model.");
+    config_agrees(&s.unet_config, "sd-v2-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    config_agrees(&s.text_encoder_config, "sd-v2-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
+    SAYS(&s.scheduler_config, {"prediction_type", "\"v_prediction\""}, {"_class_name", "\"DDIMScheduler\""});
+    SAYS(&s.unet_config, {"attention_head_dim", "[1, 1, 1]"}, {"sample_size", "96"});
+    single_file_close(&s);
+    OK(single_file_open(ctx, &s, path, "epsilon"));
+    SAYS(&s.scheduler_config, {"prediction_type", "\"epsilon\""}, {"_class_name", "\"PNDMScheduler\""});
+    SAYS(&s.unet_config, {"sample_size", "64"});
+    single_file_close(&s);
+    FAILS(single_file_open(ctx, &s, path, "noise"), CLIO_ERROR_ARGUMENT, "use epsilon, v_prediction or sample");
+    made_note(&m, "modelspec.architecture", "stable-diffusion-v2-512");
+    made_write(&m, path);
+    OK(single_file_open(ctx, &s, path, NULL));
+    SAYS(&s.scheduler_config, {"prediction_type", "\"epsilon\""});
+    single_file_close(&s);
+    made_note(&m, "modelspec.prediction_type", "v");
+    made_write(&m, path);
+    OK(single_file_open(ctx, &s, path, NULL));
+    SAYS(&s.scheduler_config, {"prediction_type", "\"v_prediction\""});
+    single_file_close(&s);
+    made_free(&m);
+    close_golden(&g);
+}
+
+/* Take out every tensor whose name begins like this, with its bytes (the format allows no gaps): the data are made anew. */
+static void without(const struct made *m, const char *start, const char *path)
+{
+    struct made kept;
+    const char *name;
+    json_t *value;
+    made_start(&kept);
+    json_object_foreach(m->header, name, value)
+    {
+        json_t *offsets = json_object_get(value, "data_offsets"), *shape = json_object_get(value, "shape");
+        size_t begin = (size_t)json_integer_value(json_array_get(offsets, 0)), end = (size_t)json_integer_value(json_array_get(offsets, 1));
+        int dim[4] = {1, 1, 1, 1};
+        for (size_t i = 0; i < json_array_size(shape); i++)
+            dim[i] = (int)json_integer_value(json_array_get(shape, i));
+        if (strncmp(name, start, strlen(start)) != 0)
+            made_add(&kept, name, json_string_value(json_object_get(value, "dtype")), (int)json_array_size(shape), dim,
+                     m->data.data + begin, end - begin);
+    }
+    made_write(&kept, path);
+    made_free(&kept);
+}
+
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *start;
+        clio_status code;
+        const char *part;
+    } missing[] = {
+        {"first_stage_model.", CLIO_ERROR_UNSUPPORTED, "holds no VAE"},
+        {"cond_stage_model.", CLIO_ERROR_UNSUPPORTED, "holds no text encoder"},
+        {"model.diffusion_model.", CLIO_ERROR_UNSUPPORTED, "no checkpoint of Stable Diffusion 1 or 2"},
+        {"model.diffusion_model.input_blocks.4.0.", CLIO_ERROR_UNSUPPORTED, "the same number of layers"},
+        {"model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k", CLIO_ERROR_FORMAT, "attn2.to_k.weight"},
+        {"cond_stage_model.transformer.text_model.embeddings.token_embedding", CLIO_ERROR_FORMAT, "token_embedding.weight"},
+    };
+    static const char *const strange[][2] = {{"model.diffusion_model.double_blocks.0.weight", "belongs to no UNet"},
+                                             {"model.diffusion_model.output_blocks.9.0.in_layers.0.weight", "belongs to no UNet"},
+                                             {"model.diffusion_model.input_blocks.1234.0.in_layers.0.weight", "belongs to no UNet"},
+                                             {"model.diffusion_model.input_blocks.1.0.conv.weight", "belongs to no UNet"},
+                                             {"model.diffusion_model.label_emb.0.0.weight", "no checkpoint of Stable Diffusion 1 or 2"},
+                                             {"first_stage_model.encoder.down.7.block.0.conv1.weight", "belongs to no VAE"},
+                                             {"first_stage_model.quantize.embedding.weight", "belongs to no VAE"},
+                                             {"cond_stage_model.transformer.encoder.block", "belongs to no text encoder"}};
+    static const float zero[1];
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    char path[512];
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("bad.safetensors"));
+    if (!make_v1(&m, &g))
+        skip();
+    for (size_t i = 0; i < COUNT(missing); i++) {
+        without(&m, missing[i].start, path);
+        FAILS(single_file_open(ctx, &s, path, NULL), missing[i].code, missing[i].part);
+    }
+    for (size_t i = 0; i < COUNT(strange); i++) {
+        made_floats(&m, strange[i][0], 1, (const int[]){1}, zero);
+        made_write(&m, path);
+        FAILS(single_file_open(ctx, &s, path, NULL), CLIO_ERROR_UNSUPPORTED, strange[i][1]);
+        made_free(&m);
+        close_golden(&g);
+        make_v1(&m, &g);
+    }
+    FAILS(single_file_open(ctx, &s, folder, NULL), CLIO_ERROR_FILE, "is a folder");
+    FAILS(single_file_open(ctx, &s, in_folder("absent.safetensors"), NULL), CLIO_ERROR_FILE, "no such file");
+    FAILS(single_file_open(ctx, &s, test_golden("sd-v1-tiny/unet/diffusion_pytorch_model.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED,
+          "one part of a diffusers folder");
+    made_free(&m);
+    close_golden(&g);
+}
+
+static void test_other_kinds(void **state)
+{
+    static const char *const kinds[][2] = {{"conditioner.embedders.0.x", "Stable Diffusion XL"},
+                                           {"lora_unet_x.alpha", "is a LoRA"},
+                                           {"unet.x.lora_A.weight", "is a LoRA"},
+                                           {"nothing.known", "is no checkpoint of Stable Diffusion 1 or 2"}};
+    static const float zero[1];
+    struct single_file s;
+    (void)state;
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        struct made m;
+        made_start(&m);
+        made_floats(&m, kinds[i][0], 1, (const int[]){1}, zero);
+        made_write(&m, in_folder("kind.safetensors"));
+        FAILS(single_file_open(ctx, &s, in_folder("kind.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, kinds[i][1]);
+        made_free(&m);
+    }
+}
+
+/* Two names for one tensor: the plain and the fused. */
+static void test_twice(void **state)
+{
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    static const float zeros[32 * 32 * 3];
+    (void)state;
+    if (!make_v2(&m, &g))
+        skip();
+    made_floats(&m, "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_x", 1, (const int[]){3}, zeros);
+    made_write(&m, in_folder("twice.safetensors"));
+    FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, "belongs to no text encoder");
+    made_free(&m);
+    close_golden(&g);
+    assert_true(make_v2(&m, &g));
+    made_floats(&m, "model.diffusion_model.output_blocks.2.2.conv.weight", 1, (const int[]){1}, zeros); /* it has output_blocks.2.1.conv */
+    made_write(&m, in_folder("twice.safetensors"));
+    FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_FORMAT,
+          "holds the tensor up_blocks.0.upsamplers.0.conv.weight twice");
+    made_free(&m);
+    close_golden(&g);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    static const struct CMUnitTest tests[] = {TEST(test_version_1), TEST(test_version_2), TEST(test_refused), TEST(test_other_kinds),
+                                              TEST(test_twice)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

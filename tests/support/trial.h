@@ -1,0 +1,62 @@
+/* trial.h - a learner whose networks are those of a golden file (shared/tools/make_golden.py, def training), built of the learners' own
+ * pieces, and which starts from that file's weights, batch and noise: what test_training.c does alone and test_parallel.c among several
+ * processes. Every loss is to be within 1e-4 of itself, weights and running statistics within 1e-4 of the largest of each tensor. */
+#ifndef CLIO_TEST_TRIAL_H
+#define CLIO_TEST_TRIAL_H
+
+#include "test.h"
+
+#include "../../models/learners/learner_private.h"
+
+#define TRIAL_BATCH 8
+#define TRIAL_SIDE 16
+#define TRIAL_STEPS 3
+#define TRIAL_PIXELS (TRIAL_SIDE * TRIAL_SIDE)
+
+#define LINEAR(n, outputs)                                                                                                                 \
+    {                                                                                                                                      \
+        .name = n, .kind = LAYER_LINEAR, .out = (outputs), .bias = true                                                                    \
+    }
+#define CONV(n, outputs, t, s, p, b)                                                                                                       \
+    {                                                                                                                                      \
+        .name = n, .kind = LAYER_CONV, .out = (outputs), .taps = (t), .stride = (s), .padding = (p), .bias = (b)                           \
+    }
+#define BACK(n, outputs, t, s, p, b)                                                                                                       \
+    {                                                                                                                                      \
+        .name = n, .kind = LAYER_TRANSPOSED, .out = (outputs), .taps = (t), .stride = (s), .padding = (p), .bias = (b)                     \
+    }
+#define ACT(a)                                                                                                                             \
+    {                                                                                                                                      \
+        .kind = LAYER_ACTIVATION, .act = (a), .slope = 0.2f                                                                                \
+    }
+#define NORM                                                                                                                               \
+    {                                                                                                                                      \
+        .kind = LAYER_BATCH_NORM                                                                                                           \
+    }
+#define FLATTEN                                                                                                                            \
+    {                                                                                                                                      \
+        .kind = LAYER_FLATTEN                                                                                                              \
+    }
+
+struct trial {
+    struct learner learner;
+    struct weights golden;
+    struct learner_batch batch; /* this process's part of the file's */
+};
+
+/* A learner of that kind without networks; false: there is no such file (then skip). */
+bool trial_begin(struct trial *t, const char *kind, const char *file);
+void trial_end(struct trial *t);
+/* The networks of these files. */
+bool trial_autoencoder(struct trial *t);
+bool trial_vae(struct trial *t);
+/* Once there are networks: the weights to begin with, and `count` pictures of the batch from the one numbered `first`, times `factor` plus
+ * `offset`. */
+void trial_load(struct trial *t, float factor, float offset, int first, int count);
+/* Step i's noise of the file for these pictures, f32 [count, width], to be given back with test_free. */
+struct tensor trial_noise(const struct trial *t, const char *name, int step, int width);
+/* What step i gave, and what the weights are at the end, against the file. */
+void trial_check_loss(const struct trial *t, int step, const char *name, double got);
+void trial_check_parameters(const struct trial *t);
+
+#endif
