@@ -10,6 +10,7 @@
 #include "bench.h"
 
 #include "../models/learners/learner.h"
+#include "../models/learners/kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>

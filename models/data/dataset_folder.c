@@ -4,6 +4,7 @@
  * split, makes a class only where there are two of them; and what could not be meant (pictures beside the folders train and test) is
  * refused. */
 #include "dataset_private.h"
+#include "../image/image_probe.h"
 
 #include "../../audio/sound.h"
 #include "../../host/core/context.h"
@@ -331,7 +332,7 @@ static clio_status probe_all(clio_context *ctx, struct dataset *ds)
         struct sample *s = &ds->samples[i];
         if (i % REPORT_EVERY == 0)
             TRY(context_progress(ctx, is_sound ? "looking at sounds" : "looking at pictures", (double)i, (double)ds->count));
-        st = is_sound ? probe_sound(ctx, ds, s) : dataset_probe(ctx, s->path, &s->width, &s->height);
+        st = is_sound ? probe_sound(ctx, ds, s) : image_probe(ctx, s->path, &s->width, &s->height);
         s->is_bad = st != CLIO_OK;
         TRY(dataset_skip(ctx, ds, st));
         if (is_sound || s->is_bad)

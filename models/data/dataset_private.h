@@ -6,6 +6,8 @@
 
 #define DATASET_SAMPLES_MAX 0x7fffffff /* orders are of 32-bit numbers */
 
+#define DATASET_CAPTION_MAX 65536 /* bytes of a caption file */
+
 /* One value of a row of metadata. */
 struct cell {
     int column; /* of dataset.columns */
@@ -93,9 +95,6 @@ clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where
                         size_t count);
 /* Every row of a metadata.jsonl or metadata.csv. */
 clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *name);
-
-/* The size of the picture in a file as image_read would give it, and that the file is whole, without decoding it where that can be. */
-clio_status dataset_probe(clio_context *ctx, const char *path, int *width, int *height);
 
 /* ---- one sample ---- */
 

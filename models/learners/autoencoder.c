@@ -1,6 +1,8 @@
 /* autoencoder.c - a picture to a few numbers and back, with the least mean squared error; of dense layers, or of convolutions that
  * halve the picture. Also the source of features for learner_mmd.c. */
-#include "learner_private.h"
+#include "autoencoder.h"
+#include "generate.h"
+#include "kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>

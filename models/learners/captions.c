@@ -4,6 +4,7 @@
  * One that stays as it is says the same of a caption each time, so that it is kept. It reads each caption by itself: what it says must not
  * depend on which others are in the batch, or a run that is continued, and has kept nothing yet, would end with other bits. */
 #include "captions.h"
+#include "../loaders/model_folder.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 
 #include "../networks/clip_text.h"
 #include "../tokenizers/clip_tokenizer.h"
-#include "folders.h"
+#include "settings.h"
 
 /* Settings of kinds that learn captions in the place of labels, one a line. */
 /* clang-format off */

@@ -3,7 +3,9 @@
  * at hand.
  *
  *     features = relu(down(x))    scores = W features + b    loss = mean cross-entropy of softmax(scores) */
-#include "learner_private.h"
+#include "conv_pyramid.h"
+#include "kinds.h"
+#include "generate.h"
 
 #include <stdlib.h>
 

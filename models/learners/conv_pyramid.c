@@ -1,8 +1,6 @@
 /* conv_pyramid.c - tables of layers that several kinds use: convolutions that halve a picture until a base of 4 to 7 pixels a side is left,
  * which one window covers, and transposed ones the other way (DCGAN, Radford et al. 2016, with any base). */
-#include "learner_private.h"
-
-#include <stdio.h>
+#include "conv_pyramid.h"
 
 clio_status pyramid_fit(clio_context *ctx, const struct learner *l, struct pyramid *p)
 {

@@ -7,11 +7,12 @@
  * by min(snr, 5) / snr, of the velocity by min(snr, 5) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws nothing: a
  * picture follows from the noise that it begins with, its latent. */
 #include "diffusion.h"
+#include "kinds.h"
 #include "../../host/core/random.h"
+#include "../nn/layout.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define SNR_AT_MOST 5.0
 
@@ -93,41 +94,6 @@ static void drawn_free(struct drawn *d)
 
 /* ---- conditions ---- */
 
-/* The prompt of `count` rows, whose keys and values are those of u->states. */
-static clio_status attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, int length)
-{
-    clio_status st = CLIO_OK;
-    struct unet_prompt *p = &u->prompt;
-    if (p->batch != count || p->length != length) {
-        unet_prompt_free(ctx, p);
-        TRY(unet_prompt_new(ctx, p, &u->net, count, length));
-    }
-    if (u->attends) {
-        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
-        TRY(unet_attend_to(ctx, arena, &u->net, p, &states));
-    }
-fail:
-    return st;
-}
-
-clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
-{
-    clio_status st = CLIO_OK;
-    bool captions = u->captions.encoder != NULL;
-    int length = captions ? u->captions.net.config.positions : 1;
-    if (u->attends) {
-        TRY(learner_room(ctx, &u->states, count * length, u->net.config.text));
-        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
-        if (captions)
-            TRY(captions_encode(ctx, arena, &u->captions, &states, texts));
-        else
-            TRY(tensor_zero(ctx, &states));
-    }
-    TRY(attend(ctx, arena, u, count, length));
-fail:
-    return st;
-}
-
 static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
                                    const struct drawn *d)
 {
@@ -165,11 +131,6 @@ fail:
 }
 
 /* ---- pictures ---- */
-
-struct tensor unet_learner_tensor(const struct unet_learner *u, int count)
-{
-    return tensor_shape(DTYPE_F32, 4, count, u->height, u->width, u->net.config.in);
-}
 
 /* *x: what is to be made noisy of the batch, its pictures or latents drawn for them. */
 static clio_status clean(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream, struct tensor *x)

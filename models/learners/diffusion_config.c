@@ -1,9 +1,8 @@
 /* diffusion_config.c - what a denoising UNet is made of: its settings as the configurations that diffusers reads, and the folders of a
  * pipeline (text_encoder, tokenizer, vae, scheduler, unet), which come from a setting, from `init`, or from the checkpoint itself. */
-#include "../loaders/model_folder.h"
 #include "diffusion.h"
+#include "../loaders/model_folder.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,4 +265,44 @@ clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const ch
 fail:
     json_decref(index);
     return st;
+}
+
+/* The prompt of `count` rows, whose keys and values are those of u->states. */
+static clio_status attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, int length)
+{
+    clio_status st = CLIO_OK;
+    struct unet_prompt *p = &u->prompt;
+    if (p->batch != count || p->length != length) {
+        unet_prompt_free(ctx, p);
+        TRY(unet_prompt_new(ctx, p, &u->net, count, length));
+    }
+    if (u->attends) {
+        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
+        TRY(unet_attend_to(ctx, arena, &u->net, p, &states));
+    }
+fail:
+    return st;
+}
+
+clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
+{
+    clio_status st = CLIO_OK;
+    bool captions = u->captions.encoder != NULL;
+    int length = captions ? u->captions.net.config.positions : 1;
+    if (u->attends) {
+        TRY(learner_room(ctx, &u->states, count * length, u->net.config.text));
+        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
+        if (captions)
+            TRY(captions_encode(ctx, arena, &u->captions, &states, texts));
+        else
+            TRY(tensor_zero(ctx, &states));
+    }
+    TRY(attend(ctx, arena, u, count, length));
+fail:
+    return st;
+}
+
+struct tensor unet_learner_tensor(const struct unet_learner *u, int count)
+{
+    return tensor_shape(DTYPE_F32, 4, count, u->height, u->width, u->net.config.in);
 }

@@ -1,5 +1,8 @@
 /* diffusion_sample.c - from noise to pictures: DDIM (Song et al. 2020) with a network that is learning, or has learned, to denoise. */
 #include "diffusion.h"
+#include "generate.h"
+#include "../samplers/guidance.h"
+#include "../nn/layout.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,9 @@
  *
  * A step: G makes pictures, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
  * by now, thinks of the pictures goes on tape 0, where its weights are constants, and G learns. */
-#include "captions.h"
+#include "gan.h"
+#include "generate.h"
+#include "kinds.h"
 
 #include <stdlib.h>
 

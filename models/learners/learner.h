@@ -71,23 +71,6 @@ struct learner_kind {
     clio_status (*describe)(clio_context *ctx, struct learner *l, const char *path);
 };
 
-/* One setting of a kind, as config.json and --set name it. */
-struct learner_setting {
-    const char *name;
-    char type; /* 'i' whole number, 'f' number, 's' one of the words of `words`, 'b', 't' any text */
-    double least, most, otherwise;
-    const char *words; /* "dense|conv"; the first is the default; of 't': the default, or NULL for none */
-    const char *summary;
-};
-
-/* The setting of that name in a table that ends with a NULL name; NULL. And which of the words "a|b|c" one is; -1: none of them. */
-const struct learner_setting *learner_setting_find(const struct learner_setting *table, const char *name);
-int learner_word_index(const char *words, const char *word);
-/* Append "a, b, c". */
-clio_status learner_setting_names(clio_context *ctx, struct bytes *text, const struct learner_setting *table);
-/* Refuse a value that the setting does not allow. */
-clio_status learner_setting_check(clio_context *ctx, const struct learner_setting *s, const json_t *value);
-
 struct learner {
     const struct learner_kind *kind;
     struct learner_shape shape;
@@ -112,20 +95,16 @@ struct learner {
     int64_t good;     /* steps since it changed */
 };
 
-/* NULL-terminated; and by name, or NULL. */
-extern const struct learner_kind *const learner_kinds[];
-const struct learner_kind *learner_kind_find(const char *name);
 /* A model with these settings learns captions in the place of labels. */
 bool learner_needs_captions(const struct learner_kind *kind, const json_t *settings);
-/* Labels that pictures can be asked for, 0 without: its classes, or, of who learned captions, which text of the setting `prompts`. */
-int learner_labels(const struct learner *l);
-
+/* The networks of a model type without weights. After a failure the model is to be closed. from: the folder that the weights will be read
+ * from; NULL: a new model. */
+clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
+                         const json_t *settings, const char *from);
 /* A fresh one for this shape; settings: an object of changed settings (unknown names and bad values are refused with a sentence), or NULL.
  */
 clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
                         const json_t *settings, uint64_t seed);
-/* From a folder with config.json and model.safetensors. */
-clio_status learner_load(clio_context *ctx, struct learner *l, const char *path);
 void learner_close(clio_context *ctx, struct learner *l);
 /* Open optimisers with l->options as they are now, and tapes; each step will be made of `accumulate` batches. */
 clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate);
@@ -137,11 +116,26 @@ clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tap
 clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss);
 /* The same for all parts, which the tape watches, from one loss. */
 clio_status learner_descend_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss);
-/* config.json and model.safetensors (averaged weights where there are any: what inference should read) into an existing folder. */
-clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder);
 /* Exchange weights and their averages, where there are any: before something is drawn or measured, and again after. */
 clio_status learner_swap_averages(clio_context *ctx, const struct learner *l);
-/* Pictures of `count` latents drawn from the prior, seeded. labels may be NULL. */
-clio_status learner_draw(clio_context *ctx, struct learner *l, int count, uint64_t seed, const int *labels, float *pictures);
+
+/* ---- for the steps of model types ---- */
+
+/* t gets memory of this shape, f32, unless it has as much; what it held is lost. */
+clio_status learner_room(clio_context *ctx, struct tensor *t, int rows, int columns);
+/* Memory for a loss, f32 [1]; 0 where a process has no sample of the batch. */
+clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch);
+/* Number `which` of the streams of the batch at hand. */
+uint64_t learner_stream(const struct learner *l, int which);
+/* noise f32 [count, width] in the arena: rows of what all processes draw together. */
+clio_status learner_noise(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                          uint64_t stream, int width, struct tensor *noise);
+/* Losses, each f32 [1]; waits. */
+clio_status learner_read(clio_context *ctx, const struct tensor *const *losses, int count, double *out);
+
+static inline int learner_pixels(const struct learner *l)
+{
+    return l->shape.height * l->shape.width * l->shape.channels;
+}
 
 #endif

@@ -2,7 +2,10 @@
  * (Gretton et al. 2012; Li, Swersky and Zemel 2015, "Generative moment matching networks"; Dziugaite et al. 2015). They are compared as
  * pictures, or as codes of an autoencoder that learns beside it from the real ones. Unlike in Li et al. 2015 the generator makes pictures,
  * not codes, and learns through the encoder; unlike in the MMD GAN of Li et al. 2017 the encoder does not play against it. */
-#include "learner_private.h"
+#include "autoencoder.h"
+#include "gan.h"
+#include "generate.h"
+#include "kinds.h"
 
 #include <math.h>
 #include <stdlib.h>

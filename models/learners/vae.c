@@ -4,7 +4,9 @@
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = -log p(x | decoder(z)) + beta KL(N(mu, exp(logvar)) | N(0, 1))
  *
  * Both terms are sums over a picture, and means over the batch. */
-#include "captions.h"
+#include "vae.h"
+#include "generate.h"
+#include "kinds.h"
 
 #include <stdlib.h>
 

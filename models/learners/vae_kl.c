@@ -5,8 +5,10 @@
  *
  * where the first term (or its squares) is a mean over all numbers of a picture, the second a sum over its latents, as in diffusers'
  * training script. The logarithm of the variance is taken as it is: diffusers keeps it in -30 to 20, where it stays by itself. */
-#include "../loaders/model_folder.h"
 #include "vae_kl.h"
+#include "generate.h"
+#include "kinds.h"
+#include "../loaders/model_folder.h"
 
 #include <stdlib.h>
 

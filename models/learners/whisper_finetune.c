@@ -9,12 +9,14 @@
  * The tokens in front of the text (<|startoftranscript|>, language, task, <|notimestamps|>) are given, not learned. A sound is one window
  * of 30 seconds: what is longer is cut, what is shorter is followed by silence. A checkpoint holds a folder whisper that transcription
  * reads. */
+#include "settings.h"
+#include "kinds.h"
 #include "../data/dataset.h"
 #include "../tokenizers/whisper_languages.h"
-#include "folders.h"
 #include "../networks/whisper.h"
 #include "../tokenizers/whisper_tokens.h"
 #include "../../audio/mel.h"
+#include "../loaders/model_folder.h"
 
 #include <dirent.h>
 #include <stdlib.h>

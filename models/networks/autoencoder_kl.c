@@ -6,6 +6,7 @@
  * has memory of its own. */
 #include "autoencoder_kl.h"
 #include "autoencoder_tiles.h"
+#include "../nn/layout.h"
 
 #include <limits.h>
 #include <math.h>

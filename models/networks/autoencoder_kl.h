@@ -8,6 +8,8 @@
 
 #include "../../host/core/json.h"
 #include "../nn/linear.h"
+#include "../nn/resnet_block.h"
+#include "../nn/attention.h"
 
 #define VAE_BLOCKS 8 /* at most, on each side */
 

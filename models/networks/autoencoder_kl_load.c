@@ -2,6 +2,8 @@
  * diffusers' AutoencoderKL.__init__ (0.42). */
 #include "../loaders/config.h"
 #include "autoencoder_kl.h"
+#include "../nn/resnet_block.h"
+#include "../nn/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 #include "autoencoder_tiny.h"
 #include "../loaders/config.h"
 #include "autoencoder_kl.h"
+#include "../nn/layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>

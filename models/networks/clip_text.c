@@ -4,6 +4,7 @@
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
 #include "../nn/parameters.h"
+#include "../nn/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,6 +10,8 @@
 
 #include "../../host/core/json.h"
 #include "../nn/linear.h"
+#include "../nn/resnet_block.h"
+#include "transformer_2d.h"
 
 #define UNET_BLOCKS 8 /* at most, on each side */
 #define UNET_LAYERS 8 /* at most, of a block's way down */

@@ -1,5 +1,7 @@
 /* unet_load.c - a UNet's weights: the parts that its configuration asks for, under diffusers' keys. */
 #include "unet.h"
+#include "../nn/resnet_block.h"
+#include "transformer_2d.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -61,6 +61,11 @@ clio_status parameters_swap_average(clio_context *ctx, const struct parameters *
 /* The name of the first one whose weights are not finite (or whose gradient, when `gradients`); NULL. Reads all of them. */
 clio_status parameters_nonfinite(clio_context *ctx, const struct parameters *p, bool gradients, const char **name);
 
+/* Values of one key. */
+size_t parameter_key_count(const struct parameter *p);
+/* Copy a stored weight to key number `key` of t, which has p's shape and layout. */
+clio_status parameter_read_key(clio_context *ctx, const struct parameter *p, struct tensor *t, int key, const struct weight *w);
+
 enum parameter_part { PART_VALUE, PART_M, PART_V, PART_AVERAGE };
 struct tensors_out;
 /* Add the part of every parameter that has it to a file that is being written: names are start + name. */

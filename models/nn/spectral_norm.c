@@ -2,8 +2,7 @@
  * divided by max(1, s), s their greatest singular value (Gouk et al. 2021, "Regularisation of neural networks by enforcing Lipschitz
  * continuity"), which a power iteration follows from step to step, as in spectral normalization (Miyato et al. 2018; there s is a part of
  * the forward pass). A convolution counts as the matrix of its weights, as in Miyato's. Nothing waits for the host. */
-#include "sequential.h"
-#include "../learners/learner_private.h"
+#include "spectral_norm.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,10 @@
 /* evaluate.c - how good a trained model is: see clio_evaluate. Pictures go batch by batch through the model and, where one is given,
  * through a classifier, whose features are what drawn and real pictures are compared in. */
-#include "evaluate.h"
+#include "../metrics/measure_list.h"
 #include "../metrics/metrics.h"
 #include "../train/train.h"
+#include "../learners/generate.h"
+#include "../learners/pretrained.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,31 +14,6 @@
 #define COUNT_MAX 1000000
 #define SUBSETS 100 /* of the kernel distance, as is usual */
 #define SUBSET_SIZE 1000
-
-/* ---- lists ---- */
-
-clio_status measure_list_new(clio_context *ctx, struct measure_list **out)
-{
-    return mem_alloc(ctx, out, 1, sizeof **out);
-}
-
-clio_status measure_list_add(clio_context *ctx, struct measure_list *m, const char *name, double value, const char *unit)
-{
-    clio_status st = CLIO_OK;
-    TRY(mem_grow(ctx, &m->list, m->public.count, &m->capacity, sizeof *m->list));
-    m->public.list = m->list;
-    m->list[m->public.count++] = (clio_measure){name, value, unit};
-fail:
-    return st;
-}
-
-void clio_measures_free(clio_measures *measures)
-{
-    struct measure_list *m = (struct measure_list *)(void *)measures;
-    if (m)
-        free(m->list);
-    free(m);
-}
 
 /* ---- a model beside data ---- */
 

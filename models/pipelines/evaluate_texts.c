@@ -1,6 +1,6 @@
 /* evaluate_texts.c - texts beside texts, from files: what was heard beside what was said, captions beside references. */
 #include "../../host/core/json.h"
-#include "evaluate.h"
+#include "../metrics/measure_list.h"
 #include "../metrics/metrics.h"
 
 #include <stdlib.h>

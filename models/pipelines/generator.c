@@ -1,12 +1,14 @@
 /* generator.c - what was trained, in the public interface: pictures from latents, ways between them, reconstructions, sheets. */
+#include "slerp.h"
 #include "../plot/image_grid.h"
 #include "../image/image.h"
 #include "../../host/core/random.h"
 #include "../train/train.h"
+#include "../learners/generate.h"
+#include "../learners/pretrained.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define AT_ONCE 64 /* pictures in one pass of the network */
 #define COUNT_MAX 65536
@@ -163,22 +165,6 @@ fail:
     return st;
 }
 
-/* Spherical: normal numbers lie near a sphere, and a straight line would pass through its inside, where no network was trained (White 2016,
- * "Sampling Generative Networks"). */
-static void between(float *out, const float *a, const float *b, int n, double t)
-{
-    double aa = 0, bb = 0, ab = 0;
-    for (int i = 0; i < n; i++) {
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-        ab += (double)a[i] * (double)b[i];
-    }
-    double angle = acos(fmax(-1, fmin(1, ab / sqrt(fmax(aa * bb, 1e-30))))), s = sin(angle);
-    double wa = s > 1e-6 ? sin((1 - t) * angle) / s : 1 - t, wb = s > 1e-6 ? sin(t * angle) / s : t;
-    for (int i = 0; i < n; i++)
-        out[i] = (float)(wa * (double)a[i] + wb * (double)b[i]);
-}
-
 clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, int frames, int label, clio_images **out)
 {
     clio_status st = CLIO_OK;
@@ -203,7 +189,7 @@ clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, i
         random_normal(&r, ends + i * n, (size_t)n);
     }
     for (int i = 0; i < frames; i++) {
-        between(latents + (size_t)i * (size_t)n, ends, ends + n, n, (double)i / (frames - 1));
+        slerp(latents + (size_t)i * (size_t)n, ends, ends + n, (size_t)n, (double)i / (frames - 1));
         if (labels)
             labels[i] = label;
         list[i].seed = (int64_t)from;

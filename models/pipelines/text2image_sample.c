@@ -6,6 +6,9 @@
  * The order of draws is diffusers', since each one moves the generator on: the picture's latent, the noise, for inpainting the latent of
  * what is kept (with four channels it is drawn and not used), then the steps'. */
 #include "text2image.h"
+#include "slerp.h"
+#include "../samplers/guidance.h"
+#include "../nn/layout.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -145,22 +148,6 @@ static void run_free(struct run *r)
     free(r->extra);
 }
 
-/* Between two noises on the sphere that both lie on (Shoemake 1985): on a straight line the middle would have less noise than the ends. */
-static void slerp(float *a, const float *b, size_t n, double share)
-{
-    double aa = 0, bb = 0, ab = 0;
-    for (size_t i = 0; i < n; i++) {
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-        ab += (double)a[i] * (double)b[i];
-    }
-    double cosine = aa > 0 && bb > 0 ? fmax(-1, fmin(1, ab / sqrt(aa * bb))) : 1, angle = acos(cosine);
-    bool near = sin(angle) < 1e-4;
-    double wa = near ? 1 - share : sin((1 - share) * angle) / sin(angle), wb = near ? share : sin(share * angle) / sin(angle);
-    for (size_t i = 0; i < n; i++)
-        a[i] = (float)(wa * (double)a[i] + wb * (double)b[i]);
-}
-
 static enum random_kind kind_of(const struct imagine *j)
 {
     return j->params->rng == CLIO_RNG_CUDA ? RANDOM_TORCH_CUDA : RANDOM_TORCH_CPU;
@@ -184,7 +171,7 @@ static clio_status begin(struct run *r)
         if (j->source && !(paints && from_noise))
             imagine_draw(j, j->source, &to, unused);
         random_normal(&to, other, j->n);
-        slerp(r->noise, other, j->n, imagine_share(j, r->index));
+        slerp(r->noise, r->noise, other, j->n, imagine_share(j, r->index));
     }
     if (j->mask)
         imagine_draw(j, paints ? j->masked : j->source, &r->random, paints ? r->extra + (size_t)j->h * (size_t)j->w : unused);

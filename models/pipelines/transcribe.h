@@ -46,6 +46,8 @@ struct job {
     struct status_text failure;
 };
 
+/* The decoder prefix: the caller's, else the model folder's; or NULL. */
+const char *call_prefix(const struct call *call);
 /* Begin with the call's next recording. A file that cannot be opened is a job without windows. */
 clio_status job_begin(struct call *call, struct job *job);
 /* The context's last failure is this recording's alone. */

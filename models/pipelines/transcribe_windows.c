@@ -4,7 +4,6 @@
  * nothing. What is heard in a recording does not depend on those beside it in a batch, but by rounding. */
 #include "../../audio/vad.h"
 #include "transcribe.h"
-#include "../../audio/pause.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- making ---- */
 
@@ -86,36 +85,6 @@ void sampler_free(struct sampler *s)
     free(s->alphas);
     free(s->sigmas);
     free(s);
-}
-
-/* ---- what the methods share ---- */
-
-struct sampler_level sampler_level(float sigma)
-{
-    struct sampler_level l;
-    l.alpha = 1.0f / sqrtf(sigma * sigma + 1.0f);
-    l.sigma = sigma * l.alpha;
-    l.lambda = logf(l.alpha) - logf(l.sigma);
-    return l;
-}
-
-float sampler_clean(const struct sampler *s, struct sampler_level at, float output, float x)
-{
-    if (s->config.prediction == SAMPLER_EPSILON)
-        return (x - at.sigma * output) / at.alpha;
-    return s->config.prediction == SAMPLER_V_PREDICTION ? at.alpha * x - at.sigma * output : output;
-}
-
-float *sampler_remember(struct sampler *s, const float *output, int keep)
-{
-    float *first = s->history[keep];
-    for (int i = keep; i > 0; i--)
-        s->history[i] = s->history[i - 1];
-    s->history[0] = first;
-    s->history_count = MIN(s->history_count + 1, keep + 1);
-    if (output)
-        memcpy(first, output, s->n * sizeof *first);
-    return first;
 }
 
 /* ---- the loop ---- */
@@ -211,34 +180,4 @@ clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const floa
     s->evaluations++;
 fail:
     return st;
-}
-
-/* ---- guidance ---- */
-
-/* Standard deviation of n numbers, unbiased, as torch.std. */
-static double deviation(const float *x, size_t n)
-{
-    double mean = 0, sum = 0;
-    for (size_t k = 0; k < n; k++)
-        mean += (double)x[k];
-    mean /= (double)n;
-    for (size_t k = 0; k < n; k++)
-        sum += ((double)x[k] - mean) * ((double)x[k] - mean);
-    return n > 1 ? sqrt(sum / (double)(n - 1)) : 0;
-}
-
-void guidance_combine(float *out, const float *uncond, const float *cond, float scale, float rescale, int pictures, size_t n)
-{
-    for (int p = 0; p < pictures; p++) {
-        size_t first = (size_t)p * n;
-        double of_cond = rescale > 0 ? deviation(cond + first, n) : 0;
-        for (size_t k = first; k < first + n; k++)
-            out[k] = uncond[k] + scale * (cond[k] - uncond[k]);
-        double of_out = rescale > 0 ? deviation(out + first, n) : 0;
-        if (!(of_out > 0))
-            continue;
-        float ratio = (float)of_cond / (float)of_out;
-        for (size_t k = first; k < first + n; k++)
-            out[k] = rescale * (out[k] * ratio) + (1.0f - rescale) * out[k];
-    }
 }

@@ -141,8 +141,4 @@ void sampler_add_noise(const struct sampler *s, int i, float *out, const float *
 clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const float *model_output, float *x,
                          const struct sampler_noise *noise);
 
-/* Classifier-free guidance: out = uncond + scale (cond - uncond), each [pictures, n]; then, with rescale above 0, guidance_rescale: pulled
- * towards cond's standard deviation (taken over all of a picture) by that share. out may be uncond or cond. */
-void guidance_combine(float *out, const float *uncond, const float *cond, float scale, float rescale, int pictures, size_t n);
-
 #endif

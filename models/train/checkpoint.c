@@ -1,8 +1,10 @@
 /* checkpoint.c - where a run of training is, on disk: see train.h. A checkpoint is written into a folder of another name, whose files and
  * entries are brought to the disk before it gets its own: whatever stops the program, each step-N that is there is whole. */
-#include "../learners/folders.h"
+#include "../learners/pretrained.h"
 #include "../../host/core/safetensors_write.h"
 #include "train.h"
+#include "../learners/kinds.h"
+#include "../loaders/model_folder.h"
 
 #include <dirent.h>
 #include <errno.h>

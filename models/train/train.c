@@ -5,180 +5,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define RATE_SPAN 0.9 /* of the running mean of seconds a step */
-
-/* ---- telling: of several processes the first speaks, and writes ---- */
-
-static bool is_first(const struct train_run *r)
-{
-    return r->parallel.rank == 0;
-}
-
-static void tell(struct train_run *r, const char *event)
-{
-    clio_train_status status = {.step = r->state.step,
-                                .steps = r->steps,
-                                .epoch = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches,
-                                .names = r->plan.kind->losses,
-                                .losses = r->losses,
-                                .event = event};
-    while (status.names[status.count])
-        status.count++;
-    if (r->seconds > 0) {
-        status.rate = (double)r->plan.batch * r->plan.accumulate / r->seconds;
-        status.seconds_left = (double)(r->steps - r->state.step) * r->seconds;
-    }
-    if (is_first(r) && r->params->on_status && r->params->on_status(r->params->user, &status))
-        r->ctx->cancelled = 1;
-}
-
-/* ---- opening ---- */
-
-static clio_status open_data(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    struct loader_options o = loader_defaults();
-    const struct dataset_info *info;
-    TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
-    info = dataset_info(r->data);
-    if (info->kind == DATASET_SOUNDS && !r->plan.kind->hears)
-        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from pictures", r->params->data, r->plan.kind->name);
-    if (info->kind != DATASET_SOUNDS && r->plan.kind->hears)
-        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds pictures: a model %s learns from sounds", r->params->data, r->plan.kind->name);
-    r->shape = r->plan.kind->hears ? learner_shape_of_sounds
-                                   : (struct learner_shape){.height = info->height,
-                                                            .width = info->width,
-                                                            .channels = info->channels,
-                                                            .classes = r->plan.data.need_labels ? info->classes : 0};
-    o.batch = r->plan.batch;
-    o.unit = r->plan.kind->unit;
-    o.seed = r->plan.seed;
-    o.augment = r->plan.augment;
-    o.rank = r->parallel.rank;
-    o.ranks = r->parallel.ranks;
-    if (r->plan.batch % o.ranks)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "a batch of %d cannot be divided among %d processes: set batch to a multiple", r->plan.batch,
-             o.ranks);
-    TRY(loader_open(r->ctx, &r->train, r->data, DATASET_TRAIN, &o));
-    r->epoch_batches = loader_batches(r->train);
-    if (r->plan.kind->measure && info->count[DATASET_VALIDATION] > 0) {
-        o.shuffle = o.drop_last = false;
-        o.augment = (struct augment){0};
-        TRY(loader_open(r->ctx, &r->validation, r->data, DATASET_VALIDATION, &o));
-    }
-    r->steps = r->plan.steps ? r->plan.steps : (int64_t)ceil(r->plan.epochs * (double)r->epoch_batches / r->plan.accumulate);
-    if (info->skipped) {
-        char text[600];
-        snprintf(text, sizeof text, "%zu files were passed over, the first because %s", info->skipped, info->first_skipped);
-        tell(r, text);
-    }
-fail:
-    return st;
-}
-
-/* Nothing of another run may be written over by accident. */
-static clio_status open_folder(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL;
-    if (!is_first(r))
-        return CLIO_OK;
-    TRY(file_make_folder(r->ctx, r->params->out));
-    TRY(file_join(r->ctx, &path, r->params->out, "losses.csv"));
-    if (!r->params->resume && file_exists(path))
-        FAIL(r->ctx, CLIO_ERROR_FILE, "%s holds a run already: go on with it (--resume), or choose another folder (--out)", r->params->out);
-    free(path);
-    path = NULL;
-    if (r->plan.kind->sample) {
-        TRY(file_join(r->ctx, &path, r->params->out, "samples"));
-        TRY(file_make_folder(r->ctx, path));
-    }
-fail:
-    free(path);
-    return st;
-}
-
-static clio_status open_plan(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    const clio_train_params *p = r->params;
-    const struct learner_kind *kind = p->model ? learner_kind_find(p->model) : NULL, *before = NULL;
-    json_t *settings = NULL, *earlier = NULL;
-    json_error_t error;
-    if (p->model && !kind)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio train --help lists them", p->model);
-    if (p->settings && !(settings = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
-    if (settings && !json_is_object(settings))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
-    if (p->resume) {
-        TRY(checkpoint_settings(r->ctx, p->out, &earlier, &before));
-        if (earlier && kind && kind != before)
-            FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s holds a run of a model %s, not %s", p->out, before->name, kind->name);
-        kind = before ? before : kind;
-        if (earlier && settings && json_object_update(earlier, settings)) /* more epochs, say */
-            FAIL(r->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    }
-    if (!kind)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
-             p->resume ? "there is no run to go on with yet: name the model to train"
-                       : "name the model to train: clio train --help lists them");
-    r->resumes = earlier != NULL;
-    TRY(train_plan_read(r->ctx, &r->plan, kind, earlier ? earlier : settings));
-fail:
-    json_decref(earlier);
-    json_decref(settings);
-    return st;
-}
-
-static clio_status open_learner(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    char text[200], what[80];
-    const struct learner_shape *s = &r->shape;
-    size_t size = 0;
-    TRY(learner_new(r->ctx, &r->learner, r->plan.kind, *s, r->plan.model, r->plan.seed));
-    for (int i = 0; r->plan.kind->parts[i]; i++) {
-        if (!r->learner.parameters[i].count)
-            TRY(train_plan_idle(r->ctx, &r->plan, i));
-        TRY(train_plan_optimizer(r->ctx, &r->plan, i, r->steps, &r->learner.options[i]));
-    }
-    r->learner.half = r->plan.half;
-    r->learner.loss_scale = r->plan.loss_scale;
-    TRY(learner_train(r->ctx, &r->learner, r->plan.accumulate));
-    r->state.best_step = -1;
-    if (r->resumes)
-        TRY(checkpoint_read(r->ctx, &r->learner, &r->state, r->params->out));
-    r->saved = r->resumes ? r->state.step : -1;
-    TRY(loader_seek(r->ctx, r->train, r->state.epoch, r->state.batch));
-    r->pictures = tensor_shape(DTYPE_F32, 4, r->plan.batch, s->height, s->width, s->channels);
-    r->labels = tensor_shape(DTYPE_I32, 1, r->plan.batch, 0, 0, 0);
-    TRY(tensor_new(r->ctx, &r->pictures, "training"));
-    TRY(tensor_new(r->ctx, &r->labels, "training"));
-    if (is_first(r))
-        TRY(table_open(r->ctx, &r->loss_table, r->params->out, "losses.csv", r->plan.kind->losses, r->resumes ? r->state.step : -1));
-    if (is_first(r) && r->validation)
-        TRY(table_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures, r->resumes ? r->state.step : -1));
-    for (int i = 0; r->plan.kind->parts[i]; i++) {
-        size += parameters_size(&r->learner.parameters[i]);
-        if (r->parallel.active) {
-            r->learner.optimizers[i].reduce = parallel_reduce;
-            r->learner.optimizers[i].reduce_user = &r->parallel;
-        }
-    }
-    if (r->plan.kind->hears)
-        snprintf(what, sizeof what, "sounds");
-    else
-        snprintf(what, sizeof what, "pictures of %d x %d x %d", s->width, s->height, s->channels);
-    snprintf(text, sizeof text, "%s: %zu parameters, %s, %zu to learn from in batches of %d, steps %" PRId64 " to %" PRId64,
-             r->plan.kind->name, size, what, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch, r->state.step, r->steps);
-    tell(r, text);
-fail:
-    return st;
-}
 
 /* ---- a step ---- */
 
@@ -262,12 +91,12 @@ static clio_status make_step(struct train_run *r)
     r->state.step++;
     r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
-    if (is_first(r))
+    if (train_is_first(r))
         TRY(table_add(r->ctx, &r->loss_table, r->state.step, r->losses));
     double took = clock_seconds() - began;
     r->seconds = r->seconds > 0 ? RATE_SPAN * r->seconds + (1 - RATE_SPAN) * took : r->warm ? took : 0;
     r->warm = true; /* the first step compiles kernels: it says nothing about the others */
-    tell(r, NULL);
+    train_report(r, NULL);
     if (!r->parallel.active)
         r->stops = r->ctx->cancelled;
 fail:
@@ -300,7 +129,7 @@ static clio_status measure(struct train_run *r)
         if (!isfinite(sums[j]))
             TRY(explain(r, names[j], NULL));
     }
-    if (is_first(r))
+    if (train_is_first(r))
         TRY(table_add(r->ctx, &r->measure_table, r->state.step, sums));
     bool better = r->state.best_step < 0 || (r->plan.kind->ascending ? sums[0] > r->state.best : sums[0] < r->state.best);
     if (better) {
@@ -312,7 +141,7 @@ static clio_status measure(struct train_run *r)
         snprintf(more, sizeof more, " (best: %.5g)", r->state.best);
     snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation %s%s", r->state.step, names[0], sums[0], *count,
              r->plan.kind->hears ? "sounds" : "pictures", better ? ", the best so far" : more);
-    tell(r, text);
+    train_report(r, text);
 fail:
     return st;
 }
@@ -326,7 +155,7 @@ static bool is_due(const struct train_run *r, int64_t every)
 static clio_status save(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    if (is_first(r) && r->saved != r->state.step)
+    if (train_is_first(r) && r->saved != r->state.step)
         TRY(checkpoint_write(r->ctx, &r->learner, &r->plan, &r->state, r->params->out));
     r->saved = r->state.step;
 fail:
@@ -336,9 +165,9 @@ fail:
 static clio_status show(struct train_run *r, bool sheet)
 {
     clio_status st = CLIO_OK;
-    if (is_first(r) && sheet)
+    if (train_is_first(r) && sheet)
         TRY(train_sheet(r));
-    if (is_first(r))
+    if (train_is_first(r))
         TRY(train_plot(r));
 fail:
     return st;
@@ -387,44 +216,20 @@ static clio_status run(struct train_run *r)
     if (enough) {
         snprintf(text, sizeof text, "nothing got better in %d looks: ended after step %" PRId64 "; the best is that of step %" PRId64,
                  r->plan.patience, r->state.step, r->state.best_step);
-        tell(r, text);
+        train_report(r, text);
     }
     if (r->parallel.active && r->state.step > began) {
         snprintf(text, sizeof text, "%d processes spent %.2g s a step in adding up gradients", r->parallel.ranks,
                  r->parallel.seconds / (double)(r->state.step - began));
-        tell(r, text);
+        train_report(r, text);
     }
 fail:
     return st;
-}
-
-static void close_run(struct train_run *r)
-{
-    tensor_free(r->ctx, &r->pictures);
-    tensor_free(r->ctx, &r->labels);
-    table_close(&r->loss_table);
-    table_close(&r->measure_table);
-    loader_close(r->validation);
-    loader_close(r->train);
-    learner_close(r->ctx, &r->learner);
-    dataset_close(r->data);
-    train_plan_free(&r->plan);
 }
 
 void clio_train_rank(int *rank, int *ranks)
 {
     parallel_started(rank, ranks);
-}
-
-static clio_status open_run(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    TRY(open_plan(r));
-    TRY(open_data(r));
-    TRY(open_folder(r));
-    TRY(open_learner(r));
-fail:
-    return st;
 }
 
 clio_status clio_train(clio_context *ctx, const clio_train_params *params)
@@ -436,12 +241,12 @@ clio_status clio_train(clio_context *ctx, const clio_train_params *params)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "training needs a folder of data and a folder to write to");
     TRY(context_need_device(ctx));
     TRY(parallel_open(ctx, &r.parallel));
-    TRY(parallel_agree(ctx, &r.parallel, open_run(&r)));
+    TRY(parallel_agree(ctx, &r.parallel, train_open(&r)));
     ctx->whole_steps = true;
     TRY(run(&r));
 fail:
     ctx->whole_steps = false;
-    close_run(&r);
+    train_close(&r);
     parallel_close(&r.parallel, st == CLIO_OK || st == CLIO_ERROR_CANCELLED);
     return st;
 }

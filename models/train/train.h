@@ -12,7 +12,7 @@
 #define CLIO_MODELS_TRAIN_TRAIN_H
 
 #include "../data/dataset.h"
-#include "../learners/learner.h"
+#include "../learners/settings.h"
 
 #include <clio.h>
 

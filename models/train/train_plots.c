@@ -2,6 +2,7 @@
 #include "../plot/image_grid.h"
 #include "../plot/plot.h"
 #include "train_run.h"
+#include "../learners/generate.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* train_run.h - a run of training while it runs: between train.c and train_files.c. */
+/* train_run.h - a run of training while it runs: between the files of models/train. */
 #ifndef CLIO_MODELS_TRAIN_TRAIN_RUN_H
 #define CLIO_MODELS_TRAIN_TRAIN_RUN_H
 
@@ -25,6 +25,14 @@ struct train_run {
     double seconds; /* a step, lately; 0: not known yet */
     struct tensor pictures, labels;
 };
+
+/* train_open.c: data, output folder, settings, model, optimizers. After a failure the run is to be closed. */
+clio_status train_open(struct train_run *r);
+void train_close(struct train_run *r);
+
+/* train_status.c: the process that writes files and reports (rank 0); and report the state to params->on_status, with an event or NULL. */
+bool train_is_first(const struct train_run *r);
+void train_report(struct train_run *r, const char *event);
 
 /* OUT/losses.png, and measures.png where there are some. */
 clio_status train_plot(struct train_run *r);

@@ -1,10 +1,9 @@
 /* train_settings.c - what a run of training can be told: one table for the run, one for its optimisers, and the model's own (learner.h).
  * All come as one JSON object, from a file or from --set key=value. */
 #include "train.h"
+#include "../learners/kinds.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MANY 1e15

@@ -11,6 +11,7 @@
 
 #include "../../models/learners/diffusion.h"
 #include "../../models/train/train.h"
+#include "../../models/nn/layout.h"
 
 #include <sys/stat.h>
 

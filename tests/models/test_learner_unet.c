@@ -17,6 +17,7 @@
 #include "../../models/learners/vae_kl.h"
 #include "../../models/learners/diffusion.h"
 #include "../../models/networks/whisper.h"
+#include "../../models/nn/layout.h"
 
 #include <math.h>
 #include <sys/stat.h>

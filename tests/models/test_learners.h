@@ -4,7 +4,12 @@
 
 #include "../support/test.h"
 
-#include "../../models/learners/learner_private.h"
+#include "../../models/learners/autoencoder.h"
+#include "../../models/learners/gan.h"
+#include "../../models/learners/generate.h"
+#include "../../models/learners/kinds.h"
+#include "../../models/learners/pretrained.h"
+#include "../../models/learners/vae.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
  * keep what is between: the same losses and gradients to the bit, with less memory. */
 #include "../support/test.h"
 
-#include "../../models/learners/learner_private.h"
+#include "../../models/learners/kinds.h"
 #include "../../models/networks/unet.h"
 
 #define STEPS 2

@@ -10,6 +10,7 @@
  * calls it; and "guidance.*": scale 7.5, then rescale_noise_cfg(..., 0.7). */
 #include "../support/test.h"
 #include "../../models/samplers/sampler.h"
+#include "../../models/samplers/guidance.h"
 
 #include <math.h>
 

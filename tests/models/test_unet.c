@@ -4,6 +4,7 @@
 #include "../support/test.h"
 #include "../../models/loaders/model_folder.h"
 #include "../../models/networks/unet.h"
+#include "../../models/nn/layout.h"
 
 struct opened {
     struct json_file config;

@@ -6,7 +6,12 @@
 
 #include "test.h"
 
-#include "../../models/learners/learner_private.h"
+#include "../../models/learners/autoencoder.h"
+#include "../../models/learners/gan.h"
+#include "../../models/learners/generate.h"
+#include "../../models/learners/kinds.h"
+#include "../../models/learners/pretrained.h"
+#include "../../models/learners/vae.h"
 
 #define TRIAL_BATCH 8
 #define TRIAL_SIDE 16

@@ -1,6 +1,6 @@
-/* evaluate.h - a list of measures that grows, and becomes the public one. */
-#ifndef CLIO_MODELS_PIPELINES_EVALUATE_H
-#define CLIO_MODELS_PIPELINES_EVALUATE_H
+/* measure_list.h - the list of metrics that an evaluation returns: it grows, and becomes the public one. */
+#ifndef CLIO_MODELS_METRICS_MEASURE_LIST_H
+#define CLIO_MODELS_METRICS_MEASURE_LIST_H
 
 #include "../../host/core/mem.h"
 
