@@ -30,7 +30,7 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-bool activity_found(const float *samples, size_t count)
+bool vad_speech_found(const float *samples, size_t count)
 {
     float energy[FRAMES_AT_MOST], loudest = 0;
     size_t frames = count > 0 ? (count - 1) / FRAME : 0;
@@ -78,7 +78,7 @@ static double energy_of(const float *samples, uint64_t count)
     return sum / (double)MAX(count, 1);
 }
 
-uint64_t pause_end(const float *samples, uint64_t size)
+uint64_t vad_pause_end(const float *samples, uint64_t size)
 {
     double energy[PAUSE_FRAMES], sorted[PAUSE_FRAMES];
     uint64_t frames = MIN(size, PAUSE_SEARCH) / PAUSE_FRAME, first = size - frames * PAUSE_FRAME, best = frames, longest = 0, run = 0;
@@ -96,7 +96,7 @@ uint64_t pause_end(const float *samples, uint64_t size)
     return first + best * PAUSE_FRAME;
 }
 
-uint64_t pause_loud(const float *samples, uint64_t size, uint64_t from)
+uint64_t vad_loud_samples(const float *samples, uint64_t size, uint64_t from)
 {
     double limit = LOUD * energy_of(samples, size);
     uint64_t loud = 0;

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_measures(const struct settings *set, const clio_measures *measures)
+static void print_measures(const struct settings *set, const clio_metrics *measures)
 {
     json_t *root = json_object();
     for (size_t i = 0; i < measures->count; i++) {
-        const clio_measure *m = &measures->list[i];
+        const clio_metric *m = &measures->list[i];
         if (set->json)
             json_object_set_new(root, m->name, json_real(m->value));
         else
@@ -24,7 +24,7 @@ static void print_measures(const struct settings *set, const clio_measures *meas
         json_decref(root);
 }
 
-static clio_status evaluate_model(struct session *s, const struct settings *set, clio_measures **out)
+static clio_status evaluate_model(struct session *s, const struct settings *set, clio_metrics **out)
 {
     clio_evaluate_params params = {.model = set->model,
                                    .data = set->data,
@@ -40,7 +40,7 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
 static int run_eval(const struct command *self, struct settings *set)
 {
     struct session s = {.needs_output = true};
-    clio_measures *measures = NULL;
+    clio_metrics *measures = NULL;
     clio_status st;
     bool texts = set->said || set->heard, captions = set->captions || set->references;
     if (set->files.count)
@@ -63,19 +63,19 @@ static int run_eval(const struct command *self, struct settings *set)
     int code = st ? session_failed(&s, st) : EXIT_DONE;
     if (!st)
         print_measures(set, measures);
-    clio_measures_free(measures);
+    clio_metrics_free(measures);
     session_flush(&s);
     return session_close(&s, code);
 }
 
 static const struct option_row options[] = {
     OPTION_MODEL("a folder that clio train wrote"),
-    {"--data", "DIR", OPTION_TEXT, FIELD(data), 0, 0, "pictures to measure it on, as for clio train"},
+    {"--data", "DIR", OPTION_TEXT, FIELD(data), 0, 0, "images to measure it on, as for clio train"},
     {"--split", "NAME", OPTION_TEXT, FIELD(split), 0, 0, "train, validation or test; default: the last of these\nthat there is"},
     {"--features", "DIR", OPTION_TEXT, FIELD(features), 0, 0,
-     "a classifier that clio train wrote: compares what it\nsees in drawn pictures and in those of the data\n(Frechet and kernel "
+     "a classifier that clio train wrote: compares what it\nsees in drawn images and in those of the data\n(Frechet and kernel "
      "distance)"},
-    {"-n --count", "N", OPTION_INT, FIELD(count), 2, 1000000, "pictures at most; default 10000"},
+    {"-n --count", "N", OPTION_INT, FIELD(count), 2, 1000000, "images at most; default 10000"},
     {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of what is drawn; default 42"},
     {"--said", "FILE", OPTION_TEXT, FIELD(said), 0, 0, "a text file: what was said ..."},
     {"--heard", "FILE", OPTION_TEXT, FIELD(heard), 0, 0, "... and what was heard: word error rate"},

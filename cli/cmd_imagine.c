@@ -1,4 +1,4 @@
-/* cmd_imagine.c - clio imagine: pictures of what a text says. Options are those of stable-diffusion.cpp where it has one for the purpose.
+/* cmd_imagine.c - clio imagine: images of what a text says. Options are those of stable-diffusion.cpp where it has one for the purpose.
  * What can be seen to be wrong is said before the model loads. */
 #include "bar.h"
 #include "imagine.h"
@@ -34,10 +34,10 @@ static int check_output(const struct command *self, const struct settings *set)
         return say_usage(self, "-o needs the name of a file");
     for (size_t i = 0; i < COUNT(others); i++)
         if (ends_in(path, others[i]))
-            return say_usage(self, "pictures are written as PNG, and %s would be something else: name a file that ends in .png with -o",
+            return say_usage(self, "images are written as PNG, and %s would be something else: name a file that ends in .png with -o",
                              path);
     if (!strcmp(path, "-") && (set->json || set->picture.count > 1 || set->picture.preview_every))
-        return say_usage(self, "-o - prints one picture on standard output: use no -b, --preview or --json with it");
+        return say_usage(self, "-o - prints one image on standard output: use no -b, --preview or --json with it");
     return EXIT_DONE;
 }
 
@@ -46,7 +46,7 @@ static int check_arguments(const struct command *self, struct settings *set)
     clio_imagine_params *a = &set->picture;
     if (set->files.count)
         return say_usage(self,
-                         "imagine takes no file, and %s was named; words of a prompt go between quotation marks behind -p, a picture "
+                         "imagine takes no file, and %s was named; words of a prompt go between quotation marks behind -p, an image "
                          "behind -i",
                          set->files.items[0]);
     if (!a->prompt)
@@ -58,9 +58,9 @@ static int check_arguments(const struct command *self, struct settings *set)
     else if (set->rng && strcasecmp(set->rng, "cpu") != 0)
         return say_usage(self, "--rng is cpu or cuda, not \"%s\"", set->rng);
     if (set->mask && !set->init_image)
-        return say_usage(self, "--mask says where a picture is changed: give that picture with -i");
+        return say_usage(self, "--mask says where an image is changed: give that image with -i");
     if (a->strength > 0 && !set->init_image)
-        return say_usage(self, "--strength says how much of a picture is changed: give that picture with -i");
+        return say_usage(self, "--strength says how much of an image is changed: give that image with -i");
     a->clip_skip = set->clip_skip > 0 ? set->clip_skip - 1 : 0;
     bool goes = a->prompt_to || a->seed_to >= 0;
     if (goes && !a->frames)
@@ -76,11 +76,11 @@ static bool check_files(const struct settings *set)
 {
     const char *path = output_of(set);
     char *preview = preview_name(path);
-    bool good = !set->picture.preview_every || picture_check(preview);
+    bool good = !set->picture.preview_every || image_file_check(preview);
     free(preview);
     for (int i = 0; good && i < (set->picture.frames ? 1 : set->picture.count); i++) {
-        char *name = picture_name(path, (size_t)i);
-        good = picture_check(name);
+        char *name = image_file_name(path, (size_t)i);
+        good = image_file_check(name);
         free(name);
     }
     return good;
@@ -110,7 +110,7 @@ struct work {
     bool preview_failed;
     clio_image *image, *mask;
     clio_lora *loras;
-    clio_pictures *pictures;
+    clio_diffusion *pictures;
 };
 
 static int on_preview(void *user, int picture, int step, int steps, const clio_image *image)
@@ -120,7 +120,7 @@ static int on_preview(void *user, int picture, int step, int steps, const clio_i
     if (w->preview_failed)
         return 0;
     if (clio_image_write(w->s->ctx, image, w->preview, NULL, 0)) {
-        say_error("%s", clio_error(w->s->ctx)); /* no reason to lose the picture */
+        say_error("%s", clio_error(w->s->ctx)); /* no reason to lose the image */
         w->preview_failed = true;
     }
     return 0;
@@ -141,7 +141,7 @@ static int read_images(struct work *w, struct settings *set)
 static int load(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
-    clio_pictures_params params = set->pictures;
+    clio_diffusion_params params = set->pictures;
     char *tokenizer = params.tokenizer ? NULL : tokenizer_find(s->model);
     if (tokenizer)
         params.tokenizer = tokenizer;
@@ -152,7 +152,7 @@ static int load(struct work *w, struct settings *set)
     if (!st && !set->quiet)
         session_header(s);
     if (!st)
-        st = clio_pictures_load(s->ctx, s->model, &params, &w->pictures);
+        st = clio_diffusion_load(s->ctx, s->model, &params, &w->pictures);
     free(tokenizer);
     return st ? session_failed(s, st) : EXIT_DONE;
 }
@@ -160,7 +160,7 @@ static int load(struct work *w, struct settings *set)
 static int imagine(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
-    clio_images *images;
+    clio_image_list *images;
     uint64_t now, peak;
     double start = seconds_now();
     set->picture.on_preview = on_preview;
@@ -169,12 +169,12 @@ static int imagine(struct work *w, struct settings *set)
     bar_clear();
     if (st)
         return session_failed(s, st);
-    int code = pictures_save(s, images, output_of(set));
+    int code = images_save(s, images, output_of(set));
     clio_memory(s->ctx, &now, &peak);
     if (!code && !set->quiet)
-        fprintf(stderr, "%zu picture%s in %.1f s, at most %.0f MiB on the device\n", images->count, images->count > 1 ? "s" : "",
+        fprintf(stderr, "%zu image%s in %.1f s, at most %.0f MiB on the device\n", images->count, images->count > 1 ? "s" : "",
                 seconds_now() - start, (double)peak / 0x1p20);
-    clio_images_free(images);
+    clio_image_list_free(images);
     return code;
 }
 
@@ -193,7 +193,7 @@ static int work(const struct command *self, struct session *s, struct settings *
         code = load(&w, set);
     if (!code)
         code = imagine(&w, set);
-    clio_pictures_free(w.pictures);
+    clio_diffusion_free(w.pictures);
     clio_image_free(w.image);
     clio_image_free(w.mask);
     for (size_t i = 0; i < count; i++)
@@ -207,7 +207,7 @@ static int run_imagine(const struct command *self, struct settings *set)
 {
     struct session s = {.needs_output = set->show || set->json || !strcmp(output_of(set), "-")};
     if (set->show) {
-        int code = session_context(&s, set) ? picture_show(&s, set->show) : EXIT_FAILED;
+        int code = session_context(&s, set) ? image_metadata_show(&s, set->show) : EXIT_FAILED;
         return session_close(&s, code);
     }
     int code = check_arguments(self, set);
@@ -215,7 +215,7 @@ static int run_imagine(const struct command *self, struct settings *set)
         return code;
     if (!check_files(set))
         return EXIT_FAILED;
-    s.model = pictures_find(set->model);
+    s.model = diffusion_find(set->model);
     if (!s.model)
         return EXIT_FAILED;
     code = session_context(&s, set) ? work(self, &s, set) : EXIT_FAILED;
@@ -230,9 +230,9 @@ static const struct option_row options[] = {
      "what shall be seen; (words:1.2) weigh more, [words]\nless, BREAK begins a new part"},
     {"-n --negative-prompt", "TEXT", OPTION_TEXT, FIELD(picture.negative), 0, 0, "what shall not be seen"},
     {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0,
-     "the PNG to write; default out.png; more pictures are\nout_2.png, ...; -: print it"},
+     "the PNG to write; default out.png; more images are\nout_2.png, ...; -: print it"},
     {"-W --width", "N", OPTION_INT, FIELD(picture.width), 8, 16384,
-     "pixels, a multiple of 8; default: the model's (512\nor 768), with -i the picture's"},
+     "pixels, a multiple of 8; default: the model's (512\nor 768), with -i the image's"},
     {"-H --height", "N", OPTION_INT, FIELD(picture.height), 8, 16384, "the same"},
     {"--steps", "N", OPTION_INT, FIELD(picture.steps), 1, 1000, "default 20"},
     {"--cfg-scale", "X", OPTION_NUMBER, FIELD(picture.guidance), 0, 1000,
@@ -246,16 +246,16 @@ static const struct option_row options[] = {
      "model's"},
     {"--spacing", "NAME", OPTION_TEXT, FIELD(picture.spacing), 0, 0, "timesteps: leading, linspace or trailing"},
     {"--eta", "X", OPTION_NUMBER, FIELD(picture.eta), 0, 1, "noise of ddim; default 0"},
-    {"-b --batch-count", "N", OPTION_INT, FIELD(picture.count), 1, 1000, "pictures, of the seed and the ones after it"},
+    {"-b --batch-count", "N", OPTION_INT, FIELD(picture.count), 1, 1000, "images, of the seed and the ones after it"},
     {"-i --init-img", "FILE", OPTION_TEXT, FIELD(init_image), 0, 0, "begin with this PNG or JPEG"},
     {"--strength", "X", OPTION_NUMBER, FIELD(picture.strength), 0.001, 1, "how much of it is changed; default 0.8, with --mask 1"},
-    {"--mask", "FILE", OPTION_TEXT, FIELD(mask), 0, 0, "change it only where this picture is bright"},
+    {"--mask", "FILE", OPTION_TEXT, FIELD(mask), 0, 0, "change it only where this image is bright"},
     {"--clip-skip", "N", OPTION_INT, FIELD(clip_skip), 1, 24,
      "1 (default): use the whole text encoder; 2: without\nits last layer, and so on"},
     {"--lora", "FILE[:X]", OPTION_WORDS, FIELD(loras), 0, 0, "a LoRA, and its strength (default 1); several times\nfor several"},
     {"--taesd", "DIR", OPTION_TEXT, FIELD(pictures.taesd), 0, 0, "a small, fast autoencoder in place of the model's"},
     {"--taesd-preview-only", NULL, OPTION_ON, FIELD(pictures.taesd_preview_only), 0, 0, "use it for previews alone"},
-    {"--vae-tiling", NULL, OPTION_ON, FIELD(picture.tiling), 0, 0, "large pictures piece by piece: needs less memory"},
+    {"--vae-tiling", NULL, OPTION_ON, FIELD(picture.tiling), 0, 0, "large images piece by piece: needs less memory"},
     {"--variant", "NAME", OPTION_TEXT, FIELD(pictures.variant), 0, 0, "which weights of a folder to prefer: fp16"},
     {"--prediction", "KIND", OPTION_TEXT, FIELD(pictures.prediction), 0, 0,
      "epsilon, v_prediction or sample, where a file does\nnot say it"},
@@ -263,7 +263,7 @@ static const struct option_row options[] = {
     {"--preview", "N", OPTION_INT, FIELD(picture.preview_every), 1, 1000, "after every N steps write what is emerging to\nout_preview.png"},
     {"--interpolate", "TEXT", OPTION_TEXT, FIELD(picture.prompt_to), 0, 0, "an animated PNG on the way from -p to this prompt"},
     {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(picture.seed_to), 0, 0, "the same from one seed to another"},
-    {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "pictures of it; default 16"},
+    {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "images of it; default 16"},
     {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 100"},
     {"--show", "FILE", OPTION_TEXT, FIELD(show), 0, 0, "print how a PNG was made, and do nothing else"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
@@ -272,8 +272,8 @@ static const struct option_row options[] = {
 const struct command command_imagine = {
     .name = "imagine",
     .synopsis = "-m MODEL -p TEXT [OPTION...]",
-    .about = "Makes pictures of what a text says, with Stable Diffusion 1 and 2 and what was made from them (Turbo, LCM, smaller ones).\n"
-             "A picture says how it was made: clio imagine --show FILE.",
+    .about = "Makes images of what a text says, with Stable Diffusion 1 and 2 and what was made from them (Turbo, LCM, smaller ones).\n"
+             "An image says how it was made: clio imagine --show FILE.",
     .more = "clio imagine -m sd-v1-5 -p 'a red fox in the snow' -o fox.png\n"
             "clio imagine -m sd-turbo -p 'a red fox' --steps 1 --cfg-scale 1\n"
             "clio imagine -m sd-v1-5 -p 'an oil painting' -i photo.jpg --strength 0.5\n"

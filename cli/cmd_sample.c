@@ -1,4 +1,4 @@
-/* cmd_sample.c - clio sample: pictures from a model that clio trained: drawn, on the way between two, or taken in and given back. */
+/* cmd_sample.c - clio sample: images from a model that clio trained: drawn, on the way between two, or taken in and given back. */
 #include "bar.h"
 #include "imagine.h"
 #include "model_path.h"
@@ -35,7 +35,7 @@ static bool labels_are_numbers(const struct command *self, const struct words *l
     return true;
 }
 
-/* --label, once for all pictures or once for each. The caller frees them; NULL: none were asked for. */
+/* --label, once for all images or once for each. The caller frees them; NULL: none were asked for. */
 static int *read_labels(const struct settings *set, int count)
 {
     if (!set->labels.count)
@@ -46,7 +46,7 @@ static int *read_labels(const struct settings *set, int count)
     return labels;
 }
 
-static clio_status reconstruct(struct session *s, clio_generator *g, const struct words *files, clio_images **out)
+static clio_status reconstruct(struct session *s, clio_generator *g, const struct words *files, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
     clio_image **read = must_alloc(files->count * sizeof *read), *given = must_alloc(files->count * sizeof *given);
@@ -65,7 +65,7 @@ static clio_status reconstruct(struct session *s, clio_generator *g, const struc
     return st;
 }
 
-/* The picture with every pixel as a square of them. The caller frees rgb. */
+/* The image with every pixel as a square of them. The caller frees rgb. */
 static clio_image enlarged(const clio_image *from, int factor)
 {
     clio_image to = {from->width * factor, from->height * factor, NULL};
@@ -78,27 +78,27 @@ static clio_image enlarged(const clio_image *from, int factor)
     return to;
 }
 
-/* Small pictures are enlarged, as on a sheet. */
-static clio_status animate(struct session *s, const struct settings *set, const clio_images *images)
+/* Small images are enlarged, as on a sheet. */
+static clio_status animate(struct session *s, const struct settings *set, const clio_image_list *images)
 {
-    clio_picture *list = must_alloc(images->count * sizeof *list);
+    clio_imagine_result *list = must_alloc(images->count * sizeof *list);
     int width = images->list[0].image.width, factor = width < ANIMATION_WIDTH ? ANIMATION_WIDTH / width : 1;
     for (size_t i = 0; i < images->count; i++) {
         list[i] = images->list[i];
         list[i].image = enlarged(&images->list[i].image, factor);
     }
     clio_status st =
-        clio_images_animate(s->ctx, &(clio_images){list, images->count}, output_of(set), set->delay ? set->delay : DELAY, NULL, 0);
+        clio_image_write_apng(s->ctx, &(clio_image_list){list, images->count}, output_of(set), set->delay ? set->delay : DELAY, NULL, 0);
     for (size_t i = 0; i < images->count; i++)
         free((void *)(uintptr_t)list[i].image.rgb);
     free(list);
     return st;
 }
 
-/* Pictures in a row: as many as there are classes; beside each picture what came back of it. 0: as many as rows. */
-static int columns_of(const struct settings *set, const clio_generator *g, const clio_images *images)
+/* Images in a row: as many as there are classes; beside each image what came back of it. 0: as many as rows. */
+static int columns_of(const struct settings *set, const clio_generator *g, const clio_image_list *images)
 {
-    int columns = clio_generator_describe(g).classes;
+    int columns = clio_generator_get_info(g).classes;
     if (set->columns)
         return set->columns;
     if (set->files.count)
@@ -107,7 +107,7 @@ static int columns_of(const struct settings *set, const clio_generator *g, const
     return set->labels.count || columns == 1 || columns > COLUMNS_MOST ? 0 : columns;
 }
 
-static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_images *images)
+static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_image_list *images)
 {
     clio_status st;
     clio_image *sheet = NULL;
@@ -116,13 +116,13 @@ static clio_status save(struct session *s, const struct settings *set, const cli
     if (set->separate) {
         st = CLIO_OK;
         for (size_t i = 0; !st && i < images->count; i++) {
-            char *name = picture_name(output_of(set), i);
+            char *name = image_file_name(output_of(set), i);
             st = clio_image_write(s->ctx, &images->list[i].image, name, NULL, 0);
             free(name);
         }
         return st;
     }
-    st = clio_images_sheet(s->ctx, images, columns_of(set, g, images), &sheet);
+    st = clio_image_grid(s->ctx, images, columns_of(set, g, images), &sheet);
     if (!st)
         st = clio_image_write(s->ctx, sheet, output_of(set), NULL, 0);
     clio_image_free(sheet);
@@ -132,7 +132,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
 static int sample(struct session *s, struct settings *set)
 {
     clio_generator *g = NULL;
-    clio_images *images = NULL;
+    clio_image_list *images = NULL;
     int count = set->count ? set->count : COUNT_DEFAULT;
     int *labels = read_labels(set, count);
     uint64_t seed = (uint64_t)set->picture.seed;
@@ -145,16 +145,16 @@ static int sample(struct session *s, struct settings *set)
     if (!st && set->files.count)
         st = reconstruct(s, g, &set->files, &images);
     else if (!st && set->picture.seed_to >= 0)
-        st = clio_generator_walk(g, seed, (uint64_t)set->picture.seed_to, set->picture.frames, labels ? labels[0] : 0, &images);
+        st = clio_generator_interpolate(g, seed, (uint64_t)set->picture.seed_to, set->picture.frames, labels ? labels[0] : 0, &images);
     else if (!st)
-        st = clio_generator_draw(g, count, seed, labels, &images);
+        st = clio_generator_sample(g, count, seed, labels, &images);
     if (!st)
         st = save(s, set, g, images);
     bar_clear();
     int code = st ? session_failed(s, st) : EXIT_DONE;
     if (!code && !set->quiet)
-        fprintf(stderr, "%s: %zu picture%s\n", output_of(set), images->count, images->count == 1 ? "" : "s");
-    clio_images_free(images);
+        fprintf(stderr, "%s: %zu image%s\n", output_of(set), images->count, images->count == 1 ? "" : "s");
+    clio_image_list_free(images);
     clio_generator_free(g);
     free(labels);
     return code;
@@ -170,10 +170,10 @@ static int run_sample(const struct command *self, struct settings *set)
     if (set->picture.frames && set->picture.seed_to < 0)
         return say_usage(self, "--frames lead to something: add --interpolate-seed N");
     if (set->picture.frames && set->files.count)
-        return say_usage(self, "pictures are reconstructed, or drawn on the way between two seeds, but not both");
+        return say_usage(self, "images are reconstructed, or drawn on the way between two seeds, but not both");
     if (!labels_are_numbers(self, &set->labels))
         return EXIT_USAGE;
-    if (!picture_check(output_of(set)))
+    if (!image_file_check(output_of(set)))
         return EXIT_FAILED;
     s.model = must_print("%s", set->model);
     int code = session_context(&s, set) ? sample(&s, set) : EXIT_FAILED;
@@ -183,15 +183,15 @@ static int run_sample(const struct command *self, struct settings *set)
 static const struct option_row options[] = {
     OPTION_MODEL("a folder that clio train wrote, or one of its\ncheckpoints"),
     {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0, "the PNG to write; default out.png"},
-    {"-b --batch-count", "N", OPTION_INT, FIELD(count), 1, 65536, "pictures; default 64"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of the first picture; default 42"},
+    {"-b --batch-count", "N", OPTION_INT, FIELD(count), 1, 65536, "images; default 64"},
+    {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of the first image; default 42"},
     {"--label", "N", OPTION_WORDS, FIELD(labels), 0, 0,
      "a class, where the model has them, or a prompt,\nwhere it learned captions; several times for several;\ndefault: each in turn"},
     {"--columns", "N", OPTION_INT, FIELD(columns), 1, 1000,
-     "pictures in a row of the sheet; default: as many as\nthere are classes, or as there are rows"},
-    {"--separate", NULL, OPTION_ON, FIELD(separate), 0, 0, "a file for each picture: out.png, out_2.png, ..."},
+     "images in a row of the sheet; default: as many as\nthere are classes, or as there are rows"},
+    {"--separate", NULL, OPTION_ON, FIELD(separate), 0, 0, "a file for each image: out.png, out_2.png, ..."},
     {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(picture.seed_to), 0, 0, "an animated PNG on the way from -s to this seed"},
-    {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "pictures of it; default 24"},
+    {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "images of it; default 24"},
     {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 80"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
 };
@@ -199,7 +199,7 @@ static const struct option_row options[] = {
 const struct command command_sample = {
     .name = "sample",
     .synopsis = "-m DIR [-b N] [-s SEED] [--label N]... [-o FILE] [PICTURE...]",
-    .about = "Draws pictures with a model that clio train made, as one sheet. Pictures that are named are taken in and given back\n"
+    .about = "Draws images with a model that clio train made, as one sheet. Images that are named are taken in and given back\n"
              "beside what they were (models with an encoder).",
     .more = "clio sample -m my-vae -o sheet.png\n"
             "clio sample -m my-vae -s 1 --interpolate-seed 7 -o way.png\n"

@@ -1,4 +1,4 @@
-/* cmd_train.c - clio train: learn a model from a folder of pictures. Settings are key=value, so that a model's own and the run's look
+/* cmd_train.c - clio train: learn a model from a folder of images. Settings are key=value, so that a model's own and the run's look
  * alike. */
 #include "bar.h"
 #include "options.h"
@@ -181,7 +181,7 @@ static int run_train(const struct command *self, struct settings *set)
         if (!set->files.count && !set->resume)
             return say_usage(self, "no model was named: clio train --list shows what there is");
         if (!set->data)
-            return say_usage(self, "there is nothing to learn from: name a folder of pictures, or of IDX files, with --data");
+            return say_usage(self, "there is nothing to learn from: name a folder of images, or of IDX files, with --data");
         if (!set->result)
             return say_usage(self, "name a folder for what is learned with --out");
         code = read_settings(self, set, &settings);
@@ -198,7 +198,7 @@ static int run_train(const struct command *self, struct settings *set)
 
 static const struct option_row options[] = {
     {"--data", "DIR", OPTION_TEXT, FIELD(data), 0, 0,
-     "what to learn from: a folder of pictures (with\nmetadata.jsonl, .txt files beside them, or a folder\nfor each class), or IDX files "
+     "what to learn from: a folder of images (with\nmetadata.jsonl, .txt files beside them, or a folder\nfor each class), or IDX files "
      "(the MNIST family)"},
     {"-o --out", "DIR", OPTION_TEXT, FIELD(result), 0, 0, "where checkpoints, losses, plots and samples go"},
     {"--set", "KEY=VALUE", OPTION_WORDS, FIELD(changes), 0, 0, "a setting that is not to be the default; several\ntimes for several"},
@@ -212,7 +212,7 @@ static const struct option_row options[] = {
 const struct command command_train = {
     .name = "train",
     .synopsis = "MODEL --data DIR --out DIR [--set KEY=VALUE]... [--resume]",
-    .about = "Trains a network that makes pictures, from the first weight on. Ctrl-C saves and ends; --resume goes on from there,\n"
+    .about = "Trains a network that makes images, from the first weight on. Ctrl-C saves and ends; --resume goes on from there,\n"
              "and from whatever a crash left, as if nothing had happened. clio sample draws from what was learned.",
     .more = "clio train --list\n"
             "clio train vae --data fashion-mnist --out my-vae --set epochs=3\n"

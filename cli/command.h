@@ -39,7 +39,7 @@ struct settings {
     float time_limit;             /* minutes */
     int list;
     clio_imagine_params picture; /* imagine */
-    clio_pictures_params pictures;
+    clio_diffusion_params pictures;
     const char *init_image, *mask, *rng, *show;
     struct words loras;
     int clip_skip, delay;      /* clip_skip counts from 1; delay: sample, too */

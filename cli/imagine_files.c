@@ -11,7 +11,7 @@
 
 #define ENDING ".png"
 
-bool picture_check(const char *path)
+bool image_file_check(const char *path)
 {
     return !strcmp(path, "-") || path_check(path, "-o");
 }
@@ -23,7 +23,7 @@ static int stem_length(const char *path)
     return (int)(n > m && !strcmp(path + n - m, ENDING) ? n - m : n);
 }
 
-char *picture_name(const char *path, size_t index)
+char *image_file_name(const char *path, size_t index)
 {
     int n = stem_length(path);
     return index ? must_print("%.*s_%zu%s", n, path, index + 1, path + n) : must_print("%s", path);
@@ -35,7 +35,7 @@ char *preview_name(const char *path)
     return must_print("%.*s_preview%s", n, path, path[n] ? path + n : ENDING);
 }
 
-static void add_json(json_t *list, const clio_picture *picture, const char *file)
+static void add_json(json_t *list, const clio_imagine_result *picture, const char *file)
 {
     json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)picture->seed, "width",
                                           picture->image.width, "height", picture->image.height, "parameters", picture->parameters));
@@ -50,7 +50,7 @@ static int print_json(struct session *s, json_t *list)
     return root && json_print(root) ? EXIT_DONE : EXIT_FAILED;
 }
 
-int pictures_save(struct session *s, const clio_images *images, const char *path)
+int images_save(struct session *s, const clio_image_list *images, const char *path)
 {
     const struct settings *set = s->set;
     json_t *list = json_array();
@@ -58,11 +58,11 @@ int pictures_save(struct session *s, const clio_images *images, const char *path
     bool moves = set->picture.frames > 0;
     int code = EXIT_DONE;
     for (size_t i = 0; !code && i < (moves ? 1 : images->count); i++) {
-        const clio_picture *picture = &images->list[i];
-        const clio_note notes[] = {
+        const clio_imagine_result *picture = &images->list[i];
+        const clio_metadata_entry notes[] = {
             {"parameters", picture->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
-        char *name = picture_name(path, i);
-        clio_status st = moves ? clio_images_animate(s->ctx, images, name, set->delay, notes, COUNT(notes))
+        char *name = image_file_name(path, i);
+        clio_status st = moves ? clio_image_write_apng(s->ctx, images, name, set->delay, notes, COUNT(notes))
                                : clio_image_write(s->ctx, &picture->image, name, notes, COUNT(notes));
         if (st) {
             session_failed(s, st);
@@ -84,10 +84,10 @@ int pictures_save(struct session *s, const clio_images *images, const char *path
     return code;
 }
 
-int picture_show(struct session *s, const char *path)
+int image_metadata_show(struct session *s, const char *path)
 {
-    clio_notes *notes;
-    clio_status st = clio_image_notes(s->ctx, path, &notes);
+    clio_metadata *notes;
+    clio_status st = clio_image_metadata(s->ctx, path, &notes);
     if (st)
         return session_failed(s, st);
     if (!notes->count && !s->set->json)
@@ -103,7 +103,7 @@ int picture_show(struct session *s, const char *path)
         code = json_print(root) ? EXIT_DONE : EXIT_FAILED;
     else
         json_decref(root);
-    clio_notes_free(notes);
+    clio_metadata_free(notes);
     session_flush(s);
     return code;
 }

@@ -81,16 +81,16 @@ void words_add(struct words *words, const char *word)
 
 static void print_help(FILE *out)
 {
-    fputs("clio - speech to text, text to pictures, and training, on any OpenCL device\n"
+    fputs("clio - speech to text, text to images, and training, on any OpenCL device\n"
           "\n"
           "usage: clio COMMAND [OPTION...] [FILE...]\n"
           "\n"
           "  clio transcribe FILE...     what is said, as text or subtitles\n"
           "  clio caption -m DIR FILE... what is heard, with a model that describes sounds\n"
-          "  clio imagine -m DIR -p TEXT pictures of what a text says\n"
+          "  clio imagine -m DIR -p TEXT images of what a text says\n"
           "  clio train MODEL --data DIR --out DIR\n"
-          "                              a network that makes pictures, from a folder of them\n"
-          "  clio sample -m DIR          pictures from such a network\n"
+          "                              a network that makes images, from a folder of them\n"
+          "  clio sample -m DIR          images from such a network\n"
           "  clio eval                   how good a network, a transcript or captions are\n"
           "  clio devices                the OpenCL devices here, and what works on them\n"
           "  clio tune                   make clio faster on the device here, once\n"

@@ -129,7 +129,7 @@ char *model_default(void)
     return found;
 }
 
-char *pictures_find(const char *name)
+char *diffusion_find(const char *name)
 {
     if (access(name, F_OK) == 0)
         return must_print("%s", name);

@@ -11,9 +11,9 @@ char *model_find(const char *name);
 /* The same for no name at all: Whisper base, or NULL with the sentence on how to get it. */
 char *model_default(void);
 
-/* A model for pictures: the folder or file of that path; otherwise a name in the models folder, or "owner/name" in the Hugging Face cache.
+/* A model for images: the folder or file of that path; otherwise a name in the models folder, or "owner/name" in the Hugging Face cache.
  */
-char *pictures_find(const char *name);
+char *diffusion_find(const char *name);
 /* The last part of a model's path: nobody else needs to know where it lies. The caller frees it. */
 char *model_label(const char *path);
 /* A folder with CLIP's tokenizer for a single file that has none beside it, from the Hugging Face cache; NULL: not needed, or not found. */

@@ -129,7 +129,7 @@ fail:
 static clio_status make_works(struct tune_search *s, const struct tune_proof *whole, clio_tune_result *r)
 {
     clio_status st = CLIO_OK;
-    clio_tune_work *works;
+    clio_tune_workload *works;
     TRY(mem_alloc(s->user, &works, s->plan->work_count, sizeof *works));
     r->works = works;
     for (size_t w = 0; whole->is_shown && w < s->plan->work_count; w++) {
@@ -143,7 +143,7 @@ static clio_status make_works(struct tune_search *s, const struct tune_proof *wh
         if (!(before > 0))
             continue;
         TRY(mem_string(s->user, &name, s->plan->works[w].name));
-        works[r->work_count++] = (clio_tune_work){.name = name, .before = before, .after = after};
+        works[r->work_count++] = (clio_tune_workload){.name = name, .before = before, .after = after};
     }
 fail:
     return st;

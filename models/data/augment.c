@@ -1,6 +1,6 @@
-/* augment.c - draws, and what they change: windows, mirrors, colours and noise of pictures, stripes of spectrograms.
- * Sources: Salmon et al. (Philox, SC11); Fisher and Yates; torchvision's ColorJitter (blends with black, with the mean of the grey picture,
- * and with the grey picture; grey = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al.,
+/* augment.c - draws, and what they change: windows, mirrors, colours and noise of images, stripes of spectrograms.
+ * Sources: Salmon et al. (Philox, SC11); Fisher and Yates; torchvision's ColorJitter (blends with black, with the mean of the grey image,
+ * and with the grey image; grey = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al.,
  * "SpecAugment" (Interspeech 2019), policy of sections 2.2 and 2.3.
  * Every change has a draw of its own, whether others are on or off: turning one on changes no other. */
 #include "dataset_private.h"
@@ -12,7 +12,7 @@
 
 enum { SLOT_WINDOW_X, SLOT_WINDOW_Y, SLOT_PAD_X, SLOT_PAD_Y, SLOT_FLIP, SLOT_BRIGHTNESS, SLOT_CONTRAST, SLOT_SATURATION, SLOT_NOISE };
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
 static float in_unit(float x)
 {

@@ -1,7 +1,7 @@
 /* dataloader.c - batches of a split, made on a thread of their own some steps ahead.
  *
  * A ring of ahead + 1 slots: one that the caller holds, those that are ready, the one that is being filled. The thread alone fills; what it
- * works on (order, kept pictures) is seen by nobody else. A seek makes what is ready or under way worthless by a new generation. The thread
+ * works on (order, kept images) is seen by nobody else. A seek makes what is ready or under way worthless by a new generation. The thread
  * has a context of its own, since a context belongs to one thread: sentences are handed over with the slot. */
 #include "dataset_private.h"
 
@@ -76,7 +76,7 @@ static clio_status order_of(struct loader *l, size_t epoch)
     return CLIO_OK;
 }
 
-/* The picture, from memory where it was kept; out->own is to be freed. */
+/* The image, from memory where it was kept; out->own is to be freed. */
 static clio_status prepared_picture(struct loader *l, uint32_t sample, const struct sample *s, struct prepared *out)
 {
     clio_status st = CLIO_OK;

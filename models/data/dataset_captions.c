@@ -1,4 +1,4 @@
-/* dataset_captions.c - what is written about pictures and sounds: rows of metadata, and text files beside them. */
+/* dataset_captions.c - what is written about images and sounds: rows of metadata, and text files beside them. */
 #include "dataset_private.h"
 
 #include "../../host/core/file.h"
@@ -112,7 +112,7 @@ static bool is_about_all(const char *name)
 static clio_status take_texts(clio_context *ctx, struct dataset *ds, const struct entries *entries)
 {
     clio_status st = CLIO_OK;
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "picture";
+    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
     bool *is_lonely = NULL, has_captions = false;
     TRY(mem_alloc(ctx, &is_lonely, entries->count, sizeof *is_lonely));
     for (size_t i = 0; i < entries->count; i++) {

@@ -69,7 +69,7 @@ clio_status dataset_classes(clio_context *ctx, struct dataset *ds, int count, co
 
 /* Read the IDX files of the folder; *found false: there are none. */
 clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found);
-/* Everything about a folder of pictures or sounds. */
+/* Everything about a folder of images or sounds. */
 clio_status dataset_folder(clio_context *ctx, struct dataset *ds);
 
 /* A file below the dataset's folder. */
@@ -112,7 +112,7 @@ float draws_unit(const struct draws *d, uint32_t slot);
 /* 0 .. n - 1 in a drawn order. */
 void draws_order(const struct draws *d, uint32_t *order, size_t n);
 
-/* A picture scaled, of the loader's channels, and large enough for its window: u8 [height, width, channels]. */
+/* An image scaled, of the loader's channels, and large enough for its window: u8 [height, width, channels]. */
 struct prepared {
     const unsigned char *data;
     unsigned char *own; /* `data` where it is to be freed; else NULL */

@@ -1,17 +1,17 @@
-/* autoencoder.c - a picture to a few numbers and back, with the least mean squared error; of dense layers, or of convolutions that
- * halve the picture. Also the source of features for learner_mmd.c. */
+/* autoencoder.c - an image to a few numbers and back, with the least mean squared error; of dense layers, or of convolutions that
+ * halve the image. Also the source of features for learner_mmd.c. */
 #include "autoencoder.h"
 #include "generate.h"
-#include "kinds.h"
+#include "types.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static const struct learner_setting settings[] = {
     {"form", 's', 0, 0, 0, "conv|dense", "of which layers it is made"},
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest pictures"},
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between pictures and latents"},
-    {"latent", 'i', 1, 65536, 32, NULL, "numbers that stand for a picture"},
+    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest images"},
+    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between images and latents"},
+    {"latent", 'i', 1, 65536, 32, NULL, "numbers that stand for an image"},
     {0},
 };
 static const char *const parts[] = {"autoencoder", NULL};
@@ -47,9 +47,9 @@ clio_status autoencoder_open(clio_context *ctx, struct learner *l, struct autoen
     if (plan->act_code != ACT_NONE)
         rows_act(&down, plan->act_code, 0);
     snprintf(key, sizeof key, "%sencoder.", plan->prefix);
-    TRY(layers_new(ctx, &net->encoder, key, down.row, down.count, s->height, s->width, s->channels, parameters));
+    TRY(sequential_new(ctx, &net->encoder, key, down.row, down.count, s->height, s->width, s->channels, parameters));
     snprintf(key, sizeof key, "%sdecoder.", plan->prefix);
-    TRY(layers_new(ctx, &net->decoder, key, up.row, up.count, 1, 1, plan->code, parameters));
+    TRY(sequential_new(ctx, &net->decoder, key, up.row, up.count, 1, 1, plan->code, parameters));
 fail:
     return st;
 }
@@ -57,16 +57,16 @@ fail:
 clio_status autoencoder_init(clio_context *ctx, const struct autoencoder *net, uint64_t seed)
 {
     clio_status st = CLIO_OK;
-    TRY(layers_init(ctx, &net->encoder, LAYERS_TORCH, seed));
-    TRY(layers_init(ctx, &net->decoder, LAYERS_TORCH, seed));
+    TRY(sequential_init(ctx, &net->encoder, INIT_RULE_TORCH, seed));
+    TRY(sequential_init(ctx, &net->decoder, INIT_RULE_TORCH, seed));
 fail:
     return st;
 }
 
 void autoencoder_free(clio_context *ctx, struct autoencoder *net)
 {
-    layers_free(ctx, &net->encoder);
-    layers_free(ctx, &net->decoder);
+    sequential_free(ctx, &net->encoder);
+    sequential_free(ctx, &net->decoder);
     tensor_free(ctx, &net->loss);
 }
 
@@ -76,12 +76,12 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
-    struct tensor code = layers_shape(&net->encoder, x->dim[0]), y = *x;
+    struct tensor code = sequential_shape(&net->encoder, x->dim[0]), y = *x;
     struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
     TRY(tensor_take(ctx, arena, &code));
     TRY(tensor_take(ctx, arena, &y));
-    TRY(layers_fwd(ctx, arena, &net->encoder, &code, x, training));
-    TRY(layers_fwd(ctx, arena, &net->decoder, &y, &code, training));
+    TRY(sequential_fwd(ctx, arena, &net->encoder, &code, x, training));
+    TRY(sequential_fwd(ctx, arena, &net->decoder, &y, &code, training));
     TRY(op_loss_fwd(ctx, arena, &net->loss, &y, x, args, false));
 fail:
     arena_release(arena, mark);
@@ -99,7 +99,7 @@ clio_status autoencoder_step(clio_context *ctx, struct learner *l, struct autoen
     if (batch->count)
         TRY(forward(ctx, &tape->arena, net, &batch->pictures, scale, true));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, part, &net->loss));
+    TRY(learner_backward(ctx, l, tape, part, &net->loss));
 fail:
     tape_pause(ctx);
     tape_reset(tape);
@@ -116,7 +116,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0] = optimizer_defaults();
     TRY(autoencoder_open(ctx, l, net,
                          &(struct autoencoder_plan){.prefix = "ae.",
-                                                    .dense = learner_word(l, "form") == 1,
+                                                    .dense = learner_choice(l, "form") == 1,
                                                     .width = learner_int(l, "width"),
                                                     .hidden = learner_int(l, "hidden"),
                                                     .code = l->latent,
@@ -165,29 +165,29 @@ fail:
 
 static clio_status decode(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
-    return layers_fwd(ctx, arena, &((struct autoencoder *)l->state)->decoder, out, in, false);
+    return sequential_fwd(ctx, arena, &((struct autoencoder *)l->state)->decoder, out, in, false);
 }
 
 static clio_status to_code(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
-    return layers_fwd(ctx, arena, &((struct autoencoder *)l->state)->encoder, out, in, false);
+    return sequential_fwd(ctx, arena, &((struct autoencoder *)l->state)->encoder, out, in, false);
 }
 
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     (void)labels;
-    return learner_through(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), decode);
 }
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
 {
     (void)labels;
-    return learner_through(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_code);
+    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_code);
 }
 
-const struct learner_kind learner_autoencoder = {
+const struct learner_type learner_autoencoder = {
     .name = "autoencoder",
-    .summary = "pictures to a few numbers and back",
+    .summary = "images to a few numbers and back",
     .settings = settings,
     .parts = parts,
     .losses = losses,

@@ -5,13 +5,13 @@
 #include "conv_pyramid.h"
 
 struct autoencoder {
-    struct layers encoder, decoder;
+    struct sequential encoder, decoder;
     struct tensor loss;
 };
 struct autoencoder_plan {
     const char *prefix; /* of keys: prefix + "encoder." and "decoder." */
     bool dense;
-    int width, hidden, code;   /* channels of the largest pictures; numbers of the hidden layer; numbers between */
+    int width, hidden, code;   /* channels of the largest images; numbers of the hidden layer; numbers between */
     int act_picture, act_code; /* the last activation of either side */
 };
 clio_status autoencoder_open(clio_context *ctx, struct learner *l, struct autoencoder *net, const struct autoencoder_plan *plan,

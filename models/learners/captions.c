@@ -218,7 +218,7 @@ clio_status captions_need(clio_context *ctx, const struct learner_batch *batch)
     if (!batch->captions)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "this model learns from captions (text_encoder), and the data has none: add metadata.jsonl or .txt "
-             "files beside the pictures");
+             "files beside the images");
 fail:
     return st;
 }

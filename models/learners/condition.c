@@ -55,7 +55,7 @@ void label_input_free(clio_context *ctx, struct label_input *in)
 clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
 {
     clio_status st = CLIO_OK;
-    TRY(learner_room(ctx, &in->rows, count, in->width));
+    TRY(learner_tensor(ctx, &in->rows, count, in->width));
     struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
     TRY(op_embed_fwd(ctx, &rows, &in->table, &list, NULL, 0));
 fail:
@@ -65,7 +65,7 @@ fail:
 clio_status label_input_set_captions(clio_context *ctx, struct label_input *in, const char *const *texts, int count)
 {
     clio_status st = CLIO_OK;
-    TRY(learner_room(ctx, &in->rows, count, in->width));
+    TRY(learner_tensor(ctx, &in->rows, count, in->width));
     struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
     TRY(captions_encode(ctx, NULL, in->captions, &rows, texts));
 fail:

@@ -25,7 +25,7 @@ clio_status label_input_describe(clio_context *ctx, const struct label_input *in
 clio_status label_input_join(clio_context *ctx, struct arena *arena, const struct label_input *in, const struct tensor *x,
                              struct tensor *joined);
 
-/* Labels that pictures can be asked for, 0 without: its classes, or, of who learned captions, which text of the setting `prompts`. */
+/* Labels that images can be asked for, 0 without: its classes, or, of who learned captions, which text of the setting `prompts`. */
 int learner_labels(const struct learner *l);
 
 #endif

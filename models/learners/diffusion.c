@@ -5,9 +5,9 @@
  *
  * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_weighting min_snr (Hang et al. 2023) multiplies the squares
  * by min(snr, 5) / snr, of the velocity by min(snr, 5) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws nothing: a
- * picture follows from the noise that it begins with, its latent. */
+ * image follows from the noise that it begins with, its latent. */
 #include "diffusion.h"
-#include "kinds.h"
+#include "types.h"
 #include "../../host/core/random.h"
 #include "../nn/layout.h"
 
@@ -130,9 +130,9 @@ fail:
     return st;
 }
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
-/* *x: what is to be made noisy of the batch, its pictures or latents drawn for them. */
+/* *x: what is to be made noisy of the batch, its images or latents drawn for them. */
 static clio_status clean(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream, struct tensor *x)
 {
     clio_status st = CLIO_OK;
@@ -148,7 +148,7 @@ static clio_status clean(clio_context *ctx, const struct learner *l, const struc
         TRY(mem_alloc(ctx, &planes, MAX(pixels, count), sizeof *planes));
         TRY(mem_alloc(ctx, &moments, 2 * count, sizeof *moments));
         TRY(mem_alloc(ctx, &noise, count, sizeof *noise));
-        TRY(picture_read(ctx, &batch->pictures, planes));
+        TRY(nchw_read(ctx, &batch->pictures, planes));
         TRY(vae_encode(ctx, &arena, &u->vae, moments, planes, n, u->height, u->width, (struct vae_tiling){0}));
         for (int i = 0; i < n; i++) {
             struct random r;
@@ -159,9 +159,9 @@ static clio_status clean(clio_context *ctx, const struct learner *l, const struc
         }
         vae_sample(&u->vae.config, planes, moments, noise, n, u->height, u->width);
         vae_to_sampler(&u->vae.config, planes, count);
-        TRY(learner_room(ctx, &u->clean, n, (int)one));
+        TRY(learner_tensor(ctx, &u->clean, n, (int)one));
         x->mem = u->clean.mem;
-        TRY(picture_write(ctx, x, planes));
+        TRY(nchw_write(ctx, x, planes));
     }
 fail:
     tape_resume(ctx, recording);
@@ -190,8 +190,8 @@ static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const
         for (int c = 0; c < channels; c++)
             weights[i * channels + c] = (float)sqrt(weight);
     }
-    TRY(learner_room(ctx, &u->levels, count, 2));
-    TRY(learner_room(ctx, &u->weights, count, channels));
+    TRY(learner_tensor(ctx, &u->levels, count, 2));
+    TRY(learner_tensor(ctx, &u->weights, count, channels));
     TRY(tensor_write(ctx, &u->levels, 0, 2 * (size_t)count, levels));
     TRY(tensor_write(ctx, &u->weights, 0, (size_t)count * (size_t)channels, weights));
 fail:
@@ -259,7 +259,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, learner_stream(l, 0), 1.0f / (float)batch->global_count));
     tape_pause(ctx);
-    TRY(learner_descend_all(ctx, l, tape, &u->loss));
+    TRY(learner_backward_all(ctx, l, tape, &u->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, out));
 fail:
     tape_pause(ctx);
@@ -287,7 +287,7 @@ fail:
     .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .describe = unet_learner_describe,                      \
     .places = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
-const struct learner_kind learner_unet = {
-    .name = "unet", .summary = "denoising diffusion with a UNet, of pictures or latents, with captions or without", UNET_FUNCTIONS};
-const struct learner_kind learner_cunet = {
-    .name = "cunet", .summary = "denoising diffusion of pictures with labels", .needs_labels = true, UNET_FUNCTIONS};
+const struct learner_type learner_unet = {
+    .name = "unet", .summary = "denoising diffusion with a UNet, of images or latents, with captions or without", UNET_FUNCTIONS};
+const struct learner_type learner_cunet = {
+    .name = "cunet", .summary = "denoising diffusion of images with labels", .needs_labels = true, UNET_FUNCTIONS};

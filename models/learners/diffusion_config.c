@@ -8,7 +8,7 @@
 
 /* clang-format off: a setting a line */
 const struct learner_setting unet_settings[] = {
-    {"block_channels", 't', 0, 0, 0, "64,128,192", "channels at each size of picture, of which the next is half"},
+    {"block_channels", 't', 0, 0, 0, "64,128,192", "channels at each size of image, of which the next is half"},
     {"layers", 'i', 1, 7, 2, NULL, "residual blocks at each size, on the way down"},
     {"attention", 's', 0, 0, 0, "auto|upper|all|none",
      "sizes at which pixels attend; upper: all but the smallest, and the middle; auto: upper with captions, else none"},
@@ -18,7 +18,7 @@ const struct learner_setting unet_settings[] = {
     {"noise_schedule", 's', 0, 0, 0, "linear|scaled_linear|cosine", "how noise grows from step to step"},
     {"beta_start", 'f', 0, 0.999, 0, NULL, "noise of the first step; 0: as usual for the schedule"},
     {"beta_end", 'f', 0, 0.999, 0, NULL, "noise of the last step; 0: as usual for the schedule"},
-    {"timesteps", 'i', 2, 100000, 1000, NULL, "steps from picture to noise"},
+    {"timesteps", 'i', 2, 100000, 1000, NULL, "steps from image to noise"},
     {"snr_weighting", 's', 0, 0, 0, "none|min_snr", "weight of timesteps; min_snr: at most 5 times the signal-to-noise ratio's"},
     {"drop_condition", 'f', 0, 1, 0.1, NULL, "how often caption or label is left out, which guidance needs"},
     {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder, for captions"},
@@ -65,7 +65,7 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
     TRY(vae_load(ctx, &config, &weights, VAE_ENCODER | VAE_DECODER, &u->vae));
     if (l->shape.channels != c->in || c->in != c->out || l->shape.width % c->factor || l->shape.height % c->factor)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the autoencoder %s is for pictures of %d channels whose sides are multiples of %d, not %d x %d with %d: set channels=%d "
+             "the autoencoder %s is for images of %d channels whose sides are multiples of %d, not %d x %d with %d: set channels=%d "
              "image_size=%d",
              u->vae_folder, c->in, c->factor, l->shape.width, l->shape.height, l->shape.channels, c->in,
              MAX(1, l->shape.width / c->factor) * c->factor);
@@ -85,7 +85,7 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
 {
     clio_status st = CLIO_OK;
     json_t *channels = NULL, *down = json_array(), *up = json_array();
-    int attention = learner_word(l, "attention"), own = u->vae_folder ? u->vae.config.latent : l->shape.channels;
+    int attention = learner_choice(l, "attention"), own = u->vae_folder ? u->vae.config.latent : l->shape.channels;
     attention = attention ? attention : u->captions.encoder ? 1 : 3;
     TRY(learner_channels(ctx, l, learner_int(l, "heads"), &channels));
     size_t count = json_array_size(channels);
@@ -119,12 +119,12 @@ static clio_status make_scheduler(clio_context *ctx, const struct learner *l, st
         double first, last;
     } rows[] = {{"linear", 0.0001, 0.02}, {"scaled_linear", 0.00085, 0.012}, {"squaredcos_cap_v2", 0.0001, 0.02}};
     clio_status st = CLIO_OK;
-    int schedule = learner_word(l, "noise_schedule");
+    int schedule = learner_choice(l, "noise_schedule");
     double first = learner_number(l, "beta_start"), last = learner_number(l, "beta_end");
     u->scheduler.root = json_pack("{s:s,s:i,s:f,s:f,s:s,s:s,s:b,s:s,s:i}", "_class_name", "DDPMScheduler", "num_train_timesteps",
                                   learner_int(l, "timesteps"), "beta_start", first > 0 ? first : rows[schedule].first, "beta_end",
                                   last > 0 ? last : rows[schedule].last, "beta_schedule", rows[schedule].name, "prediction_type",
-                                  learner_word(l, "prediction") ? "v_prediction" : "epsilon", "clip_sample", u->vae_folder == NULL,
+                                  learner_choice(l, "prediction") ? "v_prediction" : "epsilon", "clip_sample", u->vae_folder == NULL,
                                   "timestep_spacing", "leading", "steps_offset", 0);
     if (!u->scheduler.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
@@ -163,7 +163,7 @@ static clio_status check_network(clio_context *ctx, const struct learner *l, con
     int own = u->vae_folder ? u->vae.config.latent : l->shape.channels;
     if (c->in != own || c->out != own)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s takes %d channels and gives %d, and the %s have %d: set channels, or vae=DIR", u->config.path,
-             c->in, c->out, u->vae_folder ? "latents" : "pictures", own);
+             c->in, c->out, u->vae_folder ? "latents" : "images", own);
     if (u->captions.encoder && c->text != u->captions.net.config.width)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "%s attends to %d numbers for a token, and the text encoder %s gives %d: they do not belong together", u->config.path, c->text,
@@ -213,7 +213,7 @@ clio_status unet_learner_open(clio_context *ctx, struct learner *l, struct unet_
     clio_status st = CLIO_OK;
     arena_grow(ctx, &u->vae_arena);
     u->drop = learner_number(l, "drop_condition");
-    u->min_snr = learner_word(l, "snr_weighting") == 1;
+    u->min_snr = learner_choice(l, "snr_weighting") == 1;
     TRY(open_captions(ctx, l, u));
     TRY(open_vae(ctx, l, u));
     TRY(open_scheduler(ctx, l, u));
@@ -290,7 +290,7 @@ clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct u
     bool captions = u->captions.encoder != NULL;
     int length = captions ? u->captions.net.config.positions : 1;
     if (u->attends) {
-        TRY(learner_room(ctx, &u->states, count * length, u->net.config.text));
+        TRY(learner_tensor(ctx, &u->states, count * length, u->net.config.text));
         struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
         if (captions)
             TRY(captions_encode(ctx, arena, &u->captions, &states, texts));

@@ -1,4 +1,4 @@
-/* diffusion_sample.c - from noise to pictures: DDIM (Song et al. 2020) with a network that is learning, or has learned, to denoise. */
+/* diffusion_sample.c - from noise to images: DDIM (Song et al. 2020) with a network that is learning, or has learned, to denoise. */
 #include "diffusion.h"
 #include "generate.h"
 #include "../samplers/guidance.h"
@@ -9,7 +9,7 @@
 
 #define AT_ONCE 32 /* samples on their way at a time */
 
-/* One way from noise to pictures: with guidance every sample is there twice, without its condition and with it. */
+/* One way from noise to images: with guidance every sample is there twice, without its condition and with it. */
 struct walk {
     int count, copies; /* copies: 2 with guidance */
     float *labels, *timesteps, *both;
@@ -59,7 +59,7 @@ fail:
     return st;
 }
 
-/* Latents as the sampler leaves them, f32 [count, h, w, c], to pictures f32 [count, H, W, C]. */
+/* Latents as the sampler leaves them, f32 [count, h, w, c], to images f32 [count, H, W, C]. */
 static clio_status decode(clio_context *ctx, const struct learner *l, int count, float *latents, float *pictures)
 {
     clio_status st = CLIO_OK;
@@ -71,10 +71,10 @@ static clio_status decode(clio_context *ctx, const struct learner *l, int count,
     TRY(tensor_new(ctx, &z, "samples"));
     TRY(tensor_new(ctx, &x, "samples"));
     TRY(tensor_write(ctx, &z, 0, n, latents));
-    TRY(picture_read(ctx, &z, latents)); /* to planes and back again */
+    TRY(nchw_read(ctx, &z, latents)); /* to planes and back again */
     vae_from_sampler(&u->vae.config, latents, n);
     TRY(vae_decode(ctx, &arena, &u->vae, pictures, latents, count, u->height, u->width, (struct vae_tiling){0}));
-    TRY(picture_write(ctx, &x, pictures));
+    TRY(nchw_write(ctx, &x, pictures));
     TRY(tensor_read(ctx, &x, 0, tensor_count(&x), pictures));
 fail:
     tensor_free(ctx, &z);

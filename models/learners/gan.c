@@ -1,6 +1,6 @@
-/* gan.c - adversaries (Goodfellow et al. 2014): a generator G of pictures from noise, and a discriminator D that tells them from
+/* gan.c - adversaries (Goodfellow et al. 2014): a generator G of images from noise, and a discriminator D that tells them from
  * real ones. Dense, or DCGAN (Radford, Metz and Chintala 2016); with labels (Mirza and Osindero 2014) or captions (Reed et al. 2016).
- * Losses, D's of real x and generated pictures, and G's:
+ * Losses, D's of real x and generated images, and G's:
  *
  *     bce            -log sigmoid(D(x)), -log(1 - sigmoid(D(G(z))))     -log sigmoid(D(G(z))): does not saturate
  *     least-squares  (D(x) - 1)^2, D(G(z))^2                            (D(G(z)) - 1)^2 (Mao et al. 2017)
@@ -9,11 +9,11 @@
  *     jsd            the f-GAN's bound on the Jensen-Shannon divergence (Nowozin, Cseke and Tomioka 2016), for G the form of its
  * section 3.2
  *
- * A step: G makes pictures, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
- * by now, thinks of the pictures goes on tape 0, where its weights are constants, and G learns. */
+ * A step: G makes images, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
+ * by now, thinks of the images goes on tape 0, where its weights are constants, and G learns. */
 #include "gan.h"
 #include "generate.h"
-#include "kinds.h"
+#include "types.h"
 
 #include <stdlib.h>
 
@@ -33,7 +33,7 @@ static const struct loss_terms {
 
 #define LATENT                                                                                                                             \
     {                                                                                                                                      \
-        "latent", 'i', 1, 65536, 100, NULL, "numbers of noise that a picture is made from"                                                 \
+        "latent", 'i', 1, 65536, 100, NULL, "numbers of noise that an image is made from"                                                 \
     }
 #define LOSS                                                                                                                               \
     {                                                                                                                                      \
@@ -49,11 +49,11 @@ static const struct loss_terms {
     }
 #define NGF                                                                                                                                \
     {                                                                                                                                      \
-        "ngf", 'i', 1, 512, 64, NULL, "conv: channels of the generator's largest pictures"                                                 \
+        "ngf", 'i', 1, 512, 64, NULL, "conv: channels of the generator's largest images"                                                 \
     }
 #define NDF                                                                                                                                \
     {                                                                                                                                      \
-        "ndf", 'i', 1, 512, 64, NULL, "conv: channels of the discriminator's largest pictures"                                             \
+        "ndf", 'i', 1, 512, 64, NULL, "conv: channels of the discriminator's largest images"                                             \
     }
 #define FORM                                                                                                                               \
     {                                                                                                                                      \
@@ -111,7 +111,7 @@ fail:
 
 static bool is_dense(const struct learner *l)
 {
-    return json_object_get(l->config, "form") ? learner_word(l, "form") == 1 : json_object_get(l->config, "ngf") == NULL;
+    return json_object_get(l->config, "form") ? learner_choice(l, "form") == 1 : json_object_get(l->config, "ngf") == NULL;
 }
 
 static clio_status open(clio_context *ctx, struct learner *l)
@@ -124,7 +124,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
     l->latent = learner_int(l, "latent");
-    net->loss = json_object_get(l->config, "loss") ? (enum gan_loss)learner_word(l, "loss") : GAN_JSD;
+    net->loss = json_object_get(l->config, "loss") ? (enum gan_loss)learner_choice(l, "loss") : GAN_JSD;
     for (int i = 0; i < 2; i++) {
         l->options[i] = optimizer_defaults();
         l->options[i].rate = 2e-4;
@@ -134,8 +134,8 @@ static clio_status open(clio_context *ctx, struct learner *l)
     /* batch norm has no place where D's slope is bounded: it would divide by what it likes */
     TRY(gan_generator_rows(ctx, l, dense, &g));
     TRY(discriminator_rows(ctx, l, dense, net->loss != GAN_WASSERSTEIN, &d));
-    TRY(layers_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
-    TRY(layers_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
+    TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
+    TRY(sequential_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
                    (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
     if (net->loss == GAN_WASSERSTEIN)
         TRY(spectral_new(ctx, &net->spectral, &net->discriminator, "d."));
@@ -146,8 +146,8 @@ fail:
 static void close(clio_context *ctx, struct learner *l)
 {
     struct gan *net = l->state;
-    layers_free(ctx, &net->generator);
-    layers_free(ctx, &net->discriminator);
+    sequential_free(ctx, &net->generator);
+    sequential_free(ctx, &net->discriminator);
     label_input_free(ctx, &net->labels);
     spectral_free(ctx, net->spectral);
     tensor_free(ctx, &net->fake);
@@ -160,9 +160,9 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct gan *net = l->state;
-    enum layers_init rule = is_dense(l) ? LAYERS_TORCH : LAYERS_DCGAN;
-    TRY(layers_init(ctx, &net->generator, rule, seed));
-    TRY(layers_init(ctx, &net->discriminator, rule, seed));
+    enum sequential_init rule = is_dense(l) ? INIT_RULE_TORCH : INIT_RULE_DCGAN;
+    TRY(sequential_init(ctx, &net->generator, rule, seed));
+    TRY(sequential_init(ctx, &net->discriminator, rule, seed));
     if (net->spectral)
         TRY(spectral_init(ctx, net->spectral, seed));
 fail:
@@ -171,7 +171,7 @@ fail:
 
 /* ---- a step ---- */
 
-/* Pictures from z f32 [B, latent]. */
+/* Images from z f32 [B, latent]. */
 static clio_status generate(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *pictures,
                             const struct tensor *z, bool training)
 {
@@ -179,12 +179,12 @@ static clio_status generate(clio_context *ctx, struct arena *arena, const struct
     int latent = net->generator.in[2] - net->labels.width;
     struct tensor noise = tensor_reshape(z, 4, z->dim[0], 1, 1, latent), in;
     TRY(label_input_join(ctx, arena, &net->labels, &noise, &in));
-    TRY(layers_fwd(ctx, arena, &net->generator, pictures, &in, training));
+    TRY(sequential_fwd(ctx, arena, &net->generator, pictures, &in, training));
 fail:
     return st;
 }
 
-/* loss = what `args` makes of D(pictures), or is added to it. */
+/* loss = what `args` makes of D(images), or is added to it. */
 static clio_status judge(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *loss,
                          const struct tensor *pictures, struct loss_args args, int count, int global_count, bool add)
 {
@@ -192,11 +192,11 @@ static clio_status judge(clio_context *ctx, struct arena *arena, const struct ga
     const int *in = net->discriminator.in;
     uint64_t mark = arena_mark(arena);
     struct tensor x = tensor_reshape(pictures, 4, count, in[0], in[1], in[2] - net->labels.width), joined, score;
-    score = layers_shape(&net->discriminator, count);
+    score = sequential_shape(&net->discriminator, count);
     args.scale /= (float)global_count;
     TRY(tensor_take(ctx, arena, &score));
     TRY(label_input_join(ctx, arena, &net->labels, &x, &joined));
-    TRY(layers_fwd(ctx, arena, &net->discriminator, &score, &joined, true));
+    TRY(sequential_fwd(ctx, arena, &net->discriminator, &score, &joined, true));
     TRY(op_loss_fwd(ctx, arena, loss, &score, NULL, args, add));
 fail:
     arena_release(arena, mark);
@@ -217,7 +217,7 @@ static clio_status learn_discriminator(clio_context *ctx, struct learner *l, con
         TRY(judge(ctx, &tape->arena, net, loss, &net->fake, t->fake, batch->count, batch->global_count, true));
     }
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 1, loss));
+    TRY(learner_backward(ctx, l, tape, 1, loss));
     if (net->spectral)
         TRY(spectral_bound(ctx, &tape->arena, net->spectral, 1));
 fail:
@@ -226,7 +226,7 @@ fail:
     return st;
 }
 
-/* G's pictures, on tape 0. */
+/* G's images, on tape 0. */
 static clio_status begin_generator(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *z)
 {
     clio_status st = CLIO_OK;
@@ -253,7 +253,7 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
     struct tape *tape = &l->tapes[0];
     TRY(learner_scalar(ctx, &net->losses[0], batch));
     TRY(learner_scalar(ctx, &net->losses[1], batch));
-    TRY(learner_room(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
+    TRY(learner_tensor(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
     TRY(label_input_set(ctx, &net->labels, batch));
     TRY(begin_generator(ctx, l, batch, z));
     TRY(learn_discriminator(ctx, l, batch));
@@ -262,7 +262,7 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
         TRY(judge(ctx, &tape->arena, net, &net->losses[1], &net->fake, terms[net->loss].generator, batch->count, batch->global_count,
                   false));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &net->losses[1]));
+    TRY(learner_backward(ctx, l, tape, 0, &net->losses[1]));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->losses[0], &net->losses[1]}, 2, out));
 fail:
     tape_pause(ctx);
@@ -285,7 +285,7 @@ static clio_status to_pictures(clio_context *ctx, struct arena *arena, struct le
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     struct gan *net = l->state;
-    return learner_through(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), to_pictures);
+    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), to_pictures);
 }
 
 static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
@@ -298,14 +298,14 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
     .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
     .describe = describe
 
-const struct learner_kind learner_gan = {.name = "gan", .summary = "adversaries of dense layers", .settings = gan_settings, GAN_FUNCTIONS};
-const struct learner_kind learner_dcgan = {
+const struct learner_type learner_gan = {.name = "gan", .summary = "adversaries of dense layers", .settings = gan_settings, GAN_FUNCTIONS};
+const struct learner_type learner_dcgan = {
     .name = "dcgan", .summary = "adversaries of convolutions", .settings = dcgan_settings, GAN_FUNCTIONS};
-const struct learner_kind learner_cgan = {.name = "cgan",
+const struct learner_type learner_cgan = {.name = "cgan",
                                           .summary = "adversaries that know labels or captions",
                                           .settings = cgan_settings,
                                           .needs_labels = true,
                                           .takes_captions = true,
                                           GAN_FUNCTIONS};
-const struct learner_kind learner_jsd_gan = {
+const struct learner_type learner_jsd_gan = {
     .name = "jsd-gan", .summary = "adversaries that estimate the Jensen-Shannon divergence", .settings = jsd_settings, GAN_FUNCTIONS};

@@ -8,7 +8,7 @@
 
 enum gan_loss { GAN_BCE, GAN_LEAST_SQUARES, GAN_HINGE, GAN_WASSERSTEIN, GAN_JSD };
 struct gan {
-    struct layers generator, discriminator;
+    struct sequential generator, discriminator;
     struct label_input labels;
     enum gan_loss loss;
     struct spectral *spectral; /* or NULL */

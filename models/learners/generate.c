@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include "learner.h"
 
-#define AT_ONCE 64 /* pictures on their way at a time */
+#define AT_ONCE 64 /* images on their way at a time */
 
-/* Rows of what pictures are asked for by. */
+/* Rows of what images are asked for by. */
 static clio_status set_asked(clio_context *ctx, struct arena *arena, const struct learner *l, struct label_input *in, const int *labels,
                              int count)
 {
@@ -28,14 +28,14 @@ fail:
     return st;
 }
 
-clio_status learner_through(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
+clio_status learner_run(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
                             const int *labels, float *out, int out_width, learner_forward forward)
 {
     clio_status st = CLIO_OK;
     struct arena arena = {0};
     arena_grow(ctx, &arena);
     if (input && input->width && !labels)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s wants a label for each picture", l->kind->name);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s wants a label for each image", l->kind->name);
     for (int at = 0; at < count; at += AT_ONCE) {
         int n = MIN(AT_ONCE, count - at);
         struct tensor x = tensor_shape(DTYPE_F32, 2, n, in_width, 0, 0), y = tensor_shape(DTYPE_F32, 2, n, out_width, 0, 0);
@@ -53,14 +53,14 @@ fail:
     return st;
 }
 
-clio_status learner_draw(clio_context *ctx, struct learner *l, int count, uint64_t seed, const int *labels, float *pictures)
+clio_status learner_sample(clio_context *ctx, struct learner *l, int count, uint64_t seed, const int *labels, float *pictures)
 {
     clio_status st = CLIO_OK;
     struct tensor z = tensor_shape(DTYPE_F32, 2, count, MAX(l->latent, 1), 0, 0);
     float *latents = NULL;
     int *own = NULL;
     if (count < 1 || !l->latent)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot draw %d pictures", l->kind->name, count);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot draw %d images", l->kind->name, count);
     TRY(mem_alloc(ctx, &latents, tensor_count(&z), sizeof *latents));
     TRY(tensor_new(ctx, &z, "samples"));
     TRY(op_random_fwd(ctx, &z, seed, 0, true));

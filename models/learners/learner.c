@@ -1,4 +1,4 @@
-/* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimisers. */
+/* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimizers. */
 #include "learner.h"
 #include "settings.h"
 
@@ -10,7 +10,7 @@
 #define SCALE_STEPS 2000
 #define MOST_SCALE 16777216.0
 
-bool learner_needs_captions(const struct learner_kind *kind, const json_t *settings)
+bool learner_needs_captions(const struct learner_type *kind, const json_t *settings)
 {
     const json_t *encoder = json_object_get(settings, "text_encoder");
     return kind->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
@@ -65,7 +65,7 @@ fail:
 
 /* ---- open and close ---- */
 
-clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
+clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
                          const json_t *settings, const char *from)
 {
     clio_status st = CLIO_OK;
@@ -87,7 +87,7 @@ fail:
     return st;
 }
 
-clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
+clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
                         const json_t *settings, uint64_t seed)
 {
     clio_status st = CLIO_OK;
@@ -115,7 +115,7 @@ void learner_close(clio_context *ctx, struct learner *l)
     *l = (struct learner){0};
 }
 
-clio_status learner_scale(clio_context *ctx, struct learner *l, double scale)
+clio_status learner_set_loss_scale(clio_context *ctx, struct learner *l, double scale)
 {
     clio_status st = CLIO_OK;
     float first = (float)(scale / MAX(l->accumulate, 1));
@@ -139,10 +139,10 @@ static clio_status seek_scale(clio_context *ctx, struct learner *l, int first, i
     }
     l->good = made ? l->good + 1 : 0;
     if (!made) {
-        TRY(learner_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
+        TRY(learner_set_loss_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
     } else if (l->good == SCALE_STEPS) {
         l->good = 0;
-        TRY(learner_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
+        TRY(learner_set_loss_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
     }
 fail:
     return st;
@@ -153,12 +153,12 @@ clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate)
     clio_status st = CLIO_OK;
     l->accumulate = accumulate;
     l->seeks_scale = l->half && l->loss_scale <= 0;
-    TRY(learner_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->half ? FIRST_SCALE : 1));
+    TRY(learner_set_loss_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->half ? FIRST_SCALE : 1));
     for (int i = 0; i < LEARNER_PARTS && l->kind->parts[i]; i++) {
         TRY(optimizer_open(ctx, &l->optimizers[i], &l->parameters[i], &l->options[i]));
         TRY(tape_open(ctx, &l->tapes[i]));
         if (l->half)
-            TRY(parameters_halve(ctx, &l->parameters[i]));
+            TRY(parameters_use_fp16(ctx, &l->parameters[i]));
     }
     l->trains = true;
 fail:
@@ -191,26 +191,26 @@ fail:
     return st;
 }
 
-clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
+clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
 {
     return descend(ctx, l, tape, part, 1, loss);
 }
 
-clio_status learner_descend_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss)
+clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss)
 {
     return descend(ctx, l, tape, 0, LEARNER_PARTS, loss);
 }
 
-clio_status learner_swap_averages(clio_context *ctx, const struct learner *l)
+clio_status learner_swap_ema(clio_context *ctx, const struct learner *l)
 {
     clio_status st = CLIO_OK;
     for (int i = 0; i < LEARNER_PARTS; i++)
-        TRY(parameters_swap_average(ctx, &l->parameters[i]));
+        TRY(parameters_swap_ema(ctx, &l->parameters[i]));
 fail:
     return st;
 }
 
-clio_status learner_room(clio_context *ctx, struct tensor *t, int rows, int columns)
+clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns)
 {
     clio_status st = CLIO_OK;
     struct tensor wanted = tensor_shape(DTYPE_F32, 2, rows, columns, 0, 0);

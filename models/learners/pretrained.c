@@ -1,6 +1,6 @@
 /* pretrained.c - read and write a model's folder: config.json and weights. */
 #include "pretrained.h"
-#include "kinds.h"
+#include "types.h"
 #include "../loaders/config.h"
 #include "../../host/core/safetensors_write.h"
 #include "../loaders/model_folder.h"
@@ -14,7 +14,7 @@
 /* Everything of config.json that is not a setting of the kind. */
 static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes"};
 
-static clio_status read_config(clio_context *ctx, const struct json_file *file, const struct learner_kind **kind,
+static clio_status read_config(clio_context *ctx, const struct json_file *file, const struct learner_type **kind,
                                struct learner_shape *shape, json_t **settings)
 {
     clio_status st = CLIO_OK;
@@ -22,9 +22,9 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
     const char *type;
     int size[2];
     TRY(json_text(ctx, file, "model_type", NULL, &type));
-    *kind = learner_kind_find(type);
+    *kind = learner_type_find(type);
     if (!*kind) {
-        for (const struct learner_kind *const *k = learner_kinds; *k; k++)
+        for (const struct learner_type *const *k = learner_types; *k; k++)
             TRY(bytes_print(ctx, &names, "%s%s", names.size ? ", " : "", (*k)->name));
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model %.60s, which is none that clio trains: those are %s", file->path, type,
              names.data);
@@ -32,7 +32,7 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
     if ((*kind)->hears) {
         *shape = learner_shape_of_sounds;
     } else {
-        TRY(fields_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
+        TRY(config_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
         shape->height = size[0];
         shape->width = size[1];
         TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
@@ -72,7 +72,7 @@ clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
     struct json_file file = {0};
-    const struct learner_kind *kind;
+    const struct learner_type *kind;
     struct learner_shape shape;
     json_t *settings = NULL;
     *l = (struct learner){0};
@@ -113,7 +113,7 @@ static clio_status write_weights(clio_context *ctx, const struct learner *l, int
 {
     clio_status st = CLIO_OK;
     const struct learner_place *place = place_of(l, part);
-    struct tensors_out out = {0};
+    struct safetensors_writer out = {0};
     struct bytes name = {0};
     char *inner = NULL, *path = NULL;
     TRY(file_join(ctx, &inner, folder, place->folder ? place->folder : ""));
@@ -121,14 +121,14 @@ static clio_status write_weights(clio_context *ctx, const struct learner *l, int
         TRY(file_make_folder(ctx, inner));
     TRY(bytes_print(ctx, &name, "%s.safetensors", place->stem ? place->stem : "model"));
     TRY(file_join(ctx, &path, place->folder ? inner : folder, name.data));
-    TRY(tensors_out_open(ctx, &out));
-    TRY(tensors_out_note(ctx, &out, "format", "pt"));
+    TRY(safetensors_writer_open(ctx, &out));
+    TRY(safetensors_writer_metadata(ctx, &out, "format", "pt"));
     for (int i = 0; i < LEARNER_PARTS; i++)
         if (place_of(l, i) == place)
             TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, "", &out));
-    TRY(tensors_out_write(ctx, &out, path));
+    TRY(safetensors_writer_save(ctx, &out, path));
 fail:
-    tensors_out_close(&out);
+    safetensors_writer_close(&out);
     bytes_free(&name);
     free(inner);
     free(path);
@@ -140,17 +140,17 @@ clio_status learner_save(clio_context *ctx, struct learner *l, const char *folde
     clio_status st = CLIO_OK;
     bool swapped = false;
     TRY(write_config(ctx, l, folder));
-    TRY(learner_swap_averages(ctx, l));
+    TRY(learner_swap_ema(ctx, l));
     swapped = true;
     for (int i = 0; i < LEARNER_PARTS; i++)
         if (l->parameters[i].count && place_of(l, i) == &l->kind->places[i])
             TRY(write_weights(ctx, l, i, folder));
     swapped = false;
-    TRY(learner_swap_averages(ctx, l));
+    TRY(learner_swap_ema(ctx, l));
     if (l->kind->describe)
         TRY(l->kind->describe(ctx, l, folder));
 fail:
     if (swapped) /* the failure that is told is the one that came before */
-        (void)learner_swap_averages(ctx, l);
+        (void)learner_swap_ema(ctx, l);
     return st;
 }

@@ -13,7 +13,7 @@ const struct learner_setting *learner_setting_find(const struct learner_setting 
     return NULL;
 }
 
-int learner_word_index(const char *words, const char *word)
+int learner_choice_index(const char *words, const char *word)
 {
     size_t length = strlen(word);
     for (int i = 0; words; i++) {
@@ -38,7 +38,7 @@ fail:
 clio_status learner_setting_check(clio_context *ctx, const struct learner_setting *s, const json_t *value)
 {
     clio_status st = CLIO_OK;
-    if (s->type == 's' && (!json_is_string(value) || learner_word_index(s->words, json_string_value(value)) < 0))
+    if (s->type == 's' && (!json_is_string(value) || learner_choice_index(s->words, json_string_value(value)) < 0))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be one of %s", s->name, s->words);
     if (s->type == 'b' && !json_is_boolean(value))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be true or false", s->name);
@@ -64,10 +64,10 @@ double learner_number(const struct learner *l, const char *name)
     return json_number_value(json_object_get(l->config, name));
 }
 
-int learner_word(const struct learner *l, const char *name)
+int learner_choice(const struct learner *l, const char *name)
 {
     const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
-    return MAX(learner_word_index(s->words, json_string_value(json_object_get(l->config, name))), 0);
+    return MAX(learner_choice_index(s->words, json_string_value(json_object_get(l->config, name))), 0);
 }
 
 /* ---- settings of diffusers' layout ---- */

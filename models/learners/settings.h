@@ -15,7 +15,7 @@ struct learner_setting {
 
 /* The setting of that name in a table that ends with a NULL name; NULL. And which of the words "a|b|c" one is; -1: none of them. */
 const struct learner_setting *learner_setting_find(const struct learner_setting *table, const char *name);
-int learner_word_index(const char *words, const char *word);
+int learner_choice_index(const char *words, const char *word);
 /* Append "a, b, c". */
 clio_status learner_setting_names(clio_context *ctx, struct bytes *text, const struct learner_setting *table);
 /* Refuse a value that the setting does not allow. */
@@ -24,9 +24,9 @@ clio_status learner_setting_check(clio_context *ctx, const struct learner_settin
 /* The value of a setting of the kind; of a word, which one of its words it is. */
 int learner_int(const struct learner *l, const char *name);
 double learner_number(const struct learner *l, const char *name);
-int learner_word(const struct learner *l, const char *name);
+int learner_choice(const struct learner *l, const char *name);
 
-#define LEARNER_BLOCKS 8 /* sizes of picture, at most: those of unet.h and vae.h */
+#define LEARNER_BLOCKS 8 /* sizes of image, at most: those of unet.h and vae.h */
 
 /* A setting that is a text; "" where none is set. */
 const char *learner_text(const struct learner *l, const char *name);

@@ -3,10 +3,10 @@
  *
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = -log p(x | decoder(z)) + beta KL(N(mu, exp(logvar)) | N(0, 1))
  *
- * Both terms are sums over a picture, and means over the batch. */
+ * Both terms are sums over an image, and means over the batch. */
 #include "vae.h"
 #include "generate.h"
-#include "kinds.h"
+#include "types.h"
 
 #include <stdlib.h>
 
@@ -14,9 +14,9 @@
 /* clang-format off */
 #define VAE_SETTINGS                                                                                                                       \
     {"form", 's', 0, 0, 0, "dense|conv", "of which layers it is made"},                                                                    \
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between pictures and latents"},                                      \
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest pictures"},                                                            \
-    {"latent", 'i', 1, 65536, 20, NULL, "numbers that stand for a picture"},                                                               \
+    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between images and latents"},                                      \
+    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest images"},                                                            \
+    {"latent", 'i', 1, 65536, 20, NULL, "numbers that stand for an image"},                                                               \
     {"beta", 'f', 0, 1e6, 1, NULL, "weight of the divergence from N(0, 1)"},                                                               \
     {"reconstruction", 's', 0, 0, 0, "bce|mse", "what is lost: cross-entropy of each number, or half its squared error"}
 /* clang-format on */
@@ -41,10 +41,10 @@ static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_n
     rows_linear(&decoder, "fc2", hidden);
     rows_act(&decoder, ACT_RELU, 0);
     rows_linear(&decoder, "fc3", pixels);
-    TRY(layers_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + told, p));
-    TRY(layers_new(ctx, &net->mu, "vae.", mu.row, mu.count, 1, 1, hidden, p));
-    TRY(layers_new(ctx, &net->logvar, "vae.", logvar.row, logvar.count, 1, 1, hidden, p));
-    TRY(layers_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + told, p));
+    TRY(sequential_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + told, p));
+    TRY(sequential_new(ctx, &net->mu, "vae.", mu.row, mu.count, 1, 1, hidden, p));
+    TRY(sequential_new(ctx, &net->logvar, "vae.", logvar.row, logvar.count, 1, 1, hidden, p));
+    TRY(sequential_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + told, p));
 fail:
     return st;
 }
@@ -59,14 +59,14 @@ static clio_status open_conv(clio_context *ctx, struct learner *l, struct vae_ne
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&encoder, &shape, 0);
     rows_up(&decoder, &shape, s->channels, ACT_NONE);
-    TRY(layers_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
+    TRY(sequential_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
                    p));
     const int *in = net->encoder.out;
     struct layer_row mu = {.name = "mu", .kind = LAYER_CONV, .out = l->latent, .taps = shape.base, .stride = 1, .bias = true}, logvar = mu;
     logvar.name = "logvar";
-    TRY(layers_new(ctx, &net->mu, "vae.", &mu, 1, in[0], in[1], in[2], p));
-    TRY(layers_new(ctx, &net->logvar, "vae.", &logvar, 1, in[0], in[1], in[2], p));
-    TRY(layers_new(ctx, &net->decoder, "vae.decoder.", decoder.row, decoder.count, 1, 1, l->latent + net->labels.width, p));
+    TRY(sequential_new(ctx, &net->mu, "vae.", &mu, 1, in[0], in[1], in[2], p));
+    TRY(sequential_new(ctx, &net->logvar, "vae.", &logvar, 1, in[0], in[1], in[2], p));
+    TRY(sequential_new(ctx, &net->decoder, "vae.decoder.", decoder.row, decoder.count, 1, 1, l->latent + net->labels.width, p));
 fail:
     return st;
 }
@@ -80,9 +80,9 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->latent = learner_int(l, "latent");
     l->options[0] = optimizer_defaults();
     net->beta = (float)learner_number(l, "beta");
-    net->reconstruction = learner_word(l, "reconstruction") == 1 ? VAE_MSE : VAE_BCE;
+    net->reconstruction = learner_choice(l, "reconstruction") == 1 ? VAE_MSE : VAE_BCE;
     TRY(label_input_new(ctx, &net->labels, l));
-    TRY(learner_word(l, "form") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
+    TRY(learner_choice(l, "form") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
 fail:
     return st;
 }
@@ -90,9 +90,9 @@ fail:
 static void close(clio_context *ctx, struct learner *l)
 {
     struct vae_networks *net = l->state;
-    struct layers *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
+    struct sequential *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
     for (size_t i = 0; i < COUNT(all); i++)
-        layers_free(ctx, all[i]);
+        sequential_free(ctx, all[i]);
     label_input_free(ctx, &net->labels);
     tensor_free(ctx, &net->loss);
     for (size_t i = 0; i < COUNT(net->terms); i++)
@@ -104,40 +104,40 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct vae_networks *net = l->state;
-    const struct layers *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
+    const struct sequential *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
     for (size_t i = 0; i < COUNT(all); i++)
-        TRY(layers_init(ctx, all[i], LAYERS_TORCH, seed));
+        TRY(sequential_init(ctx, all[i], INIT_RULE_TORCH, seed));
 fail:
     return st;
 }
 
 /* ---- forward ---- */
 
-/* mu of pictures, and logvar unless it is NULL: both f32 [B, 1, 1, latent] with memory. */
+/* mu of images, and logvar unless it is NULL: both f32 [B, 1, 1, latent] with memory. */
 static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const struct vae_networks *net, const struct tensor *mu,
                               const struct tensor *logvar, const struct tensor *x)
 {
     clio_status st = CLIO_OK;
     int b = mu->dim[0], c = net->encoder.in[2] - net->labels.width;
-    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in, hidden = layers_shape(&net->encoder, b);
+    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in, hidden = sequential_shape(&net->encoder, b);
     TRY(tensor_take(ctx, arena, &hidden));
     TRY(label_input_join(ctx, arena, &net->labels, &picture, &in));
-    TRY(layers_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
-    TRY(layers_fwd(ctx, arena, &net->mu, mu, &hidden, true));
+    TRY(sequential_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
+    TRY(sequential_fwd(ctx, arena, &net->mu, mu, &hidden, true));
     if (logvar)
-        TRY(layers_fwd(ctx, arena, &net->logvar, logvar, &hidden, true));
+        TRY(sequential_fwd(ctx, arena, &net->logvar, logvar, &hidden, true));
 fail:
     return st;
 }
 
-/* Logits of pictures from z f32 [B, 1, 1, latent]. */
+/* Logits of images from z f32 [B, 1, 1, latent]. */
 static clio_status decode_fwd(clio_context *ctx, struct arena *arena, const struct vae_networks *net, const struct tensor *logits,
                               const struct tensor *z)
 {
     clio_status st = CLIO_OK;
     struct tensor in;
     TRY(label_input_join(ctx, arena, &net->labels, z, &in));
-    TRY(layers_fwd(ctx, arena, &net->decoder, logits, &in, true));
+    TRY(sequential_fwd(ctx, arena, &net->decoder, logits, &in, true));
 fail:
     return st;
 }
@@ -201,7 +201,7 @@ clio_status vae_step(clio_context *ctx, struct learner *l, const struct learner_
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, eps, learner_stream(l, 0), 1.0f / (float)batch->global_count));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &net->loss));
+    TRY(learner_backward(ctx, l, tape, 0, &net->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss, &net->terms[0], &net->terms[1]}, 3, out));
 fail:
     tape_pause(ctx);
@@ -250,7 +250,7 @@ static clio_status to_means(clio_context *ctx, struct arena *arena, struct learn
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     struct vae_networks *net = l->state;
-    return learner_through(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
 }
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
@@ -259,8 +259,8 @@ static clio_status encode(clio_context *ctx, struct learner *l, int count, const
     struct vae_networks *net = l->state;
     if (net->labels.captions)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "this model %s learned captions (text_encoder), and takes no pictures in without theirs: it draws them", l->kind->name);
-    TRY(learner_through(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means));
+             "this model %s learned captions (text_encoder), and takes no images in without theirs: it draws them", l->kind->name);
+    TRY(learner_run(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means));
 fail:
     return st;
 }
@@ -275,9 +275,9 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
     .parts = parts, .losses = losses, .measures = measures, .unit = true, .has_latents = true, .reconstructs = true, .open = open,         \
     .close = close, .init = init, .step = step, .measure = measure, .sample = sample, .encode = encode, .describe = describe
 
-const struct learner_kind learner_vae = {.name = "vae", .summary = "variational autoencoder", .settings = vae_settings, VAE_FUNCTIONS};
-const struct learner_kind learner_cvae = {.name = "cvae",
-                                          .summary = "variational autoencoder of pictures with labels or captions",
+const struct learner_type learner_vae = {.name = "vae", .summary = "variational autoencoder", .settings = vae_settings, VAE_FUNCTIONS};
+const struct learner_type learner_cvae = {.name = "cvae",
+                                          .summary = "variational autoencoder of images with labels or captions",
                                           .settings = cvae_settings,
                                           .needs_labels = true,
                                           .takes_captions = true,

@@ -7,9 +7,9 @@
 
 enum { VAE_BCE, VAE_MSE };
 struct vae_networks {
-    struct layers encoder, mu, logvar, decoder; /* the decoder gives logits */
+    struct sequential encoder, mu, logvar, decoder; /* the decoder gives logits */
     struct label_input labels;
-    int reconstruction; /* VAE_BCE: the pictures are probabilities; VAE_MSE: means of normal distributions of variance 1 */
+    int reconstruction; /* VAE_BCE: the images are probabilities; VAE_MSE: means of normal distributions of variance 1 */
     float beta;
     struct tensor loss, terms[2];
 };

@@ -1,24 +1,24 @@
-/* vae_kl.c - the autoencoder between pictures and latents of Stable Diffusion (Rombach et al. 2022, "High-resolution image synthesis
+/* vae_kl.c - the autoencoder between images and latents of Stable Diffusion (Rombach et al. 2022, "High-resolution image synthesis
  * with latent diffusion models", app. G), learned without its discriminator:
  *
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = mean |x - decoder(z)| + kl_weight KL(N(mu, exp(logvar)) | N(0, 1))
  *
- * where the first term (or its squares) is a mean over all numbers of a picture, the second a sum over its latents, as in diffusers'
+ * where the first term (or its squares) is a mean over all numbers of an image, the second a sum over its latents, as in diffusers'
  * training script. The logarithm of the variance is taken as it is: diffusers keeps it in -30 to 20, where it stays by itself. */
 #include "vae_kl.h"
 #include "generate.h"
-#include "kinds.h"
+#include "types.h"
 #include "../loaders/model_folder.h"
 
 #include <stdlib.h>
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"block_channels", 't', 0, 0, 0, "64,128,128", "channels at each size of picture, of which the next is half; the last is the latents'"},
+    {"block_channels", 't', 0, 0, 0, "64,128,128", "channels at each size of image, of which the next is half; the last is the latents'"},
     {"layers", 'i', 1, 7, 1, NULL, "residual blocks at each size, on the way down"},
     {"groups", 'i', 1, 64, 32, NULL, "of channels that are normalized together"},
-    {"latent_channels", 'i', 1, 256, 4, NULL, "numbers for each pixel of the smallest pictures"},
-    {"attention", 'b', 0, 1, 1, NULL, "the smallest pictures' pixels attend to each other"},
+    {"latent_channels", 'i', 1, 256, 4, NULL, "numbers for each pixel of the smallest images"},
+    {"attention", 'b', 0, 1, 1, NULL, "the smallest images' pixels attend to each other"},
     {"reconstruction", 's', 0, 0, 0, "l1|mse", "what is lost: differences of pixels, or their squares"},
     {"kl_weight", 'f', 0, 1e6, 1e-6, NULL, "weight of the divergence from N(0, 1)"},
     {"scaling_factor", 'f', 1e-6, 1e6, 0.18215, NULL, "what latents are multiplied with for a denoiser: 1 / their standard deviation"},
@@ -94,12 +94,12 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].weight_decay = 0.01;
     l->options[0].clip = 1;
     k->kl_weight = (float)learner_number(l, "kl_weight");
-    k->loss_kind = learner_word(l, "reconstruction") == 1 ? LOSS_MSE : LOSS_L1;
+    k->loss_kind = learner_choice(l, "reconstruction") == 1 ? LOSS_MSE : LOSS_L1;
     TRY(load_network(ctx, l, k));
     const struct vae_config *c = &k->net.config;
     if (c->in != l->shape.channels || c->out != l->shape.channels || l->shape.height % c->factor || l->shape.width % c->factor)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "%s is for pictures of %d channels whose sides are multiples of %d, not %d x %d with %d: set channels=%d image_size=%d",
+             "%s is for images of %d channels whose sides are multiples of %d, not %d x %d with %d: set channels=%d image_size=%d",
              k->config.path, c->in, c->factor, l->shape.width, l->shape.height, l->shape.channels, c->in,
              MAX(1, l->shape.width / c->factor) * c->factor);
     l->latent = l->shape.height / c->factor * (l->shape.width / c->factor) * c->latent;
@@ -134,7 +134,7 @@ static struct tensor small(const struct learner *l, int count, int channels)
     return tensor_shape(DTYPE_F32, 4, count, l->shape.height / factor, l->shape.width / factor, channels);
 }
 
-/* mu, with memory, of pictures; logvar as well unless it is NULL. */
+/* mu, with memory, of images; logvar as well unless it is NULL. */
 static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const struct learner *l, const struct tensor *mu,
                               const struct tensor *logvar, const struct tensor *x)
 {
@@ -150,7 +150,7 @@ fail:
     return st;
 }
 
-/* terms: scale times the sums over the batch of the mean difference of a picture and of the divergence; loss: both, weighed. eps NULL:
+/* terms: scale times the sums over the batch of the mean difference of an image and of the divergence; loss: both, weighed. eps NULL:
  * drawn. */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
                            const struct tensor *eps, uint64_t stream, float scale)
@@ -205,7 +205,7 @@ clio_status kl_step(clio_context *ctx, struct learner *l, const struct learner_b
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, eps, learner_stream(l, 0), 1.0f / (float)batch->global_count));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &k->loss));
+    TRY(learner_backward(ctx, l, tape, 0, &k->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&k->loss, &k->terms[0], &k->terms[1]}, 3, out));
 fail:
     tape_pause(ctx);
@@ -253,12 +253,12 @@ static clio_status to_means(clio_context *ctx, struct arena *arena, struct learn
 
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
-    return learner_through(ctx, l, NULL, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
 }
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
 {
-    return learner_through(ctx, l, NULL, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means);
+    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means);
 }
 
 static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
@@ -267,9 +267,9 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
     return folder_put_json(ctx, k->config.root, path, "vae", "config.json");
 }
 
-const struct learner_kind learner_vae_kl = {
+const struct learner_type learner_vae_kl = {
     .name = "vae-kl",
-    .summary = "autoencoder between pictures and the latents of a unet",
+    .summary = "autoencoder between images and the latents of a unet",
     .settings = settings,
     .parts = parts,
     .losses = losses,

@@ -10,7 +10,7 @@
  * of 30 seconds: what is longer is cut, what is shorter is followed by silence. A checkpoint holds a folder whisper that transcription
  * reads. */
 #include "settings.h"
-#include "kinds.h"
+#include "types.h"
 #include "../data/dataset.h"
 #include "../tokenizers/whisper_languages.h"
 #include "../networks/whisper.h"
@@ -66,7 +66,7 @@ static clio_status make_prompt(clio_context *ctx, const struct learner *l, struc
     s->prompt[s->prompt_count++] = t->sot;
     if (t->is_multilingual) {
         s->prompt[s->prompt_count++] = t->first_language + language;
-        s->prompt[s->prompt_count++] = learner_word(l, "task") ? t->translate : t->transcribe;
+        s->prompt[s->prompt_count++] = learner_choice(l, "task") ? t->translate : t->transcribe;
     }
     s->prompt[s->prompt_count++] = t->no_timestamps;
 fail:
@@ -294,7 +294,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, (float)batch->count / (float)batch->global_count, true));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &s->loss));
+    TRY(learner_backward(ctx, l, tape, 0, &s->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, out));
 fail:
     tape_pause(ctx);
@@ -352,7 +352,7 @@ fail:
     return st;
 }
 
-const struct learner_kind learner_whisper = {
+const struct learner_type learner_whisper = {
     .name = "whisper",
     .summary = "speech to text: a Whisper model that goes on learning, from sounds with captions",
     .settings = settings,

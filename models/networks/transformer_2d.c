@@ -12,21 +12,21 @@
 
 enum size { ONE, WIDTH, TEXT, INNER, GATED };
 
-#define NORM(type, key, member) BLOCK_NORM(type, key, member, WIDTH)
-#define POINT(type, key, member, part, parts) BLOCK_LINEAR(type, key, member, NETWORK_CONV_LARGE, WIDTH, WIDTH, ONE, part, parts)
-#define LINEAR(key, member, rows, columns) BLOCK_LINEAR(transformer_layer, key, member, NETWORK_MATRIX_LARGE, rows, columns, 0, 0, 1)
+#define NORM(type, key, member) ROW_NORM(type, key, member, WIDTH)
+#define POINT(type, key, member, part, parts) ROW_LINEAR(type, key, member, WEIGHT_CONV_LARGE, WIDTH, WIDTH, ONE, part, parts)
+#define LINEAR(key, member, rows, columns) ROW_LINEAR(transformer_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, 0, 1)
 #define PART(key, member, columns, part, parts)                                                                                            \
     {                                                                                                                                      \
-        key ".weight", offsetof(struct transformer_layer, member), NETWORK_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false             \
+        key ".weight", offsetof(struct transformer_layer, member), WEIGHT_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false             \
     }
 
-static const struct network_row transformer_table[] = {
+static const struct state_dict_row transformer_table[] = {
     NORM(transformer, "norm", norm),
     POINT(transformer, "proj_in", in, 0, 1),
     POINT(transformer, "proj_out", out, 0, 1),
 };
 
-static const struct network_row layer_table[] = {
+static const struct state_dict_row layer_table[] = {
     NORM(transformer_layer, "norm1", norm1),   PART("attn1.to_q", qkv, WIDTH, 0, 3),
     PART("attn1.to_k", qkv, WIDTH, 1, 3),      PART("attn1.to_v", qkv, WIDTH, 2, 3),
     LINEAR("attn1.to_out.0", o, WIDTH, WIDTH), NORM(transformer_layer, "norm2", norm2),
@@ -42,10 +42,10 @@ clio_status transformer_load(clio_context *ctx, struct transformer *t, const cha
     char key[200];
     const int sizes[] = {[ONE] = 1, [WIDTH] = t->width, [TEXT] = t->text, [INNER] = 4 * t->width, [GATED] = 8 * t->width};
     TRY(mem_alloc(ctx, &t->layers, (size_t)t->count, sizeof *t->layers));
-    TRY(network_load(ctx, t, transformer_table, COUNT(transformer_table), prefix, sizes, weights));
+    TRY(state_dict_load(ctx, t, transformer_table, COUNT(transformer_table), prefix, sizes, weights));
     for (int i = 0; i < t->count; i++) {
         snprintf(key, sizeof key, "%stransformer_blocks.%d.", prefix, i);
-        TRY(network_load(ctx, &t->layers[i], layer_table, COUNT(layer_table), key, sizes, weights));
+        TRY(state_dict_load(ctx, &t->layers[i], layer_table, COUNT(layer_table), key, sizes, weights));
     }
 fail:
     return st;
@@ -54,8 +54,8 @@ fail:
 void transformer_free(clio_context *ctx, struct transformer *t)
 {
     for (int i = 0; t->layers && i < t->count; i++)
-        network_free(ctx, &t->layers[i], layer_table, COUNT(layer_table));
-    network_free(ctx, t, transformer_table, COUNT(transformer_table));
+        state_dict_free(ctx, &t->layers[i], layer_table, COUNT(layer_table));
+    state_dict_free(ctx, t, transformer_table, COUNT(transformer_table));
     free(t->layers);
     t->layers = NULL;
 }
@@ -66,7 +66,7 @@ static clio_status product(clio_context *ctx, const struct tensor *out, const st
     return op_gemm_fwd(ctx, out, in, w, (int)(tensor_count(in) / (size_t)w->k), NULL);
 }
 
-static clio_status layer_norm(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct block_norm *n)
+static clio_status layer_norm(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct norm *n)
 {
     return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, LAYER_EPSILON);
 }
@@ -123,7 +123,7 @@ static clio_status attend_to_self(clio_context *ctx, struct arena *arena, const 
     TRY(product(ctx, &qkv, &h, &layer->qkv));
     TRY(again(ctx, arena, &h));
     TRY(self_attention_fwd(ctx, arena, &h, &qkv, heads, false));
-    TRY(block_linear_fwd(ctx, out, &h, &layer->o, ACT_NONE, x));
+    TRY(linear_fwd(ctx, out, &h, &layer->o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
@@ -146,7 +146,7 @@ static clio_status attend_to_text(clio_context *ctx, struct arena *arena, const 
     TRY(op_attention_fwd(
         ctx, arena, &h, &q, cache,
         (struct attention_args){.batch = batch, .first = row, .queries = pixels, .keys = length, .ldq = width, .ldo = width}));
-    TRY(block_linear_fwd(ctx, out, &h, &layer->cross_o, ACT_NONE, x));
+    TRY(linear_fwd(ctx, out, &h, &layer->cross_o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
@@ -200,7 +200,7 @@ static clio_status come_in(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     TRY(op_group_norm_fwd(ctx, arena, h, x, &t->norm.gamma, &t->norm.beta, t->groups, GROUP_EPSILON, ACT_NONE));
-    TRY(block_linear_fwd(ctx, inside, h, &t->in, ACT_NONE, NULL));
+    TRY(linear_fwd(ctx, inside, h, &t->in, ACT_NONE, NULL));
 fail:
     return st;
 }
@@ -222,7 +222,7 @@ clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct
         TRY(layer_fwd(ctx, arena, t, &t->layers[i], &caches[t->first + i], row, length, &next, &inside, h));
         inside = next;
     }
-    TRY(block_linear_fwd(ctx, out, &inside, &t->out, ACT_NONE, x));
+    TRY(linear_fwd(ctx, out, &inside, &t->out, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
@@ -256,13 +256,13 @@ static clio_status layer_block(clio_context *ctx, struct arena *arena, const voi
     TRY(store_text(ctx, cache, &in[1]));
     TRY(layer_fwd(ctx, arena, t, &t->layers[u->layer], cache, u->row, in[1].dim[1], &next, &inside, h));
     if (last)
-        TRY(block_linear_fwd(ctx, out, &next, &t->out, ACT_NONE, first ? &in[0] : &in[2]));
+        TRY(linear_fwd(ctx, out, &next, &t->out, ACT_NONE, first ? &in[0] : &in[2]));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-clio_status transformer_again_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
+clio_status transformer_recompute_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
                                   const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row)
 {
     clio_status st = CLIO_OK;

@@ -12,7 +12,7 @@ enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, T
 #define AT(type, member) offsetof(struct type, member)
 #define VECTOR(type, key, member, rows)                                                                                                    \
     {                                                                                                                                      \
-        key, AT(type, member), NETWORK_VECTOR, rows, ONE, 0, 0, 1, false                                                                   \
+        key, AT(type, member), WEIGHT_VECTOR, rows, ONE, 0, 0, 1, false                                                                   \
     }
 
 #define NORM(type, key, member) VECTOR(type, key ".weight", member.gamma, WIDTH), VECTOR(type, key ".bias", member.beta, WIDTH)
@@ -22,48 +22,48 @@ enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, T
 #define PART(type, key, member, kind, part, parts)                                                                                         \
     {key ".weight", AT(type, member), kind, WIDTH, WIDTH, 0, part, parts, false},                                                          \
     {                                                                                                                                      \
-        key ".bias", AT(type, member##_bias), NETWORK_VECTOR, WIDTH, ONE, 0, part, parts, true                                             \
+        key ".bias", AT(type, member##_bias), WEIGHT_VECTOR, WIDTH, ONE, 0, part, parts, true                                             \
     }
 
 #define CONVOLUTION(key, member, columns)                                                                                                  \
-    {key ".weight", AT(whisper, member), NETWORK_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                          \
+    {key ".weight", AT(whisper, member), WEIGHT_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                          \
         VECTOR(whisper, key ".bias", member##_bias, WIDTH)
 
-static const struct network_row network_table[] = {
+static const struct state_dict_row network_table[] = {
     CONVOLUTION("encoder.conv1", conv1, BANDS),
     CONVOLUTION("encoder.conv2", conv2, WIDTH),
-    {"encoder.embed_positions.weight", AT(whisper, encoder_positions), NETWORK_TABLE, POSITIONS, WIDTH, 0, 0, 1, false},
+    {"encoder.embed_positions.weight", AT(whisper, encoder_positions), WEIGHT_TABLE, POSITIONS, WIDTH, 0, 0, 1, false},
     NORM(whisper, "encoder.layer_norm", encoder_norm),
-    {"decoder.embed_tokens.weight", AT(whisper, embedding), NETWORK_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
-    {"decoder.embed_positions.weight", AT(whisper, text_positions), NETWORK_TABLE, TEXT_POSITIONS, WIDTH, 0, 0, 1, false},
+    {"decoder.embed_tokens.weight", AT(whisper, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
+    {"decoder.embed_positions.weight", AT(whisper, text_positions), WEIGHT_TABLE, TEXT_POSITIONS, WIDTH, 0, 0, 1, false},
     NORM(whisper, "decoder.layer_norm", decoder_norm),
 };
 
-#define E(key, member, rows, columns) LINEAR(whisper_encoder_layer, key, member, NETWORK_MATRIX_MANY, rows, columns)
+#define E(key, member, rows, columns) LINEAR(whisper_encoder_layer, key, member, WEIGHT_MATRIX_MANY, rows, columns)
 
-static const struct network_row encoder_table[] = {
+static const struct state_dict_row encoder_table[] = {
     NORM(whisper_encoder_layer, "self_attn_layer_norm", attention_norm),
-    PART(whisper_encoder_layer, "self_attn.q_proj", qkv, NETWORK_MATRIX_MANY, 0, 3),
-    PART(whisper_encoder_layer, "self_attn.k_proj", qkv, NETWORK_MATRIX_MANY, 1, 3),
-    PART(whisper_encoder_layer, "self_attn.v_proj", qkv, NETWORK_MATRIX_MANY, 2, 3),
+    PART(whisper_encoder_layer, "self_attn.q_proj", qkv, WEIGHT_MATRIX_MANY, 0, 3),
+    PART(whisper_encoder_layer, "self_attn.k_proj", qkv, WEIGHT_MATRIX_MANY, 1, 3),
+    PART(whisper_encoder_layer, "self_attn.v_proj", qkv, WEIGHT_MATRIX_MANY, 2, 3),
     E("self_attn.out_proj", o, WIDTH, WIDTH),
     NORM(whisper_encoder_layer, "final_layer_norm", inner_norm),
     E("fc1", fc1, ENCODER_INNER, WIDTH),
     E("fc2", fc2, WIDTH, ENCODER_INNER),
 };
 
-#define D(key, member, rows, columns) LINEAR(whisper_decoder_layer, key, member, NETWORK_MATRIX_FEW, rows, columns)
+#define D(key, member, rows, columns) LINEAR(whisper_decoder_layer, key, member, WEIGHT_MATRIX_FEW, rows, columns)
 
-static const struct network_row decoder_table[] = {
+static const struct state_dict_row decoder_table[] = {
     NORM(whisper_decoder_layer, "self_attn_layer_norm", attention_norm),
-    PART(whisper_decoder_layer, "self_attn.q_proj", qkv, NETWORK_MATRIX_FEW, 0, 3),
-    PART(whisper_decoder_layer, "self_attn.k_proj", qkv, NETWORK_MATRIX_FEW, 1, 3),
-    PART(whisper_decoder_layer, "self_attn.v_proj", qkv, NETWORK_MATRIX_FEW, 2, 3),
+    PART(whisper_decoder_layer, "self_attn.q_proj", qkv, WEIGHT_MATRIX_FEW, 0, 3),
+    PART(whisper_decoder_layer, "self_attn.k_proj", qkv, WEIGHT_MATRIX_FEW, 1, 3),
+    PART(whisper_decoder_layer, "self_attn.v_proj", qkv, WEIGHT_MATRIX_FEW, 2, 3),
     D("self_attn.out_proj", o, WIDTH, WIDTH),
     NORM(whisper_decoder_layer, "encoder_attn_layer_norm", cross_norm),
     D("encoder_attn.q_proj", cross_q, WIDTH, WIDTH),
-    PART(whisper_decoder_layer, "encoder_attn.k_proj", cross_kv, NETWORK_MATRIX_MANY, 0, 2), /* these two meet all of a window at once */
-    PART(whisper_decoder_layer, "encoder_attn.v_proj", cross_kv, NETWORK_MATRIX_MANY, 1, 2),
+    PART(whisper_decoder_layer, "encoder_attn.k_proj", cross_kv, WEIGHT_MATRIX_MANY, 0, 2), /* these two meet all of a window at once */
+    PART(whisper_decoder_layer, "encoder_attn.v_proj", cross_kv, WEIGHT_MATRIX_MANY, 1, 2),
     D("encoder_attn.out_proj", cross_o, WIDTH, WIDTH),
     NORM(whisper_decoder_layer, "final_layer_norm", inner_norm),
     D("fc1", fc1, DECODER_INNER, WIDTH),
@@ -125,12 +125,12 @@ static clio_status load_layers(clio_context *ctx, struct whisper *net, const cha
     for (int i = 0; i < c->encoder_layers; i++) {
         TRY(context_progress(ctx, "loading the model", i, all));
         snprintf(key, sizeof key, "%sencoder.layers.%d.", prefix, i);
-        TRY(network_load(ctx, &net->encoder[i], encoder_table, COUNT(encoder_table), key, sizes, weights));
+        TRY(state_dict_load(ctx, &net->encoder[i], encoder_table, COUNT(encoder_table), key, sizes, weights));
     }
     for (int i = 0; i < c->decoder_layers; i++) {
         TRY(context_progress(ctx, "loading the model", c->encoder_layers + i, all));
         snprintf(key, sizeof key, "%sdecoder.layers.%d.", prefix, i);
-        TRY(network_load(ctx, &net->decoder[i], decoder_table, COUNT(decoder_table), key, sizes, weights));
+        TRY(state_dict_load(ctx, &net->decoder[i], decoder_table, COUNT(decoder_table), key, sizes, weights));
     }
 fail:
     return st;
@@ -166,9 +166,9 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
                         [TAPS] = 3};
     /* WhisperModel's keys lack the "model." of WhisperForConditionalGeneration's. */
     const char *prefix = weights_find(&weights, "encoder.conv1.weight") ? "" : "model.";
-    TRY(network_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
+    TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
     if (ctx->collects) /* sines: a table that does not learn (OpenAI, whisper/model.py) */
-        parameters_still(ctx->collects, &net->encoder_positions);
+        parameters_set_buffer(ctx->collects, &net->encoder_positions);
     /* The output product shares the embedding's weights, unless the folder has its own. */
     const char *key = weights_find(&weights, "proj_out.weight") ? "proj_out.weight"
                       : *prefix                                 ? "model.decoder.embed_tokens.weight"
@@ -194,10 +194,10 @@ fail:
 void whisper_free(clio_context *ctx, struct whisper *net)
 {
     for (int i = 0; net->encoder && i < net->config.encoder_layers; i++)
-        network_free(ctx, &net->encoder[i], encoder_table, COUNT(encoder_table));
+        state_dict_free(ctx, &net->encoder[i], encoder_table, COUNT(encoder_table));
     for (int i = 0; net->decoder && i < net->config.decoder_layers; i++)
-        network_free(ctx, &net->decoder[i], decoder_table, COUNT(decoder_table));
-    network_free(ctx, net, network_table, COUNT(network_table));
+        state_dict_free(ctx, &net->decoder[i], decoder_table, COUNT(decoder_table));
+    state_dict_free(ctx, net, network_table, COUNT(network_table));
     matrix_free(ctx, &net->logits);
     free(net->encoder);
     free(net->decoder);

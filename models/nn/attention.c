@@ -1,4 +1,4 @@
-/* attention.c - attention of the networks for pictures: over pixels alone (the autoencoder's middle), and the UNet's transformer
+/* attention.c - attention of the networks for images: over pixels alone (the autoencoder's middle), and the UNet's transformer
  * over pixels and text; see blocks.h. Nothing of the size pixels x pixels exists (op_attention_fwd), and the feed-forward part, whose
  * inner rows are eight times as wide as a pixel, is taken FEED_ROWS pixels at a time. */
 #include "attention.h"
@@ -8,18 +8,18 @@
 
 enum size { ONE, WIDTH };
 
-#define PIXEL(key, member, part, parts) BLOCK_LINEAR(pixel_attention, key, member, NETWORK_POINT_LARGE, WIDTH, WIDTH, 0, part, parts)
+#define PIXEL(key, member, part, parts) ROW_LINEAR(pixel_attention, key, member, WEIGHT_CONV1X1_LARGE, WIDTH, WIDTH, 0, part, parts)
 
-static const struct network_row pixel_table[] = {
-    BLOCK_NORM(pixel_attention, "group_norm", norm, WIDTH),
+static const struct state_dict_row pixel_table[] = {
+    ROW_NORM(pixel_attention, "group_norm", norm, WIDTH),
     PIXEL("to_q", qkv, 0, 3),
     PIXEL("to_k", qkv, 1, 3),
     PIXEL("to_v", qkv, 2, 3),
     PIXEL("to_out.0", o, 0, 1),
 };
 /* As it was called before diffusers 0.17, and still is in many folders. */
-static const struct network_row old_pixel_table[] = {
-    BLOCK_NORM(pixel_attention, "group_norm", norm, WIDTH),
+static const struct state_dict_row old_pixel_table[] = {
+    ROW_NORM(pixel_attention, "group_norm", norm, WIDTH),
     PIXEL("query", qkv, 0, 3),
     PIXEL("key", qkv, 1, 3),
     PIXEL("value", qkv, 2, 3),
@@ -31,12 +31,12 @@ clio_status pixel_attention_load(clio_context *ctx, struct pixel_attention *a, c
     char key[256];
     snprintf(key, sizeof key, "%squery.weight", prefix);
     bool old = weights && weights_find(weights, key) != NULL;
-    return network_load(ctx, a, old ? old_pixel_table : pixel_table, COUNT(pixel_table), prefix, (int[]){1, a->width}, weights);
+    return state_dict_load(ctx, a, old ? old_pixel_table : pixel_table, COUNT(pixel_table), prefix, (int[]){1, a->width}, weights);
 }
 
 void pixel_attention_free(clio_context *ctx, struct pixel_attention *a)
 {
-    network_free(ctx, a, pixel_table, COUNT(pixel_table));
+    state_dict_free(ctx, a, pixel_table, COUNT(pixel_table));
 }
 
 clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *qkv, int heads,
@@ -66,9 +66,9 @@ clio_status pixel_attention_fwd(clio_context *ctx, struct arena *arena, const st
     TRY(tensor_take(ctx, arena, &h));
     TRY(tensor_take(ctx, arena, &qkv));
     TRY(op_group_norm_fwd(ctx, arena, &h, x, &a->norm.gamma, &a->norm.beta, a->groups, a->eps, ACT_NONE));
-    TRY(block_linear_fwd(ctx, &qkv, &h, &a->qkv, ACT_NONE, NULL));
+    TRY(linear_fwd(ctx, &qkv, &h, &a->qkv, ACT_NONE, NULL));
     TRY(self_attention_fwd(ctx, arena, &h, &qkv, 1, false));
-    TRY(block_linear_fwd(ctx, x, &h, &a->o, ACT_NONE, x));
+    TRY(linear_fwd(ctx, x, &h, &a->o, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;

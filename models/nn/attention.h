@@ -4,7 +4,7 @@
 
 #include "linear.h"
 
-/* out [B, ..., width] = attention of the positions of each of B pictures or texts to each other, or, if `causal`, to none behind them, from
+/* out [B, ..., width] = attention of the positions of each of B images or texts to each other, or, if `causal`, to none behind them, from
  * qkv [B, ..., 3 width] */
 clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *qkv, int heads,
                                bool causal);
@@ -13,8 +13,8 @@ clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const str
 struct pixel_attention {
     int width, groups;
     float eps;
-    struct block_norm norm;
-    struct block_linear qkv, o;
+    struct norm norm;
+    struct linear qkv, o;
 };
 clio_status pixel_attention_load(clio_context *ctx, struct pixel_attention *a, const char *prefix, const struct weights *weights);
 void pixel_attention_free(clio_context *ctx, struct pixel_attention *a);

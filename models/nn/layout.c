@@ -12,7 +12,7 @@ static void turn(float *to, const float *from, int batch, int rows, int columns)
                 to[(size_t)c * (size_t)rows + (size_t)r] = from[(size_t)r * (size_t)columns + (size_t)c];
 }
 
-clio_status picture_write(clio_context *ctx, const struct tensor *t, const float *planes)
+clio_status nchw_write(clio_context *ctx, const struct tensor *t, const float *planes)
 {
     clio_status st = CLIO_OK;
     float *pixels = NULL;
@@ -27,7 +27,7 @@ fail:
     return st;
 }
 
-clio_status picture_read(clio_context *ctx, const struct tensor *t, float *planes)
+clio_status nchw_read(clio_context *ctx, const struct tensor *t, float *planes)
 {
     clio_status st = CLIO_OK;
     float *pixels = NULL;

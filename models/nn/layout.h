@@ -4,8 +4,8 @@
 
 #include "../../host/ops/ops.h"
 
-/* Pictures or latents between the host, [B, C, H, W], and a tensor [B, H, W, C]. */
-clio_status picture_write(clio_context *ctx, const struct tensor *t, const float *planes);
-clio_status picture_read(clio_context *ctx, const struct tensor *t, float *planes);
+/* Images or latents between the host, [B, C, H, W], and a tensor [B, H, W, C]. */
+clio_status nchw_write(clio_context *ctx, const struct tensor *t, const float *planes);
+clio_status nchw_read(clio_context *ctx, const struct tensor *t, float *planes);
 
 #endif

@@ -29,7 +29,7 @@ clio_status optimizer_open(clio_context *ctx, struct optimizer *o, struct parame
     *o = (struct optimizer){.options = *options, .parameters = list};
     o->sums = tensor_shape(DTYPE_F32, 1, (int)MAX(list->count, (size_t)1), 0, 0, 0);
     o->scale = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-    TRY(parameters_prepare(ctx, list, options->average > 0));
+    TRY(parameters_alloc(ctx, list, options->average > 0));
     TRY(tensor_new(ctx, &o->sums, "training"));
     TRY(tensor_new(ctx, &o->scale, "training"));
     for (size_t i = 0; i < list->count; i++) {
@@ -141,7 +141,7 @@ fail:
     return st;
 }
 
-clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const char *start, struct tensors_out *out)
+clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const char *start, struct safetensors_writer *out)
 {
     clio_status st = CLIO_OK;
     TRY(parameters_write(ctx, o->parameters, PART_M, start, out));

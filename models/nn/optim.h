@@ -1,4 +1,4 @@
-/* optim.h - one optimiser over a list of parameters: the rule, its state, clipping, averages, schedules. */
+/* optim.h - one optimizer over a list of parameters: the rule, its state, clipping, averages, schedules. */
 #ifndef CLIO_MODELS_NN_OPTIM_H
 #define CLIO_MODELS_NN_OPTIM_H
 
@@ -41,7 +41,7 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
 /* Whether the last step changed the weights: their gradients were finite. Waits. */
 clio_status optimizer_made(clio_context *ctx, const struct optimizer *o, bool *made);
 /* State under start + "m." + name and so on; the number of steps is the caller's to keep. */
-clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const char *start, struct tensors_out *out);
+clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const char *start, struct safetensors_writer *out);
 clio_status optimizer_read(clio_context *ctx, struct optimizer *o, const char *start, const struct weights *from);
 
 #endif

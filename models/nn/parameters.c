@@ -54,7 +54,7 @@ struct parameter *parameters_find(const struct parameters *list, const struct te
     return NULL;
 }
 
-clio_status parameters_join(clio_context *ctx, struct parameters *list, const struct tensor *t, const char *name)
+clio_status parameters_add_key(clio_context *ctx, struct parameters *list, const struct tensor *t, const char *name)
 {
     clio_status st = CLIO_OK;
     struct parameter *p = parameters_find(list, t);
@@ -65,14 +65,14 @@ fail:
     return st;
 }
 
-void parameters_still(struct parameters *list, const struct tensor *t)
+void parameters_set_buffer(struct parameters *list, const struct tensor *t)
 {
     struct parameter *p = parameters_find(list, t);
     if (p)
         p->trained = false;
 }
 
-void parameters_absent(struct parameters *list, const struct tensor *t)
+void parameters_set_absent(struct parameters *list, const struct tensor *t)
 {
     struct parameter *p = parameters_find(list, t);
     if (p)
@@ -109,7 +109,7 @@ fail:
     return st;
 }
 
-clio_status parameters_prepare(clio_context *ctx, struct parameters *list, bool average)
+clio_status parameters_alloc(clio_context *ctx, struct parameters *list, bool average)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++) {
@@ -131,7 +131,7 @@ clio_status parameter_store(clio_context *ctx, const struct parameter *p)
     return p->half.mem ? op_half(ctx, &p->half, &p->value) : CLIO_OK;
 }
 
-clio_status parameters_halve(clio_context *ctx, struct parameters *list)
+clio_status parameters_use_fp16(clio_context *ctx, struct parameters *list)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++) {
@@ -176,7 +176,7 @@ size_t parameters_size(const struct parameters *list)
     return size;
 }
 
-clio_status parameters_swap_average(clio_context *ctx, const struct parameters *list)
+clio_status parameters_swap_ema(clio_context *ctx, const struct parameters *list)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++) {

@@ -26,7 +26,7 @@ static clio_status key_name(clio_context *ctx, struct bytes *out, const char *st
 }
 
 clio_status parameters_write(clio_context *ctx, const struct parameters *list, enum parameter_part part, const char *start,
-                             struct tensors_out *out)
+                             struct safetensors_writer *out)
 {
     clio_status st = CLIO_OK;
     float *data = NULL;
@@ -49,7 +49,7 @@ clio_status parameters_write(clio_context *ctx, const struct parameters *list, e
             if (p->absent & (1u << j))
                 continue;
             TRY(key_name(ctx, &name, start, part, p->names[j]));
-            TRY(tensors_out_add(ctx, out, name.data, p->ndim, p->dim, data + (size_t)j * count));
+            TRY(safetensors_writer_add(ctx, out, name.data, p->ndim, p->dim, data + (size_t)j * count));
         }
         free(data);
         data = NULL;

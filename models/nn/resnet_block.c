@@ -3,19 +3,19 @@
 #include "../../host/ops/tape.h"
 
 enum size { ONE, IN, OUT, TIME, TAPS };
-#define NORM(key, member, width) BLOCK_NORM(resnet, key, member, width)
-#define LINEAR(key, member, kind, in, taps) BLOCK_LINEAR(resnet, key, member, kind, OUT, in, taps, 0, 1)
+#define NORM(key, member, width) ROW_NORM(resnet, key, member, width)
+#define LINEAR(key, member, kind, in, taps) ROW_LINEAR(resnet, key, member, kind, OUT, in, taps, 0, 1)
 
-static const struct network_row resnet_table[] = {
+static const struct state_dict_row resnet_table[] = {
     NORM("norm1", norm1, IN),
-    LINEAR("conv1", conv1, NETWORK_CONV_LARGE, IN, TAPS),
+    LINEAR("conv1", conv1, WEIGHT_CONV_LARGE, IN, TAPS),
     NORM("norm2", norm2, OUT),
-    LINEAR("conv2", conv2, NETWORK_CONV_LARGE, OUT, TAPS),
+    LINEAR("conv2", conv2, WEIGHT_CONV_LARGE, OUT, TAPS),
 };
 
-static const struct network_row shortcut_table[] = {LINEAR("conv_shortcut", shortcut, NETWORK_CONV_LARGE, IN, ONE)};
+static const struct state_dict_row shortcut_table[] = {LINEAR("conv_shortcut", shortcut, WEIGHT_CONV_LARGE, IN, ONE)};
 
-static const struct network_row time_table[] = {LINEAR("time_emb_proj", embedding, NETWORK_MATRIX_FEW, TIME, 0)};
+static const struct state_dict_row time_table[] = {LINEAR("time_emb_proj", embedding, WEIGHT_MATRIX_FEW, TIME, 0)};
 
 bool resnet_has_shortcut(const struct resnet *r)
 {
@@ -27,11 +27,11 @@ clio_status resnet_load(clio_context *ctx, struct resnet *r, const char *prefix,
     clio_status st = CLIO_OK;
     const int sizes[] = {[ONE] = 1, [IN] = r->in, [OUT] = r->out, [TIME] = r->time, [TAPS] = 3};
     r->conv1.taps = r->conv2.taps = 3;
-    TRY(network_load(ctx, r, resnet_table, COUNT(resnet_table), prefix, sizes, weights));
+    TRY(state_dict_load(ctx, r, resnet_table, COUNT(resnet_table), prefix, sizes, weights));
     if (resnet_has_shortcut(r))
-        TRY(network_load(ctx, r, shortcut_table, COUNT(shortcut_table), prefix, sizes, weights));
+        TRY(state_dict_load(ctx, r, shortcut_table, COUNT(shortcut_table), prefix, sizes, weights));
     if (r->time) {
-        TRY(network_load(ctx, r, time_table, COUNT(time_table), prefix, sizes, weights));
+        TRY(state_dict_load(ctx, r, time_table, COUNT(time_table), prefix, sizes, weights));
         r->biased = !ctx->collects; /* what is trained keeps both */
         if (r->biased)
             TRY(op_add_fwd(ctx, &r->embedding.bias, &r->embedding.bias, &r->conv1.bias, 1, 1));
@@ -42,13 +42,13 @@ fail:
 
 void resnet_free(clio_context *ctx, struct resnet *r)
 {
-    network_free(ctx, r, resnet_table, COUNT(resnet_table));
-    network_free(ctx, r, shortcut_table, COUNT(shortcut_table));
-    network_free(ctx, r, time_table, COUNT(time_table));
+    state_dict_free(ctx, r, resnet_table, COUNT(resnet_table));
+    state_dict_free(ctx, r, shortcut_table, COUNT(shortcut_table));
+    state_dict_free(ctx, r, time_table, COUNT(time_table));
 }
 
 static clio_status group_norm(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                              const struct block_norm *n, int groups, float eps)
+                              const struct norm *n, int groups, float eps)
 {
     return op_group_norm_fwd(ctx, arena, out, in, &n->gamma, &n->beta, groups, eps, ACT_SILU);
 }
@@ -66,7 +66,7 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
     TRY(op_check(ctx, "resnet", "out", out, DTYPE_F32, 4, batch, height, width, r->out));
     if (time) {
         TRY(tensor_take(ctx, arena, &bias));
-        TRY(block_linear_fwd(ctx, &bias, time, &r->embedding, ACT_NONE, NULL));
+        TRY(linear_fwd(ctx, &bias, time, &r->embedding, ACT_NONE, NULL));
         if (!r->biased)
             TRY(op_add_fwd(ctx, &bias, &bias, &r->conv1.bias, 1, 1));
     }
@@ -77,15 +77,15 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
     else
         TRY(tensor_take(ctx, arena, &normed));
     if (shortcut)
-        TRY(block_linear_fwd(ctx, out, in, &r->shortcut, ACT_NONE, NULL)); /* before `room` may overwrite in */
+        TRY(linear_fwd(ctx, out, in, &r->shortcut, ACT_NONE, NULL)); /* before `room` may overwrite in */
     TRY(group_norm(ctx, arena, &normed, in, &r->norm1, r->groups, r->eps));
-    TRY(block_conv_fwd(ctx, arena, &inner, &normed, &r->conv1, time ? &bias : NULL, ACT_NONE, NULL));
+    TRY(linear_conv_fwd(ctx, arena, &inner, &normed, &r->conv1, time ? &bias : NULL, ACT_NONE, NULL));
     arena_release(arena, inside);
     activated.mem = inner.mem;
     if (ctx->tape) /* which keeps both */
         TRY(tensor_take(ctx, arena, &activated));
     TRY(group_norm(ctx, arena, &activated, &inner, &r->norm2, r->groups, r->eps));
-    TRY(block_conv_fwd(ctx, arena, out, &activated, &r->conv2, NULL, ACT_NONE, shortcut ? out : in));
+    TRY(linear_conv_fwd(ctx, arena, out, &activated, &r->conv2, NULL, ACT_NONE, shortcut ? out : in));
 fail:
     arena_release(arena, mark);
     return st;
@@ -113,7 +113,7 @@ fail:
     return st;
 }
 
-clio_status resnet_again_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
+clio_status resnet_recompute_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
                              const struct tensor *in, const struct tensor *skip, const struct tensor *time)
 {
     struct resnet_user u = {.resnet = r, .joins = skip != NULL, .timed = time != NULL};

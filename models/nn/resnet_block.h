@@ -10,8 +10,8 @@ struct resnet {
     int in, out, time; /* channels; width of the time embedding, 0: there is none */
     int groups;
     float eps;
-    struct block_norm norm1, norm2;
-    struct block_linear conv1, conv2, shortcut, embedding; /* shortcut: where in and out differ */
+    struct norm norm1, norm2;
+    struct linear conv1, conv2, shortcut, embedding; /* shortcut: where in and out differ */
     bool biased;                                           /* the bias of conv1 was added to that of the time embedding's projection */
 };
 /* Fill in the numbers first. */
@@ -24,7 +24,7 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
                        const struct tensor *room, const struct tensor *time);
 /* On a tape: the same of `in`, or, unless it is NULL, of `in` with `skip` behind it, channel by channel; of what is between nothing is kept
  * for gradients, which compute it again (tape_checkpoint). out is not `in`. */
-clio_status resnet_again_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
+clio_status resnet_recompute_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
                              const struct tensor *in, const struct tensor *skip, const struct tensor *time);
 
 #endif

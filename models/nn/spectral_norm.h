@@ -6,7 +6,7 @@
 
 /* Keeps every layer's greatest singular value at or below 1. What it goes by is part of the parameters: keys end with weight_v. */
 struct spectral;
-clio_status spectral_new(clio_context *ctx, struct spectral **out, const struct layers *net, const char *prefix);
+clio_status spectral_new(clio_context *ctx, struct spectral **out, const struct sequential *net, const char *prefix);
 void spectral_free(clio_context *ctx, struct spectral *s); /* accepts NULL */
 clio_status spectral_init(clio_context *ctx, const struct spectral *s, uint64_t seed);
 /* After the weights changed; `times` steps of the power iteration. */

@@ -1,9 +1,9 @@
-/* text2image_sample.c - from noise, or a picture's latent, to latents: the loop of samplers over the UNet.
+/* text2image_sample.c - from noise, or an image's latent, to latents: the loop of samplers over the UNet.
  *
  * Guidance asks the network twice, for the negative prompt (row 0) and for the prompt (row 1): one batch of two, or two passes where the
  * memory for that is not there. A step uploads the sample and downloads the answer, 64 KB each; the rest stays on the device.
  *
- * The order of draws is diffusers', since each one moves the generator on: the picture's latent, the noise, for inpainting the latent of
+ * The order of draws is diffusers', since each one moves the generator on: the image's latent, the noise, for inpainting the latent of
  * what is kept (with four channels it is drawn and not used), then the steps'. */
 #include "text2image.h"
 #include "slerp.h"
@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One picture on its way; arrays of j->n numbers. */
+/* One image on its way; arrays of j->n numbers. */
 struct run {
     struct imagine *j;
     struct sampler *sampler;
     struct random random;
     float *x, *in, *answers; /* sample; what the network gets, [rows][config.in]; its answers, [2] */
-    float *noise, *latent;   /* of the beginning; of the picture, or NULL */
+    float *noise, *latent;   /* of the beginning; of the image, or NULL */
     float *extra;            /* of a network that paints: mask and the latent of what is kept */
     int index;
 };
@@ -72,7 +72,7 @@ static clio_status try_to_prepare(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     int rows = j->guided ? 2 : 1;
-    TRY(pictures_need_unet(j->p));
+    TRY(diffusion_need_unet(j->p));
     j->text = tensor_shape(DTYPE_F32, 3, rows, j->length, j->p->config.text, 0);
     TRY(tensor_new(j->ctx, &j->text, "the prompt"));
     TRY(unet_prompt_new(j->ctx, &j->prompt, &j->p->unet, rows, j->length));
@@ -91,15 +91,15 @@ static clio_status prepare(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     if (!j->p->keep)
-        pictures_drop_vae(j->p);
+        diffusion_drop_vae(j->p);
     st = try_to_prepare(j);
     if (st == CLIO_ERROR_MEMORY && (j->p->vae_parts || j->p->tiny_parts)) {
-        pictures_drop_vae(j->p);
+        diffusion_drop_vae(j->p);
         st = try_to_prepare(j);
     }
     TRY(st);
     if (j->params->preview_every > 0 && j->p->taesd)
-        TRY(pictures_need_tiny(j->p, VAE_DECODER));
+        TRY(diffusion_need_tiny(j->p, VAE_DECODER));
 fail:
     return st;
 }
@@ -110,9 +110,9 @@ static clio_status evaluate(struct run *r, float t)
     clio_status st = CLIO_OK;
     struct imagine *j = r->j;
     for (int pass = 0; pass < (j->guided && j->rows == 1 ? 2 : 1); pass++) {
-        TRY(picture_write(j->ctx, &j->in, r->in));
+        TRY(nchw_write(j->ctx, &j->in, r->in));
         TRY(forward(j, t, pass));
-        TRY(picture_read(j->ctx, &j->out, r->answers + (size_t)pass * j->n));
+        TRY(nchw_read(j->ctx, &j->out, r->answers + (size_t)pass * j->n));
     }
 fail:
     return st;
@@ -153,7 +153,7 @@ static enum random_kind kind_of(const struct imagine *j)
     return j->params->rng == CLIO_RNG_CUDA ? RANDOM_TORCH_CUDA : RANDOM_TORCH_CPU;
 }
 
-/* The first sample: noise, or the picture's latent with noise; what inpainting keeps. */
+/* The first sample: noise, or the image's latent with noise; what inpainting keeps. */
 static clio_status begin(struct run *r)
 {
     clio_status st = CLIO_OK;
@@ -188,7 +188,7 @@ fail:
     return st;
 }
 
-/* Where the mask is dark, the picture as it would be after step i. */
+/* Where the mask is dark, the image as it would be after step i. */
 static void keep_unmasked(struct run *r, int i)
 {
     const struct imagine *j = r->j;
@@ -252,7 +252,7 @@ fail:
     return st;
 }
 
-/* The text that picture `index` attends to, unless it is that of the picture before. */
+/* The text that image `index` attends to, unless it is that of the image before. */
 static clio_status attend(struct imagine *j, int index)
 {
     clio_status st = CLIO_OK;

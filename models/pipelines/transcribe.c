@@ -67,7 +67,7 @@ static clio_status transcribe(struct call *call, clio_speech *s, const clio_spee
     TRY(find_language(call));
     call->batch = MAX(call->params->batch, 1);
     TRY(speech_reserve(s, call->batch));
-    TRY(call_listen(call));
+    TRY(call_transcribe(call));
 fail:
     sound_close(call->sound);
     return st;

@@ -92,7 +92,7 @@ void job_free(struct job *job)
     *job = (struct job){0};
 }
 
-clio_status job_hand_over(struct call *call, struct job *job)
+clio_status job_finish(struct call *call, struct job *job)
 {
     clio_status st = CLIO_OK;
     clio_transcript *t = NULL;

@@ -22,7 +22,7 @@ static clio_status begin(clio_context *ctx, struct sampler *s, double strength)
     }
     if (s->config.method == SAMPLER_PNDM && !s->config.skip_prk && s->first > 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at a picture: choose another --sampling-method (%s)",
+             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at an image: choose another --sampling-method (%s)",
              sampler_methods());
 fail:
     return st;
@@ -122,7 +122,7 @@ void sampler_add_noise(const struct sampler *s, int i, float *out, const float *
         out[k] = picture * latent[k] + strength * noise[k];
 }
 
-/* One draw for the whole batch, or one per picture. */
+/* One draw for the whole batch, or one per image. */
 static void draw(const struct sampler *s, const struct sampler_noise *noise)
 {
     size_t each = s->n / (size_t)noise->count;
@@ -148,7 +148,7 @@ clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const floa
     if (i != next || i >= s->count)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: evaluation %d where %d of %d was expected", i, next, s->count);
     if (s->is_stochastic && (!noise || noise->count < 1 || s->n % (size_t)noise->count))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: %s needs a generator, or one per picture", s->method);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: %s needs a generator, or one per image", s->method);
     const float *z = noise_at(s, i, noise);
     switch (s->config.method) {
     case SAMPLER_PNDM:

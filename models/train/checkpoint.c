@@ -3,7 +3,7 @@
 #include "../learners/pretrained.h"
 #include "../../host/core/safetensors_write.h"
 #include "train.h"
-#include "../learners/kinds.h"
+#include "../learners/types.h"
 #include "../loaders/model_folder.h"
 
 #include <dirent.h>
@@ -101,22 +101,22 @@ fail:
     return st;
 }
 
-/* What resuming needs beside model.safetensors: the optimisers, and the weights themselves where that file holds averages. */
+/* What resuming needs beside model.safetensors: the optimizers, and the weights themselves where that file holds averages. */
 static clio_status write_training(clio_context *ctx, const struct learner *l, const char *folder)
 {
     clio_status st = CLIO_OK;
-    struct tensors_out out = {0};
+    struct safetensors_writer out = {0};
     char *path = NULL, start[40];
-    TRY(tensors_out_open(ctx, &out));
+    TRY(safetensors_writer_open(ctx, &out));
     for (int i = 0; l->kind->parts[i]; i++) {
         snprintf(start, sizeof start, "%s.", l->kind->parts[i]);
         TRY(optimizer_write(ctx, &l->optimizers[i], start, &out));
         TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, start, &out));
     }
     TRY(join(ctx, &path, folder, "training.safetensors"));
-    TRY(tensors_out_write(ctx, &out, path));
+    TRY(safetensors_writer_save(ctx, &out, path));
 fail:
-    tensors_out_close(&out);
+    safetensors_writer_close(&out);
     free(path);
     return st;
 }
@@ -215,7 +215,7 @@ fail:
     return st;
 }
 
-clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **settings, const struct learner_kind **kind)
+clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **settings, const struct learner_type **kind)
 {
     clio_status st = CLIO_OK;
     struct json_file file = {0};
@@ -226,7 +226,7 @@ clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **set
     if (folder) {
         TRY(json_open(ctx, &file, folder, "training.json"));
         TRY(json_text(ctx, &file, "model", NULL, &name));
-        if (!(*kind = learner_kind_find(name)))
+        if (!(*kind = learner_type_find(name)))
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is of a model %s, which this version does not know", file.path, name);
         *settings = json_deep_copy(json_object_get(file.root, "settings"));
         if (!json_is_object(*settings))
@@ -264,7 +264,7 @@ static clio_status read_state(clio_context *ctx, struct learner *l, const char *
     for (size_t i = 0; i < LEARNER_PARTS; i++)
         l->optimizers[i].step = json_integer_value(json_array_get(made, i));
     if (l->seeks_scale && json_number_value(json_array_get(scale, 0)) >= 1) {
-        TRY(learner_scale(ctx, l, json_number_value(json_array_get(scale, 0))));
+        TRY(learner_set_loss_scale(ctx, l, json_number_value(json_array_get(scale, 0))));
         l->good = json_integer_value(json_array_get(scale, 1));
     }
 fail:

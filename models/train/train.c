@@ -80,7 +80,7 @@ static clio_status make_step(struct train_run *r)
         r->learner.micro = i;
         TRY(r->plan.kind->step(r->ctx, &r->learner, &batch, losses));
         losses[LEARNER_LOSSES] = r->ctx->cancelled; /* parts of means over all: their sums are the means */
-        TRY(parallel_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
+        TRY(distributed_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
         r->stops = losses[LEARNER_LOSSES] > 0;
         for (int j = 0; names[j]; j++) {
             if (!isfinite(losses[j]))
@@ -92,7 +92,7 @@ static clio_status make_step(struct train_run *r)
     r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
     if (train_is_first(r))
-        TRY(table_add(r->ctx, &r->loss_table, r->state.step, r->losses));
+        TRY(csv_log_add(r->ctx, &r->loss_table, r->state.step, r->losses));
     double took = clock_seconds() - began;
     r->seconds = r->seconds > 0 ? RATE_SPAN * r->seconds + (1 - RATE_SPAN) * took : r->warm ? took : 0;
     r->warm = true; /* the first step compiles kernels: it says nothing about the others */
@@ -123,14 +123,14 @@ static clio_status measure(struct train_run *r)
             sums[j] += part[j];
         *count += b->count;
     }
-    TRY(parallel_sum(r->ctx, &r->parallel, sums, LEARNER_LOSSES + 1));
+    TRY(distributed_sum(r->ctx, &r->parallel, sums, LEARNER_LOSSES + 1));
     for (int j = 0; names[j]; j++) {
         sums[j] /= *count;
         if (!isfinite(sums[j]))
             TRY(explain(r, names[j], NULL));
     }
     if (train_is_first(r))
-        TRY(table_add(r->ctx, &r->measure_table, r->state.step, sums));
+        TRY(csv_log_add(r->ctx, &r->measure_table, r->state.step, sums));
     bool better = r->state.best_step < 0 || (r->plan.kind->ascending ? sums[0] > r->state.best : sums[0] < r->state.best);
     if (better) {
         r->state.best = sums[0];
@@ -140,7 +140,7 @@ static clio_status measure(struct train_run *r)
     if (!better)
         snprintf(more, sizeof more, " (best: %.5g)", r->state.best);
     snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation %s%s", r->state.step, names[0], sums[0], *count,
-             r->plan.kind->hears ? "sounds" : "pictures", better ? ", the best so far" : more);
+             r->plan.kind->hears ? "sounds" : "images", better ? ", the best so far" : more);
     train_report(r, text);
 fail:
     return st;
@@ -166,7 +166,7 @@ static clio_status show(struct train_run *r, bool sheet)
 {
     clio_status st = CLIO_OK;
     if (train_is_first(r) && sheet)
-        TRY(train_sheet(r));
+        TRY(train_samples(r));
     if (train_is_first(r))
         TRY(train_plot(r));
 fail:
@@ -182,18 +182,18 @@ static clio_status between_steps(struct train_run *r, bool *enough)
     if (!measures && !saves && !samples)
         return CLIO_OK;
     for (int i = 0; (measures || saves) && r->plan.kind->parts[i]; i++)
-        TRY(parallel_average_buffers(r->ctx, &r->parallel, &r->learner.parameters[i]));
-    TRY(learner_swap_averages(r->ctx, &r->learner)); /* what is saved to be used is what is looked at */
+        TRY(distributed_average_buffers(r->ctx, &r->parallel, &r->learner.parameters[i]));
+    TRY(learner_swap_ema(r->ctx, &r->learner)); /* what is saved to be used is what is looked at */
     if (measures)
         TRY(measure(r));
     *enough = r->plan.patience > 0 && r->state.without_gain >= r->plan.patience;
     if (measures || samples)
         st = show(r, samples);
     if (!st)
-        st = learner_swap_averages(r->ctx, &r->learner);
+        st = learner_swap_ema(r->ctx, &r->learner);
     if (!st && (*enough || saves || (measures && r->state.best_step == r->state.step)))
         st = save(r);
-    TRY(parallel_agree(r->ctx, &r->parallel, st));
+    TRY(distributed_agree(r->ctx, &r->parallel, st));
 fail:
     return st;
 }
@@ -229,7 +229,7 @@ fail:
 
 void clio_train_rank(int *rank, int *ranks)
 {
-    parallel_started(rank, ranks);
+    distributed_started(rank, ranks);
 }
 
 clio_status clio_train(clio_context *ctx, const clio_train_params *params)
@@ -240,13 +240,13 @@ clio_status clio_train(clio_context *ctx, const clio_train_params *params)
     if (!params || !params->data || !params->out)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "training needs a folder of data and a folder to write to");
     TRY(context_need_device(ctx));
-    TRY(parallel_open(ctx, &r.parallel));
-    TRY(parallel_agree(ctx, &r.parallel, train_open(&r)));
+    TRY(distributed_open(ctx, &r.parallel));
+    TRY(distributed_agree(ctx, &r.parallel, train_open(&r)));
     ctx->whole_steps = true;
     TRY(run(&r));
 fail:
     ctx->whole_steps = false;
     train_close(&r);
-    parallel_close(&r.parallel, st == CLIO_OK || st == CLIO_ERROR_CANCELLED);
+    distributed_close(&r.parallel, st == CLIO_OK || st == CLIO_ERROR_CANCELLED);
     return st;
 }

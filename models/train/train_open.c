@@ -1,6 +1,6 @@
 /* train_open.c - open what a training run needs: data, folder, settings, model. */
 #include "train_run.h"
-#include "../learners/kinds.h"
+#include "../learners/types.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,9 +15,9 @@ static clio_status open_data(struct train_run *r)
     TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
     info = dataset_info(r->data);
     if (info->kind == DATASET_SOUNDS && !r->plan.kind->hears)
-        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from pictures", r->params->data, r->plan.kind->name);
+        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from images", r->params->data, r->plan.kind->name);
     if (info->kind != DATASET_SOUNDS && r->plan.kind->hears)
-        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds pictures: a model %s learns from sounds", r->params->data, r->plan.kind->name);
+        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds images: a model %s learns from sounds", r->params->data, r->plan.kind->name);
     r->shape = r->plan.kind->hears ? learner_shape_of_sounds
                                    : (struct learner_shape){.height = info->height,
                                                             .width = info->width,
@@ -75,7 +75,7 @@ static clio_status open_plan(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const clio_train_params *p = r->params;
-    const struct learner_kind *kind = p->model ? learner_kind_find(p->model) : NULL, *before = NULL;
+    const struct learner_type *kind = p->model ? learner_type_find(p->model) : NULL, *before = NULL;
     json_t *settings = NULL, *earlier = NULL;
     json_error_t error;
     if (p->model && !kind)
@@ -129,20 +129,20 @@ static clio_status open_learner(struct train_run *r)
     TRY(tensor_new(r->ctx, &r->pictures, "training"));
     TRY(tensor_new(r->ctx, &r->labels, "training"));
     if (train_is_first(r))
-        TRY(table_open(r->ctx, &r->loss_table, r->params->out, "losses.csv", r->plan.kind->losses, r->resumes ? r->state.step : -1));
+        TRY(csv_log_open(r->ctx, &r->loss_table, r->params->out, "losses.csv", r->plan.kind->losses, r->resumes ? r->state.step : -1));
     if (train_is_first(r) && r->validation)
-        TRY(table_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures, r->resumes ? r->state.step : -1));
+        TRY(csv_log_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures, r->resumes ? r->state.step : -1));
     for (int i = 0; r->plan.kind->parts[i]; i++) {
         size += parameters_size(&r->learner.parameters[i]);
         if (r->parallel.active) {
-            r->learner.optimizers[i].reduce = parallel_reduce;
+            r->learner.optimizers[i].reduce = distributed_reduce;
             r->learner.optimizers[i].reduce_user = &r->parallel;
         }
     }
     if (r->plan.kind->hears)
         snprintf(what, sizeof what, "sounds");
     else
-        snprintf(what, sizeof what, "pictures of %d x %d x %d", s->width, s->height, s->channels);
+        snprintf(what, sizeof what, "images of %d x %d x %d", s->width, s->height, s->channels);
     snprintf(text, sizeof text, "%s: %zu parameters, %s, %zu to learn from in batches of %d, steps %" PRId64 " to %" PRId64,
              r->plan.kind->name, size, what, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch, r->state.step, r->steps);
     train_report(r, text);
@@ -154,8 +154,8 @@ void train_close(struct train_run *r)
 {
     tensor_free(r->ctx, &r->pictures);
     tensor_free(r->ctx, &r->labels);
-    table_close(&r->loss_table);
-    table_close(&r->measure_table);
+    csv_log_close(&r->loss_table);
+    csv_log_close(&r->measure_table);
     loader_close(r->validation);
     loader_close(r->train);
     learner_close(r->ctx, &r->learner);

@@ -10,7 +10,7 @@
 
 /* ---- plots ---- */
 
-static clio_status draw_table(struct train_run *r, const struct table *t, const char *title, const char *file)
+static clio_status draw_table(struct train_run *r, const struct csv_log *t, const char *title, const char *file)
 {
     clio_status st = CLIO_OK;
     struct plot_series series[TABLE_COLUMNS] = {0};
@@ -43,7 +43,7 @@ fail:
 
 /* ---- sheets ---- */
 
-/* Pictures that nobody learned from, if there are such, and what comes back of each, side by side. */
+/* Images that nobody learned from, if there are such, and what comes back of each, side by side. */
 static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *pixels, size_t one)
 {
     clio_status st = CLIO_OK;
@@ -75,7 +75,7 @@ fail:
     return st;
 }
 
-clio_status train_sheet(struct train_run *r)
+clio_status train_samples(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &r->shape;
@@ -92,11 +92,11 @@ clio_status train_sheet(struct train_run *r)
     TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
     sheet.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
     if (r->plan.kind->has_latents)
-        TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
+        TRY(learner_sample(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
     else
         TRY(reconstruct(r, &sheet, pixels, one));
     sheet.pixels = pixels;
-    TRY(sheet_draw(r->ctx, &image, &sheet));
+    TRY(image_grid_draw(r->ctx, &image, &sheet));
     snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);
     TRY(file_join(r->ctx, &path, r->params->out, name));
     TRY(image_write(r->ctx, &image, path, NULL));

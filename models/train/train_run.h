@@ -16,11 +16,11 @@ struct train_run {
     struct learner learner;
     struct train_state state;
     bool resumes, warm;
-    struct parallel parallel;
+    struct distributed parallel;
     bool stops;           /* one of the processes was asked to */
     int64_t steps, saved; /* of the whole run; the step of the newest checkpoint, or -1 */
     size_t epoch_batches;
-    struct table loss_table, measure_table;
+    struct csv_log loss_table, measure_table;
     double losses[LEARNER_LOSSES];
     double seconds; /* a step, lately; 0: not known yet */
     struct tensor pictures, labels;
@@ -36,7 +36,7 @@ void train_report(struct train_run *r, const char *event);
 
 /* OUT/losses.png, and measures.png where there are some. */
 clio_status train_plot(struct train_run *r);
-/* OUT/samples/step-N.png: what the model draws from the same latents each time, or, where it has none, pictures and what comes back. */
-clio_status train_sheet(struct train_run *r);
+/* OUT/samples/step-N.png: what the model draws from the same latents each time, or, where it has none, images and what comes back. */
+clio_status train_samples(struct train_run *r);
 
 #endif

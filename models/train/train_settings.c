@@ -1,7 +1,7 @@
-/* train_settings.c - what a run of training can be told: one table for the run, one for its optimisers, and the model's own (learner.h).
+/* train_settings.c - what a run of training can be told: one table for the run, one for its optimizers, and the model's own (learner.h).
  * All come as one JSON object, from a file or from --set key=value. */
 #include "train.h"
-#include "../learners/kinds.h"
+#include "../learners/types.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,21 +11,21 @@
 const struct learner_setting train_settings[] = {
     {"epochs", 'f', 0, 1e6, 10, NULL, "how often the data is gone through"},
     {"steps", 'i', 0, 1e12, 0, NULL, "batches to learn from; 0: as many as the epochs have"},
-    {"batch", 'i', 1, 65536, 64, NULL, "pictures of a step"},
-    {"accumulate", 'i', 1, 4096, 1, NULL, "batches whose gradients add up to one step of the optimiser"},
-    {"mixed_precision", 's', 0, 0, 0, "no|fp16", "fp16: products read weights rounded to half, which the optimiser keeps whole"},
+    {"batch", 'i', 1, 65536, 64, NULL, "images of a step"},
+    {"accumulate", 'i', 1, 4096, 1, NULL, "batches whose gradients add up to one step of the optimizer"},
+    {"mixed_precision", 's', 0, 0, 0, "no|fp16", "fp16: products read weights rounded to half, which the optimizer keeps whole"},
     {"loss_scale", 'f', 0, MANY, 0, NULL,
      "factor of the loss while gradients are computed; 0: with fp16 as large as does not overflow, else 1"},
     {"seed", 'i', 0, MANY, 0, NULL, "of weights, order, noise and augmentation"},
-    {"image_size", 'i', 0, 4096, 0, NULL, "width and height that pictures are brought to; 0: as they are"},
+    {"image_size", 'i', 0, 4096, 0, NULL, "width and height that images are brought to; 0: as they are"},
     {"channels", 'i', 0, 3, 0, NULL, "1: grey, 3: colour; 0: as the data is"},
-    {"fit", 's', 0, 0, 0, "crop|stretch|pad", "how pictures of other proportions come to the size"},
+    {"fit", 's', 0, 0, 0, "crop|stretch|pad", "how images of other proportions come to the size"},
     {"validation", 'f', -1, 0.9, -1, NULL, "part of the data that is only measured; -1: a tenth where the model has a measure"},
     {"skip_bad", 'b', 0, 1, 0, NULL, "pass over files that cannot be read"},
     {"save_every", 'i', 0, 1e12, 0, NULL, "steps between checkpoints; 0: an epoch"},
     {"keep", 'i', 1, 1e6, 2, NULL, "newest checkpoints that stay, beside the best"},
     {"sample_every", 'i', -1, 1e12, 0, NULL, "steps between sheets of samples; 0: an epoch; -1: none"},
-    {"samples", 'i', 1, 1024, 64, NULL, "pictures on a sheet"},
+    {"samples", 'i', 1, 1024, 64, NULL, "images on a sheet"},
     {"measure_every", 'i', 0, 1e12, 0, NULL, "steps between looks at the validation data; 0: an epoch"},
     {"patience", 'i', 0, 1e6, 0, NULL, "end after so many looks without gain; 0: never"},
     {"flip", 'f', 0, 1, 0, NULL, "probability of mirroring left and right"},
@@ -61,7 +61,7 @@ static double number(const json_t *all, const char *name)
     const json_t *value = json_object_get(all, name);
     const struct learner_setting *s = learner_setting_find(train_settings, name);
     return json_is_boolean(value)  ? json_is_true(value)
-           : json_is_string(value) ? learner_word_index(s->words, json_string_value(value))
+           : json_is_string(value) ? learner_choice_index(s->words, json_string_value(value))
            : value                 ? json_number_value(value)
                                    : s->otherwise;
 }
@@ -69,7 +69,7 @@ static double number(const json_t *all, const char *name)
 /* ---- all of them ---- */
 
 /* The setting `key` names, with or without the part of the model in front: "discriminator.learning_rate". */
-static const struct learner_setting *find_optimizer(const struct learner_kind *kind, const char *key)
+static const struct learner_setting *find_optimizer(const struct learner_type *kind, const char *key)
 {
     const char *dot = strchr(key, '.');
     if (!dot)
@@ -106,7 +106,7 @@ fail:
     return st;
 }
 
-clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_kind *kind, const json_t *settings)
+clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *kind, const json_t *settings)
 {
     clio_status st = CLIO_OK;
     *plan = (struct train_plan){.kind = kind, .model = json_object(), .all = settings ? json_deep_copy(settings) : json_object()};
@@ -161,7 +161,7 @@ void train_plan_free(struct train_plan *plan)
     *plan = (struct train_plan){0};
 }
 
-/* ---- optimisers ---- */
+/* ---- optimizers ---- */
 
 /* The value for this part of the model: its own, or that of all. */
 static const json_t *optimizer_value(const struct train_plan *plan, int part, const char *name)
@@ -191,9 +191,9 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
         if ((value = optimizer_value(plan, part, numbers[i].name)))
             *numbers[i].number = json_number_value(value);
     if ((value = optimizer_value(plan, part, "optimizer")))
-        o->rule = rules[learner_word_index(learner_setting_find(optimizer_settings, "optimizer")->words, json_string_value(value))];
+        o->rule = rules[learner_choice_index(learner_setting_find(optimizer_settings, "optimizer")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "schedule")))
-        o->schedule = schedules[learner_word_index(learner_setting_find(optimizer_settings, "schedule")->words, json_string_value(value))];
+        o->schedule = schedules[learner_choice_index(learner_setting_find(optimizer_settings, "schedule")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "nesterov")))
         o->nesterov = json_is_true(value);
     if ((value = optimizer_value(plan, part, "warmup")))
@@ -226,10 +226,10 @@ fail:
 void clio_train_model(size_t n, const char **name, const char **summary)
 {
     size_t i = 0;
-    while (learner_kinds[i] && i < n)
+    while (learner_types[i] && i < n)
         i++;
-    *name = learner_kinds[i] ? learner_kinds[i]->name : NULL;
-    *summary = learner_kinds[i] ? learner_kinds[i]->summary : NULL;
+    *name = learner_types[i] ? learner_types[i]->name : NULL;
+    *summary = learner_types[i] ? learner_types[i]->summary : NULL;
 }
 
 static void describe(const struct learner_setting *s, clio_setting *out)
@@ -270,7 +270,7 @@ static size_t length(const struct learner_setting *table)
 clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out)
 {
     clio_status st = CLIO_OK;
-    const struct learner_kind *kind = model ? learner_kind_find(model) : NULL;
+    const struct learner_type *kind = model ? learner_type_find(model) : NULL;
     const struct learner_setting *first = model ? NULL : train_settings, *second = model ? NULL : optimizer_settings;
     *out = (clio_setting){0};
     if (model && !kind)
@@ -280,7 +280,7 @@ clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, c
         second = first + length(first);
     }
     describe(n < length(first) ? nth(first, n) : nth(second, n - length(first)), out);
-    if (!model && n >= length(first)) /* optimisers begin as the model likes it */
+    if (!model && n >= length(first)) /* optimizers begin as the model likes it */
         out->value[0] = '\0';
 fail:
     return st;

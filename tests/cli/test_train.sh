@@ -5,8 +5,8 @@
 set -u
 # shellcheck source=tests/support/cases.sh
 . "$CLIO_SOURCE_DIR/tests/support/cases.sh"
-pictures=$CLIO_BUILD_DIR/tests/make_pictures golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}/sd-v1-tiny
-"$pictures" data 24 16 && "$pictures" classes 24 16 x && "$pictures" odd 3 16 && "$pictures" odd/larger 1 32 || exit 1
+images=$CLIO_BUILD_DIR/tests/make_images golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}/sd-v1-tiny
+"$images" data 24 16 && "$images" classes 24 16 x && "$images" odd 3 16 && "$images" odd/larger 1 32 || exit 1
 mv odd/larger/0000.png odd/9999.png && rmdir odd/larger
 cp -r data broken && head -c 60 data/0003.png >broken/0003.png
 cp -r data captions && for f in captions/*.png; do echo "a shape" >"${f%.png}.txt"; done
@@ -53,10 +53,10 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     also='is_png way.png && grep -q acTL way.png'
     works "a way between two" -- sample -q -m vae -s 1 --interpolate-seed 2 --frames 3 -o way.png
     also='is_png back.png'
-    works "pictures taken in and given back" -- sample -q -m vae data/0001.png data/0002.png -o back.png
+    works "images taken in and given back" -- sample -q -m vae data/0001.png data/0002.png -o back.png
     also='is_png one.png && is_png one_2.png'
     works "a file for each" -- sample -q -m vae -b 2 --separate -o one.png
-    also='grep -q "^psnr" out && grep -q "^negative_elbo" out && grep -q "^pictures *24" out'
+    also='grep -q "^psnr" out && grep -q "^negative_elbo" out && grep -q "^images *24" out'
     works "measures" -- eval -m vae --data data
     also='grep -q "\"frechet_distance\":" out'
     works "distances, as JSON" -- eval -m vae --data data --features classifier --json
@@ -71,8 +71,8 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     also='grep -q "^  latent " out && grep -q "^  learning_rate " out'
     works "the settings of one" -- train --list vae
     also='[ -e x/last/model.safetensors ]'
-    works "a broken picture passed over" -- train vae --data broken -o x -q $vae --set skip_bad=true
-    works "pictures of several sizes brought to one" -- train vae --data odd -o x -q --set batch=2 --set steps=1 --set image_size=16 --set validation=0
+    works "a broken image passed over" -- train vae --data broken -o x -q $vae --set skip_bad=true
+    works "images of several sizes brought to one" -- train vae --data odd -o x -q --set batch=2 --set steps=1 --set image_size=16 --set validation=0
     works "captions that nobody asked for" -- train vae --data captions -o x -q $vae
     if [ -d "$golden" ]; then
         with="--set init=$golden --set batch=8 --set steps=2 --set validation=0 --set sample_every=-1"
@@ -87,12 +87,12 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
         works "an autoencoder that knows captions" -- train cvae --data captions -o x -q $with --set "prompts=a shape|fog at night"
         cp -r x told
         also='is_png one.png'
-        works "pictures of one caption" -- sample -q -m told -b 3 --label 0 -o one.png
+        works "images of one caption" -- sample -q -m told -b 3 --label 0 -o one.png
         also='is_png other.png && ! cmp -s one.png other.png'
-        works "pictures of another" -- sample -q -m told -b 3 --label 1 -o other.png
+        works "images of another" -- sample -q -m told -b 3 --label 1 -o other.png
         also='grep -q "^negative_elbo" out && ! grep -q "^psnr" out'
         works "measures with captions" -- eval -m told --data captions
-        fails "a picture without its caption" 2 cvae "cannot take pictures in" -- sample -q -m told data/0001.png -o x.png
+        fails "an image without its caption" 2 cvae "cannot take images in" -- sample -q -m told data/0001.png -o x.png
     else
         skip "captions for a text encoder" "there is no $golden (CLIO_GOLDEN)"
     fi
@@ -117,14 +117,14 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     usage "a rate for a text encoder that does not learn" "text_encoder.learning_rate" "train_text_encoder=true" -- train unet --data captions -o x -q --set batch=8 --set text_encoder.learning_rate=1e-6
     fails "an empty folder" 1 empty -- train vae --data empty -o x -q
     fails "no such folder" 1 nowhere -- train vae --data nowhere -o x -q
-    fails "a broken picture among good ones" 1 0003.png -- train vae --data broken -o x -q $vae
-    fails "a caption without its picture" 1 0005 -- train vae --data orphan -o x -q
-    fails "pictures of several sizes" 1 9999.png 0000.png image_size -- train vae --data odd -o x -q
+    fails "a broken image among good ones" 1 0003.png -- train vae --data broken -o x -q $vae
+    fails "a caption without its image" 1 0005 -- train vae --data orphan -o x -q
+    fails "images of several sizes" 1 9999.png 0000.png image_size -- train vae --data odd -o x -q
     fails "labels that the data has not" 1 labels -- train cvae --data data -o x -q
     fails "captions that the data has not" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
     fails "a text encoder that is not there" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch=8
-    fails "fewer pictures than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch=64
-    fails "pictures that convolutions cannot halve" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch=8
+    fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch=64
+    fails "images that convolutions cannot halve" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch=8
     nothing_left() { [ ! -e x/last ]; }
     fails "numbers that explode" 2 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
@@ -139,7 +139,7 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     fails "a folder without a model" 1 data -- sample -m data -o x.png
     usage "a label that there is not" "label" -- sample -q -m vae --label 3 -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
-    fails "a model that takes no pictures in" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
+    fails "a model that takes no images in" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier
     usage "nothing to measure" "--said" -- eval
     usage "a transcript alone" "--heard" -- eval --said said

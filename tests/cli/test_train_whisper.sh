@@ -24,11 +24,11 @@ for i in 0 1 2 3; do
     cp "$CLIO_SOURCE_DIR/tests/golden/jfk.wav" data/$i.wav
     echo "ask not" >data/$i.txt
 done
-# without a model to begin with, and with pictures, it says so
+# without a model to begin with, and with images, it says so
 "$clio" train whisper --data data --out none --set batch=2 >log 2>&1 && fail "trained without init"
 grep -q "init=DIR" log || fail "does not ask for init"
 "$clio" train vae --data data --out none >log 2>&1 && fail "trained a vae on sounds"
-grep -q "learns from pictures" log || fail "does not refuse sounds"
+grep -q "learns from images" log || fail "does not refuse sounds"
 
 set -- --set init=model --set batch=2 --set learning_rate=0.01 --set validation=0
 "$clio" train whisper --data data --out run "$@" --set steps=4 >log 2>&1 || fail "training"

@@ -1,4 +1,4 @@
-/* test_dataset.c - datasets that are as they should be: IDX files, folders of pictures and of sounds, their captions, labels and splits,
+/* test_dataset.c - datasets that are as they should be: IDX files, folders of images and of sounds, their captions, labels and splits,
  * and Fashion-MNIST where it is (CLIO_FASHION names its folder; scripts/fetch-fashion brings it). Needs no device. Batches, orders and
  * changes: test_dataset_loader.c; what is refused: test_dataset_bad.c. */
 #include "test_dataset.h"
@@ -68,7 +68,7 @@ static void idx_packed(void **state)
     reads_idx(".gz");
 }
 
-/* As 8 x 8 in colour: what image_resize makes of the grey picture. */
+/* As 8 x 8 in colour: what image_resize makes of the grey image. */
 static void idx_resized(void **state)
 {
     (void)state;
@@ -111,7 +111,7 @@ static void idx_resized(void **state)
     dataset_close(ds);
 }
 
-/* ---- folders of pictures ---- */
+/* ---- folders of images ---- */
 
 static void expect_shades(const struct batch *b, int i, int seed, int width, int height)
 {

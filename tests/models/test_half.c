@@ -180,7 +180,7 @@ static void test_overflow(void **state)
     const struct parameter *p = &l.parameters[0].list[0];
     struct learner_batch b = make_batch(&l, 0, COUNT_OF_BATCH, COUNT_OF_BATCH);
     float *before = read_floats(&p->value);
-    assert_ok(learner_scale(ctx, &l, 0x1p127));
+    assert_ok(learner_set_loss_scale(ctx, &l, 0x1p127));
     run_steps(&l, &b, 1, losses);
     float *after = read_floats(&p->value);
     assert_memory_equal(before, after, tensor_count(&p->value) * sizeof *before);

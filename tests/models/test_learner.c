@@ -45,7 +45,7 @@ static void assert_same(const float *a, const float *b, size_t count, const char
 static void draw(struct learner *l, float *pictures, int count)
 {
     if (l->kind->has_latents) {
-        assert_ok(learner_draw(test_context(), l, count, 11, NULL, pictures));
+        assert_ok(learner_sample(test_context(), l, count, 11, NULL, pictures));
         return;
     }
     float latents[4 * 8];
@@ -298,7 +298,7 @@ static void test_learns(void **state)
                 0.75); /* two sets of six drawn from the same are not nearer */
 }
 
-/* Measures are sums over a batch and change nothing; codes of pictures, and pictures of codes. */
+/* Measures are sums over a batch and change nothing; codes of images, and images of codes. */
 static void test_measures(void **state)
 {
     clio_context *ctx = test_context();
@@ -331,7 +331,7 @@ static void test_measures(void **state)
     assert_ok(l.kind->sample(ctx, &l, 70, latents, labels, back));
     for (size_t i = 0; i < COUNT(back); i++)
         assert_true(back[i] > 0 && back[i] < 1);
-    assert_fails(l.kind->sample(ctx, &l, 70, latents, NULL, back), CLIO_ERROR_ARGUMENT, "a label for each picture");
+    assert_fails(l.kind->sample(ctx, &l, 70, latents, NULL, back), CLIO_ERROR_ARGUMENT, "a label for each image");
     free(before);
     free(after);
     learner_close(ctx, &l);
@@ -410,7 +410,7 @@ static void test_averages_are_saved(void **state)
     assert_same(now, after, n, "saving");
     assert_ok(learner_load(ctx, &loaded, folder));
     saved = all_parameters(&loaded, &n);
-    assert_ok(parameters_swap_average(ctx, &l.parameters[0]));
+    assert_ok(parameters_swap_ema(ctx, &l.parameters[0]));
     float *average = all_parameters(&l, &n);
     assert_same(average, saved, n, "averages");
     assert_true(memcmp(now, saved, n * sizeof *now) != 0);
@@ -434,8 +434,8 @@ static void test_refusals(void **state)
     assert_fails(make(&l, "dcgan", "{}", 32, 48, 1, 0), CLIO_ERROR_ARGUMENT, "these are 48 x 32: set image_size");
     assert_fails(make(&l, "dcgan", "{}", 100, 100, 1, 0), CLIO_ERROR_ARGUMENT, "100 x 100: set image_size");
     assert_fails(make(&l, "cgan", "{}", 32, 32, 1, 0), CLIO_ERROR_ARGUMENT, "this data has none");
-    assert_null(learner_kind_find("cnn"));
-    assert_null(learner_kind_find(NULL));
+    assert_null(learner_type_find("cnn"));
+    assert_null(learner_type_find(NULL));
 }
 
 static void test_bad_files(void **state)

@@ -26,7 +26,7 @@ static struct tensor on_device(const struct weights *golden, const char *name)
     float *planes = test_floats(golden, name, SAMPLE);
     struct tensor x = tensor_shape(DTYPE_F32, 4, 2, 8, 12, 4);
     assert_ok(tensor_new(test_context(), &x, "test"));
-    assert_ok(picture_write(test_context(), &x, planes));
+    assert_ok(nchw_write(test_context(), &x, planes));
     free(planes);
     return x;
 }
@@ -43,7 +43,7 @@ static void open_unet(const char *base, struct unet *net, struct parameters *lis
     ctx->collects = list;
     assert_ok(unet_load(ctx, &config, &weights, net));
     ctx->collects = NULL;
-    assert_ok(parameters_prepare(ctx, list, false));
+    assert_ok(parameters_alloc(ctx, list, false));
     weights_close(&weights);
     json_close(&config);
 }
@@ -56,7 +56,7 @@ static void open_captions(const char *base, struct captions *c, struct parameter
     assert_ok(file_join(ctx, &tokenizer, base, "tokenizer"));
     assert_ok(captions_open(ctx, c, encoder, tokenizer, list));
     if (list)
-        assert_ok(parameters_prepare(ctx, list, false));
+        assert_ok(parameters_alloc(ctx, list, false));
 }
 
 static void test_gradients(void **state)
@@ -325,7 +325,7 @@ static void test_files(void **state)
     (void)state;
     if (!pipeline())
         skip();
-    assert_ok(train_plan_read(ctx, &plan, learner_kind_find("unet"), NULL));
+    assert_ok(train_plan_read(ctx, &plan, learner_type_find("unet"), NULL));
     open_reader(&uncut, LEARNS, 1, 0.9);
     open_reader(&cut, LEARNS, 1, 0.9);
     struct learner_batch b = batch_with_captions(&uncut);
@@ -344,7 +344,7 @@ static void test_files(void **state)
     assert_ok(learner_load(ctx, &loaded, path));
     for (int i = 0; i < 2; i++)
         assert_false(same_values(&loaded.parameters[i], &cut.parameters[i]));
-    assert_ok(learner_swap_averages(ctx, &cut));
+    assert_ok(learner_swap_ema(ctx, &cut));
     for (int i = 0; i < 2; i++)
         assert_true(same_values(&loaded.parameters[i], &cut.parameters[i]));
     assert_int_equal(lstat(in_folder("last/text_encoder"), &about), 0);

@@ -124,7 +124,7 @@ static void assert_link(const char *name)
     assert_true(S_ISLNK(about.st_mode));
 }
 
-/* Each prompt in turn, unless one is asked for, and each gives other pictures from the same latents. */
+/* Each prompt in turn, unless one is asked for, and each gives other images from the same latents. */
 static void check_prompts(struct learner *l, const float *in_turn)
 {
     clio_context *ctx = test_context();
@@ -134,7 +134,7 @@ static void check_prompts(struct learner *l, const float *in_turn)
     assert_int_equal(learner_labels(l), 2);
     for (int prompt = 0; prompt < 2; prompt++) {
         const int labels[4] = {prompt, prompt, prompt, prompt};
-        assert_ok(learner_draw(ctx, l, 4, 11, labels, pictures));
+        assert_ok(learner_sample(ctx, l, 4, 11, labels, pictures));
         for (int i = 0; i < 4; i++)
             assert_true((memcmp(pictures + (size_t)i * one, in_turn + (size_t)i * one, one * sizeof *pictures) == 0) == (i % 2 == prompt));
     }
@@ -166,8 +166,8 @@ static void check_sort(const struct sort *s)
     assert_ok(learner_save(ctx, &l[0], folder)); /* what lies in the folder goes before the setting */
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_int_equal(l[2].shape.classes, 0);
-    assert_ok(learner_draw(ctx, &l[0], 4, 11, NULL, pictures[0]));
-    assert_ok(learner_draw(ctx, &l[2], 4, 11, NULL, pictures[1]));
+    assert_ok(learner_sample(ctx, &l[0], 4, 11, NULL, pictures[0]));
+    assert_ok(learner_sample(ctx, &l[2], 4, 11, NULL, pictures[1]));
     assert_memory_equal(pictures[0], pictures[1], 4 * (size_t)learner_pixels(&l[0]) * sizeof pictures[0][0]);
     check_prompts(&l[2], pictures[0]);
     for (int i = 0; i < 3; i++)
@@ -187,7 +187,7 @@ static void test_kinds(void **state)
 
 /* ---- learning ---- */
 
-/* Pictures that are white or black as their captions say: a latent of one number, whose divergence costs, is not needed then. */
+/* Images that are white or black as their captions say: a latent of one number, whose divergence costs, is not needed then. */
 static void test_condition(void **state)
 {
     clio_context *ctx = test_context();
@@ -209,10 +209,10 @@ static void test_condition(void **state)
     run_steps(&l, &b, 100, last);
     if (last[0] > 0.3 * first[0])
         fail_msg("the loss fell from %g to %g only", first[0], last[0]);
-    assert_ok(learner_draw(ctx, &l, 2, 5, NULL, pictures));
+    assert_ok(learner_sample(ctx, &l, 2, 5, NULL, pictures));
     for (int i = 0; i < 72; i++)
         if (i < 36 ? pictures[i] < 0.8f : pictures[i] > 0.2f)
-            fail_msg("pixel %d of the picture of \"%s\" is %g", i % 36, captions[i / 36], (double)pictures[i]);
+            fail_msg("pixel %d of the image of \"%s\" is %g", i % 36, captions[i / 36], (double)pictures[i]);
     free_batch(&b);
     learner_close(ctx, &l);
 }
@@ -295,7 +295,7 @@ static void test_refusals(void **state)
         if (l.kind->measure)
             assert_fails(l.kind->measure(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
         if (l.kind->encode)
-            assert_fails(l.kind->encode(ctx, &l, 1, pictures, NULL, latents), CLIO_ERROR_ARGUMENT, "takes no pictures in without theirs");
+            assert_fails(l.kind->encode(ctx, &l, 1, pictures, NULL, latents), CLIO_ERROR_ARGUMENT, "takes no images in without theirs");
         free_batch(&b);
         learner_close(ctx, &l);
     }

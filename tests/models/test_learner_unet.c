@@ -42,7 +42,7 @@ static struct tensor on_device(const struct trial *t, const char *name)
     float *planes = test_floats(&t->golden, name, SAMPLE);
     struct tensor x = tensor_shape(DTYPE_F32, 4, 2, 8, 12, 4);
     assert_ok(tensor_new(test_context(), &x, "test"));
-    assert_ok(picture_write(test_context(), &x, planes));
+    assert_ok(nchw_write(test_context(), &x, planes));
     free(planes);
     return x;
 }
@@ -56,7 +56,7 @@ static void open_trial(struct trial *t, const char *path)
     ctx->collects = &t->parameters;
     assert_ok(unet_load(ctx, &t->config, &t->weights, &t->net));
     ctx->collects = NULL;
-    assert_ok(parameters_prepare(ctx, &t->parameters, false));
+    assert_ok(parameters_alloc(ctx, &t->parameters, false));
     t->x = on_device(t, "sample");
     t->target = on_device(t, "target");
     t->y = tensor_shape(DTYPE_F32, 4, 2, 8, 12, 4);
@@ -133,7 +133,7 @@ static void test_gradients(void **state)
 
 static const char *const captions[] = {"a red fox", "", "snow, at night", "a photo of a cat", "two boats", "fog"};
 
-/* Pictures of two colours, by their number. */
+/* Images of two colours, by their number. */
 static struct learner_batch two_colours(const struct learner *l, int count, int all)
 {
     clio_context *ctx = test_context();
@@ -178,7 +178,7 @@ static void run(struct learner *l, const struct learner_batch *b, int steps)
 static void draw(struct learner *l, float *pictures)
 {
     int labels[] = {2, 0};
-    if (!l->kind->has_latents) { /* pictures in and out */
+    if (!l->kind->has_latents) { /* images in and out */
         struct learner_batch b = two_colours(l, 2, 2);
         float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
         assert_true(latents && x);
@@ -190,12 +190,12 @@ static void draw(struct learner *l, float *pictures)
         free_batch(&b);
         return;
     }
-    assert_ok(learner_draw(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, pictures));
+    assert_ok(learner_sample(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, pictures));
     for (int i = 0; i < 2 * learner_pixels(l); i++)
         assert_true(isfinite(pictures[i]));
 }
 
-/* Learns, twice the same; saved and loaded, twice the same pictures. */
+/* Learns, twice the same; saved and loaded, twice the same images. */
 static void check_learner(const char *kind, const char *settings, int side, int classes, int steps, double part)
 {
     clio_context *ctx = test_context();
@@ -245,7 +245,7 @@ static void test_autoencoder_gradients(void **state)
     snprintf(settings, sizeof settings, "{'init': '%s', 'kl_weight': 0.001}", path);
     json_t *all = parse(settings);
     assert_ok(weights_open(ctx, &golden, test_golden("training/vae_gradients.safetensors"), NULL));
-    assert_ok(learner_new(ctx, &l, learner_kind_find("vae-kl"), (struct learner_shape){16, 24, 3, 0}, all, 7));
+    assert_ok(learner_new(ctx, &l, learner_type_find("vae-kl"), (struct learner_shape){16, 24, 3, 0}, all, 7));
     json_decref(all);
     l.options[0].clip = l.options[0].rate = 0;
     assert_ok(learner_train(ctx, &l, 1));
@@ -254,8 +254,8 @@ static void test_autoencoder_gradients(void **state)
     float *x = test_floats(&golden, "sample", 2 * 16 * 24 * 3), *e = test_floats(&golden, "eps", 2 * 4 * 6 * 4);
     assert_ok(tensor_new(ctx, &b.pictures, "test"));
     assert_ok(tensor_new(ctx, &eps, "test"));
-    assert_ok(picture_write(ctx, &b.pictures, x));
-    assert_ok(picture_write(ctx, &eps, e));
+    assert_ok(nchw_write(ctx, &b.pictures, x));
+    assert_ok(nchw_write(ctx, &eps, e));
     free(x);
     free(e);
     assert_ok(kl_step(ctx, &l, &b, &eps, losses));
@@ -313,7 +313,7 @@ static void test_speech_gradients(void **state)
     assert_ok(whisper_load(ctx, &net, path));
     ctx->collects = NULL;
     assert_ok(weights_open(ctx, &golden, test_golden("training/whisper_gradients.safetensors"), NULL));
-    assert_ok(parameters_prepare(ctx, &list, false));
+    assert_ok(parameters_alloc(ctx, &list, false));
     assert_ok(tape_open(ctx, &tape));
     assert_ok(whisper_state_new(ctx, &decoding, &net, WINDOWS));
     int frames = 2 * net.config.positions, bands = net.config.bands, width = net.config.width, vocab = net.config.vocab;

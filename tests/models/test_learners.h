@@ -1,4 +1,4 @@
-/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random pictures, steps. */
+/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random images, steps. */
 #ifndef CLIO_TEST_LEARNERS_H
 #define CLIO_TEST_LEARNERS_H
 
@@ -7,7 +7,7 @@
 #include "../../models/learners/autoencoder.h"
 #include "../../models/learners/gan.h"
 #include "../../models/learners/generate.h"
-#include "../../models/learners/kinds.h"
+#include "../../models/learners/types.h"
 #include "../../models/learners/pretrained.h"
 #include "../../models/learners/vae.h"
 
@@ -31,13 +31,13 @@ static inline clio_status make(struct learner *l, const char *kind, const char *
 {
     json_t *all = parse(settings);
     struct learner_shape shape = {height, width, channels, classes};
-    assert_non_null(learner_kind_find(kind));
-    clio_status st = learner_new(test_context(), l, learner_kind_find(kind), shape, all, 7);
+    assert_non_null(learner_type_find(kind));
+    clio_status st = learner_new(test_context(), l, learner_type_find(kind), shape, all, 7);
     json_decref(all);
     return st;
 }
 
-/* `count` pictures of a batch of `all` random ones, from number `first` on. */
+/* `count` images of a batch of `all` random ones, from number `first` on. */
 static inline struct learner_batch make_batch(const struct learner *l, int first, int count, int all)
 {
     clio_context *ctx = test_context();

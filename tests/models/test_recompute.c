@@ -2,7 +2,7 @@
  * keep what is between: the same losses and gradients to the bit, with less memory. */
 #include "../support/test.h"
 
-#include "../../models/learners/kinds.h"
+#include "../../models/learners/types.h"
 #include "../../models/networks/unet.h"
 
 #define STEPS 2
@@ -82,7 +82,7 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     json_t *all = json_loads(settings, 0, NULL);
     assert_non_null(all);
     json_object_set_new(all, "recompute", json_boolean(recompute));
-    assert_ok(learner_new(ctx, &l, learner_kind_find(kind), shape, all, 5));
+    assert_ok(learner_new(ctx, &l, learner_type_find(kind), shape, all, 5));
     json_decref(all);
     assert_ok(learner_train(ctx, &l, 1));
     batch.pictures = tensor_shape(DTYPE_F32, 4, BATCH, shape.height, shape.width, shape.channels);
@@ -155,7 +155,7 @@ static struct outcome attend(bool recompute)
     struct tensor x = test_tensor(DTYPE_F32, 4, BATCH, SIDE, SIDE, 3, pixels), y = test_tensor(DTYPE_F32, 4, BATCH, SIDE, SIDE, 3, NULL);
     struct tensor loss = test_tensor(DTYPE_F32, 1, 1, 1, 1, 1, NULL), seed = test_tensor(DTYPE_F32, 1, 1, 1, 1, 1, &one);
     assert_ok(parameters_add(ctx, &p, "text", 3, text.dim, &text, NULL, false, true));
-    assert_ok(parameters_prepare(ctx, &p, false));
+    assert_ok(parameters_alloc(ctx, &p, false));
     assert_ok(unet_prompt_new(ctx, &prompt, &net, BATCH, LENGTH));
     assert_ok(tape_open(ctx, &tape));
     uint64_t before = memory_from_here();

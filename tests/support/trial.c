@@ -8,7 +8,7 @@ bool trial_begin(struct trial *t, const char *kind, const char *file)
     const char *path = test_golden(file);
     if (!path)
         return false;
-    *t = (struct trial){.learner = {.kind = learner_kind_find(kind), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}}};
+    *t = (struct trial){.learner = {.kind = learner_type_find(kind), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}}};
     assert_ok(weights_open(test_context(), &t->golden, path, NULL));
     struct learner *l = &t->learner;
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
@@ -39,8 +39,8 @@ bool trial_autoencoder(struct trial *t)
     struct autoencoder *net = calloc(1, sizeof *net);
     assert_non_null(net);
     t->learner.state = net;
-    assert_ok(layers_new(ctx, &net->encoder, "ae.", down, COUNT(down), TRIAL_SIDE, TRIAL_SIDE, 1, p));
-    assert_ok(layers_new(ctx, &net->decoder, "ae.", up, COUNT(up), 4, 4, 16, p));
+    assert_ok(sequential_new(ctx, &net->encoder, "ae.", down, COUNT(down), TRIAL_SIDE, TRIAL_SIDE, 1, p));
+    assert_ok(sequential_new(ctx, &net->decoder, "ae.", up, COUNT(up), 4, 4, 16, p));
     return true;
 }
 
@@ -59,10 +59,10 @@ bool trial_vae(struct trial *t)
     t->learner.latent = 10;
     net->beta = 0.5f;
     t->learner.options[0] = optimizer_defaults(); /* Adam 1e-3, 0.9, 0.999 */
-    assert_ok(layers_new(ctx, &net->encoder, "vae.", encoder, COUNT(encoder), 1, 1, TRIAL_PIXELS, p));
-    assert_ok(layers_new(ctx, &net->mu, "vae.", mu, COUNT(mu), 1, 1, 48, p));
-    assert_ok(layers_new(ctx, &net->logvar, "vae.", logvar, COUNT(logvar), 1, 1, 48, p));
-    assert_ok(layers_new(ctx, &net->decoder, "vae.", decoder, COUNT(decoder), 1, 1, 10, p));
+    assert_ok(sequential_new(ctx, &net->encoder, "vae.", encoder, COUNT(encoder), 1, 1, TRIAL_PIXELS, p));
+    assert_ok(sequential_new(ctx, &net->mu, "vae.", mu, COUNT(mu), 1, 1, 48, p));
+    assert_ok(sequential_new(ctx, &net->logvar, "vae.", logvar, COUNT(logvar), 1, 1, 48, p));
+    assert_ok(sequential_new(ctx, &net->decoder, "vae.", decoder, COUNT(decoder), 1, 1, 10, p));
     return true;
 }
 
