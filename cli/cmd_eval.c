@@ -31,7 +31,7 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
                                    .split = set->split,
                                    .features = set->features,
                                    .count = set->count,
-                                   .seed = (uint64_t)set->picture.seed};
+                                   .seed = (uint64_t)set->imagine.seed};
     bar_begin();
     clio_status st = clio_device_open(s->ctx, set->device);
     return st ? st : clio_evaluate(s->ctx, &params, out);
@@ -76,7 +76,7 @@ static const struct option_row options[] = {
      "a classifier that clio train wrote: compares what it\nsees in drawn images and in those of the data\n(Frechet and kernel "
      "distance)"},
     {"-n --count", "N", OPTION_INT, FIELD(count), 2, 1000000, "images at most; default 10000"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of what is drawn; default 42"},
+    {"-s --seed", "N", OPTION_SIGNED, FIELD(imagine.seed), 0, 0, "of what is drawn; default 42"},
     {"--said", "FILE", OPTION_TEXT, FIELD(said), 0, 0, "a text file: what was said ..."},
     {"--heard", "FILE", OPTION_TEXT, FIELD(heard), 0, 0, "... and what was heard: word error rate"},
     {"--captions", "FILE", OPTION_TEXT, FIELD(captions), 0, 0, "JSON lines with file_name and text ..."},

@@ -36,14 +36,14 @@ static int check_output(const struct command *self, const struct settings *set)
         if (ends_in(path, others[i]))
             return say_usage(self, "images are written as PNG, and %s would be something else: name a file that ends in .png with -o",
                              path);
-    if (!strcmp(path, "-") && (set->json || set->picture.count > 1 || set->picture.preview_every))
+    if (!strcmp(path, "-") && (set->json || set->imagine.count > 1 || set->imagine.preview_every))
         return say_usage(self, "-o - prints one image on standard output: use no -b, --preview or --json with it");
     return EXIT_DONE;
 }
 
 static int check_arguments(const struct command *self, struct settings *set)
 {
-    clio_imagine_params *a = &set->picture;
+    clio_imagine_params *a = &set->imagine;
     if (set->files.count)
         return say_usage(self,
                          "imagine takes no file, and %s was named; words of a prompt go between quotation marks behind -p, an image "
@@ -76,9 +76,9 @@ static bool check_files(const struct settings *set)
 {
     const char *path = output_of(set);
     char *preview = preview_name(path);
-    bool good = !set->picture.preview_every || image_file_check(preview);
+    bool good = !set->imagine.preview_every || image_file_check(preview);
     free(preview);
-    for (int i = 0; good && i < (set->picture.frames ? 1 : set->picture.count); i++) {
+    for (int i = 0; good && i < (set->imagine.frames ? 1 : set->imagine.count); i++) {
         char *name = image_file_name(path, (size_t)i);
         good = image_file_check(name);
         free(name);
@@ -133,15 +133,15 @@ static int read_images(struct work *w, struct settings *set)
         st = clio_image_read(w->s->ctx, set->init_image, &w->image);
     if (!st && set->mask)
         st = clio_image_read(w->s->ctx, set->mask, &w->mask);
-    set->picture.image = w->image;
-    set->picture.mask = w->mask;
+    set->imagine.image = w->image;
+    set->imagine.mask = w->mask;
     return st ? session_failed(w->s, st) : EXIT_DONE;
 }
 
 static int load(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
-    clio_diffusion_params params = set->pictures;
+    clio_diffusion_params params = set->diffusion;
     char *tokenizer = params.tokenizer ? NULL : tokenizer_find(s->model);
     if (tokenizer)
         params.tokenizer = tokenizer;
@@ -163,9 +163,9 @@ static int imagine(struct work *w, struct settings *set)
     clio_image_list *images;
     uint64_t now, peak;
     double start = seconds_now();
-    set->picture.on_preview = on_preview;
-    set->picture.user = w;
-    clio_status st = clio_imagine(w->pictures, &set->picture, &images);
+    set->imagine.on_preview = on_preview;
+    set->imagine.user = w;
+    clio_status st = clio_imagine(w->pictures, &set->imagine, &images);
     bar_clear();
     if (st)
         return session_failed(s, st);
@@ -226,44 +226,44 @@ static const struct option_row options[] = {
     OPTION_MODEL(
         "a Stable Diffusion 1 or 2 folder in diffusers'\nlayout, a .safetensors checkpoint, or owner/name of\nthe Hugging Face cache"),
     OPTION_WEIGHT_TYPE,
-    {"-p --prompt", "TEXT", OPTION_TEXT, FIELD(picture.prompt), 0, 0,
+    {"-p --prompt", "TEXT", OPTION_TEXT, FIELD(imagine.prompt), 0, 0,
      "what shall be seen; (words:1.2) weigh more, [words]\nless, BREAK begins a new part"},
-    {"-n --negative-prompt", "TEXT", OPTION_TEXT, FIELD(picture.negative), 0, 0, "what shall not be seen"},
+    {"-n --negative-prompt", "TEXT", OPTION_TEXT, FIELD(imagine.negative_prompt), 0, 0, "what shall not be seen"},
     {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0,
      "the PNG to write; default out.png; more images are\nout_2.png, ...; -: print it"},
-    {"-W --width", "N", OPTION_INT, FIELD(picture.width), 8, 16384,
+    {"-W --width", "N", OPTION_INT, FIELD(imagine.width), 8, 16384,
      "pixels, a multiple of 8; default: the model's (512\nor 768), with -i the image's"},
-    {"-H --height", "N", OPTION_INT, FIELD(picture.height), 8, 16384, "the same"},
-    {"--steps", "N", OPTION_INT, FIELD(picture.steps), 1, 1000, "default 20"},
-    {"--cfg-scale", "X", OPTION_NUMBER, FIELD(picture.guidance), 0, 1000,
+    {"-H --height", "N", OPTION_INT, FIELD(imagine.height), 8, 16384, "the same"},
+    {"--steps", "N", OPTION_INT, FIELD(imagine.steps), 1, 1000, "default 20"},
+    {"--cfg-scale", "X", OPTION_NUMBER, FIELD(imagine.guidance_scale), 0, 1000,
      "how closely to follow the prompt; default 7.5; 1 or\nless: no guidance, half the time"},
-    {"--guidance-rescale", "X", OPTION_NUMBER, FIELD(picture.guidance_rescale), 0, 1, "against overexposure, mostly 0.7; default 0"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "default 42; -1: a new one each time"},
+    {"--guidance-rescale", "X", OPTION_NUMBER, FIELD(imagine.guidance_rescale), 0, 1, "against overexposure, mostly 0.7; default 0"},
+    {"-s --seed", "N", OPTION_SIGNED, FIELD(imagine.seed), 0, 0, "default 42; -1: a new one each time"},
     {"--rng", "KIND", OPTION_TEXT, FIELD(rng), 0, 0,
      "whose seeds: cpu (diffusers' advice, default) or\ncuda (stable-diffusion.cpp, web UIs on GPUs)"},
-    {"--sampling-method --sampler", "NAME", OPTION_TEXT, FIELD(picture.method), 0, 0,
+    {"--sampling-method --sampler", "NAME", OPTION_TEXT, FIELD(imagine.sampler), 0, 0,
      "pndm, ddim, ddpm, euler, euler_a, heun, dpm++2m,\ndpm++2m_karras, dpm++2m_sde, dpm++2m_sde_karras,\nunipc or lcm; default: the "
      "model's"},
-    {"--spacing", "NAME", OPTION_TEXT, FIELD(picture.spacing), 0, 0, "timesteps: leading, linspace or trailing"},
-    {"--eta", "X", OPTION_NUMBER, FIELD(picture.eta), 0, 1, "noise of ddim; default 0"},
-    {"-b --batch-count", "N", OPTION_INT, FIELD(picture.count), 1, 1000, "images, of the seed and the ones after it"},
+    {"--spacing", "NAME", OPTION_TEXT, FIELD(imagine.timestep_spacing), 0, 0, "timesteps: leading, linspace or trailing"},
+    {"--eta", "X", OPTION_NUMBER, FIELD(imagine.eta), 0, 1, "noise of ddim; default 0"},
+    {"-b --batch-count", "N", OPTION_INT, FIELD(imagine.count), 1, 1000, "images, of the seed and the ones after it"},
     {"-i --init-img", "FILE", OPTION_TEXT, FIELD(init_image), 0, 0, "begin with this PNG or JPEG"},
-    {"--strength", "X", OPTION_NUMBER, FIELD(picture.strength), 0.001, 1, "how much of it is changed; default 0.8, with --mask 1"},
+    {"--strength", "X", OPTION_NUMBER, FIELD(imagine.strength), 0.001, 1, "how much of it is changed; default 0.8, with --mask 1"},
     {"--mask", "FILE", OPTION_TEXT, FIELD(mask), 0, 0, "change it only where this image is bright"},
     {"--clip-skip", "N", OPTION_INT, FIELD(clip_skip), 1, 24,
      "1 (default): use the whole text encoder; 2: without\nits last layer, and so on"},
     {"--lora", "FILE[:X]", OPTION_WORDS, FIELD(loras), 0, 0, "a LoRA, and its strength (default 1); several times\nfor several"},
-    {"--taesd", "DIR", OPTION_TEXT, FIELD(pictures.taesd), 0, 0, "a small, fast autoencoder in place of the model's"},
-    {"--taesd-preview-only", NULL, OPTION_ON, FIELD(pictures.taesd_preview_only), 0, 0, "use it for previews alone"},
-    {"--vae-tiling", NULL, OPTION_ON, FIELD(picture.tiling), 0, 0, "large images piece by piece: needs less memory"},
-    {"--variant", "NAME", OPTION_TEXT, FIELD(pictures.variant), 0, 0, "which weights of a folder to prefer: fp16"},
-    {"--prediction", "KIND", OPTION_TEXT, FIELD(pictures.prediction), 0, 0,
+    {"--taesd", "DIR", OPTION_TEXT, FIELD(diffusion.taesd), 0, 0, "a small, fast autoencoder in place of the model's"},
+    {"--taesd-preview-only", NULL, OPTION_ON, FIELD(diffusion.taesd_preview_only), 0, 0, "use it for previews alone"},
+    {"--vae-tiling", NULL, OPTION_ON, FIELD(imagine.tiling), 0, 0, "large images piece by piece: needs less memory"},
+    {"--variant", "NAME", OPTION_TEXT, FIELD(diffusion.variant), 0, 0, "which weights of a folder to prefer: fp16"},
+    {"--prediction", "KIND", OPTION_TEXT, FIELD(diffusion.prediction_type), 0, 0,
      "epsilon, v_prediction or sample, where a file does\nnot say it"},
-    {"--tokenizer", "DIR", OPTION_TEXT, FIELD(pictures.tokenizer), 0, 0, "CLIP's tokenizer, for a .safetensors checkpoint"},
-    {"--preview", "N", OPTION_INT, FIELD(picture.preview_every), 1, 1000, "after every N steps write what is emerging to\nout_preview.png"},
-    {"--interpolate", "TEXT", OPTION_TEXT, FIELD(picture.prompt_to), 0, 0, "an animated PNG on the way from -p to this prompt"},
-    {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(picture.seed_to), 0, 0, "the same from one seed to another"},
-    {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "images of it; default 16"},
+    {"--tokenizer", "DIR", OPTION_TEXT, FIELD(diffusion.tokenizer), 0, 0, "CLIP's tokenizer, for a .safetensors checkpoint"},
+    {"--preview", "N", OPTION_INT, FIELD(imagine.preview_every), 1, 1000, "after every N steps write what is emerging to\nout_preview.png"},
+    {"--interpolate", "TEXT", OPTION_TEXT, FIELD(imagine.prompt_to), 0, 0, "an animated PNG on the way from -p to this prompt"},
+    {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(imagine.seed_to), 0, 0, "the same from one seed to another"},
+    {"--frames", "N", OPTION_INT, FIELD(imagine.frames), 2, 1000, "images of it; default 16"},
     {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 100"},
     {"--show", "FILE", OPTION_TEXT, FIELD(show), 0, 0, "print how a PNG was made, and do nothing else"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},

@@ -111,7 +111,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
 {
     clio_status st;
     clio_image *sheet = NULL;
-    if (set->picture.frames)
+    if (set->imagine.frames)
         return animate(s, set, images);
     if (set->separate) {
         st = CLIO_OK;
@@ -135,7 +135,7 @@ static int sample(struct session *s, struct settings *set)
     clio_image_list *images = NULL;
     int count = set->count ? set->count : COUNT_DEFAULT;
     int *labels = read_labels(set, count);
-    uint64_t seed = (uint64_t)set->picture.seed;
+    uint64_t seed = (uint64_t)set->imagine.seed;
     bar_begin();
     clio_status st = clio_device_open(s->ctx, set->device);
     if (!st)
@@ -144,8 +144,8 @@ static int sample(struct session *s, struct settings *set)
         session_header(s);
     if (!st && set->files.count)
         st = reconstruct(s, g, &set->files, &images);
-    else if (!st && set->picture.seed_to >= 0)
-        st = clio_generator_interpolate(g, seed, (uint64_t)set->picture.seed_to, set->picture.frames, labels ? labels[0] : 0, &images);
+    else if (!st && set->imagine.seed_to >= 0)
+        st = clio_generator_interpolate(g, seed, (uint64_t)set->imagine.seed_to, set->imagine.frames, labels ? labels[0] : 0, &images);
     else if (!st)
         st = clio_generator_sample(g, count, seed, labels, &images);
     if (!st)
@@ -165,11 +165,11 @@ static int run_sample(const struct command *self, struct settings *set)
     struct session s = {.model = NULL};
     if (!set->model)
         return say_usage(self, "no model was named: -m takes a folder that clio train wrote");
-    if (set->picture.seed_to >= 0 && !set->picture.frames)
-        set->picture.frames = FRAMES;
-    if (set->picture.frames && set->picture.seed_to < 0)
+    if (set->imagine.seed_to >= 0 && !set->imagine.frames)
+        set->imagine.frames = FRAMES;
+    if (set->imagine.frames && set->imagine.seed_to < 0)
         return say_usage(self, "--frames lead to something: add --interpolate-seed N");
-    if (set->picture.frames && set->files.count)
+    if (set->imagine.frames && set->files.count)
         return say_usage(self, "images are reconstructed, or drawn on the way between two seeds, but not both");
     if (!labels_are_numbers(self, &set->labels))
         return EXIT_USAGE;
@@ -184,14 +184,14 @@ static const struct option_row options[] = {
     OPTION_MODEL("a folder that clio train wrote, or one of its\ncheckpoints"),
     {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0, "the PNG to write; default out.png"},
     {"-b --batch-count", "N", OPTION_INT, FIELD(count), 1, 65536, "images; default 64"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(picture.seed), 0, 0, "of the first image; default 42"},
+    {"-s --seed", "N", OPTION_SIGNED, FIELD(imagine.seed), 0, 0, "of the first image; default 42"},
     {"--label", "N", OPTION_WORDS, FIELD(labels), 0, 0,
      "a class, where the model has them, or a prompt,\nwhere it learned captions; several times for several;\ndefault: each in turn"},
     {"--columns", "N", OPTION_INT, FIELD(columns), 1, 1000,
      "images in a row of the sheet; default: as many as\nthere are classes, or as there are rows"},
     {"--separate", NULL, OPTION_ON, FIELD(separate), 0, 0, "a file for each image: out.png, out_2.png, ..."},
-    {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(picture.seed_to), 0, 0, "an animated PNG on the way from -s to this seed"},
-    {"--frames", "N", OPTION_INT, FIELD(picture.frames), 2, 1000, "images of it; default 24"},
+    {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(imagine.seed_to), 0, 0, "an animated PNG on the way from -s to this seed"},
+    {"--frames", "N", OPTION_INT, FIELD(imagine.frames), 2, 1000, "images of it; default 24"},
     {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 80"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
 };

@@ -43,11 +43,11 @@ static void print_found(const clio_tune_result *r)
         puts("\nNothing proved faster than the defaults.");
     else
         printf("\n%-56s %12s %12s\n", "whole", "default", "tuned");
-    for (size_t i = 0; i < r->work_count; i++) {
-        printf("%-56s ", r->works[i].name);
-        print_time(r->works[i].before);
+    for (size_t i = 0; i < r->workload_count; i++) {
+        printf("%-56s ", r->workloads[i].name);
+        print_time(r->workloads[i].before);
         fputs(" ", stdout);
-        print_time(r->works[i].after);
+        print_time(r->workloads[i].after);
         putchar('\n');
     }
 }
@@ -72,9 +72,9 @@ static void print_json(const clio_tune_result *r)
     for (size_t i = 0; i < r->row_count; i++)
         json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:f}", "key", r->rows[i].key, "default", r->rows[i].shipped, "chosen",
                                               r->rows[i].chosen, "values", r->rows[i].values, "gain", r->rows[i].gain));
-    for (size_t i = 0; i < r->work_count; i++)
+    for (size_t i = 0; i < r->workload_count; i++)
         json_array_append_new(
-            works, json_pack("{s:s, s:f, s:f}", "name", r->works[i].name, "before", r->works[i].before, "after", r->works[i].after));
+            works, json_pack("{s:s, s:f, s:f}", "name", r->workloads[i].name, "before", r->workloads[i].before, "after", r->workloads[i].after));
     char *path = text_clean(r->path);
     json_object_set_new(root, "file", json_string(path));
     free(path);

@@ -38,8 +38,8 @@ struct settings {
     const char *purpose, *result; /* tune; result: imagine, too */
     float time_limit;             /* minutes */
     int list;
-    clio_imagine_params picture; /* imagine */
-    clio_diffusion_params pictures;
+    clio_imagine_params imagine; /* imagine */
+    clio_diffusion_params diffusion;
     const char *init_image, *mask, *rng, *show;
     struct words loras;
     int clip_skip, delay;      /* clip_skip counts from 1; delay: sample, too */

@@ -55,7 +55,7 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
     const struct settings *set = s->set;
     json_t *list = json_array();
     char *software = must_print("clio %s", clio_version()), *model = model_label(s->model);
-    bool moves = set->picture.frames > 0;
+    bool moves = set->imagine.frames > 0;
     int code = EXIT_DONE;
     for (size_t i = 0; !code && i < (moves ? 1 : images->count); i++) {
         const clio_imagine_result *picture = &images->list[i];

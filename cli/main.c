@@ -128,7 +128,7 @@ static int finish_output(int code)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct settings set = {.max_context = -1, .params = clio_speech_defaults(), .picture = clio_imagine_defaults()};
+    struct settings set = {.max_context = -1, .params = clio_speech_defaults(), .imagine = clio_imagine_defaults()};
     int code = options_parse(command, argc, argv, &set);
     if (!code && set.help) {
         options_help(command, stdout);

@@ -154,8 +154,8 @@ typedef struct clio_tune_result {
     int written;      /* 0: it stays as it was, since it came from a complete search, and this one is not */
     const clio_tune_row *rows;
     size_t row_count;
-    const clio_tune_workload *works; /* none when nothing was found */
-    size_t work_count;
+    const clio_tune_workload *workloads; /* none when nothing was found */
+    size_t workload_count;
     int complete; /* 0: the time was up before everything was tried: call again to go on */
     size_t tried, wrong, slow, failed,
         crashed;    /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
@@ -306,7 +306,7 @@ typedef struct clio_lora {
 typedef struct clio_diffusion_params {
     const char *variant;    /* "fp16": which files of a folder to prefer; NULL: none */
     const char *tokenizer;  /* folder of CLIP's tokenizer; NULL: the model's, or one beside a single file */
-    const char *prediction; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
+    const char *prediction_type; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
     const char *taesd;      /* folder of a small autoencoder (AutoencoderTiny), which takes the place of the model's own; NULL: none */
     int taesd_preview_only; /* 1: it makes the previews alone */
     const clio_lora *loras;
@@ -321,7 +321,7 @@ CLIO_API clio_status clio_diffusion_load(clio_context *ctx, const char *path, co
 CLIO_API void clio_diffusion_free(clio_diffusion *pictures);
 /* The side of the images that the model was made for, in pixels: 512 or 768. */
 CLIO_API int clio_diffusion_size(const clio_diffusion *pictures);
-/* The names of clio_imagine_params.method: "pndm, ddim, ...". */
+/* The names of clio_imagine_params.sampler: "pndm, ddim, ...". */
 CLIO_API const char *clio_imagine_samplers(void);
 
 /* Called with a small or rough image of what is emerging, after evaluation `step` of `steps` of image number `image` (from 0). The
@@ -332,14 +332,14 @@ enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
 typedef struct clio_imagine_params {
     const char *prompt;      /* (words:1.2) weigh more, [words] less, BREAK begins a new chunk of 75 tokens; "" is fine; needed */
-    const char *negative;    /* what shall not be seen; NULL: "" */
+    const char *negative_prompt;    /* what shall not be seen; NULL: "" */
     int width, height;       /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_diffusion_size */
     int steps;               /* 20 */
-    double guidance;         /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
+    double guidance_scale;         /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
     double guidance_rescale; /* 0 (off) to 1 */
     int64_t seed;            /* 42; -1: a new one; image n of a batch has seed + n */
-    const char *method;      /* see clio_imagine_samplers; NULL: the model's scheduler */
-    const char *spacing;     /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
+    const char *sampler;      /* see clio_imagine_samplers; NULL: the model's scheduler */
+    const char *timestep_spacing;     /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
     double eta;              /* noise of ddim, 0 to 1 */
     int rng;                 /* CLIO_RNG_CPU or CLIO_RNG_CUDA: whose torch generator the seed is for */
     int clip_skip;           /* last layers of the text encoder that are left out; 0: none */
@@ -389,7 +389,7 @@ typedef struct clio_train_status {
     const char *const *names; /* of losses */
     const double *losses;     /* of this step */
     size_t count;
-    double rate;         /* images a second, lately */
+    double samples_per_second; /* lately */
     double seconds_left; /* at that rate */
     const char *event;   /* a line for people ("step 938: loss 105.1 on 6000 validation images, the best so far"), or NULL */
 } clio_train_status;

@@ -172,8 +172,8 @@ bool tune_plan_for(const char *purpose, struct tune_plan *plan)
     bool all = !strcmp(purpose, "all");
     if (!all && strcmp(purpose, "whisper") != 0)
         return false;
-    *plan = (struct tune_plan){.purpose = purpose, .steps = steps, .step_count = COUNT(steps), .cases = cases, .works = works};
-    plan->work_count = all ? COUNT(works) : WHISPER_WORKS;
+    *plan = (struct tune_plan){.purpose = purpose, .steps = steps, .step_count = COUNT(steps), .cases = cases, .workloads = works};
+    plan->workload_count = all ? COUNT(works) : WHISPER_WORKS;
     while (plan->case_count < COUNT(cases) && (all || cases[plan->case_count].work < WHISPER_WORKS))
         plan->case_count++;
     return true;

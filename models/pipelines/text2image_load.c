@@ -315,12 +315,12 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
     static const char *const predictions[][2] = {
         {"eps", "epsilon"}, {"epsilon", "epsilon"}, {"v", "v_prediction"}, {"v_prediction", "v_prediction"}, {"sample", "sample"}};
     const char *prediction = NULL;
-    for (size_t i = 0; params->prediction && i < COUNT(predictions); i++)
-        if (!strcmp(params->prediction, predictions[i][0]))
+    for (size_t i = 0; params->prediction_type && i < COUNT(predictions); i++)
+        if (!strcmp(params->prediction_type, predictions[i][0]))
             prediction = predictions[i][1];
-    if (params->prediction && !prediction)
+    if (params->prediction_type && !prediction)
         FAIL(p->ctx, CLIO_ERROR_ARGUMENT,
-             "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample (--prediction)", params->prediction);
+             "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample (--prediction)", params->prediction_type);
     TRY(mem_string(p->ctx, &p->variant, params->variant));
     TRY(mem_string(p->ctx, &p->prediction, prediction));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));

@@ -12,7 +12,7 @@
 
 clio_imagine_params clio_imagine_defaults(void)
 {
-    return (clio_imagine_params){.steps = 20, .guidance = 7.5, .seed = 42, .seed_to = -1, .count = 1};
+    return (clio_imagine_params){.steps = 20, .guidance_scale = 7.5, .seed = 42, .seed_to = -1, .count = 1};
 }
 
 const char *clio_imagine_samplers(void)
@@ -113,9 +113,9 @@ clio_status imagine_check(struct imagine *j)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "there is no prompt: say what shall be seen (-p)");
     if (a->count < 1 || a->count > COUNT_MAX)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d images can be made in one go, not %d (-b)", COUNT_MAX, a->count);
-    if (!(a->guidance >= 0 && a->guidance <= 1000))
+    if (!(a->guidance_scale >= 0 && a->guidance_scale <= 1000))
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a guidance scale of %g cannot be used: it goes from 0 to 1000, mostly 1 to 15 (--cfg-scale)",
-             a->guidance);
+             a->guidance_scale);
     if (!(a->guidance_rescale >= 0 && a->guidance_rescale <= 1))
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "guidance is rescaled by 0 to 1, not by %g (--guidance-rescale)", a->guidance_rescale);
     if (a->seed < -1)
@@ -129,10 +129,10 @@ clio_status imagine_check(struct imagine *j)
     TRY(check_sizes(j));
     j->seed = a->seed < 0 ? new_seed() : a->seed;
     j->seed_to = a->seed_to;
-    j->guided = a->guidance > 1 && !j->p->config.guidance;
+    j->guided = a->guidance_scale > 1 && !j->p->config.guidance;
     j->tiny = j->p->taesd && !j->p->taesd_preview_only;
     j->sampler = (struct sampler_options){
-        .method = a->method, .steps = a->steps, .strength = j->strength, .eta = a->eta, .spacing = a->spacing, .stable_diffusion = true};
+        .method = a->sampler, .steps = a->steps, .strength = j->strength, .eta = a->eta, .spacing = a->timestep_spacing, .stable_diffusion = true};
     TRY(sampler_new(j->ctx, &s, &j->p->scheduler, 1, &j->sampler));
     snprintf(j->method, sizeof j->method, "%s", s->method);
     j->evaluations = (s->count - s->first) * j->count;
@@ -174,9 +174,9 @@ clio_status imagine_describe(const struct imagine *j, int index, char **out)
     model_name(j, name);
     *out = NULL;
     TRY(bytes_print(ctx, &b, "%s\n", a->prompt));
-    if (a->negative && *a->negative)
-        TRY(bytes_print(ctx, &b, "Negative prompt: %s\n", a->negative));
-    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method, a->guidance,
+    if (a->negative_prompt && *a->negative_prompt)
+        TRY(bytes_print(ctx, &b, "Negative prompt: %s\n", a->negative_prompt));
+    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method, a->guidance_scale,
                     (long long)imagine_seed(j, index), j->width, j->height, name));
     if (a->image)
         TRY(bytes_print(ctx, &b, ", Denoising strength: %g", j->strength > 0 ? j->strength : 1.0));
@@ -184,8 +184,8 @@ clio_status imagine_describe(const struct imagine *j, int index, char **out)
         TRY(bytes_print(ctx, &b, ", CFG Rescale: %g", a->guidance_rescale));
     if (a->clip_skip)
         TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* others count from 1 */
-    if (a->spacing)
-        TRY(bytes_print(ctx, &b, ", Spacing: %s", a->spacing));
+    if (a->timestep_spacing)
+        TRY(bytes_print(ctx, &b, ", Spacing: %s", a->timestep_spacing));
     if (a->eta > 0)
         TRY(bytes_print(ctx, &b, ", Eta: %g", a->eta));
     if (a->frames && a->seed_to >= 0)

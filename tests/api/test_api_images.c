@@ -63,7 +63,7 @@ static void a_picture_is_made_written_and_read(void **state)
     clio_image *read;
     clio_metadata *notes;
     clio_imagine_params params = clio_imagine_defaults();
-    assert_true(params.steps == 20 && params.guidance > 7.4 && params.guidance < 7.6 && params.count == 1 && params.seed == 42);
+    assert_true(params.steps == 20 && params.guidance_scale > 7.4 && params.guidance_scale < 7.6 && params.count == 1 && params.seed == 42);
     assert_int_equal(clio_diffusion_size(pictures), 64);
     params.prompt = "a red fox in the snow";
     params.steps = 2;

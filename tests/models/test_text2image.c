@@ -43,12 +43,12 @@ static clio_imagine_params small_params(void)
 {
     clio_imagine_params a = clio_imagine_defaults();
     a.prompt = "a red fox in the snow";
-    a.negative = "blurry";
-    a.guidance = 4;
+    a.negative_prompt = "blurry";
+    a.guidance_scale = 4;
     a.width = 96;
     a.height = 64;
     a.steps = 4;
-    a.method = "ddim";
+    a.sampler = "ddim";
     return a;
 }
 
@@ -75,8 +75,8 @@ static void latents_of(clio_diffusion *p, const struct weights *golden, const ch
 {
     char name[96];
     clio_imagine_params a = small_params();
-    a.method = method;
-    a.spacing = spacing;
+    a.sampler = method;
+    a.timestep_spacing = spacing;
     a.steps = steps;
     struct imagine j = {.p = p, .params = &a};
     assert_ok(imagine_to_latents(&j));
@@ -150,8 +150,8 @@ static void pictures_are_diffusers(void **state)
         clio_diffusion *p = load(folders[f], NULL);
         clio_imagine_params a = small_params();
         clio_image_list *images;
-        a.negative = NULL;
-        a.guidance = 7.5;
+        a.negative_prompt = NULL;
+        a.guidance_scale = 7.5;
         a.width = a.height = 64;
         a.steps = 5;
         a.seed = 100;
@@ -187,7 +187,7 @@ static void image_to_image_is_diffusers(void **state)
         assert_ok(weights_open(test_context(), &golden, golden_path(folders[f], "golden.safetensors"), NULL));
         float *exact = test_floats(&golden, "vae.image", n), *want = test_floats(&golden, "img2img.ddim.10.strength0.6", n);
         a.prompt = "a red fox";
-        a.negative = NULL;
+        a.negative_prompt = NULL;
         a.width = a.height = 0; /* the image's */
         a.steps = 10;
         a.seed = 5;
@@ -281,9 +281,9 @@ static clio_imagine_params fox(int64_t seed, const char *method, int steps)
 {
     clio_imagine_params a = small_params();
     a.prompt = "a red fox";
-    a.negative = NULL;
+    a.negative_prompt = NULL;
     a.seed = seed;
-    a.method = method;
+    a.sampler = method;
     a.steps = steps;
     return a;
 }
@@ -335,7 +335,7 @@ static void guidance_that_the_network_is_told(void **state)
     make_variant(&file, "told.", "time_cond_proj_dim", 16);
     assert_ok(clio_diffusion_load(test_context(), folder, NULL, &p));
     clio_imagine_params a = fox(8, "lcm", 4);
-    a.guidance = 8;
+    a.guidance_scale = 8;
     expect_latents(p, &a, &file, "told.lcm");
     clio_diffusion_free(p);
     weights_close(&file);
@@ -352,11 +352,11 @@ static void other_options_are_diffusers(void **state)
     OK(weights_open(ctx, &file, pipelines(), NULL));
     clio_diffusion *p = load(folders[0], NULL);
     clio_imagine_params a = fox(9, "ddim", 4);
-    a.guidance = 8;
+    a.guidance_scale = 8;
     a.guidance_rescale = 0.7;
     expect_latents(p, &a, &file, "rescaled");
     a = fox(10, "ddim", 4);
-    a.guidance = 1;
+    a.guidance_scale = 1;
     a.clip_skip = 1;
     expect_latents(p, &a, &file, "skipped");
     clio_diffusion_free(p);
@@ -455,7 +455,7 @@ static void batches_and_ways(void **state)
         skip();
     clio_diffusion *p = load(folders[0], &(clio_diffusion_params){.keep = 1});
     clio_imagine_params a = small_params();
-    a.method = "euler_a";
+    a.sampler = "euler_a";
     a.count = 3;
     assert_ok(clio_imagine(p, &a, &three));
     assert_int_equal(three->count, 3);
@@ -470,7 +470,7 @@ static void batches_and_ways(void **state)
     clio_image_list_free(one);
 
     a.seed = 42; /* from the noise of one seed to that of another: the ends are those seeds' where the steps draw nothing */
-    a.method = "ddim";
+    a.sampler = "ddim";
     a.seed_to = 44;
     a.frames = 3;
     assert_ok(clio_imagine(p, &a, &way));
@@ -582,7 +582,7 @@ static void previews_and_progress(void **state)
     struct seen linear = {0}, tiny = {0}, steps = {0};
     assert_ok(clio_imagine(p, &a, &plain));
     a.steps = 5;
-    a.method = NULL; /* pndm: 6 evaluations */
+    a.sampler = NULL; /* pndm: 6 evaluations */
     a.preview_every = 2;
     a.on_preview = on_preview;
     a.user = &linear;
@@ -637,7 +637,7 @@ static void bad_parameters(void **state)
     } while (0)
     REFUSES(a.prompt = NULL, CLIO_ERROR_ARGUMENT, "there is no prompt");
     REFUSES(a.prompt = "a \xff fox", CLIO_ERROR_ARGUMENT, "UTF-8");
-    REFUSES(a.negative = "\xc3", CLIO_ERROR_ARGUMENT, "UTF-8");
+    REFUSES(a.negative_prompt = "\xc3", CLIO_ERROR_ARGUMENT, "UTF-8");
     REFUSES(a.width = 100, CLIO_ERROR_ARGUMENT, "a width of 100 pixels is no multiple of 8: use 96 or 104 (-W)");
     REFUSES(a.height = 7, CLIO_ERROR_ARGUMENT, "a height of 7 pixels cannot be");
     REFUSES(a.width = -64, CLIO_ERROR_ARGUMENT, "a width of -64 pixels cannot be");
@@ -646,10 +646,10 @@ static void bad_parameters(void **state)
     REFUSES(a.steps = 0, CLIO_ERROR_ARGUMENT, "0 sampling steps");
     REFUSES(a.steps = -3, CLIO_ERROR_ARGUMENT, "-3 sampling steps");
     REFUSES(a.steps = 1001, CLIO_ERROR_ARGUMENT, "1001 sampling steps");
-    REFUSES(a.method = "magic", CLIO_ERROR_ARGUMENT, "magic");
-    REFUSES(a.spacing = "wide", CLIO_ERROR_ARGUMENT, "wide");
-    REFUSES(a.guidance = NAN, CLIO_ERROR_ARGUMENT, "--cfg-scale");
-    REFUSES(a.guidance = -1, CLIO_ERROR_ARGUMENT, "--cfg-scale");
+    REFUSES(a.sampler = "magic", CLIO_ERROR_ARGUMENT, "magic");
+    REFUSES(a.timestep_spacing = "wide", CLIO_ERROR_ARGUMENT, "wide");
+    REFUSES(a.guidance_scale = NAN, CLIO_ERROR_ARGUMENT, "--cfg-scale");
+    REFUSES(a.guidance_scale = -1, CLIO_ERROR_ARGUMENT, "--cfg-scale");
     REFUSES(a.guidance_rescale = 2, CLIO_ERROR_ARGUMENT, "--guidance-rescale");
     REFUSES(a.eta = 2, CLIO_ERROR_ARGUMENT, "eta of 2");
     REFUSES(a.seed = -2, CLIO_ERROR_ARGUMENT, "-1 for a new one");
