@@ -24,7 +24,8 @@ struct unet_learner {
     int height, width; /* of what is denoised; its channels are the network's */
     float *alphas;     /* [train_steps]: what is left of an image's variance, alphas_cumprod */
     int train_steps;
-    bool velocity, min_snr;
+    bool velocity;
+    double snr_gamma; /* of Min-SNR weighting; 0: off */
     double drop; /* probability that a condition is left out */
     struct unet_prompt prompt;
     struct tensor states, clean, levels, weights, loss; /* of the batch at hand */
