@@ -85,11 +85,14 @@ int main(int argc, char **argv)
         struct learner_shape shape;
         int batch;
         const char *settings;
-    } modes[] = {
-        {"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
-        {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
-        {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\"}"},
-        {"recompute", "unet", {16, 16, 4, 0}, 64, "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\", \"gradient_checkpointing\": true}"}};
+    } modes[] = {{"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
+                 {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
+                 {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\"}"},
+                 {"recompute",
+                  "unet",
+                  {16, 16, 4, 0},
+                  64,
+                  "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\", \"gradient_checkpointing\": true}"}};
     size_t mode = 0;
     while (mode < COUNT(modes) && (argc < 2 || strcmp(argv[1], modes[mode].name) != 0))
         mode++;

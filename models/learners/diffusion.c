@@ -4,8 +4,8 @@
  *     x_t = sqrt(a_t) x + sqrt(1 - a_t) eps    loss = mean |network(x_t, t, condition) - target|^2    target = eps, or the velocity
  *
  * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squares
- * by min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws nothing: a
- * image follows from the noise that it begins with, its latent. */
+ * by min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws
+ * nothing: a image follows from the noise that it begins with, its latent. */
 #include "diffusion.h"
 #include "types.h"
 #include "../../host/core/random.h"
@@ -13,7 +13,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-
 
 static const char *const parts[] = {"unet", "text_encoder", NULL};
 static const char *const losses[] = {"loss", NULL};
@@ -282,8 +281,8 @@ fail:
 }
 
 #define UNET_FUNCTIONS                                                                                                                     \
-    .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,    \
-    .init = init, .step = step, .evaluate = measure, .sample = unet_learner_sample, .save_config = unet_learner_describe,                      \
+    .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,     \
+    .init = init, .step = step, .evaluate = measure, .sample = unet_learner_sample, .save_config = unet_learner_describe,                  \
     .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
 const struct learner_type learner_unet = {

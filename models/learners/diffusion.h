@@ -26,7 +26,7 @@ struct unet_learner {
     int train_steps;
     bool velocity;
     double snr_gamma; /* of Min-SNR weighting; 0: off */
-    double drop; /* probability that a condition is left out */
+    double drop;      /* probability that a condition is left out */
     struct unet_prompt prompt;
     struct tensor states, clean, levels, weights, loss; /* of the batch at hand */
     struct arena vae_arena;

@@ -8,9 +8,11 @@
 
 /* clang-format off: a setting a line */
 const struct learner_setting unet_settings[] = {
-    {"block_out_channels", 't', 0, 0, 0, "64,128,192", "channels of each resolution level; each level has half the resolution of the one before"},
+    {"block_out_channels", 't', 0, 0, 0, "64,128,192",
+     "channels of each resolution level; each level has half the resolution of the one before"},
     {"layers_per_block", 'i', 1, 7, 2, NULL, "residual blocks per level on the way down"},
-    {"attention_levels", 's', 0, 0, 0, "auto|upper|all|none", "levels with attention; upper: all but the lowest resolution, and the middle block; auto: upper with captions, otherwise none"},
+    {"attention_levels", 's', 0, 0, 0, "auto|upper|all|none",
+     "levels with attention; upper: all but the lowest resolution, and the middle block; auto: upper with captions, otherwise none"},
     {"num_attention_heads", 'i', 1, 64, 4, NULL, "attention heads"},
     {"norm_num_groups", 'i', 1, 64, 32, NULL, "groups of group normalization"},
     {"prediction_type", 's', 0, 0, 0, "epsilon|v_prediction", "what the network predicts: the noise, or the velocity v"},
@@ -94,13 +96,13 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
             json_array_insert_new(up, 0, json_string(attends ? "CrossAttnUpBlock2D" : "UpBlock2D")))
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     }
-    u->config.root =
-        json_pack("{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size",
-                  u->width, "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down,
-                  "mid_block_type", attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
-                  learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups", learner_int(l, "norm_num_groups"),
-                  "cross_attention_dim", u->captions.encoder ? u->captions.net.config.width : WIDTH_OF_NOTHING, "downsample_padding", 1,
-                  "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
+    u->config.root = json_pack(
+        "{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size", u->width,
+        "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down, "mid_block_type",
+        attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
+        learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups",
+        learner_int(l, "norm_num_groups"), "cross_attention_dim", u->captions.encoder ? u->captions.net.config.width : WIDTH_OF_NOTHING,
+        "downsample_padding", 1, "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
     if (!u->config.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(mem_string(ctx, &u->config.path, "the settings of the model"));

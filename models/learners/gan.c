@@ -33,31 +33,31 @@ static const struct loss_terms {
 
 #define LATENT                                                                                                                             \
     {                                                                                                                                      \
-        "latent_dim", 'i', 1, 65536, 100, NULL, "dimension of the noise vector"                                                 \
+        "latent_dim", 'i', 1, 65536, 100, NULL, "dimension of the noise vector"                                                            \
     }
 #define LOSS                                                                                                                               \
     {                                                                                                                                      \
-        "loss", 's', 0, 0, 0, "bce|least-squares|hinge|wasserstein|jsd", "adversarial loss"                                           \
+        "loss", 's', 0, 0, 0, "bce|least-squares|hinge|wasserstein|jsd", "adversarial loss"                                                \
     }
 #define HIDDEN                                                                                                                             \
     {                                                                                                                                      \
-        "hidden_size", 'i', 1, 16384, 256, NULL, "dense: units of the smallest hidden layer"                                                  \
+        "hidden_size", 'i', 1, 16384, 256, NULL, "dense: units of the smallest hidden layer"                                               \
     }
 #define DEPTH                                                                                                                              \
     {                                                                                                                                      \
-        "num_hidden_layers", 'i', 1, 6, 2, NULL, "dense: hidden layers, each twice as wide as the one nearer to the noise"                             \
+        "num_hidden_layers", 'i', 1, 6, 2, NULL, "dense: hidden layers, each twice as wide as the one nearer to the noise"                 \
     }
 #define NGF                                                                                                                                \
     {                                                                                                                                      \
-        "ngf", 'i', 1, 512, 64, NULL, "conv: generator channels at the full resolution"                                                 \
+        "ngf", 'i', 1, 512, 64, NULL, "conv: generator channels at the full resolution"                                                    \
     }
 #define NDF                                                                                                                                \
     {                                                                                                                                      \
-        "ndf", 'i', 1, 512, 64, NULL, "conv: discriminator channels at the full resolution"                                             \
+        "ndf", 'i', 1, 512, 64, NULL, "conv: discriminator channels at the full resolution"                                                \
     }
 #define FORM                                                                                                                               \
     {                                                                                                                                      \
-        "architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"                                                                \
+        "architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"                            \
     }
 
 static const struct learner_setting gan_settings[] = {LATENT, HIDDEN, DEPTH, LOSS, {0}};
@@ -136,7 +136,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(discriminator_rows(ctx, l, dense, net->loss != GAN_WASSERSTEIN, &d));
     TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
     TRY(sequential_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
-                   (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
+                       (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
     if (net->loss == GAN_WASSERSTEIN)
         TRY(spectral_new(ctx, &net->spectral, &net->discriminator, "d."));
 fail:
@@ -298,7 +298,8 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
     .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
     .save_config = describe
 
-const struct learner_type learner_gan = {.name = "gan", .summary = "GAN of fully connected networks (Goodfellow et al. 2014)", .settings = gan_settings, GAN_FUNCTIONS};
+const struct learner_type learner_gan = {
+    .name = "gan", .summary = "GAN of fully connected networks (Goodfellow et al. 2014)", .settings = gan_settings, GAN_FUNCTIONS};
 const struct learner_type learner_dcgan = {
     .name = "dcgan", .summary = "deep convolutional GAN (Radford et al. 2016)", .settings = dcgan_settings, GAN_FUNCTIONS};
 const struct learner_type learner_cgan = {.name = "cgan",
@@ -307,5 +308,7 @@ const struct learner_type learner_cgan = {.name = "cgan",
                                           .needs_labels = true,
                                           .takes_captions = true,
                                           GAN_FUNCTIONS};
-const struct learner_type learner_jsd_gan = {
-    .name = "jsd-gan", .summary = "GAN with a Jensen-Shannon divergence objective (f-GAN, Nowozin et al. 2016)", .settings = jsd_settings, GAN_FUNCTIONS};
+const struct learner_type learner_jsd_gan = {.name = "jsd-gan",
+                                             .summary = "GAN with a Jensen-Shannon divergence objective (f-GAN, Nowozin et al. 2016)",
+                                             .settings = jsd_settings,
+                                             GAN_FUNCTIONS};

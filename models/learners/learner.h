@@ -24,7 +24,7 @@ extern const struct learner_shape learner_shape_of_sounds; /* for kinds that hea
 struct learner_batch {
     int count, global_count;     /* here, and over all processes: losses are means over global_count */
     int first;                   /* which of global_count the first one here is: noise belongs to a sample, whoever learns from it */
-    struct tensor images;      /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
+    struct tensor images;        /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
     struct tensor labels;        /* i32 [count]; memory NULL: none */
     const char *const *captions; /* or NULL */
     const float *audio;          /* of who hears, instead of images: f32 [count][samples] on the host */
@@ -40,12 +40,12 @@ struct learner_type {
     const char *const *parts;               /* of parameters, each with an optimizer: {"generator", "discriminator", NULL}; some may stay
                                              * without parameters, as settings say: they do not learn */
     const char *const *losses;              /* names of what step gives: {"d_loss", "g_loss", NULL} */
-    const char *const *metrics;            /* names of what measure gives: {"elbo", NULL} */
-    bool higher_is_better;                         /* the best is what has the greatest of measures[0]; otherwise the least */
-    bool unit_range;                              /* images from 0 to 1; otherwise from -1 to 1 */
+    const char *const *metrics;             /* names of what measure gives: {"elbo", NULL} */
+    bool higher_is_better;                  /* the best is what has the greatest of measures[0]; otherwise the least */
+    bool unit_range;                        /* images from 0 to 1; otherwise from -1 to 1 */
     bool needs_labels, has_latents, reconstructs;
     bool takes_captions; /* in the place of labels, where the setting text_encoder says through which encoder */
-    bool takes_audio;          /* it learns from sounds: there are no images, and its shape says nothing */
+    bool takes_audio;    /* it learns from sounds: there are no images, and its shape says nothing */
     /* Build the networks for l->config and l->shape, their weights undefined; fill in l->parameters and what the optimizers begin with
      * (l->options). */
     clio_status (*open)(clio_context *ctx, struct learner *l);
@@ -83,7 +83,7 @@ struct learner {
     struct optimizer optimizers[LEARNER_PARTS];
     uint64_t seed;
     int64_t step;                     /* which one comes next; the loop counts */
-    int accumulate, micro_batch;            /* batches whose gradients make one step (1), and which of them this is */
+    int accumulate, micro_batch;      /* batches whose gradients make one step (1), and which of them this is */
     bool trains;                      /* optimizers are open */
     struct tape tapes[LEARNER_PARTS]; /* opened by learner_train */
     struct tensor one;                /* f32 [1]: loss_scale / accumulate, what backward begins with */
@@ -91,8 +91,8 @@ struct learner {
      * halved whenever gradients overflow (that step changes nothing) and doubled after many that did not; otherwise it is 1. */
     bool fp16;
     double loss_scale;
-    bool dynamic_loss_scale; /* it is sought */
-    int64_t steps_since_overflow;     /* steps since it changed */
+    bool dynamic_loss_scale;      /* it is sought */
+    int64_t steps_since_overflow; /* steps since it changed */
 };
 
 /* A model with these settings learns captions in the place of labels. */

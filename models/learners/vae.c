@@ -60,7 +60,7 @@ static clio_status open_conv(clio_context *ctx, struct learner *l, struct vae_ne
     rows_down(&encoder, &shape, 0);
     rows_up(&decoder, &shape, s->channels, ACT_NONE);
     TRY(sequential_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
-                   p));
+                       p));
     const int *in = net->encoder.out;
     struct layer_row mu = {.name = "mu", .kind = LAYER_CONV, .out = l->latent, .taps = shape.base, .stride = 1, .bias = true}, logvar = mu;
     logvar.name = "logvar";
@@ -119,7 +119,8 @@ static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const stru
 {
     clio_status st = CLIO_OK;
     int b = mu->dim[0], c = net->encoder.in[2] - net->labels.width;
-    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in, hidden = sequential_shape(&net->encoder, b);
+    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in,
+                  hidden = sequential_shape(&net->encoder, b);
     TRY(tensor_take(ctx, arena, &hidden));
     TRY(label_input_join(ctx, arena, &net->labels, &picture, &in));
     TRY(sequential_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
@@ -272,10 +273,11 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
 }
 
 #define VAE_FUNCTIONS                                                                                                                      \
-    .parts = parts, .losses = losses, .metrics = measures, .unit_range = true, .has_latents = true, .reconstructs = true, .open = open,         \
+    .parts = parts, .losses = losses, .metrics = measures, .unit_range = true, .has_latents = true, .reconstructs = true, .open = open,    \
     .close = close, .init = init, .step = step, .evaluate = measure, .sample = sample, .encode = encode, .save_config = describe
 
-const struct learner_type learner_vae = {.name = "vae", .summary = "variational autoencoder (Kingma and Welling 2014)", .settings = vae_settings, VAE_FUNCTIONS};
+const struct learner_type learner_vae = {
+    .name = "vae", .summary = "variational autoencoder (Kingma and Welling 2014)", .settings = vae_settings, VAE_FUNCTIONS};
 const struct learner_type learner_cvae = {.name = "cvae",
                                           .summary = "conditional VAE, class or text conditioned (Sohn et al. 2015)",
                                           .settings = cvae_settings,

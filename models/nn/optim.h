@@ -11,11 +11,11 @@ struct optimizer_options {
     double rate; /* the highest learning rate */
     double momentum, beta1, beta2, eps, weight_decay;
     bool nesterov;
-    double max_grad_norm;    /* greatest norm of all gradients together; 0: no clipping */
-    double ema_decay; /* decay of the running average of weights (EMA); 0: none. Early on at most (1 + step) / (10 + step) */
+    double max_grad_norm; /* greatest norm of all gradients together; 0: no clipping */
+    double ema_decay;     /* decay of the running average of weights (EMA); 0: none. Early on at most (1 + step) / (10 + step) */
     enum schedule schedule;
-    int64_t warmup; /* steps in which the rate grows from 0 */
-    int64_t steps;  /* cosine: where the schedule ends; step: steps between decays */
+    int64_t warmup;           /* steps in which the rate grows from 0 */
+    int64_t steps;            /* cosine: where the schedule ends; step: steps between decays */
     double end_factor, gamma; /* cosine: final rate as a fraction of the peak; step: factor of each decay */
 };
 struct optimizer_options optimizer_defaults(void);                      /* Adam 1e-3, 0.9, 0.999, 1e-8 */

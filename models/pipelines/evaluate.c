@@ -25,10 +25,10 @@ struct evaluation {
     struct dataset *data;
     enum dataset_split split;
     struct loader *loader;
-    size_t count, one;              /* images; numbers of one */
+    size_t count, one;            /* images; numbers of one */
     struct tensor images, labels; /* a batch */
-    float *other, *latents;         /* a batch: images given back or in the classifier's range; latents */
-    float *features[2];             /* f32 [count, features]: of the data, of what was drawn */
+    float *other, *latents;       /* a batch: images given back or in the classifier's range; latents */
+    float *features[2];           /* f32 [count, features]: of the data, of what was drawn */
     double sums[LEARNER_LOSSES], mse, ssim;
     struct metric_list *found;
 };

@@ -84,7 +84,8 @@ fail:
 }
 
 /* Latents through the network, AT_ONCE at a time, into out[0], out[stride], ... */
-static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out, size_t stride)
+static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
+                            size_t stride)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;

@@ -90,10 +90,11 @@ static clio_status write_state(clio_context *ctx, const struct learner *l, const
                                const char *folder)
 {
     clio_status st = CLIO_OK;
-    json_t *json = json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "format", FORMAT, "model", plan->kind->name, "step", (json_int_t)s->step,
-                             "epoch", (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best, "best_step",
-                             (json_int_t)s->best_step, "evals_without_improvement", s->evals_without_gain, "optimizer_steps", (json_int_t)l->optimizers[0].step,
-                             (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale, (json_int_t)l->steps_since_overflow, "settings", plan->all);
+    json_t *json = json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "format", FORMAT, "model", plan->kind->name, "step",
+                             (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best,
+                             "best_step", (json_int_t)s->best_step, "evals_without_improvement", s->evals_without_gain, "optimizer_steps",
+                             (json_int_t)l->optimizers[0].step, (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale,
+                             (json_int_t)l->steps_since_overflow, "settings", plan->all);
     if (!json)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(folder_put_json(ctx, json, folder, "", "training.json"));

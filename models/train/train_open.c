@@ -19,10 +19,10 @@ static clio_status open_data(struct train_run *r)
     if (info->kind != DATASET_SOUNDS && r->plan.kind->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds images: a model %s learns from sounds", r->params->data, r->plan.kind->name);
     r->shape = r->plan.kind->takes_audio ? learner_shape_of_sounds
-                                   : (struct learner_shape){.height = info->height,
-                                                            .width = info->width,
-                                                            .channels = info->channels,
-                                                            .classes = r->plan.data.need_labels ? info->classes : 0};
+                                         : (struct learner_shape){.height = info->height,
+                                                                  .width = info->width,
+                                                                  .channels = info->channels,
+                                                                  .classes = r->plan.data.need_labels ? info->classes : 0};
     o.batch = r->plan.batch_size;
     o.unit_range = r->plan.kind->unit_range;
     o.seed = r->plan.seed;

@@ -23,7 +23,7 @@ struct train_run {
     struct csv_log train_log, eval_log;
     double losses[LEARNER_LOSSES];
     const char *columns[TABLE_COLUMNS]; /* of train.csv after step */
-    double seconds; /* a step, lately; 0: not known yet */
+    double seconds;                     /* a step, lately; 0: not known yet */
     struct tensor images, labels;
 };
 

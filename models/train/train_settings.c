@@ -13,7 +13,8 @@ const struct learner_setting train_settings[] = {
     {"max_steps", 'i', 0, 1e12, 0, NULL, "optimizer steps in total; 0: as many as `epochs` has"},
     {"batch_size", 'i', 1, 65536, 64, NULL, "samples in a batch, over all processes"},
     {"gradient_accumulation_steps", 'i', 1, 4096, 1, NULL, "batches whose gradients are added up before an optimizer step"},
-    {"mixed_precision", 's', 0, 0, 0, "no|fp16", "fp16: matmuls and convolutions read fp16 copies of the weights; the optimizer keeps fp32"},
+    {"mixed_precision", 's', 0, 0, 0, "no|fp16",
+     "fp16: matmuls and convolutions read fp16 copies of the weights; the optimizer keeps fp32"},
     {"loss_scale", 'f', 0, MANY, 0, NULL, "loss scale; 0: dynamic with mixed_precision=fp16 (as GradScaler), otherwise 1"},
     {"seed", 'i', 0, MANY, 0, NULL, "random seed of weights, shuffling, noise and augmentation"},
     {"image_size", 'i', 0, 4096, 0, NULL, "width and height that images are resized to; 0: their own size"},
@@ -180,11 +181,16 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
     struct {
         const char *name;
         double *number;
-    } const numbers[] = {{"learning_rate", &o->rate}, {"beta1", &o->beta1},
-                         {"beta2", &o->beta2},        {"eps", &o->eps},
-                         {"momentum", &o->momentum},  {"weight_decay", &o->weight_decay},
-                         {"max_grad_norm", &o->max_grad_norm},          {"ema_decay", &o->ema_decay},
-                         {"lr_end_factor", &o->end_factor}, {"lr_gamma", &o->gamma}};
+    } const numbers[] = {{"learning_rate", &o->rate},
+                         {"beta1", &o->beta1},
+                         {"beta2", &o->beta2},
+                         {"eps", &o->eps},
+                         {"momentum", &o->momentum},
+                         {"weight_decay", &o->weight_decay},
+                         {"max_grad_norm", &o->max_grad_norm},
+                         {"ema_decay", &o->ema_decay},
+                         {"lr_end_factor", &o->end_factor},
+                         {"lr_gamma", &o->gamma}};
     static const int rules[] = {OPTIM_ADAM, OPTIM_ADAMW, OPTIM_SGD, OPTIM_RMSPROP}; /* in the order of the words above */
     static const enum schedule schedules[] = {SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP};
     const json_t *value;
@@ -194,7 +200,8 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
     if ((value = optimizer_value(plan, part, "optimizer")))
         o->rule = rules[learner_choice_index(learner_setting_find(optimizer_settings, "optimizer")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "lr_scheduler")))
-        o->schedule = schedules[learner_choice_index(learner_setting_find(optimizer_settings, "lr_scheduler")->words, json_string_value(value))];
+        o->schedule =
+            schedules[learner_choice_index(learner_setting_find(optimizer_settings, "lr_scheduler")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "nesterov")))
         o->nesterov = json_is_true(value);
     if ((value = optimizer_value(plan, part, "lr_warmup_steps")))

@@ -14,7 +14,9 @@ static const struct sort {
     {"cvae", "{'architecture': 'conv', 'base_channels': 4, 'latent_dim': 5}", 8, 1},
     {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5}", 16, 3},
     {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'}", 8, 1},
-    {"unet", "{'block_out_channels': '8,16', 'layers_per_block': 1, 'norm_num_groups': 4, 'num_attention_heads': 2, 'attention_levels': 'all'}", 8, 3},
+    {"unet",
+     "{'block_out_channels': '8,16', 'layers_per_block': 1, 'norm_num_groups': 4, 'num_attention_heads': 2, 'attention_levels': 'all'}", 8,
+     3},
 };
 
 static void open_sort(struct learner *l, const struct sort *s, bool half, double scale)

@@ -175,7 +175,8 @@ static clio_status make_reader(struct learner *l, const char *encoder, const cha
 {
     char settings[1400];
     snprintf(settings, sizeof settings,
-             "{'block_out_channels': '16,16', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 2, 'conditioning_dropout': 0.2%s%s%s%s}",
+             "{'block_out_channels': '16,16', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 2, "
+             "'conditioning_dropout': 0.2%s%s%s%s}",
              encoder ? ", 'text_encoder': '" : "", encoder ? encoder : "", encoder ? "'" : "", more);
     return make(l, "unet", settings, SIDE, SIDE, 3, 0);
 }
@@ -414,7 +415,8 @@ static void test_refusals(void **state)
     if (!pipeline())
         skip();
     snprintf(encoder, sizeof encoder, "%s/text_encoder", pipeline());
-    assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention_levels': 'none'"), CLIO_ERROR_ARGUMENT, "attends to no text");
+    assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention_levels': 'none'"), CLIO_ERROR_ARGUMENT,
+                 "attends to no text");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)

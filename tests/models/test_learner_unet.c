@@ -365,13 +365,16 @@ static void test_autoencoder(void **state)
     check_learner("vae-kl", "{'block_out_channels': '16,16', 'norm_num_groups': 8, 'latent_channels': 2}", SIDE, 0, 20, 0.8);
     if (test_small())
         return;
-    check_learner("vae-kl", "{'block_out_channels': '8,16', 'norm_num_groups': 4, 'mid_block_attention': false, 'reconstruction_loss': 'mse'}", SIDE, 0, 20, 0.8);
+    check_learner("vae-kl",
+                  "{'block_out_channels': '8,16', 'norm_num_groups': 4, 'mid_block_attention': false, 'reconstruction_loss': 'mse'}", SIDE,
+                  0, 20, 0.8);
 }
 
 static void test_pictures(void **state)
 {
     (void)state;
-    check_learner("unet", "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 4}", SIDE, 0, 20, 0.7);
+    check_learner("unet", "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 4}", SIDE, 0,
+                  20, 0.7);
 }
 
 static void test_variants(void **state)
@@ -380,11 +383,13 @@ static void test_variants(void **state)
     if (test_small())
         skip();
     check_learner("unet",
-                  "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 4, 'attention_levels': 'all', 'num_attention_heads': 2, "
+                  "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 4, "
+                  "'attention_levels': 'all', 'num_attention_heads': 2, "
                   "'prediction_type': 'v_prediction', 'snr_gamma': 5, 'beta_schedule': 'cosine'}",
                   SIDE - 1, 0, 20, 0.9);
     check_learner("cunet",
-                  "{'block_out_channels': 16, 'layers_per_block': 1, 'norm_num_groups': 4, 'num_inference_steps': 3, 'beta_schedule': 'scaled_linear', "
+                  "{'block_out_channels': 16, 'layers_per_block': 1, 'norm_num_groups': 4, 'num_inference_steps': 3, 'beta_schedule': "
+                  "'scaled_linear', "
                   "'snr_gamma': 5, 'conditioning_dropout': 0.5}",
                   SIDE, 3, 20, 0.9);
 }
@@ -400,7 +405,8 @@ static void test_pipeline(void **state)
         skip();
     snprintf(base, sizeof base, "%s", path);
     snprintf(settings, sizeof settings,
-             "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 3, 'text_encoder': '%s/text_encoder', 'vae': '%s/vae', "
+             "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 3, 'text_encoder': "
+             "'%s/text_encoder', 'vae': '%s/vae', "
              "'validation_prompts': 'a cat|a red fox', 'conditioning_dropout': 0.3}",
              base, base);
     check_learner("unet", settings, 32, 0, 20, 0.95);

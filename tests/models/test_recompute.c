@@ -109,13 +109,15 @@ static void compare_learner(const char *kind, const char *settings, struct learn
 static void test_unet_learner(void **state)
 {
     (void)state;
-    compare_learner("unet", "{\"block_out_channels\": \"16,24\", \"layers_per_block\": 3, \"norm_num_groups\": 8}", (struct learner_shape){16, 16, 3, 0}, 0.6);
+    compare_learner("unet", "{\"block_out_channels\": \"16,24\", \"layers_per_block\": 3, \"norm_num_groups\": 8}",
+                    (struct learner_shape){16, 16, 3, 0}, 0.6);
 }
 
 static void test_autoencoder(void **state)
 {
     (void)state;
-    compare_learner("vae-kl", "{\"block_out_channels\": \"16,24\", \"layers_per_block\": 3, \"norm_num_groups\": 8}", (struct learner_shape){16, 16, 3, 0}, 0.7);
+    compare_learner("vae-kl", "{\"block_out_channels\": \"16,24\", \"layers_per_block\": 3, \"norm_num_groups\": 8}",
+                    (struct learner_shape){16, 16, 3, 0}, 0.7);
 }
 
 /* ---- a UNet that attends to a text which is learned as well ---- */
