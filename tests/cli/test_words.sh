@@ -15,7 +15,8 @@ for command in $commands; do
     "$clio" "$command" --help >"$tmp/clio $command --help" || exit 1
 done
 "$clio" train --list >"$tmp/clio train --list" || exit 1
-for model in $(awk 'NR > 0 && /^ *[a-z]/ {print $1}' "$tmp/clio train --list"); do
+# shellcheck disable=SC2013 # the first word of each line
+for model in $(awk '/^ *[a-z]/ {print $1}' "$tmp/clio train --list"); do
     "$clio" train --list "$model" >"$tmp/clio train --list $model" 2>/dev/null || rm -f "$tmp/clio train --list $model"
 done
 for page in "$CLIO_BUILD_DIR"/man/*.1; do
