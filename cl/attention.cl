@@ -20,11 +20,16 @@
 // isa: -DD=512 -DCACHE_F16=1
 // isa: -DD=512 -DCACHE_F16=0
 // isa: -DD=16 -DCACHE_F16=1
+// isa: -DD=64 -DCACHE_F16=1 -DLENGTHS=1
+// isa: -DD=64 -DCACHE_F16=0 -DLENGTHS=1
+// isa: -DD=160 -DCACHE_F16=1 -DLENGTHS=1
 // isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8
+// isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8 -DLENGTHS=1
 // isa-cpu: -DD=40 -DCACHE_F16=0 -DROW=1 -DQB=8
 // isa-cpu: -DD=512 -DCACHE_F16=1 -DROW=1 -DQB=4 -DBLOCKS=2
 // isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
 #include "common.clh"
+#include "key_lengths.clh"
 #include "reduce.clh"
 
 #ifndef D
@@ -195,7 +200,7 @@ void attend_block(float *o, const float *q, float *p, float *greatest, float16 *
 
 /* Group of 1. Grid: blocks of QB * BLOCKS queries fastest (a head's keys stay in the cache), then heads, then batch. */
 VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_rows, const __global cached *k_cache,
-                                 const __global cached *v_cache, struct attention_args a)
+                                 const __global cached *v_cache, struct attention_args a KEY_LENGTHS)
 {
     int first = get_global_id(0) * QB * BLOCKS, rows = min(QB * BLOCKS, a.queries - first), head = get_global_id(1), b = get_global_id(2);
     int blocks = (rows + QB - 1) / QB;
@@ -212,6 +217,7 @@ VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_ro
         greatest[i] = -INFINITY;
         total[i] = 0.0f;
     }
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + first + rows) : a.keys;
     for (int k0 = 0; k0 < visible; k0 += KEYS)
         for (int i = 0; i < blocks * QB; i += QB) {
@@ -221,7 +227,7 @@ VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_ro
         }
     for (int i = 0; i < rows; i++) {
         __global float *to = out + ((size_t)b * a.queries + first + i) * a.ldo + head * D;
-        float share = 1.0f / sum16(total[i]);
+        float share = OR_ZERO(a.keys, 1.0f / sum16(total[i]));
         for (int d = 0; d < D; d++)
             to[d] = o[i * D + d] * share;
     }
@@ -253,7 +259,7 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
  * Local memory: q, one panel (keys, then values), scores: (33 + 32) D + 33 * 32 + 256 floats. */
 __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__global float *out, const __global float *q_rows,
                                                                               const __global cached *k_cache,
-                                                                              const __global cached *v_cache, struct attention_args a)
+                                                                              const __global cached *v_cache, struct attention_args a KEY_LENGTHS)
 {
     __local float q[QUERIES][D + 1], panel[32 * D], score[QUERIES][33], part[QUERIES][SHARE];
     int lid = get_local_id(0), r = lid / SHARE, share = lid % SHARE;
@@ -267,6 +273,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
         q[row][d] =
             first + row < a.queries ? q_rows[((size_t)b * a.queries + first + row) * a.ldq + a.q_offset + head * D + d] * a.scale : 0.0f;
     }
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + min(first + QUERIES, a.queries)) : a.keys;
     int seen = a.causal ? min(visible, a.position + first + r + 1) : visible;
     for (int k0 = 0; k0 < visible; k0 += 32) {
@@ -314,7 +321,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
     if (first + r < a.queries)
         for (int j = 0; j < OWN; j++)
             if (share + SHARE * j < D)
-                out[((size_t)b * a.queries + first + r) * a.ldo + head * D + share + SHARE * j] = o[j] / total;
+                out[((size_t)b * a.queries + first + r) * a.ldo + head * D + share + SHARE * j] = OR_ZERO(a.keys, o[j] / total);
 }
 
 #endif
@@ -324,12 +331,13 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
 /* Group of 64. Grid: parts of the keys, then heads, then batch * queries. parts: for each of them maximum, total, D sums. */
 __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split(__global float *parts, const __global float *q_rows,
                                                                                  const __global cached *k_cache,
-                                                                                 const __global cached *v_cache, struct attention_args a)
+                                                                                 const __global cached *v_cache, struct attention_args a KEY_LENGTHS)
 {
     __local float q[D], p[LANES], tree[LANES];
     int lane = get_local_id(0), split = get_group_id(0), head = get_group_id(1), row = get_group_id(2);
     int b = row / a.queries, i = row % a.queries;
     size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D;
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + i + 1) : a.keys;
     int each = ((visible + a.splits - 1) / a.splits + LANES - 1) / LANES * LANES;
     int begin = split * each, end = min(visible, begin + each);
@@ -384,7 +392,7 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
 }
 
 /* One work-item: one column of out. Grid: heads * D, then batch * queries. */
-__kernel void attention_combine(__global float *out, const __global float *parts, struct attention_args a)
+__kernel void attention_combine(__global float *out, const __global float *parts, struct attention_args a KEY_LENGTHS)
 {
     int column = get_global_id(0), row = get_global_id(1);
     if (column >= a.heads * D)
@@ -399,6 +407,7 @@ __kernel void attention_combine(__global float *out, const __global float *parts
         total = MAD(weight, from[s * (D + 2) + 1], total);
         sum = MAD(weight, from[s * (D + 2) + 2 + d], sum);
     }
-    out[(size_t)row * a.ldo + column] = sum / total;
+    LIMIT_KEYS(a, row / a.queries);
+    out[(size_t)row * a.ldo + column] = OR_ZERO(a.keys, sum / total);
 }
 #endif

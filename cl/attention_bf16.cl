@@ -9,8 +9,10 @@
  *   attention_bf16        a work-item takes QB query rows of one head and walks all keys
  */
 // isa-cpu: -DD=64 -DQB=8 -DDOTS=0
+// isa-cpu: -DD=64 -DQB=8 -DDOTS=0 -DLENGTHS=1
 // isa-cpu: -DD=32 -DQB=1 -DKEYS=32 -DDOTS=0
 #include "bf16.clh"
+#include "key_lengths.clh"
 #include "reduce.clh"
 
 #ifndef D
@@ -78,8 +80,22 @@ INLINE void panel_scores(float16 *p, const uint *q, const __global uint *k)
     }
 }
 
-/* o[i][0..31] = o * keep[i] + sum over pairs of keys of w[i][pair] v[pair][0..31] */
-INLINE void add_values(float16 *o, const float *keep, const uint *w, const __global uint *v, int pairs)
+#if LENGTHS
+/* A last key without a partner: what lies beside it is padding, and a NaN there would be one even with a weight of 0. */
+INLINE void add_last_key(float16 *low, float16 *high, const uint *w, const __global uint *v)
+{
+    uint16 v0 = vload16(0, v) & 0xffffu, v1 = vload16(1, v) & 0xffffu;
+#pragma unroll
+    for (int i = 0; i < QB; i++) {
+        uint16 both = w[i * (KEYS / 2)];
+        ADD_DOTS(low[i], both, v0);
+        ADD_DOTS(high[i], both, v1);
+    }
+}
+#endif
+
+/* o[i][0..31] = o * keep[i] + sum over `count` keys, in pairs, of w[i][pair] v[pair][0..31] */
+INLINE void add_values(float16 *o, const float *keep, const uint *w, const __global uint *v, int count)
 {
     float16 low[QB], high[QB];
 #pragma unroll
@@ -87,7 +103,13 @@ INLINE void add_values(float16 *o, const float *keep, const uint *w, const __glo
         low[i] = o[i * (D / 16)] * keep[i];
         high[i] = o[i * (D / 16) + 1] * keep[i];
     }
-    add_pairs(low, high, w, KEYS / 2, v, D, pairs);
+#if LENGTHS
+    add_pairs(low, high, w, KEYS / 2, v, D, count / 2);
+    if (count % 2)
+        add_last_key(low, high, w + count / 2, v + (size_t)(count / 2) * D);
+#else
+    add_pairs(low, high, w, KEYS / 2, v, D, (count + 1) / 2);
+#endif
 #pragma unroll
     for (int i = 0; i < QB; i++) {
         o[i * (D / 16)] = low[i];
@@ -120,7 +142,7 @@ INLINE float16 weigh(uint16 *w, const float16 *p, int all, float from, float16 s
 
 /* Group of 1. Grid: blocks of QB queries fastest (a head's keys stay in the cache), then heads, then batch. */
 VECTOR_KERNEL void attention_bf16(__global float *out, const __global float *q_rows, const __global uint *k_cache,
-                                  const __global uint *v_cache, struct attention_args a)
+                                  const __global uint *v_cache, struct attention_args a KEY_LENGTHS)
 {
     int first = get_global_id(0) * QB, rows = min(QB, a.queries - first), head = get_global_id(1), b = get_global_id(2);
     size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D / 2;
@@ -137,6 +159,7 @@ VECTOR_KERNEL void attention_bf16(__global float *out, const __global float *q_r
         greatest[i] = -INFINITY;
         total[i] = 0.0f;
     }
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + first + rows) : a.keys;
     for (int k0 = 0; k0 < visible; k0 += KEYS) {
         int count = min(KEYS, visible - k0), all = (count + 31) / 32 * 32, limit = a.causal ? a.position + first - k0 : visible - k0;
@@ -154,11 +177,11 @@ VECTOR_KERNEL void attention_bf16(__global float *out, const __global float *q_r
         for (int i = 0; i < QB; i++)
             total[i] = weigh(weights + i * (KEYS / 32), scores + i * (KEYS / 16), all, from[i], total[i] * keep[i]);
         for (int at = 0; at < D; at += 32)
-            add_values(o + at / 16, keep, (const uint *)weights, v + at, (count + 1) / 2);
+            add_values(o + at / 16, keep, (const uint *)weights, v + at, count);
     }
     for (int i = 0; i < rows; i++) {
         __global float *to = out + ((size_t)b * a.queries + first + i) * a.ldo + head * D;
-        float share = 1.0f / sum16(total[i]);
+        float share = OR_ZERO(a.keys, 1.0f / sum16(total[i]));
         for (int d = 0; d < D; d += 16)
             vstore16(o[(i * D + d) / 16] * share, 0, to + d);
     }

@@ -18,11 +18,15 @@
 // isa: -DD=512
 // isa: -DD=16
 // isa: -DD=13
+// isa: -DD=64 -DLENGTHS=1
+// isa: -DD=160 -DLENGTHS=1
 // isa-cpu: -DD=64 -DROW=1 -DKEYS=256
+// isa-cpu: -DD=64 -DROW=1 -DKEYS=256 -DLENGTHS=1
 // isa-cpu: -DD=40 -DROW=1 -DKEYS=256
 // isa-cpu: -DD=13 -DROW=1 -DKEYS=256 -DTILE=2
 // isa-cpu: -DD=512 -DROW=1 -DQV=1 -DKEYS=256
 #include "common.clh"
+#include "key_lengths.clh"
 #include "reduce.clh"
 
 #ifndef D
@@ -217,7 +221,7 @@ float dot_rows(const __global float *x, const __global float *y)
 /* Group of 1. Grid: heads fastest, then batch. Private memory: 3 QUERIES D + (KEYS + PART) QUERIES floats. */
 VECTOR_KERNEL void attention_bwd_row(__global float *dq, __global float *dk, __global float *dv, const __global float *dout,
                                      const __global float *out, const __global float *q, const __global float *k, const __global float *v,
-                                     int want, struct attention_store_args s, struct attention_args a)
+                                     int want, struct attention_store_args s, struct attention_args a KEY_LENGTHS)
 {
     int head = get_global_id(0), b = get_global_id(1);
     float16 q_columns[D * QV], dout_columns[D * QV], dq_columns[D * QV], p[KEYS * QV], ds[PART * QV];
@@ -230,6 +234,7 @@ VECTOR_KERNEL void attention_bwd_row(__global float *dq, __global float *dk, __g
     dk += k_at;
     v += v_at;
     dv += v_at;
+    LIMIT_KEYS(a, b);
     for (int first = 0; first < a.queries; first += QUERIES) {
         int rows = min(QUERIES, a.queries - first), visible = a.causal ? min(a.keys, a.position + first + rows) : a.keys;
         size_t row = (size_t)b * a.queries + first, q_at = row * a.ldq + a.q_offset + head * D, o_at = row * a.ldo + head * D;
@@ -372,12 +377,13 @@ size_t key_place(int ld, int offset, int first, int head, int b, const struct at
 /* Group of 64. Grid: blocks of 32 queries fastest, then heads, then batch. stats[b][head][query]: log2 of the sum of 2^score, score =
  * scale * log2 e * q k; and D. Local memory: 3 tiles. */
 __kernel GROUP void attention_stats(__global float *stats, const __global float *dout, const __global float *out, const __global float *q,
-                                    const __global float *k, struct attention_store_args s, struct attention_args a)
+                                    const __global float *k, struct attention_store_args s, struct attention_args a KEY_LENGTHS)
 {
     __local float tiles[2 * SIDE * LD], scores[SIDE * LD];
     int lid = get_local_id(0), first = get_group_id(0) * SIDE, head = get_group_id(1), b = get_group_id(2);
     struct rows queries = query_rows(q, a.ldq, a.q_offset, first, head, b, &a), douts = query_rows(dout, a.ldo, 0, first, head, b, &a),
                 outs = query_rows(out, a.ldo, 0, first, head, b, &a);
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + first + queries.count) : a.keys;
     int seen = a.causal ? min(visible, a.position + first + lid + 1) : visible;
     float greatest = -INFINITY, total = 0.0f, mean = 0.0f, x[16];
@@ -416,12 +422,13 @@ __kernel GROUP void attention_stats(__global float *stats, const __global float 
 /* Group of 64. Grid: blocks of 32 queries x CHUNKS fastest, then heads, then batch. Local memory: 3 tiles. */
 __kernel GROUP void attention_bwd_q(__global float *dq, const __global float *stats, const __global float *dout, const __global float *q,
                                     const __global float *k, const __global float *v, struct attention_store_args s,
-                                    struct attention_args a)
+                                    struct attention_args a KEY_LENGTHS)
 {
     __local float tiles[2 * SIDE * LD], ds[SIDE * LD];
     int lid = get_local_id(0), ty = lid / 8, tx = lid % 8, head = get_group_id(1), b = get_group_id(2);
     int first = get_group_id(0) / CHUNKS * SIDE, column = get_group_id(0) % CHUNKS * COLUMNS, width = min(COLUMNS, D - column);
     struct rows queries = query_rows(q, a.ldq, a.q_offset, first, head, b, &a), douts = query_rows(dout, a.ldo, 0, first, head, b, &a);
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + first + queries.count) : a.keys;
     float x[16], y[16], sum[4 * OWN];
     for (int e = 0; e < 4 * OWN; e++)
@@ -454,11 +461,14 @@ __kernel GROUP void attention_bwd_q(__global float *dq, const __global float *st
 /* Group of 64. Grid: blocks of 32 keys x CHUNKS fastest, then heads, then batch. Local memory: 4 tiles. */
 __kernel GROUP void attention_bwd_kv(__global float *dk, __global float *dv, const __global float *stats, const __global float *dout,
                                      const __global float *q, const __global float *k, const __global float *v, int want,
-                                     struct attention_store_args s, struct attention_args a)
+                                     struct attention_store_args s, struct attention_args a KEY_LENGTHS)
 {
     __local float tiles[2 * SIDE * LD], p[SIDE * LD], ds[SIDE * LD];
     int lid = get_local_id(0), ty = lid / 8, tx = lid % 8, head = get_group_id(1), b = get_group_id(2);
     int first = get_group_id(0) / CHUNKS * SIDE, column = get_group_id(0) % CHUNKS * COLUMNS, width = min(COLUMNS, D - column);
+    LIMIT_KEYS(a, b);
+    if (LENGTHS && first >= a.keys)
+        return; /* nothing but padding */
     size_t k_at = key_place(s.ldk, s.k_offset, first, head, b, &s, &a), v_at = key_place(s.ldv, s.v_offset, first, head, b, &s, &a);
     struct rows keys = {k + k_at, s.ldk, min(SIDE, a.keys - first)}, values = {v + v_at, s.ldv, keys.count};
     float x[16], y[16], sum_k[4 * OWN], sum_v[4 * OWN];

@@ -75,7 +75,7 @@ static void reference(const struct data *x)
     a.heads = x->s.heads;
     a.head_dim = x->s.d;
     a.scale = a.scale > 0 ? a.scale : 1 / sqrtf((float)x->s.d);
-    ref_attention(x->want, x->q, x->k, x->v, &a);
+    ref_attention(x->want, x->q, x->k, x->v, NULL, &a);
 }
 
 static struct data make(struct shape s, const struct family *family)

@@ -1,4 +1,5 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl, cl/attention_bf16.cl. */
+#include "attention.h"
 #include "checks.h"
 #include "gradients.h"
 #include "tape.h"
@@ -21,21 +22,28 @@ static bool tile_fits(const clio_context *ctx, int d)
            ctx->device.local_memory;
 }
 
+/* The key lengths of a cache for a padded batch, or NULL. */
+static const struct tensor *lengths_of(const struct attention_cache *cache)
+{
+    return cache->key_lengths.ndim ? &cache->key_lengths : NULL;
+}
+
 /* What the kernels of the cache's family and storage are compiled with; returns how many of so many queries a work-item has, for a family
  * by rows. Keys and values of a wide head are too many for a cache near the core: four blocks share what has come from afar. */
 static int all_options(clio_context *ctx, const struct attention_cache *cache, int queries, char options[128])
 {
     bool pairs = cache->k.dtype == DTYPE_BF16, one = queries == 1 && !pairs;
+    const char *padded = LENGTHS_OPTION(lengths_of(cache));
     int d = cache->head_dim, f16 = cache->k.dtype == DTYPE_F16;
     int keys = params_int(ctx, pairs ? "attention.bf16.keys" : "attention.row.keys", 128);
     int block = one ? 1 : params_int(ctx, pairs ? "attention.bf16.queries" : "attention.row.queries", 8),
         blocks = !one && !pairs && d >= WIDE_HEAD ? 4 : 1;
     if (pairs)
-        snprintf(options, 128, "-DD=%d -DDOTS=%d -DQB=%d -DKEYS=%d", d, device_has_dots(&ctx->device), block, keys);
+        snprintf(options, 128, "-DD=%d -DDOTS=%d -DQB=%d -DKEYS=%d%s", d, device_has_dots(&ctx->device), block, keys, padded);
     else if (cache->by_row)
-        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d", d, f16, block, blocks, keys);
+        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d%s", d, f16, block, blocks, keys, padded);
     else
-        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DTILE=%d", d, f16, tile_fits(ctx, d));
+        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DTILE=%d%s", d, f16, tile_fits(ctx, d), padded);
     return block * blocks;
 }
 
@@ -73,7 +81,8 @@ static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum
                                                         : "attention.group",
                             .variant = variant,
                             .force = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
-                            .head_dim = cache->head_dim},
+                            .head_dim = cache->head_dim,
+                            .padded = lengths_of(cache) != NULL},
             &works));
     }
     if (!works)
@@ -82,12 +91,26 @@ fail:
     return st;
 }
 
+static clio_status check_lengths(clio_context *ctx, const struct attention_cache *cache)
+{
+    return lengths_of(cache) ? op_check(ctx, "attention", "key_lengths", lengths_of(cache), DTYPE_I32, 1, cache->batch, 1, 1, 1) : CLIO_OK;
+}
+
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, enum matrix_use use, const char *what)
+{
+    return attention_cache_new_padded(ctx, arena, cache, batch, heads, head_dim, capacity, NULL, use, what);
+}
+
+clio_status attention_cache_new_padded(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads,
+                                       int head_dim, int capacity, const struct tensor *key_lengths, enum matrix_use use, const char *what)
 {
     clio_status st = CLIO_OK;
     capacity = ROUND_UP(capacity, PANEL);
     *cache = (struct attention_cache){.batch = batch, .heads = heads, .head_dim = head_dim, .capacity = capacity};
+    if (key_lengths)
+        cache->key_lengths = *key_lengths;
+    TRY(check_lengths(ctx, cache));
     TRY(choose(ctx, cache, use));
     enum dtype dtype = cache->k.dtype;
     cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
@@ -149,7 +172,7 @@ fail:
     return st;
 }
 
-/* Attention on the tape: out, q, and k and v as they were stored. */
+/* Attention on the tape: out, q, k and v as they were stored, key lengths if there are any. */
 struct attention_record {
     struct attention_store_args store;
     struct attention_args args;
@@ -159,7 +182,7 @@ static clio_status attention_backward(clio_context *ctx, struct tape *tape, cons
 {
     clio_status st = CLIO_OK;
     const struct attention_record *record = (const void *)r->args;
-    struct tensor dout = tape_given(tape, r, 0), out = tape_value(tape, r, 0), in[4], grad[4];
+    struct tensor dout = tape_given(tape, r, 0), out = tape_value(tape, r, 0), key_lengths = tape_value(tape, r, 4), in[4], grad[4];
     bool wants[4] = {false};
     for (int i = 1; i < 4; i++) {
         in[i] = tape_value(tape, r, i);
@@ -168,7 +191,7 @@ static clio_status attention_backward(clio_context *ctx, struct tape *tape, cons
             TRY(tape_grad_sum(ctx, tape, r, i, &grad[i]));
     }
     TRY(op_attention_bwd(ctx, &tape->arena, wants[1] ? &grad[1] : NULL, wants[2] ? &grad[2] : NULL, wants[3] ? &grad[3] : NULL, &dout, &out,
-                         &in[1], &in[2], &in[3], record->store, record->args));
+                         &in[1], &in[2], &in[3], r->t[4].ndim ? &key_lengths : NULL, record->store, record->args));
 fail:
     return st;
 }
@@ -177,7 +200,7 @@ static clio_status record_attention(clio_context *ctx, const struct tensor *out,
                                     const struct attention_cache *cache, const struct attention_args *args)
 {
     clio_status st = CLIO_OK;
-    struct tape_record r = {.op = "attention", .backward = attention_backward, .t = {*out, *q}, .keep = 0xf};
+    struct tape_record r = {.op = "attention", .backward = attention_backward, .t = {*out, *q}, .keep = 0x1f};
     const struct tape_record *stored;
     struct attention_record record = {.args = *args};
     if (ctx->planning)
@@ -193,6 +216,7 @@ static clio_status record_attention(clio_context *ctx, const struct tensor *out,
              record.store.first + record.store.batch - 1);
     tape_adopt(&r, 2, stored, 2);
     tape_adopt(&r, 3, stored, 3);
+    r.t[4] = cache->key_lengths;
     TRY(tape_record(ctx, &r, &record, sizeof record));
 fail:
     return st;
@@ -244,10 +268,10 @@ static clio_status attention_splits(clio_context *ctx, struct arena *arena, cons
     TRY(tensor_take(ctx, arena, &parts));
     TRY(get(ctx, cache, "attention_split", 0, &split));
     TRY(get(ctx, cache, "attention_combine", 0, &combine));
-    TRY(LAUNCH(ctx, split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts), ARG_TENSOR(q),
-               ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
-    TRY(LAUNCH(ctx, combine, GRID2(columns, rows, MIN(columns, 64), 1), COST(0, 4.0 * (double)tensor_count(&parts)), ARG_TENSOR(out),
-               ARG_TENSOR(&parts), ARG_VALUE(a)));
+    TRY(LAUNCH_PADDED(ctx, lengths_of(cache), split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts),
+                      ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+    TRY(LAUNCH_PADDED(ctx, lengths_of(cache), combine, GRID2(columns, rows, MIN(columns, 64), 1),
+                      COST(0, 4.0 * (double)tensor_count(&parts)), ARG_TENSOR(out), ARG_TENSOR(&parts), ARG_VALUE(a)));
 fail:
     arena_release(arena, mark);
     return st;
@@ -270,6 +294,7 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     struct cost cost = COST(4.0 * a.batch * a.heads * a.queries * (double)a.keys * a.head_dim * (a.causal && a.queries > 1 ? 0.5 : 1.0),
                             2.0 * (double)dtype_size(cache->k.dtype) * a.batch * a.heads * (double)a.keys * a.head_dim);
     TRY(check_batch(ctx, cache, a.first, a.batch));
+    TRY(check_lengths(ctx, cache));
     if (a.queries < 1 || a.keys < 1 || a.keys > a.capacity || a.position < 0)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d queries at %d over %d keys of a cache of %d", a.queries, a.position, a.keys,
              a.capacity);
@@ -282,15 +307,15 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         char options[128];
         int block = all_options(ctx, cache, a.queries, options);
         TRY(get(ctx, cache, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention_row", a.queries, &k));
-        TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
-                   ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+        TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost,
+                          ARG_TENSOR(out), ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     } else if (a.queries <= FEW_QUERIES || !tile_fits(ctx, a.head_dim))
         TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;
         TRY(get(ctx, cache, "attention_tile", 0, &k));
-        TRY(LAUNCH(ctx, k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
-                   ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+        TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out),
+                          ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     }
 fail:
     return st;
