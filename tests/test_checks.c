@@ -187,15 +187,16 @@ static struct attention_cache cache_made(bool padded)
 /* Kernels that are wrong with key lengths alone: padded batches get the next family or storage, others keep theirs. */
 static void test_padded_attention(void **state)
 {
-#define INSTEAD(name, of, is)                                                                                                              \
-    "#include \"key_lengths.clh\"\n#undef " name "\n#define " name of " " is "\n#endif\n#if 0" /* goes on as it was */
+#define WHERE(condition) "1\n#endif\n#include \"key_lengths.clh\"\n#if " condition
+#define INSTEAD(name, of, is) "#undef " name "\n#define " name of " " is "\n#endif\n#if 0" /* and the file goes on as it was */
     const struct {
         const char *path, *family, *storage, *file, *option, *wrong, *why;
     } cases[] = {
-        {"attention.row", "row", "f32", "attention.cl", "defined(ROW) && LENGTHS", INSTEAD("LIMIT_KEYS", "(a, b)", ""), "answers wrongly"},
-        {"attention.group", "group", "f16", "attention.cl", "!defined(ROW) && LENGTHS",
+        {"attention.row", "row", "f32", "attention.cl", WHERE("defined(ROW) && LENGTHS"), INSTEAD("LIMIT_KEYS", "(a, b)", ""),
+         "answers wrongly"},
+        {"attention.group", "group", "f16", "attention.cl", WHERE("!defined(ROW) && LENGTHS"),
          INSTEAD("LIMIT_KEYS", "(a, b)", "(a).keys = min((a).keys, key_lengths[0])"), "answers wrongly"},
-        {"attention.bf16", "row", "bf16", "attention_bf16.cl", "LENGTHS", INSTEAD("OR_ZERO", "(keys, x)", "(x)"), "no number"},
+        {"attention.bf16", "row", "bf16", "attention_bf16.cl", WHERE("LENGTHS"), INSTEAD("OR_ZERO", "(keys, x)", "(x)"), "no number"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -217,6 +218,7 @@ static void test_padded_attention(void **state)
             assert_int_equal(padded.by_row, !by_row);
     }
 #undef INSTEAD
+#undef WHERE
 }
 
 /* The storage of a matrix for many rows where bfloat16 is wished. */
