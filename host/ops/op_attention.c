@@ -8,14 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FEW_QUERIES 8    /* up to here a GPU splits the keys */
-#define KEYS_A_SPLIT 256 /* below this a part is not worth its launch */
-#define SPLITS_AT_MOST 32
-#define GROUPS_WANTED 1024 /* of one head */
+#define FEW_QUERIES 8      /* at most this many: a GPU splits the keys */
+#define KEYS_PER_SPLIT 256 /* fewer are not worth another group */
+#define MAX_SPLITS 32
+#define WANTED_GROUPS 1024 /* of one head */
 #define TILE_QUERIES 32
 #define WIDE_HEAD 256 /* columns */
 
-/* Local memory of attention_tile: wide heads ask for more than a device has. */
+/* Whether the device has the local memory of attention_tile for heads of d columns. */
 static bool tile_fits(const clio_context *ctx, int d)
 {
     return sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES) <=
@@ -28,9 +28,9 @@ static const struct tensor *lengths_of(const struct attention_cache *cache)
     return cache->key_lengths.ndim ? &cache->key_lengths : NULL;
 }
 
-/* What the kernels of the cache's family and storage are compiled with; returns how many of so many queries a work-item has, for a family
- * by rows. Keys and values of a wide head are too many for a cache near the core: four blocks share what has come from afar. */
-static int all_options(clio_context *ctx, const struct attention_cache *cache, int queries, char options[128])
+/* The compile options of the kernels for the cache's family and storage; returns how many queries a work-item of the row family takes.
+ * Keys and values of a wide head do not fit into a cache near the core: four blocks of queries share each load. */
+static int kernel_options(clio_context *ctx, const struct attention_cache *cache, int queries, char options[128])
 {
     bool pairs = cache->k.dtype == DTYPE_BF16, one = queries == 1 && !pairs;
     const char *padded = LENGTHS_OPTION(lengths_of(cache));
@@ -47,9 +47,9 @@ static int all_options(clio_context *ctx, const struct attention_cache *cache, i
     return block * blocks;
 }
 
-/* The storage that the parameters ask for; f32 where something is trained. Products of bfloat16 are for an encoder of speech: a picture
- * stays that of its seed. */
-static enum dtype wished_storage(clio_context *ctx, const struct attention_cache *cache, enum matrix_use use, bool by_row)
+/* The storage that the parameters ask for; f32 in training. bfloat16 is for MATRIX_MANY (a speech encoder) only: an image of a seed must
+ * not depend on the device's instructions. */
+static enum dtype preferred_storage(clio_context *ctx, const struct attention_cache *cache, enum matrix_use use, bool by_row)
 {
     const char *key = use == MATRIX_FEW ? "attention.few.storage" : "attention.storage";
     bool pairs = use == MATRIX_MANY && by_row && cache->head_dim % PANEL == 0;
@@ -58,22 +58,22 @@ static enum dtype wished_storage(clio_context *ctx, const struct attention_cache
     return params_is(ctx, key, "f16") ? DTYPE_F16 : pairs && params_is(ctx, key, "bf16") ? DTYPE_BF16 : DTYPE_F32;
 }
 
-/* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
- * both kernels of a family: the one for many queries and the one for a single query. */
-static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum matrix_use use)
+/* The family and storage that the parameters ask for, or the first alternative whose self-test passes on this device for heads of this
+ * width. One self-test covers both kernels of a family: for many queries and for a single one. */
+static clio_status choose_family(clio_context *ctx, struct attention_cache *cache, enum matrix_use use)
 {
     clio_status st = CLIO_OK;
     bool by_row = params_is(ctx, "attention.family", "row"), works = false;
-    enum dtype wish = wished_storage(ctx, cache, use, by_row), next = wish == DTYPE_BF16 ? DTYPE_F32 : wish;
+    enum dtype preferred = preferred_storage(ctx, cache, use, by_row), next = preferred == DTYPE_BF16 ? DTYPE_F32 : preferred;
     const struct {
         bool by_row;
         enum dtype dtype;
-    } ways[] = {{by_row, wish}, {by_row, next}, {!by_row, next}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
-    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
+    } candidates[] = {{by_row, preferred}, {by_row, next}, {!by_row, next}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
+    for (size_t i = 0; i < COUNT(candidates) && !works; i++) {
         char variant[128];
-        enum dtype dtype = cache->k.dtype = ways[i].dtype;
-        cache->by_row = ways[i].by_row;
-        all_options(ctx, cache, CHECK_MANY, variant);
+        enum dtype dtype = cache->k.dtype = candidates[i].dtype;
+        cache->by_row = candidates[i].by_row;
+        kernel_options(ctx, cache, CHECK_MANY, variant);
         TRY(check_path(
             ctx,
             &(struct check){.path = dtype == DTYPE_BF16 ? "attention.bf16"
@@ -111,7 +111,7 @@ clio_status attention_cache_new_padded(clio_context *ctx, struct arena *arena, s
     if (key_lengths)
         cache->key_lengths = *key_lengths;
     TRY(check_lengths(ctx, cache));
-    TRY(choose(ctx, cache, use));
+    TRY(choose_family(ctx, cache, use));
     enum dtype dtype = cache->k.dtype;
     cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
     cache->v = tensor_shape(dtype, 4, batch, heads, capacity, head_dim);
@@ -134,7 +134,7 @@ void attention_cache_free(clio_context *ctx, struct attention_cache *cache)
     tensor_free(ctx, &cache->v);
 }
 
-/* Rows of `columns` numbers, `step` apart from `offset` on, lie within t. */
+/* Whether t holds `rows` rows of `columns` elements, `step` apart from `offset` on. */
 static bool holds_rows(const struct tensor *t, int rows, int step, int offset, int columns)
 {
     size_t last = (size_t)offset + (size_t)(rows - 1) * (size_t)step + (size_t)columns;
@@ -150,15 +150,15 @@ fail:
     return st;
 }
 
-/* queries: 0 where the kernel does not depend on them. */
-static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, int queries, struct kernel **k)
+/* queries: 0 if the kernel does not depend on them. */
+static clio_status get_kernel(clio_context *ctx, const struct attention_cache *cache, const char *name, int queries, struct kernel **k)
 {
     char options[128];
-    all_options(ctx, cache, queries, options);
+    kernel_options(ctx, cache, queries, options);
     return kernel_get(ctx, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention", name, options, k);
 }
 
-/* Which rows a cache holds, for the record of whoever reads it. */
+/* Record which rows a cache holds, for the attention that reads it. */
 static clio_status record_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
                                 const struct attention_store_args *args)
 {
@@ -172,7 +172,7 @@ fail:
     return st;
 }
 
-/* Attention on the tape: out, q, k and v as they were stored, key lengths if there are any. */
+/* The tensors of attention on the tape: out, q, k and v as they were stored, key lengths if there are any. */
 struct attention_record {
     struct attention_store_args store;
     struct attention_args args;
@@ -247,27 +247,27 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     struct grid grid =
         by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
     const char *name = cache->k.dtype == DTYPE_BF16 ? "attention_bf16_store" : by_row ? "attention_store_row" : "attention_store";
-    TRY(get(ctx, cache, name, 0, &kernel));
+    TRY(get_kernel(ctx, cache, name, 0, &kernel));
     TRY(LAUNCH(ctx, kernel, grid, COST(0, 16.0 * args.batch * args.rows * columns), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v),
                ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
 fail:
     return st;
 }
 
-/* Few queries on a GPU, or heads too wide for a tile: parts of the keys, then their sum. */
-static clio_status attention_splits(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
-                                    const struct attention_cache *cache, struct attention_args a, struct cost cost)
+/* Few queries on a GPU, or heads too wide for a tile: attention over parts of the keys, then their combination. */
+static clio_status attention_by_parts(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
+                                      const struct attention_cache *cache, struct attention_args a, struct cost cost)
 {
     clio_status st = CLIO_OK;
     struct kernel *split, *combine;
     int rows = a.batch * a.queries, columns = a.heads * a.head_dim;
     uint64_t mark = arena_mark(arena);
-    a.splits = MIN(SPLITS_AT_MOST, (a.keys + KEYS_A_SPLIT - 1) / KEYS_A_SPLIT);
-    a.splits = MAX(1, MIN(a.splits, GROUPS_WANTED / rows)); /* many queries fill the device by themselves */
+    a.splits = MIN(MAX_SPLITS, (a.keys + KEYS_PER_SPLIT - 1) / KEYS_PER_SPLIT);
+    a.splits = MAX(1, MIN(a.splits, WANTED_GROUPS / rows)); /* many queries fill the device without */
     struct tensor parts = tensor_shape(DTYPE_F32, 4, rows, a.heads, a.splits, a.head_dim + 2);
     TRY(tensor_take(ctx, arena, &parts));
-    TRY(get(ctx, cache, "attention_split", 0, &split));
-    TRY(get(ctx, cache, "attention_combine", 0, &combine));
+    TRY(get_kernel(ctx, cache, "attention_split", 0, &split));
+    TRY(get_kernel(ctx, cache, "attention_combine", 0, &combine));
     TRY(LAUNCH_PADDED(ctx, lengths_of(cache), split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts),
                       ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     TRY(LAUNCH_PADDED(ctx, lengths_of(cache), combine, GRID2(columns, rows, MIN(columns, 64), 1),
@@ -305,15 +305,15 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         TRY(record_attention(ctx, out, q, cache, &a));
     if (cache->by_row) {
         char options[128];
-        int block = all_options(ctx, cache, a.queries, options);
-        TRY(get(ctx, cache, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention_row", a.queries, &k));
+        int block = kernel_options(ctx, cache, a.queries, options);
+        TRY(get_kernel(ctx, cache, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention_row", a.queries, &k));
         TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost,
                           ARG_TENSOR(out), ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     } else if (a.queries <= FEW_QUERIES || !tile_fits(ctx, a.head_dim))
-        TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
+        TRY(attention_by_parts(ctx, arena, out, q, cache, a, cost));
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;
-        TRY(get(ctx, cache, "attention_tile", 0, &k));
+        TRY(get_kernel(ctx, cache, "attention_tile", 0, &k));
         TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out),
                           ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     }

@@ -1,19 +1,19 @@
 /* op_attention_bwd.c - the gradient of attention; kernels and formulas in cl/attention_bwd.cl. The family is that of the forward
- * (attention.family): by row for CPUs, where a work-item has a head to itself and computes its scores once, by group for GPUs, where many
- * groups share a head and scores are computed once more for the keys. */
+ * (attention.family): by row for CPUs, where a work-item takes a whole head and computes its scores once; by group for GPUs, where many
+ * groups share a head and scores are computed again for dk and dv. */
 #include "attention.h"
 #include "gradients.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define SIDE 32          /* of the tiles of a group */
-#define GROUP_COLUMNS 64 /* that a group sums at most */
+#define SIDE 32          /* rows and columns of a tile of a group */
+#define GROUP_COLUMNS 64 /* of a gradient in one group, at most */
 #define WIDE_HEAD 256    /* columns */
 
 enum { WANT_Q = 1, WANT_K = 2, WANT_V = 4 };
 
-/* Rows of `columns` numbers, `step` apart from `offset` on, lie within t. */
+/* Whether t holds `rows` rows of `columns` elements, `step` apart from `offset` on. */
 static bool holds_rows(const struct tensor *t, int rows, int step, int offset, int columns)
 {
     size_t last = (size_t)offset + (size_t)(rows - 1) * (size_t)step + (size_t)columns;
@@ -44,7 +44,7 @@ fail:
     return st;
 }
 
-/* What a kernel that does not want a gradient is given in its place. */
+/* The argument of a kernel for an output that is not wanted: some other tensor. */
 static const struct tensor *or_else(const struct tensor *t, const struct tensor *other)
 {
     return t ? t : other;
@@ -60,7 +60,7 @@ static clio_status by_row(clio_context *ctx, const struct tensor *dq, const stru
     clio_status st = CLIO_OK;
     struct kernel *kernel;
     char options[80];
-    /* columns of a wide head take the private memory that more queries, and their weights, would need */
+    /* of a wide head, fewer queries and weights fit into private memory */
     int rows = MIN(params_int(ctx, "attention.bwd.rows", 8), 16), keys = params_int(ctx, "attention.bwd.keys", 1024),
         wide = a.head_dim >= WIDE_HEAD;
     snprintf(options, sizeof options, "-DD=%d -DROW=1 -DTILE=%d -DQV=%d -DKEYS=%d%s", a.head_dim, rows, wide ? 1 : 2,
