@@ -74,8 +74,8 @@ static struct data make(struct shape s)
     x.dq = test_new(x.q_count);
     x.dk = test_new(x.k_count);
     x.dv = test_new(x.k_count);
-    ref_attention(x.out, x.q, x.k, x.v, &x.a);
-    ref_attention_bwd(x.dq, x.dk, x.dv, x.dout, x.q, x.k, x.v, &x.a);
+    ref_attention(x.out, x.q, x.k, x.v, NULL, &x.a);
+    ref_attention_bwd(x.dq, x.dk, x.dv, x.dout, x.q, x.k, x.v, NULL, &x.a);
     return x;
 }
 
@@ -207,11 +207,11 @@ static void run(const struct layout *l, int want)
     struct arena arena = {0};
     const struct tensor *dq = want & 1 ? &l->dq : NULL, *dk = want & 2 ? &l->dk : NULL, *dv = want & 4 ? &l->dv : NULL;
     ctx->planning = true;
-    clio_status planned = op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, l->s, l->a);
+    clio_status planned = op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, NULL, l->s, l->a);
     ctx->planning = false;
     assert_ok(planned);
     assert_ok(arena_commit(ctx, &arena, "scratch"));
-    assert_ok(op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, l->s, l->a));
+    assert_ok(op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, NULL, l->s, l->a));
     arena_free(ctx, &arena);
 }
 
@@ -351,7 +351,7 @@ static double moved(const struct data *x, float *what, int i, float h)
     double sum = 0;
     float *out = test_new(x->q_count);
     what[i] = was + h;
-    ref_attention(out, x->q, x->k, x->v, &x->a);
+    ref_attention(out, x->q, x->k, x->v, NULL, &x->a);
     for (int j = 0; j < x->q_count; j++)
         sum += (double)out[j] * (double)x->dout[j];
     what[i] = was;
@@ -533,7 +533,7 @@ static void test_wrong_shapes(void **state)
     struct data x = make((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 3});
     struct layout l = lay_out(&x), w = l;
     (void)state;
-#define BWD(L) op_attention_bwd(ctx, &arena, &L.dq, &L.dk, &L.dv, &L.dout, &L.out, &L.q, &L.k, &L.v, L.s, L.a)
+#define BWD(L) op_attention_bwd(ctx, &arena, &L.dq, &L.dk, &L.dv, &L.dout, &L.out, &L.q, &L.k, &L.v, NULL, L.s, L.a)
     w.a.keys = 4;
     assert_fails(BWD(w), CLIO_ERROR_INTERNAL, "2 queries at 0 over 4 keys of 3");
     w = l;
