@@ -1,5 +1,5 @@
-/* dataset_picture.c - one sample brought into memory: a picture decoded and scaled, a sound decoded and resampled. What does not differ
- * from epoch to epoch is done here, so that a loader can keep it. */
+/* dataset_picture.c - load one sample: an image decoded and scaled, a sound decoded and resampled. What is the same in every epoch is done
+ * here, so that a loader can cache it. */
 #include "dataset_private.h"
 
 #include "../audio/sound.h"
@@ -12,7 +12,7 @@
 #define SECONDS_MAX 3600 /* of a sound that is read whole */
 #define BLOCK 65536
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
 /* From a sample's file, or the bytes of an IDX file. */
 static clio_status decode(clio_context *ctx, const struct sample *s, struct image *image)
@@ -21,7 +21,7 @@ static clio_status decode(clio_context *ctx, const struct sample *s, struct imag
     size_t pixels = (size_t)s->width * (size_t)s->height;
     if (!s->pixels)
         return image_read(ctx, image, s->path);
-    TRY(image_new(ctx, image, "a picture of the IDX file", s->width, s->height));
+    TRY(image_new(ctx, image, "an image of the IDX file", s->width, s->height));
     for (size_t i = 0; i < pixels; i++)
         memset(image->rgb + 3 * i, s->pixels[i], 3);
 fail:
@@ -43,7 +43,7 @@ static unsigned char grey(const unsigned char *rgb)
     return (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
 }
 
-/* `image` in the middle of a picture of width x height, which may be smaller or larger: cut off or black around it. */
+/* `image` centred in one of width x height, which may be smaller or larger: cropped, or padded with black. */
 static void place(const struct image *image, unsigned char *to, int width, int height, int channels)
 {
     int left = (image->width - width) / 2, top = (image->height - height) / 2;
@@ -80,9 +80,8 @@ clio_status dataset_prepare(clio_context *ctx, const struct dataset *ds, const s
              sample->width, sample->height, image.width, image.height);
     scaled_size(&image, ds->options.fit, width, height, &w, &h);
     if (w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX || w * h > (double)IMAGE_PIXELS_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or let pictures be stretched or padded",
-             sample->path ? sample->path : "a picture of the IDX file", image.width, image.height, width, height);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or stretch or pad images",
+             sample->path ? sample->path : "an image of the IDX file", image.width, image.height, width, height);
     TRY(image_resize(ctx, &scaled, &image, (int64_t)w, (int64_t)h));
     /* A window that moves needs all that was scaled; else its middle is enough. */
     out->width = augment->crop_larger > 0 ? MAX(scaled.width, width) : width;
@@ -114,7 +113,7 @@ static clio_status read_whole(clio_context *ctx, const char *path, struct sound 
         TRY(sound_read(sound, n, BLOCK, *out + n, &got));
         n += got;
         if (n > (size_t)SECONDS_MAX * (size_t)rate)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is longer than an hour: say how much of each sound is wanted, or cut it into pieces",
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is longer than an hour: set the length to take of each sound, or cut it into pieces",
                  path);
     }
     *count = n;
