@@ -273,12 +273,15 @@ typedef struct clio_notes {
     size_t count;
 } clio_notes;
 
-/* Read a PNG or JPEG file of any kind, turned as its EXIF orientation says; transparency is dropped. At most 32768 pixels a side. */
+/* Decode a PNG, JPEG or WebP file, whatever its name. EXIF orientation is applied, the alpha channel is dropped, of an animation the first
+ * frame is taken. At most 32768 pixels a side. */
 CLIO_API clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out);
 CLIO_API void clio_image_free(clio_image *image);
-/* Write a PNG beside its name and rename it when it is whole; "-": standard output. */
+/* Write an image in the format of its extension, .png, .jpg, .jpeg or .webp, to a temporary file that is renamed when complete; "-": PNG to
+ * standard output. JPEG and WebP are lossy, of quality 90, and keep only the entry "parameters" (EXIF UserComment, as web UIs do).
+ * CLIO_ERROR_ARGUMENT: another extension. */
 CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_note *notes, size_t count);
-/* The notes of a PNG file; none: an empty list. */
+/* The text chunks of a PNG file, or the EXIF UserComment of a JPEG or WebP file as "parameters"; none: an empty list. */
 CLIO_API clio_status clio_image_notes(clio_context *ctx, const char *path, clio_notes **out);
 CLIO_API void clio_notes_free(clio_notes *notes);
 

@@ -166,7 +166,7 @@ static void refusals(void **state)
     assert_null(image);
     FAILS(clio_image_notes(ctx, "/nowhere.png", &notes), CLIO_ERROR_FILE, "/nowhere.png");
     assert_null(notes);
-    FAILS(clio_images_animate(ctx, &(clio_images){NULL, 0}, file, 50, NULL, 0), CLIO_ERROR_ARGUMENT, "at least one picture");
+    FAILS(clio_images_animate(ctx, &(clio_images){NULL, 0}, file, 50, NULL, 0), CLIO_ERROR_ARGUMENT, "at least one image");
     assert_non_null(strstr(clio_imagine_methods(), "euler_a"));
     clio_pictures_free(NULL);
     clio_images_free(NULL);
