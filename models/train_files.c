@@ -43,7 +43,7 @@ fail:
 /* ---- sheets ---- */
 
 /* Pictures that nobody learned from, if there are such, and what comes back of each, side by side. */
-static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *pixels, size_t one)
+static clio_status reconstruct(struct train_run *r, struct image_grid *grid, float *pixels, size_t one)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &r->learner;
@@ -53,7 +53,7 @@ static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *
     int n;
     TRY(loader_seek(r->ctx, from, 0, 0));
     TRY(loader_next(r->ctx, from, &b));
-    n = MAX(1, MIN(sheet->count / 2, b->count));
+    n = MAX(1, MIN(grid->count / 2, b->count));
     TRY(mem_alloc(r->ctx, &latents, (size_t)n * (size_t)MAX(l->latent, 1), sizeof *latents));
     TRY(mem_alloc(r->ctx, &back, (size_t)n * one, sizeof *back));
     TRY(l->kind->encode(r->ctx, l, n, b->pictures, b->labels, latents));
@@ -63,9 +63,9 @@ static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *
         pixels[2 * picture * one + i % one] = b->pictures[i];
         pixels[(2 * picture + 1) * one + i % one] = back[i];
     }
-    sheet->count = 2 * n;
-    for (sheet->columns = 2; sheet->columns * sheet->columns < sheet->count;) /* both of a pair in one row */
-        sheet->columns += 2;
+    grid->count = 2 * n;
+    for (grid->columns = 2; grid->columns * grid->columns < grid->count;) /* both of a pair in one row */
+        grid->columns += 2;
     if (from == r->train)
         TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
 fail:
@@ -79,23 +79,23 @@ clio_status train_sheet(struct train_run *r)
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &r->shape;
     size_t one = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    struct sheet sheet = {.count = r->plan.samples,
-                          .height = s->height,
-                          .width = s->width,
-                          .channels = s->channels,
-                          .low = r->plan.kind->unit ? 0 : -1,
-                          .high = 1};
+    struct image_grid grid = {.count = r->plan.samples,
+                              .height = s->height,
+                              .width = s->width,
+                              .channels = s->channels,
+                              .low = r->plan.kind->unit ? 0 : -1,
+                              .high = 1};
     struct image image = {0};
     float *pixels = NULL;
     char *path = NULL, name[64];
-    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
-    sheet.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
+    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(grid.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
+    grid.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
     if (r->plan.kind->has_latents)
-        TRY(learner_draw(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
+        TRY(learner_draw(r->ctx, &r->learner, grid.count, r->plan.seed, NULL, pixels));
     else
-        TRY(reconstruct(r, &sheet, pixels, one));
-    sheet.pixels = pixels;
-    TRY(sheet_draw(r->ctx, &image, &sheet));
+        TRY(reconstruct(r, &grid, pixels, one));
+    grid.pixels = pixels;
+    TRY(image_grid_draw(r->ctx, &image, &grid));
     snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);
     TRY(file_join(r->ctx, &path, r->params->out, name));
     TRY(image_write(r->ctx, &image, path, NULL));
