@@ -160,11 +160,12 @@ fail:
     return st;
 }
 
-clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *plot)
+/* *left: where the plot area begins at least, and then where it does. */
+static clio_status draw_from(clio_context *ctx, struct image *out, const struct plot *plot, int *left)
 {
     static const struct colour white = {255, 255, 255};
     clio_status st = CLIO_OK;
-    struct drawing d = {.plot = plot};
+    struct drawing d = {.plot = plot, .left = *left};
     int width = plot->width ? plot->width : PLOT_WIDTH, height = plot->height ? plot->height : PLOT_HEIGHT;
     memset(out, 0, sizeof *out);
     TRY(check(ctx, plot, width, height));
@@ -174,6 +175,7 @@ clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *p
     TRY(y_range(ctx, &d));
     x_range(&d);
     plot_lay_out(&d);
+    *left = d.left;
     TRY(draw_all(ctx, &d));
     TRY(surface_to_image(ctx, &d.surface, out));
 fail:
@@ -181,18 +183,28 @@ fail:
     return st;
 }
 
+clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *plot)
+{
+    int left = 0;
+    return draw_from(ctx, out, plot, &left);
+}
+
 clio_status plot_draw_stacked(clio_context *ctx, struct image *out, const struct plot *plots, size_t count)
 {
     clio_status st = CLIO_OK;
     struct image one = {0, 0, NULL, false};
-    int height = 0, y = 0, width = count && plots[0].width ? plots[0].width : PLOT_WIDTH;
+    int height = 0, y = 0, width = count && plots[0].width ? plots[0].width : PLOT_WIDTH, left = 0;
     memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < count; i++) { /* the widest tick labels decide where all of them begin */
+        image_free(&one);
+        TRY(draw_from(ctx, &one, &plots[i], &left));
+    }
     for (size_t i = 0; i < count; i++)
         height += plots[i].height ? plots[i].height : PLOT_HEIGHT;
     TRY(image_new(ctx, out, "the stack of plots", width, height));
     for (size_t i = 0; i < count; i++, y += one.height) {
         image_free(&one);
-        TRY(plot_draw(ctx, &one, &plots[i]));
+        TRY(draw_from(ctx, &one, &plots[i], &left));
         if (one.width != width)
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "plots of %d and %d pixels cannot be stacked: give all one width", width, one.width);
         memcpy(out->rgb + (size_t)y * (size_t)width * 3, one.rgb, (size_t)one.height * (size_t)width * 3);

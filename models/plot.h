@@ -49,7 +49,7 @@ struct plot {
  * CLIO_ERROR_ARGUMENT: a size too small, too many series, x that falls or is not finite. CLIO_ERROR_UNSUPPORTED: larger than images can
  * be. */
 clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *plot);
-/* `count` plots of one width above each other in one image: metrics of different units. */
+/* `count` plots of one width above each other in one image, their plot areas aligned: metrics of different units. */
 clio_status plot_draw_stacked(clio_context *ctx, struct image *out, const struct plot *plots, size_t count);
 
 #endif

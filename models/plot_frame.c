@@ -91,7 +91,7 @@ void plot_lay_out(struct drawing *d)
     d->bottom = (int)(d->surface.height - EDGE * u - text_height(d) - 9 * u - (plot->x_label ? 12 * u + text_height(d) : 0));
     plot_ticks(&d->y, MAX((int)((d->bottom - top) / (46 * u)), 2));
     left += (plot->y_label ? text_height(d) + 14 * u : 0) + widest_label(d, &d->y) + 9 * u;
-    d->left = (int)left;
+    d->left = MAX(d->left, (int)left);
     d->right = (int)(d->surface.width - 24 * u);
     d->top = (int)(top + legend(d, d->left, 0, false) * 20 * u + 6 * u);
     x_ticks(d);

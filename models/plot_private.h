@@ -47,7 +47,7 @@ void plot_label(char label[24], double value, double step, double largest);
 
 /* ---- plot_frame.c ---- */
 
-/* Where the plot area lies and which ticks there are. */
+/* Where the plot area lies, not before d->left, and which ticks there are. */
 void plot_lay_out(struct drawing *d);
 /* Grid, axes, tick labels, title, legend. */
 void plot_frame(struct drawing *d);

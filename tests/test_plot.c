@@ -324,21 +324,29 @@ static void colours_repeat_dashed(void **state)
     image_free(&image);
 }
 
+/* The plot areas of both begin in one column, which the wider tick labels of one of them need. */
 static void plots_are_stacked(void **state)
 {
     (void)state;
-    static const double y[] = {1, 2, 3};
-    struct plot_series series = {NULL, NULL, y, 3, true, PLOT_BEST_NONE};
-    struct plot plots[] = {{.series = &series, .count = 1, .height = 300},
-                           {.title = "second", .series = &series, .count = 1, .height = 240}};
+    static const double y[] = {1, 2, 3}, wide[] = {1000000, 1000001, 1000002};
+    struct plot_series series[] = {{NULL, NULL, y, 3, true, PLOT_BEST_NONE}, {NULL, NULL, wide, 3, true, PLOT_BEST_NONE}};
+    struct plot plots[] = {{.series = &series[0], .count = 1, .height = 300},
+                           {.title = "2", .series = &series[1], .count = 1, .height = 240}};
     struct image image, one;
+    struct found upper, all, alone;
     OK(plot_draw_stacked(ctx, &image, plots, 2));
     assert_true(image.width == PLOT_WIDTH && image.height == 540);
-    for (int i = 0; i < 2; i++) {
-        one = drawn(&plots[i]);
-        assert_memory_equal(image.rgb + (size_t)i * 300 * PLOT_WIDTH * 3, one.rgb, (size_t)one.height * PLOT_WIDTH * 3);
-        image_free(&one);
-    }
+    all = find(&image, blue, 0);
+    image.height = 300;
+    upper = find(&image, blue, 0);
+    image.height = 540;
+    one = drawn(&plots[0]);
+    alone = find(&one, blue, 0);
+    assert_true(upper.x0 == all.x0 && upper.x1 == all.x1 && alone.x0 < upper.x0 - 20);
+    image_free(&one);
+    one = drawn(&plots[1]);
+    assert_memory_equal(image.rgb + (size_t)300 * PLOT_WIDTH * 3, one.rgb, (size_t)240 * PLOT_WIDTH * 3);
+    image_free(&one);
     image_free(&image);
     plots[1].width = 500;
     FAILS(plot_draw_stacked(ctx, &image, plots, 2), CLIO_ERROR_ARGUMENT, "give all one width");
