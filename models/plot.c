@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MARGIN 0.04 /* of the range, above and below the data */
 #define LOG_FROM 30 /* largest over smallest value from which on an axis is logarithmic */
 
 const struct colour plot_ink = {38, 38, 38}, plot_grey = {95, 95, 95};
@@ -62,11 +63,20 @@ static void without_outliers(double *values, size_t count, double *low, double *
     }
 }
 
+/* What part of the range is added at one end of the y axis; there is room for the label of a best value, which no line crosses there. */
+static double margin_of(const struct drawing *d, enum plot_best best)
+{
+    bool has_label = false;
+    for (size_t k = 0; k < d->plot->count; k++)
+        has_label = has_label || d->plot->series[k].best == best;
+    return has_label ? MAX(MARGIN, 45 * d->unit / d->surface.height) : MARGIN;
+}
+
 static clio_status y_range(clio_context *ctx, struct drawing *d)
 {
     clio_status st = CLIO_OK;
     const struct plot *plot = d->plot;
-    double *values = NULL, low = INFINITY, high = -INFINITY;
+    double *values = NULL, low = INFINITY, high = -INFINITY, below, above;
     size_t count = 0, all = 0;
     for (size_t k = 0; k < plot->count; k++)
         all += plot->series[k].count;
@@ -84,18 +94,20 @@ static clio_status y_range(clio_context *ctx, struct drawing *d)
     if (d->empty)
         low = plot->y_scale == PLOT_LOG ? 0.1 : 0, high = 1;
     d->y.log = plot->y_scale == PLOT_LOG || (plot->y_scale == PLOT_AUTO && low > 0 && high / low >= LOG_FROM);
+    below = margin_of(d, PLOT_BEST_LOWEST);
+    above = margin_of(d, PLOT_BEST_HIGHEST);
     if (d->y.log) {
-        double margin = high > low ? pow(high / low, 0.04) : 2;
-        d->y.low = low / margin;
-        d->y.high = high * margin;
+        double range = high > low ? high / low : pow(2, 1 / MARGIN);
+        d->y.low = low / pow(range, below);
+        d->y.high = high * pow(range, above);
     } else {
-        double margin;
+        double range;
         if (!d->empty)
             without_outliers(values, count, &low, &high);
-        margin = high > low ? 0.04 * (high - low) : fabs(high) > 0 ? 0.1 * fabs(high) : 1;
-        margin = d->empty ? 0 : margin;
-        d->y.low = low >= 0 && low < 0.15 * high ? 0 : low - margin; /* nearly at 0: begin there */
-        d->y.high = high + margin;
+        range = high > low ? high - low : (fabs(high) > 0 ? 0.1 * fabs(high) : 1) / MARGIN;
+        range = d->empty ? 0 : range;
+        d->y.low = low >= 0 && low < 0.15 * high && below <= MARGIN ? 0 : low - below * range; /* nearly at 0: begin there */
+        d->y.high = high + above * range;
     }
     if (!(isfinite(d->y.low) && isfinite(d->y.high) && isfinite(d->y.high - d->y.low) && d->y.low < d->y.high && d->y.high < 1e300) ||
         (d->y.log && d->y.low < 1e-300))

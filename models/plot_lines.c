@@ -222,8 +222,8 @@ void plot_best_point(struct drawing *d, size_t k)
              d->plot->x_label ? " " : "", plot_x(s, best));
     half = surface_text_width(&d->surface, &text) / 2;
     x = MIN(MAX(x, d->left + half + 6 * u), d->right - half - 6 * u);
-    above = y - 14 * u; /* of a lowest point below the line, where there is room */
-    if (s->best == PLOT_BEST_LOWEST ? y + 24 * u < d->bottom : above - 14 * u < d->top)
+    above = y - 14 * u; /* that of a lowest point stands below the line where there is room, that of a highest one above it */
+    if (s->best == PLOT_BEST_LOWEST ? y + 25 * u < d->bottom : above - 10 * u < d->top)
         above = y + 23 * u;
     surface_write(&d->surface, x, above, &text);
 }
