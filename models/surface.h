@@ -3,8 +3,9 @@
  * Coordinates are pixels from the upper left corner; the centre of the first pixel is (0.5, 0.5). Errors of cairo stay in its context and
  * are reported by surface_to_image.
  *
- * Text is set in DejaVu Sans, or in what fontconfig takes instead where that is not installed; without any font cairo has a plain built-in
- * one for ASCII. Bytes that are no UTF-8 appear as question marks. */
+ * Text is set in DejaVu Sans, or in what fontconfig substitutes where that is not installed; without any font cairo has a plain built-in
+ * one for ASCII (and fontconfig itself prints a line to standard error where even its configuration file is missing). Bytes that are no
+ * UTF-8 appear as question marks. */
 #ifndef CLIO_MODELS_SURFACE_H
 #define CLIO_MODELS_SURFACE_H
 
