@@ -1,5 +1,5 @@
-/* image.c - images in memory: made, turned as their EXIF orientation says, and changed into a network's numbers and back.
- * Source of the numbers: diffusers' VaeImageProcessor (pil_to_numpy, normalize, denormalize, numpy_to_pil, binarize) and Pillow's L
+/* image.c - images in memory: allocation, reading of any format, EXIF orientation, conversion to and from tensors.
+ * Source of the conversions: diffusers' VaeImageProcessor (pil_to_numpy, normalize, denormalize, numpy_to_pil, binarize) and Pillow's L
  * conversion, (19595 R + 38470 G + 7471 B + 32768) / 65536. */
 #include "image.h"
 
@@ -33,38 +33,8 @@ void image_free(struct image *image)
 
 /* ---- reading ---- */
 
-static unsigned number(const unsigned char *p, int size, bool big)
-{
-    unsigned value = 0;
-    for (int i = 0; i < size; i++)
-        value |= (unsigned)p[i] << 8 * (big ? size - 1 - i : i);
-    return value;
-}
-
-int image_exif_orientation(const unsigned char *tiff, size_t size)
-{
-    bool big;
-    size_t at, count;
-    if (size < 8 || (memcmp(tiff, "II*\0", 4) != 0 && memcmp(tiff, "MM\0*", 4) != 0))
-        return 1;
-    big = tiff[0] == 'M';
-    at = number(tiff + 4, 4, big);
-    if (at > size - 2)
-        return 1;
-    count = number(tiff + at, 2, big);
-    at += 2;
-    for (size_t i = 0; i < count && size - at >= 12; i++, at += 12) { /* tag, type, count, value */
-        unsigned type = number(tiff + at + 2, 2, big);
-        if (number(tiff + at, 2, big) == 0x0112 && (type == 3 || type == 4)) {
-            unsigned value = number(tiff + at + 8, type == 3 ? 2 : 4, big);
-            return value >= 1 && value <= 8 ? (int)value : 1;
-        }
-    }
-    return 1;
-}
-
-/* Turn and mirror the image as it is to be seen. Orientations from 5 on exchange rows and columns. */
-static clio_status turn(clio_context *ctx, struct image *image, int orientation)
+/* Apply an EXIF orientation. Those from 5 on exchange rows and columns. */
+static clio_status apply_orientation(clio_context *ctx, struct image *image, int orientation)
 {
     clio_status st = CLIO_OK;
     struct image turned = {0, 0, NULL, false};
@@ -89,56 +59,48 @@ fail:
     return st;
 }
 
-/* What a file that is neither PNG nor JPEG is, as far as its first bytes tell. */
-static const char *kind_of(const struct file_map *map)
+/* What a file that clio does not read is, as far as its first bytes tell. */
+static const char *other_format(const struct file_map *map)
 {
     static const struct {
         const char *bytes;
         size_t at, size;
         const char *name;
-    } kinds[] = {{"GIF8", 0, 4, "a GIF"},   {"BM", 0, 2, "a BMP"},         {"WEBP", 8, 4, "a WebP"},     {"II*\0", 0, 4, "a TIFF"},
-                 {"MM\0*", 0, 4, "a TIFF"}, {"ftypavif", 4, 8, "an AVIF"}, {"ftypheic", 4, 8, "a HEIC"}, {"%PDF", 0, 4, "a PDF"}};
-    for (size_t i = 0; i < COUNT(kinds); i++)
-        if (map->size >= kinds[i].at + kinds[i].size && !memcmp(map->data + kinds[i].at, kinds[i].bytes, kinds[i].size))
-            return kinds[i].name;
+    } others[] = {{"GIF8", 0, 4, "a GIF"},       {"BM", 0, 2, "a BMP"},        {"II*\0", 0, 4, "a TIFF"}, {"MM\0*", 0, 4, "a TIFF"},
+                  {"ftypavif", 4, 8, "an AVIF"}, {"ftypheic", 4, 8, "a HEIC"}, {"%PDF", 0, 4, "a PDF"}};
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (map->size >= others[i].at + others[i].size && !memcmp(map->data + others[i].at, others[i].bytes, others[i].size))
+            return others[i].name;
     return NULL;
 }
 
-static bool is_png(const struct file_map *map)
-{
-    return map->size >= 8 && !memcmp(map->data, "\x89PNG\r\n\x1a\n", 8);
-}
-
-static bool is_jpeg(const struct file_map *map)
-{
-    return map->size >= 3 && !memcmp(map->data, "\xff\xd8\xff", 3);
-}
-
-static clio_status fail_kind(clio_context *ctx, const char *path, const struct file_map *map)
+static clio_status fail_format(clio_context *ctx, const char *path, const struct file_map *map)
 {
     clio_status st = CLIO_OK;
-    const char *kind = kind_of(map);
-    if (kind)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s file, and clio reads PNG and JPEG: convert it", path, kind);
-    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no image that clio reads: name a PNG or JPEG file", path);
+    const char *name = other_format(map);
+    if (name)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s file, and clio reads PNG, JPEG and WebP: convert it", path, name);
+    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no image that clio reads: name a PNG, JPEG or WebP file", path);
 fail:
     return st;
 }
 
-clio_status image_read(clio_context *ctx, struct image *image, const char *path)
+/* metadata may be NULL. */
+static clio_status read_any(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path)
 {
     clio_status st = CLIO_OK;
     struct file_map map;
-    int orientation = 1;
     memset(image, 0, sizeof *image);
+    *orientation = 1;
     TRY(file_map(ctx, &map, path));
-    if (is_png(&map))
-        TRY(image_png_read(ctx, image, NULL, &orientation, path, &map));
-    else if (is_jpeg(&map))
-        TRY(image_jpeg_read(ctx, image, &orientation, path, &map));
+    if (image_is_png(&map))
+        TRY(image_png_read(ctx, image, metadata, orientation, path, &map));
+    else if (image_is_jpeg(&map))
+        TRY(image_jpeg_read(ctx, image, metadata, orientation, path, &map));
+    else if (image_is_webp(&map))
+        TRY(image_webp_read(ctx, image, metadata, orientation, path, &map));
     else
-        TRY(fail_kind(ctx, path, &map));
-    TRY(turn(ctx, image, orientation));
+        TRY(fail_format(ctx, path, &map));
 fail:
     if (st)
         image_free(image);
@@ -146,29 +108,33 @@ fail:
     return st;
 }
 
-clio_status image_texts_read(clio_context *ctx, struct image_texts *texts, const char *path)
+clio_status image_read(clio_context *ctx, struct image *image, const char *path)
 {
     clio_status st = CLIO_OK;
-    struct file_map map;
-    struct image image = {0, 0, NULL, false};
     int orientation;
-    memset(texts, 0, sizeof *texts);
-    TRY(file_map(ctx, &map, path));
-    if (is_jpeg(&map))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is a JPEG file, and clio keeps its notes in PNG files alone: name the PNG it was made from",
-             path);
-    if (!is_png(&map))
-        TRY(fail_kind(ctx, path, &map));
-    TRY(image_png_read(ctx, &image, texts, &orientation, path, &map));
+    TRY(read_any(ctx, image, NULL, &orientation, path));
+    TRY(apply_orientation(ctx, image, orientation));
 fail:
     if (st)
-        image_texts_free(texts);
-    image_free(&image);
-    file_unmap(&map);
+        image_free(image);
     return st;
 }
 
-/* ---- numbers ---- */
+clio_status image_metadata_read(clio_context *ctx, struct metadata *metadata, const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct image image;
+    int orientation;
+    memset(metadata, 0, sizeof *metadata);
+    TRY(read_any(ctx, &image, metadata, &orientation, path));
+fail:
+    if (st)
+        metadata_free(metadata);
+    image_free(&image);
+    return st;
+}
+
+/* ---- tensors ---- */
 
 void image_to_floats(const struct image *image, float *out)
 {

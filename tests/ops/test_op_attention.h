@@ -2,7 +2,7 @@
 #ifndef CLIO_TEST_OP_ATTENTION_H
 #define CLIO_TEST_OP_ATTENTION_H
 
-#include "test.h"
+#include "../support/test.h"
 
 #define TOLERANCE 2e-5
 /* Storage bf16: a weight is off by 2^-9 of it at most, and the weights amount to 1 again: together that is less than 2^-9 of what values

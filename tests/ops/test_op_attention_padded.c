@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-#include "../host/ops/gradients.h"
-#include "../host/ops/tape.h"
-#include "../host/ref/ref_bwd.h"
+#include "../../host/ops/gradients.h"
+#include "../../host/ops/tape.h"
+#include "../../host/ref/ref_bwd.h"
 
 #define MAX_BATCH 4
 
