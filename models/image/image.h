@@ -4,8 +4,9 @@
  * the alpha channel dropped (not blended), grey repeated, 16-bit samples truncated to their upper byte, of an animation the first frame
  * taken, colour profiles and gamma ignored. Rejected: Pillow's I;16 conversion, which turns every 16-bit grey above 255 white.
  *
- * image.c reading of any format, orientation, tensors; image_png.c, image_jpeg.c, image_webp.c decoders; image_write.c writing of any
- * format and PNG, image_jpeg_write.c, image_webp_write.c, image_apng.c encoders; image_text.c, image_exif.c metadata; image_resize.c. */
+ * image_read.c reading of any format; image_processor.c tensors; image_png.c, image_jpeg.c, image_webp.c decoders; image_write.c writing of
+ * any format and PNG, image_jpeg_write.c, image_webp_write.c, image_apng.c encoders; image_text.c, image_exif.c metadata; image_resize.c.
+ */
 #ifndef CLIO_MODELS_IMAGE_H
 #define CLIO_MODELS_IMAGE_H
 
