@@ -16,7 +16,7 @@ struct shape {
     float spread; /* scores are this much larger than ordinary ones */
 };
 
-/* A shape's numbers: plain rows q [B, queries, columns], k and v [B, keys, columns], and what attention makes of them. */
+/* Random inputs of a shape, in plain rows q [B, queries, columns], k and v [B, keys, columns], and the expected result. */
 struct data {
     struct shape s;
     enum dtype dtype; /* of the cache */
@@ -89,7 +89,7 @@ static struct tensor wide_rows(const struct data *x, const float *from, int each
     return t;
 }
 
-/* A cache that holds NaN wherever nothing has been stored: those places must not count. */
+/* A cache that holds NaN wherever nothing has been stored: results must not depend on it. */
 static struct attention_cache poisoned_cache(const struct shape *s, int capacity)
 {
     clio_context *ctx = test_context();
@@ -197,8 +197,8 @@ static void test_shapes(void **state)
     }
 }
 
-/* Images: of each width of head that their networks have, themselves and 77 words; every head and image has its own numbers. */
-static void test_pictures(void **state)
+/* Self-attention and cross-attention to 77 tokens with the head widths of image networks. */
+static void test_image_shapes(void **state)
 {
     static const int shapes[][4] = {{40, 1021, 1021, 2}, {40, 1021, 77, 2}, {80, 251, 251, 2}, {80, 251, 77, 2},  {160, 61, 61, 2},
                                     {160, 61, 77, 2},    {64, 509, 509, 1}, {64, 509, 77, 2},  {512, 269, 269, 1}};
@@ -217,7 +217,7 @@ static void test_pictures(void **state)
     }
 }
 
-/* One token over a whole window: the group family cuts the keys into parts. */
+/* One query over many keys: the group family splits the keys. */
 static void test_long(void **state)
 {
     (void)state;
@@ -230,7 +230,7 @@ static void test_long(void **state)
         check((struct shape){.batch = 2, .heads = 2, .d = 64, .queries = 5, .keys = 1500, .fused = true}, family);
         check((struct shape){.batch = 1, .heads = 2, .d = 64, .queries = 70, .keys = 1500}, family);
         check((struct shape){.batch = 1, .heads = 1, .d = 16, .queries = 2, .keys = 9000, .causal = true},
-              family); /* more parts than are made */
+              family); /* more parts than the maximum */
     }
 }
 
@@ -257,7 +257,7 @@ static void test_causal(void **state)
     }
 }
 
-/* Keys stored and queries asked piece by piece give what one call gives. */
+/* Storing keys and attending in pieces gives the result of one call. */
 static void test_pieces(void **state)
 {
     static const int pieces[] = {1, 1, 5, 1, 33, 31, 64, 4};
@@ -287,7 +287,7 @@ static void test_pieces(void **state)
     }
 }
 
-/* A scale of the caller's, and scores so far apart that exp of them would overflow. */
+/* A scale given by the caller, and scores so large that their exp would overflow. */
 static void test_scale(void **state)
 {
     (void)state;
@@ -303,7 +303,7 @@ static void test_scale(void **state)
     }
 }
 
-/* What a tuner may ask for. */
+/* Sizes that the tuner may choose. */
 static void test_row_sizes(void **state)
 {
     static const char *const sizes[][2] = {{"4", "32"}, {"3", "64"}, {"16", "96"}, {"8", "128"}}; /* the last as shipped */
@@ -324,7 +324,7 @@ static void test_row_sizes(void **state)
     }
 }
 
-/* Where a tile of many queries does not fit into local memory, the other kernel takes over. */
+/* If the tile does not fit into local memory, the split kernel is used. */
 static void test_little_local_memory(void **state)
 {
     clio_context *ctx = test_context();
@@ -360,16 +360,16 @@ static void test_cache_in_arena(void **state)
     }
 }
 
-static enum dtype storage_of(enum matrix_use use_of_it)
+static enum dtype storage_of(enum matrix_use use)
 {
     struct attention_cache cache;
-    assert_ok(attention_cache_new(test_context(), NULL, &cache, 1, 1, 32, 32, use_of_it, "a test cache"));
+    assert_ok(attention_cache_new(test_context(), NULL, &cache, 1, 1, 32, 32, use, "a test cache"));
     attention_cache_free(test_context(), &cache);
     return cache.k.dtype;
 }
 
-/* Who may have pairs of bfloat16: an encoder, where nothing is trained. */
-static void test_who_has_pairs(void **state)
+/* bfloat16 storage is used for MATRIX_MANY alone, and not in training. */
+static void test_bf16_storage(void **state)
 {
     static struct tape tape;
     (void)state;
@@ -471,12 +471,12 @@ static void test_torch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_image_shapes),
         cmocka_unit_test(test_long),           cmocka_unit_test(test_causal),
         cmocka_unit_test(test_pieces),         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_row_sizes),      cmocka_unit_test(test_little_local_memory),
         cmocka_unit_test(test_cache_in_arena), cmocka_unit_test(test_wrong_shapes),
-        cmocka_unit_test(test_torch),          cmocka_unit_test(test_who_has_pairs),
+        cmocka_unit_test(test_torch),          cmocka_unit_test(test_bf16_storage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
