@@ -37,12 +37,6 @@ static void scaled_size(const struct image *image, enum dataset_fit fit, int wid
     *h = fit == DATASET_FIT_STRETCH ? height : MAX(floor(image->height * scale + 0.5), 1.0);
 }
 
-/* As Pillow's convert("L"). */
-static unsigned char grey(const unsigned char *rgb)
-{
-    return (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-}
-
 /* `image` centred in one of width x height, which may be smaller or larger: cropped, or padded with black. */
 static void place(const struct image *image, unsigned char *to, int width, int height, int channels)
 {
@@ -56,7 +50,7 @@ static void place(const struct image *image, unsigned char *to, int width, int h
             }
             const unsigned char *from = image->rgb + 3 * ((size_t)row * (size_t)image->width + (size_t)column);
             if (channels == 1)
-                *to = grey(from);
+                *to = image_luma(from);
             else
                 memcpy(to, from, 3);
         }

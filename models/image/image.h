@@ -82,6 +82,8 @@ clio_status image_resize(clio_context *ctx, struct image *out, const struct imag
 void image_to_floats(const struct image *image, float *out);
 /* The inverse, as VaeImageProcessor.postprocess: x / 2 + 0.5 clamped to 0 .. 1, times 255, rounded half to even. NaN becomes black. */
 clio_status image_from_floats(clio_context *ctx, struct image *image, const float *chw, int width, int height);
+/* Luma of an RGB pixel, as Pillow's convert("L"). */
+unsigned char image_luma(const unsigned char *rgb);
 /* f32 [height, width]: 1 where the image is at least half bright (to be repainted), else 0, as in diffusers' inpainting pipeline. */
 void image_to_mask(const struct image *image, float *out);
 /* Every factor-th pixel of every factor-th row: f32 [height / factor, width / factor], the mask of the latent. */

@@ -63,7 +63,7 @@ static clio_status read_first_frame(clio_context *ctx, struct image *image, cons
     uint8_t *rgba = NULL;
     int time;
     if (!decoder || !WebPAnimDecoderGetInfo(decoder, &info) || (int)info.canvas_width != image->width ||
-        (int)info.canvas_height != image->height || !WebPAnimDecoderGetNext(decoder, &rgba, &time))
+        (int)info.canvas_height != image->height || !WebPAnimDecoderGetNext(decoder, &rgba, &time) || !rgba)
         TRY(fail_reading(ctx, path, VP8_STATUS_BITSTREAM_ERROR));
     for (size_t i = 0; i < (size_t)image->width * (size_t)image->height; i++)
         memcpy(image->rgb + 3 * i, rgba + 4 * i, 3);

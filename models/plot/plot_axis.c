@@ -8,7 +8,7 @@
 double plot_place(const struct plot_axis *axis, double value)
 {
     if (axis->log)
-        return value > 0 ? log(value / axis->low) / log(axis->high / axis->low) : NAN;
+        return value > 0 ? log(value / axis->low) / log(axis->high / axis->low) : (double)NAN;
     return (value - axis->low) / (axis->high - axis->low);
 }
 

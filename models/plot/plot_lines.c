@@ -27,7 +27,7 @@ double plot_px(const struct drawing *d, double x)
 double plot_py(const struct drawing *d, double y)
 {
     double at = d->bottom - plot_place(&d->y, y) * (d->bottom - d->top);
-    return isfinite(y) ? MIN(MAX(at, (double)d->top), (double)d->bottom) : NAN; /* clipped values lie on the edge */
+    return isfinite(y) ? MIN(MAX(at, (double)d->top), (double)d->bottom) : (double)NAN; /* clipped values lie on the edge */
 }
 
 /* Add one line between two points to the range of the columns that it crosses. */
@@ -143,8 +143,8 @@ static clio_status smooth(clio_context *ctx, struct drawing *d, size_t count)
     for (int i = 0; i < width; i++) {
         d->px[i] = d->left + i + 0.5;
         d->py[i] = fit(d, columns, weights, reach, i, &deviation);
-        d->low[i] = isfinite(d->py[i]) ? d->py[i] - deviation : INFINITY;
-        d->high[i] = isfinite(d->py[i]) ? d->py[i] + deviation : -INFINITY;
+        d->low[i] = isfinite(d->py[i]) ? d->py[i] - deviation : (double)INFINITY;
+        d->high[i] = isfinite(d->py[i]) ? d->py[i] + deviation : (double)-INFINITY;
     }
 fail:
     free(columns);
@@ -160,7 +160,7 @@ clio_status plot_line(clio_context *ctx, struct drawing *d, size_t k)
     double run;
     for (size_t i = 0; i < s->count; i++) {
         d->px[i] = plot_px(d, plot_x(s, i));
-        d->py[i] = plot_usable(d->plot, s->y[i]) ? plot_py(d, s->y[i]) : NAN;
+        d->py[i] = plot_usable(d->plot, s->y[i]) ? plot_py(d, s->y[i]) : (double)NAN;
     }
     run = s->count ? d->px[s->count - 1] - d->px[0] : 0;
     /* markers that do not touch each other; or all at one place, where there is no line to be seen */

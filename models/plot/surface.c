@@ -125,7 +125,7 @@ static void shorten(const struct surface *s, char text[TEXT_MAX], double most)
     do {
         while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
             n--;
-        strcpy(text + n, "...");
+        memcpy(text + n, "...", 4);
         if (n == 0)
             return;
         n--;
@@ -143,7 +143,7 @@ static void prepare(const struct surface *s, char out[TEXT_MAX], const struct su
 
 double surface_text_width(const struct surface *s, const struct surface_text *t)
 {
-    char text[TEXT_MAX];
+    char text[TEXT_MAX] = "";
     prepare(s, text, t);
     return width_of(s, text);
 }
@@ -151,7 +151,7 @@ double surface_text_width(const struct surface *s, const struct surface_text *t)
 void surface_write(const struct surface *s, double x, double y, const struct surface_text *t)
 {
     static const struct colour white = {255, 255, 255};
-    char text[TEXT_MAX];
+    char text[TEXT_MAX] = "";
     prepare(s, text, t);
     cairo_save(s->cr);
     cairo_translate(s->cr, floor(x + 0.5), floor(y + 0.5)); /* whole pixels: sharper, and the same glyphs everywhere */

@@ -687,8 +687,9 @@ static void test_broken(void **state)
 /* Whatever is cut off, there is a sentence; whatever byte is changed, there is no crash. */
 static void test_damage(void **state)
 {
-    static const char *const names[] = {"source.png", "colour.jpg",          "progressive.jpg", "turned-6.jpg", "lossy.webp",
-                                        "alpha.webp", "alpha-lossless.webp", "turned-6.webp",   "animated.webp"};
+    static const char *const names[] = {"source.png",    "colour.jpg",     "progressive.jpg",     "turned-6.jpg",
+                                        "lossy.webp",    "alpha.webp",     "alpha-lossless.webp", "turned-6.webp",
+                                        "animated.webp", "parameters.jpg", "parameters.webp"};
     (void)state;
     for (size_t n = 0; n < COUNT(names); n++) {
         size_t size;
@@ -702,6 +703,12 @@ static void test_damage(void **state)
             if (!image_read(ctx, &image, put("changed", file, size)))
                 assert_non_null(image.rgb);
             image_free(&image);
+            if (strstr(names[n], "parameters")) {
+                struct metadata metadata;
+                if (image_metadata_read(ctx, &metadata, in_folder("changed")))
+                    assert_null(metadata.list);
+                metadata_free(&metadata);
+            }
             file[i] = kept;
         }
         free(file);
