@@ -28,14 +28,16 @@ fail:
     return st;
 }
 
+unsigned char image_luma(const unsigned char *rgb)
+{
+    return (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+}
+
 void image_to_mask(const struct image *image, float *out)
 {
     size_t pixels = (size_t)image->width * (size_t)image->height;
-    for (size_t i = 0; i < pixels; i++) {
-        const unsigned char *p = image->rgb + 3 * i;
-        unsigned grey = (19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16;
-        out[i] = grey >= 128 ? 1.0f : 0.0f; /* grey / 255 >= 0.5 */
-    }
+    for (size_t i = 0; i < pixels; i++)
+        out[i] = image_luma(image->rgb + 3 * i) >= 128 ? 1.0f : 0.0f; /* luma / 255 >= 0.5 */
 }
 
 void image_mask_shrink(const float *mask, int width, int height, int factor, float *out)

@@ -1,6 +1,6 @@
 /* test_op_attention_bwd.c - the gradient of attention: both families, over odd shapes, causal, in wider rows, for a part of a batch,
  * against host/ref, torch and finite differences. */
-#include "test.h"
+#include "../support/test.h"
 
 #include <math.h>
 
