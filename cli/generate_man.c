@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE_LENGTH 64
+
 /* ---- roff ---- */
 
 /* Print n bytes so that roff shows them as they are; words between backquotes are bold. */
@@ -42,6 +44,22 @@ static void put_line(FILE *out, const char *text, size_t n)
     fputc('\n', out);
 }
 
+/* The same over lines of moderate length; roff fills them anyway. */
+static void put_wrapped(FILE *out, const char *text, size_t n)
+{
+    while (n > LINE_LENGTH) {
+        size_t at = LINE_LENGTH;
+        while (at > 1 && text[at] != ' ')
+            at--;
+        if (at == 1)
+            break;
+        put_line(out, text, at);
+        text += at + 1;
+        n -= at + 1;
+    }
+    put_line(out, text, n);
+}
+
 /* Paragraphs; `macro` stands between them. Sentences begin on new lines, as roff wants. */
 static void put_paragraphs(FILE *out, const char *text, const char *macro)
 {
@@ -50,7 +68,7 @@ static void put_paragraphs(FILE *out, const char *text, const char *macro)
         while (text[n] && text[n] != '\n' && !(strchr(".?!:", text[n]) && text[n + 1] == ' ' && isupper((unsigned char)text[n + 2])))
             n++;
         bool sentence = text[n] && text[n] != '\n';
-        put_line(out, text, n + sentence);
+        put_wrapped(out, text, n + sentence);
         text += n + sentence;
         if (text[0] == '\n' && text[1] == '\n')
             fprintf(out, "%s\n", macro);
@@ -169,11 +187,13 @@ static void put_sections(FILE *out, const struct section *section)
 
 static void put_examples(FILE *out, const struct example *example)
 {
+    bool first = true;
     fputs(".SH EXAMPLES\n", out);
     for (; example->line; example++) {
         char *comment = must_print("%s:", example->comment);
         *comment = (char)toupper((unsigned char)*comment);
-        fputs(".PP\n", out);
+        fputs(first ? "" : ".PP\n", out);
+        first = false;
         put_line(out, comment, strlen(comment));
         fputs(".PP\n.RS 4\n.nf\n", out);
         put_line(out, example->line, strlen(example->line));

@@ -27,7 +27,11 @@ char *help_names(const struct option_row *row)
 char *help_text(const struct option_row *row, const struct settings *initial)
 {
     char *range = option_range(row), *preset = option_default(row, initial), *notes, *text;
-    notes = must_print("%s%s%s%s%s", range ? range : "", range && preset ? "; " : "", preset ? "default " : "", preset ? preset : "",
+    notes = must_print("%s%s%s%s%s", range ? range : "", range && preset ? "; " : "",
+                       !preset               ? ""
+                       : strchr(preset, ' ') ? "default: "
+                                             : "default ",
+                       preset ? preset : "",
                        !row->repeats     ? ""
                        : range || preset ? "; repeatable"
                                          : "repeatable");

@@ -95,7 +95,7 @@ static const struct option_row options[] = {
      .field = FIELD(imagine.method),
      .values = clio_imagine_methods,
      .initial = "the model's",
-     .help = "sampler (scheduler in diffusers)"},
+     .help = "sampler, which diffusers calls scheduler"},
     {.names = "--timestep-spacing",
      .argument = "NAME",
      .type = OPTION_CHOICE,
@@ -238,7 +238,8 @@ static const struct example examples[] = {
     {"clio imagine --show fox.png", "how the image was made"},
     {"clio imagine -m sd-turbo -p 'a red fox' --steps 1 --cfg-scale 1", "a distilled model: one step, no guidance"},
     {"clio imagine -m sd-v1-5 -p 'an oil painting' -i fox.png --strength 0.5", "image to image"},
-    {"clio imagine -m model.safetensors -p 'a (red:1.3) fox' --lora style.safetensors:0.8 -b 4 -s -1", "a LoRA, four random images"},
+    {"clio imagine -m sd.safetensors -p 'a (red:1.3) fox' --lora art.safetensors:0.8",
+     "a single-file checkpoint, a weighted prompt, a LoRA"},
     {"clio imagine -m sd-v1-5 -p spring --interpolate autumn --frames 24 -o year.png", "an animation from one prompt to another"},
     {NULL, NULL},
 };

@@ -103,7 +103,6 @@ static char *set_number(const struct option_row *row, const char *value, void *f
     if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED) {
         bool random = row->low < 0 && !strcmp(value, "-1");
         unsigned long long seed = random ? 0 : strtoull(value, &end, 10);
-        whole = true;
         if (random || (*value >= '0' && *value <= '9' && !*end && !errno && (row->type == OPTION_SEED || seed <= INT64_MAX))) {
             if (row->type == OPTION_SEED)
                 *(uint64_t *)field = seed;
@@ -126,11 +125,10 @@ static char *set_number(const struct option_row *row, const char *value, void *f
             return NULL;
         }
     }
-    wanted = must_print("a %snumber%s%s%s", whole ? "whole " : "",
-                        !range          ? ""
-                        : *range == 'a' ? " of "
-                                        : " from ",
-                        range ? range : "", whole && row->type != OPTION_INTEGER && row->low < 0 ? ", or -1 for a random one" : "");
+    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED)
+        wanted = must_print("a whole number of at least 0%s", row->low < 0 ? ", or -1 for a random one" : "");
+    else
+        wanted = must_print("a %snumber%s%s", whole ? "whole " : "", !range ? "" : *range == 'a' ? " of " : " from ", range ? range : "");
     free(range);
     return wanted;
 }

@@ -70,7 +70,8 @@ int options_parse(const struct command *command, int argc, char **argv, struct s
 /* Was the option with this field given? */
 bool option_given(const struct settings *set, size_t field);
 
-/* Texts about a row; the caller frees them. Range: "0 to 1", "at least 0", "cpu or cuda"; NULL: any value. Default: "0.2", or NULL. */
+/* Texts about a row; the caller frees them. Range: "0 to 1", "at least 0", "cpu or cuda"; NULL: any value, and seeds. Default: "0.2", or
+ * NULL. */
 char *option_range(const struct option_row *row);
 char *option_default(const struct option_row *row, const struct settings *initial);
 /* The n-th value of `choices` or `values`, with its length; NULL past the end. */

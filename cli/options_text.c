@@ -59,10 +59,9 @@ char *option_range(const struct option_row *row)
     size_t length;
     switch (row->type) {
     case OPTION_SWITCH:
-        return NULL;
     case OPTION_SEED:
     case OPTION_IMAGE_SEED:
-        return must_print("at least 0");
+        return NULL;
     case OPTION_INTEGER:
     case OPTION_FLOAT:
     case OPTION_DOUBLE:
