@@ -59,7 +59,7 @@ masks="--set time_masks=3 --set time_width=200 --set frequency_masks=2 --set fre
     same again on || fail "the same stripes give other bits"
     same cut on || fail "a cut run draws other stripes"
     cmp -s on/losses.csv plain/losses.csv && fail "stripes change nothing"
-    most() { awk '/at most/ { for (i = 1; i < NF; i++) if ($(i + 1) == "MiB") print $i }' log; }
+    most() { awk '/peak device memory/ { for (i = 1; i < NF; i++) if ($(i + 1) == "MiB") print $i }' log; }
     run kept --set validation=0 --set steps=2
     kept=$(most)
     run recomputed --set validation=0 --set steps=2 --set recompute=true
