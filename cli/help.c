@@ -64,6 +64,17 @@ static void print_examples(const struct example *example, FILE *out, int width)
     }
 }
 
+/* Let no line end within [-d DEVICE]. */
+static void keep_brackets_together(char *text)
+{
+    bool within = false;
+    for (; *text; text++) {
+        within = *text == '[' || (within && *text != ']');
+        if (within && *text == ' ')
+            *text = LAYOUT_NO_BREAK;
+    }
+}
+
 /* "usage: clio NAME ALTERNATIVE", a line for each alternative. */
 static void print_usage(const struct command *command, FILE *out, int width)
 {
@@ -71,6 +82,7 @@ static void print_usage(const struct command *command, FILE *out, int width)
     for (const char *line = command->synopsis; line; first = "      ") {
         size_t n = strcspn(line, "\n");
         char *text = must_print("%.*s", (int)n, line);
+        keep_brackets_together(text);
         int at = fprintf(out, "%s clio %s", first, command->name);
         layout_text(out, text, at, at + 1, width);
         free(text);

@@ -121,7 +121,7 @@ static const struct option_row options[] = {
      .field = FIELD(rng),
      .choices = CHOICES("cpu", "cuda"),
      .help = "random number generator of PyTorch that the seed is for: cpu, as diffusers recommends, or cuda, as stable-diffusion.cpp and "
-             "web UIs on NVIDIA GPUs"},
+             "web UIs use on GPUs"},
     {.names = "-b --batch-count",
      .argument = "N",
      .type = OPTION_INTEGER,

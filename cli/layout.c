@@ -28,7 +28,7 @@ static void print_word(FILE *out, const char *word, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (word[i] != '`')
-            fputc(word[i], out);
+            fputc(word[i] == LAYOUT_NO_BREAK ? ' ' : word[i], out);
 }
 
 void layout_text(FILE *out, const char *text, int at, int column, int width)

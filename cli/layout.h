@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+/* A space at which no line ends. */
+#define LAYOUT_NO_BREAK '\x1f'
+
 /* Columns of standard output, at most 120. */
 int layout_width(void);
 /* Print paragraphs, wrapped. The line has been filled up to column `at`; text begins at `column`. Ends with a line end. */
