@@ -248,7 +248,7 @@ static void bench_group_norm(int side, int channels)
     tensor_free(ctx, &gamma);
 }
 
-/* ---- convolution of pictures ---- */
+/* ---- convolution of images ---- */
 
 struct conv_work {
     struct tensor out, in;
@@ -299,7 +299,7 @@ static void bench_conv(int batch, int size, int in, int out, struct conv2d_windo
     tensor_free(ctx, &w.out);
 }
 
-/* Stable Diffusion 1.5 at 512 x 512: its network with two pictures at a time, as guidance wants them, then the decoder. */
+/* Stable Diffusion 1.5 at 512 x 512: its network with two images at a time, as guidance wants them, then the decoder. */
 static void bench_convs(void)
 {
     static const int same[][4] = {{2, 64, 320, 320},  {2, 64, 640, 320},  {2, 64, 960, 320},  {2, 32, 320, 640},   {2, 32, 640, 640},
@@ -366,7 +366,7 @@ static void bench_weights(int batch, int size, int in, int out, struct conv2d_wi
     tensor_free(ctx, &w.dy);
 }
 
-/* DCGAN for 64 x 64 pictures, generator and discriminator; a dense autoencoder; a small network of 3 x 3 convolutions. */
+/* DCGAN for 64 x 64 images, generator and discriminator; a dense autoencoder; a small network of 3 x 3 convolutions. */
 static void bench_weight_gradients(void)
 {
     static const struct conv2d_window first = {4, 1, 0, 0, 1}, half = {4, 2, 1, 1, 1}, same = {3, 1, 1, 1, 1}, none = {0, 1, 0, 0, 1};

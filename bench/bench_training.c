@@ -1,15 +1,16 @@
-/* bench_training.c - steps of training a second: forward, backward, optimiser, on pictures that lie on the device.
+/* bench_training.c - steps of training a second: forward, backward, optimizer, on images that lie on the device.
  *
  *     bench_training dcgan|vae|unet|recompute [BATCH]     the device by CLIO_DEVICE
  *
  * dcgan: 64 x 64 pixels of 3 channels, ngf = ndf = 64, batch 64. vae: dense, 784-400-20, batch 128. unet: 16 x 16 of 4 channels, three
  * sizes of 64, 128 and 128 channels, the upper two with attention (8.5 million parameters), batch 64; recompute: the same, whose blocks are
- * computed again for their gradients. A line: name, median seconds of a step (of RUNS, after WARM that are not counted), pictures a second,
+ * computed again for their gradients. A line: name, median seconds of a step (of RUNS, after WARM that are not counted), images a second,
  * most device memory in MiB. CLIO_BENCH_PROFILE=1 adds a table of kernels, and how long the device was busy of the time that passed; it
  * waits for every kernel's times, which makes small kernels slower. */
 #include "bench.h"
 
 #include "../models/learners/learner.h"
+#include "../models/learners/types.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,16 +35,16 @@ static void show_profile(double passed)
     fprintf(stderr, "busy %.3f s of %.3f s\n", all, passed);
 }
 
-/* Pictures of noise, as the kind wants them. */
+/* Images of noise, as the kind wants them. */
 static void make_batch(const struct learner *l, struct learner_batch *batch, int count)
 {
     const struct learner_shape *s = &l->shape;
     batch->count = batch->global_count = count;
-    batch->pictures = tensor_shape(DTYPE_F32, 4, count, s->height, s->width, s->channels);
-    must(tensor_new(ctx, &batch->pictures, "the bench"));
-    must(op_random_fwd(ctx, &batch->pictures, 1, 0, false));
-    if (!l->kind->unit)
-        must(op_add_fwd(ctx, &batch->pictures, &batch->pictures, &l->one, 2, -1));
+    batch->images = tensor_shape(DTYPE_F32, 4, count, s->height, s->width, s->channels);
+    must(tensor_new(ctx, &batch->images, "the bench"));
+    must(op_random_fwd(ctx, &batch->images, 1, 0, false));
+    if (!l->kind->unit_range)
+        must(op_add_fwd(ctx, &batch->images, &batch->images, &l->one, 2, -1));
 }
 
 static void bench(struct learner *l, int count, bool profile)
@@ -69,12 +70,12 @@ static void bench(struct learner *l, int count, bool profile)
     double passed = clock_seconds() - began;
     clio_memory(ctx, &now, &peak);
     double middle = median(seconds, (size_t)runs);
-    printf("%s, %d x %d x %d, batch %d\t%.6f s\t%.1f pictures/s\t%.0f MiB\n", l->kind->name, l->shape.height, l->shape.width,
+    printf("%s, %d x %d x %d, batch %d\t%.6f s\t%.1f images/s\t%.0f MiB\n", l->kind->name, l->shape.height, l->shape.width,
            l->shape.channels, count, middle, count / middle, (double)peak / 1048576.0);
     fflush(stdout);
     if (profile)
         show_profile(passed);
-    tensor_free(ctx, &batch.pictures);
+    tensor_free(ctx, &batch.images);
 }
 
 int main(int argc, char **argv)
@@ -84,11 +85,14 @@ int main(int argc, char **argv)
         struct learner_shape shape;
         int batch;
         const char *settings;
-    } modes[] = {
-        {"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
-        {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
-        {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\"}"},
-        {"recompute", "unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\", \"recompute\": true}"}};
+    } modes[] = {{"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
+                 {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
+                 {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\"}"},
+                 {"recompute",
+                  "unet",
+                  {16, 16, 4, 0},
+                  64,
+                  "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\", \"gradient_checkpointing\": true}"}};
     size_t mode = 0;
     while (mode < COUNT(modes) && (argc < 2 || strcmp(argv[1], modes[mode].name) != 0))
         mode++;
@@ -103,7 +107,7 @@ int main(int argc, char **argv)
     bool profile = getenv("CLIO_BENCH_PROFILE") != NULL;
     clio_set_profile(ctx, profile);
     must(clio_device_open(ctx, NULL));
-    must(learner_new(ctx, &l, learner_kind_find(modes[mode].kind), modes[mode].shape, settings, 1));
+    must(learner_new(ctx, &l, learner_type_find(modes[mode].kind), modes[mode].shape, settings, 1));
     json_decref(settings);
     bench(&l, count, profile);
     learner_close(ctx, &l);

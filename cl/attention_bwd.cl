@@ -5,7 +5,7 @@
  * q and out are rows as the forward reads and writes them (struct attention_args), k and v the rows that were stored (struct
  * attention_store_args), dq, dk and dv lie as q, k and v do. D: columns of a head. `want`: 1 dq, 2 dk, 4 dv.
  *
- *   attention_bwd_row    CPUs: a work-item has a head of a picture to itself, so that scores are computed once for all three gradients
+ *   attention_bwd_row    CPUs: a work-item has a head of an image to itself, so that scores are computed once for all three gradients
  *   attention_stats      GPUs: of each query, log sum exp of its scores, and D
  *   attention_bwd_q      GPUs: a group of 64 takes 32 queries and COLUMNS columns of dq, and walks the keys
  *   attention_bwd_kv     GPUs: a group of 64 takes 32 keys and COLUMNS columns of dk and dv, and walks the queries
@@ -357,7 +357,7 @@ void add_to(__global float *to, int ld, int count, int width, const float sum[4 
                 to[(size_t)(row + 8 * i) * ld + column + 8 * c] += sum[i * OWN + c];
 }
 
-/* Rows first .. of q, out or dout, and of k or v, of one head of one picture. */
+/* Rows first .. of q, out or dout, and of k or v, of one head of one image. */
 struct rows query_rows(const __global float *x, int ld, int offset, int first, int head, int b, const struct attention_args *a)
 {
     struct rows r = {x + ((size_t)b * a->queries + first) * ld + offset + head * D, ld, min(SIDE, a->queries - first)};

@@ -7,12 +7,12 @@
  *   column_apply      the formula
  *   column_bwd_sums, batch_norm_bwd_join, column_bwd_apply: the same for the gradient
  *
- * The column_ kernels take several pictures with factors of their own, so that they serve the gradient of group norm as well. All sums of
+ * The column_ kernels take several images with factors of their own, so that they serve the gradient of group norm as well. All sums of
  * squares are of differences to a number nearby: E[x^2] - mean^2 would lose all digits where the mean is large. Two families:
  *   -DROW=1     one work-item walks the rows of a chunk with float16 vectors, its sums in cache; for CPUs. Statistics are made block by
  *               block, so that the second reading of a block comes from cache
  *   default     one work-item per column and chunk; ITEMS work-items join a column; for GPUs
- * parts: [pictures, chunks, PARTS, n]; factors: [pictures, FACTORS, n] = mean, scale, shift, slope (see the apply kernels). */
+ * parts: [images, chunks, PARTS, n]; factors: [images, FACTORS, n] = mean, scale, shift, slope (see the apply kernels). */
 // isa: -DITEMS={norm.items}
 // isa: -DITEMS=256
 // isa-cpu: -DROW=1
@@ -76,7 +76,7 @@ void block_statistics(__global float *mean, __global float *squares, __global co
     }
 }
 
-/* Group of 1. Grid: chunks fastest, then pictures. */
+/* Group of 1. Grid: chunks fastest, then images. */
 VECTOR_KERNEL void column_sums(__global float *parts, __global const float *in, struct column_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.n, count = CHUNK_ROWS(args, chunk);
@@ -95,7 +95,7 @@ VECTOR_KERNEL void column_sums(__global float *parts, __global const float *in, 
     }
 }
 
-/* parts: sums of dy, and of dy (x - mean). Group of 1. Grid: chunks fastest, then pictures. */
+/* parts: sums of dy, and of dy (x - mean). Group of 1. Grid: chunks fastest, then images. */
 VECTOR_KERNEL void column_bwd_sums(__global float *parts, __global const float *dy, __global const float *x, __global const float *factors,
                                    struct column_args args)
 {
@@ -126,7 +126,7 @@ VECTOR_KERNEL void column_bwd_sums(__global float *parts, __global const float *
     }
 }
 
-/* out = (x - mean) * scale + shift. Group of 1. Grid: chunks fastest, then pictures. out may be in. */
+/* out = (x - mean) * scale + shift. Group of 1. Grid: chunks fastest, then images. out may be in. */
 VECTOR_KERNEL void column_apply(__global float *out, __global const float *in, __global const float *factors, struct column_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.n, count = CHUNK_ROWS(args, chunk);
@@ -143,7 +143,7 @@ VECTOR_KERNEL void column_apply(__global float *out, __global const float *in, _
     }
 }
 
-/* dx = dy * scale - shift - (x - mean) * slope. Group of 1. Grid: chunks fastest, then pictures. dx may be dy. */
+/* dx = dy * scale - shift - (x - mean) * slope. Group of 1. Grid: chunks fastest, then images. dx may be dy. */
 VECTOR_KERNEL void column_bwd_apply(__global float *dx, __global const float *dy, __global const float *x, __global const float *factors,
                                     struct column_args args)
 {
@@ -169,7 +169,7 @@ VECTOR_KERNEL void column_bwd_apply(__global float *dx, __global const float *dy
 
 #else
 
-/* Work-item: one column of one chunk. Grid: columns fastest, then chunks, then pictures. Any group size, no local memory. */
+/* Work-item: one column of one chunk. Grid: columns fastest, then chunks, then images. Any group size, no local memory. */
 __kernel void column_sums(__global float *parts, __global const float *in, struct column_args args)
 {
     int c = get_global_id(0), chunk = get_global_id(1), b = get_global_id(2), n = args.n, count = CHUNK_ROWS(args, chunk);
@@ -211,7 +211,7 @@ __kernel void column_bwd_sums(__global float *parts, __global const float *dy, _
     parts[n] = product;
 }
 
-/* out = (x - mean) * scale + shift. Work-item: one number of a picture. Grid: rows * n fastest, then pictures. Any group size, no local
+/* out = (x - mean) * scale + shift. Work-item: one number of an image. Grid: rows * n fastest, then images. Any group size, no local
  * memory. out may be in. */
 __kernel void column_apply(__global float *out, __global const float *in, __global const float *factors, struct column_args args)
 {

@@ -1,5 +1,5 @@
-/* conv2d.cl - convolution of pictures, direct: out[b][y][x][o] = act(sum w[o][i][j][c] in[b][y s - p + i d][x s - p + j d][c] + bias[o])
- * over the window (i, j) and the channels c of o's group; outside the picture in is 0. NHWC; any stride s, padding p, dilation d, groups.
+/* conv2d.cl - convolution of images, direct: out[b][y][x][o] = act(sum w[o][i][j][c] in[b][y s - p + i d][x s - p + j d][c] + bias[o])
+ * over the window (i, j) and the channels c of o's group; outside the image in is 0. NHWC; any stride s, padding p, dilation d, groups.
  * OUTPUTS neighbouring output channels share each input that is read; with 4, out / groups is a multiple of 4. */
 // isa:
 // isa: -DOUTPUTS=4
@@ -9,7 +9,7 @@
 #define OUTPUTS 1 /* output channels per work-item: 1 or 4 */
 #endif
 
-/* Work-item: pixel get_global_id(0) of [out_height * out_width], channels get_global_id(1) * OUTPUTS and on, picture get_global_id(2).
+/* Work-item: pixel get_global_id(0) of [out_height * out_width], channels get_global_id(1) * OUTPUTS and on, image get_global_id(2).
  * Neighbouring work-items read the same weights. Any group size, no local memory. bias is read only if args.has_bias. */
 __kernel void conv2d(__global float *out, __global const float *in, __global const float *w, __global const float *bias,
                      struct conv2d_args args)

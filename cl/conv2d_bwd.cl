@@ -4,7 +4,7 @@
 #include "common.clh"
 
 /* dx[b][y][x][c] (+)= sum of w[o][i][j][c'] dy[b][(y + p - i d) / s][(x + p - j d) / s][o] over the taps for which these are whole and inside,
- * and the outputs o of c's group. Work-item: number gid(0) of picture gid(1), channels fastest. Any group size. */
+ * and the outputs o of c's group. Work-item: number gid(0) of image gid(1), channels fastest. Any group size. */
 __kernel void conv2d_bwd_data(__global float *dx, __global const float *dy, __global const float *w, struct conv2d_args a, int add)
 {
     int i = get_global_id(0), b = get_global_id(1), c = i % a.in, column = i / a.in % a.width, row = i / a.in / a.width;
@@ -26,7 +26,7 @@ __kernel void conv2d_bwd_data(__global float *dx, __global const float *dy, __gl
     *dx = add ? *dx + sum : sum;
 }
 
-/* dw[o][i][j][c] (+)= sum over pictures and output pixels (y, x) of dy[b][y][x][o] in[b][y s - p + i d][x s - p + j d][c of o's group].
+/* dw[o][i][j][c] (+)= sum over images and output pixels (y, x) of dy[b][y][x][o] in[b][y s - p + i d][x s - p + j d][c of o's group].
  * Work-item: number gid(0) of dw. Any group size. */
 __kernel void conv2d_bwd_weights(__global float *dw, __global const float *dy, __global const float *in, struct conv2d_args a, int add)
 {
@@ -38,7 +38,7 @@ __kernel void conv2d_bwd_weights(__global float *dw, __global const float *dy, _
     dy += o;
     float sum = 0.0f;
     for (int b = 0; b < a.batch; b++) {
-        float picture = 0.0f; /* pictures apart: sums of so many numbers would lose digits */
+        float picture = 0.0f; /* images apart: sums of so many numbers would lose digits */
         for (int y = 0; y < a.out_height; y++) {
             int row = y * a.stride - a.padding + tap / a.kernel_w * a.dilation;
             if (row < 0 || row >= a.height)

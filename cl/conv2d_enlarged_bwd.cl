@@ -1,4 +1,4 @@
-/* conv2d_enlarged_bwd.cl - the gradient of a picture whose every pixel stood 2 x 2 times (nearest upsampling before a convolution): the sum of
+/* conv2d_enlarged_bwd.cl - the gradient of an image whose every pixel stood 2 x 2 times (nearest upsampling before a convolution): the sum of
  * the four. NHWC, f32. */
 // isa:
 // isa-cpu: -DLANES=16
@@ -6,7 +6,7 @@
 #define LANES 1 /* channels per work-item: 1 or 16 */
 #endif
 
-/* dx [pixels, channels] (+)= sums over large [.., 2 height, 2 width, channels]. Work-item: LANES channels of pixel gid(1) of all pictures, from
+/* dx [pixels, channels] (+)= sums over large [.., 2 height, 2 width, channels]. Work-item: LANES channels of pixel gid(1) of all images, from
  * LANES * gid(0) on. Any group size. */
 __kernel void sum_quarters(__global float *dx, const __global float *large, int pixels, int width, int channels, int add)
 {

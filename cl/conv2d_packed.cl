@@ -1,13 +1,13 @@
-/* conv2d_packed.cl - convolution of pictures as a matrix product whose rows are never stored (implicit GEMM): out[b][y][x][n] =
+/* conv2d_packed.cl - convolution of images as a matrix product whose rows are never stored (implicit GEMM): out[b][y][x][n] =
  * act(sum over taps (i, j) and channels c of w[n][(i taps + j) C + c] in[b][y s - before + i][x s - before + j][c] + bias) + residual;
  * NHWC, in f32, w packed f32 or f16 (MATRIX_PANELS or MATRIX_ROWS), sums in f32. `in` may stand twice in both directions (shift 1: nearest
  * upsampling), which costs nothing here but the coordinates.
  *
  * Families
  *   conv2d_panel   CPUs: as gemm_panel, a work-item is a SIMD tile of MR pixels x 32 outputs in registers, for one tap after the other. A
- *                  tap outside the picture reads `zeros`, so the inner loop knows no borders; PICTURES: where there are as many pictures as
+ *                  tap outside the image reads `zeros`, so the inner loop knows no borders; PICTURES: where there are as many images as
  *                  a tile has pixels, these are one place in each, and a tap outside is left out.
- *   conv2d_few     CPUs, up to 4 outputs (a picture's colours): a panel would compute 32. Sums over 16 channels at a time, 4 pixels x 4
+ *   conv2d_few     CPUs, up to 4 outputs (an image's colours): a panel would compute 32. Sums over 16 channels at a time, 4 pixels x 4
  *                  outputs in registers; the weights lie in rows for it (conv2d_few_weights). in % 16 is 0.
  *   conv2d_tile    GPUs: as gemm_tile, pixels and outputs through local memory.
  *   conv2d_single  one output number per work-item, either layout: what is left when the others answer wrongly on a device.
@@ -22,7 +22,7 @@
 #include "tile.clh"
 #include "window.clh"
 
-/* One work-item: output n = gid(0) of pixel m = gid(1) of all pictures. Any group size, no local memory. */
+/* One work-item: output n = gid(0) of pixel m = gid(1) of all images. Any group size, no local memory. */
 __kernel void conv2d_single(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
                             const __global float *residual, struct gemm_args g, struct window_args v)
 {
@@ -51,7 +51,7 @@ __kernel void conv2d_single(__global float *out, const __global float *in, const
 
 #ifdef PANEL
 
-/* One work-item: pixels MR*gid(0).. of all pictures, or, PICTURES, one place in MR neighbouring pictures, of which the places run fastest;
+/* One work-item: pixels MR*gid(0).. of all images, or, PICTURES, one place in MR neighbouring images, of which the places run fastest;
  * outputs 32*gid(1)... Group of 1; pixels run fastest, so that a panel stays in the cache. zeros: v.in of them. A row count below MR clamps: the
  * same pixels are computed twice. */
 VECTOR_KERNEL void conv2d_panel(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
@@ -114,7 +114,7 @@ __kernel void conv2d_few_weights(__global float *to, const __global weight_t *w,
         to[(size_t)n * k + i] = LOAD1(w, (size_t)i * 32 + n);
 }
 
-/* One work-item: pixels 4*gid(0).. of all pictures, all outputs. Group of 1. zeros: v.in of them. w: what conv2d_few_weights wrote. */
+/* One work-item: pixels 4*gid(0).. of all images, all outputs. Group of 1. zeros: v.in of them. w: what conv2d_few_weights wrote. */
 VECTOR_KERNEL void conv2d_few(__global float *out, const __global float *in, const __global float *w, const __global float *bias,
                               const __global float *residual, struct gemm_args g, const __global float *zeros, struct window_args v)
 {
@@ -150,7 +150,7 @@ VECTOR_KERNEL void conv2d_few(__global float *out, const __global float *in, con
 
 #else
 
-/* Group of GX x GY: pixels TILE_M*group(1)... of all pictures, outputs TILE_N*group(0)...; each work-item TM x TN of them, GY and GX apart.
+/* Group of GX x GY: pixels TILE_M*group(1)... of all images, outputs TILE_N*group(0)...; each work-item TM x TN of them, GY and GX apart.
  * Local memory: STEP * (TILE_M + TILE_N + 2) floats, and TILE_M windows. */
 __kernel __attribute__((reqd_work_group_size(GX, GY, 1))) void conv2d_tile(__global float *out, const __global float *in,
                                                                            const __global weight_t *w, const __global float *bias,

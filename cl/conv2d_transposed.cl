@@ -1,4 +1,4 @@
-/* conv2d_transposed.cl - transposed convolution of pictures, which is the gradient of a convolution by its input: out[b][y][x][n] =
+/* conv2d_transposed.cl - transposed convolution of images, which is the gradient of a convolution by its input: out[b][y][x][n] =
  * act(sum over taps (i, j) and channels c of w[n][(i taps_x + j) C + c] in[b][(y + before - i) / s][(x + before - j) / s][c] + bias) +
  * residual, over those taps whose quotients are whole and inside; NHWC, in f32, w packed f32 or f16, sums in f32.
  *
@@ -8,7 +8,7 @@
  *
  * Families
  *   transposed_panel   CPUs: as conv2d_panel, a work-item is a SIMD tile of MR pixels of a phase x 32 outputs in registers. A tap outside
- *                      reads `zeros`; PICTURES: where there are as many pictures as a tile has pixels, these are one place in each, and a tap
+ *                      reads `zeros`; PICTURES: where there are as many images as a tile has pixels, these are one place in each, and a tap
  *                      outside is left out.
  *   transposed_few     CPUs, outputs times phases at most 16: a vector has all outputs of all phases of a block of s x s pixels, which see the
  *                      same input pixels. The weights are laid out for it by transposed_few_weights.
@@ -38,7 +38,7 @@ struct phase phase_of(int phase, int stride, int before, int taps, int out_size)
     return p;
 }
 
-/* A pixel of a phase: its picture and its place. */
+/* A pixel of a phase: its image and its place. */
 struct place {
     int picture, y, x;
 };
@@ -54,7 +54,7 @@ int pixel_at(int picture, int y, int x, const struct transposed_args *v)
     return y >= 0 && y < v->height && x >= 0 && x < v->width ? (picture * v->height + y) * v->width + x : -1;
 }
 
-/* One work-item: output n = gid(0) of pixel m = gid(1) of all pictures. Any group size, no local memory. */
+/* One work-item: output n = gid(0) of pixel m = gid(1) of all images. Any group size, no local memory. */
 __kernel void transposed_single(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
                                 const __global float *residual, struct gemm_args g, struct transposed_args v)
 {
@@ -87,7 +87,7 @@ __kernel void transposed_single(__global float *out, const __global float *in, c
 
 #ifdef PANEL
 
-/* One work-item: pixels MR*gid(0).. of phase gid(2), or, PICTURES, one place in MR neighbouring pictures; outputs 32*gid(1)... Group of 1.
+/* One work-item: pixels MR*gid(0).. of phase gid(2), or, PICTURES, one place in MR neighbouring images; outputs 32*gid(1)... Group of 1.
  * zeros: v.in of them. A row count below MR clamps. */
 VECTOR_KERNEL void transposed_panel(__global float *out, const __global float *in, const __global weight_t *w, const __global float *bias,
                                     const __global float *residual, struct gemm_args g, const __global float *zeros,
@@ -162,7 +162,7 @@ __kernel void transposed_few_weights(__global float *to, const __global weight_t
     to[i] = inside ? LOAD1(w, (((size_t)y * v.taps_x + x) * v.in + c) * 32 + lane % n) : 0.0f;
 }
 
-/* One work-item: blocks MR*gid(0).. of all pictures. Block (y, x) has the pixels whose place plus `before` is stride * (y, x) and up to stride - 1
+/* One work-item: blocks MR*gid(0).. of all images. Block (y, x) has the pixels whose place plus `before` is stride * (y, x) and up to stride - 1
  * more. Group of 1. zeros: v.in of them. w: what transposed_few_weights wrote. */
 VECTOR_KERNEL void transposed_few(__global float *out, const __global float *in, const __global float *w, const __global float *bias,
                                   const __global float *residual, struct gemm_args g, const __global float *zeros, struct transposed_args v)

@@ -1,4 +1,4 @@
-/* group_norm.cl - group norm (Wu and He 2018, arXiv:1803.08494) of pictures [B, pixels, C], fused with an activation (-DACT, a number of
+/* group_norm.cl - group norm (Wu and He 2018, arXiv:1803.08494) of images [B, pixels, C], fused with an activation (-DACT, a number of
  * args.clh): out = act((x - mean) / sqrt(var + eps) * gamma + beta), mean and var over all pixels and the neighbouring channels of a group.
  *
  *   group_norm_sums   chunks of pixels in parallel: of each channel the mean, and the sum of squares about that mean. By channels, not by
@@ -52,7 +52,7 @@ void add_squares(__global float *sum, __global const float *x, __global const fl
         sum[c] += (x[c] - mean[c]) * (x[c] - mean[c]);
 }
 
-/* Group of 1. Grid: chunks fastest, then pictures. */
+/* Group of 1. Grid: chunks fastest, then images. */
 VECTOR_KERNEL void group_norm_sums(__global float *parts, __global const float *in, struct group_norm_args args)
 {
     int chunk = get_global_id(0), b = get_global_id(1), n = args.channels, count = CHUNK_PIXELS(args, chunk);
@@ -68,7 +68,7 @@ VECTOR_KERNEL void group_norm_sums(__global float *parts, __global const float *
         add_squares(squares, in + (size_t)p * n, mean, n);
 }
 
-/* Group of 1. Grid: groups fastest, then pictures. */
+/* Group of 1. Grid: groups fastest, then images. */
 VECTOR_KERNEL void group_norm_join(__global float *stats, __global const float *parts, __global const float *gamma,
                                    struct group_norm_args args)
 {
@@ -98,7 +98,7 @@ VECTOR_KERNEL void group_norm_join(__global float *stats, __global const float *
     }
 }
 
-/* Group of 1. Grid: chunks fastest, then pictures. out may be in. */
+/* Group of 1. Grid: chunks fastest, then images. out may be in. */
 VECTOR_KERNEL void group_norm_apply(__global float *out, __global const float *in, __global const float *stats, __global const float *beta,
                                     struct group_norm_args args)
 {
@@ -120,7 +120,7 @@ VECTOR_KERNEL void group_norm_apply(__global float *out, __global const float *i
 
 #else
 
-/* Work-item: one channel of one chunk. Grid: channels fastest, then chunks, then pictures. Any group size, no local memory. */
+/* Work-item: one channel of one chunk. Grid: channels fastest, then chunks, then images. Any group size, no local memory. */
 __kernel void group_norm_sums(__global float *parts, __global const float *in, struct group_norm_args args)
 {
     int c = get_global_id(0), chunk = get_global_id(1), b = get_global_id(2), n = args.channels, count = CHUNK_PIXELS(args, chunk);
@@ -141,7 +141,7 @@ __kernel void group_norm_sums(__global float *parts, __global const float *in, s
     parts[n] = squares;
 }
 
-/* Work-group: one group of channels; its work-items take every ITEMS-th pair of chunk and channel. Grid: groups fastest, then pictures.
+/* Work-group: one group of channels; its work-items take every ITEMS-th pair of chunk and channel. Grid: groups fastest, then images.
  * Local memory: ITEMS floats. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void group_norm_join(__global float *stats, __global const float *parts,
                                                                                  __global const float *gamma, struct group_norm_args args)
@@ -170,7 +170,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void group_norm_join
     }
 }
 
-/* Work-item: one number of a picture. Grid: pixels * channels fastest, then pictures. Any group size, no local memory. out may be in. */
+/* Work-item: one number of an image. Grid: pixels * channels fastest, then images. Any group size, no local memory. out may be in. */
 __kernel void group_norm_apply(__global float *out, __global const float *in, __global const float *stats, __global const float *beta,
                                struct group_norm_args args)
 {

@@ -1,6 +1,6 @@
 /* group_norm_bwd.cl - the gradient of group norm (cl/group_norm.cl). With xhat = (x - mean) / sqrt(var + eps), m numbers in a group:
  *     dbeta = sum dy    dgamma = sum dy xhat    dx = (gamma dy - sum (gamma dy) / m - xhat sum (gamma dy xhat) / m) / sqrt(var + eps)
- * the first two over pictures and pixels, the last two sums over a group of channels of a picture. The passes over pictures are the column_
+ * the first two over images and pixels, the last two sums over a group of channels of an image. The passes over images are the column_
  * kernels of cl/batch_norm.cl; here are the joins between them, which take from parts [B, chunks, PARTS, C] and give to factors
  * [B, FACTORS, C]:
  *
@@ -28,7 +28,7 @@
 #define FACTORS 4
 #define CHUNK_ROWS(args, chunk) min(args.chunk, args.rows - (chunk) * args.chunk)
 
-/* Work-group: one group of channels; its work-items take every ITEMS-th pair of chunk and channel. Grid: groups fastest, then pictures.
+/* Work-group: one group of channels; its work-items take every ITEMS-th pair of chunk and channel. Grid: groups fastest, then images.
  * Local memory: ITEMS floats. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void group_norm_bwd_statistics(__global float *factors,
                                                                                            __global const float *parts,
@@ -58,7 +58,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void group_norm_bwd_
     }
 }
 
-/* Work-group: channel get_group_id(0), whose work-items take every ITEMS-th pair of picture and chunk. Local memory: ITEMS floats. */
+/* Work-group: channel get_group_id(0), whose work-items take every ITEMS-th pair of image and chunk. Local memory: ITEMS floats. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void group_norm_bwd_weights(__global float *dgamma, __global float *dbeta,
                                                                                         __global const float *parts,
                                                                                         __global const float *factors,

@@ -1,4 +1,4 @@
-/* optim.cl - one step of an optimiser on a parameter, by the formulas of torch.optim; averages of parameters; and the clipping of gradients by
+/* optim.cl - one step of an optimizer on a parameter, by the formulas of torch.optim; averages of parameters; and the clipping of gradients by
  * their norm, in numbers that stay on the device. -DRULE=OPTIM_* chooses the rule.
  *   sgd      b = momentum b + g (the first step: b = g), w -= rate (g + momentum b, nesterov; else b)
  *   adam(w)  m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, w -= rate / correction1 m / (sqrt(v) / sqrt(correction2) + eps)

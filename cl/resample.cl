@@ -1,4 +1,4 @@
-/* resample.cl - pictures [B, H, W, C] to another size, and the gradients: maximum and average of windows, nearest pixel, bilinear.
+/* resample.cl - images [B, H, W, C] to another size, and the gradients: maximum and average of windows, nearest pixel, bilinear.
  * Each gradient is gathered, not scattered: a pixel of dx looks at the windows, or the pixels of dy, that saw it; so nothing is added twice
  * and the order is fixed. Of equal maxima the first counts, as in torch; a NaN is the maximum. */
 // isa:
@@ -20,12 +20,12 @@ typedef int whole_numbers;
 #define STORE(v, p) (*(p) = (v))
 #endif
 
-/* A pixel (y, x) of picture b and the first of LANES channels. */
+/* A pixel (y, x) of image b and the first of LANES channels. */
 struct place {
     int b, y, x, c;
 };
 
-/* That of work-item get_global_id(0) over pictures of this size; b >= batch: there is none. */
+/* That of work-item get_global_id(0) over images of this size; b >= batch: there is none. */
 struct place place_of(int height, int width, const struct resample_args *a)
 {
     uint i = (uint)get_global_id(0), each = (uint)a->channels / LANES, pixel = i / each;
@@ -34,7 +34,7 @@ struct place place_of(int height, int width, const struct resample_args *a)
     return at;
 }
 
-/* Where the channels c of pixel (y, x) of picture b are. */
+/* Where the channels c of pixel (y, x) of image b are. */
 size_t in_at(int b, int y, int x, int c, const struct resample_args *a)
 {
     return (((size_t)b * a->height + y) * a->width + x) * a->channels + c;
@@ -69,7 +69,7 @@ __kernel void max_pool(__global float *out, __global const float *in, struct res
     STORE(greatest, out + out_at(o.b, o.y, o.x, o.c, &args));
 }
 
-/* Which pixel of the window (y, x) is its maximum: counted in rows of the picture. */
+/* Which pixel of the window (y, x) is its maximum: counted in rows of the image. */
 whole_numbers max_pixel(__global const float *in, int b, int wy, int wx, int c, const struct resample_args *a)
 {
     int top = wy * a->stride - a->padding, left = wx * a->stride - a->padding;

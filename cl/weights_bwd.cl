@@ -28,7 +28,7 @@ struct place place_of(int q, const struct weights_args *a)
     return at;
 }
 
-/* The pixel of the operand under the window's tap, counted over all pictures; -1: outside. */
+/* The pixel of the operand under the window's tap, counted over all images; -1: outside. */
 int moved_pixel(struct place at, int tap, const struct weights_args *a)
 {
     int y = at.top + tap / a->taps_x, x = at.left + tap % a->taps_x;
@@ -43,7 +43,7 @@ int gather(float16 *vs, const __global float **rows, const __global float *v, co
            int tap, const struct weights_args *a)
 {
     int count = 0, width = a->width << a->shift;
-    while (first < last) { /* the pixels of one row of a picture */
+    while (first < last) { /* the pixels of one row of an image */
         struct place at = place_of(first, a);
         int next = min(last, first + a->columns - first % a->columns), end = next, y = at.top + tap / a->taps_x;
         int x = at.left + tap % a->taps_x;

@@ -1,4 +1,4 @@
-/* winograd.cl - convolution of pictures with 3 x 3 windows of stride 1 by Winograd's minimal filtering F(4 x 4, 3 x 3): a tile of 4 x 4
+/* winograd.cl - convolution of images with 3 x 3 windows of stride 1 by Winograd's minimal filtering F(4 x 4, 3 x 3): a tile of 4 x 4
  * outputs comes from 6 x 6 inputs d and the window g as A^T [sum over channels of (G g G^T) * (B^T d B)] A, 36 products in place of 144.
  * Source: Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks", section 4.3. NHWC, in f32, w packed f32 or f16, sums
  * f32; in % 16 is 0.

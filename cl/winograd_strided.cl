@@ -1,4 +1,4 @@
-/* winograd_strided.cl - convolution of pictures with 4 x 4 windows of stride 2, and the transposed one, by minimal filtering F(4 x 4, 2 x 2). Taps
+/* winograd_strided.cl - convolution of images with 4 x 4 windows of stride 2, and the transposed one, by minimal filtering F(4 x 4, 2 x 2). Taps
  * of the same parity in both directions are a phase: four windows of 2 x 2 with stride 1, over every other input pixel (their sum is a
  * convolution), or for every other output pixel (transposed: each output has one). A tile of 4 x 4 outputs of a phase comes from 5 x 5 inputs d and
  * the window g as A^T [sum over channels of (G g G^T) * (B^T d B)] A: 25 products in place of 64. Points 0, 1, -1, 2 and infinity; source: as for

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_metrics(const struct settings *set, const clio_measures *metrics)
+static void print_metrics(const struct settings *set, const clio_metrics *metrics)
 {
     json_t *root = json_object();
     for (size_t i = 0; i < metrics->count; i++) {
-        const clio_measure *m = &metrics->list[i];
+        const clio_metric *m = &metrics->list[i];
         if (set->json)
             json_object_set_new(root, m->name, json_real(m->value));
         else
@@ -25,7 +25,7 @@ static void print_metrics(const struct settings *set, const clio_measures *metri
         json_decref(root);
 }
 
-static clio_status evaluate_model(struct session *s, const struct settings *set, clio_measures **out)
+static clio_status evaluate_model(struct session *s, const struct settings *set, clio_metrics **out)
 {
     clio_evaluate_params params = {.model = set->model,
                                    .data = set->data,
@@ -41,7 +41,7 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
 static int run_eval(const struct command *self, struct settings *set)
 {
     struct session s = {.needs_output = true};
-    clio_measures *metrics = NULL;
+    clio_metrics *metrics = NULL;
     clio_status st;
     bool texts = set->reference || set->hypothesis, captions = set->captions || set->references;
     if (set->files.count)
@@ -64,7 +64,7 @@ static int run_eval(const struct command *self, struct settings *set)
     int code = st ? session_failed(&s, st) : EXIT_DONE;
     if (!st)
         print_metrics(set, metrics);
-    clio_measures_free(metrics);
+    clio_metrics_free(metrics);
     session_flush(&s);
     return session_close(&s, code);
 }

@@ -50,7 +50,7 @@ static int check_arguments(const struct command *self, struct settings *set)
     if (!set->model)
         return say_usage(self, "no model given: -m takes a Stable Diffusion folder or a .safetensors checkpoint");
     a->rng = strcmp(set->rng, "cuda") ? CLIO_RNG_CPU : CLIO_RNG_CUDA;
-    set->diffusion.prediction = prediction_name(set->diffusion.prediction);
+    set->diffusion.prediction_type = prediction_name(set->diffusion.prediction_type);
     if (set->mask && !set->init_image)
         return say_usage(self, "--mask needs an input image: give one with -i");
     if (option_given(set, FIELD(imagine.strength)) && !set->init_image)
@@ -101,7 +101,7 @@ struct work {
     bool preview_failed;
     clio_image *image, *mask;
     clio_lora *loras;
-    clio_pictures *pictures;
+    clio_diffusion *diffusion;
 };
 
 static int on_preview(void *user, int image_index, int step, int steps, const clio_image *image)
@@ -132,7 +132,7 @@ static int read_images(struct work *w, struct settings *set)
 static int load(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
-    clio_pictures_params params = set->diffusion;
+    clio_diffusion_params params = set->diffusion;
     char *tokenizer = params.tokenizer ? NULL : tokenizer_find(s->model);
     if (tokenizer)
         params.tokenizer = tokenizer;
@@ -143,7 +143,7 @@ static int load(struct work *w, struct settings *set)
     if (!st && !set->quiet)
         session_header(s);
     if (!st)
-        st = clio_pictures_load(s->ctx, s->model, &params, &w->pictures);
+        st = clio_diffusion_load(s->ctx, s->model, &params, &w->diffusion);
     free(tokenizer);
     return st ? session_failed(s, st) : EXIT_DONE;
 }
@@ -151,12 +151,12 @@ static int load(struct work *w, struct settings *set)
 static int imagine(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
-    clio_images *images;
+    clio_image_list *images;
     uint64_t now, peak;
     double start = seconds_now();
     set->imagine.on_preview = on_preview;
     set->imagine.user = w;
-    clio_status st = clio_imagine(w->pictures, &set->imagine, &images);
+    clio_status st = clio_imagine(w->diffusion, &set->imagine, &images);
     bar_clear();
     if (st)
         return session_failed(s, st);
@@ -165,7 +165,7 @@ static int imagine(struct work *w, struct settings *set)
     if (!code && !set->quiet)
         fprintf(stderr, "%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
                 seconds_now() - start, (double)peak / 0x1p20);
-    clio_images_free(images);
+    clio_image_list_free(images);
     return code;
 }
 
@@ -184,7 +184,7 @@ static int work(const struct command *self, struct session *s, struct settings *
         code = load(&w, set);
     if (!code)
         code = imagine(&w, set);
-    clio_pictures_free(w.pictures);
+    clio_diffusion_free(w.diffusion);
     clio_image_free(w.image);
     clio_image_free(w.mask);
     for (size_t i = 0; i < count; i++)

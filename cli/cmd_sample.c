@@ -39,7 +39,7 @@ static int *read_labels(const struct settings *set, int count)
     return labels;
 }
 
-static clio_status reconstruct(struct session *s, clio_generator *g, const struct words *files, clio_images **out)
+static clio_status reconstruct(struct session *s, clio_generator *g, const struct words *files, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
     clio_image **read = must_alloc(files->count * sizeof *read), *given = must_alloc(files->count * sizeof *given);
@@ -72,15 +72,15 @@ static clio_image enlarged(const clio_image *from, int factor)
 }
 
 /* Small images are enlarged, as in an image grid. */
-static clio_status animate(struct session *s, const struct settings *set, const clio_images *images)
+static clio_status animate(struct session *s, const struct settings *set, const clio_image_list *images)
 {
-    clio_picture *list = must_alloc(images->count * sizeof *list);
+    clio_imagine_result *list = must_alloc(images->count * sizeof *list);
     int width = images->list[0].image.width, factor = width < ANIMATION_WIDTH ? ANIMATION_WIDTH / width : 1;
     for (size_t i = 0; i < images->count; i++) {
         list[i] = images->list[i];
         list[i].image = enlarged(&images->list[i].image, factor);
     }
-    clio_status st = clio_images_animate(s->ctx, &(clio_images){list, images->count}, set->result, set->delay, NULL, 0);
+    clio_status st = clio_image_write_apng(s->ctx, &(clio_image_list){list, images->count}, set->result, set->delay, NULL, 0);
     for (size_t i = 0; i < images->count; i++)
         free((void *)(uintptr_t)list[i].image.rgb);
     free(list);
@@ -88,9 +88,9 @@ static clio_status animate(struct session *s, const struct settings *set, const 
 }
 
 /* Images per row of the grid: one per class, or pairs of input and reconstruction. 0: about as many as rows. */
-static int columns_of(const struct settings *set, const clio_generator *g, const clio_images *images)
+static int columns_of(const struct settings *set, const clio_generator *g, const clio_image_list *images)
 {
-    int columns = clio_generator_describe(g).classes;
+    int columns = clio_generator_get_info(g).classes;
     if (set->columns)
         return set->columns;
     if (set->files.count)
@@ -99,7 +99,7 @@ static int columns_of(const struct settings *set, const clio_generator *g, const
     return set->labels.count || columns == 1 || columns > CLASS_COLUMNS_MAX ? 0 : columns;
 }
 
-static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_images *images)
+static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_image_list *images)
 {
     clio_status st;
     clio_image *grid = NULL;
@@ -114,7 +114,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
         }
         return st;
     }
-    st = clio_images_sheet(s->ctx, images, columns_of(set, g, images), &grid);
+    st = clio_image_grid(s->ctx, images, columns_of(set, g, images), &grid);
     if (!st)
         st = clio_image_write(s->ctx, grid, set->result, NULL, 0);
     clio_image_free(grid);
@@ -124,7 +124,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
 static int sample(struct session *s, struct settings *set)
 {
     clio_generator *g = NULL;
-    clio_images *images = NULL;
+    clio_image_list *images = NULL;
     int count = set->count;
     int *labels = read_labels(set, count);
     uint64_t seed = (uint64_t)set->imagine.seed;
@@ -137,16 +137,16 @@ static int sample(struct session *s, struct settings *set)
     if (!st && set->files.count)
         st = reconstruct(s, g, &set->files, &images);
     else if (!st && set->imagine.seed_to >= 0)
-        st = clio_generator_walk(g, seed, (uint64_t)set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
+        st = clio_generator_interpolate(g, seed, (uint64_t)set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
     else if (!st)
-        st = clio_generator_draw(g, count, seed, labels, &images);
+        st = clio_generator_sample(g, count, seed, labels, &images);
     if (!st)
         st = save(s, set, g, images);
     bar_clear();
     int code = st ? session_failed(s, st) : EXIT_DONE;
     if (!code && !set->quiet)
         fprintf(stderr, "%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
-    clio_images_free(images);
+    clio_image_list_free(images);
     clio_generator_free(g);
     free(labels);
     return code;

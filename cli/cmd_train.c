@@ -66,8 +66,8 @@ static void describe(char text[200], const clio_train_status *status)
 {
     size_t shown = status->count > 2 ? 1 : status->count;
     int at = snprintf(text, 200, "epoch %.2f", status->epoch);
-    if (status->rate > 0)
-        at += snprintf(text + at, 200 - (size_t)at, "  %.*f/s", status->rate < 100, status->rate);
+    if (status->samples_per_second > 0)
+        at += snprintf(text + at, 200 - (size_t)at, "  %.*f/s", status->samples_per_second < 100, status->samples_per_second);
     for (size_t i = 0; i < shown && at < 160; i++)
         at += snprintf(text + at, 200 - (size_t)at, "  %s %.4g", status->names[i], status->losses[i]);
 }

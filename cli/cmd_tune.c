@@ -44,11 +44,11 @@ static void print_result(const clio_tune_result *r)
         puts("\nNothing is measurably faster than the defaults.");
     else
         printf("\n%-56s %12s %12s\n", "workload", "default", "tuned");
-    for (size_t i = 0; i < r->work_count; i++) {
-        printf("%-56s ", r->works[i].name);
-        print_time(r->works[i].before);
+    for (size_t i = 0; i < r->workload_count; i++) {
+        printf("%-56s ", r->workloads[i].name);
+        print_time(r->workloads[i].before);
         fputs(" ", stdout);
-        print_time(r->works[i].after);
+        print_time(r->workloads[i].after);
         putchar('\n');
     }
 }
@@ -73,9 +73,9 @@ static void print_json(const clio_tune_result *r)
     for (size_t i = 0; i < r->row_count; i++)
         json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:f}", "key", r->rows[i].key, "default", r->rows[i].shipped, "chosen",
                                               r->rows[i].chosen, "values", r->rows[i].values, "gain", r->rows[i].gain));
-    for (size_t i = 0; i < r->work_count; i++)
-        json_array_append_new(workloads, json_pack("{s:s, s:f, s:f}", "name", r->works[i].name, "default_s", r->works[i].before, "tuned_s",
-                                                   r->works[i].after));
+    for (size_t i = 0; i < r->workload_count; i++)
+        json_array_append_new(workloads, json_pack("{s:s, s:f, s:f}", "name", r->workloads[i].name, "default_s", r->workloads[i].before,
+                                                   "tuned_s", r->workloads[i].after));
     char *path = text_clean(r->path);
     json_object_set_new(root, "file", json_string(path));
     free(path);

@@ -37,8 +37,8 @@ struct settings {
     int formats[FORMATS], json_full;
     struct words names; /* -of: the k-th for the k-th file */
     clio_speech_params params;
-    clio_imagine_params imagine;    /* imagine; sample uses its seeds and frames */
-    clio_pictures_params diffusion; /* imagine: how the model is loaded */
+    clio_imagine_params imagine;     /* imagine; sample uses its seeds and frames */
+    clio_diffusion_params diffusion; /* imagine: how the model is loaded */
     const char *init_image, *mask, *rng, *show;
     struct words loras;
     int clip_skip, frames, delay; /* clip_skip counts from 1; frames, delay: sample, too */

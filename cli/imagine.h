@@ -15,7 +15,7 @@ char *image_name(const char *path, size_t index);
 char *preview_name(const char *path);
 
 /* Write the images, or the animation when there are frames, and report the files. EXIT_DONE, or EXIT_FAILED after a message. */
-int images_save(struct session *s, const clio_images *images, const char *path);
+int images_save(struct session *s, const clio_image_list *images, const char *path);
 /* clio imagine --show FILE: print the metadata of a PNG. */
 int image_show(struct session *s, const char *path);
 

@@ -36,10 +36,10 @@ char *preview_name(const char *path)
     return must_print("%.*s_preview%s", n, path, path[n] ? path + n : ENDING);
 }
 
-static void add_json(json_t *list, const clio_picture *picture, const char *file)
+static void add_json(json_t *list, const clio_imagine_result *result, const char *file)
 {
-    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)picture->seed, "width",
-                                          picture->image.width, "height", picture->image.height, "parameters", picture->parameters));
+    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)result->seed, "width",
+                                          result->image.width, "height", result->image.height, "parameters", result->parameters));
 }
 
 static int print_json(struct session *s, json_t *list)
@@ -51,7 +51,7 @@ static int print_json(struct session *s, json_t *list)
     return root && json_print(root, JSON_MEASURED) ? EXIT_DONE : EXIT_FAILED;
 }
 
-int images_save(struct session *s, const clio_images *images, const char *path)
+int images_save(struct session *s, const clio_image_list *images, const char *path)
 {
     const struct settings *set = s->set;
     json_t *list = json_array();
@@ -59,20 +59,20 @@ int images_save(struct session *s, const clio_images *images, const char *path)
     bool animates = set->imagine.frames > 0;
     int code = EXIT_DONE;
     for (size_t i = 0; !code && i < (animates ? 1 : images->count); i++) {
-        const clio_picture *picture = &images->list[i];
-        const clio_note notes[] = {
-            {"parameters", picture->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
+        const clio_imagine_result *result = &images->list[i];
+        const clio_metadata_entry notes[] = {
+            {"parameters", result->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
         char *name = image_name(path, i);
-        clio_status st = animates ? clio_images_animate(s->ctx, images, name, set->delay, notes, COUNT(notes))
-                                  : clio_image_write(s->ctx, &picture->image, name, notes, COUNT(notes));
+        clio_status st = animates ? clio_image_write_apng(s->ctx, images, name, set->delay, notes, COUNT(notes))
+                                  : clio_image_write(s->ctx, &result->image, name, notes, COUNT(notes));
         if (st) {
             session_failed(s, st);
             code = EXIT_FAILED;
             clearerr(stdout); /* already reported */
         } else {
-            add_json(list, picture, name);
+            add_json(list, result, name);
             if (!set->quiet)
-                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, picture->image.width, picture->image.height, (long long)picture->seed);
+                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, result->image.width, result->image.height, (long long)result->seed);
         }
         free(name);
     }
@@ -87,8 +87,8 @@ int images_save(struct session *s, const clio_images *images, const char *path)
 
 int image_show(struct session *s, const char *path)
 {
-    clio_notes *notes;
-    clio_status st = clio_image_notes(s->ctx, path, &notes);
+    clio_metadata *notes;
+    clio_status st = clio_image_metadata(s->ctx, path, &notes);
     if (st)
         return session_failed(s, st);
     if (!notes->count && !s->set->json)
@@ -104,7 +104,7 @@ int image_show(struct session *s, const char *path)
         code = json_print(root, JSON_MEASURED) ? EXIT_DONE : EXIT_FAILED;
     else
         json_decref(root);
-    clio_notes_free(notes);
+    clio_metadata_free(notes);
     session_flush(s);
     return code;
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static bool is_listed_before(const clio_check *list, size_t i)
+static bool is_listed_before(const clio_selftest *list, size_t i)
 {
     for (size_t k = 0; k < i; k++)
         if (!list[k].problem && !strcmp(list[k].path, list[i].path))
@@ -14,9 +14,9 @@ static bool is_listed_before(const clio_check *list, size_t i)
 
 void selftests_print(clio_context *ctx, int index, FILE *out)
 {
-    const clio_check *list;
+    const clio_selftest *list;
     size_t count, passed = 0, off = 0;
-    if (clio_device_checks(ctx, index, &list, &count)) {
+    if (clio_device_selftests(ctx, index, &list, &count)) {
         fputs("unknown", out);
         return;
     }
@@ -33,10 +33,10 @@ void selftests_print(clio_context *ctx, int index, FILE *out)
 
 json_t *selftests_json(clio_context *ctx, int index)
 {
-    const clio_check *list;
+    const clio_selftest *list;
     size_t count;
     json_t *rows = json_array();
-    if (index < 0 || clio_device_checks(ctx, index, &list, &count))
+    if (index < 0 || clio_device_selftests(ctx, index, &list, &count))
         return rows;
     for (size_t i = 0; i < count; i++)
         json_array_append_new(rows, json_pack("{s:s, s:s?, s:s?}", "path", list[i].path, "variant",

@@ -1,4 +1,4 @@
-/* clio.h - turn sound into text, text into pictures, and train networks that make pictures, on any OpenCL device.
+/* clio.h - turn sound into text, text into images, and train networks that make images, on any OpenCL device.
  *
  *     clio_context *ctx = clio_create();
  *     clio_speech *speech = NULL;
@@ -103,14 +103,14 @@ CLIO_API clio_status clio_device_list(clio_context *ctx, const clio_device_info 
 
 /* Each fast way of computing something is compared with plain C when it is first used on a device with its driver. One that answers wrongly
  * there, or that the environment variable CLIO_DISABLE names (gemm.panel,clfft), is switched off, and another one takes its place. */
-typedef struct clio_check {
+typedef struct clio_selftest {
     const char *path;    /* "gemm.panel": a family of kernels, or a library */
     const char *variant; /* of it: how it was compiled, or for which size; "": all of them */
     const char *problem; /* why it is switched off; NULL: it answered rightly */
-} clio_check;
+} clio_selftest;
 /* What is known so far, in this context and from earlier runs, about the device with this index of clio_device_list; none: nothing was
  * checked yet. The array belongs to the context, until the next call. CLIO_ERROR_ARGUMENT for an index that there is not. */
-CLIO_API clio_status clio_device_checks(clio_context *ctx, int index, const clio_check **checks, size_t *count);
+CLIO_API clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **checks, size_t *count);
 
 /* Open a device: NULL or "" for $CLIO_DEVICE or else the best; an index of clio_device_list; or platform:type:name, where
  * each part may be left out and matches as a case-insensitive substring ("intel:cpu", "::radeon", "pocl"). */
@@ -144,18 +144,18 @@ typedef struct clio_tune_row {
 } clio_tune_row;
 
 /* Seconds of one run of something whole, with the shipped parameters and with the chosen ones. */
-typedef struct clio_tune_work {
+typedef struct clio_tune_workload {
     const char *name;
     double before, after;
-} clio_tune_work;
+} clio_tune_workload;
 
 typedef struct clio_tune_result {
     const char *path; /* the file */
     int written;      /* 0: it stays as it was, since it came from a complete search, and this one is not */
     const clio_tune_row *rows;
     size_t row_count;
-    const clio_tune_work *works; /* none when nothing was found */
-    size_t work_count;
+    const clio_tune_workload *workloads; /* none when nothing was found */
+    size_t workload_count;
     int complete; /* 0: the time was up before everything was tried: call again to go on */
     size_t tried, wrong, slow, failed,
         crashed;    /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
@@ -255,7 +255,7 @@ CLIO_API void clio_transcript_free(clio_transcript *transcript);
 /* The n-th language that the vocabulary has: ISO code and English name; both NULL past the end. */
 CLIO_API void clio_language(size_t n, const char **code, const char **name);
 
-/* ---- picture files ---- */
+/* ---- image files ---- */
 
 /* 8-bit RGB: rows from the top, three bytes a pixel. */
 typedef struct clio_image {
@@ -264,38 +264,38 @@ typedef struct clio_image {
 } clio_image;
 
 /* A note in a PNG's text chunks. */
-typedef struct clio_note {
+typedef struct clio_metadata_entry {
     const char *key; /* 1 to 79 characters of Latin-1 */
     const char *text;
-} clio_note;
-typedef struct clio_notes {
-    const clio_note *list; /* in the file's order */
+} clio_metadata_entry;
+typedef struct clio_metadata {
+    const clio_metadata_entry *list; /* in the file's order */
     size_t count;
-} clio_notes;
+} clio_metadata;
 
 /* Read a PNG or JPEG file of any kind, turned as its EXIF orientation says; transparency is dropped. At most 32768 pixels a side. */
 CLIO_API clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out);
 CLIO_API void clio_image_free(clio_image *image);
 /* Write a PNG beside its name and rename it when it is whole; "-": standard output. */
-CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_note *notes, size_t count);
+CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes, size_t count);
 /* The notes of a PNG file; none: an empty list. */
-CLIO_API clio_status clio_image_notes(clio_context *ctx, const char *path, clio_notes **out);
-CLIO_API void clio_notes_free(clio_notes *notes);
+CLIO_API clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metadata **out);
+CLIO_API void clio_metadata_free(clio_metadata *notes);
 
-/* ---- pictures: Stable Diffusion 1 and 2 checkpoints ----
+/* ---- images: Stable Diffusion 1 and 2 checkpoints ----
  *
- *     clio_pictures *pictures = NULL;
- *     clio_images *images = NULL;
+ *     clio_diffusion *images = NULL;
+ *     clio_image_list *images = NULL;
  *     clio_imagine_params params = clio_imagine_defaults();
  *     params.prompt = "a red fox in the snow";
- *     if (clio_pictures_load(ctx, "sd-v1-5", NULL, &pictures) || clio_imagine(pictures, &params, &images) ||
+ *     if (clio_diffusion_load(ctx, "sd-v1-5", NULL, &images) || clio_imagine(images, &params, &images) ||
  *         clio_image_write(ctx, &images->list[0].image, "fox.png", NULL, 0))
  *         fprintf(stderr, "%s\n", clio_error(ctx));
- *     clio_images_free(images);
- *     clio_pictures_free(pictures);
+ *     clio_image_list_free(images);
+ *     clio_diffusion_free(images);
  */
 
-typedef struct clio_pictures clio_pictures;
+typedef struct clio_diffusion clio_diffusion;
 
 /* Small changes to a model (LoRA), merged while it is loaded. */
 typedef struct clio_lora {
@@ -303,28 +303,28 @@ typedef struct clio_lora {
     float strength;   /* 1: as it was trained */
 } clio_lora;
 
-typedef struct clio_pictures_params {
+typedef struct clio_diffusion_params {
     const char *variant;    /* "fp16": which files of a folder to prefer; NULL: none */
     const char *tokenizer;  /* folder of CLIP's tokenizer; NULL: the model's, or one beside a single file */
-    const char *prediction; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
+    const char *prediction_type; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
     const char *taesd;      /* folder of a small autoencoder (AutoencoderTiny), which takes the place of the model's own; NULL: none */
     int taesd_preview_only; /* 1: it makes the previews alone */
     const clio_lora *loras;
     size_t lora_count;
     int keep; /* 1: networks stay on the device between calls where memory allows; 0: each only for as long as it works */
-} clio_pictures_params;
+} clio_diffusion_params;
 
 /* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors checkpoint. Files are looked
  * at here, and read by clio_imagine, so they have to stay. params NULL: zeros. CLIO_ERROR_FILE, _FORMAT or _UNSUPPORTED name the file and
  * what is wrong with it. */
-CLIO_API clio_status clio_pictures_load(clio_context *ctx, const char *path, const clio_pictures_params *params, clio_pictures **out);
-CLIO_API void clio_pictures_free(clio_pictures *pictures);
-/* The side of the pictures that the model was made for, in pixels: 512 or 768. */
-CLIO_API int clio_pictures_size(const clio_pictures *pictures);
-/* The names of clio_imagine_params.method: "pndm, ddim, ...". */
-CLIO_API const char *clio_imagine_methods(void);
+CLIO_API clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_diffusion_params *params, clio_diffusion **out);
+CLIO_API void clio_diffusion_free(clio_diffusion *pictures);
+/* The side of the images that the model was made for, in pixels: 512 or 768. */
+CLIO_API int clio_diffusion_size(const clio_diffusion *pictures);
+/* The names of clio_imagine_params.sampler: "pndm, ddim, ...". */
+CLIO_API const char *clio_imagine_samplers(void);
 
-/* Called with a small or rough picture of what is emerging, after evaluation `step` of `steps` of picture number `picture` (from 0). The
+/* Called with a small or rough image of what is emerging, after evaluation `step` of `steps` of image number `image` (from 0). The
  * image is valid during the call. A nonzero return cancels. */
 typedef int (*clio_preview_fn)(void *user, int picture, int step, int steps, const clio_image *preview);
 
@@ -332,49 +332,49 @@ enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
 typedef struct clio_imagine_params {
     const char *prompt;      /* (words:1.2) weigh more, [words] less, BREAK begins a new chunk of 75 tokens; "" is fine; needed */
-    const char *negative;    /* what shall not be seen; NULL: "" */
-    int width, height;       /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_pictures_size */
+    const char *negative_prompt;    /* what shall not be seen; NULL: "" */
+    int width, height;       /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_diffusion_size */
     int steps;               /* 20 */
-    double guidance;         /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
+    double guidance_scale;         /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
     double guidance_rescale; /* 0 (off) to 1 */
-    int64_t seed;            /* 42; -1: a new one; picture n of a batch has seed + n */
-    const char *method;      /* see clio_imagine_methods; NULL: the model's scheduler */
-    const char *spacing;     /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
+    int64_t seed;            /* 42; -1: a new one; image n of a batch has seed + n */
+    const char *sampler;      /* see clio_imagine_samplers; NULL: the model's scheduler */
+    const char *timestep_spacing;     /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
     double eta;              /* noise of ddim, 0 to 1 */
     int rng;                 /* CLIO_RNG_CPU or CLIO_RNG_CUDA: whose torch generator the seed is for */
     int clip_skip;           /* last layers of the text encoder that are left out; 0: none */
-    const clio_image *image; /* begin with this picture, scaled to the size asked for; NULL: with noise */
+    const clio_image *image; /* begin with this image, scaled to the size asked for; NULL: with noise */
     const clio_image *mask;  /* change `image` where this is bright, and only there; as large as `image`; NULL: everywhere */
     double strength;         /* how much of `image` is changed, above 0 to 1; 0: 0.8, with a mask 1 */
-    int count;               /* pictures, 1 */
-    int tiling;              /* 1: the autoencoder works in overlapping tiles: less memory for large pictures */
+    int count;               /* images, 1 */
+    int tiling;              /* 1: the autoencoder works in overlapping tiles: less memory for large images */
     const char *prompt_to;   /* with frames: from `prompt` to this one ... */
     int64_t seed_to;         /* ... or, where it is not negative, from the noise of `seed` to that of this seed; -1 */
-    int frames;              /* pictures on the way, both ends included; 0: no way */
+    int frames;              /* images on the way, both ends included; 0: no way */
     int preview_every;       /* call on_preview after every so many evaluations; 0: never */
     clio_preview_fn on_preview;
     void *user;
 } clio_imagine_params;
 CLIO_API clio_imagine_params clio_imagine_defaults(void);
 
-typedef struct clio_picture {
+typedef struct clio_imagine_result {
     clio_image image;
     int64_t seed;
-    const char *parameters; /* how it was made, in the form that stable-diffusion-webui writes into pictures under the key "parameters" */
-} clio_picture;
-typedef struct clio_images {
-    const clio_picture *list; /* `count` of a batch, or the frames in their order */
+    const char *parameters; /* how it was made, in the form that stable-diffusion-webui writes into images under the key "parameters" */
+} clio_imagine_result;
+typedef struct clio_image_list {
+    const clio_imagine_result *list; /* `count` of a batch, or the frames in their order */
     size_t count;
-} clio_images;
+} clio_image_list;
 
-/* Make pictures. Progress is reported as "loading ...", "sampling" (evaluations of the network; a cancellation is seen between two kernels)
+/* Make images. Progress is reported as "loading ...", "sampling" (evaluations of the network; a cancellation is seen between two kernels)
  * and "decoding". CLIO_ERROR_ARGUMENT: a size, number or name that cannot be used, or text that is not UTF-8; CLIO_ERROR_MEMORY: it would
  * not fit, said before sampling begins wherever shapes tell. The result stands alone. */
-CLIO_API clio_status clio_imagine(clio_pictures *pictures, const clio_imagine_params *params, clio_images **out);
-CLIO_API void clio_images_free(clio_images *images);
+CLIO_API clio_status clio_imagine(clio_diffusion *pictures, const clio_imagine_params *params, clio_image_list **out);
+CLIO_API void clio_image_list_free(clio_image_list *images);
 /* Write all of them as the frames of an animated PNG that runs endlessly; like clio_image_write. */
-CLIO_API clio_status clio_images_animate(clio_context *ctx, const clio_images *images, const char *path, int milliseconds,
-                                         const clio_note *notes, size_t count);
+CLIO_API clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
+                                         const clio_metadata_entry *notes, size_t count);
 
 /* ---- training ----
  *
@@ -389,16 +389,16 @@ typedef struct clio_train_status {
     const char *const *names; /* of losses */
     const double *losses;     /* of this step */
     size_t count;
-    double rate;         /* pictures a second, lately */
+    double samples_per_second; /* lately */
     double seconds_left; /* at that rate */
-    const char *event;   /* a line for people ("step 938: loss 105.1 on 6000 validation pictures, the best so far"), or NULL */
+    const char *event;   /* a line for people ("step 938: loss 105.1 on 6000 validation images, the best so far"), or NULL */
 } clio_train_status;
 /* After each step, and for each event. A nonzero return ends the run as clio_cancel does. */
 typedef int (*clio_train_fn)(void *user, const clio_train_status *status);
 
 typedef struct clio_train_params {
     const char *model;    /* what to train: see clio_train_model; may be NULL when a run is resumed */
-    const char *data;     /* a folder of pictures (imagefolder convention), or of IDX files */
+    const char *data;     /* a folder of images (imagefolder convention), or of IDX files */
     const char *out;      /* a folder; created */
     const char *settings; /* JSON object of settings that are not to be the defaults, or NULL */
     int resume;           /* 1: go on from the last checkpoint in `out`, whose settings hold; 0: `out` must not hold a run yet */
@@ -444,52 +444,52 @@ CLIO_API void clio_generator_free(clio_generator *generator);
 typedef struct clio_generator_info {
     const char *model; /* "dcgan" */
     int width, height, channels;
-    int latent;  /* numbers that a picture is made from; 0: it only reconstructs */
-    int classes; /* labels that pictures can be asked for, or 0; of a model that learned captions: its prompts */
+    int latent;  /* numbers that an image is made from; 0: it only reconstructs */
+    int classes; /* labels that images can be asked for, or 0; of a model that learned captions: its prompts */
     int encodes; /* whether it can reconstruct */
 } clio_generator_info;
-CLIO_API clio_generator_info clio_generator_describe(const clio_generator *generator);
+CLIO_API clio_generator_info clio_generator_get_info(const clio_generator *generator);
 
-/* `count` pictures; labels: `count` of them, or NULL (then each class in turn, where there are classes). */
-CLIO_API clio_status clio_generator_draw(clio_generator *generator, int count, uint64_t seed, const int *labels, clio_images **out);
-/* `frames` pictures on the way from the latent of seed `from` to that of seed `to`, along the sphere (White 2016), both included. */
-CLIO_API clio_status clio_generator_walk(clio_generator *generator, uint64_t from, uint64_t to, int frames, int label, clio_images **out);
-/* Pictures as they come back: scaled to the model's size, encoded, decoded. The result alternates: given, returned. */
-CLIO_API clio_status clio_generator_reconstruct(clio_generator *generator, const clio_image *pictures, size_t count, clio_images **out);
-/* All pictures on one sheet of rows of `columns` (0: about a square), small ones enlarged. */
-CLIO_API clio_status clio_images_sheet(clio_context *ctx, const clio_images *images, int columns, clio_image **out);
+/* `count` images; labels: `count` of them, or NULL (then each class in turn, where there are classes). */
+CLIO_API clio_status clio_generator_sample(clio_generator *generator, int count, uint64_t seed, const int *labels, clio_image_list **out);
+/* `frames` images on the way from the latent of seed `from` to that of seed `to`, along the sphere (White 2016), both included. */
+CLIO_API clio_status clio_generator_interpolate(clio_generator *generator, uint64_t from, uint64_t to, int frames, int label, clio_image_list **out);
+/* Images as they come back: scaled to the model's size, encoded, decoded. The result alternates: given, returned. */
+CLIO_API clio_status clio_generator_reconstruct(clio_generator *generator, const clio_image *pictures, size_t count, clio_image_list **out);
+/* All images on one sheet of rows of `columns` (0: about a square), small ones enlarged. */
+CLIO_API clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out);
 
 /* ---- evaluation ---- */
 
-typedef struct clio_measure {
+typedef struct clio_metric {
     const char *name; /* "psnr", "frechet_distance" */
     double value;
     const char *unit; /* "dB"; "" */
-} clio_measure;
-typedef struct clio_measures {
-    const clio_measure *list;
+} clio_metric;
+typedef struct clio_metrics {
+    const clio_metric *list;
     size_t count;
-} clio_measures;
-CLIO_API void clio_measures_free(clio_measures *measures);
+} clio_metrics;
+CLIO_API void clio_metrics_free(clio_metrics *measures);
 
 typedef struct clio_evaluate_params {
     const char *model;    /* a folder that clio_train wrote */
     const char *data;     /* as for clio_train */
     const char *split;    /* "train", "validation" or "test"; NULL: the last of these that there is */
-    const char *features; /* a folder of a classifier (or another model with an encoder) that clio_train wrote: what it sees in pictures
+    const char *features; /* a folder of a classifier (or another model with an encoder) that clio_train wrote: what it sees in images
                              that the model draws and in those of the data is compared; NULL: no such comparison */
-    int count;            /* pictures, at most; 0: 10000 */
+    int count;            /* images, at most; 0: 10000 */
     uint64_t seed;        /* of what is drawn */
 } clio_evaluate_params;
 /* How good a trained model is, by whatever can be said of its kind: its own measures (elbo, accuracy), mse, psnr and ssim of what it gives
  * back, Frechet and kernel distance of what it draws. */
-CLIO_API clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_measures **out);
+CLIO_API clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_metrics **out);
 /* What was heard beside what was said, in two text files: line by line where they have as many, else as wholes: word and character error
  * rates, and the words that were substituted, inserted and left out. */
-CLIO_API clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_measures **out);
+CLIO_API clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_metrics **out);
 /* Captions beside references, both JSON lines with file_name and text (or caption); a file may have several references: BLEU, ROUGE-L and
  * CIDEr-D as coco-caption computes them. */
-CLIO_API clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_measures **out);
+CLIO_API clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_metrics **out);
 
 #ifdef __cplusplus
 }

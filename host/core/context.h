@@ -26,8 +26,8 @@ struct clio_context {
     struct launches launches;
     struct params params;
     struct verdicts verdicts;
-    struct verdict *shown; /* with checks: what clio_device_checks last gave out */
-    clio_check *checks;
+    struct verdict *shown; /* with checks: what clio_device_selftests last gave out */
+    clio_selftest *checks;
     clio_profile_row *profile_rows;
     bool profile;
     bool planning;               /* operations count scratch but launch nothing */

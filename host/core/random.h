@@ -1,4 +1,4 @@
-/* random.h - the random numbers that diffusers would draw, on the host: a seed gives the picture that it gives there.
+/* random.h - the random numbers that diffusers would draw, on the host: a seed gives the image that it gives there.
  *
  * RANDOM_TORCH_CPU   torch's CPU generator: mt19937; a seed of any machine that draws on the CPU (diffusers' usual advice)
  * RANDOM_TORCH_CUDA  torch's CUDA generator: Philox 4x32-10, as A1111 (rng_philox.py) and stable-diffusion.cpp (--rng cuda) reproduce it.
@@ -6,7 +6,7 @@
  *
  * A generator is a plain struct of its owner: copying it copies the state, and draws go on where the last one ended, as torch's do.
  * How many numbers a call asks for matters: torch draws fewer than 16 normal numbers by another rule, so one call for a whole batch and one
- * call per picture give different numbers. Neither function fails. */
+ * call per image give different numbers. Neither function fails. */
 #ifndef CLIO_CORE_RANDOM_H
 #define CLIO_CORE_RANDOM_H
 

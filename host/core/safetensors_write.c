@@ -1,20 +1,20 @@
-/* safetensors_write.c - see tensors_out.h. */
+/* safetensors_write.c - see safetensors_writer.h. */
 #include "safetensors_write.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-clio_status tensors_out_open(clio_context *ctx, struct tensors_out *out)
+clio_status safetensors_writer_open(clio_context *ctx, struct safetensors_writer *out)
 {
     clio_status st = CLIO_OK;
-    *out = (struct tensors_out){.header = json_object()};
+    *out = (struct safetensors_writer){.header = json_object()};
     if (!out->header)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
 fail:
     return st;
 }
 
-clio_status tensors_out_add(clio_context *ctx, struct tensors_out *out, const char *name, int ndim, const int *dim, const float *data)
+clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer *out, const char *name, int ndim, const int *dim, const float *data)
 {
     clio_status st = CLIO_OK;
     json_t *shape = json_array(), *entry = NULL;
@@ -35,7 +35,7 @@ fail:
     return st;
 }
 
-clio_status tensors_out_note(clio_context *ctx, struct tensors_out *out, const char *key, const char *text)
+clio_status safetensors_writer_metadata(clio_context *ctx, struct safetensors_writer *out, const char *key, const char *text)
 {
     clio_status st = CLIO_OK;
     json_t *notes = json_object_get(out->header, "__metadata__");
@@ -47,7 +47,7 @@ fail:
     return st;
 }
 
-clio_status tensors_out_write(clio_context *ctx, struct tensors_out *out, const char *path)
+clio_status safetensors_writer_save(clio_context *ctx, struct safetensors_writer *out, const char *path)
 {
     clio_status st = CLIO_OK;
     struct file_out file = {0};
@@ -73,9 +73,9 @@ fail:
     return st;
 }
 
-void tensors_out_close(struct tensors_out *out)
+void safetensors_writer_close(struct safetensors_writer *out)
 {
     json_decref(out->header);
     bytes_free(&out->data);
-    *out = (struct tensors_out){0};
+    *out = (struct safetensors_writer){0};
 }

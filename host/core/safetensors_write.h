@@ -6,16 +6,16 @@
 #include "json.h"
 #include "tensor.h"
 
-struct tensors_out {
+struct safetensors_writer {
     json_t *header;
     struct bytes data;
 };
-clio_status tensors_out_open(clio_context *ctx, struct tensors_out *out);
+clio_status safetensors_writer_open(clio_context *ctx, struct safetensors_writer *out);
 /* f32 */
-clio_status tensors_out_add(clio_context *ctx, struct tensors_out *out, const char *name, int ndim, const int *dim, const float *data);
+clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer *out, const char *name, int ndim, const int *dim, const float *data);
 /* A note of the file's "__metadata__". */
-clio_status tensors_out_note(clio_context *ctx, struct tensors_out *out, const char *key, const char *text);
-clio_status tensors_out_write(clio_context *ctx, struct tensors_out *out, const char *path);
-void tensors_out_close(struct tensors_out *out);
+clio_status safetensors_writer_metadata(clio_context *ctx, struct safetensors_writer *out, const char *key, const char *text);
+clio_status safetensors_writer_save(clio_context *ctx, struct safetensors_writer *out, const char *path);
+void safetensors_writer_close(struct safetensors_writer *out);
 
 #endif

@@ -209,7 +209,7 @@ fail:
 
 /* ---- shown ---- */
 
-clio_status clio_device_checks(clio_context *ctx, int index, const clio_check **checks, size_t *count)
+clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **checks, size_t *count)
 {
     clio_status st = CLIO_OK;
     const clio_device_info *infos;
@@ -238,7 +238,7 @@ clio_status clio_device_checks(clio_context *ctx, int index, const clio_check **
             struct verdict *v = &ctx->shown[rows];
             *v = all->list[i];
             bool whole = strcmp(v->variant, ALL_VARIANTS) == 0;
-            ctx->checks[rows++] = (clio_check){v->path, whole ? "" : v->variant, *v->reason ? v->reason : NULL};
+            ctx->checks[rows++] = (clio_selftest){v->path, whole ? "" : v->variant, *v->reason ? v->reason : NULL};
         }
     *checks = ctx->checks;
     *count = rows;

@@ -16,7 +16,7 @@ struct check {
         const char *key, *value; /* rows of parameters with which the operation takes this path; unused ones NULL */
     } force[3];
     int m, n, k; /* gemm: rows, which decide about the kernel; n and k for a library, else 0; transposed: n outputs */
-    int batch;   /* gemm: not 0 for a product of activations (op_matmul); conv, transposed: pictures, 0 for a few */
+    int batch;   /* gemm: not 0 for a product of activations (op_matmul); conv, transposed: images, 0 for a few */
     bool transposed;
     int head_dim; /* attention */
     int groups;   /* norm: of channels; 0 for layer norm */

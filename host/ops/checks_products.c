@@ -81,7 +81,7 @@ clio_status check_product(clio_context *ctx, const struct check *c, struct room 
 
 /* ---- conv ---- */
 
-/* Pictures of an odd size with a bias each, once enlarged; more outputs than a panel has. */
+/* Images of an odd size with a bias each, once enlarged; more outputs than a panel has. */
 static clio_status convolve(clio_context *ctx, struct room *r, int batch, int channels, int n, struct conv2d_window window)
 {
     clio_status st = CLIO_OK;
@@ -151,7 +151,7 @@ fail:
     return st;
 }
 
-/* Pictures of an odd size with a bias each. */
+/* Images of an odd size with a bias each. */
 static clio_status transpose_pictures(clio_context *ctx, struct room *r, int batch, bool strided, int n)
 {
     const int stride = 2;
@@ -202,11 +202,11 @@ clio_status check_transposed(clio_context *ctx, const struct check *c, struct ro
     return transpose_pictures(ctx, r, c->batch ? c->batch : 2, strided, c->n);
 }
 
-/* The gradient by the weights of a convolution, added to what is there; two pictures, which are divided into two slices. */
+/* The gradient by the weights of a convolution, added to what is there; two images, which are divided into two slices. */
 clio_status check_weights(clio_context *ctx, const struct check *c, struct room *r)
 {
     clio_status st = CLIO_OK;
-    bool filtered = strcmp(c->path, "weights.winograd") == 0; /* pictures of 12 tiles: more than a strip of all of them */
+    bool filtered = strcmp(c->path, "weights.winograd") == 0; /* images of 12 tiles: more than a strip of all of them */
     int taps = filtered ? 3 : 2;
     struct conv2d_args a = {.batch = filtered ? 13 : 2, .height = 13, .width = 11, .kernel_h = taps, .kernel_w = taps};
     a.stride = a.padding = 1;

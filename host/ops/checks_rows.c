@@ -79,7 +79,7 @@ fail:
 
 /* ---- rows, logits ---- */
 
-/* Two pictures of several chunks, the last of them short. */
+/* Two images of several chunks, the last of them short. */
 static clio_status run_group_norm(clio_context *ctx, const struct check *c, struct room *r)
 {
     clio_status st = CLIO_OK;

@@ -1,4 +1,4 @@
-/* columns.h - how the operations that sum over the rows of pictures, column by column, are spread over the device: the column_ kernels of
+/* columns.h - how the operations that sum over the rows of images, column by column, are spread over the device: the column_ kernels of
  * cl/batch_norm.cl. Parameters norm.family and norm.items, as for layer norm. */
 #ifndef CLIO_OPS_COLUMNS_H
 #define CLIO_OPS_COLUMNS_H
@@ -15,7 +15,7 @@ struct columns_plan {
     struct tensor parts, factors;                /* shapes only */
     double numbers, between;                     /* elements of the tensor; bytes of the parts */
 };
-/* Of t f32 [..., C]: `pictures` of equally many rows. Several rows may be seen as one of more columns only when `copies`. */
+/* Of t f32 [..., C]: `images` of equally many rows. Several rows may be seen as one of more columns only when `copies`. */
 clio_status columns_plan(clio_context *ctx, const char *op, const struct tensor *t, int pictures, bool copies, struct columns_plan *plan);
 
 /* parts: mean and squares of each column of each chunk. */

@@ -8,29 +8,29 @@
 struct conv2d_call {
     const struct tensor *out, *in, *bias, *residual; /* bias and residual: something valid where there is none */
     const struct matrix *w;
-    struct gemm_args g; /* m pixels of all pictures, n outputs, k = taps * taps * channels, the epilogue */
+    struct gemm_args g; /* m pixels of all images, n outputs, k = taps * taps * channels, the epilogue */
     struct window_args v;
     struct cost cost;
 };
 
-/* Whether tiles of `rows` pixels shall be one place in neighbouring pictures: then what is outside costs nothing, and where it lies is
- * found once for all of them; but the last pictures must not leave much of their tiles empty. */
+/* Whether tiles of `rows` pixels shall be one place in neighbouring images: then what is outside costs nothing, and where it lies is
+ * found once for all of them; but the last images must not leave much of their tiles empty. */
 static inline bool tile_of_pictures(int batch, int rows)
 {
     return ROUND_UP(batch, rows) * 8 <= batch * 9;
 }
 
-/* Pictures that lead to such tiles, if possible with a rest. */
+/* Images that lead to such tiles, if possible with a rest. */
 static inline int pictures_to_check(int rows)
 {
     return tile_of_pictures(2 * rows - 1, rows) ? 2 * rows - 1 : 2 * rows;
 }
 
-/* What follows the sums of a convolution of `batch` pictures with `channels` channels into `pixels` pixels of out: checked, and as kernels
+/* What follows the sums of a convolution of `batch` images with `channels` channels into `pixels` pixels of out: checked, and as kernels
  * take it. */
 struct conv_end {
     struct gemm_args g;
-    int bias_step;                        /* n where each picture has a bias of its own, otherwise 0 */
+    int bias_step;                        /* n where each image has a bias of its own, otherwise 0 */
     const struct tensor *bias, *residual; /* something valid where there is none */
 };
 clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,

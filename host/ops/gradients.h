@@ -111,7 +111,7 @@ clio_status op_softmax_bwd(clio_context *ctx, const struct tensor *dx, const str
 clio_status op_embed_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dtable, const struct tensor *dpositions,
                          const struct tensor *dy, const struct tensor *ids, int position, bool add_table, bool add_positions);
 
-/* ---- resample: pictures f32 [B, H, W, C] ---- */
+/* ---- resample: images f32 [B, H, W, C] ---- */
 
 /* Windows of taps x taps; padding counts as nothing (max) or as zeros that are averaged too (average, as torch's count_include_pad). */
 clio_status op_max_pool_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int taps, int stride, int padding);

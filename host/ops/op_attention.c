@@ -39,7 +39,7 @@ static int all_options(clio_context *ctx, const struct attention_cache *cache, i
     return block * blocks;
 }
 
-/* The storage that the parameters ask for; f32 where something is trained. Products of bfloat16 are for an encoder of speech: a picture
+/* The storage that the parameters ask for; f32 where something is trained. Products of bfloat16 are for an encoder of speech: an image
  * stays that of its seed. */
 static enum dtype wished_storage(clio_context *ctx, const struct attention_cache *cache, enum matrix_use use, bool by_row)
 {

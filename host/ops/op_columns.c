@@ -7,7 +7,7 @@
 
 #define BLOCK_FLOATS 16384 /* that a CPU's work-item reads twice, the second time from cache */
 #define CHUNK_FLOATS_AT_LEAST 4096
-#define CHUNKS_AT_MOST 64   /* of a picture on a CPU, for 16 cores; more cores: 4 for each */
+#define CHUNKS_AT_MOST 64   /* of an image on a CPU, for 16 cores; more cores: 4 for each */
 #define CHUNKS_WANTED 8     /* for a CPU's cores, where that leaves floats enough */
 #define ITEMS_WANTED 131072 /* that fill a GPU, one per column of a chunk */
 #define COLUMNS_WANTED 64   /* side by side, for a GPU's memory */

@@ -1,4 +1,4 @@
-/* op_conv2d.c - convolution of pictures; kernels in cl/conv2d.cl (any convolution, plain weights), cl/conv2d_packed.cl (a window over
+/* op_conv2d.c - convolution of images; kernels in cl/conv2d.cl (any convolution, plain weights), cl/conv2d_packed.cl (a window over
  * packed weights, as a product) and cl/winograd.cl. Of a window, the family that pays serves, or else one that is right on this device. */
 #include "checks.h"
 #include "conv2d.h"
@@ -110,7 +110,7 @@ struct variant {
     const char *path, *family, *kernel;
     char options[128];
     struct grid grid;
-    int batch; /* of the check: 0 for a few pictures */
+    int batch; /* of the check: 0 for a few images */
 };
 
 #define FEW_OUTPUTS 4
@@ -231,7 +231,7 @@ static clio_status choose(clio_context *ctx, const struct conv2d_call *c, struct
                        &works));
     }
     if (!works)
-        TRY(check_none_left(ctx, "convolves pictures"));
+        TRY(check_none_left(ctx, "convolves images"));
 fail:
     return st;
 }
@@ -244,7 +244,7 @@ clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, co
     if (e->lda || e->a_offset || e->ldc || e->c_offset || e->alpha < 0 || e->alpha > 0)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: the epilogue's offsets, row lengths and scale are %s's own", op, op);
     if (each && tensor_count(e->bias) != (size_t)batch * (size_t)w->n)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: a bias of %zu numbers for %d pictures of %d channels", op, tensor_count(e->bias), batch, w->n);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: a bias of %zu numbers for %d images of %d channels", op, tensor_count(e->bias), batch, w->n);
     if (e->residual && tensor_count(e->residual) != tensor_count(out))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: the residual does not have the shape of out", op);
     *end = (struct conv_end){.bias_step = each ? w->n : 0, .bias = e->bias ? e->bias : out, .residual = e->residual ? e->residual : out};
@@ -288,7 +288,7 @@ static clio_status make_call(clio_context *ctx, struct conv2d_call *c, const str
                                 .out_width = window_count(in->dim[2] * up + padding, taps, window->stride, 0, 1)};
     TRY(op_check(ctx, "conv2d", "out", c->out, DTYPE_F32, 4, in->dim[0], c->v.out_height, c->v.out_width, c->w->n));
     if ((double)c->v.batch * c->v.out_height * c->v.out_width > INT_MAX || (double)c->v.batch * c->v.height * c->v.width > INT_MAX)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: %d pictures of %d x %d are too large for one call", c->v.batch, c->v.height, c->v.width);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: %d images of %d x %d are too large for one call", c->v.batch, c->v.height, c->v.width);
     TRY(conv_end(ctx, "conv2d", &end, c->out, c->w, c->v.batch, c->v.in, c->v.batch * c->v.out_height * c->v.out_width, e));
     c->g = end.g;
     c->v.bias_step = end.bias_step;

@@ -1,4 +1,4 @@
-/* op_conv2d_transposed.c - transposed convolution of pictures; kernels in cl/conv2d_transposed.cl. The family that pays serves, or else one
+/* op_conv2d_transposed.c - transposed convolution of images; kernels in cl/conv2d_transposed.cl. The family that pays serves, or else one
  * that is right on this device. */
 #include "checks.h"
 #include "conv2d.h"
@@ -24,7 +24,7 @@ struct variant {
     const char *path, *family, *kernel;
     char options[128];
     struct grid grid;
-    int batch;   /* of the check: 0 for a few pictures */
+    int batch;   /* of the check: 0 for a few images */
     int outputs; /* of the check: such as lead to this kernel */
 };
 
@@ -154,7 +154,7 @@ static clio_status choose(clio_context *ctx, struct call *c, struct variant *v)
                        &works));
     }
     if (!works)
-        TRY(check_none_left(ctx, "convolves pictures"));
+        TRY(check_none_left(ctx, "convolves images"));
 fail:
     return st;
 }
@@ -170,7 +170,7 @@ static clio_status make_call(clio_context *ctx, struct call *c, const struct tra
     TRY(op_check(ctx, "conv2d_transposed", "out", out, DTYPE_F32, 4, in->dim[0], -1, -1, c->w->n));
     double pixels_in = (double)in->dim[0] * in->dim[1] * in->dim[2], pixels = (double)out->dim[0] * out->dim[1] * out->dim[2];
     if (pixels_in > INT_MAX || pixels > INT_MAX || pixels_in < 1 || pixels < 1)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d_transposed: %d pictures of %d x %d from %d x %d are too large or too small for one call",
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d_transposed: %d images of %d x %d from %d x %d are too large or too small for one call",
              out->dim[0], out->dim[1], out->dim[2], in->dim[1], in->dim[2]);
     c->v = *window;
     c->v.batch = in->dim[0];

@@ -24,7 +24,7 @@ fail:
     return st;
 }
 
-/* The gradient by the enlarged picture, whose size dx has. */
+/* The gradient by the enlarged image, whose size dx has. */
 static clio_status enlarged_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dx, const struct tensor *dy,
                                 const struct matrix *w, struct conv2d_window window, bool add)
 {
@@ -91,7 +91,7 @@ fail:
     return st;
 }
 
-/* A picture of one row. */
+/* An image of one row. */
 clio_status op_conv1d_bwd_data(clio_context *ctx, struct arena *arena, const struct tensor *dx, const struct tensor *dy,
                                const struct matrix *w, int kernel, int stride, int padding, bool add)
 {

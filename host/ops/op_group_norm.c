@@ -1,4 +1,4 @@
-/* op_group_norm.c - group norm of pictures; kernels and what they leave to each other: cl/group_norm.cl. */
+/* op_group_norm.c - group norm of images; kernels and what they leave to each other: cl/group_norm.cl. */
 #include "checks.h"
 #include "columns.h"
 #include "gradients.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define CHUNK_FLOATS 65536 /* of a work-item that reads them twice: a quarter of a usual L2 cache */
-#define CHUNKS_WANTED 8    /* for a CPU's cores; smaller pictures are cut into as many where that leaves pixels enough */
+#define CHUNKS_WANTED 8    /* for a CPU's cores; smaller images are cut into as many where that leaves pixels enough */
 #define CHUNK_FLOATS_AT_LEAST 4096
 #define ITEMS_WANTED 131072 /* that fill a GPU, one per channel of a chunk */
 

@@ -1,16 +1,16 @@
-/* op_resample.c - pictures to another size: pooling, nearest pixel, bilinear, and their gradients; kernels in cl/resample.cl. */
+/* op_resample.c - images to another size: pooling, nearest pixel, bilinear, and their gradients; kernels in cl/resample.cl. */
 #include "gradients.h"
 #include "tape.h"
 
 #include <limits.h>
 
-/* What the pictures of both sizes are; their shapes are checked. taps 0: no windows. */
+/* What the images of both sizes are; their shapes are checked. taps 0: no windows. */
 static clio_status fill(clio_context *ctx, const char *op, struct resample_args *a, const struct tensor *in, const struct tensor *out,
                         int taps, int stride, int padding)
 {
     clio_status st = CLIO_OK;
     char shape[96], other[96];
-    TRY(op_check(ctx, op, "the larger picture", in, DTYPE_F32, 4, -1, -1, -1, -1));
+    TRY(op_check(ctx, op, "the larger image", in, DTYPE_F32, 4, -1, -1, -1, -1));
     int height = out->dim[1], width = out->dim[2];
     if (taps) {
         if (taps < 1 || stride < 1 || padding < 0 || padding > taps / 2 || in->dim[1] > INT_MAX / 4 || in->dim[2] > INT_MAX / 4 ||

@@ -1,5 +1,5 @@
-/* op_winograd.c - convolution of pictures by Winograd's minimal filtering; kernels in cl/winograd.cl. The picture is cut into strips of
- * tiles, so that the transformed input of a strip stays in a cache shared by the cores, and scratch is bounded whatever the picture's size.
+/* op_winograd.c - convolution of images by Winograd's minimal filtering; kernels in cl/winograd.cl. The image is cut into strips of
+ * tiles, so that the transformed input of a strip stays in a cache shared by the cores, and scratch is bounded whatever the image's size.
  */
 #include "conv2d.h"
 

@@ -1,4 +1,4 @@
-/* op_winograd_strided.c - convolution of pictures with 4 x 4 windows of stride 2, and the transposed one, by minimal filtering; kernels in
+/* op_winograd_strided.c - convolution of images with 4 x 4 windows of stride 2, and the transposed one, by minimal filtering; kernels in
  * cl/winograd_strided.cl. Cut into strips, blocks and chunks as op_winograd.c does, with its parameters. */
 #include "conv2d.h"
 

@@ -1,5 +1,5 @@
 /* op_winograd_weights.c - the gradient by the weights of 3 x 3 convolutions by minimal filtering; kernels in cl/winograd_weights.cl. The
- * pictures are cut into strips of tiles, so that what is transformed stays in a cache shared by the cores. */
+ * images are cut into strips of tiles, so that what is transformed stays in a cache shared by the cores. */
 #include "conv2d.h"
 #include "gradients.h"
 

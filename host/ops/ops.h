@@ -2,7 +2,7 @@
  *
  * Legend of dimensions
  *   M rows, N outputs, K inputs of a matrix product      B batch
- *   T rows in time, C channels, H height, W width        pictures are NHWC, sound is [B, T, C]
+ *   T rows in time, C channels, H height, W width        images are NHWC, sound is [B, T, C]
  *   heads x D: attention heads of D columns each         all rows contiguous, last dimension fastest
  *
  * Conventions
@@ -41,7 +41,7 @@ struct matrix {
 };
 /* What a matrix will be multiplied with: many rows at a time (an encoder), mostly one or a few (a decoder), many and without rounding to
  * half (a transform rather than a weight), or many where the weights are so large that half storage counts for more than some speed
- * (pictures). */
+ * (images). */
 enum matrix_use { MATRIX_MANY, MATRIX_FEW, MATRIX_EXACT, MATRIX_LARGE };
 /* Room for an N x K matrix in the layout and storage that the device's parameters ask for. Fill every row with matrix_fill. */
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what);
@@ -73,7 +73,7 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
 /* Over the last dimension: (x - mean) / sqrt(var + eps) * gamma + beta */
 clio_status op_layer_norm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *gamma,
                               const struct tensor *beta, float eps);
-/* Over groups of neighbouring channels of each picture of in f32 [B, ..., C], then `act`; gamma and beta f32 [C]; out may be in. Scratch:
+/* Over groups of neighbouring channels of each image of in f32 [B, ..., C], then `act`; gamma and beta f32 [C]; out may be in. Scratch:
  * sums. */
 clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                               const struct tensor *gamma, const struct tensor *beta, int groups, float eps, int act);
@@ -109,7 +109,7 @@ struct conv2d_window {
     int taps, stride, before, after, upsample;
 };
 /* in f32 [B, H, W, C], w N x (taps * taps * C) from matrix_fill, out f32 [B, H', W', N]. Of the epilogue: bias [N], or [B, N] (one row for
- * each picture), act, slope, and residual [B, H', W', N], which may be out itself; the rest is 0. */
+ * each image), act, slope, and residual [B, H', W', N], which may be out itself; the rest is 0. */
 clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
                           struct conv2d_window window, const struct gemm_epilogue *epilogue);
 
@@ -125,7 +125,7 @@ struct attention_cache {
     bool by_row; /* the family of kernels that is right here: attention.row, otherwise attention.group */
 };
 /* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time; many, and
- * never rounded to bfloat16 (MATRIX_LARGE: pictures); or few: then reading the keys is what it costs, and half storage pays everywhere. */
+ * never rounded to bfloat16 (MATRIX_LARGE: images); or few: then reading the keys is what it costs, and half storage pays everywhere. */
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, enum matrix_use use, const char *what);
 void attention_cache_free(clio_context *ctx, struct attention_cache *cache);

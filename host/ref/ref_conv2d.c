@@ -1,5 +1,5 @@
-/* ref_conv2d.c - convolution of pictures (cross-correlation, as in torch), NHWC: out[b][y][x][o] = act(sum w[o][i][j][c]
- * in[b][y stride - padding + i dilation][x stride - padding + j dilation][group(o) C/groups + c] + bias[o]); outside the picture in is 0.
+/* ref_conv2d.c - convolution of images (cross-correlation, as in torch), NHWC: out[b][y][x][o] = act(sum w[o][i][j][c]
+ * in[b][y stride - padding + i dilation][x stride - padding + j dilation][group(o) C/groups + c] + bias[o]); outside the image in is 0.
  */
 #include "ref.h"
 

@@ -1,4 +1,4 @@
-/* ref_group_norm_bwd.c - the gradient of group norm: for each group of channels, the pictures are the sets of ref_norm_bwd.c. */
+/* ref_group_norm_bwd.c - the gradient of group norm: for each group of channels, the images are the sets of ref_norm_bwd.c. */
 #include "ref_norm_bwd.h"
 
 void ref_group_norm_bwd(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *gamma, int batch, int pixels,

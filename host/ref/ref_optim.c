@@ -1,4 +1,4 @@
-/* ref_optim.c - one step of an optimiser, as torch.optim defines it (SGD, Adam, AdamW, RMSprop), in double but for what is stored. */
+/* ref_optim.c - one step of an optimizer, as torch.optim defines it (SGD, Adam, AdamW, RMSprop), in double but for what is stored. */
 #include "ref_bwd.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* ref_resample.c - pictures [B, H, W, C] to another size and the gradients, each number of the result after the other. The gradients
+/* ref_resample.c - images [B, H, W, C] to another size and the gradients, each number of the result after the other. The gradients
  * scatter: what a number was made of gets its share of dy. */
 #include "ref_bwd.h"
 

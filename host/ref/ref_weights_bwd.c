@@ -1,7 +1,7 @@
 /* ref_weights_bwd.c - gradients by weights: of a convolution (a product is one of 1 x 1), and of a bias. */
 #include "ref_bwd.h"
 
-/* The sum for weight (o, i, j, c) over the pictures' output pixels. */
+/* The sum for weight (o, i, j, c) over the images' output pixels. */
 static double weight_at(const float *dy, const float *x, const struct conv2d_args *a, int o, int i, int j, int c)
 {
     int inner = a->in / a->groups, first = o / (a->out / a->groups) * inner;

@@ -90,7 +90,7 @@ static clio_status prove(struct tune_search *s, const struct tune_set *first, co
     st = tune_gate(s, second, cases, &right, why);
     for (size_t i = 0; !st && right && i < s->plan->case_count; i++) {
         const struct tune_case *c = &s->plan->cases[i];
-        double weight = c->work < 0 ? 0 : c->calls * s->plan->works[c->work].runs;
+        double weight = c->work < 0 ? 0 : c->calls * s->plan->workloads[c->work].runs;
         if (c->work < 0 || !(c->decides & cases))
             continue;
         if (clock_seconds() - s->started > until) {

@@ -175,7 +175,7 @@ fail:
 
 static double weight(const struct tune_search *s, const struct tune_case *c)
 {
-    return c->calls * s->plan->works[c->work].runs;
+    return c->calls * s->plan->workloads[c->work].runs;
 }
 
 static bool decides(const struct tune_case *c, int cases)

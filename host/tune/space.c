@@ -101,7 +101,7 @@ static const struct tune_work works[] = {
     {"Whisper small, a window's encoder", 1},
     {"Whisper small, a token", 60},
     {"Whisper small, a token of 8 windows", 15},
-    {"pictures of 512 x 512, attention and products of a step", 0.3},
+    {"images of 512 x 512, attention and products of a step", 0.3},
 };
 #define WHISPER_WORKS 6
 
@@ -155,7 +155,7 @@ static const struct tune_case cases[] = {
     ENCODER(3, 768, 12, 12),
     TOKEN(4, 768, 12, 12),
     PRODUCTS(5, 8, 768, 12),
-    /* what a network for pictures calls most: from here on for "all" alone */
+    /* what a network for images calls most: from here on for "all" alone */
     MANY(6, 4096, 320, 320, TUNE_RESIDUAL, 30),
     MANY(6, 4096, 2560, 320, TUNE_BIAS, 5),
     MANY(6, 1024, 640, 640, TUNE_RESIDUAL, 30),
@@ -172,8 +172,8 @@ bool tune_plan_for(const char *purpose, struct tune_plan *plan)
     bool all = !strcmp(purpose, "all");
     if (!all && strcmp(purpose, "whisper") != 0)
         return false;
-    *plan = (struct tune_plan){.purpose = purpose, .steps = steps, .step_count = COUNT(steps), .cases = cases, .works = works};
-    plan->work_count = all ? COUNT(works) : WHISPER_WORKS;
+    *plan = (struct tune_plan){.purpose = purpose, .steps = steps, .step_count = COUNT(steps), .cases = cases, .workloads = works};
+    plan->workload_count = all ? COUNT(works) : WHISPER_WORKS;
     while (plan->case_count < COUNT(cases) && (all || cases[plan->case_count].work < WHISPER_WORKS))
         plan->case_count++;
     return true;

@@ -36,7 +36,7 @@ static clio_status identity_of(struct tune_search *s, char identity[32])
     for (size_t i = 0; i < s->plan->case_count; i++) {
         const struct tune_case *c = &s->plan->cases[i];
         TRY(bytes_print(s->user, &text, "%d %d %d %d %d %d %d %d %d %g\n", c->work, c->decides, (int)c->op, c->m, c->n, c->k, c->more,
-                        c->use, (int)c->epilogue, c->work < 0 ? 0 : c->calls * s->plan->works[c->work].runs));
+                        c->use, (int)c->epilogue, c->work < 0 ? 0 : c->calls * s->plan->workloads[c->work].runs));
     }
     hash = fnv(hash, text.data);
     for (size_t i = 0; i < embedded_file_count; i++) {
@@ -69,10 +69,10 @@ void clio_tune_free(clio_tune_result *result)
         free((char *)result->rows[i].values);
         free((char *)result->rows[i].key);
     }
-    for (size_t i = 0; i < result->work_count; i++)
-        free((char *)result->works[i].name);
+    for (size_t i = 0; i < result->workload_count; i++)
+        free((char *)result->workloads[i].name);
     free((void *)result->rows);
-    free((void *)result->works);
+    free((void *)result->workloads);
     free((char *)result->path);
     free(result);
 }
@@ -129,10 +129,10 @@ fail:
 static clio_status make_works(struct tune_search *s, const struct tune_proof *whole, clio_tune_result *r)
 {
     clio_status st = CLIO_OK;
-    clio_tune_work *works;
-    TRY(mem_alloc(s->user, &works, s->plan->work_count, sizeof *works));
-    r->works = works;
-    for (size_t w = 0; whole->is_shown && w < s->plan->work_count; w++) {
+    clio_tune_workload *works;
+    TRY(mem_alloc(s->user, &works, s->plan->workload_count, sizeof *works));
+    r->workloads = works;
+    for (size_t w = 0; whole->is_shown && w < s->plan->workload_count; w++) {
         char *name;
         double before = 0, after = 0;
         for (size_t i = 0; i < s->plan->case_count; i++)
@@ -142,8 +142,8 @@ static clio_status make_works(struct tune_search *s, const struct tune_proof *wh
             }
         if (!(before > 0))
             continue;
-        TRY(mem_string(s->user, &name, s->plan->works[w].name));
-        works[r->work_count++] = (clio_tune_work){.name = name, .before = before, .after = after};
+        TRY(mem_string(s->user, &name, s->plan->workloads[w].name));
+        works[r->workload_count++] = (clio_tune_workload){.name = name, .before = before, .after = after};
     }
 fail:
     return st;
@@ -168,9 +168,9 @@ static clio_status print_file(struct tune_search *s, const clio_tune_result *r, 
         "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu answered wrong, %zu were too slow, %zu failed, and "
         "%zu ended the process\n#\n",
         date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
-    for (size_t i = 0; i < r->work_count; i++)
-        TRY(bytes_print(s->user, text, "# %s: %.4g ms shipped, %.4g ms tuned\n", r->works[i].name, 1e3 * r->works[i].before,
-                        1e3 * r->works[i].after));
+    for (size_t i = 0; i < r->workload_count; i++)
+        TRY(bytes_print(s->user, text, "# %s: %.4g ms shipped, %.4g ms tuned\n", r->workloads[i].name, 1e3 * r->workloads[i].before,
+                        1e3 * r->workloads[i].after));
     for (size_t i = 0; i < r->row_count; i++)
         if (strcmp(r->rows[i].shipped, r->rows[i].chosen) != 0) {
             TRY(bytes_print(s->user, text, "#\n# shipped: %s; what it decides is %.2f times as fast\nany %s %s\n", r->rows[i].shipped,

@@ -72,8 +72,8 @@ struct tune_plan {
     size_t step_count;
     const struct tune_case *cases;
     size_t case_count;
-    const struct tune_work *works;
-    size_t work_count;
+    const struct tune_work *workloads;
+    size_t workload_count;
     double time_limit; /* seconds */
     /* Seconds of one call in place of the clock's: for tests, which must not depend on what else the machine does. Otherwise NULL. */
     double (*seconds)(clio_context *ctx, const struct tune_case *c);

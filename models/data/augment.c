@@ -1,11 +1,9 @@
-/* augment.c - draws, and what they change: windows, mirrors, colours and noise of pictures, stripes of spectrograms.
- * Sources: Salmon et al. (Philox, SC11); Fisher and Yates; torchvision's ColorJitter (blends with black, with the mean of the grey picture,
- * and with the grey picture; grey = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al.,
+/* augment.c - draws, and what they change: windows, mirrors, colours and noise of images, stripes of spectrograms.
+ * Sources: Salmon et al. (Philox, SC11); Fisher and Yates; torchvision's ColorJitter (blends with black, with the mean of the grey image,
+ * and with the grey image; grey = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al.,
  * "SpecAugment" (Interspeech 2019), policy of sections 2.2 and 2.3.
  * Every change has a draw of its own, whether others are on or off: turning one on changes no other. */
 #include "dataset_private.h"
-
-#include "../../host/core/random.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,51 +12,7 @@
 
 enum { SLOT_WINDOW_X, SLOT_WINDOW_Y, SLOT_PAD_X, SLOT_PAD_Y, SLOT_FLIP, SLOT_BRIGHTNESS, SLOT_CONTRAST, SLOT_SATURATION, SLOT_NOISE };
 
-/* ---- draws ---- */
-
-void draws_words(const struct draws *d, uint32_t slot, uint32_t words[4])
-{
-    const uint32_t key[2] = {(uint32_t)d->seed, (uint32_t)(d->seed >> 32)};
-    words[0] = slot;
-    words[1] = d->epoch;
-    words[2] = d->sample;
-    words[3] = 0xda7a0000u + d->purpose;
-    random_philox(words, key);
-}
-
-/* The 64-bit number in two words, times n, above 2^64: no value is preferred by more than n / 2^64. */
-static uint32_t below(const uint32_t words[2], uint32_t n)
-{
-    uint64_t low = (uint64_t)words[1] * n, high = (uint64_t)words[0] * n + (low >> 32);
-    return (uint32_t)(high >> 32);
-}
-
-uint32_t draws_below(const struct draws *d, uint32_t slot, uint32_t n)
-{
-    uint32_t words[4];
-    draws_words(d, slot, words);
-    return below(words, n);
-}
-
-float draws_unit(const struct draws *d, uint32_t slot)
-{
-    uint32_t words[4];
-    draws_words(d, slot, words);
-    return (float)(words[0] >> 8) * 0x1p-24f;
-}
-
-void draws_order(const struct draws *d, uint32_t *order, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        order[i] = (uint32_t)i;
-    for (size_t i = n; i > 1; i--) {
-        uint32_t other = draws_below(d, (uint32_t)i, (uint32_t)i), kept = order[other];
-        order[other] = order[i - 1];
-        order[i - 1] = kept;
-    }
-}
-
-/* ---- pictures ---- */
+/* ---- images ---- */
 
 static float in_unit(float x)
 {

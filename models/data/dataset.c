@@ -6,7 +6,6 @@
 #include "../image/image.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,44 +15,6 @@
 struct dataset_options dataset_defaults(void)
 {
     return (struct dataset_options){.fit = DATASET_FIT_CROP};
-}
-
-clio_status dataset_skip(clio_context *ctx, struct dataset *ds, clio_status st)
-{
-    if (!st || !ds->options.skip_bad || st == CLIO_ERROR_MEMORY || st == CLIO_ERROR_CANCELLED || st == CLIO_ERROR_INTERNAL)
-        return st;
-    st = CLIO_OK;
-    if (!ds->info.skipped++)
-        st = mem_string(ctx, &ds->first_skipped, ctx->status.sentence);
-    return st;
-}
-
-clio_status dataset_add(clio_context *ctx, struct dataset *ds, struct sample **out)
-{
-    clio_status st = CLIO_OK;
-    *out = NULL;
-    if (ds->count >= DATASET_SAMPLES_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds more than %d samples: divide it", ds->root, DATASET_SAMPLES_MAX);
-    TRY(mem_grow(ctx, &ds->samples, ds->count, &ds->capacity, sizeof *ds->samples));
-    *out = &ds->samples[ds->count++];
-    memset(*out, 0, sizeof **out);
-    (*out)->label = -1;
-fail:
-    return st;
-}
-
-clio_status dataset_classes(clio_context *ctx, struct dataset *ds, int count, const char *const *names)
-{
-    clio_status st = CLIO_OK;
-    char number[16];
-    TRY(mem_alloc(ctx, &ds->class_names, (size_t)count, sizeof *ds->class_names));
-    ds->info.classes = count;
-    for (int i = 0; i < count; i++) {
-        snprintf(number, sizeof number, "%d", i);
-        TRY(mem_string(ctx, &ds->class_names[i], names ? names[i] : number));
-    }
-fail:
-    return st;
 }
 
 static void free_sample(struct sample *s)
@@ -95,12 +56,12 @@ static clio_status check_options(clio_context *ctx, struct dataset_options *o)
 {
     clio_status st = CLIO_OK;
     if (o->width < 0 || o->height < 0 || o->width > IMAGE_SIDE_MAX || o->height > IMAGE_SIDE_MAX || !o->width != !o->height)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "pictures of %d x %d pixels cannot be made: give width and height, each from 1 to %d, or neither",
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "images of %d x %d pixels cannot be made: give width and height, each from 1 to %d, or neither",
              o->width, o->height, IMAGE_SIDE_MAX);
     if (o->channels != 0 && o->channels != 1 && o->channels != 3)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "pictures of %d channels cannot be made: 1 (grey) or 3 (colour)", o->channels);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "images of %d channels cannot be made: 1 (grey) or 3 (colour)", o->channels);
     if (o->fit != DATASET_FIT_CROP && o->fit != DATASET_FIT_STRETCH && o->fit != DATASET_FIT_PAD)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the way of fitting pictures is none that there is: crop, stretch or pad");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the way of fitting images is none that there is: crop, stretch or pad");
     if (o->rate < 0 || o->rate > RATE_MAX)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "sound of %d samples a second cannot be made: 1 to %d", o->rate, RATE_MAX);
     if (o->samples > INT32_MAX)
@@ -177,10 +138,10 @@ fail:
 static clio_status check_needs(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "picture";
+    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
     if (ds->options.need_captions && ds->info.kind == DATASET_IDX)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s holds IDX files, which have no captions: train a network that needs none, or use a folder of pictures", ds->root);
+             "%s holds IDX files, which have no captions: train a network that needs none, or use a folder of images", ds->root);
     if (ds->options.need_labels && !ds->info.classes)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no labels: put the %ss into one subfolder for each class, or a label into metadata.jsonl",
              ds->root, thing);

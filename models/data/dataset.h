@@ -1,19 +1,19 @@
-/* dataset.h - what a network learns from: pictures or sounds in a folder, with captions or labels, in batches of numbers.
+/* dataset.h - what a network learns from: images or sounds in a folder, with captions or labels, in batches of numbers.
  *
  *     struct dataset *ds;                               struct loader *loader;
  *     struct dataset_options o = dataset_defaults();    struct loader_options l = loader_defaults();
  *     o.width = o.height = 64;                          l.batch = 64;
  *     TRY(dataset_open(ctx, &ds, "photos", &o));        TRY(loader_open(ctx, &loader, ds, DATASET_TRAIN, &l));
  *     for (size_t i = 0; i < epochs * loader_batches(loader); i++)
- *         TRY(loader_next(ctx, loader, &batch));        batch->pictures is f32 [count, height, width, channels]
+ *         TRY(loader_next(ctx, loader, &batch));        batch->images is f32 [count, height, width, channels]
  *
  * Which kind of folder it is, is told by what lies in it:
  *   IDX       train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (the MNIST family), each also as .gz; t10k is the split "test".
- *   pictures  PNG and JPEG files, in Hugging Face's "imagefolder" convention.
+ *   images  PNG and JPEG files, in Hugging Face's "imagefolder" convention.
  *   sounds    WAV, FLAC, OGG, MP3: "audiofolder".
- * Captions of pictures and sounds: metadata.jsonl or metadata.csv with the column file_name (relative to its folder) and one of text,
+ * Captions of images and sounds: metadata.jsonl or metadata.csv with the column file_name (relative to its folder) and one of text,
  * caption, transcription, sentence; or NAME.txt beside NAME.png. Labels: the column label; else the name of the subfolder (cat/1.png), when
- * there are at least two of them and no picture lies outside. Other columns are kept where all their values are numbers. Splits: subfolders
+ * there are at least two of them and no image lies outside. Other columns are kept where all their values are numbers. Splits: subfolders
  * train, validation (or valid, val, dev), test at the top; without them all is "train". Names that begin with a dot are passed over.
  *
  * Everything that is drawn comes from Philox keyed by the seed, and by (epoch, sample) where it is about one sample: neither threads nor
@@ -28,7 +28,7 @@
 
 enum dataset_kind { DATASET_IDX, DATASET_PICTURES, DATASET_SOUNDS };
 enum dataset_split { DATASET_TRAIN, DATASET_VALIDATION, DATASET_TEST, DATASET_SPLITS };
-/* How a picture of other proportions comes to the size that is asked for: */
+/* How an image of other proportions comes to the size that is asked for: */
 enum dataset_fit {
     DATASET_FIT_CROP,    /* scaled until it covers it, its middle cut out */
     DATASET_FIT_STRETCH, /* scaled to it, out of proportion */
@@ -36,15 +36,15 @@ enum dataset_fit {
 };
 
 struct dataset_options {
-    int width, height; /* of the pictures; 0: as they are, and then all must have one size */
-    int channels;      /* 1 or 3; 0: 1 for IDX, 3 for picture files */
+    int width, height; /* of the images; 0: as they are, and then all must have one size */
+    int channels;      /* 1 or 3; 0: 1 for IDX, 3 for image files */
     enum dataset_fit fit;
     int rate;            /* of sounds, samples a second; 0: 16000 */
     size_t samples;      /* of each sound: longer ones are cut, shorter ones followed by zeros; 0: as long as the longest of a batch */
     const char *caption; /* the column of metadata that holds the captions; NULL: the first there is of the names above */
     bool need_captions;  /* a sample without caption is refused */
     bool need_labels;    /* a dataset without labels is refused */
-    bool skip_bad;       /* pass over samples that would be refused, and count them */
+    bool skip_corrupt;   /* pass over samples that would be refused, and count them */
     double validation; /* 0 to below 1: this fraction of "train", drawn by the seed, becomes "validation" unless there is a folder of it */
     uint64_t seed;     /* of that draw */
 };
@@ -53,7 +53,7 @@ struct dataset_options dataset_defaults(void);
 struct dataset_info {
     enum dataset_kind kind;
     size_t count[DATASET_SPLITS];
-    int width, height, channels; /* of the pictures that loaders give; sounds: 0 */
+    int width, height, channels; /* of the images that loaders give; sounds: 0 */
     int rate;                    /* of sounds */
     size_t samples;              /* of each; 0: differs by batch */
     double seconds, longest;     /* of all sounds together, and of the longest, as their headers promise */
@@ -69,7 +69,7 @@ struct dataset_info {
 struct dataset;
 
 /* Look at everything in `path`: names, captions, sizes, whether files are whole. options may be NULL. Refused with a sentence that names
- * the file: an empty or unknown folder, a caption without its picture, a picture without caption (need_captions), pictures of several sizes
+ * the file: an empty or unknown folder, a caption without its image, an image without caption (need_captions), images of several sizes
  * where no size is asked for (both files are named), broken files, IDX files that are cut or do not belong together. */
 clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *path, const struct dataset_options *options);
 void dataset_close(struct dataset *ds); /* accepts NULL; after its loaders */
@@ -80,7 +80,7 @@ const char *dataset_caption(const struct dataset *ds, enum dataset_split split, 
 const char *dataset_path(const struct dataset *ds, enum dataset_split split, size_t i);
 int dataset_label(const struct dataset *ds, enum dataset_split split, size_t i);
 
-/* Changes to pictures, drawn anew for each sample and epoch; all off when zero. In this order: */
+/* Changes to images, drawn anew for each sample and epoch; all off when zero. In this order: */
 struct augment {
     float crop_larger; /* scaled to (1 + this) times the size, then a random window of it; also moves the window of DATASET_FIT_CROP */
     int crop_pad;      /* so many black pixels on each side, then a random window */
@@ -94,22 +94,22 @@ struct loader_options {
     int batch;       /* samples, over all ranks; a multiple of ranks */
     bool shuffle;    /* else in the order of names */
     bool drop_last;  /* the last batch of an epoch, where it is short */
-    bool unit;       /* pictures from 0 to 1; else from -1 to 1 */
+    bool unit_range; /* images from 0 to 1; else from -1 to 1 */
     uint64_t seed;   /* of orders and changes */
     int rank, ranks; /* of each batch of n samples this loader gives n * rank / ranks up to n * (rank + 1) / ranks */
     int ahead;       /* batches made ahead by the loader's thread; 0: 2; -1: none, and no thread */
-    int keep;        /* MiB of decoded pictures to keep, filled as they come; 0: 256; -1: none */
+    int keep;        /* MiB of decoded images to keep, filled as they come; 0: 256; -1: none */
     struct augment augment;
 };
 struct loader_options loader_defaults(void); /* batch 64, shuffle, drop_last, ranks 1; the rest 0 */
 
 /* Samples as numbers. Belongs to the loader, until the next loader_next, loader_seek or loader_close. */
 struct batch {
-    size_t epoch, index;   /* which batch of which epoch, from 0 */
-    int count;             /* samples here, at least 0: a short batch may leave a rank without any */
-    int global_count;      /* samples of this batch over all ranks */
-    const float *pictures; /* f32 [count, height, width, channels]; sounds: NULL */
-    const float *waves;    /* f32 [count, samples]; pictures: NULL */
+    size_t epoch, index; /* which batch of which epoch, from 0 */
+    int count;           /* samples here, at least 0: a short batch may leave a rank without any */
+    int global_count;    /* samples of this batch over all ranks */
+    const float *images; /* f32 [count, height, width, channels]; sounds: NULL */
+    const float *audio;  /* f32 [count, samples]; images: NULL */
     size_t samples;
     const int32_t *lengths;      /* [count] samples of each sound before the zeros */
     const int32_t *labels;       /* [count]; NULL without */

@@ -1,4 +1,4 @@
-/* dataset_captions.c - what is written about pictures and sounds: rows of metadata, and text files beside them. */
+/* dataset_captions.c - what is written about images and sounds: rows of metadata, and text files beside them. */
 #include "dataset_private.h"
 
 #include "../../host/core/file.h"
@@ -7,117 +7,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TEXT_MAX 65536
-#define COLUMNS_MAX 1024
-
-/* ---- rows of metadata ---- */
-
-static int by_name(const void *name, const void *sample)
-{
-    return strcmp(name, ((const struct sample *)sample)->name);
-}
-
-/* The sample called `name`, written relative to the folder of the metadata; NULL: there is none. */
-static clio_status find(clio_context *ctx, struct dataset *ds, const char *folder, const char *name, struct sample **out)
-{
-    clio_status st = CLIO_OK;
-    struct bytes path = {NULL, 0, 0};
-    while (!strncmp(name, "./", 2))
-        name += 2;
-    TRY(bytes_print(ctx, &path, "%s%s", folder, name));
-    *out = bsearch(path.data, ds->samples, ds->count, sizeof *ds->samples, by_name);
-fail:
-    bytes_free(&path);
-    return st;
-}
-
-static const struct field *field_called(const struct field *fields, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(fields[i].name, name))
-            return &fields[i];
-    return NULL;
-}
-
-static const struct field *caption_field(const struct dataset *ds, const struct field *fields, size_t count)
-{
-    static const char *const names[] = {"text", "caption", "transcription", "sentence"};
-    const struct field *found = ds->options.caption ? field_called(fields, count, ds->options.caption) : NULL;
-    for (size_t i = 0; !ds->options.caption && !found && i < COUNT(names); i++) {
-        found = field_called(fields, count, names[i]);
-        found = found && found->text ? found : NULL;
-    }
-    return found;
-}
-
-static clio_status add_cell(clio_context *ctx, struct dataset *ds, struct sample *s, const struct field *f)
-{
-    clio_status st = CLIO_OK;
-    struct cell *cell;
-    size_t at = 0;
-    while (at < ds->column_count && strcmp(ds->columns[at].name, f->name))
-        at++;
-    if (at == ds->column_count) {
-        if (at == COLUMNS_MAX)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the metadata in %s has more than %d columns: leave out those that are not needed", ds->root,
-                 COLUMNS_MAX);
-        TRY(mem_grow(ctx, &ds->columns, at, &ds->column_capacity, sizeof *ds->columns));
-        ds->columns[at] = (struct column){.at = -1};
-        TRY(mem_string(ctx, &ds->columns[at].name, f->name));
-        ds->column_count++;
-    }
-    if (s->cell_count == s->cell_capacity) { /* of each sample: a few are enough */
-        size_t capacity = s->cell_capacity ? 2 * s->cell_capacity : 4;
-        cell = realloc(s->cells, capacity * sizeof *cell);
-        if (!cell)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the metadata of %s; close other programs", ds->root);
-        s->cells = cell;
-        s->cell_capacity = capacity;
-    }
-    cell = &s->cells[s->cell_count];
-    *cell = (struct cell){(int)at, f->is_number, f->number, NULL};
-    TRY(mem_string(ctx, &cell->text, f->text));
-    s->cell_count++;
-    ds->columns[at].cells++;
-    ds->columns[at].numbers += f->is_number;
-fail:
-    return st;
-}
-
-static bool is_blank(const char *text)
-{
-    while (isspace((unsigned char)*text))
-        text++;
-    return !*text;
-}
-
-clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where, const char *folder, const struct field *fields,
-                        size_t count)
-{
-    clio_status st = CLIO_OK;
-    const struct field *file = field_called(fields, count, "file_name"), *caption = caption_field(ds, fields, count);
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "picture";
-    struct sample *s;
-    if (!file || !file->text || is_blank(file->text))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no file_name: say which %s it speaks of", where, thing);
-    TRY(find(ctx, ds, folder, file->text, &s));
-    if (!s)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s speaks of %s, and there is no such %s: add it or remove the line", where, file->text, thing);
-    if (s->is_described)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s speaks of %s a second time: remove one of the lines", where, file->text);
-    if (caption && (!caption->text || !text_is_utf8(caption->text)))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption (%s) that is no text in UTF-8: put it in quotes, or save the file as UTF-8", where,
-             caption->name);
-    s->is_described = true;
-    if (caption && !is_blank(caption->text))
-        TRY(mem_string(ctx, &s->caption, caption->text));
-    for (size_t i = 0; i < count; i++)
-        if (&fields[i] != file && &fields[i] != caption)
-            TRY(add_cell(ctx, ds, s, &fields[i]));
-fail:
-    return st;
-}
 
 /* ---- text files ---- */
 
@@ -130,8 +19,8 @@ static clio_status read_text(clio_context *ctx, const char *path, char **out)
     size_t at = 0;
     *out = NULL;
     TRY(file_map(ctx, &map, path));
-    if (map.size > TEXT_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu bytes, too much for a caption: at most %d", path, map.size, TEXT_MAX);
+    if (map.size > DATASET_CAPTION_MAX)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu bytes, too much for a caption: at most %d", path, map.size, DATASET_CAPTION_MAX);
     if (map.size >= 3 && !memcmp(map.data, "\xef\xbb\xbf", 3))
         at = 3;
     for (; at < map.size; at++) {
@@ -223,7 +112,7 @@ static bool is_about_all(const char *name)
 static clio_status take_texts(clio_context *ctx, struct dataset *ds, const struct entries *entries)
 {
     clio_status st = CLIO_OK;
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "picture";
+    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
     bool *is_lonely = NULL, has_captions = false;
     TRY(mem_alloc(ctx, &is_lonely, entries->count, sizeof *is_lonely));
     for (size_t i = 0; i < entries->count; i++) {

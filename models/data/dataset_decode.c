@@ -1,4 +1,4 @@
-/* dataset_decode.c - one sample brought into memory: a picture decoded and scaled, a sound decoded and resampled. What does not differ
+/* dataset_decode.c - one sample brought into memory: an image decoded and scaled, a sound decoded and resampled. What does not differ
  * from epoch to epoch is done here, so that a loader can keep it. */
 #include "dataset_private.h"
 
@@ -12,7 +12,7 @@
 #define SECONDS_MAX 3600 /* of a sound that is read whole */
 #define BLOCK 65536
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
 /* From a sample's file, or the bytes of an IDX file. */
 static clio_status decode(clio_context *ctx, const struct sample *s, struct image *image)
@@ -21,7 +21,7 @@ static clio_status decode(clio_context *ctx, const struct sample *s, struct imag
     size_t pixels = (size_t)s->width * (size_t)s->height;
     if (!s->pixels)
         return image_read(ctx, image, s->path);
-    TRY(image_new(ctx, image, "a picture of the IDX file", s->width, s->height));
+    TRY(image_new(ctx, image, "an image of the IDX file", s->width, s->height));
     for (size_t i = 0; i < pixels; i++)
         memset(image->rgb + 3 * i, s->pixels[i], 3);
 fail:
@@ -43,7 +43,7 @@ static unsigned char grey(const unsigned char *rgb)
     return (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
 }
 
-/* `image` in the middle of a picture of width x height, which may be smaller or larger: cut off or black around it. */
+/* `image` in the middle of an image of width x height, which may be smaller or larger: cut off or black around it. */
 static void place(const struct image *image, unsigned char *to, int width, int height, int channels)
 {
     int left = (image->width - width) / 2, top = (image->height - height) / 2;
@@ -81,8 +81,8 @@ clio_status dataset_prepare(clio_context *ctx, const struct dataset *ds, const s
     scaled_size(&image, ds->options.fit, width, height, &w, &h);
     if (w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX || w * h > (double)IMAGE_PIXELS_MAX)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or let pictures be stretched or padded",
-             sample->path ? sample->path : "a picture of the IDX file", image.width, image.height, width, height);
+             "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or let images be stretched or padded",
+             sample->path ? sample->path : "an image of the IDX file", image.width, image.height, width, height);
     TRY(image_resize(ctx, &scaled, &image, (int64_t)w, (int64_t)h));
     /* A window that moves needs all that was scaled; else its middle is enough. */
     out->width = augment->crop_larger > 0 ? MAX(scaled.width, width) : width;

@@ -1,9 +1,10 @@
-/* dataset_folder.c - a folder of pictures or sounds in the convention of Hugging Face's imagefolder and audiofolder: which files there are,
+/* dataset_folder.c - a folder of images or sounds in the convention of Hugging Face's imagefolder and audiofolder: which files there are,
  * which split and which class they belong to, and whether they are whole and of one size.
- * Source: datasets, packaged_modules/folder_based_builder and data_files.py. Differences: here a folder of pictures alone, which is no
- * split, makes a class only where there are two of them; and what could not be meant (pictures beside the folders train and test) is
+ * Source: datasets, packaged_modules/folder_based_builder and data_files.py. Differences: here a folder of images alone, which is no
+ * split, makes a class only where there are two of them; and what could not be meant (images beside the folders train and test) is
  * refused. */
 #include "dataset_private.h"
+#include "../image/image_probe.h"
 
 #include "../../audio/sound.h"
 #include "../../host/core/context.h"
@@ -321,7 +322,7 @@ fail:
     return st;
 }
 
-/* Every file is whole, and pictures have one size unless one is asked for. */
+/* Every file is whole, and images have one size unless one is asked for. */
 static clio_status probe_all(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
@@ -330,8 +331,8 @@ static clio_status probe_all(clio_context *ctx, struct dataset *ds)
     for (size_t i = 0; i < ds->count; i++) {
         struct sample *s = &ds->samples[i];
         if (i % REPORT_EVERY == 0)
-            TRY(context_progress(ctx, is_sound ? "looking at sounds" : "looking at pictures", (double)i, (double)ds->count));
-        st = is_sound ? probe_sound(ctx, ds, s) : dataset_probe(ctx, s->path, &s->width, &s->height);
+            TRY(context_progress(ctx, is_sound ? "looking at sounds" : "looking at images", (double)i, (double)ds->count));
+        st = is_sound ? probe_sound(ctx, ds, s) : image_probe(ctx, s->path, &s->width, &s->height);
         s->is_bad = st != CLIO_OK;
         TRY(dataset_skip(ctx, ds, st));
         if (is_sound || s->is_bad)
@@ -363,11 +364,11 @@ static clio_status make_samples(clio_context *ctx, struct dataset *ds, const str
         sound = !sound && e->kind == ENTRY_SOUND ? e : sound;
     }
     if (picture && sound)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds pictures (%s) and sounds (%s): name a folder that holds one of them", ds->root,
-             picture->name, sound->name);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds images (%s) and sounds (%s): name a folder that holds one of them", ds->root, picture->name,
+             sound->name);
     if (!picture && !sound)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s holds nothing to learn from: clio reads PNG and JPEG pictures, sounds (WAV, FLAC and others), and IDX files such as "
+             "%s holds nothing to learn from: clio reads PNG and JPEG images, sounds (WAV, FLAC and others), and IDX files such as "
              "train-images-idx3-ubyte.gz",
              ds->root);
     ds->info.kind = sound ? DATASET_SOUNDS : DATASET_PICTURES;

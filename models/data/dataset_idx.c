@@ -1,4 +1,4 @@
-/* dataset_idx.c - pictures and labels in IDX files, the form of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, a byte
+/* dataset_idx.c - images and labels in IDX files, the form of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, a byte
  * for the type of the numbers (8: unsigned bytes), a byte for the number of dimensions; the dimensions, 32 bits each, big-endian; the
  * bytes. Plain or packed by gzip; of a file in both forms the plain one is read. Everything is kept in memory as bytes. Sizes: what a plain
  * file promises must be what it holds; a packed one cannot unpack to more than 1032 times its size (zlib's own limit), so memory is never
@@ -60,7 +60,7 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that it holds nothing: download or copy it again", idx->path);
         if (i && idx->size[i] > IMAGE_SIDE_MAX)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that its pictures have %zu pixels on a side, and clio takes at most %d", idx->path,
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that its images have %zu pixels on a side, and clio takes at most %d", idx->path,
                  idx->size[i], IMAGE_SIDE_MAX);
         bytes *= idx->size[i]; /* below 2^62 */
     }
@@ -108,7 +108,7 @@ static clio_status idx_open(clio_context *ctx, struct idx *idx, char *path, int 
              head[2]);
     if (head[3] != dimensions)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d dimensions, and %s have %d: check that the names of the files are right", path, head[3],
-             dimensions == 3 ? "pictures" : "labels", dimensions);
+             dimensions == 3 ? "images" : "labels", dimensions);
     idx->dimensions = dimensions;
     TRY(read_bytes(ctx, idx, head + 4, 4 * (size_t)dimensions));
     for (int i = 0; i < dimensions; i++) {
@@ -177,7 +177,7 @@ fail:
     return st;
 }
 
-/* One file of pictures, with its labels. */
+/* One file of images, with its labels. */
 static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *name)
 {
     clio_status st = CLIO_OK;
@@ -189,8 +189,8 @@ static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *
     memset(&labels, 0, sizeof labels);
     TRY(file_join(ctx, &path, ds->root, name));
     if (ds->pixels[split])
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s is one of several IDX files of pictures for the same purpose: put each set into a folder of its own", path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is one of several IDX files of images for the same purpose: put each set into a folder of its own",
+             path);
     st = idx_open(ctx, &images, path, 3);
     path = NULL; /* now of `images` */
     TRY(st);
@@ -200,13 +200,13 @@ static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *
         path = NULL;
         TRY(st);
         if (labels.size[0] != images.size[0])
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu pictures and %s %zu labels: they do not belong together", images.path,
-                 images.size[0], labels.path, labels.size[0]);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu images and %s %zu labels: they do not belong together", images.path, images.size[0],
+                 labels.path, labels.size[0]);
         TRY(idx_read(ctx, &labels, &classes));
     }
     TRY(idx_read(ctx, &images, &ds->pixels[split]));
     if (ds->count && (ds->samples[0].width != (int)images.size[2] || ds->samples[0].height != (int)images.size[1]) && !ds->options.width)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds pictures of %zu x %zu pixels, and the other file of %d x %d: ask for one size", images.path,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds images of %zu x %zu pixels, and the other file of %d x %d: ask for one size", images.path,
              images.size[2], images.size[1], ds->samples[0].width, ds->samples[0].height);
     TRY(add_samples(ctx, ds, &images, split, ds->pixels[split], classes));
 fail:

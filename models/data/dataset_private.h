@@ -6,6 +6,8 @@
 
 #define DATASET_SAMPLES_MAX 0x7fffffff /* orders are of 32-bit numbers */
 
+#define DATASET_CAPTION_MAX 65536 /* bytes of a caption file */
+
 /* One value of a row of metadata. */
 struct cell {
     int column; /* of dataset.columns */
@@ -67,7 +69,7 @@ clio_status dataset_classes(clio_context *ctx, struct dataset *ds, int count, co
 
 /* Read the IDX files of the folder; *found false: there are none. */
 clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found);
-/* Everything about a folder of pictures or sounds. */
+/* Everything about a folder of images or sounds. */
 clio_status dataset_folder(clio_context *ctx, struct dataset *ds);
 
 /* A file below the dataset's folder. */
@@ -94,9 +96,6 @@ clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where
 /* Every row of a metadata.jsonl or metadata.csv. */
 clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *name);
 
-/* The size of the picture in a file as image_read would give it, and that the file is whole, without decoding it where that can be. */
-clio_status dataset_probe(clio_context *ctx, const char *path, int *width, int *height);
-
 /* ---- one sample ---- */
 
 /* Where draws of one sample in one epoch come from: word `word` of the draw `slot`. */
@@ -113,7 +112,7 @@ float draws_unit(const struct draws *d, uint32_t slot);
 /* 0 .. n - 1 in a drawn order. */
 void draws_order(const struct draws *d, uint32_t *order, size_t n);
 
-/* A picture scaled, of the loader's channels, and large enough for its window: u8 [height, width, channels]. */
+/* An image scaled, of the loader's channels, and large enough for its window: u8 [height, width, channels]. */
 struct prepared {
     const unsigned char *data;
     unsigned char *own; /* `data` where it is to be freed; else NULL */

@@ -1,4 +1,4 @@
-/* image.c - pictures in memory: made, turned as their EXIF orientation says, and changed into a network's numbers and back.
+/* image.c - images in memory: made, turned as their EXIF orientation says, and changed into a network's numbers and back.
  * Source of the numbers: diffusers' VaeImageProcessor (pil_to_numpy, normalize, denormalize, numpy_to_pil, binarize) and Pillow's L
  * conversion, (19595 R + 38470 G + 7471 B + 32768) / 65536. */
 #include "image.h"
@@ -63,7 +63,7 @@ int image_exif_orientation(const unsigned char *tiff, size_t size)
     return 1;
 }
 
-/* Turn and mirror the picture as it is to be seen. Orientations from 5 on exchange rows and columns. */
+/* Turn and mirror the image as it is to be seen. Orientations from 5 on exchange rows and columns. */
 static clio_status turn(clio_context *ctx, struct image *image, int orientation)
 {
     clio_status st = CLIO_OK;
@@ -73,7 +73,7 @@ static clio_status turn(clio_context *ctx, struct image *image, int orientation)
     bool from_below = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     if (orientation < 2 || orientation > 8)
         return CLIO_OK;
-    TRY(image_new(ctx, &turned, "the picture", exchange ? height : width, exchange ? width : height));
+    TRY(image_new(ctx, &turned, "the image", exchange ? height : width, exchange ? width : height));
     for (int y = 0; y < turned.height; y++)
         for (int x = 0; x < turned.width; x++) {
             int column = exchange ? y : x, row = exchange ? x : y;
@@ -120,7 +120,7 @@ static clio_status fail_kind(clio_context *ctx, const char *path, const struct f
     const char *kind = kind_of(map);
     if (kind)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s file, and clio reads PNG and JPEG: convert it", path, kind);
-    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no picture that clio reads: name a PNG or JPEG file", path);
+    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no image that clio reads: name a PNG or JPEG file", path);
 fail:
     return st;
 }
@@ -182,7 +182,7 @@ clio_status image_from_floats(clio_context *ctx, struct image *image, const floa
 {
     clio_status st = CLIO_OK;
     size_t pixels;
-    TRY(image_new(ctx, image, "the picture", width, height));
+    TRY(image_new(ctx, image, "the image", width, height));
     pixels = (size_t)width * (size_t)height;
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < 3; c++) {

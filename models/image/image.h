@@ -1,6 +1,6 @@
-/* image.h - picture files: read as 8-bit RGB, resized, turned into a network's numbers and back, written as PNG or animated PNG.
+/* image.h - image files: read as 8-bit RGB, resized, turned into a network's numbers and back, written as PNG or animated PNG.
  *
- * What a reading gives is what diffusers gets from load_image, that is from Pillow's exif_transpose and convert("RGB"): the picture turned
+ * What a reading gives is what diffusers gets from load_image, that is from Pillow's exif_transpose and convert("RGB"): the image turned
  * as its EXIF orientation says, transparency dropped (not blended), grey repeated, 16-bit samples cut to their upper byte, colour profiles
  * and gamma passed over. Rejected: Pillow's I;16 conversion, which turns every 16-bit grey above 255 white.
  *
@@ -10,7 +10,7 @@
 
 #include "../../host/core/file.h"
 
-/* Larger pictures are refused: a hostile file of a few bytes may promise any size. */
+/* Larger images are refused: a hostile file of a few bytes may promise any size. */
 #define IMAGE_SIDE_MAX 32768
 #define IMAGE_PIXELS_MAX ((size_t)1 << 27)
 
@@ -29,13 +29,13 @@ struct image_texts {
     size_t count;
 };
 
-/* A caller's picture as one of these, which is only read and not freed. */
+/* A caller's image as one of these, which is only read and not freed. */
 struct image image_view(const clio_image *image);
 /* The way out to a caller, for clio_image_free: takes over what *image owns. */
 clio_status image_give(clio_context *ctx, struct image *image, clio_image **out);
-/* `count` empty pictures for clio_images_free; *list is where to fill them in, with memory of malloc. */
-clio_status images_new(clio_context *ctx, size_t count, clio_images **out, clio_picture **list);
-/* A black picture; both sides from 1 to IMAGE_SIDE_MAX, at most IMAGE_PIXELS_MAX together. `what` begins the sentence of a refusal. */
+/* `count` empty images for clio_image_list_free; *list is where to fill them in, with memory of malloc. */
+clio_status images_new(clio_context *ctx, size_t count, clio_image_list **out, clio_imagine_result **list);
+/* A black image; both sides from 1 to IMAGE_SIDE_MAX, at most IMAGE_PIXELS_MAX together. `what` begins the sentence of a refusal. */
 clio_status image_new(clio_context *ctx, struct image *image, const char *what, int64_t width, int64_t height);
 void image_free(struct image *image);
 
@@ -65,14 +65,14 @@ clio_status animation_add(clio_context *ctx, struct animation *a, const struct i
 clio_status animation_commit(clio_context *ctx, struct animation *a);
 void animation_abandon(struct animation *a);
 
-/* The picture at another size, by the antialiased Lanczos filter that diffusers asks Pillow for, to the bit. */
+/* The image at another size, by the antialiased Lanczos filter that diffusers asks Pillow for, to the bit. */
 clio_status image_resize(clio_context *ctx, struct image *out, const struct image *in, int64_t width, int64_t height);
 
 /* f32 [3, height, width] in -1 .. 1, as VaeImageProcessor.preprocess gives. */
 void image_to_floats(const struct image *image, float *out);
 /* The way back, as postprocess does it: x / 2 + 0.5 held in 0 .. 1, times 255, rounded half to even. NaN becomes black. */
 clio_status image_from_floats(clio_context *ctx, struct image *image, const float *chw, int width, int height);
-/* f32 [height, width]: 1 where the picture is at least half bright (to be painted), else 0, as the inpainting pipeline makes its mask. */
+/* f32 [height, width]: 1 where the image is at least half bright (to be painted), else 0, as the inpainting pipeline makes its mask. */
 void image_to_mask(const struct image *image, float *out);
 /* Every factor-th pixel of every factor-th row: f32 [height / factor, width / factor], the mask over the latent. */
 void image_mask_shrink(const float *mask, int width, int height, int factor, float *out);

@@ -2,7 +2,7 @@
  * Source: PNG specification, third edition, sections 11.3.6 (acTL, fcTL, fdAT) and 4.9:
  *     signature IHDR notes acTL fcTL(0) IDAT... { fcTL(n) fdAT(n + 1)... } IEND
  * An fdAT chunk is a frame's IDAT chunk with a number before its data; fcTL and fdAT chunks are numbered through. The first frame is also
- * the picture that programs without animation show. Every frame covers the whole canvas: rejected was writing only what changed, since
+ * the image that programs without animation show. Every frame covers the whole canvas: rejected was writing only what changed, since
  * between two steps of an interpolation every pixel does. */
 #include "image.h"
 

@@ -2,7 +2,7 @@
  *
  * CMYK becomes RGB as in Pillow: the values are stored inverted, as Adobe does, and each colour is white less black less ink. What a
  * colour profile would say is passed over. libjpeg leaves by longjmp: see image_png.c. A file that ends early would be filled with grey
- * by libjpeg; here it is an error. Limits: the picture's size, and MOST_SCANS passes over it in a progressive file. */
+ * by libjpeg; here it is an error. Limits: the image's size, and MOST_SCANS passes over it in a progressive file. */
 #include "image.h"
 
 #include <stdio.h> /* before jpeglib.h, which needs FILE */
@@ -42,7 +42,7 @@ static void on_message(j_common_ptr jpeg, int level)
     }
 }
 
-/* Each scan of a progressive file goes over the whole picture, and a small file may hold thousands. */
+/* Each scan of a progressive file goes over the whole image, and a small file may hold thousands. */
 static void on_progress(j_common_ptr jpeg)
 {
     struct reader *r = jpeg->client_data;

@@ -1,7 +1,7 @@
 /* image_png.c - reading PNG with libpng, of every colour type, depth and interlacing, and the text chunks of one.
  *
  * libpng leaves by longjmp: only on_error jumps, only `guarded` catches, and what is to be freed lies in struct reader, so that no local
- * variable is needed after the jump. Limits: the picture's size is checked before memory is taken, a text chunk may unpack to
+ * variable is needed after the jump. Limits: the image's size is checked before memory is taken, a text chunk may unpack to
  * LARGEST_CHUNK bytes, and MOST_CHUNKS of them are kept. */
 #include "image.h"
 

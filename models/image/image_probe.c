@@ -1,10 +1,9 @@
-/* image_probe.c - the size of a picture file, and whether it is whole, without decoding it: a folder of many thousands is looked through
- * before training begins, and a picture that is found broken hours later would be found too late.
+/* image_probe.c - the size of an image file, and whether it is whole, without decoding it: a folder of many thousands is looked through
+ * before training begins, and an image that is found broken hours later would be found too late.
  * PNG: chunks from IHDR to IEND, each with its checksum (PNG specification, 5.3). JPEG: markers up to the first scan, and an end marker
  * behind it (ITU T.81, B.1; within coded data FF D9 means nothing else). Whatever is unusual or wrong is handed to image_read, which
  * decodes it and has the sentences. */
-#include "../data/dataset_private.h"
-
+#include "image_probe.h"
 #include "image.h"
 
 #include <string.h>
@@ -94,7 +93,7 @@ static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
     return false;
 }
 
-clio_status dataset_probe(clio_context *ctx, const char *path, int *width, int *height)
+clio_status image_probe(clio_context *ctx, const char *path, int *width, int *height)
 {
     clio_status st = CLIO_OK;
     struct file_map map = {NULL, 0};

@@ -1,4 +1,4 @@
-/* image_public.c - picture files in the public interface, over image.h. */
+/* image_public.c - image files in the public interface, over image.h. */
 #include "image.h"
 
 #include <stdlib.h>
@@ -28,21 +28,21 @@ void clio_image_free(clio_image *image)
     free(f);
 }
 
-/* ---- several pictures ---- */
+/* ---- several images ---- */
 
-struct picture_list {
-    clio_images public; /* first: the caller's pointer is this one */
-    clio_picture *list;
+struct result_list {
+    clio_image_list public; /* first: the caller's pointer is this one */
+    clio_imagine_result *list;
 };
 
-clio_status images_new(clio_context *ctx, size_t count, clio_images **out, clio_picture **list)
+clio_status images_new(clio_context *ctx, size_t count, clio_image_list **out, clio_imagine_result **list)
 {
     clio_status st = CLIO_OK;
-    struct picture_list *p = NULL;
+    struct result_list *p = NULL;
     *out = NULL;
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     TRY(mem_alloc(ctx, &p->list, count, sizeof *p->list));
-    p->public = (clio_images){p->list, count};
+    p->public = (clio_image_list){p->list, count};
     *out = &p->public;
     *list = p->list;
     return CLIO_OK;
@@ -51,9 +51,9 @@ fail:
     return st;
 }
 
-void clio_images_free(clio_images *images)
+void clio_image_list_free(clio_image_list *images)
 {
-    struct picture_list *p = (struct picture_list *)(void *)images;
+    struct result_list *p = (struct result_list *)(void *)images;
     if (!p)
         return;
     for (size_t i = 0; i < p->public.count; i++) {
@@ -81,7 +81,7 @@ fail:
 /* ---- writing ---- */
 
 /* The caller's notes as the writers take them: borrowed, but for the list itself. */
-static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_note *notes, size_t count)
+static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
     TRY(mem_alloc(ctx, &texts->list, count + 1, sizeof *texts->list));
@@ -97,7 +97,7 @@ struct image image_view(const clio_image *image)
     return (struct image){.width = image->width, .height = image->height, .rgb = (unsigned char *)(uintptr_t)image->rgb};
 }
 
-clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_note *notes, size_t count)
+clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
     struct image_texts texts = {0};
@@ -109,14 +109,14 @@ fail:
     return st;
 }
 
-clio_status clio_images_animate(clio_context *ctx, const clio_images *images, const char *path, int milliseconds, const clio_note *notes,
-                                size_t count)
+clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
+                                  const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
     struct image_texts texts = {0};
     struct animation a = {0};
     if (!images->count)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation needs at least one picture");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation needs at least one image");
     TRY(borrow(ctx, &texts, notes, count));
     TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds, &texts));
     for (size_t i = 0; i < images->count; i++) {
@@ -133,12 +133,12 @@ fail:
 /* ---- notes ---- */
 
 struct note_list {
-    clio_notes public; /* first: the caller's pointer is this one */
+    clio_metadata public; /* first: the caller's pointer is this one */
     struct image_texts texts;
-    clio_note *list;
+    clio_metadata_entry *list;
 };
 
-clio_status clio_image_notes(clio_context *ctx, const char *path, clio_notes **out)
+clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metadata **out)
 {
     clio_status st = CLIO_OK;
     struct note_list *n = NULL;
@@ -147,17 +147,17 @@ clio_status clio_image_notes(clio_context *ctx, const char *path, clio_notes **o
     TRY(image_texts_read(ctx, &n->texts, path));
     TRY(mem_alloc(ctx, &n->list, n->texts.count + 1, sizeof *n->list));
     for (size_t i = 0; i < n->texts.count; i++)
-        n->list[i] = (clio_note){n->texts.list[i].key, n->texts.list[i].text};
-    n->public = (clio_notes){n->list, n->texts.count};
+        n->list[i] = (clio_metadata_entry){n->texts.list[i].key, n->texts.list[i].text};
+    n->public = (clio_metadata){n->list, n->texts.count};
     *out = &n->public;
     return CLIO_OK;
 fail:
     if (n)
-        clio_notes_free(&n->public);
+        clio_metadata_free(&n->public);
     return st;
 }
 
-void clio_notes_free(clio_notes *notes)
+void clio_metadata_free(clio_metadata *notes)
 {
     struct note_list *n = (struct note_list *)(void *)notes;
     if (!n)

@@ -1,4 +1,4 @@
-/* image_resize.c - a picture at another size: separable Lanczos of three lobes, widened when shrinking so that nothing aliases.
+/* image_resize.c - an image at another size: separable Lanczos of three lobes, widened when shrinking so that nothing aliases.
  *     out[x] = sum_i w[x, i] in[first(x) + i],  w = L((i + first + 0.5 - centre) / scale), normalised;  L(t) = sinc(t) sinc(t / 3), |t| < 3
  * In 8 bits and fixed point exactly as Pillow's Image.resize, which is what diffusers calls: weights rounded to 22 bits, each pass rounded
  * to 8 bits. Which side goes first is as Pillow 13 does it, found by comparing with its answers, 3895 pairs of sizes without exception: the
@@ -77,7 +77,7 @@ static clio_status resize_rows(clio_context *ctx, struct image *out, const struc
 {
     clio_status st = CLIO_OK;
     struct line line = {NULL, NULL, NULL, 0};
-    TRY(image_new(ctx, out, "the resized picture", width, in->height));
+    TRY(image_new(ctx, out, "the resized image", width, in->height));
     TRY(line_new(ctx, &line, in->width, width));
     for (int y = 0; y < in->height; y++) {
         const unsigned char *from = in->rgb + (size_t)y * (size_t)in->width * 3;
@@ -96,7 +96,7 @@ static clio_status resize_columns(clio_context *ctx, struct image *out, const st
     clio_status st = CLIO_OK;
     struct line line = {NULL, NULL, NULL, 0};
     size_t row = (size_t)in->width * 3;
-    TRY(image_new(ctx, out, "the resized picture", in->width, height));
+    TRY(image_new(ctx, out, "the resized image", in->width, height));
     TRY(line_new(ctx, &line, in->height, height));
     for (int y = 0; y < height; y++) {
         const unsigned char *from = in->rgb + (size_t)line.first[y] * row;
@@ -113,7 +113,7 @@ clio_status image_resize(clio_context *ctx, struct image *out, const struct imag
     clio_status st = CLIO_OK;
     struct image half = {0, 0, NULL, false}; /* resized one way */
     memset(out, 0, sizeof *out);
-    TRY(image_new(ctx, out, "the resized picture", width, height)); /* both sides are checked before any work */
+    TRY(image_new(ctx, out, "the resized image", width, height)); /* both sides are checked before any work */
     if (width == in->width && height == in->height) {
         memcpy(out->rgb, in->rgb, (size_t)width * (size_t)height * 3);
     } else {

@@ -1,4 +1,4 @@
-/* image_text.c - the notes of a picture: a list of keys and texts, and the two encodings that PNG text chunks have.
+/* image_text.c - the notes of an image: a list of keys and texts, and the two encodings that PNG text chunks have.
  * Source: PNG specification, "Textual information": tEXt and zTXt are Latin-1, iTXt is UTF-8. */
 #include "image.h"
 
@@ -67,7 +67,7 @@ clio_status image_texts_add(clio_context *ctx, struct image_texts *texts, const 
     TRY(mem_string(ctx, &added.text, text));
     list = realloc(texts->list, (texts->count + 1) * sizeof *list);
     if (!list)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the notes of a picture; close other programs");
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the notes of an image; close other programs");
     texts->list = list;
     texts->list[texts->count++] = added;
     return CLIO_OK;

@@ -52,13 +52,13 @@ static clio_status prepare(struct writer *w, const struct image_text *note)
     png_text *t = &w->list[w->count];
     char **made = &w->made[2 * w->count];
     if (!text_is_utf8(note->key) || !text_is_utf8(note->text))
-        FAIL(w->ctx, CLIO_ERROR_ARGUMENT, "the text for the picture's note \"%.40s\" is not valid UTF-8: check the terminal's encoding",
+        FAIL(w->ctx, CLIO_ERROR_ARGUMENT, "the text for the image's note \"%.40s\" is not valid UTF-8: check the terminal's encoding",
              text_is_utf8(note->key) ? note->key : "?");
     TRY(text_to_latin1(w->ctx, &made[0], note->key));
     if (!made[0] || !*made[0] || strlen(made[0]) > 79 || made[0][0] == ' ' || made[0][strlen(made[0]) - 1] == ' ' ||
         strpbrk(made[0], "\n\xa0") || strstr(made[0], "  "))
-        FAIL(w->ctx, CLIO_ERROR_ARGUMENT,
-             "a picture's note cannot have the key \"%.80s\": 1 to 79 Latin-1 characters, single spaces within", note->key);
+        FAIL(w->ctx, CLIO_ERROR_ARGUMENT, "an image's note cannot have the key \"%.80s\": 1 to 79 Latin-1 characters, single spaces within",
+             note->key);
     TRY(text_to_latin1(w->ctx, &made[1], note->text));
     t->key = made[0];
     t->text = made[1] ? made[1] : note->text;
@@ -86,7 +86,7 @@ static clio_status fail_writing(const struct writer *w)
 {
     clio_status st = CLIO_OK;
     TRY(w->st);
-    FAIL(w->ctx, CLIO_ERROR_INTERNAL, "the picture could not be made a PNG file (%s); this is a defect of clio, please report it",
+    FAIL(w->ctx, CLIO_ERROR_INTERNAL, "the image could not be made a PNG file (%s); this is a defect of clio, please report it",
          w->message);
 fail:
     return st;
@@ -112,7 +112,7 @@ clio_status image_png_encode(clio_context *ctx, struct bytes *out, const struct 
     w.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &w, on_error, on_warning);
     w.info = w.png ? png_create_info_struct(w.png) : NULL;
     if (!w.info)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for writing a picture; close other programs");
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for writing an image; close other programs");
     TRY(guarded(&w, image));
 fail:
     png_destroy_write_struct(w.png ? &w.png : NULL, w.info ? &w.info : NULL);

@@ -1,15 +1,17 @@
-/* autoencoder.c - a picture to a few numbers and back, with the least mean squared error; of dense layers, or of convolutions that
- * halve the picture. Also the source of features for learner_mmd.c. */
-#include "learner_private.h"
+/* autoencoder.c - an image to a few numbers and back, with the least mean squared error; of dense layers, or of convolutions that
+ * halve the image. Also the source of features for learner_mmd.c. */
+#include "autoencoder.h"
+#include "generate.h"
+#include "types.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static const struct learner_setting settings[] = {
-    {"form", 's', 0, 0, 0, "conv|dense", "of which layers it is made"},
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest pictures"},
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between pictures and latents"},
-    {"latent", 'i', 1, 65536, 32, NULL, "numbers that stand for a picture"},
+    {"architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"},
+    {"base_channels", 'i', 1, 512, 32, NULL, "conv: channels at the full resolution, doubled at each halving"},
+    {"hidden_size", 'i', 1, 65536, 400, NULL, "dense: units of the hidden layer"},
+    {"latent_dim", 'i', 1, 65536, 32, NULL, "dimension of the latent vector"},
     {0},
 };
 static const char *const parts[] = {"autoencoder", NULL};
@@ -45,9 +47,9 @@ clio_status autoencoder_open(clio_context *ctx, struct learner *l, struct autoen
     if (plan->act_code != ACT_NONE)
         rows_act(&down, plan->act_code, 0);
     snprintf(key, sizeof key, "%sencoder.", plan->prefix);
-    TRY(layers_new(ctx, &net->encoder, key, down.row, down.count, s->height, s->width, s->channels, parameters));
+    TRY(sequential_new(ctx, &net->encoder, key, down.row, down.count, s->height, s->width, s->channels, parameters));
     snprintf(key, sizeof key, "%sdecoder.", plan->prefix);
-    TRY(layers_new(ctx, &net->decoder, key, up.row, up.count, 1, 1, plan->code, parameters));
+    TRY(sequential_new(ctx, &net->decoder, key, up.row, up.count, 1, 1, plan->code, parameters));
 fail:
     return st;
 }
@@ -55,16 +57,16 @@ fail:
 clio_status autoencoder_init(clio_context *ctx, const struct autoencoder *net, uint64_t seed)
 {
     clio_status st = CLIO_OK;
-    TRY(layers_init(ctx, &net->encoder, LAYERS_TORCH, seed));
-    TRY(layers_init(ctx, &net->decoder, LAYERS_TORCH, seed));
+    TRY(sequential_init(ctx, &net->encoder, INIT_RULE_TORCH, seed));
+    TRY(sequential_init(ctx, &net->decoder, INIT_RULE_TORCH, seed));
 fail:
     return st;
 }
 
 void autoencoder_free(clio_context *ctx, struct autoencoder *net)
 {
-    layers_free(ctx, &net->encoder);
-    layers_free(ctx, &net->decoder);
+    sequential_free(ctx, &net->encoder);
+    sequential_free(ctx, &net->decoder);
     tensor_free(ctx, &net->loss);
 }
 
@@ -74,12 +76,12 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
-    struct tensor code = layers_shape(&net->encoder, x->dim[0]), y = *x;
+    struct tensor code = sequential_shape(&net->encoder, x->dim[0]), y = *x;
     struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
     TRY(tensor_take(ctx, arena, &code));
     TRY(tensor_take(ctx, arena, &y));
-    TRY(layers_fwd(ctx, arena, &net->encoder, &code, x, training));
-    TRY(layers_fwd(ctx, arena, &net->decoder, &y, &code, training));
+    TRY(sequential_fwd(ctx, arena, &net->encoder, &code, x, training));
+    TRY(sequential_fwd(ctx, arena, &net->decoder, &y, &code, training));
     TRY(op_loss_fwd(ctx, arena, &net->loss, &y, x, args, false));
 fail:
     arena_release(arena, mark);
@@ -95,9 +97,9 @@ clio_status autoencoder_step(clio_context *ctx, struct learner *l, struct autoen
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, part));
     if (batch->count)
-        TRY(forward(ctx, &tape->arena, net, &batch->pictures, scale, true));
+        TRY(forward(ctx, &tape->arena, net, &batch->images, scale, true));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, part, &net->loss));
+    TRY(learner_backward(ctx, l, tape, part, &net->loss));
 fail:
     tape_pause(ctx);
     tape_reset(tape);
@@ -110,13 +112,13 @@ static clio_status open(clio_context *ctx, struct learner *l)
     struct autoencoder *net;
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     l->options[0] = optimizer_defaults();
     TRY(autoencoder_open(ctx, l, net,
                          &(struct autoencoder_plan){.prefix = "ae.",
-                                                    .dense = learner_word(l, "form") == 1,
-                                                    .width = learner_int(l, "width"),
-                                                    .hidden = learner_int(l, "hidden"),
+                                                    .dense = learner_choice(l, "architecture") == 1,
+                                                    .width = learner_int(l, "base_channels"),
+                                                    .hidden = learner_int(l, "hidden_size"),
                                                     .code = l->latent,
                                                     .act_picture = ACT_SIGMOID},
                          &l->parameters[0]));
@@ -154,7 +156,7 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     arena_grow(ctx, &arena);
     TRY(learner_scalar(ctx, &net->loss, batch));
     if (batch->count)
-        TRY(forward(ctx, &arena, net, &batch->pictures, 1.0f / (float)learner_pixels(l), false));
+        TRY(forward(ctx, &arena, net, &batch->images, 1.0f / (float)learner_pixels(l), false));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, sums));
 fail:
     arena_free(ctx, &arena);
@@ -163,40 +165,40 @@ fail:
 
 static clio_status decode(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
-    return layers_fwd(ctx, arena, &((struct autoencoder *)l->state)->decoder, out, in, false);
+    return sequential_fwd(ctx, arena, &((struct autoencoder *)l->state)->decoder, out, in, false);
 }
 
 static clio_status to_code(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
-    return layers_fwd(ctx, arena, &((struct autoencoder *)l->state)->encoder, out, in, false);
+    return sequential_fwd(ctx, arena, &((struct autoencoder *)l->state)->encoder, out, in, false);
 }
 
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     (void)labels;
-    return learner_through(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), decode);
 }
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
 {
     (void)labels;
-    return learner_through(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_code);
+    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_code);
 }
 
-const struct learner_kind learner_autoencoder = {
+const struct learner_type learner_autoencoder = {
     .name = "autoencoder",
-    .summary = "pictures to a few numbers and back",
+    .summary = "autoencoder of images",
     .settings = settings,
     .parts = parts,
     .losses = losses,
-    .measures = measures,
-    .unit = true,
+    .metrics = measures,
+    .unit_range = true,
     .reconstructs = true,
     .open = open,
     .close = close,
     .init = init,
     .step = step,
-    .measure = measure,
+    .evaluate = measure,
     .sample = sample,
     .encode = encode,
 };

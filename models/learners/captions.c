@@ -4,6 +4,7 @@
  * One that stays as it is says the same of a caption each time, so that it is kept. It reads each caption by itself: what it says must not
  * depend on which others are in the batch, or a run that is continued, and has kept nothing yet, would end with other bits. */
 #include "captions.h"
+#include "../loaders/model_folder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -217,7 +218,7 @@ clio_status captions_need(clio_context *ctx, const struct learner_batch *batch)
     if (!batch->captions)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "this model learns from captions (text_encoder), and the data has none: add metadata.jsonl or .txt "
-             "files beside the pictures");
+             "files beside the images");
 fail:
     return st;
 }
@@ -237,7 +238,7 @@ fail:
 int captions_prompts(const struct learner *l)
 {
     int count = 1;
-    for (const char *c = learner_text(l, "prompts"); *c; c++)
+    for (const char *c = learner_text(l, "validation_prompts"); *c; c++)
         count += *c == '|';
     return count;
 }
@@ -245,7 +246,7 @@ int captions_prompts(const struct learner *l)
 clio_status captions_prompt(clio_context *ctx, const struct learner *l, int index, char **text)
 {
     clio_status st = CLIO_OK;
-    const char *at = learner_text(l, "prompts");
+    const char *at = learner_text(l, "validation_prompts");
     for (index %= captions_prompts(l); index > 0; index--)
         at = strchr(at, '|') + 1;
     size_t length = strcspn(at, "|");

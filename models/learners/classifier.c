@@ -1,17 +1,19 @@
-/* classifier.c - which class a picture is of: convolutions that halve it, a layer of features, and scores for each class. Its
- * features are what other models' pictures are compared in (Fréchet and kernel distance), where no larger network of the kind of picture is
+/* classifier.c - which class an image is of: convolutions that halve it, a layer of features, and scores for each class. Its
+ * features are what other models' images are compared in (Fréchet and kernel distance), where no larger network of the kind of image is
  * at hand.
  *
  *     features = relu(down(x))    scores = W features + b    loss = mean cross-entropy of softmax(scores) */
-#include "learner_private.h"
+#include "conv_pyramid.h"
+#include "types.h"
+#include "generate.h"
 
 #include <stdlib.h>
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"width", 'i', 1, 512, 32, NULL, "channels of the largest pictures"},
-    {"features", 'i', 1, 4096, 128, NULL, "numbers that a picture is described by"},
-    {"smoothing", 'f', 0, 0.9, 0, NULL, "part of the certainty that goes to the other classes"},
+    {"base_channels", 'i', 1, 512, 32, NULL, "channels at the full resolution, doubled at each halving"},
+    {"feature_dim", 'i', 1, 4096, 128, NULL, "dimension of the feature vector before the classification layer"},
+    {"label_smoothing", 'f', 0, 0.9, 0, NULL, "label smoothing of the cross-entropy loss"},
     {0},
 };
 /* clang-format on */
@@ -20,7 +22,7 @@ static const char *const losses[] = {"loss", NULL};
 static const char *const measures[] = {"accuracy", "cross_entropy", NULL};
 
 struct classifier {
-    struct layers body, head;
+    struct sequential body, head;
     float smoothing;
     struct tensor loss;
 };
@@ -30,19 +32,19 @@ static clio_status open(clio_context *ctx, struct learner *l)
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     struct classifier *net;
-    struct pyramid shape = {.width = learner_int(l, "width"), .norm = true, .act = ACT_RELU};
+    struct pyramid shape = {.width = learner_int(l, "base_channels"), .norm = true, .act = ACT_RELU};
     struct layer_rows body = {0}, head = {0};
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "features");
+    l->latent = learner_int(l, "feature_dim");
     l->options[0] = optimizer_defaults();
-    net->smoothing = (float)learner_number(l, "smoothing");
+    net->smoothing = (float)learner_number(l, "label_smoothing");
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&body, &shape, l->latent);
     rows_act(&body, ACT_RELU, 0);
     rows_linear(&head, "scores", s->classes);
-    TRY(layers_new(ctx, &net->body, "classifier.", body.row, body.count, s->height, s->width, s->channels, &l->parameters[0]));
-    TRY(layers_new(ctx, &net->head, "classifier.", head.row, head.count, 1, 1, l->latent, &l->parameters[0]));
+    TRY(sequential_new(ctx, &net->body, "classifier.", body.row, body.count, s->height, s->width, s->channels, &l->parameters[0]));
+    TRY(sequential_new(ctx, &net->head, "classifier.", head.row, head.count, 1, 1, l->latent, &l->parameters[0]));
 fail:
     return st;
 }
@@ -50,8 +52,8 @@ fail:
 static void close(clio_context *ctx, struct learner *l)
 {
     struct classifier *net = l->state;
-    layers_free(ctx, &net->body);
-    layers_free(ctx, &net->head);
+    sequential_free(ctx, &net->body);
+    sequential_free(ctx, &net->head);
     tensor_free(ctx, &net->loss);
     free(net);
 }
@@ -60,8 +62,8 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct classifier *net = l->state;
-    TRY(layers_init(ctx, &net->body, LAYERS_TORCH, seed));
-    TRY(layers_init(ctx, &net->head, LAYERS_TORCH, seed));
+    TRY(sequential_init(ctx, &net->body, INIT_RULE_TORCH, seed));
+    TRY(sequential_init(ctx, &net->head, INIT_RULE_TORCH, seed));
 fail:
     return st;
 }
@@ -72,13 +74,13 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     int b = batch->count;
-    struct tensor features = layers_shape(&net->body, b);
+    struct tensor features = sequential_shape(&net->body, b);
     struct cross_entropy_args args = {.ignore = -100, .smoothing = training ? net->smoothing : 0};
     *scores = tensor_shape(DTYPE_F32, 2, b, net->head.out[2], 0, 0);
     TRY(tensor_take(ctx, arena, &features));
     TRY(tensor_take(ctx, arena, scores));
-    TRY(layers_fwd(ctx, arena, &net->body, &features, &batch->pictures, training));
-    TRY(layers_fwd(ctx, arena, &net->head, scores, &features, training));
+    TRY(sequential_fwd(ctx, arena, &net->body, &features, &batch->images, training));
+    TRY(sequential_fwd(ctx, arena, &net->head, scores, &features, training));
     TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &batch->labels, args));
 fail:
     return st;
@@ -99,7 +101,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
             TRY(op_add_fwd(ctx, &net->loss, &net->loss, &net->loss, (float)batch->count / (float)batch->global_count, 0));
     }
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &net->loss));
+    TRY(learner_backward(ctx, l, tape, 0, &net->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, out));
 fail:
     tape_pause(ctx);
@@ -152,26 +154,26 @@ fail:
 static clio_status to_features(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     const struct classifier *net = l->state;
-    return layers_fwd(ctx, arena, &net->body, out, in, false);
+    return sequential_fwd(ctx, arena, &net->body, out, in, false);
 }
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
 {
-    (void)labels; /* of pictures that are to be described nobody knows them */
-    return learner_through(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_features);
+    (void)labels; /* of images that are to be described nobody knows them */
+    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_features);
 }
 
-const struct learner_kind learner_classifier = {.name = "classifier",
-                                                .summary = "which class a picture is of; its features measure other models (clio eval)",
+const struct learner_type learner_classifier = {.name = "classifier",
+                                                .summary = "image classifier; its features serve the Fréchet distance of clio eval",
                                                 .settings = settings,
                                                 .parts = parts,
                                                 .losses = losses,
-                                                .measures = measures,
-                                                .ascending = true,
+                                                .metrics = measures,
+                                                .higher_is_better = true,
                                                 .needs_labels = true,
                                                 .open = open,
                                                 .close = close,
                                                 .init = init,
                                                 .step = step,
-                                                .measure = measure,
+                                                .evaluate = measure,
                                                 .encode = encode};

@@ -1,92 +1,7 @@
 /* condition.c - what the kinds of learner.h share: settings, labels, noise, and the way from host to host. */
-#include "captions.h"
+#include "condition.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#define AT_ONCE 64 /* pictures on their way at a time */
-
-/* ---- settings: checked when the learner was made ---- */
-
-int learner_int(const struct learner *l, const char *name)
-{
-    return (int)json_integer_value(json_object_get(l->config, name));
-}
-
-double learner_number(const struct learner *l, const char *name)
-{
-    return json_number_value(json_object_get(l->config, name));
-}
-
-int learner_word(const struct learner *l, const char *name)
-{
-    const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
-    return MAX(learner_word_index(s->words, json_string_value(json_object_get(l->config, name))), 0);
-}
-
-/* ---- tensors ---- */
-
-clio_status learner_room(clio_context *ctx, struct tensor *t, int rows, int columns)
-{
-    clio_status st = CLIO_OK;
-    struct tensor wanted = tensor_shape(DTYPE_F32, 2, rows, columns, 0, 0);
-    if (t->mem && tensor_count(t) == tensor_count(&wanted))
-        return CLIO_OK;
-    tensor_free(ctx, t);
-    *t = wanted;
-    TRY(tensor_new(ctx, t, "training"));
-fail:
-    return st;
-}
-
-clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch)
-{
-    clio_status st = CLIO_OK;
-    if (!t->mem) {
-        *t = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-        TRY(tensor_new(ctx, t, "training"));
-    }
-    if (!batch->count)
-        TRY(tensor_zero(ctx, t));
-fail:
-    return st;
-}
-
-uint64_t learner_stream(const struct learner *l, int which)
-{
-    uint64_t batches = (uint64_t)l->step * (uint64_t)MAX(l->accumulate, 1) + (uint64_t)l->micro;
-    return batches * LEARNER_STREAMS + (uint64_t)which;
-}
-
-clio_status learner_noise(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
-                          uint64_t stream, int width, struct tensor *noise)
-{
-    clio_status st = CLIO_OK;
-    *noise = tensor_shape(DTYPE_F32, 2, batch->count, width, 0, 0);
-    TRY(tensor_take(ctx, arena, noise));
-    if (batch->first == 0)
-        return op_random_fwd(ctx, noise, l->seed, stream, true);
-    uint64_t mark = arena_mark(arena);
-    struct tensor all = tensor_shape(DTYPE_F32, 2, batch->first + batch->count, width, 0, 0);
-    TRY(tensor_take(ctx, arena, &all));
-    TRY(op_random_fwd(ctx, &all, l->seed, stream, true));
-    TRY(tensor_copy(ctx, noise, 0, &all, (size_t)batch->first * (size_t)width, tensor_count(noise)));
-    arena_release(arena, mark);
-fail:
-    return st;
-}
-
-clio_status learner_read(clio_context *ctx, const struct tensor *const *losses, int count, double *out)
-{
-    clio_status st = CLIO_OK;
-    for (int i = 0; i < count; i++) {
-        float value;
-        TRY(tensor_read(ctx, losses[i], 0, 1, &value));
-        out[i] = (double)value;
-    }
-fail:
-    return st;
-}
 
 /* ---- labels ---- */
 
@@ -137,21 +52,20 @@ void label_input_free(clio_context *ctx, struct label_input *in)
     tensor_free(ctx, &in->rows);
 }
 
-/* From ids i32 [count]. */
-static clio_status set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
+clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
 {
     clio_status st = CLIO_OK;
-    TRY(learner_room(ctx, &in->rows, count, in->width));
+    TRY(learner_tensor(ctx, &in->rows, count, in->width));
     struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
     TRY(op_embed_fwd(ctx, &rows, &in->table, &list, NULL, 0));
 fail:
     return st;
 }
 
-static clio_status set_captions(clio_context *ctx, struct label_input *in, const char *const *texts, int count)
+clio_status label_input_set_captions(clio_context *ctx, struct label_input *in, const char *const *texts, int count)
 {
     clio_status st = CLIO_OK;
-    TRY(learner_room(ctx, &in->rows, count, in->width));
+    TRY(learner_tensor(ctx, &in->rows, count, in->width));
     struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
     TRY(captions_encode(ctx, NULL, in->captions, &rows, texts));
 fail:
@@ -165,7 +79,8 @@ clio_status label_input_set(clio_context *ctx, struct label_input *in, const str
         return CLIO_OK;
     if (in->captions)
         TRY(captions_need(ctx, batch));
-    TRY(in->captions ? set_captions(ctx, in, batch->captions, batch->count) : set_labels(ctx, in, &batch->labels, batch->count));
+    TRY(in->captions ? label_input_set_captions(ctx, in, batch->captions, batch->count)
+                     : label_input_set_labels(ctx, in, &batch->labels, batch->count));
 fail:
     return st;
 }
@@ -194,54 +109,5 @@ clio_status label_input_join(clio_context *ctx, struct arena *arena, const struc
     }
     TRY(op_concat_fwd(ctx, joined, x, &planes));
 fail:
-    return st;
-}
-
-/* ---- host to host ---- */
-
-/* Rows of what pictures are asked for by. */
-static clio_status set_asked(clio_context *ctx, struct arena *arena, const struct learner *l, struct label_input *in, const int *labels,
-                             int count)
-{
-    clio_status st = CLIO_OK;
-    struct tensor ids = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
-    char *texts[AT_ONCE] = {NULL};
-    if (in->captions) {
-        for (int i = 0; i < count; i++)
-            TRY(captions_prompt(ctx, l, labels[i], &texts[i]));
-        TRY(set_captions(ctx, in, (const char *const *)texts, count));
-    } else {
-        TRY(tensor_take(ctx, arena, &ids));
-        TRY(tensor_write(ctx, &ids, 0, (size_t)count, labels));
-        TRY(set_labels(ctx, in, &ids, count));
-    }
-fail:
-    for (int i = 0; i < count; i++)
-        free(texts[i]);
-    return st;
-}
-
-clio_status learner_through(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
-                            const int *labels, float *out, int out_width, learner_forward forward)
-{
-    clio_status st = CLIO_OK;
-    struct arena arena = {0};
-    arena_grow(ctx, &arena);
-    if (input && input->width && !labels)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s wants a label for each picture", l->kind->name);
-    for (int at = 0; at < count; at += AT_ONCE) {
-        int n = MIN(AT_ONCE, count - at);
-        struct tensor x = tensor_shape(DTYPE_F32, 2, n, in_width, 0, 0), y = tensor_shape(DTYPE_F32, 2, n, out_width, 0, 0);
-        TRY(tensor_take(ctx, &arena, &x));
-        TRY(tensor_take(ctx, &arena, &y));
-        TRY(tensor_write(ctx, &x, 0, tensor_count(&x), in + (size_t)at * (size_t)in_width));
-        if (input && input->width)
-            TRY(set_asked(ctx, &arena, l, input, labels + at, n));
-        TRY(forward(ctx, &arena, l, &y, &x));
-        TRY(tensor_read(ctx, &y, 0, tensor_count(&y), out + (size_t)at * (size_t)out_width));
-        arena_reset(&arena);
-    }
-fail:
-    arena_free(ctx, &arena);
     return st;
 }

@@ -1,8 +1,6 @@
-/* conv_pyramid.c - tables of layers that several kinds use: convolutions that halve a picture until a base of 4 to 7 pixels a side is left,
+/* conv_pyramid.c - tables of layers that several kinds use: convolutions that halve an image until a base of 4 to 7 pixels a side is left,
  * which one window covers, and transposed ones the other way (DCGAN, Radford et al. 2016, with any base). */
-#include "learner_private.h"
-
-#include <stdio.h>
+#include "conv_pyramid.h"
 
 clio_status pyramid_fit(clio_context *ctx, const struct learner *l, struct pyramid *p)
 {
@@ -16,7 +14,7 @@ clio_status pyramid_fit(clio_context *ctx, const struct learner *l, struct pyram
     }
     if (l->shape.height != side || p->base < 4 || p->base > 7 || p->levels < 1 || p->levels > LEARNER_LEVELS)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "a model %s of convolutions takes square pictures of 28, 32, 48, 64, 96, 128 or another 4 to 7 times a power of 2 pixels a "
+             "a model %s of convolutions takes square images of 28, 32, 48, 64, 96, 128 or another 4 to 7 times a power of 2 pixels a "
              "side, "
              "and these are %d x %d: set image_size to one of them",
              l->kind->name, l->shape.width, l->shape.height);

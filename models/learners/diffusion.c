@@ -3,17 +3,16 @@
  *
  *     x_t = sqrt(a_t) x + sqrt(1 - a_t) eps    loss = mean |network(x_t, t, condition) - target|^2    target = eps, or the velocity
  *
- * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_weighting min_snr (Hang et al. 2023) multiplies the squares
- * by min(snr, 5) / snr, of the velocity by min(snr, 5) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws nothing: a
- * picture follows from the noise that it begins with, its latent. */
+ * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squares
+ * by min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws
+ * nothing: a image follows from the noise that it begins with, its latent. */
 #include "diffusion.h"
+#include "types.h"
 #include "../../host/core/random.h"
+#include "../nn/layout.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define SNR_AT_MOST 5.0
 
 static const char *const parts[] = {"unet", "text_encoder", NULL};
 static const char *const losses[] = {"loss", NULL};
@@ -30,7 +29,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].rule = OPTIM_ADAMW;
     l->options[0].rate = 1e-4;
     l->options[0].weight_decay = 0.01;
-    l->options[0].clip = 1;
+    l->options[0].max_grad_norm = 1;
     l->options[1] = l->options[0];
     l->options[1].rate = 2e-6; /* diffusers, examples/dreambooth/README.md, "Fine-tune text encoder with the UNet" */
     TRY(unet_learner_open(ctx, l, u));
@@ -93,41 +92,6 @@ static void drawn_free(struct drawn *d)
 
 /* ---- conditions ---- */
 
-/* The prompt of `count` rows, whose keys and values are those of u->states. */
-static clio_status attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, int length)
-{
-    clio_status st = CLIO_OK;
-    struct unet_prompt *p = &u->prompt;
-    if (p->batch != count || p->length != length) {
-        unet_prompt_free(ctx, p);
-        TRY(unet_prompt_new(ctx, p, &u->net, count, length));
-    }
-    if (u->attends) {
-        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
-        TRY(unet_attend_to(ctx, arena, &u->net, p, &states));
-    }
-fail:
-    return st;
-}
-
-clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
-{
-    clio_status st = CLIO_OK;
-    bool captions = u->captions.encoder != NULL;
-    int length = captions ? u->captions.net.config.positions : 1;
-    if (u->attends) {
-        TRY(learner_room(ctx, &u->states, count * length, u->net.config.text));
-        struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
-        if (captions)
-            TRY(captions_encode(ctx, arena, &u->captions, &states, texts));
-        else
-            TRY(tensor_zero(ctx, &states));
-    }
-    TRY(attend(ctx, arena, u, count, length));
-fail:
-    return st;
-}
-
 static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
                                    const struct drawn *d)
 {
@@ -164,14 +128,9 @@ fail:
     return st;
 }
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
-struct tensor unet_learner_tensor(const struct unet_learner *u, int count)
-{
-    return tensor_shape(DTYPE_F32, 4, count, u->height, u->width, u->net.config.in);
-}
-
-/* *x: what is to be made noisy of the batch, its pictures or latents drawn for them. */
+/* *x: what is to be made noisy of the batch, its images or latents drawn for them. */
 static clio_status clean(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream, struct tensor *x)
 {
     clio_status st = CLIO_OK;
@@ -182,12 +141,12 @@ static clio_status clean(clio_context *ctx, const struct learner *l, const struc
     int n = batch->count;
     size_t pixels = (size_t)n * (size_t)learner_pixels(l), one = (size_t)l->latent, count = (size_t)n * one;
     *x = unet_learner_tensor(u, n);
-    x->mem = batch->pictures.mem;
+    x->mem = batch->images.mem;
     if (u->vae_folder) {
         TRY(mem_alloc(ctx, &planes, MAX(pixels, count), sizeof *planes));
         TRY(mem_alloc(ctx, &moments, 2 * count, sizeof *moments));
         TRY(mem_alloc(ctx, &noise, count, sizeof *noise));
-        TRY(picture_read(ctx, &batch->pictures, planes));
+        TRY(nchw_read(ctx, &batch->images, planes));
         TRY(vae_encode(ctx, &arena, &u->vae, moments, planes, n, u->height, u->width, (struct vae_tiling){0}));
         for (int i = 0; i < n; i++) {
             struct random r;
@@ -198,9 +157,9 @@ static clio_status clean(clio_context *ctx, const struct learner *l, const struc
         }
         vae_sample(&u->vae.config, planes, moments, noise, n, u->height, u->width);
         vae_to_sampler(&u->vae.config, planes, count);
-        TRY(learner_room(ctx, &u->clean, n, (int)one));
+        TRY(learner_tensor(ctx, &u->clean, n, (int)one));
         x->mem = u->clean.mem;
-        TRY(picture_write(ctx, x, planes));
+        TRY(nchw_write(ctx, x, planes));
     }
 fail:
     tape_resume(ctx, recording);
@@ -223,14 +182,14 @@ static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const
     TRY(mem_alloc(ctx, &weights, (size_t)count * (size_t)channels, sizeof *weights));
     for (int i = 0; i < count; i++) {
         double a = (double)u->alphas[(int)d->timesteps[i]], snr = a / fmax(1 - a, 1e-12);
-        double weight = fmin(snr, SNR_AT_MOST) / (u->velocity ? snr + 1 : fmax(snr, 1e-12));
+        double weight = fmin(snr, u->snr_gamma) / (u->velocity ? snr + 1 : fmax(snr, 1e-12));
         levels[2 * i] = sqrtf(u->alphas[(int)d->timesteps[i]]);
         levels[2 * i + 1] = sqrtf(1.0f - u->alphas[(int)d->timesteps[i]]);
         for (int c = 0; c < channels; c++)
             weights[i * channels + c] = (float)sqrt(weight);
     }
-    TRY(learner_room(ctx, &u->levels, count, 2));
-    TRY(learner_room(ctx, &u->weights, count, channels));
+    TRY(learner_tensor(ctx, &u->levels, count, 2));
+    TRY(learner_tensor(ctx, &u->weights, count, channels));
     TRY(tensor_write(ctx, &u->levels, 0, 2 * (size_t)count, levels));
     TRY(tensor_write(ctx, &u->weights, 0, (size_t)count * (size_t)channels, weights));
 fail:
@@ -246,7 +205,7 @@ static clio_status squares(clio_context *ctx, struct arena *arena, struct unet_l
     clio_status st = CLIO_OK;
     struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
     struct tensor by_sample = tensor_reshape(&u->weights, 4, y->dim[0], 1, 1, y->dim[3]), weights = *y, error = *y;
-    if (!u->min_snr)
+    if (u->snr_gamma <= 0)
         return op_loss_fwd(ctx, arena, &u->loss, y, target, args, false);
     TRY(tensor_take(ctx, arena, &weights));
     TRY(tensor_take(ctx, arena, &error));
@@ -298,7 +257,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, learner_stream(l, 0), 1.0f / (float)batch->global_count));
     tape_pause(ctx);
-    TRY(learner_descend_all(ctx, l, tape, &u->loss));
+    TRY(learner_backward_all(ctx, l, tape, &u->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, out));
 fail:
     tape_pause(ctx);
@@ -322,11 +281,11 @@ fail:
 }
 
 #define UNET_FUNCTIONS                                                                                                                     \
-    .settings = unet_settings, .parts = parts, .losses = losses, .measures = losses, .has_latents = true, .open = open, .close = close,    \
-    .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .describe = unet_learner_describe,                      \
-    .places = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
+    .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,     \
+    .init = init, .step = step, .evaluate = measure, .sample = unet_learner_sample, .save_config = unet_learner_describe,                  \
+    .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
-const struct learner_kind learner_unet = {
-    .name = "unet", .summary = "denoising diffusion with a UNet, of pictures or latents, with captions or without", UNET_FUNCTIONS};
-const struct learner_kind learner_cunet = {
-    .name = "cunet", .summary = "denoising diffusion of pictures with labels", .needs_labels = true, UNET_FUNCTIONS};
+const struct learner_type learner_unet = {
+    .name = "unet", .summary = "diffusion model (DDPM) in pixel or latent space, optional text conditioning (CLIP)", UNET_FUNCTIONS};
+const struct learner_type learner_cunet = {
+    .name = "cunet", .summary = "class-conditional diffusion model (DDPM)", .needs_labels = true, UNET_FUNCTIONS};

@@ -1,4 +1,4 @@
-/* diffusion.h - a UNet that learns to take noise away (Ho et al. 2020, "Denoising diffusion probabilistic models"): pictures, or latents
+/* diffusion.h - a UNet that learns to take noise away (Ho et al. 2020, "Denoising diffusion probabilistic models"): images, or latents
  * of an autoencoder, by themselves, with labels or with captions.
  *
  * learner_unet.c the kinds and their steps; learner_unet_sample.c samples; learner_unet_files.c settings, configurations and the folders of
@@ -22,10 +22,11 @@ struct unet_learner {
     struct vae vae;
     char *vae_folder;  /* NULL: pixels are what is denoised */
     int height, width; /* of what is denoised; its channels are the network's */
-    float *alphas;     /* [train_steps]: what is left of a picture's variance, alphas_cumprod */
+    float *alphas;     /* [train_steps]: what is left of an image's variance, alphas_cumprod */
     int train_steps;
-    bool velocity, min_snr;
-    double drop; /* probability that a condition is left out */
+    bool velocity;
+    double snr_gamma; /* of Min-SNR weighting; 0: off */
+    double drop;      /* probability that a condition is left out */
     struct unet_prompt prompt;
     struct tensor states, clean, levels, weights, loss; /* of the batch at hand */
     struct arena vae_arena;
@@ -39,7 +40,7 @@ void unet_learner_free(clio_context *ctx, struct unet_learner *u);
 struct tensor unet_learner_tensor(const struct unet_learner *u, int count);
 /* What `count` samples attend to from here on: their texts (NULL: an empty one), or nothing. */
 clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts);
-/* As struct learner_kind has it. */
+/* As struct learner_type has it. */
 clio_status unet_learner_sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures);
 /* The files of a diffusers folder, beside the network's weights. */
 clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const char *path);

@@ -1,12 +1,15 @@
-/* diffusion_sample.c - from noise to pictures: DDIM (Song et al. 2020) with a network that is learning, or has learned, to denoise. */
+/* diffusion_sample.c - from noise to images: DDIM (Song et al. 2020) with a network that is learning, or has learned, to denoise. */
 #include "diffusion.h"
+#include "generate.h"
+#include "../samplers/guidance.h"
+#include "../nn/layout.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define AT_ONCE 32 /* samples on their way at a time */
 
-/* One way from noise to pictures: with guidance every sample is there twice, without its condition and with it. */
+/* One way from noise to images: with guidance every sample is there twice, without its condition and with it. */
 struct walk {
     int count, copies; /* copies: 2 with guidance */
     float *labels, *timesteps, *both;
@@ -49,14 +52,14 @@ static clio_status ask(clio_context *ctx, struct learner *l, struct walk *w, str
                      &(struct unet_step){.timesteps = w->timesteps, .labels = l->shape.classes ? w->labels : NULL}));
     TRY(tensor_read(ctx, &w->out, 0, tensor_count(&w->out), w->both));
     if (w->copies == 2)
-        guidance_combine(y, w->both, w->both + n, (float)learner_number(l, "guidance"), 0, w->count, (size_t)l->latent);
+        guidance_combine(y, w->both, w->both + n, (float)learner_number(l, "guidance_scale"), 0, w->count, (size_t)l->latent);
     else
         memcpy(y, w->both, n * sizeof *y);
 fail:
     return st;
 }
 
-/* Latents as the sampler leaves them, f32 [count, h, w, c], to pictures f32 [count, H, W, C]. */
+/* Latents as the sampler leaves them, f32 [count, h, w, c], to images f32 [count, H, W, C]. */
 static clio_status decode(clio_context *ctx, const struct learner *l, int count, float *latents, float *pictures)
 {
     clio_status st = CLIO_OK;
@@ -68,10 +71,10 @@ static clio_status decode(clio_context *ctx, const struct learner *l, int count,
     TRY(tensor_new(ctx, &z, "samples"));
     TRY(tensor_new(ctx, &x, "samples"));
     TRY(tensor_write(ctx, &z, 0, n, latents));
-    TRY(picture_read(ctx, &z, latents)); /* to planes and back again */
+    TRY(nchw_read(ctx, &z, latents)); /* to planes and back again */
     vae_from_sampler(&u->vae.config, latents, n);
     TRY(vae_decode(ctx, &arena, &u->vae, pictures, latents, count, u->height, u->width, (struct vae_tiling){0}));
-    TRY(picture_write(ctx, &x, pictures));
+    TRY(nchw_write(ctx, &x, pictures));
     TRY(tensor_read(ctx, &x, 0, tensor_count(&x), pictures));
 fail:
     tensor_free(ctx, &z);
@@ -99,7 +102,7 @@ static clio_status sample_some(clio_context *ctx, struct learner *l, struct walk
     TRY(mem_alloc(ctx, &w->labels, all, sizeof *w->labels));
     TRY(mem_alloc(ctx, &w->timesteps, all, sizeof *w->timesteps));
     TRY(sampler_new(ctx, &s, &u->scheduler, n,
-                    &(struct sampler_options){.method = "ddim", .steps = MIN(learner_int(l, "sample_steps"), u->train_steps)}));
+                    &(struct sampler_options){.method = "ddim", .steps = MIN(learner_int(l, "num_inference_steps"), u->train_steps)}));
     TRY(set_condition(ctx, l, w, &arena, labels));
     memcpy(x, latents, n * sizeof *x);
     sampler_init_noise(s, x);
@@ -126,7 +129,7 @@ clio_status unet_learner_sample(clio_context *ctx, struct learner *l, int count,
 {
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
-    double guidance = learner_number(l, "guidance");
+    double guidance = learner_number(l, "guidance_scale");
     bool guided = (guidance < 1 || guidance > 1) && u->drop > 0 && (l->shape.classes || u->captions.encoder);
     for (int at = 0; at < count; at += AT_ONCE) {
         struct walk w = {.count = MIN(AT_ONCE, count - at), .copies = guided ? 2 : 1};

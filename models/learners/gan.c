@@ -1,6 +1,6 @@
-/* gan.c - adversaries (Goodfellow et al. 2014): a generator G of pictures from noise, and a discriminator D that tells them from
+/* gan.c - adversaries (Goodfellow et al. 2014): a generator G of images from noise, and a discriminator D that tells them from
  * real ones. Dense, or DCGAN (Radford, Metz and Chintala 2016); with labels (Mirza and Osindero 2014) or captions (Reed et al. 2016).
- * Losses, D's of real x and generated pictures, and G's:
+ * Losses, D's of real x and generated images, and G's:
  *
  *     bce            -log sigmoid(D(x)), -log(1 - sigmoid(D(G(z))))     -log sigmoid(D(G(z))): does not saturate
  *     least-squares  (D(x) - 1)^2, D(G(z))^2                            (D(G(z)) - 1)^2 (Mao et al. 2017)
@@ -9,9 +9,11 @@
  *     jsd            the f-GAN's bound on the Jensen-Shannon divergence (Nowozin, Cseke and Tomioka 2016), for G the form of its
  * section 3.2
  *
- * A step: G makes pictures, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
- * by now, thinks of the pictures goes on tape 0, where its weights are constants, and G learns. */
-#include "captions.h"
+ * A step: G makes images, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
+ * by now, thinks of the images goes on tape 0, where its weights are constants, and G learns. */
+#include "gan.h"
+#include "generate.h"
+#include "types.h"
 
 #include <stdlib.h>
 
@@ -31,31 +33,31 @@ static const struct loss_terms {
 
 #define LATENT                                                                                                                             \
     {                                                                                                                                      \
-        "latent", 'i', 1, 65536, 100, NULL, "numbers of noise that a picture is made from"                                                 \
+        "latent_dim", 'i', 1, 65536, 100, NULL, "dimension of the noise vector"                                                            \
     }
 #define LOSS                                                                                                                               \
     {                                                                                                                                      \
-        "loss", 's', 0, 0, 0, "bce|least-squares|hinge|wasserstein|jsd", "what the two play for"                                           \
+        "loss", 's', 0, 0, 0, "bce|least-squares|hinge|wasserstein|jsd", "adversarial loss"                                                \
     }
 #define HIDDEN                                                                                                                             \
     {                                                                                                                                      \
-        "hidden", 'i', 1, 16384, 256, NULL, "dense: numbers of the smallest hidden layer"                                                  \
+        "hidden_size", 'i', 1, 16384, 256, NULL, "dense: units of the smallest hidden layer"                                               \
     }
 #define DEPTH                                                                                                                              \
     {                                                                                                                                      \
-        "depth", 'i', 1, 6, 2, NULL, "dense: hidden layers, each twice as wide as the one nearer to the noise"                             \
+        "num_hidden_layers", 'i', 1, 6, 2, NULL, "dense: hidden layers, each twice as wide as the one nearer to the noise"                 \
     }
 #define NGF                                                                                                                                \
     {                                                                                                                                      \
-        "ngf", 'i', 1, 512, 64, NULL, "conv: channels of the generator's largest pictures"                                                 \
+        "ngf", 'i', 1, 512, 64, NULL, "conv: generator channels at the full resolution"                                                    \
     }
 #define NDF                                                                                                                                \
     {                                                                                                                                      \
-        "ndf", 'i', 1, 512, 64, NULL, "conv: channels of the discriminator's largest pictures"                                             \
+        "ndf", 'i', 1, 512, 64, NULL, "conv: discriminator channels at the full resolution"                                                \
     }
 #define FORM                                                                                                                               \
     {                                                                                                                                      \
-        "form", 's', 0, 0, 0, "conv|dense", "of which layers both are made"                                                                \
+        "architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"                            \
     }
 
 static const struct learner_setting gan_settings[] = {LATENT, HIDDEN, DEPTH, LOSS, {0}};
@@ -77,8 +79,8 @@ clio_status gan_generator_rows(clio_context *ctx, const struct learner *l, bool 
         rows_up(rows, &p, l->shape.channels, ACT_TANH);
         return CLIO_OK;
     }
-    for (int i = 0; i < learner_int(l, "depth"); i++) {
-        rows_linear(rows, NULL, learner_int(l, "hidden") << i);
+    for (int i = 0; i < learner_int(l, "num_hidden_layers"); i++) {
+        rows_linear(rows, NULL, learner_int(l, "hidden_size") << i);
         rows_act(rows, ACT_LEAKY_RELU, 0.2f);
         rows->row[rows->count++] = (struct layer_row){.kind = LAYER_BATCH_NORM};
     }
@@ -98,8 +100,8 @@ static clio_status discriminator_rows(clio_context *ctx, const struct learner *l
         rows_down(rows, &p, 1);
         return CLIO_OK;
     }
-    for (int i = learner_int(l, "depth"); i-- > 0;) {
-        rows_linear(rows, NULL, learner_int(l, "hidden") << i);
+    for (int i = learner_int(l, "num_hidden_layers"); i-- > 0;) {
+        rows_linear(rows, NULL, learner_int(l, "hidden_size") << i);
         rows_act(rows, ACT_LEAKY_RELU, 0.2f);
     }
     rows_linear(rows, NULL, 1);
@@ -109,7 +111,7 @@ fail:
 
 static bool is_dense(const struct learner *l)
 {
-    return json_object_get(l->config, "form") ? learner_word(l, "form") == 1 : json_object_get(l->config, "ngf") == NULL;
+    return json_object_get(l->config, "architecture") ? learner_choice(l, "architecture") == 1 : json_object_get(l->config, "ngf") == NULL;
 }
 
 static clio_status open(clio_context *ctx, struct learner *l)
@@ -121,8 +123,8 @@ static clio_status open(clio_context *ctx, struct learner *l)
     bool dense = is_dense(l);
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
-    net->loss = json_object_get(l->config, "loss") ? (enum gan_loss)learner_word(l, "loss") : GAN_JSD;
+    l->latent = learner_int(l, "latent_dim");
+    net->loss = json_object_get(l->config, "loss") ? (enum gan_loss)learner_choice(l, "loss") : GAN_JSD;
     for (int i = 0; i < 2; i++) {
         l->options[i] = optimizer_defaults();
         l->options[i].rate = 2e-4;
@@ -132,9 +134,9 @@ static clio_status open(clio_context *ctx, struct learner *l)
     /* batch norm has no place where D's slope is bounded: it would divide by what it likes */
     TRY(gan_generator_rows(ctx, l, dense, &g));
     TRY(discriminator_rows(ctx, l, dense, net->loss != GAN_WASSERSTEIN, &d));
-    TRY(layers_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
-    TRY(layers_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
-                   (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
+    TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
+    TRY(sequential_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
+                       (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
     if (net->loss == GAN_WASSERSTEIN)
         TRY(spectral_new(ctx, &net->spectral, &net->discriminator, "d."));
 fail:
@@ -144,8 +146,8 @@ fail:
 static void close(clio_context *ctx, struct learner *l)
 {
     struct gan *net = l->state;
-    layers_free(ctx, &net->generator);
-    layers_free(ctx, &net->discriminator);
+    sequential_free(ctx, &net->generator);
+    sequential_free(ctx, &net->discriminator);
     label_input_free(ctx, &net->labels);
     spectral_free(ctx, net->spectral);
     tensor_free(ctx, &net->fake);
@@ -158,9 +160,9 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct gan *net = l->state;
-    enum layers_init rule = is_dense(l) ? LAYERS_TORCH : LAYERS_DCGAN;
-    TRY(layers_init(ctx, &net->generator, rule, seed));
-    TRY(layers_init(ctx, &net->discriminator, rule, seed));
+    enum sequential_init rule = is_dense(l) ? INIT_RULE_TORCH : INIT_RULE_DCGAN;
+    TRY(sequential_init(ctx, &net->generator, rule, seed));
+    TRY(sequential_init(ctx, &net->discriminator, rule, seed));
     if (net->spectral)
         TRY(spectral_init(ctx, net->spectral, seed));
 fail:
@@ -169,7 +171,7 @@ fail:
 
 /* ---- a step ---- */
 
-/* Pictures from z f32 [B, latent]. */
+/* Images from z f32 [B, latent]. */
 static clio_status generate(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *pictures,
                             const struct tensor *z, bool training)
 {
@@ -177,12 +179,12 @@ static clio_status generate(clio_context *ctx, struct arena *arena, const struct
     int latent = net->generator.in[2] - net->labels.width;
     struct tensor noise = tensor_reshape(z, 4, z->dim[0], 1, 1, latent), in;
     TRY(label_input_join(ctx, arena, &net->labels, &noise, &in));
-    TRY(layers_fwd(ctx, arena, &net->generator, pictures, &in, training));
+    TRY(sequential_fwd(ctx, arena, &net->generator, pictures, &in, training));
 fail:
     return st;
 }
 
-/* loss = what `args` makes of D(pictures), or is added to it. */
+/* loss = what `args` makes of D(images), or is added to it. */
 static clio_status judge(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *loss,
                          const struct tensor *pictures, struct loss_args args, int count, int global_count, bool add)
 {
@@ -190,11 +192,11 @@ static clio_status judge(clio_context *ctx, struct arena *arena, const struct ga
     const int *in = net->discriminator.in;
     uint64_t mark = arena_mark(arena);
     struct tensor x = tensor_reshape(pictures, 4, count, in[0], in[1], in[2] - net->labels.width), joined, score;
-    score = layers_shape(&net->discriminator, count);
+    score = sequential_shape(&net->discriminator, count);
     args.scale /= (float)global_count;
     TRY(tensor_take(ctx, arena, &score));
     TRY(label_input_join(ctx, arena, &net->labels, &x, &joined));
-    TRY(layers_fwd(ctx, arena, &net->discriminator, &score, &joined, true));
+    TRY(sequential_fwd(ctx, arena, &net->discriminator, &score, &joined, true));
     TRY(op_loss_fwd(ctx, arena, loss, &score, NULL, args, add));
 fail:
     arena_release(arena, mark);
@@ -211,11 +213,11 @@ static clio_status learn_discriminator(clio_context *ctx, struct learner *l, con
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 1));
     if (batch->count) {
-        TRY(judge(ctx, &tape->arena, net, loss, &batch->pictures, t->real, batch->count, batch->global_count, false));
+        TRY(judge(ctx, &tape->arena, net, loss, &batch->images, t->real, batch->count, batch->global_count, false));
         TRY(judge(ctx, &tape->arena, net, loss, &net->fake, t->fake, batch->count, batch->global_count, true));
     }
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 1, loss));
+    TRY(learner_backward(ctx, l, tape, 1, loss));
     if (net->spectral)
         TRY(spectral_bound(ctx, &tape->arena, net->spectral, 1));
 fail:
@@ -224,7 +226,7 @@ fail:
     return st;
 }
 
-/* G's pictures, on tape 0. */
+/* G's images, on tape 0. */
 static clio_status begin_generator(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *z)
 {
     clio_status st = CLIO_OK;
@@ -251,7 +253,7 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
     struct tape *tape = &l->tapes[0];
     TRY(learner_scalar(ctx, &net->losses[0], batch));
     TRY(learner_scalar(ctx, &net->losses[1], batch));
-    TRY(learner_room(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
+    TRY(learner_tensor(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
     TRY(label_input_set(ctx, &net->labels, batch));
     TRY(begin_generator(ctx, l, batch, z));
     TRY(learn_discriminator(ctx, l, batch));
@@ -260,7 +262,7 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
         TRY(judge(ctx, &tape->arena, net, &net->losses[1], &net->fake, terms[net->loss].generator, batch->count, batch->global_count,
                   false));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &net->losses[1]));
+    TRY(learner_backward(ctx, l, tape, 0, &net->losses[1]));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->losses[0], &net->losses[1]}, 2, out));
 fail:
     tape_pause(ctx);
@@ -283,7 +285,7 @@ static clio_status to_pictures(clio_context *ctx, struct arena *arena, struct le
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     struct gan *net = l->state;
-    return learner_through(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), to_pictures);
+    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), to_pictures);
 }
 
 static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
@@ -294,16 +296,19 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
 
 #define GAN_FUNCTIONS                                                                                                                      \
     .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
-    .describe = describe
+    .save_config = describe
 
-const struct learner_kind learner_gan = {.name = "gan", .summary = "adversaries of dense layers", .settings = gan_settings, GAN_FUNCTIONS};
-const struct learner_kind learner_dcgan = {
-    .name = "dcgan", .summary = "adversaries of convolutions", .settings = dcgan_settings, GAN_FUNCTIONS};
-const struct learner_kind learner_cgan = {.name = "cgan",
-                                          .summary = "adversaries that know labels or captions",
+const struct learner_type learner_gan = {
+    .name = "gan", .summary = "GAN of fully connected networks (Goodfellow et al. 2014)", .settings = gan_settings, GAN_FUNCTIONS};
+const struct learner_type learner_dcgan = {
+    .name = "dcgan", .summary = "deep convolutional GAN (Radford et al. 2016)", .settings = dcgan_settings, GAN_FUNCTIONS};
+const struct learner_type learner_cgan = {.name = "cgan",
+                                          .summary = "conditional GAN, class or text conditioned (Mirza and Osindero 2014)",
                                           .settings = cgan_settings,
                                           .needs_labels = true,
                                           .takes_captions = true,
                                           GAN_FUNCTIONS};
-const struct learner_kind learner_jsd_gan = {
-    .name = "jsd-gan", .summary = "adversaries that estimate the Jensen-Shannon divergence", .settings = jsd_settings, GAN_FUNCTIONS};
+const struct learner_type learner_jsd_gan = {.name = "jsd-gan",
+                                             .summary = "GAN with a Jensen-Shannon divergence objective (f-GAN, Nowozin et al. 2016)",
+                                             .settings = jsd_settings,
+                                             GAN_FUNCTIONS};

@@ -1,32 +1,16 @@
-/* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimisers. */
-#include "../loaders/config.h"
-#include "folders.h"
-#include "../../host/core/safetensors_write.h"
+/* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimizers. */
+#include "learner.h"
+#include "settings.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* torch.amp.GradScaler begins so, and doubles so often. */
 #define FIRST_SCALE 65536.0
 #define SCALE_STEPS 2000
 #define MOST_SCALE 16777216.0
-#define LARGEST_SIDE 4096
-#define MOST_CLASSES 65536
 
-const struct learner_kind *const learner_kinds[] = {
-    &learner_autoencoder, &learner_vae,        &learner_cvae, &learner_gan,   &learner_dcgan,  &learner_cgan,    &learner_mmd_gan,
-    &learner_jsd_gan,     &learner_classifier, &learner_unet, &learner_cunet, &learner_vae_kl, &learner_whisper, NULL};
-
-const struct learner_kind *learner_kind_find(const char *name)
-{
-    for (const struct learner_kind *const *k = learner_kinds; name && *k; k++)
-        if (strcmp((*k)->name, name) == 0)
-            return *k;
-    return NULL;
-}
-
-bool learner_needs_captions(const struct learner_kind *kind, const json_t *settings)
+bool learner_needs_captions(const struct learner_type *kind, const json_t *settings)
 {
     const json_t *encoder = json_object_get(settings, "text_encoder");
     return kind->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
@@ -81,9 +65,8 @@ fail:
 
 /* ---- open and close ---- */
 
-/* Networks without weights; after a failure everything is to be closed. */
-static clio_status open_kind(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
-                             const json_t *settings, const char *from)
+clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
+                         const json_t *settings, const char *from)
 {
     clio_status st = CLIO_OK;
     const float one = 1;
@@ -104,11 +87,11 @@ fail:
     return st;
 }
 
-clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_kind *kind, struct learner_shape shape,
+clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
                         const json_t *settings, uint64_t seed)
 {
     clio_status st = CLIO_OK;
-    TRY(open_kind(ctx, l, kind, shape, settings, NULL));
+    TRY(learner_open(ctx, l, kind, shape, settings, NULL));
     l->seed = seed;
     TRY(kind->init(ctx, l, seed));
 fail:
@@ -132,7 +115,7 @@ void learner_close(clio_context *ctx, struct learner *l)
     *l = (struct learner){0};
 }
 
-clio_status learner_scale(clio_context *ctx, struct learner *l, double scale)
+clio_status learner_set_loss_scale(clio_context *ctx, struct learner *l, double scale)
 {
     clio_status st = CLIO_OK;
     float first = (float)(scale / MAX(l->accumulate, 1));
@@ -154,12 +137,12 @@ static clio_status seek_scale(clio_context *ctx, struct learner *l, int first, i
         l->optimizers[i].step -= !one;
         made = made && one;
     }
-    l->good = made ? l->good + 1 : 0;
+    l->steps_since_overflow = made ? l->steps_since_overflow + 1 : 0;
     if (!made) {
-        TRY(learner_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
-    } else if (l->good == SCALE_STEPS) {
-        l->good = 0;
-        TRY(learner_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
+        TRY(learner_set_loss_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
+    } else if (l->steps_since_overflow == SCALE_STEPS) {
+        l->steps_since_overflow = 0;
+        TRY(learner_set_loss_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
     }
 fail:
     return st;
@@ -169,13 +152,13 @@ clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate)
 {
     clio_status st = CLIO_OK;
     l->accumulate = accumulate;
-    l->seeks_scale = l->half && l->loss_scale <= 0;
-    TRY(learner_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->half ? FIRST_SCALE : 1));
+    l->dynamic_loss_scale = l->fp16 && l->loss_scale <= 0;
+    TRY(learner_set_loss_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->fp16 ? FIRST_SCALE : 1));
     for (int i = 0; i < LEARNER_PARTS && l->kind->parts[i]; i++) {
         TRY(optimizer_open(ctx, &l->optimizers[i], &l->parameters[i], &l->options[i]));
         TRY(tape_open(ctx, &l->tapes[i]));
-        if (l->half)
-            TRY(parameters_halve(ctx, &l->parameters[i]));
+        if (l->fp16)
+            TRY(parameters_use_fp16(ctx, &l->parameters[i]));
     }
     l->trains = true;
 fail:
@@ -184,7 +167,7 @@ fail:
 
 clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tape, int part)
 {
-    return parameters_watch(ctx, tape, &l->parameters[part], l->micro > 0);
+    return parameters_watch(ctx, tape, &l->parameters[part], l->micro_batch > 0);
 }
 
 /* Of `count` parts, those that learn. */
@@ -192,211 +175,99 @@ static clio_status descend(clio_context *ctx, struct learner *l, struct tape *ta
 {
     clio_status st = CLIO_OK;
     TRY(tape_backward(ctx, tape, loss, &l->one));
-    if (l->micro + 1 < l->accumulate)
+    if (l->micro_batch + 1 < l->accumulate)
         return CLIO_OK;
     for (int i = first; i < first + count; i++) {
         struct optimizer *o = &l->optimizers[i];
         if (!l->parameters[i].count)
             continue;
         o->guard = *loss;
-        o->loss_scale = l->seeks_scale || l->loss_scale < 1 || l->loss_scale > 1 ? l->loss_scale : 0;
+        o->loss_scale = l->dynamic_loss_scale || l->loss_scale < 1 || l->loss_scale > 1 ? l->loss_scale : 0;
         TRY(optimizer_step(ctx, o, &tape->arena));
     }
-    if (l->seeks_scale)
+    if (l->dynamic_loss_scale)
         TRY(seek_scale(ctx, l, first, count));
 fail:
     return st;
 }
 
-clio_status learner_descend(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
+clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
 {
     return descend(ctx, l, tape, part, 1, loss);
 }
 
-clio_status learner_descend_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss)
+clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss)
 {
     return descend(ctx, l, tape, 0, LEARNER_PARTS, loss);
 }
 
-clio_status learner_swap_averages(clio_context *ctx, const struct learner *l)
+clio_status learner_swap_ema(clio_context *ctx, const struct learner *l)
 {
     clio_status st = CLIO_OK;
     for (int i = 0; i < LEARNER_PARTS; i++)
-        TRY(parameters_swap_average(ctx, &l->parameters[i]));
+        TRY(parameters_swap_ema(ctx, &l->parameters[i]));
 fail:
     return st;
 }
 
-/* ---- files ---- */
-
-/* Everything of config.json that is not a setting of the kind. */
-static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes"};
-
-static clio_status read_config(clio_context *ctx, const struct json_file *file, const struct learner_kind **kind,
-                               struct learner_shape *shape, json_t **settings)
+clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns)
 {
     clio_status st = CLIO_OK;
-    struct bytes names = {0};
-    const char *type;
-    int size[2];
-    TRY(json_text(ctx, file, "model_type", NULL, &type));
-    *kind = learner_kind_find(type);
-    if (!*kind) {
-        for (const struct learner_kind *const *k = learner_kinds; *k; k++)
-            TRY(bytes_print(ctx, &names, "%s%s", names.size ? ", " : "", (*k)->name));
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model %.60s, which is none that clio trains: those are %s", file->path, type,
-             names.data);
+    struct tensor wanted = tensor_shape(DTYPE_F32, 2, rows, columns, 0, 0);
+    if (t->mem && tensor_count(t) == tensor_count(&wanted))
+        return CLIO_OK;
+    tensor_free(ctx, t);
+    *t = wanted;
+    TRY(tensor_new(ctx, t, "training"));
+fail:
+    return st;
+}
+
+clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch)
+{
+    clio_status st = CLIO_OK;
+    if (!t->mem) {
+        *t = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
+        TRY(tensor_new(ctx, t, "training"));
     }
-    if ((*kind)->hears) {
-        *shape = learner_shape_of_sounds;
-    } else {
-        TRY(fields_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
-        shape->height = size[0];
-        shape->width = size[1];
-        TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
+    if (!batch->count)
+        TRY(tensor_zero(ctx, t));
+fail:
+    return st;
+}
+
+uint64_t learner_stream(const struct learner *l, int which)
+{
+    uint64_t batches = (uint64_t)l->step * (uint64_t)MAX(l->accumulate, 1) + (uint64_t)l->micro_batch;
+    return batches * LEARNER_STREAMS + (uint64_t)which;
+}
+
+clio_status learner_noise(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                          uint64_t stream, int width, struct tensor *noise)
+{
+    clio_status st = CLIO_OK;
+    *noise = tensor_shape(DTYPE_F32, 2, batch->count, width, 0, 0);
+    TRY(tensor_take(ctx, arena, noise));
+    if (batch->first == 0)
+        return op_random_fwd(ctx, noise, l->seed, stream, true);
+    uint64_t mark = arena_mark(arena);
+    struct tensor all = tensor_shape(DTYPE_F32, 2, batch->first + batch->count, width, 0, 0);
+    TRY(tensor_take(ctx, arena, &all));
+    TRY(op_random_fwd(ctx, &all, l->seed, stream, true));
+    TRY(tensor_copy(ctx, noise, 0, &all, (size_t)batch->first * (size_t)width, tensor_count(noise)));
+    arena_release(arena, mark);
+fail:
+    return st;
+}
+
+clio_status learner_read(clio_context *ctx, const struct tensor *const *losses, int count, double *out)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < count; i++) {
+        float value;
+        TRY(tensor_read(ctx, losses[i], 0, 1, &value));
+        out[i] = (double)value;
     }
-    TRY(json_int(ctx, file, "classes", 0, MOST_CLASSES, 0, &shape->classes));
-    *settings = json_copy(file->root);
-    if (!*settings)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    for (size_t i = 0; i < COUNT(shape_keys); i++)
-        json_object_del(*settings, shape_keys[i]);
 fail:
-    bytes_free(&names);
-    return st;
-}
-
-static const struct learner_place *place_of(const struct learner *l, int part)
-{
-    return &l->kind->places[l->kind->places[part].folder ? part : 0];
-}
-
-static clio_status read_part(clio_context *ctx, const struct learner *l, int part, const char *path)
-{
-    clio_status st = CLIO_OK;
-    const struct learner_place *place = place_of(l, part);
-    struct weights weights = {0};
-    char *inner = NULL;
-    TRY(file_join(ctx, &inner, path, place->folder ? place->folder : "."));
-    TRY(weights_open(ctx, &weights, place->folder ? inner : path, place->stem ? place->stem : "model"));
-    TRY(parameters_read(ctx, &l->parameters[part], PART_VALUE, "", &weights));
-fail:
-    weights_close(&weights);
-    free(inner);
-    return st;
-}
-
-clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
-{
-    clio_status st = CLIO_OK;
-    struct json_file file = {0};
-    const struct learner_kind *kind;
-    struct learner_shape shape;
-    json_t *settings = NULL;
-    *l = (struct learner){0};
-    TRY(json_open(ctx, &file, path, "config.json"));
-    TRY(read_config(ctx, &file, &kind, &shape, &settings));
-    TRY(open_kind(ctx, l, kind, shape, settings, path));
-    for (int i = 0; i < LEARNER_PARTS; i++)
-        if (l->parameters[i].count)
-            TRY(read_part(ctx, l, i, path));
-fail:
-    json_decref(settings);
-    json_close(&file);
-    if (st)
-        learner_close(ctx, l);
-    return st;
-}
-
-static clio_status write_config(clio_context *ctx, const struct learner *l, const char *folder)
-{
-    clio_status st = CLIO_OK;
-    const struct learner_shape *s = &l->shape;
-    json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
-    json_t *config =
-        json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->kind->name, "image_size", size, "channels", s->channels, "classes", s->classes);
-    for (size_t i = 1; l->kind->hears && i < COUNT(shape_keys); i++)
-        json_object_del(config, shape_keys[i]);
-    if (!size || !config || json_object_update(config, l->config))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    TRY(folder_put_json(ctx, config, folder, "", "config.json"));
-fail:
-    json_decref(config);
-    json_decref(size);
-    return st;
-}
-
-/* The file of a part that has one of its own, with all parts that lie in it; its folder is there then. */
-static clio_status write_weights(clio_context *ctx, const struct learner *l, int part, const char *folder)
-{
-    clio_status st = CLIO_OK;
-    const struct learner_place *place = place_of(l, part);
-    struct tensors_out out = {0};
-    struct bytes name = {0};
-    char *inner = NULL, *path = NULL;
-    TRY(file_join(ctx, &inner, folder, place->folder ? place->folder : ""));
-    if (place->folder)
-        TRY(file_make_folder(ctx, inner));
-    TRY(bytes_print(ctx, &name, "%s.safetensors", place->stem ? place->stem : "model"));
-    TRY(file_join(ctx, &path, place->folder ? inner : folder, name.data));
-    TRY(tensors_out_open(ctx, &out));
-    TRY(tensors_out_note(ctx, &out, "format", "pt"));
-    for (int i = 0; i < LEARNER_PARTS; i++)
-        if (place_of(l, i) == place)
-            TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, "", &out));
-    TRY(tensors_out_write(ctx, &out, path));
-fail:
-    tensors_out_close(&out);
-    bytes_free(&name);
-    free(inner);
-    free(path);
-    return st;
-}
-
-clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder)
-{
-    clio_status st = CLIO_OK;
-    bool swapped = false;
-    TRY(write_config(ctx, l, folder));
-    TRY(learner_swap_averages(ctx, l));
-    swapped = true;
-    for (int i = 0; i < LEARNER_PARTS; i++)
-        if (l->parameters[i].count && place_of(l, i) == &l->kind->places[i])
-            TRY(write_weights(ctx, l, i, folder));
-    swapped = false;
-    TRY(learner_swap_averages(ctx, l));
-    if (l->kind->describe)
-        TRY(l->kind->describe(ctx, l, folder));
-fail:
-    if (swapped) /* the failure that is told is the one that came before */
-        (void)learner_swap_averages(ctx, l);
-    return st;
-}
-
-/* ---- use ---- */
-
-clio_status learner_draw(clio_context *ctx, struct learner *l, int count, uint64_t seed, const int *labels, float *pictures)
-{
-    clio_status st = CLIO_OK;
-    struct tensor z = tensor_shape(DTYPE_F32, 2, count, MAX(l->latent, 1), 0, 0);
-    float *latents = NULL;
-    int *own = NULL;
-    if (count < 1 || !l->latent)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot draw %d pictures", l->kind->name, count);
-    TRY(mem_alloc(ctx, &latents, tensor_count(&z), sizeof *latents));
-    TRY(tensor_new(ctx, &z, "samples"));
-    TRY(op_random_fwd(ctx, &z, seed, 0, true));
-    TRY(tensor_read(ctx, &z, 0, tensor_count(&z), latents));
-    if (!labels && learner_labels(l)) { /* one after the other */
-        TRY(mem_alloc(ctx, &own, (size_t)count, sizeof *own));
-        for (int i = 0; i < count; i++)
-            own[i] = i % learner_labels(l);
-        labels = own;
-    }
-    TRY(l->kind->sample(ctx, l, count, latents, labels, pictures));
-fail:
-    tensor_free(ctx, &z);
-    free(latents);
-    free(own);
     return st;
 }

@@ -1,24 +1,27 @@
-/* mmd_gan.c - a generator without adversary: what it makes and real pictures are to be alike under the maximum mean discrepancy
+/* mmd_gan.c - a generator without adversary: what it makes and real images are to be alike under the maximum mean discrepancy
  * (Gretton et al. 2012; Li, Swersky and Zemel 2015, "Generative moment matching networks"; Dziugaite et al. 2015). They are compared as
- * pictures, or as codes of an autoencoder that learns beside it from the real ones. Unlike in Li et al. 2015 the generator makes pictures,
+ * images, or as codes of an autoencoder that learns beside it from the real ones. Unlike in Li et al. 2015 the generator makes images,
  * not codes, and learns through the encoder; unlike in the MMD GAN of Li et al. 2017 the encoder does not play against it. */
-#include "learner_private.h"
+#include "autoencoder.h"
+#include "gan.h"
+#include "generate.h"
+#include "types.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"form", 's', 0, 0, 0, "conv|dense", "of which layers the networks are made"},
-    {"latent", 'i', 1, 65536, 100, NULL, "numbers of noise that a picture is made from"},
-    {"ngf", 'i', 1, 512, 64, NULL, "conv: channels of the generator's largest pictures"},
-    {"hidden", 'i', 1, 16384, 256, NULL, "dense: numbers of the smallest hidden layer"},
-    {"depth", 'i', 1, 6, 2, NULL, "dense: hidden layers of the generator, each twice as wide as the one before"},
-    {"features", 's', 0, 0, 0, "autoencoder|pixels", "as what pictures are compared"},
-    {"code", 'i', 1, 4096, 32, NULL, "autoencoder: numbers that stand for a picture"},
-    {"width", 'i', 1, 512, 32, NULL, "autoencoder, conv: channels of its largest pictures"},
-    {"kernel", 's', 0, 0, 0, "rbf|rational", "what counts as alike"},
-    {"bandwidth", 'f', 1e-6, 1e6, 1, NULL, "factor of the distances at which it counts"},
+    {"architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"},
+    {"latent_dim", 'i', 1, 65536, 100, NULL, "dimension of the noise vector"},
+    {"ngf", 'i', 1, 512, 64, NULL, "conv: generator channels at the full resolution"},
+    {"hidden_size", 'i', 1, 16384, 256, NULL, "dense: units of the smallest hidden layer"},
+    {"num_hidden_layers", 'i', 1, 6, 2, NULL, "dense: hidden layers of the generator, each twice as wide as the one before"},
+    {"feature_space", 's', 0, 0, 0, "autoencoder|pixels", "space in which the MMD compares images: codes of an autoencoder, or pixels"},
+    {"code_dim", 'i', 1, 4096, 32, NULL, "autoencoder: dimension of its code"},
+    {"base_channels", 'i', 1, 512, 32, NULL, "autoencoder, conv: channels at the full resolution"},
+    {"kernel", 's', 0, 0, 0, "rbf|rational", "kernel of the MMD: Gaussian mixture, or rational quadratic"},
+    {"bandwidth", 'f', 1e-6, 1e6, 1, NULL, "factor of the kernel's bandwidths"},
     {0},
 };
 /* clang-format on */
@@ -26,7 +29,7 @@ static const char *const parts[] = {"generator", "autoencoder", NULL};
 static const char *const losses[] = {"mmd", "reconstruction", NULL};
 
 struct mmd_gan {
-    struct layers generator;
+    struct sequential generator;
     struct autoencoder features;
     bool encodes; /* features are codes */
     struct tensor fake, mmd, loss;
@@ -37,7 +40,7 @@ struct mmd_gan {
 static void choose_kernels(const struct learner *l, struct mmd_gan *net, int dimensions)
 {
     static const float rbf[] = {0.125f, 0.25f, 0.5f, 1, 2}, rational[] = {0.2f, 0.5f, 1, 2, 5};
-    bool is_rbf = learner_word(l, "kernel") == 0;
+    bool is_rbf = learner_choice(l, "kernel") == 0;
     double factor = learner_number(l, "bandwidth");
     net->args = (struct mmd_args){.form = is_rbf ? MMD_RBF : MMD_RATIONAL, .count = (int)COUNT(rbf)};
     for (size_t i = 0; i < COUNT(rbf); i++)
@@ -49,26 +52,26 @@ static clio_status open(clio_context *ctx, struct learner *l)
     clio_status st = CLIO_OK;
     struct mmd_gan *net;
     struct layer_rows g = {0};
-    bool dense = learner_word(l, "form") == 1;
+    bool dense = learner_choice(l, "architecture") == 1;
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     l->options[0] = l->options[1] = optimizer_defaults();
     l->options[0].beta1 = 0.5;
-    net->encodes = learner_word(l, "features") == 0;
+    net->encodes = learner_choice(l, "feature_space") == 0;
     TRY(gan_generator_rows(ctx, l, dense, &g));
-    TRY(layers_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent, &l->parameters[0]));
+    TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent, &l->parameters[0]));
     if (net->encodes)
         TRY(autoencoder_open(ctx, l, &net->features,
                              &(struct autoencoder_plan){.prefix = "ae.",
                                                         .dense = dense,
-                                                        .width = learner_int(l, "width"),
-                                                        .hidden = learner_int(l, "hidden"),
-                                                        .code = learner_int(l, "code"),
+                                                        .width = learner_int(l, "base_channels"),
+                                                        .hidden = learner_int(l, "hidden_size"),
+                                                        .code = learner_int(l, "code_dim"),
                                                         .act_picture = ACT_TANH,
                                                         .act_code = ACT_TANH},
                              &l->parameters[1]));
-    choose_kernels(l, net, net->encodes ? learner_int(l, "code") : learner_pixels(l));
+    choose_kernels(l, net, net->encodes ? learner_int(l, "code_dim") : learner_pixels(l));
 fail:
     return st;
 }
@@ -77,7 +80,7 @@ static void close(clio_context *ctx, struct learner *l)
 {
     struct mmd_gan *net = l->state;
     struct tensor *const owned[] = {&net->fake, &net->mmd, &net->loss};
-    layers_free(ctx, &net->generator);
+    sequential_free(ctx, &net->generator);
     autoencoder_free(ctx, &net->features);
     for (size_t i = 0; i < COUNT(owned); i++)
         tensor_free(ctx, owned[i]);
@@ -88,7 +91,7 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct mmd_gan *net = l->state;
-    TRY(layers_init(ctx, &net->generator, learner_word(l, "form") == 1 ? LAYERS_TORCH : LAYERS_DCGAN, seed));
+    TRY(sequential_init(ctx, &net->generator, learner_choice(l, "architecture") == 1 ? INIT_RULE_TORCH : INIT_RULE_DCGAN, seed));
     TRY(autoencoder_init(ctx, &net->features, seed));
 fail:
     return st;
@@ -96,23 +99,23 @@ fail:
 
 /* ---- a step ---- */
 
-/* Pictures as they are compared: f32 [B, D]. Codes are in the arena. */
+/* Images as they are compared: f32 [B, D]. Codes are in the arena. */
 static clio_status features_of(clio_context *ctx, struct arena *arena, const struct mmd_gan *net, const struct tensor *pictures, int batch,
                                struct tensor *features)
 {
     clio_status st = CLIO_OK;
     *features = *pictures;
     if (net->encodes) {
-        *features = layers_shape(&net->features.encoder, batch);
+        *features = sequential_shape(&net->features.encoder, batch);
         TRY(tensor_take(ctx, arena, features));
-        TRY(layers_fwd(ctx, arena, &net->features.encoder, features, pictures, true));
+        TRY(sequential_fwd(ctx, arena, &net->features.encoder, features, pictures, true));
     }
     *features = tensor_reshape(features, 2, batch, (int)(tensor_count(features) / (size_t)batch), 0, 0);
 fail:
     return st;
 }
 
-/* loss = the share of this process in the discrepancy of what the generator makes now and of real pictures. */
+/* loss = the share of this process in the discrepancy of what the generator makes now and of real images. */
 static clio_status compare(clio_context *ctx, struct learner *l, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
@@ -120,11 +123,11 @@ static clio_status compare(clio_context *ctx, struct learner *l, const struct le
     struct arena *arena = &l->tapes[0].arena;
     float share = (float)batch->count / (float)batch->global_count;
     struct tensor z, x, y;
-    TRY(learner_room(ctx, &net->fake, batch->count, learner_pixels(l)));
+    TRY(learner_tensor(ctx, &net->fake, batch->count, learner_pixels(l)));
     TRY(learner_noise(ctx, arena, l, batch, learner_stream(l, 0), l->latent, &z));
-    TRY(features_of(ctx, arena, net, &batch->pictures, batch->count, &y));
+    TRY(features_of(ctx, arena, net, &batch->images, batch->count, &y));
     tape_resume(ctx, &l->tapes[0]);
-    TRY(layers_fwd(ctx, arena, &net->generator, &net->fake, &z, true));
+    TRY(sequential_fwd(ctx, arena, &net->generator, &net->fake, &z, true));
     TRY(features_of(ctx, arena, net, &net->fake, batch->count, &x));
     TRY(op_mmd_fwd(ctx, arena, &net->mmd, &x, &y, net->args));
     TRY(op_add_fwd(ctx, &net->loss, &net->mmd, &net->mmd, share, 0));
@@ -147,7 +150,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     tape_pause(ctx);
     if (batch->count)
         TRY(compare(ctx, l, batch));
-    TRY(learner_descend(ctx, l, tape, 0, &net->loss));
+    TRY(learner_backward(ctx, l, tape, 0, &net->loss));
     out[1] = 0;
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss, &net->features.loss}, net->encodes ? 2 : 1, out));
 fail:
@@ -160,18 +163,18 @@ fail:
 
 static clio_status to_pictures(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
-    return layers_fwd(ctx, arena, &((struct mmd_gan *)l->state)->generator, out, in, false);
+    return sequential_fwd(ctx, arena, &((struct mmd_gan *)l->state)->generator, out, in, false);
 }
 
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     (void)labels;
-    return learner_through(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), to_pictures);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), to_pictures);
 }
 
-const struct learner_kind learner_mmd_gan = {
+const struct learner_type learner_mmd_gan = {
     .name = "mmd-gan",
-    .summary = "a generator that matches moments",
+    .summary = "generative moment matching network with a maximum mean discrepancy loss (Li et al. 2015, 2017)",
     .settings = settings,
     .parts = parts,
     .losses = losses,

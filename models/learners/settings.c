@@ -1,8 +1,9 @@
 /* settings.c - settings as tables: looked up, listed, checked; see learner.h. */
-#include "learner.h"
+#include "settings.h"
+#include "../loaders/model_folder.h"
 
-#include <math.h>
 #include <string.h>
+#include <stdlib.h>
 
 const struct learner_setting *learner_setting_find(const struct learner_setting *table, const char *name)
 {
@@ -12,7 +13,7 @@ const struct learner_setting *learner_setting_find(const struct learner_setting 
     return NULL;
 }
 
-int learner_word_index(const char *words, const char *word)
+int learner_choice_index(const char *words, const char *word)
 {
     size_t length = strlen(word);
     for (int i = 0; words; i++) {
@@ -37,7 +38,7 @@ fail:
 clio_status learner_setting_check(clio_context *ctx, const struct learner_setting *s, const json_t *value)
 {
     clio_status st = CLIO_OK;
-    if (s->type == 's' && (!json_is_string(value) || learner_word_index(s->words, json_string_value(value)) < 0))
+    if (s->type == 's' && (!json_is_string(value) || learner_choice_index(s->words, json_string_value(value)) < 0))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be one of %s", s->name, s->words);
     if (s->type == 'b' && !json_is_boolean(value))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be true or false", s->name);
@@ -49,6 +50,67 @@ clio_status learner_setting_check(clio_context *ctx, const struct learner_settin
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be a %s from %g to %g", s->name, s->type == 'i' ? "whole number" : "number",
                  s->least, s->most);
     }
+fail:
+    return st;
+}
+
+int learner_int(const struct learner *l, const char *name)
+{
+    return (int)json_integer_value(json_object_get(l->config, name));
+}
+
+double learner_number(const struct learner *l, const char *name)
+{
+    return json_number_value(json_object_get(l->config, name));
+}
+
+int learner_choice(const struct learner *l, const char *name)
+{
+    const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
+    return MAX(learner_choice_index(s->words, json_string_value(json_object_get(l->config, name))), 0);
+}
+
+/* ---- settings of diffusers' layout ---- */
+
+const char *learner_text(const struct learner *l, const char *name)
+{
+    const char *text = json_string_value(json_object_get(l->config, name));
+    return text ? text : "";
+}
+
+clio_status learner_channels(clio_context *ctx, const struct learner *l, int heads, json_t **list)
+{
+    clio_status st = CLIO_OK;
+    const char *text = learner_text(l, "block_out_channels"), *at = text;
+    int groups = learner_int(l, "norm_num_groups");
+    *list = json_array();
+    for (;;) {
+        char *end;
+        long n = strtol(at, &end, 10);
+        if (end == at || n < 1 || n > 1 << 14 || (*end != ',' && *end) || json_array_size(*list) == LEARNER_BLOCKS)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT,
+                 "the setting block_channels must be up to %d whole numbers with commas between, such as 64,128,192", LEARNER_BLOCKS);
+        if (n % groups || n % heads)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%ld channels (block_channels) cannot be shared by %d groups (groups) and %d heads (heads)", n,
+                 groups, heads);
+        if (json_array_append_new(*list, json_integer(n)))
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        if (!*end)
+            break;
+        at = end + 1;
+    }
+fail:
+    return st;
+}
+
+clio_status learner_folder(clio_context *ctx, const struct learner *l, const char *name, char **path)
+{
+    clio_status st = CLIO_OK;
+    *path = NULL;
+    TRY(folder_try(ctx, l->from, name, path));
+    if (!*path && *learner_text(l, name))
+        TRY(mem_string(ctx, path, learner_text(l, name)));
+    TRY(folder_try(ctx, learner_text(l, "pretrained"), name, path));
 fail:
     return st;
 }

@@ -3,20 +3,22 @@
  *
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = -log p(x | decoder(z)) + beta KL(N(mu, exp(logvar)) | N(0, 1))
  *
- * Both terms are sums over a picture, and means over the batch. */
-#include "captions.h"
+ * Both terms are sums over an image, and means over the batch. */
+#include "vae.h"
+#include "generate.h"
+#include "types.h"
 
 #include <stdlib.h>
 
 /* A setting a line. */
 /* clang-format off */
 #define VAE_SETTINGS                                                                                                                       \
-    {"form", 's', 0, 0, 0, "dense|conv", "of which layers it is made"},                                                                    \
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between pictures and latents"},                                      \
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest pictures"},                                                            \
-    {"latent", 'i', 1, 65536, 20, NULL, "numbers that stand for a picture"},                                                               \
-    {"beta", 'f', 0, 1e6, 1, NULL, "weight of the divergence from N(0, 1)"},                                                               \
-    {"reconstruction", 's', 0, 0, 0, "bce|mse", "what is lost: cross-entropy of each number, or half its squared error"}
+    {"architecture", 's', 0, 0, 0, "dense|conv", "architecture: fully connected or convolutional"},                                                                    \
+    {"hidden_size", 'i', 1, 65536, 400, NULL, "dense: units of the hidden layer"},                                      \
+    {"base_channels", 'i', 1, 512, 32, NULL, "conv: channels at the full resolution, doubled at each halving"},                                                            \
+    {"latent_dim", 'i', 1, 65536, 20, NULL, "dimension of the latent vector"},                                                               \
+    {"beta", 'f', 0, 1e6, 1, NULL, "weight of the KL divergence (beta-VAE)"},                                                               \
+    {"reconstruction_loss", 's', 0, 0, 0, "bce|mse", "reconstruction loss: binary cross-entropy, or half the squared error"}
 /* clang-format on */
 static const struct learner_setting vae_settings[] = {VAE_SETTINGS, {0}}, cvae_settings[] = {VAE_SETTINGS, CAPTION_SETTINGS, {0}};
 static const char *const parts[] = {"vae", NULL};
@@ -29,7 +31,7 @@ static const char *const measures[] = {"negative_elbo", "reconstruction", "kl", 
 static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_networks *net)
 {
     clio_status st = CLIO_OK;
-    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden"), told = net->labels.width;
+    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden_size"), told = net->labels.width;
     struct parameters *p = &l->parameters[0];
     struct layer_rows encoder = {0}, mu = {0}, logvar = {0}, decoder = {0};
     rows_linear(&encoder, "fc1", hidden);
@@ -39,10 +41,10 @@ static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_n
     rows_linear(&decoder, "fc2", hidden);
     rows_act(&decoder, ACT_RELU, 0);
     rows_linear(&decoder, "fc3", pixels);
-    TRY(layers_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + told, p));
-    TRY(layers_new(ctx, &net->mu, "vae.", mu.row, mu.count, 1, 1, hidden, p));
-    TRY(layers_new(ctx, &net->logvar, "vae.", logvar.row, logvar.count, 1, 1, hidden, p));
-    TRY(layers_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + told, p));
+    TRY(sequential_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + told, p));
+    TRY(sequential_new(ctx, &net->mu, "vae.", mu.row, mu.count, 1, 1, hidden, p));
+    TRY(sequential_new(ctx, &net->logvar, "vae.", logvar.row, logvar.count, 1, 1, hidden, p));
+    TRY(sequential_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + told, p));
 fail:
     return st;
 }
@@ -52,19 +54,19 @@ static clio_status open_conv(clio_context *ctx, struct learner *l, struct vae_ne
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     struct parameters *p = &l->parameters[0];
-    struct pyramid shape = {.width = learner_int(l, "width"), .act = ACT_RELU};
+    struct pyramid shape = {.width = learner_int(l, "base_channels"), .act = ACT_RELU};
     struct layer_rows encoder = {0}, decoder = {0};
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&encoder, &shape, 0);
     rows_up(&decoder, &shape, s->channels, ACT_NONE);
-    TRY(layers_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
-                   p));
+    TRY(sequential_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
+                       p));
     const int *in = net->encoder.out;
     struct layer_row mu = {.name = "mu", .kind = LAYER_CONV, .out = l->latent, .taps = shape.base, .stride = 1, .bias = true}, logvar = mu;
     logvar.name = "logvar";
-    TRY(layers_new(ctx, &net->mu, "vae.", &mu, 1, in[0], in[1], in[2], p));
-    TRY(layers_new(ctx, &net->logvar, "vae.", &logvar, 1, in[0], in[1], in[2], p));
-    TRY(layers_new(ctx, &net->decoder, "vae.decoder.", decoder.row, decoder.count, 1, 1, l->latent + net->labels.width, p));
+    TRY(sequential_new(ctx, &net->mu, "vae.", &mu, 1, in[0], in[1], in[2], p));
+    TRY(sequential_new(ctx, &net->logvar, "vae.", &logvar, 1, in[0], in[1], in[2], p));
+    TRY(sequential_new(ctx, &net->decoder, "vae.decoder.", decoder.row, decoder.count, 1, 1, l->latent + net->labels.width, p));
 fail:
     return st;
 }
@@ -75,12 +77,12 @@ static clio_status open(clio_context *ctx, struct learner *l)
     struct vae_networks *net;
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     l->options[0] = optimizer_defaults();
     net->beta = (float)learner_number(l, "beta");
-    net->reconstruction = learner_word(l, "reconstruction") == 1 ? VAE_MSE : VAE_BCE;
+    net->reconstruction = learner_choice(l, "reconstruction_loss") == 1 ? VAE_MSE : VAE_BCE;
     TRY(label_input_new(ctx, &net->labels, l));
-    TRY(learner_word(l, "form") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
+    TRY(learner_choice(l, "architecture") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
 fail:
     return st;
 }
@@ -88,9 +90,9 @@ fail:
 static void close(clio_context *ctx, struct learner *l)
 {
     struct vae_networks *net = l->state;
-    struct layers *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
+    struct sequential *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
     for (size_t i = 0; i < COUNT(all); i++)
-        layers_free(ctx, all[i]);
+        sequential_free(ctx, all[i]);
     label_input_free(ctx, &net->labels);
     tensor_free(ctx, &net->loss);
     for (size_t i = 0; i < COUNT(net->terms); i++)
@@ -102,40 +104,41 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct vae_networks *net = l->state;
-    const struct layers *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
+    const struct sequential *const all[] = {&net->encoder, &net->mu, &net->logvar, &net->decoder};
     for (size_t i = 0; i < COUNT(all); i++)
-        TRY(layers_init(ctx, all[i], LAYERS_TORCH, seed));
+        TRY(sequential_init(ctx, all[i], INIT_RULE_TORCH, seed));
 fail:
     return st;
 }
 
 /* ---- forward ---- */
 
-/* mu of pictures, and logvar unless it is NULL: both f32 [B, 1, 1, latent] with memory. */
+/* mu of images, and logvar unless it is NULL: both f32 [B, 1, 1, latent] with memory. */
 static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const struct vae_networks *net, const struct tensor *mu,
                               const struct tensor *logvar, const struct tensor *x)
 {
     clio_status st = CLIO_OK;
     int b = mu->dim[0], c = net->encoder.in[2] - net->labels.width;
-    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in, hidden = layers_shape(&net->encoder, b);
+    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in,
+                  hidden = sequential_shape(&net->encoder, b);
     TRY(tensor_take(ctx, arena, &hidden));
     TRY(label_input_join(ctx, arena, &net->labels, &picture, &in));
-    TRY(layers_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
-    TRY(layers_fwd(ctx, arena, &net->mu, mu, &hidden, true));
+    TRY(sequential_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
+    TRY(sequential_fwd(ctx, arena, &net->mu, mu, &hidden, true));
     if (logvar)
-        TRY(layers_fwd(ctx, arena, &net->logvar, logvar, &hidden, true));
+        TRY(sequential_fwd(ctx, arena, &net->logvar, logvar, &hidden, true));
 fail:
     return st;
 }
 
-/* Logits of pictures from z f32 [B, 1, 1, latent]. */
+/* Logits of images from z f32 [B, 1, 1, latent]. */
 static clio_status decode_fwd(clio_context *ctx, struct arena *arena, const struct vae_networks *net, const struct tensor *logits,
                               const struct tensor *z)
 {
     clio_status st = CLIO_OK;
     struct tensor in;
     TRY(label_input_join(ctx, arena, &net->labels, z, &in));
-    TRY(layers_fwd(ctx, arena, &net->decoder, logits, &in, true));
+    TRY(sequential_fwd(ctx, arena, &net->decoder, logits, &in, true));
 fail:
     return st;
 }
@@ -146,7 +149,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     const struct vae_networks *net = l->state;
-    const struct tensor *x = &batch->pictures;
+    const struct tensor *x = &batch->images;
     uint64_t mark = arena_mark(arena);
     struct tensor mu = tensor_shape(DTYPE_F32, 4, batch->count, 1, 1, l->latent), logvar = mu, z = mu, y = *x, drawn;
     struct loss_args args = {.loss = LOSS_BCE_LOGITS, .scale = scale};
@@ -199,7 +202,7 @@ clio_status vae_step(clio_context *ctx, struct learner *l, const struct learner_
     if (batch->count)
         TRY(forward(ctx, &tape->arena, l, batch, eps, learner_stream(l, 0), 1.0f / (float)batch->global_count));
     tape_pause(ctx);
-    TRY(learner_descend(ctx, l, tape, 0, &net->loss));
+    TRY(learner_backward(ctx, l, tape, 0, &net->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss, &net->terms[0], &net->terms[1]}, 3, out));
 fail:
     tape_pause(ctx);
@@ -248,7 +251,7 @@ static clio_status to_means(clio_context *ctx, struct arena *arena, struct learn
 static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
 {
     struct vae_networks *net = l->state;
-    return learner_through(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
 }
 
 static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
@@ -257,8 +260,8 @@ static clio_status encode(clio_context *ctx, struct learner *l, int count, const
     struct vae_networks *net = l->state;
     if (net->labels.captions)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "this model %s learned captions (text_encoder), and takes no pictures in without theirs: it draws them", l->kind->name);
-    TRY(learner_through(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means));
+             "this model %s learned captions (text_encoder), and takes no images in without theirs: it draws them", l->kind->name);
+    TRY(learner_run(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means));
 fail:
     return st;
 }
@@ -270,12 +273,13 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
 }
 
 #define VAE_FUNCTIONS                                                                                                                      \
-    .parts = parts, .losses = losses, .measures = measures, .unit = true, .has_latents = true, .reconstructs = true, .open = open,         \
-    .close = close, .init = init, .step = step, .measure = measure, .sample = sample, .encode = encode, .describe = describe
+    .parts = parts, .losses = losses, .metrics = measures, .unit_range = true, .has_latents = true, .reconstructs = true, .open = open,    \
+    .close = close, .init = init, .step = step, .evaluate = measure, .sample = sample, .encode = encode, .save_config = describe
 
-const struct learner_kind learner_vae = {.name = "vae", .summary = "variational autoencoder", .settings = vae_settings, VAE_FUNCTIONS};
-const struct learner_kind learner_cvae = {.name = "cvae",
-                                          .summary = "variational autoencoder of pictures with labels or captions",
+const struct learner_type learner_vae = {
+    .name = "vae", .summary = "variational autoencoder (Kingma and Welling 2014)", .settings = vae_settings, VAE_FUNCTIONS};
+const struct learner_type learner_cvae = {.name = "cvae",
+                                          .summary = "conditional VAE, class or text conditioned (Sohn et al. 2015)",
                                           .settings = cvae_settings,
                                           .needs_labels = true,
                                           .takes_captions = true,

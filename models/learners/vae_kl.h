@@ -2,7 +2,7 @@
 #ifndef CLIO_MODELS_LEARNERS_VAE_KL_H
 #define CLIO_MODELS_LEARNERS_VAE_KL_H
 
-#include "folders.h"
+#include "settings.h"
 #include "../networks/autoencoder_kl.h"
 
 struct kl_learner {

@@ -51,7 +51,7 @@ fail:
     return st;
 }
 
-clio_status fields_check(clio_context *ctx, const struct json_file *file, const char *class_name, const struct field *table, size_t count)
+clio_status config_check(clio_context *ctx, const struct json_file *file, const char *class_name, const struct field *table, size_t count)
 {
     clio_status st = CLIO_OK;
     const char *name, *key;
@@ -68,7 +68,7 @@ fail:
     return st;
 }
 
-clio_status fields_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out)
+clio_status config_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out)
 {
     clio_status st = CLIO_OK;
     const json_t *value = json_object_get(file->root, key);
@@ -79,7 +79,7 @@ fail:
     return st;
 }
 
-clio_status fields_ints(clio_context *ctx, const struct json_file *file, const char *key, int count, int min, int max, int otherwise,
+clio_status config_ints(clio_context *ctx, const struct json_file *file, const char *key, int count, int min, int max, int otherwise,
                         int *out)
 {
     clio_status st = CLIO_OK;
@@ -105,7 +105,7 @@ fail:
     return st;
 }
 
-clio_status fields_count(clio_context *ctx, const struct json_file *file, const char *key, int most, int *out)
+clio_status config_count(clio_context *ctx, const struct json_file *file, const char *key, int most, int *out)
 {
     clio_status st = CLIO_OK;
     const json_t *list = json_object_get(file->root, key);
@@ -116,7 +116,7 @@ fail:
     return st;
 }
 
-clio_status fields_text(clio_context *ctx, const struct json_file *file, const char *key, int index, const char **out)
+clio_status config_text(clio_context *ctx, const struct json_file *file, const char *key, int index, const char **out)
 {
     clio_status st = CLIO_OK;
     const json_t *item = json_array_get(json_object_get(file->root, key), (size_t)index);

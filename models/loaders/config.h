@@ -11,17 +11,17 @@ struct field {
 };
 /* Every field of the file is in the table with a value that is fine; those that begin with _ are notes of whoever wrote the file, but
  * _class_name, where there is one, must be `class_name`. */
-clio_status fields_check(clio_context *ctx, const struct json_file *file, const char *class_name, const struct field *table, size_t count);
+clio_status config_check(clio_context *ctx, const struct json_file *file, const char *class_name, const struct field *table, size_t count);
 
 /* A finite number; absent or null: `otherwise`. */
-clio_status fields_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out);
+clio_status config_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out);
 /* `count` integers in [min, max]: a list of them, or one that stands for all; absent or null: `otherwise` for all, unless that is below
  * min, which makes the key required. */
-clio_status fields_ints(clio_context *ctx, const struct json_file *file, const char *key, int count, int min, int max, int otherwise,
+clio_status config_ints(clio_context *ctx, const struct json_file *file, const char *key, int count, int min, int max, int otherwise,
                         int *out);
 /* How long a required list is: 1 to `most` entries. */
-clio_status fields_count(clio_context *ctx, const struct json_file *file, const char *key, int most, int *out);
+clio_status config_count(clio_context *ctx, const struct json_file *file, const char *key, int most, int *out);
 /* Text `index` of a list; it belongs to the file. */
-clio_status fields_text(clio_context *ctx, const struct json_file *file, const char *key, int index, const char **out);
+clio_status config_text(clio_context *ctx, const struct json_file *file, const char *key, int index, const char **out);
 
 #endif

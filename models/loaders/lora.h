@@ -1,6 +1,6 @@
 /* lora.h - low-rank changes to a model's weights (Hu et al. 2021, "LoRA"), merged as the weights are loaded:
  *     W += strength * alpha / rank * up down        up [out, rank], down [rank, in], or a convolution's [rank, in, h, w]
- * so that a picture costs nothing more. Files with the names of kohya-ss (lora_unet_down_blocks_0_...lora_up.weight, .alpha) and with those
+ * so that an image costs nothing more. Files with the names of kohya-ss (lora_unet_down_blocks_0_...lora_up.weight, .alpha) and with those
  * of diffusers and PEFT, old and new (unet.down_blocks.0...lora_A.weight, .lora.down.weight, .processor.to_q_lora.up.weight).
  * Without an alpha, alpha is the rank. Sources: kohya-ss/sd-scripts, networks/lora.py; diffusers, loaders/lora_conversion_utils.py; PEFT,
  * tuners/lora. What is more than a product of two matrices (LoHa, LoKr, DoRA, LoCon's middle) is refused by name.

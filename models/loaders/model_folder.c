@@ -1,10 +1,14 @@
 /* model_folder.c - see folder.h. Source of the names: diffusers, utils/hub_utils.py and models/model_loading_utils.py. */
+#define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
 
 #define ENDING ".safetensors"
 #define INDEX ".index.json"
@@ -86,5 +90,69 @@ clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem,
     }
     TRY(weights_open(ctx, weights, dir, has ? name : stem));
 fail:
+    return st;
+}
+
+clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path)
+{
+    clio_status st = CLIO_OK;
+    if (*path || !base || !*base)
+        return CLIO_OK;
+    TRY(file_join(ctx, path, base, name));
+    if (!file_is_folder(*path)) {
+        free(*path);
+        *path = NULL;
+    }
+fail:
+    return st;
+}
+
+clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file)
+{
+    clio_status st = CLIO_OK;
+    char *folder = NULL, *path = NULL;
+    if (out->root || !base || !*base)
+        return CLIO_OK;
+    TRY(file_join(ctx, &folder, base, name));
+    TRY(file_join(ctx, &path, folder, file));
+    if (file_exists(path))
+        TRY(json_open(ctx, out, folder, file));
+fail:
+    free(folder);
+    free(path);
+    return st;
+}
+
+clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *base, const char *folder, const char *name)
+{
+    clio_status st = CLIO_OK;
+    struct file_out out = {0};
+    char *inner = NULL, *path = NULL, *text = json_dumps(json, JSON_INDENT(2));
+    if (!text)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(file_join(ctx, &inner, base, folder));
+    TRY(file_make_folder(ctx, inner));
+    TRY(file_join(ctx, &path, inner, name));
+    TRY(file_out_open(ctx, &out, path));
+    TRY(file_out_write(ctx, &out, text, strlen(text)));
+    TRY(file_out_write(ctx, &out, "\n", 1));
+    TRY(file_out_commit(ctx, &out));
+fail:
+    file_out_abandon(&out);
+    free(inner);
+    free(path);
+    free(text);
+    return st;
+}
+
+clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to)
+{
+    clio_status st = CLIO_OK;
+    char *path = NULL, real[PATH_MAX];
+    TRY(file_join(ctx, &path, base, name));
+    if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
+        FAIL(ctx, CLIO_ERROR_FILE, "cannot make the link %s: %s", path, strerror(errno));
+fail:
+    free(path);
     return st;
 }

@@ -1,6 +1,6 @@
 /* single_file.c - sort the tensors of a single-file checkpoint into the parts of a diffusers folder; see single_file.h. A tensor within a
  * part that these networks do not have is an error, never passed over: it would change what they compute. Passed over are what training
- * left behind (schedules, a moving average beside the weights), position numbers, and OpenCLIP's picture half. */
+ * left behind (schedules, a moving average beside the weights), position numbers, and OpenCLIP's image half. */
 #include "single_file.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* metrics.h - how good what a network makes is: pictures beside pictures, sets of features, words, captions. Plain C on the host.
+/* metrics.h - how good what a network makes is: images beside images, sets of features, words, captions. Plain C on the host.
  *
  * metrics_picture.c mse, psnr, ssim; metrics_features.c Frechet and kernel distance; metrics_matrix.c what they compute with;
  * metrics_words.c word and character errors, and how captions become words; metrics_captions.c BLEU, ROUGE-L, CIDEr-D.
@@ -8,21 +8,21 @@
 
 #include "../../host/core/mem.h"
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
 /* Mean of (a - b)^2 over n > 0 numbers. */
 double metrics_mse(const float *a, const float *b, size_t n);
 /* Peak signal-to-noise ratio in dB: 10 log10(range^2 / mse), infinite where mse is 0. range: from black to white, 1, 2 or 255. */
 double metrics_psnr(double mse, double range);
-/* Structural similarity, at most 1, of `count` pairs of pictures f32 [count, height, width, channels]: the mean over all places where an
- * 11 x 11 window fits, channels and pictures; Gaussian window of deviation 1.5, K1 0.01, K2 0.03 (Wang, Bovik, Sheikh, Simoncelli 2004).
+/* Structural similarity, at most 1, of `count` pairs of images f32 [count, height, width, channels]: the mean over all places where an
+ * 11 x 11 window fits, channels and images; Gaussian window of deviation 1.5, K1 0.01, K2 0.03 (Wang, Bovik, Sheikh, Simoncelli 2004).
  * The same as scikit-image's structural_similarity(gaussian_weights=True, use_sample_covariance=False) and torchmetrics' defaults.
- * CLIO_ERROR_ARGUMENT: a side below 11 pixels, or no picture. */
+ * CLIO_ERROR_ARGUMENT: a side below 11 pixels, or no image. */
 #define METRICS_SSIM_WINDOW 11
 clio_status metrics_ssim(clio_context *ctx, double *out, const float *a, const float *b, int count, int height, int width, int channels,
                          double range);
 
-/* ---- sets of features: what a network sees in many pictures or sounds ---- */
+/* ---- sets of features: what a network sees in many images or sounds ---- */
 
 #define METRICS_WIDTH_MAX 4096
 
@@ -68,7 +68,7 @@ clio_status error_counts_characters(clio_context *ctx, struct error_counts *coun
 
 /* ---- captions ---- */
 
-/* One picture or sound: what was said about it, and what people said. UTF-8. */
+/* One image or sound: what was said about it, and what people said. UTF-8. */
 struct caption_case {
     const char *caption;
     const char *const *references;

@@ -1,4 +1,4 @@
-/* metrics_image.c - pictures beside pictures. With x, y two pictures, m and v their means and (co)variances under a Gaussian window:
+/* metrics_image.c - images beside images. With x, y two images, m and v their means and (co)variances under a Gaussian window:
  *     SSIM = (2 mx my + C1) (2 vxy + C2) / ((mx^2 + my^2 + C1) (vx + vy + C2)),  C1 = (0.01 range)^2, C2 = (0.03 range)^2
  * The window is separable: sums along rows first, kept for 11 rows, then down the columns. */
 #include "metrics.h"
@@ -77,11 +77,11 @@ clio_status metrics_ssim(clio_context *ctx, double *out, const float *a, const f
     *out = 0;
     if (height < WINDOW || width < WINDOW)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the structural similarity of pictures of %d x %d pixels is not defined: it needs at least %d x %d, the size of its window",
+             "the structural similarity of images of %d x %d pixels is not defined: it needs at least %d x %d, the size of its window",
              width, height, WINDOW, WINDOW);
     if (count < 1 || channels < 1 || !(range > 0))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the structural similarity of %d pictures of %d channels from 0 to %g is not defined", count,
-             channels, range);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the structural similarity of %d images of %d channels from 0 to %g is not defined", count, channels,
+             range);
     TRY(mem_alloc(ctx, &rows, (size_t)(width - WINDOW + 1), sizeof *rows * 5 * WINDOW));
     for (int i = 0; i < WINDOW; i++)
         total += window[i] = exp(-0.5 * (i - WINDOW / 2) * (i - WINDOW / 2) / (DEVIATION * DEVIATION));

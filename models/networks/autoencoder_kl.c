@@ -1,11 +1,12 @@
 /* autoencoder_kl.c - an autoencoder's two ways, over the parts of blocks.h.
  *
- * Memory: a picture of 512 x 512 with 256 channels is 268 MB, so nothing is kept that is not needed. Each way works in two buffers that
+ * Memory: an image of 512 x 512 with 256 channels is 268 MB, so nothing is kept that is not needed. Each way works in two buffers that
  * change places where a step cannot work in place; a residual block lays its normalized input over its input when that is not needed any
  * more, otherwise into the other buffer, where that is large enough. On a tape, whose gradients read most of it again, each step's result
  * has memory of its own. */
 #include "autoencoder_kl.h"
 #include "autoencoder_tiles.h"
+#include "../nn/layout.h"
 
 #include <limits.h>
 #include <math.h>
@@ -17,7 +18,7 @@
 struct buffers {
     struct tensor t[2];
     size_t count[2]; /* numbers that each has room for */
-    int at;          /* the one where the picture is */
+    int at;          /* the one where the image is */
     int batch, h, w, channels;
 };
 
@@ -26,7 +27,7 @@ static bool changes_place(const struct vae_step *s)
     return s->kind == VAE_DOWN || s->kind == VAE_UP || (s->kind == VAE_RESNET && resnet_has_shortcut(&s->resnet));
 }
 
-/* What the picture is after step s. */
+/* What the image is after step s. */
 static void advance(struct buffers *b, const struct vae_step *s)
 {
     b->at ^= changes_place(s);
@@ -45,7 +46,7 @@ static struct tensor picture(const struct buffers *b)
     return t;
 }
 
-/* On a tape: memory of its own for the picture that is about to be made. */
+/* On a tape: memory of its own for the image that is about to be made. */
 static clio_status take_own(clio_context *ctx, struct arena *arena, struct buffers *b)
 {
     clio_status st = CLIO_OK;
@@ -74,7 +75,7 @@ static clio_status take_buffers(clio_context *ctx, struct arena *arena, const st
     }
     for (int i = 0; i < 2; i++) {
         if (b->count[i] > INT_MAX)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the picture is too large to be worked on in one piece: use --vae-tiling, or a smaller -W and -H");
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the image is too large to be worked on in one piece: use --vae-tiling, or a smaller -W and -H");
         b->t[i] = tensor_shape(DTYPE_F32, 1, (int)MAX(b->count[i], 1), 0, 0, 0);
         TRY(tensor_take(ctx, arena, &b->t[i]));
     }
@@ -98,14 +99,14 @@ static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct
     switch (s->kind) {
     case VAE_RESNET:
         if (net->recompute && ctx->tape)
-            return resnet_again_fwd(ctx, arena, &s->resnet, &out, &in, NULL, NULL);
+            return resnet_recompute_fwd(ctx, arena, &s->resnet, &out, &in, NULL, NULL);
         return resnet_fwd(ctx, arena, &s->resnet, &out, &in, room, NULL);
     case VAE_ATTENTION:
         return pixel_attention_fwd(ctx, arena, &s->attention, &in);
     case VAE_DOWN:
-        return block_downsample_fwd(ctx, arena, &out, &in, &s->conv, 0);
+        return downsample_fwd(ctx, arena, &out, &in, &s->conv, 0);
     case VAE_UP:
-        return block_upsample_fwd(ctx, arena, &out, &in, &s->conv);
+        return upsample_fwd(ctx, arena, &out, &in, &s->conv);
     }
 fail:
     return st;
@@ -119,14 +120,14 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
     struct buffers b;
     TRY(take_buffers(ctx, arena, side, in->dim[0], in->dim[1], in->dim[2], &b));
     struct tensor x = picture(&b), last;
-    TRY(block_conv_fwd(ctx, arena, &x, in, &side->first, NULL, ACT_NONE, NULL));
+    TRY(linear_conv_fwd(ctx, arena, &x, in, &side->first, NULL, ACT_NONE, NULL));
     for (int i = 0; i < side->count; i++)
         TRY(step_fwd(ctx, arena, net, &side->steps[i], &b));
     x = picture(&b);
     TRY(take_own(ctx, arena, &b));
     last = picture(&b);
     TRY(op_group_norm_fwd(ctx, arena, &last, &x, &side->norm.gamma, &side->norm.beta, net->config.groups, 1e-6f, ACT_SILU));
-    TRY(block_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
+    TRY(linear_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
     return st;
@@ -143,7 +144,7 @@ clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct 
         TRY(tensor_take(ctx, arena, &inner));
     TRY(side_fwd(ctx, arena, net, net->encoder, &inner, pictures));
     if (c->quant)
-        TRY(block_linear_fwd(ctx, moments, &inner, &net->quant, ACT_NONE, NULL));
+        TRY(linear_fwd(ctx, moments, &inner, &net->quant, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
     return st;
@@ -158,7 +159,7 @@ clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct 
     struct tensor inner = *latents;
     if (c->post_quant) {
         TRY(tensor_take(ctx, arena, &inner));
-        TRY(block_linear_fwd(ctx, &inner, latents, &net->post_quant, ACT_NONE, NULL));
+        TRY(linear_fwd(ctx, &inner, latents, &net->post_quant, ACT_NONE, NULL));
     }
     TRY(side_fwd(ctx, arena, net, net->decoder, pictures, &inner));
 fail:
@@ -166,7 +167,7 @@ fail:
     return st;
 }
 
-/* ---- one picture or tile, from host to host ---- */
+/* ---- one image or tile, from host to host ---- */
 
 struct job {
     clio_context *ctx;
@@ -186,12 +187,12 @@ static clio_status forward(const struct job *j, float *out, const float *in, int
                    : tensor_shape(DTYPE_F32, 4, 1, h / c->factor, w / c->factor, 2 * c->latent);
     TRY(tensor_take(ctx, j->arena, &from));
     TRY(tensor_take(ctx, j->arena, &to));
-    TRY(picture_write(ctx, &from, in));
+    TRY(nchw_write(ctx, &from, in));
     if (j->decode)
         TRY(vae_decode_fwd(ctx, j->arena, j->net, &to, &from));
     else
         TRY(vae_encode_fwd(ctx, j->arena, j->net, &to, &from));
-    TRY(picture_read(ctx, &to, out));
+    TRY(nchw_read(ctx, &to, out));
 fail:
     arena_release(j->arena, mark);
     return st;
@@ -213,8 +214,8 @@ static clio_status make_tile(void *user, float *out, const float *in, int h, int
     const struct job *j = user;
     TRY(plan(j, h, w));
     TRY(arena_commit(j->ctx, j->arena,
-                     j->decode ? "decoding the picture (--vae-tiling needs less, so does a smaller -W and -H)"
-                               : "encoding the picture (--vae-tiling needs less, so does a smaller -W and -H)"));
+                     j->decode ? "decoding the image (--vae-tiling needs less, so does a smaller -W and -H)"
+                               : "encoding the image (--vae-tiling needs less, so does a smaller -W and -H)"));
     TRY(forward(j, out, in, h, w));
 fail:
     return st;

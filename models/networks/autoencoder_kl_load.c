@@ -2,6 +2,8 @@
  * diffusers' AutoencoderKL.__init__ (0.42). */
 #include "../loaders/config.h"
 #include "autoencoder_kl.h"
+#include "../nn/resnet_block.h"
+#include "../nn/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,9 +43,9 @@ clio_status vae_read_config(clio_context *ctx, const struct json_file *file, str
     clio_status st = CLIO_OK;
     const json_t *size = json_object_get(file->root, "sample_size");
     *c = (struct vae_config){0};
-    TRY(fields_check(ctx, file, "AutoencoderKL", vae_fields, COUNT(vae_fields)));
-    TRY(fields_count(ctx, file, "block_out_channels", VAE_BLOCKS, &c->blocks));
-    TRY(fields_ints(ctx, file, "block_out_channels", c->blocks, 1, 1 << 14, 0, c->channels));
+    TRY(config_check(ctx, file, "AutoencoderKL", vae_fields, COUNT(vae_fields)));
+    TRY(config_count(ctx, file, "block_out_channels", VAE_BLOCKS, &c->blocks));
+    TRY(config_ints(ctx, file, "block_out_channels", c->blocks, 1, 1 << 14, 0, c->channels));
     TRY(json_int(ctx, file, "in_channels", 1, 64, 3, &c->in));
     TRY(json_int(ctx, file, "out_channels", 1, 64, 3, &c->out));
     TRY(json_int(ctx, file, "latent_channels", 1, 256, 4, &c->latent));
@@ -58,8 +60,8 @@ clio_status vae_read_config(clio_context *ctx, const struct json_file *file, str
     TRY(json_bool(ctx, file, "mid_block_add_attention", true, &c->attends));
     TRY(json_bool(ctx, file, "use_quant_conv", true, &c->quant));
     TRY(json_bool(ctx, file, "use_post_quant_conv", true, &c->post_quant));
-    TRY(fields_number(ctx, file, "scaling_factor", 0.18215, &c->scaling));
-    TRY(fields_number(ctx, file, "shift_factor", 0, &c->shift));
+    TRY(config_number(ctx, file, "scaling_factor", 0.18215, &c->scaling));
+    TRY(config_number(ctx, file, "shift_factor", 0, &c->shift));
     if (!(c->scaling > 0))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"scaling_factor\" must be a number above 0", file->path);
     for (int i = 0; i < c->blocks; i++)
@@ -100,7 +102,7 @@ static clio_status add_resample(struct loading *l, enum vae_kind kind, const cha
     struct vae_step *s = &l->side->steps[l->side->count++];
     snprintf(key, sizeof key, "%s.%s.%s.0.conv", l->name, prefix, kind == VAE_DOWN ? "downsamplers" : "upsamplers");
     s->kind = kind;
-    return block_linear_load(l->ctx, &s->conv, key, l->channels, l->channels, 3, false, l->weights);
+    return linear_load(l->ctx, &s->conv, key, l->channels, l->channels, 3, false, l->weights);
 }
 
 static clio_status add_middle(struct loading *l)
@@ -120,7 +122,7 @@ fail:
     return st;
 }
 
-/* The blocks between picture and middle: `layers` residual blocks each, and a change of size behind all but the last. */
+/* The blocks between image and middle: `layers` residual blocks each, and a change of size behind all but the last. */
 static clio_status add_blocks(struct loading *l, enum vae_kind kind, int layers)
 {
     clio_status st = CLIO_OK;
@@ -149,16 +151,16 @@ static clio_status load_side(struct loading *l, struct vae_side **out, bool enco
     l->name = encoder ? "encoder" : "decoder";
     l->channels = first;
     snprintf(key, sizeof key, "%s.conv_in", l->name);
-    TRY(block_linear_load(l->ctx, &l->side->first, key, first, encoder ? c->in : c->latent, 3, false, l->weights));
+    TRY(linear_load(l->ctx, &l->side->first, key, first, encoder ? c->in : c->latent, 3, false, l->weights));
     if (encoder)
         TRY(add_blocks(l, VAE_DOWN, c->layers));
     TRY(add_middle(l));
     if (!encoder)
         TRY(add_blocks(l, VAE_UP, c->layers + 1));
     snprintf(key, sizeof key, "%s.conv_norm_out", l->name);
-    TRY(block_norm_load(l->ctx, &l->side->norm, key, l->channels, l->weights));
+    TRY(norm_load(l->ctx, &l->side->norm, key, l->channels, l->weights));
     snprintf(key, sizeof key, "%s.conv_out", l->name);
-    TRY(block_linear_load(l->ctx, &l->side->last, key, last, l->channels, 3, false, l->weights));
+    TRY(linear_load(l->ctx, &l->side->last, key, last, l->channels, 3, false, l->weights));
 fail:
     return st;
 }
@@ -173,12 +175,12 @@ clio_status vae_load(clio_context *ctx, const struct json_file *config, const st
     if (parts & VAE_ENCODER) {
         TRY(load_side(&l, &net->encoder, true));
         if (c->quant)
-            TRY(block_linear_load(ctx, &net->quant, "quant_conv", 2 * c->latent, 2 * c->latent, 1, false, weights));
+            TRY(linear_load(ctx, &net->quant, "quant_conv", 2 * c->latent, 2 * c->latent, 1, false, weights));
     }
     if (parts & VAE_DECODER) {
         TRY(load_side(&l, &net->decoder, false));
         if (c->post_quant)
-            TRY(block_linear_load(ctx, &net->post_quant, "post_quant_conv", c->latent, c->latent, 1, false, weights));
+            TRY(linear_load(ctx, &net->post_quant, "post_quant_conv", c->latent, c->latent, 1, false, weights));
     }
 fail:
     if (st)
@@ -193,11 +195,11 @@ static void free_side(clio_context *ctx, struct vae_side *side)
     for (int i = 0; i < side->count; i++) {
         resnet_free(ctx, &side->steps[i].resnet);
         pixel_attention_free(ctx, &side->steps[i].attention);
-        block_linear_free(ctx, &side->steps[i].conv);
+        linear_free(ctx, &side->steps[i].conv);
     }
-    block_linear_free(ctx, &side->first);
-    block_linear_free(ctx, &side->last);
-    block_norm_free(ctx, &side->norm);
+    linear_free(ctx, &side->first);
+    linear_free(ctx, &side->last);
+    norm_free(ctx, &side->norm);
     free(side);
 }
 
@@ -205,7 +207,7 @@ void vae_free(clio_context *ctx, struct vae *net)
 {
     free_side(ctx, net->encoder);
     free_side(ctx, net->decoder);
-    block_linear_free(ctx, &net->quant);
-    block_linear_free(ctx, &net->post_quant);
+    linear_free(ctx, &net->quant);
+    linear_free(ctx, &net->post_quant);
     *net = (struct vae){0};
 }

@@ -1,4 +1,4 @@
-/* autoencoder_tiles.h - a picture (or its latents) cut into overlapping tiles, each brought to the other size, and the results blended
+/* autoencoder_tiles.h - an image (or its latents) cut into overlapping tiles, each brought to the other size, and the results blended
  * where they overlap: linear ramps, down first and then across, as diffusers does it (AutoencoderKL.blend_v, blend_h). All on the host. */
 #ifndef CLIO_MODELS_NETWORKS_AUTOENCODER_TILES_H
 #define CLIO_MODELS_NETWORKS_AUTOENCODER_TILES_H

@@ -2,6 +2,7 @@
 #include "autoencoder_tiny.h"
 #include "../loaders/config.h"
 #include "autoencoder_kl.h"
+#include "../nn/layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static const struct field tiny_fields[] = {
     {"decoder_block_out_channels", NULL},
     {"num_encoder_blocks", NULL},
     {"num_decoder_blocks", NULL},
-    /* do not matter: all is computed in f32; and how latents were squeezed into 8-bit pictures */
+    /* do not matter: all is computed in f32; and how latents were squeezed into 8-bit images */
     {"force_upcast", NULL},
     {"block_out_channels", NULL},
     {"latent_magnitude", NULL},
@@ -57,7 +58,7 @@ static clio_status add_conv(struct loading *l, int in, int out, int stride, int 
     snprintf(key, sizeof key, "%s.layers.%d", l->name, l->index++);
     layer->stride = stride;
     layer->upsample = upsample;
-    return block_linear_load(l->ctx, &layer->conv[0], key, out, in, 3, !bias, l->weights);
+    return linear_load(l->ctx, &layer->conv[0], key, out, in, 3, !bias, l->weights);
 }
 
 static clio_status add_blocks(struct loading *l, int width, int count)
@@ -69,7 +70,7 @@ static clio_status add_blocks(struct loading *l, int width, int count)
         layer->block = true;
         for (int j = 0; j < 3; j++) {
             snprintf(key, sizeof key, "%s.layers.%d.conv.%d", l->name, l->index, 2 * j);
-            TRY(block_linear_load(l->ctx, &layer->conv[j], key, width, width, 3, false, l->weights));
+            TRY(linear_load(l->ctx, &layer->conv[j], key, width, width, 3, false, l->weights));
         }
     }
 fail:
@@ -83,9 +84,9 @@ struct sizes {
 static clio_status read_sizes(clio_context *ctx, const struct json_file *file, const char *widths, const char *blocks, struct sizes *s)
 {
     clio_status st = CLIO_OK;
-    TRY(fields_count(ctx, file, widths, VAE_TINY_BLOCKS, &s->count));
-    TRY(fields_ints(ctx, file, widths, s->count, 1, 1 << 12, 0, s->widths));
-    TRY(fields_ints(ctx, file, blocks, s->count, 0, VAE_TINY_LAYERS / VAE_TINY_BLOCKS - 2, -1, s->blocks));
+    TRY(config_count(ctx, file, widths, VAE_TINY_BLOCKS, &s->count));
+    TRY(config_ints(ctx, file, widths, s->count, 1, 1 << 12, 0, s->widths));
+    TRY(config_ints(ctx, file, blocks, s->count, 0, VAE_TINY_LAYERS / VAE_TINY_BLOCKS - 2, -1, s->blocks));
     for (int i = 1; i < s->count; i++)
         if (s->widths[i] != s->widths[0])
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
@@ -133,7 +134,7 @@ clio_status vae_tiny_load(clio_context *ctx, const struct json_file *config, con
     struct sizes encoder = {0}, decoder = {0};
     struct loading l = {.ctx = ctx, .weights = weights};
     *net = (struct vae_tiny){0};
-    TRY(fields_check(ctx, config, "AutoencoderTiny", tiny_fields, COUNT(tiny_fields)));
+    TRY(config_check(ctx, config, "AutoencoderTiny", tiny_fields, COUNT(tiny_fields)));
     TRY(json_int(ctx, config, "in_channels", 1, 64, 3, &net->in));
     TRY(json_int(ctx, config, "out_channels", 1, 64, 3, &net->out));
     TRY(json_int(ctx, config, "latent_channels", 1, 256, 4, &net->latent));
@@ -160,7 +161,7 @@ static void free_side(clio_context *ctx, struct vae_tiny_side *side)
 {
     for (int i = 0; side && i < side->count; i++)
         for (int j = 0; j < 3; j++)
-            block_linear_free(ctx, &side->layers[i].conv[j]);
+            linear_free(ctx, &side->layers[i].conv[j]);
     free(side);
 }
 
@@ -182,9 +183,9 @@ static clio_status block_fwd(clio_context *ctx, struct arena *arena, const struc
     struct tensor a = *x, b = *x;
     TRY(tensor_take(ctx, arena, &a));
     TRY(tensor_take(ctx, arena, &b));
-    TRY(block_conv_fwd(ctx, arena, &a, x, &l->conv[0], NULL, ACT_RELU, NULL));
-    TRY(block_conv_fwd(ctx, arena, &b, &a, &l->conv[1], NULL, ACT_RELU, NULL));
-    TRY(block_conv_fwd(ctx, arena, x, &b, &l->conv[2], NULL, ACT_NONE, x));
+    TRY(linear_conv_fwd(ctx, arena, &a, x, &l->conv[0], NULL, ACT_RELU, NULL));
+    TRY(linear_conv_fwd(ctx, arena, &b, &a, &l->conv[1], NULL, ACT_RELU, NULL));
+    TRY(linear_conv_fwd(ctx, arena, x, &b, &l->conv[2], NULL, ACT_NONE, x));
     TRY(op_activation_fwd(ctx, x, x, ACT_RELU, 0));
 fail:
     arena_release(arena, mark);
@@ -198,7 +199,7 @@ static struct tensor after(const struct vae_tiny_layer *l, const struct tensor *
     return tensor_shape(DTYPE_F32, 4, x->dim[0], x->dim[1] * l->upsample / l->stride, x->dim[2] * l->upsample / l->stride, l->conv[0].w.n);
 }
 
-/* in -> out through all layers, in two buffers as large as the largest picture between them. */
+/* in -> out through all layers, in two buffers as large as the largest image between them. */
 static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct vae_tiny_side *side, const struct tensor *out,
                             const struct tensor *in)
 {
@@ -223,11 +224,11 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
         }
         y.mem = i == side->count - 1 ? out->mem : rooms[at].mem;
         if (l->stride == 2)
-            TRY(block_downsample_fwd(ctx, arena, &y, &x, &l->conv[0], 1));
+            TRY(downsample_fwd(ctx, arena, &y, &x, &l->conv[0], 1));
         else if (l->upsample == 2)
-            TRY(block_upsample_fwd(ctx, arena, &y, &x, &l->conv[0]));
+            TRY(upsample_fwd(ctx, arena, &y, &x, &l->conv[0]));
         else
-            TRY(block_conv_fwd(ctx, arena, &y, &x, &l->conv[0], NULL, l->relu ? ACT_RELU : ACT_NONE, NULL));
+            TRY(linear_conv_fwd(ctx, arena, &y, &x, &l->conv[0], NULL, l->relu ? ACT_RELU : ACT_NONE, NULL));
         x = y;
         at = !at;
     }
@@ -236,7 +237,7 @@ fail:
     return st;
 }
 
-/* One picture: 3 tanh(x / 3) before the decoder; 0 to 1 is what both sides call a picture. */
+/* One image: 3 tanh(x / 3) before the decoder; 0 to 1 is what both sides call an image. */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, bool decode, float *out, const float *in,
                            int h, int w)
 {
@@ -247,18 +248,18 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_take(ctx, arena, &latent));
     TRY(tensor_take(ctx, arena, &picture));
     if (decode) {
-        TRY(picture_write(ctx, &latent, in));
+        TRY(nchw_write(ctx, &latent, in));
         TRY(op_add_fwd(ctx, &latent, &latent, &net->one, 1.0f / 3.0f, 0));
         TRY(op_activation_fwd(ctx, &latent, &latent, ACT_TANH, 0));
         TRY(op_add_fwd(ctx, &latent, &latent, &net->one, 3, 0));
         TRY(side_fwd(ctx, arena, net->decoder, &picture, &latent));
         TRY(op_add_fwd(ctx, &picture, &picture, &net->one, 2, -1));
-        TRY(picture_read(ctx, &picture, out));
+        TRY(nchw_read(ctx, &picture, out));
     } else {
-        TRY(picture_write(ctx, &picture, in));
+        TRY(nchw_write(ctx, &picture, in));
         TRY(op_add_fwd(ctx, &picture, &picture, &net->one, 0.5f, 0.5f));
         TRY(side_fwd(ctx, arena, net->encoder, &latent, &picture));
-        TRY(picture_read(ctx, &latent, out));
+        TRY(nchw_read(ctx, &latent, out));
     }
 fail:
     arena_release(arena, mark);

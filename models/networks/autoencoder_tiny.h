@@ -9,19 +9,19 @@
 #define VAE_TINY_BLOCKS 8
 #define VAE_TINY_LAYERS 128
 
-/* One of a side's layers: a convolution, which may halve the picture or work on it doubled; or three with ReLU around what they change. */
+/* One of a side's layers: a convolution, which may halve the image or work on it doubled; or three with ReLU around what they change. */
 struct vae_tiny_layer {
     bool block;
     int stride, upsample;
     bool relu; /* behind the convolution */
-    struct block_linear conv[3];
+    struct linear conv[3];
 };
 struct vae_tiny_side {
     struct vae_tiny_layer layers[VAE_TINY_LAYERS];
     int count;
 };
 struct vae_tiny {
-    int in, out, latent, factor;             /* channels of pictures and latents; pixels for one of the latents, each way */
+    int in, out, latent, factor;             /* channels of images and latents; pixels for one of the latents, each way */
     struct vae_tiny_side *encoder, *decoder; /* NULL: not loaded */
     struct tensor one;
 };
@@ -30,7 +30,7 @@ struct vae_tiny {
 clio_status vae_tiny_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, int parts,
                           struct vae_tiny *net);
 void vae_tiny_free(clio_context *ctx, struct vae_tiny *net);
-/* latents [B, latent, h, w] -> pictures [B, out, h * factor, w * factor], and back; planes on the host, as in vae.h. */
+/* latents [B, latent, h, w] -> images [B, out, h * factor, w * factor], and back; planes on the host, as in vae.h. */
 clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *pictures, const float *latents,
                             int batch, int h, int w);
 clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *pictures,

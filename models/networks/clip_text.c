@@ -4,6 +4,7 @@
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
 #include "../nn/parameters.h"
+#include "../nn/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,22 +18,22 @@
 enum size { ONE, WIDTH, INNER, VOCAB, POSITIONS, SIZES };
 
 #define LINEAR(key, member, rows, columns, part, parts)                                                                                    \
-    BLOCK_LINEAR(clip_text_layer, key, member, NETWORK_MATRIX_LARGE, rows, columns, 0, part, parts)
+    ROW_LINEAR(clip_text_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, part, parts)
 
-static const struct network_row network_table[] = {
-    {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), NETWORK_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
-    {"embeddings.position_embedding.weight", offsetof(struct clip_text, position_embedding), NETWORK_TABLE, POSITIONS, WIDTH, 0, 0, 1,
+static const struct state_dict_row network_table[] = {
+    {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
+    {"embeddings.position_embedding.weight", offsetof(struct clip_text, position_embedding), WEIGHT_TABLE, POSITIONS, WIDTH, 0, 0, 1,
      false},
-    BLOCK_NORM(clip_text, "final_layer_norm", final_norm, WIDTH),
+    ROW_NORM(clip_text, "final_layer_norm", final_norm, WIDTH),
 };
 
-static const struct network_row layer_table[] = {
-    BLOCK_NORM(clip_text_layer, "layer_norm1", attention_norm, WIDTH),
+static const struct state_dict_row layer_table[] = {
+    ROW_NORM(clip_text_layer, "layer_norm1", attention_norm, WIDTH),
     LINEAR("self_attn.q_proj", qkv, WIDTH, WIDTH, 0, 3),
     LINEAR("self_attn.k_proj", qkv, WIDTH, WIDTH, 1, 3),
     LINEAR("self_attn.v_proj", qkv, WIDTH, WIDTH, 2, 3),
     LINEAR("self_attn.out_proj", o, WIDTH, WIDTH, 0, 1),
-    BLOCK_NORM(clip_text_layer, "layer_norm2", inner_norm, WIDTH),
+    ROW_NORM(clip_text_layer, "layer_norm2", inner_norm, WIDTH),
     LINEAR("mlp.fc1", fc1, INNER, WIDTH, 0, 1),
     LINEAR("mlp.fc2", fc2, WIDTH, INNER, 0, 1),
 };
@@ -104,7 +105,7 @@ static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, co
     TRY(json_int(ctx, file, "max_position_embeddings", 3, 1 << 14, 77, &c->positions));
     TRY(json_int(ctx, file, "vocab_size", 1, 1 << 22, 49408, &c->vocab));
     TRY(json_int(ctx, file, "eos_token_id", 0, 1 << 22, 49407, &c->end_token));
-    TRY(fields_number(ctx, file, "layer_norm_eps", 1e-5, &eps));
+    TRY(config_number(ctx, file, "layer_norm_eps", 1e-5, &eps));
     c->eps = (float)eps;
     if (!(eps > 0 && eps < 1))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"layer_norm_eps\" must be between 0 and 1; the file is damaged, download it again", file->path);
@@ -124,7 +125,7 @@ clio_status clip_text_read_config(clio_context *ctx, const struct json_file *fil
     const char *type;
     *c = (struct clip_text_config){0};
     TRY(json_text(ctx, file, "model_type", NULL, &type));
-    if (!strcmp(type, "clip")) { /* text and pictures: the text half lies one level down, among much that does not matter */
+    if (!strcmp(type, "clip")) { /* text and images: the text half lies one level down, among much that does not matter */
         part.root = json_object_get(file->root, "text_config");
         if (!json_is_object(part.root))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"text_config\" is missing: check that the file belongs to this model", file->path);
@@ -134,7 +135,7 @@ clio_status clip_text_read_config(clio_context *ctx, const struct json_file *fil
              "clip_text_model)",
              file->path, type);
     } else {
-        TRY(fields_check(ctx, file, "CLIPTextModel", fields, COUNT(fields)));
+        TRY(config_check(ctx, file, "CLIPTextModel", fields, COUNT(fields)));
     }
     TRY(read_fields(ctx, c, &part));
 fail:
@@ -169,12 +170,12 @@ clio_status clip_text_load(clio_context *ctx, const struct json_file *config, co
     int sizes[SIZES] = {[ONE] = 1, [WIDTH] = c->width, [INNER] = c->inner, [VOCAB] = c->vocab, [POSITIONS] = c->positions};
     /* transformers 5 writes a bare text encoder's keys without the prefix that it has always had. */
     const char *prefix = weights_find(weights, "embeddings.token_embedding.weight") ? "" : "text_model.";
-    TRY(network_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, weights));
+    TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, weights));
     TRY(mem_alloc(ctx, &net->layers, (size_t)c->layers, sizeof *net->layers));
     for (int i = 0; i < c->layers; i++) {
         TRY(context_progress(ctx, "loading the text encoder", i, c->layers));
         snprintf(key, sizeof key, "%sencoder.layers.%d.", prefix, i);
-        TRY(network_load(ctx, &net->layers[i], layer_table, COUNT(layer_table), key, sizes, weights));
+        TRY(state_dict_load(ctx, &net->layers[i], layer_table, COUNT(layer_table), key, sizes, weights));
     }
     TRY(load_projection(ctx, net, weights));
 fail:
@@ -201,8 +202,8 @@ fail:
 void clip_text_free(clio_context *ctx, struct clip_text *net)
 {
     for (int i = 0; net->layers && i < net->config.layers; i++)
-        network_free(ctx, &net->layers[i], layer_table, COUNT(layer_table));
-    network_free(ctx, net, network_table, COUNT(network_table));
+        state_dict_free(ctx, &net->layers[i], layer_table, COUNT(layer_table));
+    state_dict_free(ctx, net, network_table, COUNT(network_table));
     matrix_free(ctx, &net->projection);
     free(net->layers);
     free(net->path);
@@ -212,7 +213,7 @@ void clip_text_free(clio_context *ctx, struct clip_text *net)
 /* ---- forward ---- */
 
 static clio_status norm(clio_context *ctx, const struct clip_text_config *c, const struct tensor *out, const struct tensor *in,
-                        const struct block_norm *n)
+                        const struct norm *n)
 {
     return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, c->eps);
 }
@@ -228,14 +229,14 @@ static clio_status layer_forward(clio_context *ctx, struct arena *arena, const s
     struct tensor inner = tensor_shape(DTYPE_F32, 3, batch, length, c->inner, 0);
     TRY(tensor_take(ctx, arena, &qkv));
     TRY(norm(ctx, c, h, x, &layer->attention_norm));
-    TRY(block_linear_fwd(ctx, &qkv, h, &layer->qkv, ACT_NONE, NULL));
+    TRY(linear_fwd(ctx, &qkv, h, &layer->qkv, ACT_NONE, NULL));
     TRY(self_attention_fwd(ctx, arena, h, &qkv, c->heads, true));
-    TRY(block_linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
+    TRY(linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
     arena_release(arena, mark);
     TRY(tensor_take(ctx, arena, &inner));
     TRY(norm(ctx, c, h, x, &layer->inner_norm));
-    TRY(block_linear_fwd(ctx, &inner, h, &layer->fc1, c->act, NULL));
-    TRY(block_linear_fwd(ctx, x, &inner, &layer->fc2, ACT_NONE, x));
+    TRY(linear_fwd(ctx, &inner, h, &layer->fc1, c->act, NULL));
+    TRY(linear_fwd(ctx, x, &inner, &layer->fc2, ACT_NONE, x));
 fail:
     arena_release(arena, mark);
     return st;
@@ -336,7 +337,7 @@ clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const
     struct tensor on_device = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), pooled = tensor_shape(DTYPE_F32, 2, batch, c->width, 0, 0);
     struct tensor table = tensor_reshape(hidden, 2, batch * c->positions, c->width, 0, 0);
     if (projected && !c->projection)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text_projection: use a CLIP checkpoint that compares texts with pictures", net->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text_projection: use a CLIP checkpoint that compares texts with images", net->path);
     TRY(op_check(ctx, "clip text pool", "hidden", hidden, DTYPE_F32, 3, batch, c->positions, c->width, 0));
     TRY(mem_alloc(ctx, &rows, (size_t)batch, sizeof *rows));
     for (int i = 0; i < batch; i++)

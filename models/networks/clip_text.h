@@ -24,14 +24,14 @@ struct clip_text_config {
 };
 
 struct clip_text_layer {
-    struct block_norm attention_norm, inner_norm;
-    struct block_linear qkv, o, fc1, fc2;
+    struct norm attention_norm, inner_norm;
+    struct linear qkv, o, fc1, fc2;
 };
 struct clip_text {
     char *path; /* of the weights, for sentences */
     struct clip_text_config config;
     struct tensor embedding, position_embedding;
-    struct block_norm final_norm;
+    struct norm final_norm;
     struct matrix projection; /* no bias */
     struct clip_text_layer *layers;
 };

@@ -1,7 +1,7 @@
 /* unet.c - one evaluation of a UNet, over the parts of blocks.h.
  *
  * Memory: what the way down leaves for the skip connections stays in the arena. The way up works in two buffers as large as its widest
- * picture: `hidden`, and `joined`, which takes hidden and skip side by side, then the same normalized, where hidden takes the result. On a
+ * image: `hidden`, and `joined`, which takes hidden and skip side by side, then the same normalized, where hidden takes the result. On a
  * tape, whose gradients read most of it again, everything has memory of its own; with `recompute` only what goes into a block is kept. */
 #include "unet.h"
 
@@ -111,7 +111,7 @@ static clio_status attend(struct pass *p, const struct unet_layer *layer, struct
         return CLIO_OK;
     TRY(place(p, x, &in));
     if (is_recomputed(p->ctx, p->net))
-        return transformer_again_fwd(p->ctx, p->arena, &layer->attention, x, &in, p->prompt->caches, p->prompt->kvs, p->step->row);
+        return transformer_recompute_fwd(p->ctx, p->arena, &layer->attention, x, &in, p->prompt->caches, p->prompt->kvs, p->step->row);
     TRY(transformer_fwd(p->ctx, p->arena, &layer->attention, x, &in, p->prompt->caches, p->step->row, p->prompt->length));
 fail:
     return st;
@@ -121,7 +121,7 @@ fail:
 static clio_status pass_resnet(struct pass *p, const struct resnet *r, const struct tensor *out, const struct tensor *in)
 {
     if (is_recomputed(p->ctx, p->net))
-        return resnet_again_fwd(p->ctx, p->arena, r, out, in, NULL, p->time);
+        return resnet_recompute_fwd(p->ctx, p->arena, r, out, in, NULL, p->time);
     return resnet_fwd(p->ctx, p->arena, r, out, in, NULL, p->time);
 }
 
@@ -148,16 +148,16 @@ static clio_status go_down(struct pass *p, const struct unet_block *block)
         int padding = p->net->config.padding;
         if (MIN(in->dim[1], in->dim[2]) + padding < 2)
             FAIL(p->ctx, CLIO_ERROR_ARGUMENT,
-                 "the picture is too small for this model: its latents are halved %d times; use a larger -W and -H",
+                 "the image is too small for this model: its latents are halved %d times; use a larger -W and -H",
                  p->net->config.blocks - 1);
         TRY(push(p, (in->dim[1] + padding - 2) / 2 + 1, (in->dim[2] + padding - 2) / 2 + 1, in->dim[3]));
-        TRY(block_downsample_fwd(p->ctx, p->arena, out, in, &block->conv, padding));
+        TRY(downsample_fwd(p->ctx, p->arena, out, in, &block->conv, padding));
     }
 fail:
     return st;
 }
 
-/* Room for the way up: its widest picture, joined with its skip or larger by the next one. */
+/* Room for the way up: its widest image, joined with its skip or larger by the next one. */
 static clio_status take_buffers(struct pass *p)
 {
     clio_status st = CLIO_OK;
@@ -203,7 +203,7 @@ static clio_status join(struct pass *p, const struct resnet *r, const struct ten
     clio_status st = CLIO_OK;
     struct tensor joined = picture(skip, skip->dim[1], skip->dim[2], r->in);
     if (is_recomputed(p->ctx, p->net))
-        return resnet_again_fwd(p->ctx, p->arena, r, out, &p->x, skip, p->time);
+        return resnet_recompute_fwd(p->ctx, p->arena, r, out, &p->x, skip, p->time);
     TRY(place(p, &joined, &p->joined));
     TRY(op_concat_fwd(p->ctx, &joined, &p->x, skip));
     TRY(resnet_fwd(p->ctx, p->arena, r, out, &joined, resnet_has_shortcut(r) ? &joined : NULL, p->time));
@@ -227,7 +227,7 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
         const struct tensor *next = &p->skips[p->count - 1]; /* its size: twice this one, or one less where that was odd */
         struct tensor out = picture(next, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
         TRY(place(p, &out, &p->joined));
-        TRY(block_upsample_fwd(p->ctx, p->arena, &out, &p->x, &block->conv));
+        TRY(upsample_fwd(p->ctx, p->arena, &out, &p->x, &block->conv));
         p->hidden = p->joined;
         p->joined = spare;
         p->x = out;
@@ -250,7 +250,7 @@ static clio_status come_in(struct pass *p, const struct tensor *in)
         TRY(tensor_take(p->ctx, p->arena, &x));
         TRY(op_add_fwd(p->ctx, &x, in, &net->one, 2, -1));
     }
-    TRY(block_conv_fwd(p->ctx, p->arena, &p->skips[0], &x, &net->conv_in, NULL, ACT_NONE, NULL));
+    TRY(linear_conv_fwd(p->ctx, p->arena, &p->skips[0], &x, &net->conv_in, NULL, ACT_NONE, NULL));
     arena_release(p->arena, mark);
 fail:
     return st;
@@ -280,7 +280,7 @@ clio_status unet_forward(clio_context *ctx, struct arena *arena, const struct un
     struct tensor last = p.x;
     TRY(place(&p, &last, &p.x));
     TRY(op_group_norm_fwd(ctx, arena, &last, &p.x, &net->norm_out.gamma, &net->norm_out.beta, c->groups, (float)c->eps, ACT_SILU));
-    TRY(block_conv_fwd(ctx, arena, out, &last, &net->conv_out, NULL, ACT_NONE, NULL));
+    TRY(linear_conv_fwd(ctx, arena, out, &last, &net->conv_out, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
     return st;

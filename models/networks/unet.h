@@ -10,6 +10,8 @@
 
 #include "../../host/core/json.h"
 #include "../nn/linear.h"
+#include "../nn/resnet_block.h"
+#include "transformer_2d.h"
 
 #define UNET_BLOCKS 8 /* at most, on each side */
 #define UNET_LAYERS 8 /* at most, of a block's way down */
@@ -39,14 +41,14 @@ struct unet_block {
     int count;
     struct unet_layer *layers;
     bool resamples; /* at its end, by `conv` */
-    struct block_linear conv;
+    struct linear conv;
 };
 struct unet {
     struct unet_config config;
-    struct block_linear conv_in, conv_out, time1, time2, class1, class2;
+    struct linear conv_in, conv_out, time1, time2, class1, class2;
     struct matrix guidance;
     struct tensor class_table, one; /* one: a single 1 */
-    struct block_norm norm_out;
+    struct norm norm_out;
     struct unet_block down[UNET_BLOCKS], mid, up[UNET_BLOCKS];
     int attentions; /* of the text: one cache each */
     bool recompute; /* on a tape, residual blocks and transformer layers keep nothing for gradients but what goes in (tape_checkpoint) */
@@ -70,15 +72,15 @@ void unet_prompt_free(clio_context *ctx, struct unet_prompt *prompt);
 clio_status unet_attend_to(clio_context *ctx, struct arena *arena, const struct unet *net, struct unet_prompt *prompt,
                            const struct tensor *text);
 
-/* Of one evaluation over B pictures; arrays on the host. */
+/* Of one evaluation over B images; arrays on the host. */
 struct unet_step {
     const float *timesteps; /* [B] */
-    int row;                /* picture b attends to row + b of the prompt */
+    int row;                /* image b attends to row + b of the prompt */
     const float *guidance;  /* [B], guidance scale - 1, where config.guidance; NULL: not said to the network */
     const float *labels;    /* [B] for CLASS_TABLE and CLASS_TIMESTEP, otherwise [B, class_width]; needed where config.classes */
 };
 /* in f32 [B, H, W, in] -> out f32 [B, H, W, out]; any H and W that the way down does not bring to nothing. Latents of Stable Diffusion are
- * pictures of an eighth of their height and width. */
+ * images of an eighth of their height and width. */
 clio_status unet_forward(clio_context *ctx, struct arena *arena, const struct unet *net, const struct unet_prompt *prompt,
                          const struct tensor *out, const struct tensor *in, const struct unet_step *step);
 

@@ -74,12 +74,12 @@ static clio_status read_blocks(clio_context *ctx, const struct json_file *file, 
     clio_status st = CLIO_OK;
     const char *type;
     int found = 0;
-    TRY(fields_count(ctx, file, key, UNET_BLOCKS, &found));
+    TRY(config_count(ctx, file, key, UNET_BLOCKS, &found));
     if (found != count)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" has %d entries and \"block_out_channels\" %d, which must be the same; download it again",
              file->path, key, found, count);
     for (int i = 0; i < count; i++) {
-        TRY(fields_text(ctx, file, key, i, &type));
+        TRY(config_text(ctx, file, key, i, &type));
         attends[i] = strncmp(type, "CrossAttn", 9) == 0;
         const char *rest = attends[i] ? type + 9 : type;
         if (strncmp(rest, way, strlen(way)) != 0 || strcmp(rest + strlen(way), "Block2D") != 0)
@@ -148,12 +148,12 @@ static clio_status read_lists(clio_context *ctx, const struct json_file *file, s
     clio_status st = CLIO_OK;
     int texts[UNET_BLOCKS];
     const json_t *heads = json_object_get(file->root, "num_attention_heads");
-    TRY(fields_ints(ctx, file, "block_out_channels", c->blocks, 1, 1 << 14, 0, c->channels));
-    TRY(fields_ints(ctx, file, "layers_per_block", c->blocks, 1, UNET_LAYERS - 1, 2, c->layers));
-    TRY(fields_ints(ctx, file, "transformer_layers_per_block", c->blocks, 1, 64, 1, c->transformers));
-    TRY(fields_ints(ctx, file, "cross_attention_dim", c->blocks, 1, 1 << 14, 1280, texts));
+    TRY(config_ints(ctx, file, "block_out_channels", c->blocks, 1, 1 << 14, 0, c->channels));
+    TRY(config_ints(ctx, file, "layers_per_block", c->blocks, 1, UNET_LAYERS - 1, 2, c->layers));
+    TRY(config_ints(ctx, file, "transformer_layers_per_block", c->blocks, 1, 64, 1, c->transformers));
+    TRY(config_ints(ctx, file, "cross_attention_dim", c->blocks, 1, 1 << 14, 1280, texts));
     /* What diffusers calls attention_head_dim is the number of heads, and always was: see UNet2DConditionModel.__init__. */
-    TRY(fields_ints(ctx, file, heads && !json_is_null(heads) ? "num_attention_heads" : "attention_head_dim", c->blocks, 1, 1 << 10, 8,
+    TRY(config_ints(ctx, file, heads && !json_is_null(heads) ? "num_attention_heads" : "attention_head_dim", c->blocks, 1, 1 << 10, 8,
                     c->heads));
     c->text = texts[0];
     for (int i = 0; i < c->blocks; i++) {
@@ -178,8 +178,8 @@ clio_status unet_read_config(clio_context *ctx, const struct json_file *file, st
     clio_status st = CLIO_OK;
     const json_t *size = json_object_get(file->root, "sample_size");
     *c = (struct unet_config){0};
-    TRY(fields_check(ctx, file, "UNet2DConditionModel", unet_fields, COUNT(unet_fields)));
-    TRY(fields_count(ctx, file, "block_out_channels", UNET_BLOCKS, &c->blocks));
+    TRY(config_check(ctx, file, "UNet2DConditionModel", unet_fields, COUNT(unet_fields)));
+    TRY(config_count(ctx, file, "block_out_channels", UNET_BLOCKS, &c->blocks));
     TRY(json_int(ctx, file, "norm_num_groups", 1, 1 << 10, 32, &c->groups));
     TRY(read_lists(ctx, file, c));
     TRY(read_blocks(ctx, file, "down_block_types", "Down", c->blocks, c->down_attends));
@@ -189,7 +189,7 @@ clio_status unet_read_config(clio_context *ctx, const struct json_file *file, st
     TRY(json_int(ctx, file, "out_channels", 1, 256, 4, &c->out));
     if (json_is_integer(size))
         TRY(json_int(ctx, file, "sample_size", 1, 1 << 14, 64, &c->sample));
-    TRY(fields_number(ctx, file, "norm_eps", 1e-5, &c->eps));
+    TRY(config_number(ctx, file, "norm_eps", 1e-5, &c->eps));
     TRY(json_int(ctx, file, "downsample_padding", 0, 1, 1, &c->padding));
     TRY(json_int(ctx, file, "conv_in_kernel", 1, 15, 3, &c->conv_in));
     TRY(json_int(ctx, file, "conv_out_kernel", 1, 15, 3, &c->conv_out));

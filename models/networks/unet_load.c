@@ -1,5 +1,7 @@
 /* unet_load.c - a UNet's weights: the parts that its configuration asks for, under diffusers' keys. */
 #include "unet.h"
+#include "../nn/resnet_block.h"
+#include "transformer_2d.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +73,7 @@ static clio_status load_down(struct loading *l, int i)
     if (!block->resamples)
         return CLIO_OK;
     snprintf(key, sizeof key, "%sdownsamplers.0.conv", prefix);
-    TRY(block_linear_load(l->ctx, &block->conv, key, out, out, 3, false, l->weights));
+    TRY(linear_load(l->ctx, &block->conv, key, out, out, 3, false, l->weights));
     l->skips[l->count++] = out;
 fail:
     return st;
@@ -113,7 +115,7 @@ static clio_status load_up(struct loading *l, int i, int *channels)
     if (!block->resamples)
         return CLIO_OK;
     snprintf(key, sizeof key, "%supsamplers.0.conv", prefix);
-    TRY(block_linear_load(l->ctx, &block->conv, key, out, out, 3, false, l->weights));
+    TRY(linear_load(l->ctx, &block->conv, key, out, out, 3, false, l->weights));
 fail:
     return st;
 }
@@ -122,24 +124,25 @@ static clio_status load_embeddings(clio_context *ctx, struct unet *net, const st
 {
     clio_status st = CLIO_OK;
     const struct unet_config *c = &net->config;
-    const struct network_row guidance = {"weight", 0, NETWORK_MATRIX_FEW, 1, 2, 0, 0, 1, false};
-    const struct network_row table = {"weight", 0, NETWORK_TABLE, 1, 2, 0, 0, 1, false};
+    const struct state_dict_row guidance = {"weight", 0, WEIGHT_MATRIX_FEW, 1, 2, 0, 0, 1, false};
+    const struct state_dict_row table = {"weight", 0, WEIGHT_TABLE, 1, 2, 0, 0, 1, false};
     const float one = 1;
     int in = c->classes == CLASS_TIMESTEP ? c->channels[0] : c->class_width;
     net->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
     TRY(tensor_new(ctx, &net->one, "the UNet"));
     TRY(tensor_write(ctx, &net->one, 0, 1, &one));
-    TRY(block_few_load(ctx, &net->time1, "time_embedding.linear_1", c->time, c->channels[0], weights));
-    TRY(block_few_load(ctx, &net->time2, "time_embedding.linear_2", c->time, c->time, weights));
+    TRY(linear_load_few(ctx, &net->time1, "time_embedding.linear_1", c->time, c->channels[0], weights));
+    TRY(linear_load_few(ctx, &net->time2, "time_embedding.linear_2", c->time, c->time, weights));
     if (c->guidance)
-        TRY(network_load(ctx, &net->guidance, &guidance, 1, "time_embedding.cond_proj.", (int[]){1, c->channels[0], c->guidance}, weights));
+        TRY(state_dict_load(ctx, &net->guidance, &guidance, 1, "time_embedding.cond_proj.", (int[]){1, c->channels[0], c->guidance},
+                            weights));
     if (c->classes == CLASS_TABLE)
-        TRY(network_load(ctx, &net->class_table, &table, 1, "class_embedding.", (int[]){1, c->class_width, c->time}, weights));
+        TRY(state_dict_load(ctx, &net->class_table, &table, 1, "class_embedding.", (int[]){1, c->class_width, c->time}, weights));
     if (c->classes == CLASS_LINEAR)
-        TRY(block_few_load(ctx, &net->class1, "class_embedding", c->time, in, weights));
+        TRY(linear_load_few(ctx, &net->class1, "class_embedding", c->time, in, weights));
     if (c->classes == CLASS_TIMESTEP || c->classes == CLASS_PROJECTION) {
-        TRY(block_few_load(ctx, &net->class1, "class_embedding.linear_1", c->time, in, weights));
-        TRY(block_few_load(ctx, &net->class2, "class_embedding.linear_2", c->time, c->time, weights));
+        TRY(linear_load_few(ctx, &net->class1, "class_embedding.linear_1", c->time, in, weights));
+        TRY(linear_load_few(ctx, &net->class2, "class_embedding.linear_2", c->time, c->time, weights));
     }
 fail:
     return st;
@@ -155,15 +158,15 @@ clio_status unet_load(clio_context *ctx, const struct json_file *config, const s
     int width = c->channels[c->blocks - 1];
     l.all = 2 * c->blocks + c->has_mid;
     TRY(load_embeddings(ctx, net, weights));
-    TRY(block_linear_load(ctx, &net->conv_in, "conv_in", c->channels[0], c->in, c->conv_in, false, weights));
+    TRY(linear_load(ctx, &net->conv_in, "conv_in", c->channels[0], c->in, c->conv_in, false, weights));
     l.skips[l.count++] = c->channels[0];
     for (int i = 0; i < c->blocks; i++)
         TRY(load_down(&l, i));
     TRY(load_mid(&l));
     for (int i = 0; i < c->blocks; i++)
         TRY(load_up(&l, i, &width));
-    TRY(block_norm_load(ctx, &net->norm_out, "conv_norm_out", c->channels[0], weights));
-    TRY(block_linear_load(ctx, &net->conv_out, "conv_out", c->out, c->channels[0], c->conv_out, false, weights));
+    TRY(norm_load(ctx, &net->norm_out, "conv_norm_out", c->channels[0], weights));
+    TRY(linear_load(ctx, &net->conv_out, "conv_out", c->out, c->channels[0], c->conv_out, false, weights));
 fail:
     if (st)
         unet_free(ctx, net);
@@ -176,19 +179,19 @@ static void free_block(clio_context *ctx, struct unet_block *block)
         resnet_free(ctx, &block->layers[j].resnet);
         transformer_free(ctx, &block->layers[j].attention);
     }
-    block_linear_free(ctx, &block->conv);
+    linear_free(ctx, &block->conv);
     free(block->layers);
 }
 
 void unet_free(clio_context *ctx, struct unet *net)
 {
-    struct block_linear *linears[] = {&net->conv_in, &net->conv_out, &net->time1, &net->time2, &net->class1, &net->class2};
+    struct linear *linears[] = {&net->conv_in, &net->conv_out, &net->time1, &net->time2, &net->class1, &net->class2};
     for (size_t i = 0; i < COUNT(linears); i++)
-        block_linear_free(ctx, linears[i]);
+        linear_free(ctx, linears[i]);
     matrix_free(ctx, &net->guidance);
     tensor_free(ctx, &net->class_table);
     tensor_free(ctx, &net->one);
-    block_norm_free(ctx, &net->norm_out);
+    norm_free(ctx, &net->norm_out);
     for (int i = 0; i < UNET_BLOCKS; i++) {
         free_block(ctx, &net->down[i]);
         free_block(ctx, &net->up[i]);

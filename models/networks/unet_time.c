@@ -1,4 +1,4 @@
-/* unet_time.c - what a UNet is told beside picture and text, as one row of numbers for each picture: how far the noise has gone, and, where
+/* unet_time.c - what a UNet is told beside image and text, as one row of numbers for each image: how far the noise has gone, and, where
  * the network was made for it, the strength of guidance (Meng et al. 2023, "On distillation of guided diffusion models"; latent consistency
  * models) or a class. */
 #include "unet.h"
@@ -84,7 +84,7 @@ static clio_status embed_labels(clio_context *ctx, struct arena *arena, const st
     struct tensor rows = tensor_shape(DTYPE_F32, 2, batch, width, 0, 0), inner = *out;
     if (!labels)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "this UNet needs a class or a picture beside the prompt (class_embed_type or num_class_embeds in its "
+             "this UNet needs a class or an image beside the prompt (class_embed_type or num_class_embeds in its "
              "config.json), which clio cannot give it: use another model");
     if (c->classes == CLASS_TABLE)
         return look_up(ctx, arena, net, out, labels);
@@ -96,10 +96,10 @@ static clio_status embed_labels(clio_context *ctx, struct arena *arena, const st
     else
         TRY(tensor_write(ctx, &rows, 0, tensor_count(&rows), labels));
     if (c->classes == CLASS_LINEAR)
-        return block_linear_fwd(ctx, out, &rows, &net->class1, ACT_NONE, NULL);
+        return linear_fwd(ctx, out, &rows, &net->class1, ACT_NONE, NULL);
     TRY(tensor_take(ctx, arena, &inner));
-    TRY(block_linear_fwd(ctx, &inner, &rows, &net->class1, ACT_SILU, NULL));
-    TRY(block_linear_fwd(ctx, out, &inner, &net->class2, ACT_NONE, NULL));
+    TRY(linear_fwd(ctx, &inner, &rows, &net->class1, ACT_SILU, NULL));
+    TRY(linear_fwd(ctx, out, &inner, &net->class2, ACT_NONE, NULL));
 fail:
     return st;
 }
@@ -115,8 +115,8 @@ clio_status unet_embed_step(clio_context *ctx, struct arena *arena, const struct
     TRY(tensor_take(ctx, arena, &rows));
     TRY(tensor_take(ctx, arena, &inner));
     TRY(embed_time(ctx, arena, net, &rows, step));
-    TRY(block_linear_fwd(ctx, &inner, &rows, &net->time1, ACT_SILU, NULL));
-    TRY(block_linear_fwd(ctx, time, &inner, &net->time2, c->classes == CLASS_NONE ? ACT_SILU : ACT_NONE, NULL));
+    TRY(linear_fwd(ctx, &inner, &rows, &net->time1, ACT_SILU, NULL));
+    TRY(linear_fwd(ctx, time, &inner, &net->time2, c->classes == CLASS_NONE ? ACT_SILU : ACT_NONE, NULL));
     if (c->classes != CLASS_NONE) {
         TRY(tensor_take(ctx, arena, &label));
         TRY(embed_labels(ctx, arena, net, &label, step->labels));

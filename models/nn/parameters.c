@@ -1,7 +1,5 @@
 /* parameters.c - see parameters.h. */
 #include "parameters.h"
-#include "../../host/core/random.h"
-#include "../../host/core/safetensors_write.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -56,7 +54,7 @@ struct parameter *parameters_find(const struct parameters *list, const struct te
     return NULL;
 }
 
-clio_status parameters_join(clio_context *ctx, struct parameters *list, const struct tensor *t, const char *name)
+clio_status parameters_add_key(clio_context *ctx, struct parameters *list, const struct tensor *t, const char *name)
 {
     clio_status st = CLIO_OK;
     struct parameter *p = parameters_find(list, t);
@@ -67,14 +65,14 @@ fail:
     return st;
 }
 
-void parameters_still(struct parameters *list, const struct tensor *t)
+void parameters_set_buffer(struct parameters *list, const struct tensor *t)
 {
     struct parameter *p = parameters_find(list, t);
     if (p)
         p->trained = false;
 }
 
-void parameters_absent(struct parameters *list, const struct tensor *t)
+void parameters_set_absent(struct parameters *list, const struct tensor *t)
 {
     struct parameter *p = parameters_find(list, t);
     if (p)
@@ -111,7 +109,7 @@ fail:
     return st;
 }
 
-clio_status parameters_prepare(clio_context *ctx, struct parameters *list, bool average)
+clio_status parameters_alloc(clio_context *ctx, struct parameters *list, bool average)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++) {
@@ -133,7 +131,7 @@ clio_status parameter_store(clio_context *ctx, const struct parameter *p)
     return p->half.mem ? op_half(ctx, &p->half, &p->value) : CLIO_OK;
 }
 
-clio_status parameters_halve(clio_context *ctx, struct parameters *list)
+clio_status parameters_use_fp16(clio_context *ctx, struct parameters *list)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++) {
@@ -178,7 +176,7 @@ size_t parameters_size(const struct parameters *list)
     return size;
 }
 
-clio_status parameters_swap_average(clio_context *ctx, const struct parameters *list)
+clio_status parameters_swap_ema(clio_context *ctx, const struct parameters *list)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < list->count; i++) {
@@ -222,182 +220,5 @@ clio_status parameters_nonfinite(clio_context *ctx, const struct parameters *lis
     }
 fail:
     free(data);
-    return st;
-}
-
-/* ---- in files ---- */
-
-static struct tensor *part_of(struct parameter *p, enum parameter_part part)
-{
-    return part == PART_VALUE ? &p->value : part == PART_M ? &p->m : part == PART_V ? &p->v : &p->average;
-}
-
-static const char *const part_names[] = {[PART_VALUE] = "", [PART_M] = "m.", [PART_V] = "v.", [PART_AVERAGE] = "average."};
-
-/* Numbers of one key. */
-static size_t key_count(const struct parameter *p)
-{
-    size_t count = 1;
-    for (int i = 0; i < p->ndim; i++)
-        count *= (size_t)p->dim[i];
-    return count;
-}
-
-static clio_status key_name(clio_context *ctx, struct bytes *out, const char *start, enum parameter_part part, const char *name)
-{
-    out->size = 0;
-    return bytes_print(ctx, out, "%s%s%s", start, part_names[part], name);
-}
-
-clio_status parameters_write(clio_context *ctx, const struct parameters *list, enum parameter_part part, const char *start,
-                             struct tensors_out *out)
-{
-    clio_status st = CLIO_OK;
-    float *data = NULL;
-    struct bytes name = {0};
-    for (size_t i = 0; i < list->count; i++) {
-        struct parameter *p = &list->list[i];
-        const struct tensor *t = part_of(p, part);
-        size_t count = key_count(p);
-        if (!t->mem)
-            continue;
-        TRY(mem_alloc(ctx, &data, count * (size_t)p->keys, sizeof *data));
-        if (p->matrix.n) {
-            struct matrix m = p->matrix;
-            m.data = *t;
-            TRY(matrix_read(ctx, &m, p->channels, p->swapped, data));
-        } else {
-            TRY(tensor_read(ctx, t, 0, count * (size_t)p->keys, data));
-        }
-        for (int j = 0; j < p->keys; j++) {
-            if (p->absent & (1u << j))
-                continue;
-            TRY(key_name(ctx, &name, start, part, p->names[j]));
-            TRY(tensors_out_add(ctx, out, name.data, p->ndim, p->dim, data + (size_t)j * count));
-        }
-        free(data);
-        data = NULL;
-    }
-fail:
-    bytes_free(&name);
-    free(data);
-    return st;
-}
-
-static clio_status read_key(clio_context *ctx, const struct parameter *p, struct tensor *t, int key, const struct weight *w)
-{
-    clio_status st = CLIO_OK;
-    float *data = NULL;
-    struct matrix m = p->matrix;
-    size_t count = key_count(p);
-    if (m.n) {
-        m.data = *t;
-        return p->swapped ? matrix_fill_swapped(ctx, &m, w) : matrix_fill(ctx, &m, key * (m.n / p->keys), w);
-    }
-    TRY(mem_alloc(ctx, &data, count, sizeof *data));
-    weight_floats(w, 0, count, data);
-    TRY(tensor_write(ctx, t, (size_t)key * count, count, data));
-fail:
-    free(data);
-    return st;
-}
-
-clio_status parameters_read(clio_context *ctx, const struct parameters *list, enum parameter_part part, const char *start,
-                            const struct weights *from)
-{
-    clio_status st = CLIO_OK;
-    struct bytes name = {0};
-    for (size_t i = 0; i < list->count; i++) {
-        struct parameter *p = &list->list[i];
-        struct tensor *t = part_of(p, part);
-        for (int j = 0; t->mem && j < p->keys; j++) {
-            const struct weight *w;
-            if (p->absent & (1u << j))
-                continue;
-            TRY(key_name(ctx, &name, start, part, p->names[j]));
-            w = weights_find(from, name.data);
-            if (w && w->ndim == 2 && p->ndim == 4 && p->dim[2] == 1 && p->dim[3] == 1) /* a product over channels is stored as either */
-                p->ndim = 2;
-            TRY(weights_need(ctx, from, name.data, p->ndim, p->dim, &w));
-            TRY(read_key(ctx, p, t, j, w));
-        }
-        if (part == PART_VALUE)
-            TRY(parameter_store(ctx, p));
-    }
-fail:
-    bytes_free(&name);
-    return st;
-}
-
-/* ---- the beginning ---- */
-
-clio_status parameter_init(clio_context *ctx, const struct parameter *p, enum init_rule rule, double value, uint64_t seed)
-{
-    clio_status st = CLIO_OK;
-    size_t count = key_count(p);
-    float *data = NULL;
-    struct tensor t = p->value;
-    TRY(mem_alloc(ctx, &data, count, sizeof *data));
-    for (int j = 0; j < p->keys; j++) {
-        struct random r;
-        random_seed(&r, RANDOM_TORCH_CUDA, seed ^ mem_hash(MEM_HASH_START, p->names[j], strlen(p->names[j])));
-        if (rule == INIT_NORMAL || rule == INIT_ONE_NORMAL)
-            random_normal(&r, data, count);
-        else
-            random_uniform(&r, data, count);
-        for (size_t i = 0; i < count; i++)
-            data[i] = rule == INIT_CONSTANT ? (float)value
-                      : rule == INIT_TORCH  ? (float)((2.0 * (double)data[i] - 1.0) / sqrt(value))
-                                            : (float)value * data[i] + (rule == INIT_ONE_NORMAL ? 1.0f : 0.0f);
-        struct weight w = {.name = p->names[j], .dtype = DTYPE_F32, .ndim = p->ndim, .count = count, .data = (const unsigned char *)data};
-        for (int i = 0; i < TENSOR_DIMS; i++)
-            w.dim[i] = i < p->ndim ? p->dim[i] : 1;
-        TRY(read_key(ctx, p, &t, j, &w));
-    }
-    TRY(parameter_store(ctx, p));
-fail:
-    free(data);
-    return st;
-}
-
-/* The parameter called `stem`weight, or NULL. */
-static const struct parameter *find_weight(const struct parameters *list, const char *stem, size_t length)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const char *name = list->list[i].names[0];
-        if (strncmp(name, stem, length) == 0 && strcmp(name + length, "weight") == 0)
-            return &list->list[i];
-    }
-    return NULL;
-}
-
-/* Numbers that go into one output. */
-static double inputs_of(const struct parameter *p)
-{
-    double count = 1;
-    for (int i = 1; i < p->ndim; i++)
-        count *= p->dim[i];
-    return count;
-}
-
-clio_status parameters_init(clio_context *ctx, const struct parameters *list, uint64_t seed)
-{
-    clio_status st = CLIO_OK;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct parameter *p = &list->list[i];
-        const char *name = p->names[0], *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
-        if (p->matrix.n) {
-            TRY(parameter_init(ctx, p, INIT_TORCH, inputs_of(p), seed));
-        } else if (p->ndim > 1) {
-            TRY(parameter_init(ctx, p, INIT_NORMAL, 1, seed));
-        } else if (strcmp(last, "bias") != 0) {
-            TRY(parameter_init(ctx, p, INIT_CONSTANT, 1, seed));
-        } else {
-            const struct parameter *w = find_weight(list, name, (size_t)(last - name));
-            bool product = w && w->matrix.n;
-            TRY(parameter_init(ctx, p, product ? INIT_TORCH : INIT_CONSTANT, product ? inputs_of(w) : 0, seed));
-        }
-    }
-fail:
     return st;
 }

@@ -1,6 +1,6 @@
 /* parameters.h - what of a network is learned, and under which names a checkpoint holds it.
  *
- * A network keeps its own tensors and matrices; a list of parameters refers to them, each with its gradient, the state of its optimiser and
+ * A network keeps its own tensors and matrices; a list of parameters refers to them, each with its gradient, the state of its optimizer and
  * its running average, all in the layout that the device's kernels read. What goes to a file goes through matrix_read: files are in the
  * order of torch whatever the device. Buffers (running statistics of batch norm) are in the list as well: saved, but not trained. */
 #ifndef CLIO_MODELS_NN_PARAMETERS_H
@@ -20,7 +20,7 @@ struct parameter {
     struct tensor value;               /* f32, the network's own */
     struct matrix matrix;              /* shape and layout, if value is the data of a matrix; otherwise n is 0 */
     struct matrix *owner;              /* the network's matrix itself, or NULL */
-    struct tensor half;                /* f16: what the network reads since parameters_halve, its own; value is the list's then */
+    struct tensor half;                /* f16: what the network reads since parameters_use_fp16, its own; value is the list's then */
     int channels;                      /* as matrix_read wants it */
     bool swapped;                      /* stored as [C, N, taps...]: a transposed convolution */
     bool trained;                      /* false: a buffer */
@@ -36,36 +36,41 @@ struct parameters {
 clio_status parameters_add(clio_context *ctx, struct parameters *p, const char *name, int ndim, const int *shape, const struct tensor *t,
                            struct matrix *m, bool swapped, bool trained);
 /* t, which is in the list, also has the key `name`: that of the next of as many rows. */
-clio_status parameters_join(clio_context *ctx, struct parameters *p, const struct tensor *t, const char *name);
+clio_status parameters_add_key(clio_context *ctx, struct parameters *p, const struct tensor *t, const char *name);
 /* t is saved, but not trained. */
-void parameters_still(struct parameters *p, const struct tensor *t);
+void parameters_set_buffer(struct parameters *p, const struct tensor *t);
 /* The latest key of t is not in files, and will not be. */
-void parameters_absent(struct parameters *p, const struct tensor *t);
+void parameters_set_absent(struct parameters *p, const struct tensor *t);
 void parameters_free(clio_context *ctx, struct parameters *p);
 
 /* Gradients, and a running average when asked for, for all that are trained. Averages begin as copies. */
-clio_status parameters_prepare(clio_context *ctx, struct parameters *p, bool average);
+clio_status parameters_alloc(clio_context *ctx, struct parameters *p, bool average);
 /* tape_watch for all that are trained; `add`: gradients of several backward passes add up. */
 clio_status parameters_watch(clio_context *ctx, struct tape *tape, const struct parameters *p, bool add);
-/* From here on products read their weights rounded to half, while `value` stays f32 for the optimiser (Micikevicius et al. 2018, "Mixed
+/* From here on products read their weights rounded to half, while `value` stays f32 for the optimizer (Micikevicius et al. 2018, "Mixed
  * precision training"); a product for which the device has no such kernel stays as it is. */
-clio_status parameters_halve(clio_context *ctx, struct parameters *p);
-/* Whoever changes `value` by other ways than this file's and the optimiser's tells the network. */
+clio_status parameters_use_fp16(clio_context *ctx, struct parameters *p);
+/* Whoever changes `value` by other ways than this file's and the optimizer's tells the network. */
 clio_status parameter_store(clio_context *ctx, const struct parameter *p);
 /* The parameter that a network's matrix or tensor reads, or NULL. */
 struct parameter *parameters_find(const struct parameters *p, const struct tensor *t);
 /* Numbers that are trained. */
 size_t parameters_size(const struct parameters *p);
 /* Exchange weights and averages: before samples are drawn, and again after. Nothing where there are no averages. */
-clio_status parameters_swap_average(clio_context *ctx, const struct parameters *p);
+clio_status parameters_swap_ema(clio_context *ctx, const struct parameters *p);
 /* The name of the first one whose weights are not finite (or whose gradient, when `gradients`); NULL. Reads all of them. */
 clio_status parameters_nonfinite(clio_context *ctx, const struct parameters *p, bool gradients, const char **name);
 
+/* Values of one key. */
+size_t parameter_key_count(const struct parameter *p);
+/* Copy a stored weight to key number `key` of t, which has p's shape and layout. */
+clio_status parameter_read_key(clio_context *ctx, const struct parameter *p, struct tensor *t, int key, const struct weight *w);
+
 enum parameter_part { PART_VALUE, PART_M, PART_V, PART_AVERAGE };
-struct tensors_out;
+struct safetensors_writer;
 /* Add the part of every parameter that has it to a file that is being written: names are start + name. */
 clio_status parameters_write(clio_context *ctx, const struct parameters *p, enum parameter_part part, const char *start,
-                             struct tensors_out *out);
+                             struct safetensors_writer *out);
 /* Fill it from a file. Missing ones are an error that names file and tensor. PART_VALUE fills weights, the others must be prepared. */
 clio_status parameters_read(clio_context *ctx, const struct parameters *p, enum parameter_part part, const char *start,
                             const struct weights *from);
@@ -79,7 +84,7 @@ enum init_rule {
     INIT_ONE_NORMAL /* N(1, value^2): DCGAN's batch norm */
 };
 clio_status parameter_init(clio_context *ctx, const struct parameter *p, enum init_rule rule, double value, uint64_t seed);
-/* All of a list that network_load made: products and their biases as torch begins, norms with 1 and 0, tables with N(0, 1). */
+/* All of a list that state_dict_load made: products and their biases as torch begins, norms with 1 and 0, tables with N(0, 1). */
 clio_status parameters_init(clio_context *ctx, const struct parameters *p, uint64_t seed);
 
 #endif

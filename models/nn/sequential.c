@@ -13,7 +13,7 @@
 /* Where a network is being built. */
 struct building {
     clio_context *ctx;
-    struct layers *net;
+    struct sequential *net;
     const char *prefix, *name;
     char number[24];
     int at[3]; /* height, width, channels behind the last layer */
@@ -124,12 +124,12 @@ fail:
     return st;
 }
 
-clio_status layers_new(clio_context *ctx, struct layers *net, const char *prefix, const struct layer_row *rows, size_t count, int height,
-                       int width, int channels, struct parameters *list)
+clio_status sequential_new(clio_context *ctx, struct sequential *net, const char *prefix, const struct layer_row *rows, size_t count,
+                           int height, int width, int channels, struct parameters *list)
 {
     clio_status st = CLIO_OK;
     struct building b = {.ctx = ctx, .net = net, .prefix = prefix, .at = {height, width, channels}};
-    *net = (struct layers){.in = {height, width, channels}, .parameters = list};
+    *net = (struct sequential){.in = {height, width, channels}, .parameters = list};
     TRY(mem_alloc(ctx, &net->list, count, sizeof *net->list));
     for (size_t i = 0; i < count; i++) {
         snprintf(b.number, sizeof b.number, "%zu", i);
@@ -141,7 +141,7 @@ fail:
     return st; /* what there is by now is the caller's to free: the list of parameters knows it */
 }
 
-void layers_free(clio_context *ctx, struct layers *net)
+void sequential_free(clio_context *ctx, struct sequential *net)
 {
     for (size_t i = 0; i < net->count; i++) {
         struct layer *l = &net->list[i];
@@ -151,16 +151,16 @@ void layers_free(clio_context *ctx, struct layers *net)
         matrix_free(ctx, &l->w);
     }
     free(net->list);
-    *net = (struct layers){0};
+    *net = (struct sequential){0};
 }
 
-clio_status layers_init(clio_context *ctx, const struct layers *net, enum layers_init init, uint64_t seed)
+clio_status sequential_init(clio_context *ctx, const struct sequential *net, enum sequential_init init, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < net->count; i++) {
         const struct layer *l = &net->list[i];
         const struct parameter *p = &net->parameters->list[l->first];
-        bool dcgan = init == LAYERS_DCGAN;
+        bool dcgan = init == INIT_RULE_DCGAN;
         if (l->kind == LAYER_BATCH_NORM) {
             TRY(parameter_init(ctx, &p[0], dcgan ? INIT_ONE_NORMAL : INIT_CONSTANT, dcgan ? 0.02 : 1, seed));
             TRY(parameter_init(ctx, &p[1], INIT_CONSTANT, 0, seed));
@@ -180,7 +180,7 @@ fail:
 
 /* ---- forward ---- */
 
-struct tensor layers_shape(const struct layers *net, int batch)
+struct tensor sequential_shape(const struct sequential *net, int batch)
 {
     return tensor_shape(DTYPE_F32, 4, batch, net->out[0], net->out[1], net->out[2]);
 }
@@ -216,15 +216,15 @@ static clio_status layer_fwd(clio_context *ctx, struct arena *arena, const struc
     }
 }
 
-clio_status layers_fwd(clio_context *ctx, struct arena *arena, const struct layers *net, const struct tensor *out, const struct tensor *in,
-                       bool training)
+clio_status sequential_fwd(clio_context *ctx, struct arena *arena, const struct sequential *net, const struct tensor *out,
+                           const struct tensor *in, bool training)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     char a[96], b[96];
     size_t each = (size_t)pixels_of(net->in);
     int batch = (int)(tensor_count(in) / each);
-    struct tensor x = *in, last = layers_shape(net, batch);
+    struct tensor x = *in, last = sequential_shape(net, batch);
     if (tensor_count(in) % each || tensor_count(out) != tensor_count(&last) || net->count == 0)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "a network of %d x %d x %d to %d x %d x %d from %s into %s", net->in[0], net->in[1], net->in[2],
              net->out[0], net->out[1], net->out[2], tensor_describe(in, a), tensor_describe(out, b));

@@ -2,11 +2,11 @@
  *
  *     static const struct layer_row rows[] = {{.kind = LAYER_CONV, .out = 64, .taps = 4, .stride = 2, .padding = 1},
  *                                             {.kind = LAYER_ACTIVATION, .act = ACT_LEAKY_RELU, .slope = 0.2f}, ...};
- *     TRY(layers_new(ctx, &net, "d.", rows, COUNT(rows), height, width, channels, &parameters));   keys d.0.weight, d.2.weight, ...
- *     TRY(layers_init(ctx, &net, LAYERS_TORCH, seed));
- *     TRY(layers_fwd(ctx, arena, &net, &out, &in, training));
+ *     TRY(sequential_new(ctx, &net, "d.", rows, COUNT(rows), height, width, channels, &parameters));   keys d.0.weight, d.2.weight, ...
+ *     TRY(sequential_init(ctx, &net, INIT_RULE_TORCH, seed));
+ *     TRY(sequential_fwd(ctx, arena, &net, &out, &in, training));
  *
- * Pictures are f32 [B, H, W, C], a vector is a picture of one pixel. Weights are f32. An activation is computed by the layer before it.
+ * Images are f32 [B, H, W, C], a vector is an image of one pixel. Weights are f32. An activation is computed by the layer before it.
  * There is one forward: with ctx->tape on it is recorded, and then the arena is to be the tape's. */
 #ifndef CLIO_MODELS_NN_SEQUENTIAL_H
 #define CLIO_MODELS_NN_SEQUENTIAL_H
@@ -14,7 +14,7 @@
 #include "parameters.h"
 
 enum layer_kind {
-    LAYER_LINEAR,     /* all numbers of a picture, in the order H, W, C, to `out` ones */
+    LAYER_LINEAR,     /* all numbers of an image, in the order H, W, C, to `out` ones */
     LAYER_CONV,       /* `out` channels; taps x taps, stride, padding; weight [out, in, taps, taps] */
     LAYER_TRANSPOSED, /* the same the other way: H' = (H - 1) stride + taps - 2 padding; weight [in, out, taps, taps] */
     LAYER_BATCH_NORM, /* of channels */
@@ -42,30 +42,30 @@ struct layer {
     struct tensor gamma, beta, running_mean, running_var; /* batch norm */
     size_t first;                                         /* of its parameters in the list */
 };
-struct layers {
+struct sequential {
     struct layer *list;
     size_t count;
     int in[3], out[3];
     struct parameters *parameters; /* where its own are, too */
 };
 
-/* For pictures of this size; weights are undefined. Its parameters are appended to `list`, which outlives it; keys are prefix + name +
+/* For images of this size; weights are undefined. Its parameters are appended to `list`, which outlives it; keys are prefix + name +
  * ".weight" and so on. Shapes that do not fit are CLIO_ERROR_INTERNAL: the table is clio's own. */
-clio_status layers_new(clio_context *ctx, struct layers *net, const char *prefix, const struct layer_row *rows, size_t count, int height,
-                       int width, int channels, struct parameters *list);
-void layers_free(clio_context *ctx, struct layers *net); /* accepts zeros */
+clio_status sequential_new(clio_context *ctx, struct sequential *net, const char *prefix, const struct layer_row *rows, size_t count,
+                           int height, int width, int channels, struct parameters *list);
+void sequential_free(clio_context *ctx, struct sequential *net); /* accepts zeros */
 
-enum layers_init {
-    LAYERS_TORCH, /* as torch begins: uniform within 1 / sqrt(inputs); batch norm 1 and 0 */
-    LAYERS_DCGAN  /* weights N(0, 0.02^2), batch norm N(1, 0.02^2) and 0 (Radford et al. 2016) */
+enum sequential_init {
+    INIT_RULE_TORCH, /* as torch begins: uniform within 1 / sqrt(inputs); batch norm 1 and 0 */
+    INIT_RULE_DCGAN  /* weights N(0, 0.02^2), batch norm N(1, 0.02^2) and 0 (Radford et al. 2016) */
 };
-clio_status layers_init(clio_context *ctx, const struct layers *net, enum layers_init init, uint64_t seed);
+clio_status sequential_init(clio_context *ctx, const struct sequential *net, enum sequential_init init, uint64_t seed);
 
-/* What comes out for `batch` pictures: f32 [B, H, W, C] without memory. */
-struct tensor layers_shape(const struct layers *net, int batch);
+/* What comes out for `batch` images: f32 [B, H, W, C] without memory. */
+struct tensor sequential_shape(const struct sequential *net, int batch);
 /* in and out: any shapes of as many numbers, in memory of their own. training: batch norm goes by the batch, and its running statistics
  * move; otherwise by those. What is between lies in the arena. */
-clio_status layers_fwd(clio_context *ctx, struct arena *arena, const struct layers *net, const struct tensor *out, const struct tensor *in,
-                       bool training);
+clio_status sequential_fwd(clio_context *ctx, struct arena *arena, const struct sequential *net, const struct tensor *out,
+                           const struct tensor *in, bool training);
 
 #endif

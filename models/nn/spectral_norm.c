@@ -1,9 +1,8 @@
-/* spectral_norm.c - a discriminator whose slope is at most 1, layer by layer: after each step of its optimiser a layer's weights W are
+/* spectral_norm.c - a discriminator whose slope is at most 1, layer by layer: after each step of its optimizer a layer's weights W are
  * divided by max(1, s), s their greatest singular value (Gouk et al. 2021, "Regularisation of neural networks by enforcing Lipschitz
  * continuity"), which a power iteration follows from step to step, as in spectral normalization (Miyato et al. 2018; there s is a part of
  * the forward pass). A convolution counts as the matrix of its weights, as in Miyato's. Nothing waits for the host. */
-#include "sequential.h"
-#include "../learners/learner_private.h"
+#include "spectral_norm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 #define FIRST_TIMES 10
 
 struct spectral {
-    const struct layers *net;
+    const struct sequential *net;
     struct spectral_row {
         struct tensor v; /* f32 [1, k]: the direction in which W stretches most, of any length */
         size_t parameter;
@@ -20,7 +19,7 @@ struct spectral {
     struct tensor sums, scale;
 };
 
-clio_status spectral_new(clio_context *ctx, struct spectral **out, const struct layers *net, const char *prefix)
+clio_status spectral_new(clio_context *ctx, struct spectral **out, const struct sequential *net, const char *prefix)
 {
     clio_status st = CLIO_OK;
     struct spectral *s;

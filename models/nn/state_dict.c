@@ -6,15 +6,15 @@
 
 #define FLOATS_AT_ONCE ((size_t)1 << 20)
 
-static bool is_matrix(enum network_kind kind)
+static bool is_matrix(enum weight_type kind)
 {
-    return kind == NETWORK_MATRIX_MANY || kind == NETWORK_MATRIX_FEW || kind == NETWORK_MATRIX_LARGE || kind == NETWORK_CONV_LARGE ||
-           kind == NETWORK_POINT_LARGE;
+    return kind == WEIGHT_MATRIX_MANY || kind == WEIGHT_MATRIX_FEW || kind == WEIGHT_MATRIX_LARGE || kind == WEIGHT_CONV_LARGE ||
+           kind == WEIGHT_CONV1X1_LARGE;
 }
 
-static enum matrix_use matrix_use(enum network_kind kind)
+static enum matrix_use matrix_use(enum weight_type kind)
 {
-    return kind == NETWORK_MATRIX_FEW ? MATRIX_FEW : kind == NETWORK_MATRIX_MANY ? MATRIX_MANY : MATRIX_LARGE;
+    return kind == WEIGHT_MATRIX_FEW ? MATRIX_FEW : kind == WEIGHT_MATRIX_MANY ? MATRIX_MANY : MATRIX_LARGE;
 }
 
 /* Copy a stored tensor into elements first.. of t. */
@@ -34,33 +34,33 @@ fail:
 }
 
 /* List what a row has loaded, as it is stored. A key that the checkpoint does not have is listed too: it has its part of a product. */
-static clio_status collect(clio_context *ctx, const struct network_row *row, const char *key, int ndim, const int *dim,
+static clio_status collect(clio_context *ctx, const struct state_dict_row *row, const char *key, int ndim, const int *dim,
                            const struct tensor *t, struct matrix *m, bool absent)
 {
     clio_status st = CLIO_OK;
     if (!ctx->collects)
         return CLIO_OK;
-    TRY(row->part > 0 ? parameters_join(ctx, ctx->collects, t, key)
+    TRY(row->part > 0 ? parameters_add_key(ctx, ctx->collects, t, key)
                       : parameters_add(ctx, ctx->collects, key, ndim, dim, t, m, false, true));
     if (absent)
-        parameters_absent(ctx->collects, t);
+        parameters_set_absent(ctx->collects, t);
 fail:
     return st;
 }
 
-static clio_status load_row(clio_context *ctx, char *base, const struct network_row *row, const char *key, const int *sizes,
+static clio_status load_row(clio_context *ctx, char *base, const struct state_dict_row *row, const char *key, const int *sizes,
                             const struct weights *weights)
 {
     clio_status st = CLIO_OK;
     const struct weight *w = NULL;
     int rows = sizes[row->rows], columns = sizes[row->columns], parts = MAX(row->parts, 1);
     int taps = row->taps ? sizes[row->taps] : 1;
-    int ndim = row->kind == NETWORK_VECTOR ? 1 : row->taps ? 3 : 2, dim[4] = {rows, columns, taps, taps};
+    int ndim = row->kind == WEIGHT_VECTOR ? 1 : row->taps ? 3 : 2, dim[4] = {rows, columns, taps, taps};
     const struct weight *found = weights ? weights_find(weights, key) : NULL;
-    if (row->kind == NETWORK_CONV_LARGE) {
+    if (row->kind == WEIGHT_CONV_LARGE) {
         ndim = taps == 1 && found && found->ndim == 2 ? 2 : 4;
         taps *= taps;
-    } else if (row->kind == NETWORK_POINT_LARGE) {
+    } else if (row->kind == WEIGHT_CONV1X1_LARGE) {
         ndim = found && found->ndim == 4 ? 4 : 2;
     }
     if (weights && (!row->optional || found))
@@ -79,9 +79,9 @@ static clio_status load_row(clio_context *ctx, char *base, const struct network_
     }
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);
     if (row->part == 0) {
-        enum dtype dtype = row->kind == NETWORK_TABLE_F16 && !ctx->collects ? DTYPE_F16 : DTYPE_F32;
-        *t = row->kind == NETWORK_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
-                                         : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
+        enum dtype dtype = row->kind == WEIGHT_TABLE_F16 && !ctx->collects ? DTYPE_F16 : DTYPE_F32;
+        *t = row->kind == WEIGHT_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
+                                        : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
         TRY(tensor_new(ctx, t, "the model"));
         if (parts > 1 || !w)
             TRY(tensor_zero(ctx, t));
@@ -93,8 +93,8 @@ fail:
     return st;
 }
 
-clio_status network_load(clio_context *ctx, void *base, const struct network_row *table, size_t count, const char *prefix, const int *sizes,
-                         const struct weights *weights)
+clio_status state_dict_load(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count, const char *prefix,
+                            const int *sizes, const struct weights *weights)
 {
     clio_status st = CLIO_OK;
     char key[256];
@@ -106,7 +106,7 @@ fail:
     return st;
 }
 
-void network_free(clio_context *ctx, void *base, const struct network_row *table, size_t count)
+void state_dict_free(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (is_matrix(table[i].kind))

@@ -5,23 +5,23 @@
 
 #include "../../host/ops/ops.h"
 
-enum network_kind {
-    NETWORK_VECTOR,       /* struct tensor, f32 [rows] */
-    NETWORK_TABLE,        /* struct tensor, f32 [rows, columns] as stored */
-    NETWORK_TABLE_F16,    /* the same, as f16 */
-    NETWORK_MATRIX_MANY,  /* struct matrix [rows, taps * columns], which meets many rows at a time */
-    NETWORK_MATRIX_FEW,   /* the same, for one or a few */
-    NETWORK_MATRIX_LARGE, /* the same, for many, of a network for pictures (MATRIX_LARGE) */
-    NETWORK_CONV_LARGE, /* the same, of a convolution over pictures: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
-    NETWORK_POINT_LARGE /* the same, of a product over channels, [rows, columns]; also stored as a convolution with 1 tap */
+enum weight_type {
+    WEIGHT_VECTOR,       /* struct tensor, f32 [rows] */
+    WEIGHT_TABLE,        /* struct tensor, f32 [rows, columns] as stored */
+    WEIGHT_TABLE_F16,    /* the same, as f16 */
+    WEIGHT_MATRIX_MANY,  /* struct matrix [rows, taps * columns], which meets many rows at a time */
+    WEIGHT_MATRIX_FEW,   /* the same, for one or a few */
+    WEIGHT_MATRIX_LARGE, /* the same, for many, of a network for images (MATRIX_LARGE) */
+    WEIGHT_CONV_LARGE,   /* the same, of a convolution over images: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
+    WEIGHT_CONV1X1_LARGE /* the same, of a product over channels, [rows, columns]; also stored as a convolution with 1 tap */
 };
 
 /* rows, columns and taps are indices into the network's list of sizes. A product that takes several keys at once (Q, K and V) has one row
  * per key: part 0 to parts - 1 of as many rows each. `optional`: a missing one is zeros (Whisper's keys have no bias). */
-struct network_row {
+struct state_dict_row {
     const char *key; /* behind the prefix */
     size_t offset;   /* of the member */
-    enum network_kind kind;
+    enum weight_type kind;
     int rows, columns, taps;
     int part, parts;
     bool optional;
@@ -29,8 +29,8 @@ struct network_row {
 
 /* Load every row of the table into the struct at `base`; keys are prefix + key. sizes[0] is 1. While ctx->collects, all is kept as f32 and
  * listed there, to be trained; weights may then be NULL: everything is zero, and parameters_init is to follow. */
-clio_status network_load(clio_context *ctx, void *base, const struct network_row *table, size_t count, const char *prefix, const int *sizes,
-                         const struct weights *weights);
-void network_free(clio_context *ctx, void *base, const struct network_row *table, size_t count);
+clio_status state_dict_load(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count, const char *prefix,
+                            const int *sizes, const struct weights *weights);
+void state_dict_free(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count);
 
 #endif

@@ -1,8 +1,10 @@
-/* evaluate.c - how good a trained model is: see clio_evaluate. Pictures go batch by batch through the model and, where one is given,
- * through a classifier, whose features are what drawn and real pictures are compared in. */
-#include "evaluate.h"
+/* evaluate.c - how good a trained model is: see clio_evaluate. Images go batch by batch through the model and, where one is given,
+ * through a classifier, whose features are what drawn and real images are compared in. */
+#include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
 #include "../train/train.h"
+#include "../learners/generate.h"
+#include "../learners/pretrained.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,31 +14,6 @@
 #define COUNT_MAX 1000000
 #define SUBSETS 100 /* of the kernel distance, as is usual */
 #define SUBSET_SIZE 1000
-
-/* ---- lists ---- */
-
-clio_status measure_list_new(clio_context *ctx, struct measure_list **out)
-{
-    return mem_alloc(ctx, out, 1, sizeof **out);
-}
-
-clio_status measure_list_add(clio_context *ctx, struct measure_list *m, const char *name, double value, const char *unit)
-{
-    clio_status st = CLIO_OK;
-    TRY(mem_grow(ctx, &m->list, m->public.count, &m->capacity, sizeof *m->list));
-    m->public.list = m->list;
-    m->list[m->public.count++] = (clio_measure){name, value, unit};
-fail:
-    return st;
-}
-
-void clio_measures_free(clio_measures *measures)
-{
-    struct measure_list *m = (struct measure_list *)(void *)measures;
-    if (m)
-        free(m->list);
-    free(m);
-}
 
 /* ---- a model beside data ---- */
 
@@ -48,12 +25,12 @@ struct evaluation {
     struct dataset *data;
     enum dataset_split split;
     struct loader *loader;
-    size_t count, one;              /* pictures; numbers of one */
-    struct tensor pictures, labels; /* a batch */
-    float *other, *latents;         /* a batch: pictures given back or in the classifier's range; latents */
-    float *features[2];             /* f32 [count, features]: of the data, of what was drawn */
+    size_t count, one;            /* images; numbers of one */
+    struct tensor images, labels; /* a batch */
+    float *other, *latents;       /* a batch: images given back or in the classifier's range; latents */
+    float *features[2];           /* f32 [count, features]: of the data, of what was drawn */
     double sums[LEARNER_LOSSES], mse, ssim;
-    struct measure_list *found;
+    struct metric_list *found;
 };
 
 static clio_status open_model(struct evaluation *e, const char *path, struct learner *l)
@@ -73,10 +50,10 @@ static clio_status open_classifier(struct evaluation *e)
     const struct learner_shape *a = &e->model.shape, *b = &e->classifier.shape;
     TRY(open_model(e, e->params->features, &e->classifier));
     if (!e->classifier.kind->encode)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a model %s, which sees no features in pictures: train a classifier", e->params->features,
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a model %s, which sees no features in images: train a classifier", e->params->features,
              e->classifier.kind->name);
     if (a->width != b->width || a->height != b->height || a->channels != b->channels)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s sees pictures of %d x %d x %d, and %s draws %d x %d x %d: train the classifier on such",
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s sees images of %d x %d x %d, and %s draws %d x %d x %d: train the classifier on such",
              e->params->features, b->width, b->height, b->channels, e->params->model, a->width, a->height, a->channels);
     if (!e->model.kind->has_latents)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing that could be compared: leave --features out", e->model.kind->name);
@@ -101,7 +78,7 @@ static clio_status choose_split(struct evaluation *e)
             split--;
     }
     if (count[split] == 0)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has no pictures for %s", e->params->data, names[split]);
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has no images for %s", e->params->data, names[split]);
     e->split = (enum dataset_split)split;
     e->count = MIN(count[split], (size_t)(e->params->count ? e->params->count : COUNT_DEFAULT));
 fail:
@@ -121,14 +98,14 @@ static clio_status open_data(struct evaluation *e)
     o.need_labels = l->kind->needs_labels && !o.need_captions;
     TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
     if (dataset_info(e->data)->kind == DATASET_SOUNDS)
-        FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds, and %s knows pictures", e->params->data, e->params->model);
+        FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds, and %s knows images", e->params->data, e->params->model);
     if (o.need_labels && dataset_info(e->data)->classes > l->shape.classes)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, and %s learned %d", e->params->data, dataset_info(e->data)->classes,
              e->params->model, l->shape.classes);
     TRY(choose_split(e));
     batches.batch = BATCH;
     batches.shuffle = batches.drop_last = false;
-    batches.unit = l->kind->unit;
+    batches.unit_range = l->kind->unit_range;
     TRY(loader_open(e->ctx, &e->loader, e->data, e->split, &batches));
 fail:
     return st;
@@ -139,9 +116,9 @@ static clio_status take_memory(struct evaluation *e)
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &e->model.shape;
     e->one = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
-    e->pictures = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
+    e->images = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
     e->labels = tensor_shape(DTYPE_I32, 1, BATCH, 0, 0, 0);
-    TRY(tensor_new(e->ctx, &e->pictures, "evaluation"));
+    TRY(tensor_new(e->ctx, &e->images, "evaluation"));
     TRY(tensor_new(e->ctx, &e->labels, "evaluation"));
     TRY(mem_alloc(e->ctx, &e->other, BATCH * e->one, sizeof *e->other));
     TRY(mem_alloc(e->ctx, &e->latents, BATCH * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
@@ -151,27 +128,27 @@ fail:
     return st;
 }
 
-/* The model's own measures of `count` pictures. */
+/* The model's own measures of `count` images. */
 static clio_status add_own(struct evaluation *e, const struct batch *b, int count, uint64_t stream)
 {
     clio_status st = CLIO_OK;
     double part[LEARNER_LOSSES] = {0};
-    struct learner_batch batch = {.count = count, .global_count = count, .pictures = e->pictures, .captions = b->captions};
-    batch.pictures.dim[0] = count;
-    TRY(tensor_write(e->ctx, &batch.pictures, 0, (size_t)count * e->one, b->pictures));
+    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .captions = b->captions};
+    batch.images.dim[0] = count;
+    TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->one, b->images));
     if (b->labels) {
         batch.labels = e->labels;
         batch.labels.dim[0] = count;
         TRY(tensor_write(e->ctx, &batch.labels, 0, (size_t)count, b->labels));
     }
-    TRY(e->model.kind->measure(e->ctx, &e->model, &batch, stream, part));
+    TRY(e->model.kind->evaluate(e->ctx, &e->model, &batch, stream, part));
     for (int i = 0; i < LEARNER_LOSSES; i++)
         e->sums[i] += part[i];
 fail:
     return st;
 }
 
-static bool gives_back(const struct evaluation *e)
+static bool reconstructs(const struct evaluation *e)
 {
     return e->model.kind->encode && e->model.kind->sample && !learner_needs_captions(e->model.kind, e->model.config);
 }
@@ -181,21 +158,21 @@ static clio_status add_reconstruction(struct evaluation *e, const struct batch *
     clio_status st = CLIO_OK;
     struct learner *l = &e->model;
     double ssim;
-    TRY(l->kind->encode(e->ctx, l, count, b->pictures, b->labels, e->latents));
+    TRY(l->kind->encode(e->ctx, l, count, b->images, b->labels, e->latents));
     TRY(l->kind->sample(e->ctx, l, count, e->latents, b->labels, e->other));
-    e->mse += metrics_mse(b->pictures, e->other, (size_t)count * e->one) * count;
-    TRY(metrics_ssim(e->ctx, &ssim, b->pictures, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
-                     l->kind->unit ? 1 : 2));
+    e->mse += metrics_mse(b->images, e->other, (size_t)count * e->one) * count;
+    TRY(metrics_ssim(e->ctx, &ssim, b->images, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
+                     l->kind->unit_range ? 1 : 2));
     e->ssim += ssim * count;
 fail:
     return st;
 }
 
-/* Features of pictures in the model's range. */
+/* Features of images in the model's range. */
 static clio_status add_features(struct evaluation *e, const float *pictures, size_t first, int count, int which)
 {
     const struct learner *c = &e->classifier;
-    bool from = e->model.kind->unit, to = c->kind->unit;
+    bool from = e->model.kind->unit_range, to = c->kind->unit_range;
     for (size_t i = 0; i < (size_t)count * e->one; i++)
         e->other[i] = from == to ? pictures[i] : from ? 2 * pictures[i] - 1 : (pictures[i] + 1) / 2;
     return c->kind->encode(e->ctx, &e->classifier, count, e->other, NULL, e->features[which] + first * (size_t)c->latent);
@@ -210,12 +187,12 @@ static clio_status look_at_data(struct evaluation *e)
         TRY(context_progress(e->ctx, "measuring", (double)i, (double)e->count));
         TRY(loader_next(e->ctx, e->loader, &b));
         count = (int)MIN(e->count - i, (size_t)b->count);
-        if (e->model.kind->measure)
+        if (e->model.kind->evaluate)
             TRY(add_own(e, b, count, i / BATCH));
-        if (gives_back(e))
+        if (reconstructs(e))
             TRY(add_reconstruction(e, b, count));
         if (e->compares)
-            TRY(add_features(e, b->pictures, i, count, 0));
+            TRY(add_features(e, b->images, i, count, 0));
     }
 fail:
     return st;
@@ -232,7 +209,7 @@ static clio_status look_at_drawn(struct evaluation *e)
         TRY(context_progress(e->ctx, "drawing", (double)i, (double)e->count));
         for (int j = 0; choices && j < count; j++)
             labels[j] = (int)((i + (size_t)j) % (size_t)choices);
-        TRY(learner_draw(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, drawn));
+        TRY(learner_sample(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, drawn));
         TRY(add_features(e, drawn, i, count, 1));
     }
 fail:
@@ -251,10 +228,10 @@ static clio_status compare(struct evaluation *e)
         TRY(feature_stats_add(e->ctx, &stats[i], e->features[i], e->count));
     }
     TRY(frechet_distance(e->ctx, &distance, &stats[0], &stats[1]));
-    TRY(measure_list_add(e->ctx, e->found, "frechet_distance", distance, ""));
+    TRY(metric_list_add(e->ctx, e->found, "frechet_distance", distance, ""));
     TRY(kernel_distance(e->ctx, &distance, NULL, e->features[0], e->count, e->features[1], e->count, width, SUBSETS, subset,
                         e->params->seed));
-    TRY(measure_list_add(e->ctx, e->found, "kernel_distance", distance, ""));
+    TRY(metric_list_add(e->ctx, e->found, "kernel_distance", distance, ""));
 fail:
     feature_stats_free(&stats[0]);
     feature_stats_free(&stats[1]);
@@ -264,25 +241,25 @@ fail:
 static clio_status sum_up(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
-    const struct learner_kind *kind = e->model.kind;
+    const struct learner_type *kind = e->model.kind;
     double n = (double)e->count;
-    for (int i = 0; kind->measure && kind->measures[i]; i++)
-        TRY(measure_list_add(e->ctx, e->found, kind->measures[i], e->sums[i] / n, ""));
-    if (gives_back(e)) {
-        TRY(measure_list_add(e->ctx, e->found, "reconstruction_mse", e->mse / n, ""));
-        TRY(measure_list_add(e->ctx, e->found, "psnr", metrics_psnr(e->mse / n, kind->unit ? 1 : 2), "dB"));
-        TRY(measure_list_add(e->ctx, e->found, "ssim", e->ssim / n, ""));
+    for (int i = 0; kind->evaluate && kind->metrics[i]; i++)
+        TRY(metric_list_add(e->ctx, e->found, kind->metrics[i], e->sums[i] / n, ""));
+    if (reconstructs(e)) {
+        TRY(metric_list_add(e->ctx, e->found, "reconstruction_mse", e->mse / n, ""));
+        TRY(metric_list_add(e->ctx, e->found, "psnr", metrics_psnr(e->mse / n, kind->unit_range ? 1 : 2), "dB"));
+        TRY(metric_list_add(e->ctx, e->found, "ssim", e->ssim / n, ""));
     }
     if (e->compares)
         TRY(compare(e));
-    TRY(measure_list_add(e->ctx, e->found, "pictures", n, ""));
+    TRY(metric_list_add(e->ctx, e->found, "images", n, ""));
 fail:
     return st;
 }
 
 static void close_evaluation(struct evaluation *e)
 {
-    tensor_free(e->ctx, &e->pictures);
+    tensor_free(e->ctx, &e->images);
     tensor_free(e->ctx, &e->labels);
     free(e->other);
     free(e->latents);
@@ -294,7 +271,7 @@ static void close_evaluation(struct evaluation *e)
     learner_close(e->ctx, &e->model);
 }
 
-clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_measures **out)
+clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_metrics **out)
 {
     clio_status st = CLIO_OK;
     struct evaluation e = {.ctx = ctx, .params = params};
@@ -302,8 +279,8 @@ clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params,
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
     if (params->count < 0 || params->count > COUNT_MAX || params->count == 1)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the number of pictures to measure must be from 2 to %d", COUNT_MAX);
-    TRY(measure_list_new(ctx, &e.found));
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the number of images to measure must be from 2 to %d", COUNT_MAX);
+    TRY(metric_list_new(ctx, &e.found));
     TRY(open_model(&e, params->model, &e.model));
     if (params->features)
         TRY(open_classifier(&e));
@@ -317,6 +294,6 @@ clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params,
     e.found = NULL;
 fail:
     close_evaluation(&e);
-    clio_measures_free(e.found ? &e.found->public : NULL);
+    clio_metrics_free(e.found ? &e.found->public : NULL);
     return st;
 }

@@ -1,6 +1,6 @@
 /* evaluate_texts.c - texts beside texts, from files: what was heard beside what was said, captions beside references. */
 #include "../../host/core/json.h"
-#include "evaluate.h"
+#include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
 
 #include <stdlib.h>
@@ -51,12 +51,12 @@ static void join_lines(struct lines *l)
     l->count = MIN(l->count, (size_t)1);
 }
 
-clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_measures **out)
+clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_metrics **out)
 {
     clio_status st = CLIO_OK;
     struct lines a = {0}, b = {0};
     struct error_counts words = {0}, characters = {0};
-    struct measure_list *found = NULL;
+    struct metric_list *found = NULL;
     *out = NULL;
     TRY(read_lines(ctx, &a, said));
     TRY(read_lines(ctx, &b, heard));
@@ -68,17 +68,17 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const
         TRY(error_counts_words(ctx, &words, a.list[i], b.list[i]));
         TRY(error_counts_characters(ctx, &characters, a.list[i], b.list[i]));
     }
-    TRY(measure_list_new(ctx, &found));
-    TRY(measure_list_add(ctx, found, "word_error_rate", 100 * error_rate(&words), "%"));
-    TRY(measure_list_add(ctx, found, "character_error_rate", 100 * error_rate(&characters), "%"));
-    TRY(measure_list_add(ctx, found, "words", (double)words.said, ""));
-    TRY(measure_list_add(ctx, found, "substitutions", (double)words.substitutions, ""));
-    TRY(measure_list_add(ctx, found, "insertions", (double)words.insertions, ""));
-    TRY(measure_list_add(ctx, found, "deletions", (double)words.deletions, ""));
+    TRY(metric_list_new(ctx, &found));
+    TRY(metric_list_add(ctx, found, "word_error_rate", 100 * error_rate(&words), "%"));
+    TRY(metric_list_add(ctx, found, "character_error_rate", 100 * error_rate(&characters), "%"));
+    TRY(metric_list_add(ctx, found, "words", (double)words.said, ""));
+    TRY(metric_list_add(ctx, found, "substitutions", (double)words.substitutions, ""));
+    TRY(metric_list_add(ctx, found, "insertions", (double)words.insertions, ""));
+    TRY(metric_list_add(ctx, found, "deletions", (double)words.deletions, ""));
     *out = &found->public;
     found = NULL;
 fail:
-    clio_measures_free(found ? &found->public : NULL);
+    clio_metrics_free(found ? &found->public : NULL);
     free_lines(&a);
     free_lines(&b);
     return st;
@@ -132,27 +132,27 @@ fail:
     return st;
 }
 
-static clio_status score(clio_context *ctx, struct measure_list *found, const struct caption_case *cases, size_t count)
+static clio_status score(clio_context *ctx, struct metric_list *found, const struct caption_case *cases, size_t count)
 {
     clio_status st = CLIO_OK;
     static const char *const names[] = {"bleu_1", "bleu_2", "bleu_3", "bleu_4"};
     struct caption_scores scores;
     TRY(caption_scores(ctx, &scores, cases, count));
     for (size_t i = 0; i < COUNT(names); i++)
-        TRY(measure_list_add(ctx, found, names[i], scores.bleu[i], ""));
-    TRY(measure_list_add(ctx, found, "rouge_l", scores.rouge_l, ""));
-    TRY(measure_list_add(ctx, found, "cider_d", scores.cider_d, ""));
-    TRY(measure_list_add(ctx, found, "captions", (double)count, ""));
+        TRY(metric_list_add(ctx, found, names[i], scores.bleu[i], ""));
+    TRY(metric_list_add(ctx, found, "rouge_l", scores.rouge_l, ""));
+    TRY(metric_list_add(ctx, found, "cider_d", scores.cider_d, ""));
+    TRY(metric_list_add(ctx, found, "captions", (double)count, ""));
 fail:
     return st;
 }
 
-clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_measures **out)
+clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_metrics **out)
 {
     clio_status st = CLIO_OK;
     json_t *made = NULL, *given = NULL, *texts;
     struct caption_case *cases = NULL;
-    struct measure_list *found = NULL;
+    struct metric_list *found = NULL;
     const char *name;
     size_t count = 0;
     *out = NULL;
@@ -168,7 +168,7 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
         cases[count].caption = json_string_value(json_array_get(texts, 0));
         TRY(make_case(ctx, &cases[count++], json_object_get(given, name)));
     }
-    TRY(measure_list_new(ctx, &found));
+    TRY(metric_list_new(ctx, &found));
     TRY(score(ctx, found, cases, count));
     *out = &found->public;
     found = NULL;
@@ -176,7 +176,7 @@ fail:
     for (size_t i = 0; i < count; i++)
         free((void *)(uintptr_t)cases[i].references);
     free(cases);
-    clio_measures_free(found ? &found->public : NULL);
+    clio_metrics_free(found ? &found->public : NULL);
     json_decref(made);
     json_decref(given);
     return st;

@@ -1,14 +1,16 @@
-/* generator.c - what was trained, in the public interface: pictures from latents, ways between them, reconstructions, sheets. */
+/* generator.c - what was trained, in the public interface: images from latents, ways between them, reconstructions, sheets. */
+#include "slerp.h"
 #include "../plot/image_grid.h"
 #include "../image/image.h"
 #include "../../host/core/random.h"
 #include "../train/train.h"
+#include "../learners/generate.h"
+#include "../learners/pretrained.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define AT_ONCE 64 /* pictures in one pass of the network */
+#define AT_ONCE 64 /* images in one pass of the network */
 #define COUNT_MAX 65536
 
 struct clio_generator {
@@ -43,7 +45,7 @@ void clio_generator_free(clio_generator *g)
     free(g);
 }
 
-clio_generator_info clio_generator_describe(const clio_generator *g)
+clio_generator_info clio_generator_get_info(const clio_generator *g)
 {
     const struct learner *l = &g->learner;
     return (clio_generator_info){.model = l->kind->name,
@@ -55,7 +57,7 @@ clio_generator_info clio_generator_describe(const clio_generator *g)
                                  .encodes = l->kind->encode && l->kind->sample && !learner_labels(l)};
 }
 
-/* ---- numbers to pictures ---- */
+/* ---- numbers to images ---- */
 
 static size_t picture_size(const struct learner *l)
 {
@@ -63,13 +65,13 @@ static size_t picture_size(const struct learner *l)
 }
 
 /* `pixels` f32 [H, W, C] as 8-bit RGB in fresh memory. */
-static clio_status to_picture(const clio_generator *g, const float *pixels, clio_picture *out)
+static clio_status to_picture(const clio_generator *g, const float *pixels, clio_imagine_result *out)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     size_t count = (size_t)l->shape.width * (size_t)l->shape.height;
     int channels = l->shape.channels;
-    float low = l->kind->unit ? 0.0f : -1.0f;
+    float low = l->kind->unit_range ? 0.0f : -1.0f;
     unsigned char *rgb = NULL;
     TRY(mem_alloc(g->ctx, &rgb, 3 * count, 1));
     for (size_t i = 0; i < 3 * count; i++) {
@@ -82,7 +84,8 @@ fail:
 }
 
 /* Latents through the network, AT_ONCE at a time, into out[0], out[stride], ... */
-static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_picture *out, size_t stride)
+static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
+                            size_t stride)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;
@@ -107,9 +110,9 @@ static clio_status check_draw(clio_generator *g, int count, const int *labels)
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     if (!l->kind->has_latents)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it pictures to reconstruct", l->kind->name);
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it images to reconstruct", l->kind->name);
     if (count < 1 || count > COUNT_MAX)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of pictures must be from 1 to %d, not %d", COUNT_MAX, count);
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d, not %d", COUNT_MAX, count);
     for (int i = 0; labels && i < count; i++)
         if (labels[i] < 0 || labels[i] >= learner_labels(l))
             FAIL(g->ctx, CLIO_ERROR_ARGUMENT,
@@ -134,11 +137,11 @@ fail:
     return st;
 }
 
-clio_status clio_generator_draw(clio_generator *g, int count, uint64_t seed, const int *labels, clio_images **out)
+clio_status clio_generator_sample(clio_generator *g, int count, uint64_t seed, const int *labels, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
-    clio_images *images = NULL;
-    clio_picture *list;
+    clio_image_list *images = NULL;
+    clio_imagine_result *list;
     float *latents = NULL;
     int *all = NULL;
     struct random r;
@@ -148,7 +151,7 @@ clio_status clio_generator_draw(clio_generator *g, int count, uint64_t seed, con
     TRY(images_new(g->ctx, (size_t)count, &images, &list));
     TRY(fill_labels(g, count, labels, &all));
     TRY(mem_alloc(g->ctx, &latents, (size_t)count * (size_t)g->learner.latent, sizeof *latents));
-    for (int i = 0; i < count; i++) { /* picture n of a seed is the same, however many are drawn */
+    for (int i = 0; i < count; i++) { /* image n of a seed is the same, however many are drawn */
         random_seed(&r, RANDOM_TORCH_CUDA, seed + (uint64_t)i);
         random_normal(&r, latents + (size_t)i * (size_t)g->learner.latent, (size_t)g->learner.latent);
         list[i].seed = (int64_t)(seed + (uint64_t)i);
@@ -157,33 +160,17 @@ clio_status clio_generator_draw(clio_generator *g, int count, uint64_t seed, con
     *out = images;
     images = NULL;
 fail:
-    clio_images_free(images);
+    clio_image_list_free(images);
     free(latents);
     free(all);
     return st;
 }
 
-/* Spherical: normal numbers lie near a sphere, and a straight line would pass through its inside, where no network was trained (White 2016,
- * "Sampling Generative Networks"). */
-static void between(float *out, const float *a, const float *b, int n, double t)
-{
-    double aa = 0, bb = 0, ab = 0;
-    for (int i = 0; i < n; i++) {
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-        ab += (double)a[i] * (double)b[i];
-    }
-    double angle = acos(fmax(-1, fmin(1, ab / sqrt(fmax(aa * bb, 1e-30))))), s = sin(angle);
-    double wa = s > 1e-6 ? sin((1 - t) * angle) / s : 1 - t, wb = s > 1e-6 ? sin(t * angle) / s : t;
-    for (int i = 0; i < n; i++)
-        out[i] = (float)(wa * (double)a[i] + wb * (double)b[i]);
-}
-
-clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, int frames, int label, clio_images **out)
+clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_t to, int frames, int label, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
-    clio_images *images = NULL;
-    clio_picture *list;
+    clio_image_list *images = NULL;
+    clio_imagine_result *list;
     float *latents = NULL, *ends = NULL;
     int *labels = NULL, n = g->learner.latent;
     struct random r;
@@ -193,7 +180,7 @@ clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, i
     if (learner_labels(&g->learner))
         TRY(check_draw(g, 1, &label));
     if (frames < 2)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a way needs at least 2 pictures, its ends");
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a way needs at least 2 images, its ends");
     TRY(images_new(g->ctx, (size_t)frames, &images, &list));
     TRY(fill_labels(g, frames, NULL, &labels));
     TRY(mem_alloc(g->ctx, &ends, 2 * (size_t)n, sizeof *ends));
@@ -203,7 +190,7 @@ clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, i
         random_normal(&r, ends + i * n, (size_t)n);
     }
     for (int i = 0; i < frames; i++) {
-        between(latents + (size_t)i * (size_t)n, ends, ends + n, n, (double)i / (frames - 1));
+        slerp(latents + (size_t)i * (size_t)n, ends, ends + n, (size_t)n, (double)i / (frames - 1));
         if (labels)
             labels[i] = label;
         list[i].seed = (int64_t)from;
@@ -212,22 +199,22 @@ clio_status clio_generator_walk(clio_generator *g, uint64_t from, uint64_t to, i
     *out = images;
     images = NULL;
 fail:
-    clio_images_free(images);
+    clio_image_list_free(images);
     free(ends);
     free(latents);
     free(labels);
     return st;
 }
 
-/* ---- pictures to numbers ---- */
+/* ---- images to numbers ---- */
 
-/* A picture at the network's size, as its numbers [H, W, C]. */
+/* An image at the network's size, as its numbers [H, W, C]. */
 static clio_status to_pixels(const clio_generator *g, const clio_image *picture, float *pixels)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     struct image view = image_view(picture), scaled = {0};
-    float low = l->kind->unit ? 0.0f : -1.0f;
+    float low = l->kind->unit_range ? 0.0f : -1.0f;
     TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
     for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
         const unsigned char *p = scaled.rgb + 3 * i;
@@ -240,20 +227,20 @@ fail:
     return st;
 }
 
-clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pictures, size_t count, clio_images **out)
+clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pictures, size_t count, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;
     size_t one = picture_size(l);
-    clio_images *images = NULL;
-    clio_picture *list;
+    clio_image_list *images = NULL;
+    clio_imagine_result *list;
     float *pixels = NULL, *latents = NULL;
     *out = NULL;
     g->ctx->cancelled = 0;
     if (!l->kind->encode || !l->kind->sample || learner_labels(l))
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take pictures in: it draws them", l->kind->name);
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take images in: it draws them", l->kind->name);
     if (count < 1 || count > COUNT_MAX)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of pictures must be from 1 to %d", COUNT_MAX);
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d", COUNT_MAX);
     TRY(images_new(g->ctx, 2 * count, &images, &list));
     TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));
     TRY(mem_alloc(g->ctx, &latents, count * (size_t)MAX(l->latent, 1), sizeof *latents));
@@ -267,7 +254,7 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pict
     *out = images;
     images = NULL;
 fail:
-    clio_images_free(images);
+    clio_image_list_free(images);
     free(latents);
     free(pixels);
     return st;
@@ -275,7 +262,7 @@ fail:
 
 /* ---- sheets ---- */
 
-clio_status clio_images_sheet(clio_context *ctx, const clio_images *images, int columns, clio_image **out)
+clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out)
 {
     clio_status st = CLIO_OK;
     const clio_image *first = &images->list[0].image;
@@ -286,17 +273,17 @@ clio_status clio_images_sheet(clio_context *ctx, const clio_images *images, int 
     float *pixels = NULL;
     *out = NULL;
     if (images->count < 1 || images->count > COUNT_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet needs from 1 to %d pictures", COUNT_MAX);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet needs from 1 to %d images", COUNT_MAX);
     TRY(mem_alloc(ctx, &pixels, images->count * one, sizeof *pixels));
     for (size_t i = 0; i < images->count; i++) {
         const clio_image *p = &images->list[i].image;
         if (p->width != first->width || p->height != first->height)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the pictures of a sheet must have one size");
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the images of a sheet must have one size");
         for (size_t j = 0; j < one; j++)
             pixels[i * one + j] = (float)p->rgb[j] / 255.0f;
     }
     sheet.pixels = pixels;
-    TRY(sheet_draw(ctx, &image, &sheet));
+    TRY(image_grid_draw(ctx, &image, &sheet));
     TRY(image_give(ctx, &image, out));
 fail:
     image_free(&image);

@@ -11,11 +11,11 @@ clio_status imagine_to_latents(struct imagine *j)
     TRY(imagine_check(j));
     TRY(imagine_encode_images(j));
     if (!j->p->keep)
-        pictures_drop_vae(j->p);
+        diffusion_drop_vae(j->p);
     TRY(imagine_encode_prompts(j));
     TRY(imagine_sample(j));
     if (!j->p->keep)
-        pictures_drop_unet(j->p);
+        diffusion_drop_unet(j->p);
 fail:
     return st;
 }
@@ -24,8 +24,8 @@ void imagine_close(struct imagine *j)
 {
     imagine_free_sampling(j);
     if (!j->p->keep) {
-        pictures_drop_unet(j->p);
-        pictures_drop_vae(j->p);
+        diffusion_drop_unet(j->p);
+        diffusion_drop_vae(j->p);
     }
     for (int i = 0; i < STATES; i++)
         free(j->states[i]);
@@ -37,11 +37,11 @@ void imagine_close(struct imagine *j)
 
 /* ---- the result ---- */
 
-static clio_status decode_all(struct imagine *j, clio_picture *list)
+static clio_status decode_all(struct imagine *j, clio_imagine_result *list)
 {
     clio_status st = CLIO_OK;
     for (int i = 0; i < j->count; i++) {
-        clio_picture *picture = &list[i];
+        clio_imagine_result *picture = &list[i];
         unsigned char *rgb;
         char *text;
         TRY(context_progress(j->ctx, "decoding", i, j->count));
@@ -56,13 +56,13 @@ fail:
     return st;
 }
 
-clio_status clio_imagine(clio_pictures *pictures, const clio_imagine_params *params, clio_images **out)
+clio_status clio_imagine(clio_diffusion *pictures, const clio_imagine_params *params, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = pictures->ctx;
     struct imagine j = {.p = pictures, .params = params};
-    clio_images *images = NULL;
-    clio_picture *list;
+    clio_image_list *images = NULL;
+    clio_imagine_result *list;
     *out = NULL;
     ctx->cancelled = 0;
     TRY(imagine_to_latents(&j));
@@ -72,6 +72,6 @@ clio_status clio_imagine(clio_pictures *pictures, const clio_imagine_params *par
     images = NULL;
 fail:
     imagine_close(&j);
-    clio_images_free(images);
+    clio_image_list_free(images);
     return st;
 }

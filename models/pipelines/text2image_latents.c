@@ -1,6 +1,6 @@
-/* text2image_latents.c - between pictures and latents, through AutoencoderKL or the small autoencoder, and previews.
+/* text2image_latents.c - between images and latents, through AutoencoderKL or the small autoencoder, and previews.
  *
- * A preview is of the clean picture that the network expects at this moment: with a its share of signal, from in = sqrt(a) x0 + sqrt(1 - a)
+ * A preview is of the clean image that the network expects at this moment: with a its share of signal, from in = sqrt(a) x0 + sqrt(1 - a)
  * noise and the answer (noise, or v of Salimans and Ho 2022, or x0). Without the small autoencoder colours are a linear projection of the
  * four channels, fitted by ComfyUI (latent_formats.py, SD15) to Stable Diffusion's autoencoder. */
 #include "text2image.h"
@@ -37,10 +37,10 @@ fail:
 /* The autoencoder with these sides; makes room once. */
 static clio_status need(struct imagine *j, int sides)
 {
-    clio_status st = j->tiny ? pictures_need_tiny(j->p, sides) : pictures_need_vae(j->p, sides);
+    clio_status st = j->tiny ? diffusion_need_tiny(j->p, sides) : diffusion_need_vae(j->p, sides);
     if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
-        pictures_drop_unet(j->p);
-        st = j->tiny ? pictures_need_tiny(j->p, sides) : pictures_need_vae(j->p, sides);
+        diffusion_drop_unet(j->p);
+        st = j->tiny ? diffusion_need_tiny(j->p, sides) : diffusion_need_vae(j->p, sides);
     }
     return st;
 }
@@ -53,12 +53,12 @@ static clio_status fill_in_sizes(struct imagine *j)
     j->channels = j->tiny ? j->p->tiny.latent : c->latent;
     if (j->channels != j->p->config.out || in != 3 || out != 3)
         FAIL(j->ctx, CLIO_ERROR_FORMAT,
-             "the autoencoder of %s has %d channels for latents and %d for pictures, and the UNet makes latents of %d: they belong to "
+             "the autoencoder of %s has %d channels for latents and %d for images, and the UNet makes latents of %d: they belong to "
              "different "
              "models",
              j->tiny ? j->p->taesd : j->p->path, j->channels, out, j->p->config.out);
     if (j->width % factor || j->height % factor)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d x %d pixels: this model makes pictures of multiples of %d each way (-W, -H)", j->width,
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d x %d pixels: this model makes images of multiples of %d each way (-W, -H)", j->width,
              j->height, factor);
     j->vae = *c;
     j->w = j->width / factor;
@@ -80,7 +80,7 @@ fail:
     return st;
 }
 
-/* The picture of the caller at the size asked for. */
+/* The image of the caller at the size asked for. */
 static clio_status scaled(struct imagine *j, const clio_image *from, struct image *out)
 {
     clio_status st = CLIO_OK;
@@ -97,7 +97,7 @@ static clio_status encode_images(struct imagine *j)
     struct arena arena = {0};
     size_t pixels = (size_t)j->width * (size_t)j->height;
     float *floats = NULL, *covers = NULL;
-    TRY(context_progress(j->ctx, "encoding the picture", 0, 0));
+    TRY(context_progress(j->ctx, "encoding the image", 0, 0));
     TRY(scaled(j, j->params->image, &picture));
     TRY(mem_alloc(j->ctx, &floats, 3 * pixels, sizeof *floats));
     image_to_floats(&picture, floats);
@@ -166,7 +166,7 @@ clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb)
         vae_from_sampler(&j->vae, x, j->n);
         st = vae_decode(j->ctx, &j->arena, &j->p->vae, floats, x, 1, j->h, j->w, tiling_of(j));
         if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
-            pictures_drop_unet(j->p);
+            diffusion_drop_unet(j->p);
             st = vae_decode(j->ctx, &j->arena, &j->p->vae, floats, x, 1, j->h, j->w, tiling_of(j));
         }
         TRY(st);

@@ -29,7 +29,7 @@ static void part_close(struct part *part)
     single_file_close(&part->single);
 }
 
-static clio_status open_folder(const clio_pictures *p, struct part *part, const char *dir, const char *stem)
+static clio_status open_folder(const clio_diffusion *p, struct part *part, const char *dir, const char *stem)
 {
     clio_status st = CLIO_OK;
     TRY(json_open(p->ctx, &part->folder_config, dir, "config.json"));
@@ -40,7 +40,7 @@ fail:
     return st;
 }
 
-static clio_status part_open(const clio_pictures *p, struct part *part, enum pictures_part which)
+static clio_status part_open(const clio_diffusion *p, struct part *part, enum diffusion_part which)
 {
     clio_status st = CLIO_OK;
     char *dir = NULL;
@@ -67,7 +67,7 @@ fail:
 }
 
 /* Every LoRA that was asked for, into one part's weights. */
-static clio_status merge(const clio_pictures *p, enum lora_part which, struct weights *weights)
+static clio_status merge(const clio_diffusion *p, enum lora_part which, struct weights *weights)
 {
     clio_status st = CLIO_OK;
     struct lora lora = {0};
@@ -84,7 +84,7 @@ fail:
 
 /* ---- networks ---- */
 
-clio_status pictures_need_text_encoder(clio_pictures *p, struct clip_text *net)
+clio_status diffusion_need_text_encoder(clio_diffusion *p, struct clip_text *net)
 {
     clio_status st = CLIO_OK;
     struct part part;
@@ -98,7 +98,7 @@ fail:
     return st;
 }
 
-clio_status pictures_need_unet(clio_pictures *p)
+clio_status diffusion_need_unet(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
     struct part part;
@@ -114,14 +114,14 @@ fail:
     return st;
 }
 
-void pictures_drop_unet(clio_pictures *p)
+void diffusion_drop_unet(clio_diffusion *p)
 {
     if (p->has_unet)
         unet_free(p->ctx, &p->unet);
     p->has_unet = false;
 }
 
-clio_status pictures_need_vae(clio_pictures *p, int sides)
+clio_status diffusion_need_vae(clio_diffusion *p, int sides)
 {
     clio_status st = CLIO_OK;
     struct part part;
@@ -140,7 +140,7 @@ fail:
     return st;
 }
 
-clio_status pictures_need_tiny(clio_pictures *p, int sides)
+clio_status diffusion_need_tiny(clio_diffusion *p, int sides)
 {
     clio_status st = CLIO_OK;
     struct part part;
@@ -158,7 +158,7 @@ fail:
     return st;
 }
 
-void pictures_drop_vae(clio_pictures *p)
+void diffusion_drop_vae(clio_diffusion *p)
 {
     vae_free(p->ctx, &p->vae);
     vae_tiny_free(p->ctx, &p->tiny);
@@ -168,7 +168,7 @@ void pictures_drop_vae(clio_pictures *p)
 /* ---- opening ---- */
 
 /* What model_index.json says the folder is; folders without it are taken as they are. */
-static clio_status check_index(const clio_pictures *p)
+static clio_status check_index(const clio_diffusion *p)
 {
     static const char *const known[] = {
         "StableDiffusionPipeline",        "StableDiffusionImg2ImgPipeline",        "StableDiffusionInpaintPipeline",
@@ -203,7 +203,7 @@ fail:
 }
 
 /* The tokenizer's folder: the one named; the model's own; or for a single file one beside it. */
-static clio_status open_tokenizer(clio_pictures *p, const char *named)
+static clio_status open_tokenizer(clio_diffusion *p, const char *named)
 {
     clio_status st = CLIO_OK;
     char *dir = NULL, *beside = NULL, *vocabulary = NULL;
@@ -237,7 +237,7 @@ fail:
 }
 
 /* The noise schedule, with the prediction that the caller insists on. */
-static clio_status open_scheduler(clio_pictures *p)
+static clio_status open_scheduler(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
     struct single_file single = {0};
@@ -265,7 +265,7 @@ fail:
 }
 
 /* Configurations and the lists of tensors of all parts, without reading a weight. */
-static clio_status look_at_parts(clio_pictures *p)
+static clio_status look_at_parts(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
     struct part part;
@@ -286,13 +286,13 @@ static clio_status look_at_parts(clio_pictures *p)
     const struct unet_config *c = &p->config;
     if (c->in != c->out && c->in != 2 * c->out + 1)
         FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
-             "the UNet of %s takes %d channels and gives %d: clio makes pictures from text and pictures (as many of both), and paints into "
+             "the UNet of %s takes %d channels and gives %d: clio makes images from text and images (as many of both), and paints into "
              "them "
              "(9 and 4); use another model",
              p->path, c->in, c->out);
     if (c->classes != CLASS_NONE)
         FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
-             "the UNet of %s wants to be told a class beside the text, which no picture from text has: use another model", p->path);
+             "the UNet of %s wants to be told a class beside the text, which no image from text has: use another model", p->path);
     if (p->taesd) {
         TRY(part_open(p, &part, PART_TAESD));
         part_close(&part);
@@ -309,18 +309,18 @@ fail:
     return st;
 }
 
-static clio_status copy_params(clio_pictures *p, const clio_pictures_params *params)
+static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *params)
 {
     clio_status st = CLIO_OK;
     static const char *const predictions[][2] = {
         {"eps", "epsilon"}, {"epsilon", "epsilon"}, {"v", "v_prediction"}, {"v_prediction", "v_prediction"}, {"sample", "sample"}};
     const char *prediction = NULL;
-    for (size_t i = 0; params->prediction && i < COUNT(predictions); i++)
-        if (!strcmp(params->prediction, predictions[i][0]))
+    for (size_t i = 0; params->prediction_type && i < COUNT(predictions); i++)
+        if (!strcmp(params->prediction_type, predictions[i][0]))
             prediction = predictions[i][1];
-    if (params->prediction && !prediction)
+    if (params->prediction_type && !prediction)
         FAIL(p->ctx, CLIO_ERROR_ARGUMENT,
-             "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample (--prediction)", params->prediction);
+             "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample (--prediction)", params->prediction_type);
     TRY(mem_string(p->ctx, &p->variant, params->variant));
     TRY(mem_string(p->ctx, &p->prediction, prediction));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));
@@ -339,11 +339,11 @@ fail:
     return st;
 }
 
-clio_status clio_pictures_load(clio_context *ctx, const char *path, const clio_pictures_params *params, clio_pictures **out)
+clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_diffusion_params *params, clio_diffusion **out)
 {
     clio_status st = CLIO_OK;
-    clio_pictures *p = NULL;
-    clio_pictures_params none = {0};
+    clio_diffusion *p = NULL;
+    clio_diffusion_params none = {0};
     *out = NULL;
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
@@ -367,16 +367,16 @@ clio_status clio_pictures_load(clio_context *ctx, const char *path, const clio_p
     *out = p;
     return CLIO_OK;
 fail:
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     return st;
 }
 
-void clio_pictures_free(clio_pictures *p)
+void clio_diffusion_free(clio_diffusion *p)
 {
     if (!p)
         return;
-    pictures_drop_unet(p);
-    pictures_drop_vae(p);
+    diffusion_drop_unet(p);
+    diffusion_drop_vae(p);
     clip_tokenizer_close(&p->tokenizer);
     json_close(&p->scheduler);
     for (size_t i = 0; p->loras && i < p->lora_count; i++)
@@ -389,7 +389,7 @@ void clio_pictures_free(clio_pictures *p)
     free(p);
 }
 
-int clio_pictures_size(const clio_pictures *p)
+int clio_diffusion_size(const clio_diffusion *p)
 {
     return p->side;
 }

@@ -1,4 +1,4 @@
-/* text2image_params.c - what a caller may ask clio_imagine for, and how a picture was made as text. */
+/* text2image_params.c - what a caller may ask clio_imagine for, and how an image was made as text. */
 #include "text2image.h"
 
 #include <math.h>
@@ -12,10 +12,10 @@
 
 clio_imagine_params clio_imagine_defaults(void)
 {
-    return (clio_imagine_params){.steps = 20, .guidance = 7.5, .seed = 42, .seed_to = -1, .count = 1};
+    return (clio_imagine_params){.steps = 20, .guidance_scale = 7.5, .seed = 42, .seed_to = -1, .count = 1};
 }
 
-const char *clio_imagine_methods(void)
+const char *clio_imagine_samplers(void)
 {
     return sampler_methods();
 }
@@ -42,7 +42,7 @@ static clio_status check_sizes(struct imagine *j)
         const char *flag = i ? "-H" : "-W", *name = i ? "height" : "width";
         if (!sizes[i] && a->image && given[i] < SIDE_STEP)
             FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-                 "the picture to begin with is %d x %d pixels: it needs %d each way, or a size to scale it to (-W, -H)", given[0], given[1],
+                 "the image to begin with is %d x %d pixels: it needs %d each way, or a size to scale it to (-W, -H)", given[0], given[1],
                  SIDE_STEP);
         if (!sizes[i])
             sizes[i] = a->image ? given[i] / SIDE_STEP * SIDE_STEP : j->p->side;
@@ -55,7 +55,7 @@ static clio_status check_sizes(struct imagine *j)
     }
     if ((int64_t)sizes[0] * sizes[1] > PIXELS_MAX)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "a picture of %d x %d pixels is too large: at most 4096 x 4096, or as many in another shape (-W, -H)", sizes[0], sizes[1]);
+             "an image of %d x %d pixels is too large: at most 4096 x 4096, or as many in another shape (-W, -H)", sizes[0], sizes[1]);
     j->width = sizes[0];
     j->height = sizes[1];
 fail:
@@ -68,16 +68,15 @@ static clio_status check_images(struct imagine *j)
     const clio_imagine_params *a = j->params;
     bool paints = j->p->config.in != j->p->config.out;
     if (a->mask && !a->image)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a mask (--mask) says where a picture is changed: give that picture with -i");
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a mask (--mask) says where an image is changed: give that image with -i");
     if (paints && !a->mask)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "%s paints into pictures: give one with -i, and with --mask another one that is bright where to paint", j->p->path);
+             "%s paints into images: give one with -i, and with --mask another one that is bright where to paint", j->p->path);
     if (a->mask && (a->mask->width != a->image->width || a->mask->height != a->image->height))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "the mask is %d x %d pixels and the picture %d x %d: make the mask as large as the picture (--mask)", a->mask->width,
-             a->mask->height, a->image->width, a->image->height);
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "the mask is %d x %d pixels and the image %d x %d: make the mask as large as the image (--mask)",
+             a->mask->width, a->mask->height, a->image->width, a->image->height);
     if (!a->image && a->strength != 0)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength (--strength) says how much of a picture is changed: give that picture with -i");
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength (--strength) says how much of an image is changed: give that image with -i");
     if (a->strength != 0 && !(a->strength > 0 && a->strength <= 1))
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength of %g cannot be used: it goes from above 0 to 1 (--strength)", a->strength);
     j->strength = !a->image ? 0 : a->strength > 0 ? a->strength : a->mask ? 1 : 0.8;
@@ -93,12 +92,12 @@ static clio_status check_way(struct imagine *j)
     const clio_imagine_params *a = j->params;
     bool goes = a->prompt_to || a->seed_to >= 0;
     if (goes && (a->frames < 2 || a->frames > COUNT_MAX))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d pictures make no way from one to the other: use 2 to %d (--frames)", a->frames, COUNT_MAX);
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d images make no way from one to the other: use 2 to %d (--frames)", a->frames, COUNT_MAX);
     if (!goes && a->frames)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
              "frames (--frames) lead to another prompt (--interpolate) or seed (--interpolate-seed): give one");
     if (goes && a->count != 1)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a way from one picture to another is one piece: use no batch (-b) with it");
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a way from one image to another is one piece: use no batch (-b) with it");
     j->count = goes ? a->frames : a->count;
 fail:
     return st;
@@ -112,10 +111,10 @@ clio_status imagine_check(struct imagine *j)
     if (!a->prompt)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "there is no prompt: say what shall be seen (-p)");
     if (a->count < 1 || a->count > COUNT_MAX)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d pictures can be made in one go, not %d (-b)", COUNT_MAX, a->count);
-    if (!(a->guidance >= 0 && a->guidance <= 1000))
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d images can be made in one go, not %d (-b)", COUNT_MAX, a->count);
+    if (!(a->guidance_scale >= 0 && a->guidance_scale <= 1000))
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a guidance scale of %g cannot be used: it goes from 0 to 1000, mostly 1 to 15 (--cfg-scale)",
-             a->guidance);
+             a->guidance_scale);
     if (!(a->guidance_rescale >= 0 && a->guidance_rescale <= 1))
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "guidance is rescaled by 0 to 1, not by %g (--guidance-rescale)", a->guidance_rescale);
     if (a->seed < -1)
@@ -129,10 +128,14 @@ clio_status imagine_check(struct imagine *j)
     TRY(check_sizes(j));
     j->seed = a->seed < 0 ? new_seed() : a->seed;
     j->seed_to = a->seed_to;
-    j->guided = a->guidance > 1 && !j->p->config.guidance;
+    j->guided = a->guidance_scale > 1 && !j->p->config.guidance;
     j->tiny = j->p->taesd && !j->p->taesd_preview_only;
-    j->sampler = (struct sampler_options){
-        .method = a->method, .steps = a->steps, .strength = j->strength, .eta = a->eta, .spacing = a->spacing, .stable_diffusion = true};
+    j->sampler = (struct sampler_options){.method = a->sampler,
+                                          .steps = a->steps,
+                                          .strength = j->strength,
+                                          .eta = a->eta,
+                                          .spacing = a->timestep_spacing,
+                                          .stable_diffusion = true};
     TRY(sampler_new(j->ctx, &s, &j->p->scheduler, 1, &j->sampler));
     snprintf(j->method, sizeof j->method, "%s", s->method);
     j->evaluations = (s->count - s->first) * j->count;
@@ -174,18 +177,18 @@ clio_status imagine_describe(const struct imagine *j, int index, char **out)
     model_name(j, name);
     *out = NULL;
     TRY(bytes_print(ctx, &b, "%s\n", a->prompt));
-    if (a->negative && *a->negative)
-        TRY(bytes_print(ctx, &b, "Negative prompt: %s\n", a->negative));
-    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method, a->guidance,
-                    (long long)imagine_seed(j, index), j->width, j->height, name));
+    if (a->negative_prompt && *a->negative_prompt)
+        TRY(bytes_print(ctx, &b, "Negative prompt: %s\n", a->negative_prompt));
+    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method,
+                    a->guidance_scale, (long long)imagine_seed(j, index), j->width, j->height, name));
     if (a->image)
         TRY(bytes_print(ctx, &b, ", Denoising strength: %g", j->strength > 0 ? j->strength : 1.0));
     if (a->guidance_rescale > 0)
         TRY(bytes_print(ctx, &b, ", CFG Rescale: %g", a->guidance_rescale));
     if (a->clip_skip)
         TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* others count from 1 */
-    if (a->spacing)
-        TRY(bytes_print(ctx, &b, ", Spacing: %s", a->spacing));
+    if (a->timestep_spacing)
+        TRY(bytes_print(ctx, &b, ", Spacing: %s", a->timestep_spacing));
     if (a->eta > 0)
         TRY(bytes_print(ctx, &b, ", Eta: %g", a->eta));
     if (a->frames && a->seed_to >= 0)

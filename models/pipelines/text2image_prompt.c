@@ -31,9 +31,10 @@ fail:
 clio_status imagine_encode_prompts(struct imagine *j)
 {
     clio_status st = CLIO_OK;
-    clio_pictures *p = j->p;
+    clio_diffusion *p = j->p;
     const clio_imagine_params *params = j->params;
-    const char *texts[STATES] = {params->prompt, j->guided ? params->negative ? params->negative : "" : NULL, params->prompt_to};
+    const char *texts[STATES] = {params->prompt, j->guided ? params->negative_prompt ? params->negative_prompt : "" : NULL,
+                                 params->prompt_to};
     struct prompt prompts[STATES] = {0};
     struct clip_text net = {0};
     int chunks = 1;
@@ -46,11 +47,11 @@ clio_status imagine_encode_prompts(struct imagine *j)
         if (texts[i])
             TRY(prompt_extend(j->ctx, &prompts[i], &p->tokenizer, chunks));
     j->length = chunks * p->positions;
-    st = pictures_need_text_encoder(p, &net);
+    st = diffusion_need_text_encoder(p, &net);
     if (st == CLIO_ERROR_MEMORY && (p->has_unet || p->vae_parts || p->tiny_parts)) {
-        pictures_drop_unet(p);
-        pictures_drop_vae(p);
-        st = pictures_need_text_encoder(p, &net);
+        diffusion_drop_unet(p);
+        diffusion_drop_vae(p);
+        st = diffusion_need_text_encoder(p, &net);
     }
     TRY(st);
     TRY(encode(j, &net, prompts));

@@ -1,23 +1,26 @@
-/* text2image_sample.c - from noise, or a picture's latent, to latents: the loop of samplers over the UNet.
+/* text2image_sample.c - from noise, or an image's latent, to latents: the loop of samplers over the UNet.
  *
  * Guidance asks the network twice, for the negative prompt (row 0) and for the prompt (row 1): one batch of two, or two passes where the
  * memory for that is not there. A step uploads the sample and downloads the answer, 64 KB each; the rest stays on the device.
  *
- * The order of draws is diffusers', since each one moves the generator on: the picture's latent, the noise, for inpainting the latent of
+ * The order of draws is diffusers', since each one moves the generator on: the image's latent, the noise, for inpainting the latent of
  * what is kept (with four channels it is drawn and not used), then the steps'. */
 #include "text2image.h"
+#include "slerp.h"
+#include "../samplers/guidance.h"
+#include "../nn/layout.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One picture on its way; arrays of j->n numbers. */
+/* One image on its way; arrays of j->n numbers. */
 struct run {
     struct imagine *j;
     struct sampler *sampler;
     struct random random;
     float *x, *in, *answers; /* sample; what the network gets, [rows][config.in]; its answers, [2] */
-    float *noise, *latent;   /* of the beginning; of the picture, or NULL */
+    float *noise, *latent;   /* of the beginning; of the image, or NULL */
     float *extra;            /* of a network that paints: mask and the latent of what is kept */
     int index;
 };
@@ -26,7 +29,7 @@ struct run {
 
 static clio_status forward(struct imagine *j, float t, int row)
 {
-    float timesteps[2] = {t, t}, guidance[2] = {(float)(j->params->guidance - 1), (float)(j->params->guidance - 1)};
+    float timesteps[2] = {t, t}, guidance[2] = {(float)(j->params->guidance_scale - 1), (float)(j->params->guidance_scale - 1)};
     struct unet_step step = {.timesteps = timesteps, .row = row, .guidance = j->p->config.guidance ? guidance : NULL};
     return unet_forward(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->out, &j->in, &step);
 }
@@ -69,7 +72,7 @@ static clio_status try_to_prepare(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     int rows = j->guided ? 2 : 1;
-    TRY(pictures_need_unet(j->p));
+    TRY(diffusion_need_unet(j->p));
     j->text = tensor_shape(DTYPE_F32, 3, rows, j->length, j->p->config.text, 0);
     TRY(tensor_new(j->ctx, &j->text, "the prompt"));
     TRY(unet_prompt_new(j->ctx, &j->prompt, &j->p->unet, rows, j->length));
@@ -88,15 +91,15 @@ static clio_status prepare(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     if (!j->p->keep)
-        pictures_drop_vae(j->p);
+        diffusion_drop_vae(j->p);
     st = try_to_prepare(j);
     if (st == CLIO_ERROR_MEMORY && (j->p->vae_parts || j->p->tiny_parts)) {
-        pictures_drop_vae(j->p);
+        diffusion_drop_vae(j->p);
         st = try_to_prepare(j);
     }
     TRY(st);
     if (j->params->preview_every > 0 && j->p->taesd)
-        TRY(pictures_need_tiny(j->p, VAE_DECODER));
+        TRY(diffusion_need_tiny(j->p, VAE_DECODER));
 fail:
     return st;
 }
@@ -107,9 +110,9 @@ static clio_status evaluate(struct run *r, float t)
     clio_status st = CLIO_OK;
     struct imagine *j = r->j;
     for (int pass = 0; pass < (j->guided && j->rows == 1 ? 2 : 1); pass++) {
-        TRY(picture_write(j->ctx, &j->in, r->in));
+        TRY(nchw_write(j->ctx, &j->in, r->in));
         TRY(forward(j, t, pass));
-        TRY(picture_read(j->ctx, &j->out, r->answers + (size_t)pass * j->n));
+        TRY(nchw_read(j->ctx, &j->out, r->answers + (size_t)pass * j->n));
     }
 fail:
     return st;
@@ -145,28 +148,12 @@ static void run_free(struct run *r)
     free(r->extra);
 }
 
-/* Between two noises on the sphere that both lie on (Shoemake 1985): on a straight line the middle would have less noise than the ends. */
-static void slerp(float *a, const float *b, size_t n, double share)
-{
-    double aa = 0, bb = 0, ab = 0;
-    for (size_t i = 0; i < n; i++) {
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-        ab += (double)a[i] * (double)b[i];
-    }
-    double cosine = aa > 0 && bb > 0 ? fmax(-1, fmin(1, ab / sqrt(aa * bb))) : 1, angle = acos(cosine);
-    bool near = sin(angle) < 1e-4;
-    double wa = near ? 1 - share : sin((1 - share) * angle) / sin(angle), wb = near ? share : sin(share * angle) / sin(angle);
-    for (size_t i = 0; i < n; i++)
-        a[i] = (float)(wa * (double)a[i] + wb * (double)b[i]);
-}
-
 static enum random_kind kind_of(const struct imagine *j)
 {
     return j->params->rng == CLIO_RNG_CUDA ? RANDOM_TORCH_CUDA : RANDOM_TORCH_CPU;
 }
 
-/* The first sample: noise, or the picture's latent with noise; what inpainting keeps. */
+/* The first sample: noise, or the image's latent with noise; what inpainting keeps. */
 static clio_status begin(struct run *r)
 {
     clio_status st = CLIO_OK;
@@ -184,7 +171,7 @@ static clio_status begin(struct run *r)
         if (j->source && !(paints && from_noise))
             imagine_draw(j, j->source, &to, unused);
         random_normal(&to, other, j->n);
-        slerp(r->noise, other, j->n, imagine_share(j, r->index));
+        slerp(r->noise, r->noise, other, j->n, imagine_share(j, r->index));
     }
     if (j->mask)
         imagine_draw(j, paints ? j->masked : j->source, &r->random, paints ? r->extra + (size_t)j->h * (size_t)j->w : unused);
@@ -201,7 +188,7 @@ fail:
     return st;
 }
 
-/* Where the mask is dark, the picture as it would be after step i. */
+/* Where the mask is dark, the image as it would be after step i. */
 static void keep_unmasked(struct run *r, int i)
 {
     const struct imagine *j = r->j;
@@ -229,7 +216,8 @@ static clio_status step(struct run *r, int i)
         memcpy(r->in + in_size, r->in, sizeof *r->in * in_size);
     TRY(evaluate(r, r->sampler->timesteps[i]));
     if (j->guided)
-        guidance_combine(answer, r->answers, r->answers + j->n, (float)j->params->guidance, (float)j->params->guidance_rescale, 1, j->n);
+        guidance_combine(answer, r->answers, r->answers + j->n, (float)j->params->guidance_scale, (float)j->params->guidance_rescale, 1,
+                         j->n);
     j->done++;
     if (every > 0 && (i - r->sampler->first + 1) % every == 0 && i + 1 < r->sampler->count)
         TRY(imagine_preview(j, r->sampler, r->index, i, r->in, answer));
@@ -265,7 +253,7 @@ fail:
     return st;
 }
 
-/* The text that picture `index` attends to, unless it is that of the picture before. */
+/* The text that image `index` attends to, unless it is that of the image before. */
 static clio_status attend(struct imagine *j, int index)
 {
     clio_status st = CLIO_OK;

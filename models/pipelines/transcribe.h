@@ -46,6 +46,8 @@ struct job {
     struct status_text failure;
 };
 
+/* The decoder prefix: the caller's, else the model folder's; or NULL. */
+const char *call_prefix(const struct call *call);
 /* Begin with the call's next recording. A file that cannot be opened is a job without windows. */
 clio_status job_begin(struct call *call, struct job *job);
 /* The context's last failure is this recording's alone. */
@@ -53,11 +55,11 @@ void job_failed(struct job *job, clio_status st);
 /* Nothing is read from it any more. */
 void job_close_sound(struct job *job);
 /* Hand the job's transcript, or its failure, to the caller. */
-clio_status job_hand_over(struct call *call, struct job *job);
+clio_status job_finish(struct call *call, struct job *job);
 void job_free(struct job *job);
 
 /* Walk all recordings of the call, window by window, and hand them over in their order. */
-clio_status call_listen(struct call *call);
+clio_status call_transcribe(struct call *call);
 
 /* Cut a window's answer into segments; how many samples to go on by. `size`: samples of sound in the window. alone: the next window does
  * not depend on this one, so that what follows the last pair of timestamps is kept rather than heard again. */

@@ -4,7 +4,6 @@
  * nothing. What is heard in a recording does not depend on those beside it in a batch, but by rounding. */
 #include "../../audio/vad.h"
 #include "transcribe.h"
-#include "../../audio/pause.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -151,7 +150,7 @@ static struct window take_window(struct job *job, bool alone)
     }
     job->more = alone ? w.size == full : w.size >= SHORTEST;
     if (alone && w.size == full) {
-        w.size = pause_end(s->host_samples + margin, full);
+        w.size = vad_pause_end(s->host_samples + margin, full);
         memset(s->host_samples + margin + w.size, 0, (size_t)(full + margin - w.size) * sizeof *s->host_samples);
     }
     job->position += w.size;
@@ -178,7 +177,7 @@ static clio_status hear(const struct call *call, struct window *w, bool *heard)
     *heard = w->size >= SHORTEST && !is_silent(samples, (size_t)w->size);
     if (!*heard)
         return CLIO_OK;
-    w->active = activity_found(samples, (size_t)w->size);
+    w->active = vad_speech_found(samples, (size_t)w->size);
     TRY(speech_encode(s, s->host_samples, w->row));
 fail:
     return st;
@@ -299,7 +298,7 @@ static uint64_t answered(const clio_speech *s, const struct window *w, const str
 {
     int begin = s->tokens.timestamp_begin, last = r->count ? r->ids[r->count - 1] : 0;
     uint64_t at = last > begin ? (uint64_t)(last - begin) * WHISPER_TIMESTAMP_SAMPLES : w->size;
-    return at < w->size && pause_loud(samples + MEL_FFT / 2, w->size, at) >= LEFT_AT_LEAST ? at : w->size;
+    return at < w->size && vad_loud_samples(samples + MEL_FFT / 2, w->size, at) >= LEFT_AT_LEAST ? at : w->size;
 }
 
 /* Keep what the row's window says, and hear again what it leaves out. */
@@ -333,7 +332,7 @@ static clio_status finish(struct call *call, struct job *job)
     clio_status st = CLIO_OK;
     if (!job->status && job->index + 1 == call->count)
         TRY(report(call, job, job->length));
-    TRY(job_hand_over(call, job));
+    TRY(job_finish(call, job));
 fail:
     return st;
 }
@@ -376,7 +375,7 @@ fail:
     return st;
 }
 
-clio_status call_listen(struct call *call)
+clio_status call_transcribe(struct call *call)
 {
     clio_status st = CLIO_OK;
     struct batch *b = NULL;

@@ -1,4 +1,4 @@
-/* canvas.c - lines, rectangles and text into a picture.
+/* canvas.c - lines, rectangles and text into an image.
  * A pixel is covered as far as its middle lies inside the line: clamp(width / 2 + 1/2 - distance, 0, 1). */
 #include "canvas.h"
 

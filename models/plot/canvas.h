@@ -1,4 +1,4 @@
-/* canvas.h - drawing into a picture: lines with smooth edges, filled rectangles, text. What plots and sheets of pictures are drawn with.
+/* canvas.h - drawing into an image: lines with smooth edges, filled rectangles, text. What plots and sheets of images are drawn with.
  *
  * Coordinates are pixels from the upper left corner; the middle of the first pixel is (0.5, 0.5). Lines are gathered in a mask, where they
  * may cross and join without growing darker, and then painted at once in one colour. Nothing here fails but canvas_new.
@@ -16,16 +16,16 @@ struct colour {
 };
 
 struct canvas {
-    struct image image;     /* the picture; may be taken over by the caller, who then sets image.rgb to NULL */
+    struct image image;     /* the image; may be taken over by the caller, who then sets image.rgb to NULL */
     unsigned char *mask;    /* [height, width] coverage, 0 to 255, of what will be painted next; all 0 after canvas_paint */
     int x0, y0, x1, y1;     /* what is drawn stays inside x0 <= x < x1, y0 <= y < y1; at first everything */
     int mx0, my0, mx1, my1; /* the part of the mask that is not all 0 */
 };
 
-/* A picture of one colour. CLIO_ERROR_ARGUMENT, CLIO_ERROR_UNSUPPORTED: the size, as image_new; `what` begins the sentence. */
+/* An image of one colour. CLIO_ERROR_ARGUMENT, CLIO_ERROR_UNSUPPORTED: the size, as image_new; `what` begins the sentence. */
 clio_status canvas_new(clio_context *ctx, struct canvas *c, const char *what, int64_t width, int64_t height, struct colour paper);
 void canvas_free(struct canvas *c);
-/* Keep what follows inside this rectangle, which is held inside the picture. */
+/* Keep what follows inside this rectangle, which is held inside the image. */
 void canvas_clip(struct canvas *c, int x0, int y0, int x1, int y1);
 
 /* Into the mask: a line with round ends; where both ends are the same point, a dot. */

@@ -19,19 +19,19 @@ static int columns_of(const struct sheet *sheet)
     return MAX(MIN(columns, sheet->count), 1);
 }
 
-int sheet_rows(const struct sheet *sheet)
+int image_grid_rows(const struct sheet *sheet)
 {
     int columns = columns_of(sheet);
     return sheet->count > 0 ? (sheet->count - 1) / columns + 1 : 0;
 }
 
-/* Between pictures and around them. */
+/* Between images and around them. */
 static int gap_of(int factor)
 {
     return MIN(MAX(factor, 2), 4);
 }
 
-static int64_t sheet_width(const struct sheet *sheet, int factor)
+static int64_t image_grid_width(const struct sheet *sheet, int factor)
 {
     return (int64_t)columns_of(sheet) * ((int64_t)sheet->width * factor + gap_of(factor)) + gap_of(factor);
 }
@@ -41,9 +41,9 @@ static int factor_of(const struct sheet *sheet)
     int factor = 1;
     if (sheet->enlarge)
         return sheet->enlarge;
-    while (sheet_width(sheet, factor + 1) <= WIDEST)
+    while (image_grid_width(sheet, factor + 1) <= WIDEST)
         factor++;
-    return sheet_width(sheet, factor) < NARROWEST && sheet_width(sheet, factor + 1) <= WIDEST_AT_ALL ? factor + 1 : factor;
+    return image_grid_width(sheet, factor) < NARROWEST && image_grid_width(sheet, factor + 1) <= WIDEST_AT_ALL ? factor + 1 : factor;
 }
 
 static unsigned char level(const struct sheet *sheet, float value)
@@ -52,7 +52,7 @@ static unsigned char level(const struct sheet *sheet, float value)
     return x >= 0 ? (unsigned char)lrint(MIN(x, 1.0) * 255) : 0; /* half to even, as image_from_floats; NaN is not >= 0 */
 }
 
-/* Picture `index` with its upper left corner at (x0, y0). */
+/* Image `index` with its upper left corner at (x0, y0). */
 static void place(const struct sheet *sheet, struct image *image, int index, int x0, int y0, int factor)
 {
     const float *from = sheet->pixels + (size_t)index * (size_t)sheet->height * (size_t)sheet->width * (size_t)sheet->channels;
@@ -71,7 +71,7 @@ static void place(const struct sheet *sheet, struct image *image, int index, int
     }
 }
 
-clio_status sheet_draw(clio_context *ctx, struct image *out, const struct sheet *sheet)
+clio_status image_grid_draw(clio_context *ctx, struct image *out, const struct sheet *sheet)
 {
     clio_status st = CLIO_OK;
     struct canvas canvas;
@@ -82,19 +82,19 @@ clio_status sheet_draw(clio_context *ctx, struct image *out, const struct sheet 
     if (sheet->count < 1 || sheet->width < 1 || sheet->height < 1 || (sheet->channels != 1 && sheet->channels != 3) || sheet->columns < 0 ||
         sheet->enlarge < 0 || sheet->enlarge > 1024 || sheet->width > IMAGE_SIDE_MAX || sheet->height > IMAGE_SIDE_MAX)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "a sheet of %d pictures of %d x %d pixels and %d channels in %d columns, enlarged %d times, cannot be drawn: at least one "
-             "picture and pixel are needed, 1 or 3 channels, and a factor up to 1024",
+             "a sheet of %d images of %d x %d pixels and %d channels in %d columns, enlarged %d times, cannot be drawn: at least one "
+             "image and pixel are needed, 1 or 3 channels, and a factor up to 1024",
              sheet->count, sheet->width, sheet->height, sheet->channels, sheet->columns, sheet->enlarge);
     if (!(sheet->low < sheet->high))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet of pictures cannot be drawn with black at %g and white at %g: white must be the larger",
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet of images cannot be drawn with black at %g and white at %g: white must be the larger",
              (double)sheet->low, (double)sheet->high);
     columns = columns_of(sheet);
     factor = factor_of(sheet);
     gap = gap_of(factor);
-    rows = sheet_rows(sheet);
+    rows = image_grid_rows(sheet);
     step_x = (int64_t)sheet->width * factor + gap;
     step_y = (int64_t)sheet->height * factor + gap + (sheet->labels ? LABEL_HEIGHT - gap : 0);
-    TRY(canvas_new(ctx, &canvas, "the sheet of pictures", columns * step_x + gap, rows * step_y + gap, paper));
+    TRY(canvas_new(ctx, &canvas, "the sheet of images", columns * step_x + gap, rows * step_y + gap, paper));
     for (int i = 0; i < sheet->count; i++)
         place(sheet, &canvas.image, i, (int)(gap + i % columns * step_x), (int)(gap + i / columns * step_y), factor);
     for (int i = 0; sheet->labels && i < rows; i++)

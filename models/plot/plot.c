@@ -258,7 +258,7 @@ clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *p
     memset(out, 0, sizeof *out);
     TRY(check(ctx, plot, width, height));
     TRY(canvas_new(ctx, &d.canvas, "the plot", width, height, paper));
-    /* Text at whole and half sizes is sharpest; a small picture has text of the usual size. */
+    /* Text at whole and half sizes is sharpest; a small image has text of the usual size. */
     d.unit = MAX(floor(2.0 * MIN((double)width / PLOT_WIDTH, (double)height / PLOT_HEIGHT)) / 2, 1);
     TRY(y_range(ctx, &d));
     x_range(&d);

@@ -1,4 +1,4 @@
-/* plot.h - a line plot as a picture: losses over steps and the like, as it would stand in a paper. Host only.
+/* plot.h - a line plot as an image: losses over steps and the like, as it would stand in a paper. Host only.
  *
  *     struct plot_series series[] = {{"training", steps, losses, count, false}, {"validation", epochs_at, validation, epochs, true}};
  *     struct plot plot = {.title = "Dense VAE", .x_label = "step", .y_label = "-ELBO (nats)", .series = series, .count = 2};
@@ -35,14 +35,14 @@ enum plot_scale { PLOT_AUTO, PLOT_LINEAR, PLOT_LOG };
 
 struct plot {
     const char *title, *x_label, *y_label; /* UTF-8, see canvas.h; NULL: none */
-    int width, height;                     /* pixels, at least 320 x 200; 0: PLOT_WIDTH, PLOT_HEIGHT. Text grows with the picture */
+    int width, height;                     /* pixels, at least 320 x 200; 0: PLOT_WIDTH, PLOT_HEIGHT. Text grows with the image */
     enum plot_scale y_scale;               /* PLOT_LOG: values that are not positive count as missing */
     const struct plot_series *series;
     size_t count; /* series, at most PLOT_SERIES_MAX */
 };
 
-/* A fresh picture, for image_free. Without any finite value the axes are drawn from 0 to 1 and say "no data yet".
- * CLIO_ERROR_ARGUMENT: a size too small, too many series, x that falls or is not finite. CLIO_ERROR_UNSUPPORTED: larger than pictures can
+/* A fresh image, for image_free. Without any finite value the axes are drawn from 0 to 1 and say "no data yet".
+ * CLIO_ERROR_ARGUMENT: a size too small, too many series, x that falls or is not finite. CLIO_ERROR_UNSUPPORTED: larger than images can
  * be. */
 clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *plot);
 

@@ -23,7 +23,7 @@ struct drawing {
     const struct plot *plot;
     struct canvas canvas;
     struct plot_axis x, y;
-    double unit;                  /* 1 where the picture is PLOT_WIDTH wide */
+    double unit;                  /* 1 where the image is PLOT_WIDTH wide */
     int left, top, right, bottom; /* the field of the lines */
     bool empty;                   /* no value is there */
     double *px, *py;              /* a series in pixels, py is NAN where it has no value; later its smooth line, a point a column */

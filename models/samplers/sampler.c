@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- making ---- */
 
@@ -23,7 +22,7 @@ static clio_status begin(clio_context *ctx, struct sampler *s, double strength)
     }
     if (s->config.method == SAMPLER_PNDM && !s->config.skip_prk && s->first > 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at a picture: choose another --sampling-method (%s)",
+             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at an image: choose another --sampling-method (%s)",
              sampler_methods());
 fail:
     return st;
@@ -88,36 +87,6 @@ void sampler_free(struct sampler *s)
     free(s);
 }
 
-/* ---- what the methods share ---- */
-
-struct sampler_level sampler_level(float sigma)
-{
-    struct sampler_level l;
-    l.alpha = 1.0f / sqrtf(sigma * sigma + 1.0f);
-    l.sigma = sigma * l.alpha;
-    l.lambda = logf(l.alpha) - logf(l.sigma);
-    return l;
-}
-
-float sampler_clean(const struct sampler *s, struct sampler_level at, float output, float x)
-{
-    if (s->config.prediction == SAMPLER_EPSILON)
-        return (x - at.sigma * output) / at.alpha;
-    return s->config.prediction == SAMPLER_V_PREDICTION ? at.alpha * x - at.sigma * output : output;
-}
-
-float *sampler_remember(struct sampler *s, const float *output, int keep)
-{
-    float *first = s->history[keep];
-    for (int i = keep; i > 0; i--)
-        s->history[i] = s->history[i - 1];
-    s->history[0] = first;
-    s->history_count = MIN(s->history_count + 1, keep + 1);
-    if (output)
-        memcpy(first, output, s->n * sizeof *first);
-    return first;
-}
-
 /* ---- the loop ---- */
 
 void sampler_init_noise(const struct sampler *s, float *x)
@@ -153,7 +122,7 @@ void sampler_add_noise(const struct sampler *s, int i, float *out, const float *
         out[k] = picture * latent[k] + strength * noise[k];
 }
 
-/* One draw for the whole batch, or one per picture. */
+/* One draw for the whole batch, or one per image. */
 static void draw(const struct sampler *s, const struct sampler_noise *noise)
 {
     size_t each = s->n / (size_t)noise->count;
@@ -179,7 +148,7 @@ clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const floa
     if (i != next || i >= s->count)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: evaluation %d where %d of %d was expected", i, next, s->count);
     if (s->is_stochastic && (!noise || noise->count < 1 || s->n % (size_t)noise->count))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: %s needs a generator, or one per picture", s->method);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "sampler_step: %s needs a generator, or one per image", s->method);
     const float *z = noise_at(s, i, noise);
     switch (s->config.method) {
     case SAMPLER_PNDM:
@@ -211,34 +180,4 @@ clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const floa
     s->evaluations++;
 fail:
     return st;
-}
-
-/* ---- guidance ---- */
-
-/* Standard deviation of n numbers, unbiased, as torch.std. */
-static double deviation(const float *x, size_t n)
-{
-    double mean = 0, sum = 0;
-    for (size_t k = 0; k < n; k++)
-        mean += (double)x[k];
-    mean /= (double)n;
-    for (size_t k = 0; k < n; k++)
-        sum += ((double)x[k] - mean) * ((double)x[k] - mean);
-    return n > 1 ? sqrt(sum / (double)(n - 1)) : 0;
-}
-
-void guidance_combine(float *out, const float *uncond, const float *cond, float scale, float rescale, int pictures, size_t n)
-{
-    for (int p = 0; p < pictures; p++) {
-        size_t first = (size_t)p * n;
-        double of_cond = rescale > 0 ? deviation(cond + first, n) : 0;
-        for (size_t k = first; k < first + n; k++)
-            out[k] = uncond[k] + scale * (cond[k] - uncond[k]);
-        double of_out = rescale > 0 ? deviation(out + first, n) : 0;
-        if (!(of_out > 0))
-            continue;
-        float ratio = (float)of_cond / (float)of_out;
-        for (size_t k = first; k < first + n; k++)
-            out[k] = rescale * (out[k] * ratio) + (1.0f - rescale) * out[k];
-    }
 }

@@ -13,12 +13,12 @@
  *     }
  *     sampler_free(s);
  *
- * Image to image: options.strength says how far back to go; instead of sampler_init_noise, x = the picture's latent and
+ * Image to image: options.strength says how far back to go; instead of sampler_init_noise, x = the image's latent and
  * sampler_add_noise(s, s->first, x, x, noise). The loop is the same: it begins at s->first.
- * Inpainting with a network of four input channels: after step i, where the mask keeps the picture, x is replaced by
+ * Inpainting with a network of four input channels: after step i, where the mask keeps the image, x is replaced by
  * sampler_add_noise(s, i + 1, ..., original latent, the noise of the beginning), or by the original latent after the last step.
  *
- * Samples are f32, [pictures, channels, height, width], n floats in all. A sampler keeps what its method remembers between steps, so it
+ * Samples are f32, [images, channels, height, width], n floats in all. A sampler keeps what its method remembers between steps, so it
  * makes one run; make another for the next. Coefficients are float where diffusers has float32 tensors and double where it has numpy's.
  *
  * Methods and the diffusers class of each (sampler_methods lists the names; also accepted: dpmpp_ for dpm++, any case, spaces, - and _
@@ -92,7 +92,7 @@ struct sampler_options {
     bool stable_diffusion; /* correct the configuration as diffusers' StableDiffusionPipeline does: steps_offset 1, clip_sample off */
 };
 
-/* Generators of a batch, as diffusers takes them: one for all pictures (one draw for the whole batch), or one per picture. */
+/* Generators of a batch, as diffusers takes them: one for all images (one draw for the whole batch), or one per image. */
 struct sampler_noise {
     struct random *generators;
     int count; /* divides n */
@@ -123,7 +123,7 @@ struct sampler {
     int order; /* unipc: of the step before */
 };
 
-/* `n`: floats of a sample, all pictures together. CLIO_ERROR_ARGUMENT for an unknown method, steps or strength that cannot be;
+/* `n`: floats of a sample, all images together. CLIO_ERROR_ARGUMENT for an unknown method, steps or strength that cannot be;
  * CLIO_ERROR_FORMAT and CLIO_ERROR_UNSUPPORTED for the configuration. The configuration is not needed afterwards. */
 clio_status sampler_new(clio_context *ctx, struct sampler **out, const struct json_file *config, size_t n,
                         const struct sampler_options *options);
@@ -135,14 +135,10 @@ const char *sampler_methods(void);
 void sampler_init_noise(const struct sampler *s, float *x);
 /* What the network gets at evaluation i (scale_model_input); out may be x. */
 void sampler_scale_input(const struct sampler *s, int i, float *out, const float *x);
-/* out = the picture's latent with noise as at evaluation i (add_noise); out may be latent or noise. */
+/* out = the image's latent with noise as at evaluation i (add_noise); out may be latent or noise. */
 void sampler_add_noise(const struct sampler *s, int i, float *out, const float *latent, const float *noise);
 /* One step: x becomes the next sample. i must go up by one from s->first. `noise` may be NULL unless the method is stochastic. */
 clio_status sampler_step(clio_context *ctx, struct sampler *s, int i, const float *model_output, float *x,
                          const struct sampler_noise *noise);
-
-/* Classifier-free guidance: out = uncond + scale (cond - uncond), each [pictures, n]; then, with rescale above 0, guidance_rescale: pulled
- * towards cond's standard deviation (taken over all of a picture) by that share. out may be uncond or cond. */
-void guidance_combine(float *out, const float *uncond, const float *cond, float scale, float rescale, int pictures, size_t n);
 
 #endif

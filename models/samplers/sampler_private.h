@@ -32,6 +32,8 @@ struct sampler_level {
     float alpha, sigma, lambda;
 };
 struct sampler_level sampler_level(float sigma);
+/* alphas_cumprod at timestep t, or the final value where t is before the first. */
+float sampler_alpha_at(const struct sampler *s, int t);
 /* The prediction of the clean sample, for dpm and unipc. */
 float sampler_clean(const struct sampler *s, struct sampler_level at, float output, float x);
 /* Put `output` (NULL: leave the place to be filled) before the history, of which `keep` entries stay; returns its place. */

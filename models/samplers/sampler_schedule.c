@@ -111,7 +111,7 @@ clio_status sampler_alphas(clio_context *ctx, struct sampler *s, const struct js
     for (int i = 0; i < n; i++)
         if (!(s->alphas[i] > 0) && (c->method >= SAMPLER_EULER || !c->zero_snr || i < n - 1))
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-                 "%s: the noise schedule leaves nothing of the picture at timestep %d of %d: check beta_start, beta_end and beta_schedule",
+                 "%s: the noise schedule leaves nothing of the image at timestep %d of %d: check beta_start, beta_end and beta_schedule",
                  file->path, i, n);
 fail:
     free(betas);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static clio_status remember(clio_context *ctx, struct table *t, double step, const double *row)
+static clio_status remember(clio_context *ctx, struct csv_log *t, double step, const double *row)
 {
     clio_status st = CLIO_OK;
     if (t->count == t->capacity) {
@@ -28,7 +28,7 @@ fail:
     return st;
 }
 
-static clio_status put_row(clio_context *ctx, struct table *t, struct bytes *text, size_t i)
+static clio_status put_row(clio_context *ctx, struct csv_log *t, struct bytes *text, size_t i)
 {
     clio_status st = CLIO_OK;
     TRY(bytes_print(ctx, text, "%" PRId64, (int64_t)t->values[0][i]));
@@ -40,7 +40,7 @@ fail:
 }
 
 /* Rows of as many numbers as there are columns; what else stands there is passed over: a killed run may have left half a line. */
-static clio_status read_rows(clio_context *ctx, struct table *t, int64_t keep)
+static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
 {
     clio_status st = CLIO_OK;
     FILE *in = fopen(t->path, "r");
@@ -63,12 +63,12 @@ fail:
     return st;
 }
 
-clio_status table_open(clio_context *ctx, struct table *t, const char *folder, const char *file, const char *const *names, int64_t keep)
+clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names, int64_t keep)
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
     struct bytes text = {0};
-    *t = (struct table){.names = names};
+    *t = (struct csv_log){.names = names};
     while (names[t->columns])
         t->columns++;
     if (t->columns >= TABLE_COLUMNS)
@@ -92,11 +92,11 @@ fail:
     file_out_abandon(&out);
     bytes_free(&text);
     if (st)
-        table_close(t);
+        csv_log_close(t);
     return st;
 }
 
-clio_status table_add(clio_context *ctx, struct table *t, int64_t step, const double *row)
+clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row)
 {
     clio_status st = CLIO_OK;
     struct bytes text = {0};
@@ -109,12 +109,12 @@ fail:
     return st;
 }
 
-void table_close(struct table *t)
+void csv_log_close(struct csv_log *t)
 {
     if (t->stream)
         fclose(t->stream);
     for (int i = 0; i < TABLE_COLUMNS; i++)
         free(t->values[i]);
     free(t->path);
-    *t = (struct table){0};
+    *t = (struct csv_log){0};
 }

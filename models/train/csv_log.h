@@ -6,7 +6,7 @@
 
 #define TABLE_COLUMNS 12
 
-struct table {
+struct csv_log {
     char *path;
     void *stream;                  /* FILE * */
     const char *const *names;      /* of the columns after "step", ends with NULL */
@@ -15,8 +15,9 @@ struct table {
     size_t count, capacity;
 };
 /* Rows of an earlier run up to step `keep` stay (below 0: none), later ones are cut off; the names outlive the table. */
-clio_status table_open(clio_context *ctx, struct table *t, const char *folder, const char *file, const char *const *names, int64_t keep);
-clio_status table_add(clio_context *ctx, struct table *t, int64_t step, const double *row);
-void table_close(struct table *t);
+clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names,
+                         int64_t keep);
+clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row);
+void csv_log_close(struct csv_log *t);
 
 #endif

@@ -22,7 +22,7 @@ static int read_number(const char *const *names, size_t count, int otherwise)
     return otherwise;
 }
 
-bool parallel_started(int *rank, int *ranks)
+bool distributed_started(int *rank, int *ranks)
 {
     *ranks = read_number(size_names, COUNT(size_names), 1);
     *rank = read_number(rank_names, COUNT(rank_names), 0);
@@ -31,12 +31,12 @@ bool parallel_started(int *rank, int *ranks)
 
 #ifdef CLIO_MPI
 
-clio_status parallel_open(clio_context *ctx, struct parallel *p)
+clio_status distributed_open(clio_context *ctx, struct distributed *p)
 {
     clio_status st = CLIO_OK;
     int begun, ended, rank, ranks;
-    *p = (struct parallel){.ranks = 1};
-    if (!parallel_started(&rank, &ranks))
+    *p = (struct distributed){.ranks = 1};
+    if (!distributed_started(&rank, &ranks))
         return CLIO_OK;
     MPI_Initialized(&begun);
     MPI_Finalized(&ended);
@@ -52,15 +52,15 @@ fail:
     return st;
 }
 
-void parallel_close(struct parallel *p, bool together)
+void distributed_close(struct distributed *p, bool together)
 {
     if (p->owns && together)
         MPI_Finalize();
     free(p->buffer);
-    *p = (struct parallel){0};
+    *p = (struct distributed){0};
 }
 
-static clio_status make_room(clio_context *ctx, struct parallel *p, size_t count)
+static clio_status make_room(clio_context *ctx, struct distributed *p, size_t count)
 {
     clio_status st = CLIO_OK;
     if (count <= p->capacity)
@@ -75,7 +75,7 @@ fail:
 }
 
 /* Pieces, because a count is an int. */
-static clio_status add_up(clio_context *ctx, struct parallel *p, size_t count)
+static clio_status add_up(clio_context *ctx, struct distributed *p, size_t count)
 {
     clio_status st = CLIO_OK;
     const size_t piece = (size_t)1 << 28;
@@ -87,7 +87,7 @@ fail:
 }
 
 /* All tensors at once: one message instead of many. `gradients`: of what is trained; otherwise values of what is not. */
-static clio_status reduce(clio_context *ctx, struct parallel *p, const struct parameters *list, bool gradients, float scale)
+static clio_status reduce(clio_context *ctx, struct distributed *p, const struct parameters *list, bool gradients, float scale)
 {
     clio_status st = CLIO_OK;
     size_t count = 0, at = 0;
@@ -117,17 +117,17 @@ fail:
     return st;
 }
 
-clio_status parallel_reduce(clio_context *ctx, void *user, struct parameters *list)
+clio_status distributed_reduce(clio_context *ctx, void *user, struct parameters *list)
 {
     return reduce(ctx, user, list, true, 1);
 }
 
-clio_status parallel_average_buffers(clio_context *ctx, struct parallel *p, const struct parameters *list)
+clio_status distributed_average_buffers(clio_context *ctx, struct distributed *p, const struct parameters *list)
 {
     return p->active ? reduce(ctx, p, list, false, 1.0f / (float)p->ranks) : CLIO_OK;
 }
 
-clio_status parallel_sum(clio_context *ctx, struct parallel *p, double *values, int count)
+clio_status distributed_sum(clio_context *ctx, struct distributed *p, double *values, int count)
 {
     clio_status st = CLIO_OK;
     if (p->active && MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD) != MPI_SUCCESS)
@@ -136,7 +136,7 @@ fail:
     return st;
 }
 
-clio_status parallel_agree(clio_context *ctx, struct parallel *p, clio_status st)
+clio_status distributed_agree(clio_context *ctx, struct distributed *p, clio_status st)
 {
     int worst = (int)st;
     if (!p->active)
@@ -149,12 +149,12 @@ clio_status parallel_agree(clio_context *ctx, struct parallel *p, clio_status st
 
 #else
 
-clio_status parallel_open(clio_context *ctx, struct parallel *p)
+clio_status distributed_open(clio_context *ctx, struct distributed *p)
 {
     clio_status st = CLIO_OK;
     int rank, ranks;
-    *p = (struct parallel){.ranks = 1};
-    if (parallel_started(&rank, &ranks))
+    *p = (struct distributed){.ranks = 1};
+    if (distributed_started(&rank, &ranks))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
              "mpirun started %d processes, but this clio was built without MPI: build it with -DCLIO_MPI=ON (Debian: libopenmpi-dev)",
              ranks);
@@ -162,31 +162,31 @@ fail:
     return st;
 }
 
-void parallel_close(struct parallel *p, bool together)
+void distributed_close(struct distributed *p, bool together)
 {
     (void)together;
-    *p = (struct parallel){0};
+    *p = (struct distributed){0};
 }
 
-clio_status parallel_reduce(clio_context *ctx, void *user, struct parameters *list)
+clio_status distributed_reduce(clio_context *ctx, void *user, struct parameters *list)
 {
     (void)ctx, (void)user, (void)list;
     return CLIO_OK;
 }
 
-clio_status parallel_sum(clio_context *ctx, struct parallel *p, double *values, int count)
+clio_status distributed_sum(clio_context *ctx, struct distributed *p, double *values, int count)
 {
     (void)ctx, (void)p, (void)values, (void)count;
     return CLIO_OK;
 }
 
-clio_status parallel_average_buffers(clio_context *ctx, struct parallel *p, const struct parameters *list)
+clio_status distributed_average_buffers(clio_context *ctx, struct distributed *p, const struct parameters *list)
 {
     (void)ctx, (void)p, (void)list;
     return CLIO_OK;
 }
 
-clio_status parallel_agree(clio_context *ctx, struct parallel *p, clio_status st)
+clio_status distributed_agree(clio_context *ctx, struct distributed *p, clio_status st)
 {
     (void)ctx, (void)p;
     return st;

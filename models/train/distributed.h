@@ -10,7 +10,7 @@
 
 #include "../nn/parameters.h"
 
-struct parallel {
+struct distributed {
     int rank, ranks;
     bool active;   /* there are several */
     bool owns;     /* MPI was begun here */
@@ -19,20 +19,20 @@ struct parallel {
     double seconds; /* spent in adding up, waiting for others included */
 };
 /* Among the processes that mpirun started, or alone. CLIO_ERROR_UNSUPPORTED: started by mpirun, but built without MPI. */
-clio_status parallel_open(clio_context *ctx, struct parallel *p);
+clio_status distributed_open(clio_context *ctx, struct distributed *p);
 /* After this no other parallel run can begin in this process: MPI does not allow it. `together`: all processes come here; otherwise this
  * one failed while others wait for it, and they are ended by mpirun as soon as this process is. */
-void parallel_close(struct parallel *p, bool together);
+void distributed_close(struct distributed *p, bool together);
 /* Whether mpirun started this process, and as which of how many on this machine; without MPI's help. */
-bool parallel_started(int *rank, int *ranks);
+bool distributed_started(int *rank, int *ranks);
 
-/* struct optimizer.reduce: gradients of all that is trained become the sums over the processes. user: struct parallel. */
-clio_status parallel_reduce(clio_context *ctx, void *user, struct parameters *list);
+/* struct optimizer.reduce: gradients of all that is trained become the sums over the processes. user: struct distributed. */
+clio_status distributed_reduce(clio_context *ctx, void *user, struct parameters *list);
 /* values[i]: sums over the processes. */
-clio_status parallel_sum(clio_context *ctx, struct parallel *p, double *values, int count);
+clio_status distributed_sum(clio_context *ctx, struct distributed *p, double *values, int count);
 /* Buffers that are not trained (running statistics) become the means over the processes. */
-clio_status parallel_average_buffers(clio_context *ctx, struct parallel *p, const struct parameters *list);
+clio_status distributed_average_buffers(clio_context *ctx, struct distributed *p, const struct parameters *list);
 /* CLIO_OK everywhere, or the status of any that failed: so that none waits for one that gave up. */
-clio_status parallel_agree(clio_context *ctx, struct parallel *p, clio_status st);
+clio_status distributed_agree(clio_context *ctx, struct distributed *p, clio_status st);
 
 #endif

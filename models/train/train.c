@@ -5,180 +5,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define RATE_SPAN 0.9 /* of the running mean of seconds a step */
-
-/* ---- telling: of several processes the first speaks, and writes ---- */
-
-static bool is_first(const struct train_run *r)
-{
-    return r->parallel.rank == 0;
-}
-
-static void tell(struct train_run *r, const char *event)
-{
-    clio_train_status status = {.step = r->state.step,
-                                .steps = r->steps,
-                                .epoch = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches,
-                                .names = r->plan.kind->losses,
-                                .losses = r->losses,
-                                .event = event};
-    while (status.names[status.count])
-        status.count++;
-    if (r->seconds > 0) {
-        status.rate = (double)r->plan.batch * r->plan.accumulate / r->seconds;
-        status.seconds_left = (double)(r->steps - r->state.step) * r->seconds;
-    }
-    if (is_first(r) && r->params->on_status && r->params->on_status(r->params->user, &status))
-        r->ctx->cancelled = 1;
-}
-
-/* ---- opening ---- */
-
-static clio_status open_data(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    struct loader_options o = loader_defaults();
-    const struct dataset_info *info;
-    TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
-    info = dataset_info(r->data);
-    if (info->kind == DATASET_SOUNDS && !r->plan.kind->hears)
-        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from pictures", r->params->data, r->plan.kind->name);
-    if (info->kind != DATASET_SOUNDS && r->plan.kind->hears)
-        FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds pictures: a model %s learns from sounds", r->params->data, r->plan.kind->name);
-    r->shape = r->plan.kind->hears ? learner_shape_of_sounds
-                                   : (struct learner_shape){.height = info->height,
-                                                            .width = info->width,
-                                                            .channels = info->channels,
-                                                            .classes = r->plan.data.need_labels ? info->classes : 0};
-    o.batch = r->plan.batch;
-    o.unit = r->plan.kind->unit;
-    o.seed = r->plan.seed;
-    o.augment = r->plan.augment;
-    o.rank = r->parallel.rank;
-    o.ranks = r->parallel.ranks;
-    if (r->plan.batch % o.ranks)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "a batch of %d cannot be divided among %d processes: set batch to a multiple", r->plan.batch,
-             o.ranks);
-    TRY(loader_open(r->ctx, &r->train, r->data, DATASET_TRAIN, &o));
-    r->epoch_batches = loader_batches(r->train);
-    if (r->plan.kind->measure && info->count[DATASET_VALIDATION] > 0) {
-        o.shuffle = o.drop_last = false;
-        o.augment = (struct augment){0};
-        TRY(loader_open(r->ctx, &r->validation, r->data, DATASET_VALIDATION, &o));
-    }
-    r->steps = r->plan.steps ? r->plan.steps : (int64_t)ceil(r->plan.epochs * (double)r->epoch_batches / r->plan.accumulate);
-    if (info->skipped) {
-        char text[600];
-        snprintf(text, sizeof text, "%zu files were passed over, the first because %s", info->skipped, info->first_skipped);
-        tell(r, text);
-    }
-fail:
-    return st;
-}
-
-/* Nothing of another run may be written over by accident. */
-static clio_status open_folder(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL;
-    if (!is_first(r))
-        return CLIO_OK;
-    TRY(file_make_folder(r->ctx, r->params->out));
-    TRY(file_join(r->ctx, &path, r->params->out, "losses.csv"));
-    if (!r->params->resume && file_exists(path))
-        FAIL(r->ctx, CLIO_ERROR_FILE, "%s holds a run already: go on with it (--resume), or choose another folder (--out)", r->params->out);
-    free(path);
-    path = NULL;
-    if (r->plan.kind->sample) {
-        TRY(file_join(r->ctx, &path, r->params->out, "samples"));
-        TRY(file_make_folder(r->ctx, path));
-    }
-fail:
-    free(path);
-    return st;
-}
-
-static clio_status open_plan(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    const clio_train_params *p = r->params;
-    const struct learner_kind *kind = p->model ? learner_kind_find(p->model) : NULL, *before = NULL;
-    json_t *settings = NULL, *earlier = NULL;
-    json_error_t error;
-    if (p->model && !kind)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio train --help lists them", p->model);
-    if (p->settings && !(settings = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
-    if (settings && !json_is_object(settings))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
-    if (p->resume) {
-        TRY(checkpoint_settings(r->ctx, p->out, &earlier, &before));
-        if (earlier && kind && kind != before)
-            FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s holds a run of a model %s, not %s", p->out, before->name, kind->name);
-        kind = before ? before : kind;
-        if (earlier && settings && json_object_update(earlier, settings)) /* more epochs, say */
-            FAIL(r->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    }
-    if (!kind)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
-             p->resume ? "there is no run to go on with yet: name the model to train"
-                       : "name the model to train: clio train --help lists them");
-    r->resumes = earlier != NULL;
-    TRY(train_plan_read(r->ctx, &r->plan, kind, earlier ? earlier : settings));
-fail:
-    json_decref(earlier);
-    json_decref(settings);
-    return st;
-}
-
-static clio_status open_learner(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    char text[200], what[80];
-    const struct learner_shape *s = &r->shape;
-    size_t size = 0;
-    TRY(learner_new(r->ctx, &r->learner, r->plan.kind, *s, r->plan.model, r->plan.seed));
-    for (int i = 0; r->plan.kind->parts[i]; i++) {
-        if (!r->learner.parameters[i].count)
-            TRY(train_plan_idle(r->ctx, &r->plan, i));
-        TRY(train_plan_optimizer(r->ctx, &r->plan, i, r->steps, &r->learner.options[i]));
-    }
-    r->learner.half = r->plan.half;
-    r->learner.loss_scale = r->plan.loss_scale;
-    TRY(learner_train(r->ctx, &r->learner, r->plan.accumulate));
-    r->state.best_step = -1;
-    if (r->resumes)
-        TRY(checkpoint_read(r->ctx, &r->learner, &r->state, r->params->out));
-    r->saved = r->resumes ? r->state.step : -1;
-    TRY(loader_seek(r->ctx, r->train, r->state.epoch, r->state.batch));
-    r->pictures = tensor_shape(DTYPE_F32, 4, r->plan.batch, s->height, s->width, s->channels);
-    r->labels = tensor_shape(DTYPE_I32, 1, r->plan.batch, 0, 0, 0);
-    TRY(tensor_new(r->ctx, &r->pictures, "training"));
-    TRY(tensor_new(r->ctx, &r->labels, "training"));
-    if (is_first(r))
-        TRY(table_open(r->ctx, &r->loss_table, r->params->out, "losses.csv", r->plan.kind->losses, r->resumes ? r->state.step : -1));
-    if (is_first(r) && r->validation)
-        TRY(table_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures, r->resumes ? r->state.step : -1));
-    for (int i = 0; r->plan.kind->parts[i]; i++) {
-        size += parameters_size(&r->learner.parameters[i]);
-        if (r->parallel.active) {
-            r->learner.optimizers[i].reduce = parallel_reduce;
-            r->learner.optimizers[i].reduce_user = &r->parallel;
-        }
-    }
-    if (r->plan.kind->hears)
-        snprintf(what, sizeof what, "sounds");
-    else
-        snprintf(what, sizeof what, "pictures of %d x %d x %d", s->width, s->height, s->channels);
-    snprintf(text, sizeof text, "%s: %zu parameters, %s, %zu to learn from in batches of %d, steps %" PRId64 " to %" PRId64,
-             r->plan.kind->name, size, what, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch, r->state.step, r->steps);
-    tell(r, text);
-fail:
-    return st;
-}
 
 /* ---- a step ---- */
 
@@ -189,14 +18,14 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
     *out = (struct learner_batch){.count = b->count,
                                   .global_count = b->global_count,
                                   .first = b->global_count * r->parallel.rank / r->parallel.ranks,
-                                  .pictures = r->pictures,
+                                  .images = r->images,
                                   .captions = b->captions,
-                                  .waves = b->waves,
+                                  .audio = b->audio,
                                   .samples = b->samples,
                                   .lengths = b->lengths};
-    out->pictures.dim[0] = b->count;
-    if (b->pictures)
-        TRY(tensor_write(r->ctx, &out->pictures, 0, tensor_count(&out->pictures), b->pictures));
+    out->images.dim[0] = b->count;
+    if (b->images)
+        TRY(tensor_write(r->ctx, &out->images, 0, tensor_count(&out->images), b->images));
     if (b->labels) {
         out->labels = r->labels;
         out->labels.dim[0] = b->count;
@@ -230,8 +59,32 @@ static clio_status explain(struct train_run *r, const char *what, const struct l
     FAIL(r->ctx, CLIO_ERROR_ARGUMENT,
          "step %" PRId64
          ": %s is not a finite number; the first tensor that is not is %s: use a lower learning rate (--set learning_rate=X) or "
-         "clip gradients (--set clip=1)",
+         "clip gradients (--set max_grad_norm=1)",
          r->state.step + (b != NULL), what, found ? found : "that itself");
+fail:
+    return st;
+}
+
+/* A row of train.csv: epoch, losses, learning rate of the first part, norm of all gradients, samples per second. */
+static clio_status log_step(struct train_run *r, double seconds)
+{
+    clio_status st = CLIO_OK;
+    struct learner *l = &r->learner;
+    double row[TABLE_COLUMNS], squares = 0, norm;
+    int n = 0;
+    row[n++] = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches;
+    for (int i = 0; r->plan.kind->losses[i]; i++)
+        row[n++] = r->losses[i];
+    row[n++] = optimizer_rate(&l->optimizers[0].options, l->optimizers[0].step - 1);
+    for (int i = 0; l->kind->parts[i]; i++) {
+        if (!l->parameters[i].count)
+            continue;
+        TRY(optimizer_grad_norm(r->ctx, &l->optimizers[i], &norm));
+        squares += norm * norm;
+    }
+    row[n++] = sqrt(squares);
+    row[n++] = (double)r->plan.batch_size * r->plan.accumulate / seconds;
+    TRY(csv_log_add(r->ctx, &r->train_log, r->state.step, row));
 fail:
     return st;
 }
@@ -248,10 +101,10 @@ static clio_status make_step(struct train_run *r)
     for (int i = 0; i < r->plan.accumulate; i++) {
         TRY(loader_next(r->ctx, r->train, &b));
         TRY(upload(r, b, &batch));
-        r->learner.micro = i;
+        r->learner.micro_batch = i;
         TRY(r->plan.kind->step(r->ctx, &r->learner, &batch, losses));
         losses[LEARNER_LOSSES] = r->ctx->cancelled; /* parts of means over all: their sums are the means */
-        TRY(parallel_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
+        TRY(distributed_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
         r->stops = losses[LEARNER_LOSSES] > 0;
         for (int j = 0; names[j]; j++) {
             if (!isfinite(losses[j]))
@@ -262,12 +115,12 @@ static clio_status make_step(struct train_run *r)
     r->state.step++;
     r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
-    if (is_first(r))
-        TRY(table_add(r->ctx, &r->loss_table, r->state.step, r->losses));
+    if (train_is_first(r))
+        TRY(log_step(r, clock_seconds() - began));
     double took = clock_seconds() - began;
     r->seconds = r->seconds > 0 ? RATE_SPAN * r->seconds + (1 - RATE_SPAN) * took : r->warm ? took : 0;
     r->warm = true; /* the first step compiles kernels: it says nothing about the others */
-    tell(r, NULL);
+    train_report(r, NULL);
     if (!r->parallel.active)
         r->stops = r->ctx->cancelled;
 fail:
@@ -281,7 +134,7 @@ static clio_status measure(struct train_run *r)
     clio_status st = CLIO_OK;
     double sums[LEARNER_LOSSES + 1] = {0}, part[LEARNER_LOSSES], *count = &sums[LEARNER_LOSSES];
     char text[200], more[40] = "";
-    const char *const *names = r->plan.kind->measures;
+    const char *const *names = r->plan.kind->metrics;
     TRY(loader_seek(r->ctx, r->validation, 0, 0));
     for (size_t i = 0; i < loader_batches(r->validation); i++) {
         const struct batch *b;
@@ -289,30 +142,30 @@ static clio_status measure(struct train_run *r)
         memset(part, 0, sizeof part);
         TRY(loader_next(r->ctx, r->validation, &b));
         TRY(upload(r, b, &batch));
-        TRY(r->plan.kind->measure(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
+        TRY(r->plan.kind->evaluate(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
         for (int j = 0; names[j]; j++)
             sums[j] += part[j];
         *count += b->count;
     }
-    TRY(parallel_sum(r->ctx, &r->parallel, sums, LEARNER_LOSSES + 1));
+    TRY(distributed_sum(r->ctx, &r->parallel, sums, LEARNER_LOSSES + 1));
     for (int j = 0; names[j]; j++) {
         sums[j] /= *count;
         if (!isfinite(sums[j]))
             TRY(explain(r, names[j], NULL));
     }
-    if (is_first(r))
-        TRY(table_add(r->ctx, &r->measure_table, r->state.step, sums));
-    bool better = r->state.best_step < 0 || (r->plan.kind->ascending ? sums[0] > r->state.best : sums[0] < r->state.best);
+    if (train_is_first(r))
+        TRY(csv_log_add(r->ctx, &r->eval_log, r->state.step, sums));
+    bool better = r->state.best_step < 0 || (r->plan.kind->higher_is_better ? sums[0] > r->state.best : sums[0] < r->state.best);
     if (better) {
         r->state.best = sums[0];
         r->state.best_step = r->state.step;
     }
-    r->state.without_gain = better ? 0 : r->state.without_gain + 1;
+    r->state.evals_without_gain = better ? 0 : r->state.evals_without_gain + 1;
     if (!better)
         snprintf(more, sizeof more, " (best: %.5g)", r->state.best);
     snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation %s%s", r->state.step, names[0], sums[0], *count,
-             r->plan.kind->hears ? "sounds" : "pictures", better ? ", the best so far" : more);
-    tell(r, text);
+             r->plan.kind->takes_audio ? "sounds" : "images", better ? ", the best so far" : more);
+    train_report(r, text);
 fail:
     return st;
 }
@@ -326,7 +179,7 @@ static bool is_due(const struct train_run *r, int64_t every)
 static clio_status save(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    if (is_first(r) && r->saved != r->state.step)
+    if (train_is_first(r) && r->saved != r->state.step)
         TRY(checkpoint_write(r->ctx, &r->learner, &r->plan, &r->state, r->params->out));
     r->saved = r->state.step;
 fail:
@@ -336,9 +189,9 @@ fail:
 static clio_status show(struct train_run *r, bool sheet)
 {
     clio_status st = CLIO_OK;
-    if (is_first(r) && sheet)
-        TRY(train_sheet(r));
-    if (is_first(r))
+    if (train_is_first(r) && sheet)
+        TRY(train_samples(r));
+    if (train_is_first(r))
         TRY(train_plot(r));
 fail:
     return st;
@@ -348,23 +201,23 @@ fail:
 static clio_status between_steps(struct train_run *r, bool *enough)
 {
     clio_status st = CLIO_OK;
-    bool measures = r->validation && is_due(r, r->plan.measure_every), saves = is_due(r, r->plan.save_every);
-    bool samples = r->plan.kind->sample && is_due(r, r->plan.sample_every);
+    bool measures = r->validation && is_due(r, r->plan.eval_steps), saves = is_due(r, r->plan.save_steps);
+    bool samples = r->plan.kind->sample && is_due(r, r->plan.sample_every_steps);
     if (!measures && !saves && !samples)
         return CLIO_OK;
     for (int i = 0; (measures || saves) && r->plan.kind->parts[i]; i++)
-        TRY(parallel_average_buffers(r->ctx, &r->parallel, &r->learner.parameters[i]));
-    TRY(learner_swap_averages(r->ctx, &r->learner)); /* what is saved to be used is what is looked at */
+        TRY(distributed_average_buffers(r->ctx, &r->parallel, &r->learner.parameters[i]));
+    TRY(learner_swap_ema(r->ctx, &r->learner)); /* what is saved to be used is what is looked at */
     if (measures)
         TRY(measure(r));
-    *enough = r->plan.patience > 0 && r->state.without_gain >= r->plan.patience;
+    *enough = r->plan.early_stopping_patience > 0 && r->state.evals_without_gain >= r->plan.early_stopping_patience;
     if (measures || samples)
         st = show(r, samples);
     if (!st)
-        st = learner_swap_averages(r->ctx, &r->learner);
+        st = learner_swap_ema(r->ctx, &r->learner);
     if (!st && (*enough || saves || (measures && r->state.best_step == r->state.step)))
         st = save(r);
-    TRY(parallel_agree(r->ctx, &r->parallel, st));
+    TRY(distributed_agree(r->ctx, &r->parallel, st));
 fail:
     return st;
 }
@@ -386,45 +239,21 @@ static clio_status run(struct train_run *r)
     }
     if (enough) {
         snprintf(text, sizeof text, "nothing got better in %d looks: ended after step %" PRId64 "; the best is that of step %" PRId64,
-                 r->plan.patience, r->state.step, r->state.best_step);
-        tell(r, text);
+                 r->plan.early_stopping_patience, r->state.step, r->state.best_step);
+        train_report(r, text);
     }
     if (r->parallel.active && r->state.step > began) {
         snprintf(text, sizeof text, "%d processes spent %.2g s a step in adding up gradients", r->parallel.ranks,
                  r->parallel.seconds / (double)(r->state.step - began));
-        tell(r, text);
+        train_report(r, text);
     }
 fail:
     return st;
 }
 
-static void close_run(struct train_run *r)
-{
-    tensor_free(r->ctx, &r->pictures);
-    tensor_free(r->ctx, &r->labels);
-    table_close(&r->loss_table);
-    table_close(&r->measure_table);
-    loader_close(r->validation);
-    loader_close(r->train);
-    learner_close(r->ctx, &r->learner);
-    dataset_close(r->data);
-    train_plan_free(&r->plan);
-}
-
 void clio_train_rank(int *rank, int *ranks)
 {
-    parallel_started(rank, ranks);
-}
-
-static clio_status open_run(struct train_run *r)
-{
-    clio_status st = CLIO_OK;
-    TRY(open_plan(r));
-    TRY(open_data(r));
-    TRY(open_folder(r));
-    TRY(open_learner(r));
-fail:
-    return st;
+    distributed_started(rank, ranks);
 }
 
 clio_status clio_train(clio_context *ctx, const clio_train_params *params)
@@ -435,13 +264,13 @@ clio_status clio_train(clio_context *ctx, const clio_train_params *params)
     if (!params || !params->data || !params->out)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "training needs a folder of data and a folder to write to");
     TRY(context_need_device(ctx));
-    TRY(parallel_open(ctx, &r.parallel));
-    TRY(parallel_agree(ctx, &r.parallel, open_run(&r)));
+    TRY(distributed_open(ctx, &r.parallel));
+    TRY(distributed_agree(ctx, &r.parallel, train_open(&r)));
     ctx->whole_steps = true;
     TRY(run(&r));
 fail:
     ctx->whole_steps = false;
-    close_run(&r);
-    parallel_close(&r.parallel, st == CLIO_OK || st == CLIO_ERROR_CANCELLED);
+    train_close(&r);
+    distributed_close(&r.parallel, st == CLIO_OK || st == CLIO_ERROR_CANCELLED);
     return st;
 }

@@ -1,5 +1,5 @@
 /* test_api_training.c - training, drawing and measuring through include/clio.h alone, as a program would: what a run tells, how it is
- * stopped and gone on with, what can be asked of what was learned. The pictures are made by make_pictures. */
+ * stopped and gone on with, what can be asked of what was learned. The images are made by make_images. */
 #include <clio.h>
 
 #include <setjmp.h>
@@ -38,7 +38,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(data, sizeof data, "%s/data", folder);
     snprintf(out, sizeof out, "%s/run", folder);
-    snprintf(command, sizeof command, "'%s/tests/make_pictures' '%s' 24 16", CLIO_BUILD_DIR, data);
+    snprintf(command, sizeof command, "'%s/tests/make_images' '%s' 24 16", CLIO_BUILD_DIR, data);
     assert_int_equal(system(command), 0);
     ctx = clio_create();
     assert_ok(clio_device_open(ctx, NULL));
@@ -80,7 +80,7 @@ static int on_status(void *user, const clio_train_status *s)
     return seen->stop_at && s->step == seen->stop_at;
 }
 
-#define SETTINGS "\"hidden\": 16, \"latent\": 4, \"batch\": 6, \"validation\": 0.25"
+#define SETTINGS "\"hidden_size\": 16, \"latent_dim\": 4, \"batch_size\": 6, \"validation_split\": 0.25"
 
 /* Stopped by the callback after 4 steps of 9, saved, and gone on with. */
 static void test_run(void **state)
@@ -92,7 +92,7 @@ static void test_run(void **state)
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_CANCELLED, "step 4");
     assert_int_equal(seen.steps, 4);
     assert_true(seen.events > 0 && seen.saw_validation);
-    assert_fails(clio_train(ctx, &params), CLIO_ERROR_FILE, "holds a run");
+    assert_fails(clio_train(ctx, &params), CLIO_ERROR_FILE, "already holds a training run");
     params.resume = 1;
     params.settings = NULL;
     params.model = NULL;
@@ -110,7 +110,7 @@ static void test_refused(void **state)
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "hiden");
     params.settings = "[1]";
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "object");
-    params.settings = "{\"batch\": ";
+    params.settings = "{\"batch_size\": ";
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "not JSON");
     params.settings = NULL;
     params.model = "diffusion of innovations";
@@ -156,7 +156,7 @@ static clio_generator *load(void)
     return g;
 }
 
-static int same(const clio_picture *a, const clio_picture *b)
+static int same(const clio_imagine_result *a, const clio_imagine_result *b)
 {
     return a->image.width == b->image.width && a->image.height == b->image.height &&
            !memcmp(a->image.rgb, b->image.rgb, 3 * (size_t)a->image.width * (size_t)a->image.height);
@@ -165,37 +165,37 @@ static int same(const clio_picture *a, const clio_picture *b)
 static void test_generator(void **state)
 {
     clio_generator *g = load();
-    clio_generator_info info = clio_generator_describe(g);
-    clio_images *many, *few, *way, *back;
+    clio_generator_info info = clio_generator_get_info(g);
+    clio_image_list *many, *few, *way, *back;
     clio_image *sheet;
     (void)state;
     assert_true(!strcmp(info.model, "vae") && info.width == 16 && info.channels == 3 && info.latent == 4 && info.encodes && !info.classes);
-    assert_ok(clio_generator_draw(g, 70, 5, NULL, &many));
-    assert_ok(clio_generator_draw(g, 2, 7, NULL, &few));
+    assert_ok(clio_generator_sample(g, 70, 5, NULL, &many));
+    assert_ok(clio_generator_sample(g, 2, 7, NULL, &few));
     assert_true(many->count == 70 && few->count == 2);
-    assert_true(same(&many->list[2], &few->list[0]) && same(&many->list[3], &few->list[1])); /* a seed is a picture */
+    assert_true(same(&many->list[2], &few->list[0]) && same(&many->list[3], &few->list[1])); /* a seed is an image */
     assert_false(same(&few->list[0], &few->list[1]));
     assert_int_equal(many->list[69].seed, 74);
-    assert_ok(clio_generator_walk(g, 7, 8, 5, 0, &way));
+    assert_ok(clio_generator_interpolate(g, 7, 8, 5, 0, &way));
     assert_true(way->count == 5 && same(&way->list[0], &few->list[0]) && same(&way->list[4], &few->list[1]));
     assert_ok(clio_generator_reconstruct(g, &many->list[0].image, 1, &back));
     assert_true(back->count == 2 && same(&back->list[0], &many->list[0]));
-    assert_ok(clio_images_sheet(ctx, many, 10, &sheet));
+    assert_ok(clio_image_grid(ctx, many, 10, &sheet));
     assert_true(sheet->width >= 600 && sheet->height * 10 < sheet->width * 8);
     clio_image_free(sheet);
-    clio_images_free(many);
-    clio_images_free(few);
-    clio_images_free(way);
-    clio_images_free(back);
-    assert_fails(clio_generator_draw(g, 0, 1, NULL, &few), CLIO_ERROR_ARGUMENT, "number of pictures");
-    assert_fails(clio_generator_draw(g, 1, 1, (int[]){0}, &few), CLIO_ERROR_ARGUMENT, "label");
-    assert_fails(clio_generator_walk(g, 1, 2, 1, 0, &way), CLIO_ERROR_ARGUMENT, "2 pictures");
+    clio_image_list_free(many);
+    clio_image_list_free(few);
+    clio_image_list_free(way);
+    clio_image_list_free(back);
+    assert_fails(clio_generator_sample(g, 0, 1, NULL, &few), CLIO_ERROR_ARGUMENT, "number of images");
+    assert_fails(clio_generator_sample(g, 1, 1, (int[]){0}, &few), CLIO_ERROR_ARGUMENT, "label");
+    assert_fails(clio_generator_interpolate(g, 1, 2, 1, 0, &way), CLIO_ERROR_ARGUMENT, "2 images");
     clio_generator_free(g);
     clio_generator_free(NULL);
     assert_fails(clio_generator_load(ctx, data, &g), CLIO_ERROR_FILE, "no trained model");
 }
 
-static double find(const clio_measures *m, const char *name)
+static double find(const clio_metrics *m, const char *name)
 {
     for (size_t i = 0; i < m->count; i++)
         if (!strcmp(m->list[i].name, name))
@@ -207,22 +207,22 @@ static double find(const clio_measures *m, const char *name)
 static void test_evaluate(void **state)
 {
     clio_evaluate_params params = {.model = out, .data = data, .count = 10};
-    clio_measures *m;
+    clio_metrics *m;
     char said[700];
     FILE *file;
     (void)state;
     assert_ok(clio_evaluate(ctx, &params, &m));
-    assert_true(find(m, "pictures") > 9.5 && find(m, "ssim") < 1 && find(m, "psnr") > 0);
+    assert_true(find(m, "images") > 9.5 && find(m, "ssim") < 1 && find(m, "psnr") > 0);
     double sum = find(m, "reconstruction") + find(m, "kl");
     assert_true(fabs(find(m, "negative_elbo") - sum) < 1e-3 * sum);
-    clio_measures_free(m);
+    clio_metrics_free(m);
     params.split = "validation";
     assert_fails(clio_evaluate(ctx, &params, &m), CLIO_ERROR_ARGUMENT, "validation");
     params.split = NULL;
     params.features = out;
     assert_ok(clio_evaluate(ctx, &params, &m)); /* its own latents serve as features, too */
     assert_true(find(m, "frechet_distance") >= 0 && isfinite(find(m, "kernel_distance")));
-    clio_measures_free(m);
+    clio_metrics_free(m);
     params.features = data;
     assert_fails(clio_evaluate(ctx, &params, &m), CLIO_ERROR_FILE, "no trained model");
     snprintf(said, sizeof said, "%s/said.txt", folder);
@@ -232,7 +232,7 @@ static void test_evaluate(void **state)
     fclose(file);
     assert_ok(clio_evaluate_transcripts(ctx, said, said, &m));
     assert_true(find(m, "word_error_rate") < 1e-9 && find(m, "words") > 3.5);
-    clio_measures_free(m);
+    clio_metrics_free(m);
     assert_fails(clio_evaluate_captions(ctx, said, said, &m), CLIO_ERROR_FORMAT, "JSON");
 }
 

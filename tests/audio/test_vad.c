@@ -32,25 +32,25 @@ static void test_no_activity(void **state)
     static const double powers[] = {1e-9, 1e-6, 1e-4, 1e-2};
     (void)state;
     begin();
-    assert_false(activity_found(sound, N));
-    assert_false(activity_found(sound, 0));
+    assert_false(vad_speech_found(sound, N));
+    assert_false(vad_speech_found(sound, 0));
     for (int i = 0; i < N; i += 7919) /* clicks in digital silence */
         sound[i] = 0.9f;
-    assert_false(activity_found(sound, N));
+    assert_false(vad_speech_found(sound, N));
     for (size_t c = 0; c < COUNT(colours); c++)
         for (size_t p = 0; p < COUNT(powers); p++) {
             begin();
             add_noise(powers[p], colours[c], (unsigned)(c + 1));
             for (size_t n = SOUND_RATE / 10; n <= N; n *= 10)
-                if (activity_found(sound, n))
+                if (vad_speech_found(sound, n))
                     fail_msg("%zu samples of noise of power %g and colour %g", n, powers[p], (double)colours[c]);
         }
     for (int i = 0; i < N; i++) /* the last noise, with hum */
         sound[i] += 0.3f * (float)sin(2 * PI * 50 * i / SOUND_RATE);
-    assert_false(activity_found(sound, N));
+    assert_false(vad_speech_found(sound, N));
     for (int i = 0; i < N; i += 7919)
         sound[i] += 0.9f;
-    assert_false(activity_found(sound, N));
+    assert_false(vad_speech_found(sound, N));
 }
 
 static void test_activity(void **state)
@@ -60,20 +60,20 @@ static void test_activity(void **state)
     float *speech = read_all(CLIO_SOURCE_DIR "/tests/golden/jfk.wav", SOUND_RATE, N, &got);
     (void)state;
     assert_int_equal(got, N);
-    assert_true(activity_found(speech, N));
+    assert_true(vad_speech_found(speech, N));
     for (int i = 0; i < N; i++)
         power += (double)speech[i] * (double)speech[i] / N;
     for (int i = 0; i < N; i++)
         sound[i] = 1e-3f * speech[i]; /* recorded 60 dB too low */
-    assert_true(activity_found(sound, N));
+    assert_true(vad_speech_found(sound, N));
     for (unsigned seed = 1; seed < 4; seed++) {
         memcpy(sound, speech, sizeof sound);
         add_noise(power, 0, seed); /* as loud as the speech */
-        assert_true(activity_found(sound, N));
+        assert_true(vad_speech_found(sound, N));
         begin();
         memcpy(sound + SOUND_RATE, speech + SOUND_RATE, SOUND_RATE / 2 * sizeof *sound); /* half a second of it alone */
         add_noise(power / 30, 0, seed);
-        assert_true(activity_found(sound, N));
+        assert_true(vad_speech_found(sound, N));
     }
     free(speech);
 }

@@ -33,7 +33,7 @@ fi
 # ---- sound ----
 
 printf 'These are words, and no sound at all.\n' >words.wav
-printf '\211PNG\r\n\032\n\0\0\0\rIHDR' >picture.png
+printf '\211PNG\r\n\032\n\0\0\0\rIHDR' >image.png
 printf '\0\0\0 ftypM4A \0\0\0\0' >song.m4a
 : >empty.wav
 mkdir folder
@@ -54,7 +54,7 @@ mkdir folder
     fails "a folder" 1 "folder is a folder" "name a sound file" -- $quick mini folder
     fails "empty file" 1 "empty.wav is empty" "record or copy it again" -- $quick mini empty.wav
     fails "text" 1 "words.wav is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini words.wav
-    fails "a picture" 1 "picture.png is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini picture.png
+    fails "an image" 1 "image.png is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini image.png
     fails "a container that is not read" 1 "song.m4a is MP4/M4A" "ffmpeg -i FILE sound.wav" -- $quick mini song.m4a
     fails "zero channels" 1 "channels.wav says that it has no channels" "export it again" -- $quick mini channels.wav
     fails "sample rate zero" 1 "rate.wav gives no usable sample rate" "export it again" -- $quick mini rate.wav

@@ -24,12 +24,12 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
 # shellcheck disable=SC2086,SC2016 # words; what eval expands
 {
     also='is_png x.png && [ ! -s out ]'
-    works "a picture" -- imagine -m "$v1" -p "a red fox" $small -o x.png
+    works "an image" -- imagine -m "$v1" -p "a red fox" $small -o x.png
     cp x.png fox.png
     also='cmp -s x.png fox.png'
-    works "the same picture again" -- imagine -m "$v1" -p "a red fox" $small -o x.png -s 42 --cfg-scale 7.5 --rng cpu -b 1
+    works "the same image again" -- imagine -m "$v1" -p "a red fox" $small -o x.png -s 42 --cfg-scale 7.5 --rng cpu -b 1
     also='! cmp -s x.png fox.png'
-    works "another picture from the other generator" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
+    works "another image from the other generator" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
     also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
     works "--show says how it was made" -- imagine --show fox.png
     also='grep -q "\"parameters\": \"a red fox.nSteps: 2" out'
@@ -52,9 +52,9 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     works "the fp16 variant" -- imagine -m "$v2" -p fox --variant fp16 $small -o x.png
     works "a variant that is not there: the one that is" -- imagine -m "$v1" -p fox --variant fp16 $small -o x.png
     also='"$clio" imagine --show x.png | grep -q "Size: 64x64.*Denoising strength: 0.6"'
-    works "a picture to begin with" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
+    works "an image to begin with" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
     works "a mask" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --steps 4 -q -o x.png
-    works "a picture scaled to the size asked for" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
+    works "an image scaled to the size asked for" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
     for method in ddim ddpm euler euler_a heun dpm++2m dpm++2m_karras dpm++2m_sde unipc lcm plms; do
         works "--sampling-method $method" -- imagine -m "$v1" -p fox --sampling-method $method $small -o x.png
     done
@@ -147,7 +147,7 @@ run="imagine -m $v1 -o x.png"
     usage "width zero" "-W must be a whole number from 8 to 16384, not \"0\"" -- $run -p fox -W 0
     usage "height negative" "-H must be a whole number from 8 to 16384, not \"-64\"" -- $run -p fox -H -64
     usage "width huge" "-W must be a whole number from 8 to 16384, not \"1000000000\"" -- $run -p fox -W 1000000000
-    usage "picture huge" "16384 x 16384 pixels is too large" "-W, -H" -- $run -q -p fox -W 16384 -H 16384
+    usage "image huge" "16384 x 16384 pixels is too large" "-W, -H" -- $run -q -p fox -W 16384 -H 16384
     usage "width no number" "-W must be a whole number from 8 to 16384, not \"wide\"" -- $run -p fox -W wide
     usage "steps zero" "--steps must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox --steps 0
     usage "steps negative" "--steps must be a whole number from 1 to 1000, not \"-1\"" -- $run -p fox --steps -1
@@ -172,10 +172,10 @@ run="imagine -m $v1 -o x.png"
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
     usage "a JPEG is asked for" "ends in .png, not x.jpg" -- imagine -m "$v1" -p fox -o x.jpg
-    usage "several pictures on standard output" "-o - writes one image" -- imagine -m "$v1" -p fox -o - -b 2
+    usage "several images on standard output" "-o - writes one image" -- imagine -m "$v1" -p fox -o - -b 2
 }
 
-# ---- pictures ----
+# ---- images ----
 
 printf '\211PNG\r\n\032\n\0\0\0\rIHDR' >cut.png
 head -c 300 fox.png >half.png
@@ -185,19 +185,19 @@ printf 'words' >words.png
 "$clio" imagine -q -m "$v1" -p fox -W 32 -H 64 --steps 1 -o narrow.png || echo "# narrow.png was not made"
 # shellcheck disable=SC2086
 {
-    fails "no such picture" 1 "nowhere.png: no such file" -- $run -q -p fox -i nowhere.png
-    fails "no picture" 1 "words.png" "PNG" -- $run -q -p fox -i words.png
-    fails "a picture's beginning" 1 "cut.png" -- $run -q -p fox -i cut.png
-    fails "half a picture" 1 "half.png" -- $run -q -p fox -i half.png
-    fails "a picture of any size" 1 "huge.png" -- $run -q -p fox -i huge.png
+    fails "no such image" 1 "nowhere.png: no such file" -- $run -q -p fox -i nowhere.png
+    fails "no image" 1 "words.png" "PNG" -- $run -q -p fox -i words.png
+    fails "an image's beginning" 1 "cut.png" -- $run -q -p fox -i cut.png
+    fails "half an image" 1 "half.png" -- $run -q -p fox -i half.png
+    fails "an image of any size" 1 "huge.png" -- $run -q -p fox -i huge.png
     fails "a folder" 1 "empty" -- $run -q -p fox -i empty
     fails "no such mask" 1 "nowhere.png" -- $run -q -p fox -i fox.png --mask nowhere.png
-    usage "mask of another size" "the mask is 32 x 64 pixels and the picture 64 x 64" "--mask" -- $run -q -p fox -i fox.png --mask narrow.png
-    fails "--show of no picture" 1 "words.png" -- imagine --show words.png
+    usage "mask of another size" "the mask is 32 x 64 pixels and the image 64 x 64" "--mask" -- $run -q -p fox -i fox.png --mask narrow.png
+    fails "--show of no image" 1 "words.png" -- imagine --show words.png
     fails "--show of no file" 1 "nowhere.png: no such file" -- imagine --show nowhere.png
 }
 
-# ---- where pictures go ----
+# ---- where images go ----
 
 echo file >file
 mkdir x.d
@@ -231,7 +231,7 @@ fi
     by="env CLIO_MEMORY_LIMIT=500K"
     fails "a device too small for the model" 1 "MiB" "use " -- imagine -m "$v1" -p fox $small -o x.png
     by="env CLIO_MEMORY_LIMIT=20M"
-    fails "too small for the picture" 1 "decoding 512 x 512 pixels needs" "offers 20.0 MiB" "use --vae-tiling or a smaller -W and -H" -- imagine -q \
+    fails "too small for the image" 1 "decoding 512 x 512 pixels needs" "offers 20.0 MiB" "use --vae-tiling or a smaller -W and -H" -- imagine -q \
         -m "$v1" -p fox --steps 1 -W 512 -H 512 -o x.png
     by="env CLIO_MEMORY_LIMIT=12M"
     fails "too small for its steps, even with tiles" 1 "sampling" "a smaller -W and -H needs less" -- imagine -q -m "$v1" -p fox --steps 1 \

@@ -11,7 +11,7 @@
 #include <sndfile.h>
 #include <zlib.h>
 
-/* The colour of pixel (x, y) of picture `seed`. */
+/* The colour of pixel (x, y) of image `seed`. */
 static inline unsigned char shade(int seed, int x, int y, int c)
 {
     uint32_t h = (uint32_t)seed * 73856093u + (uint32_t)x * 19349663u + (uint32_t)y * 83492791u + (uint32_t)c * 2654435u;

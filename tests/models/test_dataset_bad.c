@@ -7,14 +7,14 @@
 static struct dataset_options skipping(void)
 {
     struct dataset_options o = dataset_defaults();
-    o.skip_bad = true;
+    o.skip_corrupt = true;
     return o;
 }
 
 /* With skip_bad `good` samples are left, and `skipped` were passed over, the first because of `part`. */
 static void skips(struct dataset_options o, size_t good, size_t skipped, const char *part)
 {
-    o.skip_bad = true;
+    o.skip_corrupt = true;
     struct dataset *ds = open_with(&o);
     assert_int_equal(dataset_info(ds)->count[DATASET_TRAIN], good);
     assert_int_equal(dataset_info(ds)->skipped, skipped);
@@ -53,7 +53,7 @@ static void both_kinds(void **state)
     (void)state;
     put_png("a.png", 4, 4, 1);
     put_sound("b.wav", 16000, 100, 0);
-    REFUSED(NULL, BAD, "holds pictures (a.png) and sounds (b.wav)");
+    REFUSED(NULL, BAD, "holds images (a.png) and sounds (b.wav)");
 }
 
 static void beside_splits(void **state)
@@ -109,7 +109,7 @@ static void broken_pictures(void **state)
     REFUSED(NULL, BAD, "b.png is empty");
     skips(skipping(), 2, 1, "b.png is empty");
     put_text("b.png", "hello, world");
-    REFUSED(NULL, BAD, "b.png is no picture");
+    REFUSED(NULL, BAD, "b.png is no image");
     remove(in_folder("b.png"));
     put("d.webp", "RIFF\0\0\0\0WEBPVP8 ", 16);
     REFUSED(NULL, CLIO_ERROR_UNSUPPORTED, "d.webp is a WebP file");
@@ -128,7 +128,7 @@ static void broken_pictures(void **state)
     struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
     OK(loader_next(ctx, loader, &b));
     assert_int_equal(b->count, 1);
-    assert_float_equal(b->pictures[0], 2.0f * (float)shade(1, 0, 0, 0) / 255.0f - 1.0f, 1e-6);
+    assert_float_equal(b->images[0], 2.0f * (float)shade(1, 0, 0, 0) / 255.0f - 1.0f, 1e-6);
     loader_close(loader);
     dataset_close(ds);
     put_cut_png("a.png", 1, 0.5);
@@ -188,7 +188,7 @@ static void spoilt_later(void **state)
         next(loader);
         b = next(loader);
         assert_true(b->samples_of[0] == 3 && b->samples_of[1] == 3); /* d.png stands in */
-        assert_memory_equal(b->pictures, b->pictures + 16 * 16 * 3, 16 * 16 * 3 * sizeof(float));
+        assert_memory_equal(b->images, b->images + 16 * 16 * 3, 16 * 16 * 3 * sizeof(float));
         assert_true(loader_replaced(loader) >= 1);
         loader_close(loader);
         dataset_close(ds);
@@ -243,7 +243,7 @@ static void caption_without_picture(void **state)
     (void)state;
     put_png("a.png", 4, 4, 1);
     put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\": \"b.png\", \"text\": \"b\"}\n");
-    REFUSED(NULL, BAD, "metadata.jsonl, line 2, speaks of b.png, and there is no such picture");
+    REFUSED(NULL, BAD, "metadata.jsonl, line 2, speaks of b.png, and there is no such image");
     skips(dataset_defaults(), 1, 1, "b.png");
     remove(in_folder("metadata.jsonl"));
     put_text("metadata.csv", "file_name,text\nb.png,b\na.png,a\n");
@@ -258,7 +258,7 @@ static void caption_without_picture(void **state)
     struct dataset *ds = open_with(NULL); /* texts that nobody uses are no captions */
     dataset_close(ds);
     put_text("metadata.jsonl", "{\"file_name\": \"../a.png\", \"text\": \"a\"}\n");
-    REFUSED(NULL, BAD, "no such picture");
+    REFUSED(NULL, BAD, "no such image");
 }
 
 static void picture_without_caption(void **state)
@@ -282,7 +282,7 @@ static void picture_without_caption(void **state)
     REFUSED(&o, BAD, "b.txt is not a text");
     put_text("b.txt", "caf\xe9");
     REFUSED(&o, BAD, "b.txt is not valid UTF-8");
-    skips(o, 1, 2, "b.txt is not valid UTF-8"); /* the text, and then the picture */
+    skips(o, 1, 2, "b.txt is not valid UTF-8"); /* the text, and then the image */
 }
 
 static void broken_metadata(void **state)
@@ -389,7 +389,7 @@ static void broken_idx(void **state)
     } cases[] = {
         {0, 1, 1, BAD, "is no IDX file"},
         {2, 0x0d, 1, CLIO_ERROR_UNSUPPORTED, "numbers of the type 0x0d"},
-        {3, 1, 1, BAD, "has 1 dimensions, and pictures have 3"},
+        {3, 1, 1, BAD, "has 1 dimensions, and images have 3"},
         {7, 11, 1, BAD, "is cut short: it says that it holds 148 bytes, and there are 136"},
         {7, 9, 1, BAD, "holds 136 bytes, but says 124"},
         {4, 0xff, 1, BAD, "is cut short: it says"},
@@ -440,7 +440,7 @@ static void unlike_idx(void **state)
     struct dataset_options o = dataset_defaults();
     put_idx(IMAGES, 3, 10, 4, 3, 7);
     put_idx(LABELS, 1, 9, 0, 0, 1);
-    REFUSED(NULL, BAD, IMAGES " holds 10 pictures and ");
+    REFUSED(NULL, BAD, IMAGES " holds 10 images and ");
     REFUSED(NULL, BAD, LABELS " 9 labels");
     put_idx(LABELS, 1, 10, 0, 0, 1);
     put_idx("t10k-images-idx3-ubyte", 3, 2, 4, 3, 7);

@@ -1,11 +1,11 @@
 /* test_dataset_loader.c - batches: the same order and the same changes whether made on a thread or not, resumed or not, by one process or
- * four; and that each change of a picture or spectrogram is what it says. Needs no device. */
+ * four; and that each change of an image or spectrogram is what it says. Needs no device. */
 #include "test_dataset.h"
 
 #define SIDE 6
 #define PIXELS (SIDE * SIDE)
 
-/* `n` grey pictures of SIDE x SIDE, whose labels are their numbers. */
+/* `n` grey images of SIDE x SIDE, whose labels are their numbers. */
 static void put_numbered(int n)
 {
     put_idx("train-images-idx3-ubyte", 3, n, SIDE, SIDE, 5);
@@ -98,10 +98,10 @@ static void same(const struct batch *a, const struct batch *b, size_t per)
     assert_int_equal(a->count, b->count);
     assert_memory_equal(a->samples_of, b->samples_of, (size_t)a->count * sizeof *a->samples_of);
     assert_memory_equal(a->labels, b->labels, (size_t)a->count * sizeof *a->labels);
-    assert_memory_equal(a->pictures, b->pictures, (size_t)a->count * per * sizeof *a->pictures);
+    assert_memory_equal(a->images, b->images, (size_t)a->count * per * sizeof *a->images);
 }
 
-/* With a thread far ahead and without one, with kept pictures and without: the same, over three epochs. */
+/* With a thread far ahead and without one, with kept images and without: the same, over three epochs. */
 static void threads_do_not_matter(void **state)
 {
     (void)state;
@@ -179,7 +179,7 @@ static void ranks(void **state)
             assert_int_equal(b->global_count, all->count);
             if (all->count == 8)
                 assert_int_equal(b->count, 2);
-            assert_memory_equal(b->pictures, all->pictures + (size_t)n * PIXELS, (size_t)b->count * PIXELS * sizeof(float));
+            assert_memory_equal(b->images, all->images + (size_t)n * PIXELS, (size_t)b->count * PIXELS * sizeof(float));
             assert_memory_equal(b->labels, all->labels + n, (size_t)b->count * sizeof *b->labels);
             n += b->count;
         }
@@ -192,21 +192,21 @@ static void ranks(void **state)
     dataset_close(ds);
 }
 
-/* ---- changes of pictures ---- */
+/* ---- changes of images ---- */
 
-/* One batch of `n` colour pictures of 8 x 8 with one change, and without. */
+/* One batch of `n` colour images of 8 x 8 with one change, and without. */
 static void changed(struct augment a, int n, float *with, float *without)
 {
     struct loader_options o = plain(n);
     struct dataset *ds = open_with(NULL);
     size_t size = (size_t)n * 8 * 8 * 3 * sizeof(float);
-    o.unit = true;
+    o.unit_range = true;
     struct loader *l = load_with(ds, DATASET_TRAIN, &o);
-    memcpy(without, next(l)->pictures, size);
+    memcpy(without, next(l)->images, size);
     loader_close(l);
     o.augment = a;
     l = load_with(ds, DATASET_TRAIN, &o);
-    memcpy(with, next(l)->pictures, size);
+    memcpy(with, next(l)->images, size);
     loader_close(l);
     dataset_close(ds);
 }
@@ -224,14 +224,14 @@ static void put_many(void)
     }
 }
 
-/* x from `without`, at (column, row) of picture i; 0 outside. */
+/* x from `without`, at (column, row) of image i; 0 outside. */
 static float at(int i, int column, int row, int c)
 {
     bool inside = column >= 0 && row >= 0 && column < 8 && row < 8;
     return inside ? without[i * SIZE + (row * 8 + column) * 3 + c] : 0.0f;
 }
 
-/* Is picture i of `with` the other one shifted, or mirrored? */
+/* Is image i of `with` the other one shifted, or mirrored? */
 static bool is_moved(int i, int dx, int dy, bool flip)
 {
     for (int y = 0; y < 8; y++)
@@ -278,7 +278,7 @@ static void pads_and_crops(void **state)
     assert_true(kinds > 15); /* of 25 */
 }
 
-/* Each is a window of the picture scaled to 12 x 12. */
+/* Each is a window of the image scaled to 12 x 12. */
 static void crops_larger(void **state)
 {
     (void)state;
@@ -308,7 +308,7 @@ static void crops_larger(void **state)
     assert_true(kinds > 15);
 }
 
-/* The factor of each picture, found from one value, explains all others. */
+/* The factor of each image, found from one value, explains all others. */
 static void changes_colours(void **state)
 {
     (void)state;

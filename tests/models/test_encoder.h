@@ -26,29 +26,29 @@ static inline void write_encoder(const char *prefix, const float *projection)
 {
     clio_context *ctx = test_context();
     struct weights from = {0};
-    struct tensors_out out = {0};
+    struct safetensors_writer out = {0};
     char path[600], name[200];
     size_t size;
     assert_ok(file_make_folder(ctx, in_folder("encoder")));
     snprintf(path, sizeof path, "%s/text_encoder", pipeline());
     assert_ok(folder_weights(ctx, path, "model", NULL, &from));
-    assert_ok(tensors_out_open(ctx, &out));
+    assert_ok(safetensors_writer_open(ctx, &out));
     for (size_t i = 0; i < from.count; i++) {
         const struct weight *w = &from.list[i];
         float *data = malloc(w->count * sizeof *data);
         assert_non_null(data);
         weight_floats(w, 0, w->count, data);
         snprintf(name, sizeof name, "%s%s", prefix, w->name);
-        assert_ok(tensors_out_add(ctx, &out, name, w->ndim, w->dim, data));
+        assert_ok(safetensors_writer_add(ctx, &out, name, w->ndim, w->dim, data));
         free(data);
     }
-    assert_ok(tensors_out_add(ctx, &out, "text_projection.weight", 2, (int[]){ENCODER_PROJECTION, ENCODER_WIDTH}, projection));
-    assert_ok(tensors_out_write(ctx, &out, in_folder("encoder/model.safetensors")));
+    assert_ok(safetensors_writer_add(ctx, &out, "text_projection.weight", 2, (int[]){ENCODER_PROJECTION, ENCODER_WIDTH}, projection));
+    assert_ok(safetensors_writer_save(ctx, &out, in_folder("encoder/model.safetensors")));
     snprintf(path, sizeof path, "%s/text_encoder/config.json", pipeline());
     char *config = read_file(path, &size);
     write_file(in_folder("encoder/config.json"), config, size);
     free(config);
-    tensors_out_close(&out);
+    safetensors_writer_close(&out);
     weights_close(&from);
 }
 

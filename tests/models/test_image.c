@@ -1,4 +1,4 @@
-/* test_image.c - picture files: every kind of PNG, JPEG against what Pillow makes of it, notes, animations, resizing to Pillow's bits,
+/* test_image.c - image files: every kind of PNG, JPEG against what Pillow makes of it, notes, animations, resizing to Pillow's bits,
  * numbers for the networks, and every way a file can be broken. Needs no device.
  *
  * golden/image, by Pillow 13: source.png; lanczos-WxH.png, source.png resized; NAME.jpg.png, NAME.jpg after exif_transpose and
@@ -138,7 +138,7 @@ static void test_png_kinds(void **state)
     assert_int_equal(seen, 4 * (5 + 4 + 2) + 2 * (2 + 2));
 }
 
-/* ---- JPEG, and the turning of pictures ---- */
+/* ---- JPEG, and the turning of images ---- */
 
 static void test_jpeg(void **state)
 {
@@ -278,7 +278,7 @@ static uint32_t number(const unsigned char *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* The data of IDAT chunks, unpacked and unfiltered by libpng's rules, must be this picture: put into a PNG of its own and read. */
+/* The data of IDAT chunks, unpacked and unfiltered by libpng's rules, must be this image: put into a PNG of its own and read. */
 static void same_frame(const unsigned char *header_chunk, const struct bytes *data, const struct image *want, int n)
 {
     struct bytes file = {NULL, 0, 0};
@@ -374,7 +374,7 @@ static void test_animation(void **state)
     check_animation(file, size, frames);
     free(file);
     OK(image_read(ctx, &still, in_folder("move.png"))); /* what others show */
-    same(&still, &frames[0], 0, "the still picture");
+    same(&still, &frames[0], 0, "the still image");
     OK(image_texts_read(ctx, &found, in_folder("move.png")));
     assert_int_equal(found.count, 1);
     assert_string_equal(found.list[0].text, "a fox");

@@ -11,6 +11,7 @@
 
 #include "../../models/learners/diffusion.h"
 #include "../../models/train/train.h"
+#include "../../models/nn/layout.h"
 
 #include <sys/stat.h>
 
@@ -25,7 +26,7 @@ static struct tensor on_device(const struct weights *golden, const char *name)
     float *planes = test_floats(golden, name, SAMPLE);
     struct tensor x = tensor_shape(DTYPE_F32, 4, 2, 8, 12, 4);
     assert_ok(tensor_new(test_context(), &x, "test"));
-    assert_ok(picture_write(test_context(), &x, planes));
+    assert_ok(nchw_write(test_context(), &x, planes));
     free(planes);
     return x;
 }
@@ -42,7 +43,7 @@ static void open_unet(const char *base, struct unet *net, struct parameters *lis
     ctx->collects = list;
     assert_ok(unet_load(ctx, &config, &weights, net));
     ctx->collects = NULL;
-    assert_ok(parameters_prepare(ctx, list, false));
+    assert_ok(parameters_alloc(ctx, list, false));
     weights_close(&weights);
     json_close(&config);
 }
@@ -55,7 +56,7 @@ static void open_captions(const char *base, struct captions *c, struct parameter
     assert_ok(file_join(ctx, &tokenizer, base, "tokenizer"));
     assert_ok(captions_open(ctx, c, encoder, tokenizer, list));
     if (list)
-        assert_ok(parameters_prepare(ctx, list, false));
+        assert_ok(parameters_alloc(ctx, list, false));
 }
 
 static void test_gradients(void **state)
@@ -174,7 +175,8 @@ static clio_status make_reader(struct learner *l, const char *encoder, const cha
 {
     char settings[1400];
     snprintf(settings, sizeof settings,
-             "{'block_channels': '16,16', 'layers': 1, 'groups': 8, 'sample_steps': 2, 'drop_condition': 0.2%s%s%s%s}",
+             "{'block_out_channels': '16,16', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 2, "
+             "'conditioning_dropout': 0.2%s%s%s%s}",
              encoder ? ", 'text_encoder': '" : "", encoder ? encoder : "", encoder ? "'" : "", more);
     return make(l, "unet", settings, SIDE, SIDE, 3, 0);
 }
@@ -198,7 +200,7 @@ static void open_reader(struct learner *l, const char *more, int accumulate, dou
     assert_int_equal(parameters_size(&l->parameters[1]) > 0, *more != '\0');
     for (int i = 0; i < LEARNER_PARTS; i++) {
         l->options[i].rate = 1e-3;
-        l->options[i].average = average;
+        l->options[i].ema_decay = average;
     }
     assert_ok(learner_train(test_context(), l, accumulate));
 }
@@ -250,13 +252,13 @@ static void test_steps(void **state)
     if (!pipeline())
         skip();
     for (int i = 0; i < 2; i++) {
-        open_reader(&l[i], i ? LEARNS ", 'recompute': true" : LEARNS, 2, 0);
+        open_reader(&l[i], i ? LEARNS ", 'gradient_checkpointing': true" : LEARNS, 2, 0);
         struct learner_batch b = batch_with_captions(&l[i]);
         for (int j = 0; j < 2; j++)
             before[j] = values(&l[i].parameters[j], &count[j]);
         assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
         assert_true(part_equals(&l[i], 0, before[0], count[0]) && part_equals(&l[i], 1, before[1], count[1]));
-        l[i].micro = 1;
+        l[i].micro_batch = 1;
         assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
         assert_false(part_equals(&l[i], 0, before[0], count[0]) || part_equals(&l[i], 1, before[1], count[1]));
         free(before[0]);
@@ -267,7 +269,7 @@ static void test_steps(void **state)
         assert_true(same_values(&l[0].parameters[j], &l[1].parameters[j]));
     struct learner_batch b = batch_with_captions(&l[0]);
     const float bad = NAN;
-    assert_ok(tensor_write(test_context(), &b.pictures, 5, 1, &bad));
+    assert_ok(tensor_write(test_context(), &b.images, 5, 1, &bad));
     assert_ok(l[0].kind->step(test_context(), &l[0], &b, losses));
     assert_false(isfinite(losses[0]));
     for (int j = 0; j < 2; j++)
@@ -324,7 +326,7 @@ static void test_files(void **state)
     (void)state;
     if (!pipeline())
         skip();
-    assert_ok(train_plan_read(ctx, &plan, learner_kind_find("unet"), NULL));
+    assert_ok(train_plan_read(ctx, &plan, learner_type_find("unet"), NULL));
     open_reader(&uncut, LEARNS, 1, 0.9);
     open_reader(&cut, LEARNS, 1, 0.9);
     struct learner_batch b = batch_with_captions(&uncut);
@@ -343,7 +345,7 @@ static void test_files(void **state)
     assert_ok(learner_load(ctx, &loaded, path));
     for (int i = 0; i < 2; i++)
         assert_false(same_values(&loaded.parameters[i], &cut.parameters[i]));
-    assert_ok(learner_swap_averages(ctx, &cut));
+    assert_ok(learner_swap_ema(ctx, &cut));
     for (int i = 0; i < 2; i++)
         assert_true(same_values(&loaded.parameters[i], &cut.parameters[i]));
     assert_int_equal(lstat(in_folder("last/text_encoder"), &about), 0);
@@ -413,7 +415,8 @@ static void test_refusals(void **state)
     if (!pipeline())
         skip();
     snprintf(encoder, sizeof encoder, "%s/text_encoder", pipeline());
-    assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention': 'none'"), CLIO_ERROR_ARGUMENT, "attends to no text");
+    assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention_levels': 'none'"), CLIO_ERROR_ARGUMENT,
+                 "attends to no text");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #define BATCH 6
-#define PROMPTS ", 'prompts': 'a red fox|snow, at night'"
+#define PROMPTS ", 'validation_prompts': 'a red fox|snow, at night'"
 
 static const char *const captions[BATCH] = {"a red fox", "snow, at night", "", "a red fox", "fog", "snow, at night"};
 
@@ -16,10 +16,10 @@ static const struct sort {
     const char *kind, *settings;
     int side;
 } sorts[] = {
-    {"cvae", "'hidden': 12, 'latent': 5" PROMPTS, 7},
-    {"cvae", "'form': 'conv', 'width': 4, 'latent': 5" PROMPTS, 8},
-    {"cgan", "'form': 'dense', 'hidden': 8, 'latent': 5, 'loss': 'jsd'" PROMPTS, 6},
-    {"cgan", "'ngf': 4, 'ndf': 4, 'latent': 5, 'loss': 'wasserstein'" PROMPTS, 8},
+    {"cvae", "'hidden_size': 12, 'latent_dim': 5" PROMPTS, 7},
+    {"cvae", "'architecture': 'conv', 'base_channels': 4, 'latent_dim': 5" PROMPTS, 8},
+    {"cgan", "'architecture': 'dense', 'hidden_size': 8, 'latent_dim': 5, 'loss': 'jsd'" PROMPTS, 6},
+    {"cgan", "'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'" PROMPTS, 8},
 };
 
 /* One that reads with `encoder`, or with the golden one; its data has no labels. */
@@ -124,7 +124,7 @@ static void assert_link(const char *name)
     assert_true(S_ISLNK(about.st_mode));
 }
 
-/* Each prompt in turn, unless one is asked for, and each gives other pictures from the same latents. */
+/* Each prompt in turn, unless one is asked for, and each gives other images from the same latents. */
 static void check_prompts(struct learner *l, const float *in_turn)
 {
     clio_context *ctx = test_context();
@@ -134,7 +134,7 @@ static void check_prompts(struct learner *l, const float *in_turn)
     assert_int_equal(learner_labels(l), 2);
     for (int prompt = 0; prompt < 2; prompt++) {
         const int labels[4] = {prompt, prompt, prompt, prompt};
-        assert_ok(learner_draw(ctx, l, 4, 11, labels, pictures));
+        assert_ok(learner_sample(ctx, l, 4, 11, labels, pictures));
         for (int i = 0; i < 4; i++)
             assert_true((memcmp(pictures + (size_t)i * one, in_turn + (size_t)i * one, one * sizeof *pictures) == 0) == (i % 2 == prompt));
     }
@@ -166,8 +166,8 @@ static void check_sort(const struct sort *s)
     assert_ok(learner_save(ctx, &l[0], folder)); /* what lies in the folder goes before the setting */
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_int_equal(l[2].shape.classes, 0);
-    assert_ok(learner_draw(ctx, &l[0], 4, 11, NULL, pictures[0]));
-    assert_ok(learner_draw(ctx, &l[2], 4, 11, NULL, pictures[1]));
+    assert_ok(learner_sample(ctx, &l[0], 4, 11, NULL, pictures[0]));
+    assert_ok(learner_sample(ctx, &l[2], 4, 11, NULL, pictures[1]));
     assert_memory_equal(pictures[0], pictures[1], 4 * (size_t)learner_pixels(&l[0]) * sizeof pictures[0][0]);
     check_prompts(&l[2], pictures[0]);
     for (int i = 0; i < 3; i++)
@@ -187,7 +187,7 @@ static void test_kinds(void **state)
 
 /* ---- learning ---- */
 
-/* Pictures that are white or black as their captions say: a latent of one number, whose divergence costs, is not needed then. */
+/* Images that are white or black as their captions say: a latent of one number, whose divergence costs, is not needed then. */
 static void test_condition(void **state)
 {
     clio_context *ctx = test_context();
@@ -197,22 +197,22 @@ static void test_condition(void **state)
     (void)state;
     if (!pipeline() || test_small())
         skip();
-    assert_ok(make_reader(&l, "cvae", "'hidden': 16, 'latent': 1" PROMPTS, 6, NULL));
+    assert_ok(make_reader(&l, "cvae", "'hidden_size': 16, 'latent_dim': 1" PROMPTS, 6, NULL));
     l.options[0].rate = 1e-2;
     assert_ok(learner_train(ctx, &l, 1));
     struct learner_batch b = batch_with_captions(&l, 0, 2);
     b.global_count = 2;
     for (int i = 0; i < 72; i++)
         pictures[i] = i < 36 ? 1.0f : 0.0f;
-    assert_ok(tensor_write(ctx, &b.pictures, 0, COUNT(pictures), pictures));
+    assert_ok(tensor_write(ctx, &b.images, 0, COUNT(pictures), pictures));
     run_steps(&l, &b, 1, first);
     run_steps(&l, &b, 100, last);
     if (last[0] > 0.3 * first[0])
         fail_msg("the loss fell from %g to %g only", first[0], last[0]);
-    assert_ok(learner_draw(ctx, &l, 2, 5, NULL, pictures));
+    assert_ok(learner_sample(ctx, &l, 2, 5, NULL, pictures));
     for (int i = 0; i < 72; i++)
         if (i < 36 ? pictures[i] < 0.8f : pictures[i] > 0.2f)
-            fail_msg("pixel %d of the picture of \"%s\" is %g", i % 36, captions[i / 36], (double)pictures[i]);
+            fail_msg("pixel %d of the image of \"%s\" is %g", i % 36, captions[i / 36], (double)pictures[i]);
     free_batch(&b);
     learner_close(ctx, &l);
 }
@@ -228,7 +228,7 @@ static void test_adversaries(void **state)
     for (int still = 0; still < 2; still++) {
         struct learner l;
         double first[LEARNER_LOSSES], last[LEARNER_LOSSES];
-        assert_ok(make_reader(&l, "cgan", "'form': 'dense', 'hidden': 16, 'latent': 5", 6, NULL));
+        assert_ok(make_reader(&l, "cgan", "'architecture': 'dense', 'hidden_size': 16, 'latent_dim': 5", 6, NULL));
         l.options[still].rate = 0;
         l.options[1 - still].rate = 1e-2;
         assert_ok(learner_train(ctx, &l, 1));
@@ -254,7 +254,7 @@ static void test_measures(void **state)
     assert_ok(make_reader(&l, "cvae", sorts[0].settings, 7, NULL));
     for (int part = 0; part < 3; part++) { /* the whole batch, then its parts */
         struct learner_batch b = batch_with_captions(&l, part == 2 ? 4 : 0, part == 0 ? 6 : part == 1 ? 4 : 2);
-        assert_ok(l.kind->measure(ctx, &l, &b, 99, part ? sums : whole));
+        assert_ok(l.kind->evaluate(ctx, &l, &b, 99, part ? sums : whole));
         for (int j = 0; part && j < 3; j++)
             all[j] += sums[j];
         free_batch(&b);
@@ -263,7 +263,7 @@ static void test_measures(void **state)
         assert_true(fabs(all[j] - whole[j]) <= 1e-5 * whole[j]);
     struct learner_batch b = batch_with_captions(&l, 0, BATCH);
     b.captions = (const char *const[]){"fog", "fog", "fog", "fog", "fog", "fog"};
-    assert_ok(l.kind->measure(ctx, &l, &b, 99, sums));
+    assert_ok(l.kind->evaluate(ctx, &l, &b, 99, sums));
     assert_true(sums[0] < whole[0] || sums[0] > whole[0]);
     free_batch(&b);
     learner_close(ctx, &l);
@@ -292,10 +292,10 @@ static void test_refusals(void **state)
         assert_ok(learner_train(ctx, &l, 1));
         struct learner_batch b = make_batch(&l, 0, BATCH, BATCH);
         assert_fails(l.kind->step(ctx, &l, &b, losses), CLIO_ERROR_ARGUMENT, "learns from captions (text_encoder), and the data has none");
-        if (l.kind->measure)
-            assert_fails(l.kind->measure(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
+        if (l.kind->evaluate)
+            assert_fails(l.kind->evaluate(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
         if (l.kind->encode)
-            assert_fails(l.kind->encode(ctx, &l, 1, pictures, NULL, latents), CLIO_ERROR_ARGUMENT, "takes no pictures in without theirs");
+            assert_fails(l.kind->encode(ctx, &l, 1, pictures, NULL, latents), CLIO_ERROR_ARGUMENT, "takes no images in without theirs");
         free_batch(&b);
         learner_close(ctx, &l);
     }

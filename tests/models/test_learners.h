@@ -1,10 +1,15 @@
-/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random pictures, steps. */
+/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random images, steps. */
 #ifndef CLIO_TEST_LEARNERS_H
 #define CLIO_TEST_LEARNERS_H
 
 #include "../support/test.h"
 
-#include "../../models/learners/learner_private.h"
+#include "../../models/learners/autoencoder.h"
+#include "../../models/learners/gan.h"
+#include "../../models/learners/generate.h"
+#include "../../models/learners/types.h"
+#include "../../models/learners/pretrained.h"
+#include "../../models/learners/vae.h"
 
 #include <math.h>
 
@@ -26,13 +31,13 @@ static inline clio_status make(struct learner *l, const char *kind, const char *
 {
     json_t *all = parse(settings);
     struct learner_shape shape = {height, width, channels, classes};
-    assert_non_null(learner_kind_find(kind));
-    clio_status st = learner_new(test_context(), l, learner_kind_find(kind), shape, all, 7);
+    assert_non_null(learner_type_find(kind));
+    clio_status st = learner_new(test_context(), l, learner_type_find(kind), shape, all, 7);
     json_decref(all);
     return st;
 }
 
-/* `count` pictures of a batch of `all` random ones, from number `first` on. */
+/* `count` images of a batch of `all` random ones, from number `first` on. */
 static inline struct learner_batch make_batch(const struct learner *l, int first, int count, int all)
 {
     clio_context *ctx = test_context();
@@ -43,16 +48,16 @@ static inline struct learner_batch make_batch(const struct learner *l, int first
     struct learner_batch b = {.count = count, .global_count = all, .first = first};
     assert_true(x && labels);
     test_random(x, n, 3);
-    for (size_t i = 0; i < n && l->kind->unit; i++)
+    for (size_t i = 0; i < n && l->kind->unit_range; i++)
         x[i] = 0.5f * x[i] + 0.5f;
     for (int i = 0; i < all; i++)
         labels[i] = i % CLASSES;
-    b.pictures = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
+    b.images = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
     b.labels = tensor_shape(DTYPE_I32, 1, MAX(count, 1), 0, 0, 0);
-    assert_ok(tensor_new(ctx, &b.pictures, "test"));
+    assert_ok(tensor_new(ctx, &b.images, "test"));
     assert_ok(tensor_new(ctx, &b.labels, "test"));
     if (count) {
-        assert_ok(tensor_write(ctx, &b.pictures, 0, one * (size_t)count, x + one * (size_t)first));
+        assert_ok(tensor_write(ctx, &b.images, 0, one * (size_t)count, x + one * (size_t)first));
         assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels + first));
     }
     free(x);
@@ -62,7 +67,7 @@ static inline struct learner_batch make_batch(const struct learner *l, int first
 
 static inline void free_batch(struct learner_batch *b)
 {
-    tensor_free(test_context(), &b->pictures);
+    tensor_free(test_context(), &b->images);
     tensor_free(test_context(), &b->labels);
 }
 

@@ -25,7 +25,7 @@ static void near(double got, double want, double tolerance, int line)
         fail_msg("line %d: got %.15g, expected %.15g", line, got, want);
 }
 
-/* ---- pictures ---- */
+/* ---- images ---- */
 
 enum { PICTURES = 2, HEIGHT = 17, WIDTH = 23, CHANNELS = 3, PIXELS = PICTURES * HEIGHT * WIDTH * CHANNELS };
 
@@ -52,7 +52,7 @@ static void pictures_are_compared(void **state)
     OK(metrics_ssim(ctx, &ssim, a, b, 1, 11, 11, 1, 1)); /* one place only */
     assert_true(ssim > 0.5 && ssim < 1);
     FAILS(metrics_ssim(ctx, &ssim, a, b, 1, 11, 10, 1, 1), CLIO_ERROR_ARGUMENT, "needs at least 11 x 11");
-    FAILS(metrics_ssim(ctx, &ssim, a, b, 0, 11, 11, 1, 1), CLIO_ERROR_ARGUMENT, "0 pictures");
+    FAILS(metrics_ssim(ctx, &ssim, a, b, 0, 11, 11, 1, 1), CLIO_ERROR_ARGUMENT, "0 images");
 }
 
 /* ---- linear algebra ---- */

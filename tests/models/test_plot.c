@@ -1,4 +1,4 @@
-/* test_plot.c - plots and sheets of pictures: round ticks, where lines lie, what is cut off or left out, text, sizes, enlargement. What is
+/* test_plot.c - plots and sheets of images: round ticks, where lines lie, what is cut off or left out, text, sizes, enlargement. What is
  * drawn is found again by its colour. Needs no device. */
 #include "../support/test_own.h"
 
@@ -19,7 +19,7 @@ static const unsigned char *pixel_at(const struct image *image, int x, int y)
     return image->rgb + ((size_t)y * (size_t)image->width + (size_t)x) * 3;
 }
 
-/* Where a colour is within rows of the picture from `top` on: the smallest rectangle, and how many pixels. */
+/* Where a colour is within rows of the image from `top` on: the smallest rectangle, and how many pixels. */
 struct found {
     int x0, y0, x1, y1, count;
 };
@@ -267,7 +267,7 @@ static void text_is_drawn(void **state)
     canvas_line(&c, 10, -1e300, 10, 1e300, 3);
     canvas_line(&c, NAN, 5, 1, INFINITY, 3);
     canvas_paint(&c, black, 1);
-    canvas_text(&c, -20, 28, "far too long for this picture", 3, true, false, black);
+    canvas_text(&c, -20, 28, "far too long for this image", 3, true, false, black);
     assert_true(pixel_at(&c.image, 0, 5)[0] == 0 && pixel_at(&c.image, 29, 5)[0] == 0 && pixel_at(&c.image, 20, 12)[0] == 255);
     canvas_free(&c);
 }
@@ -277,7 +277,7 @@ static void text_is_drawn(void **state)
 static struct image sheet_of(const struct sheet *sheet)
 {
     struct image image;
-    OK(sheet_draw(ctx, &image, sheet));
+    OK(image_grid_draw(ctx, &image, sheet));
     return image;
 }
 
@@ -296,7 +296,7 @@ static void sheets_show_every_pixel(void **state)
             int step = 3 * 3 + (labelled ? 32 : 3);
             sheet.labels = labelled ? labels : NULL;
             image = sheet_of(&sheet);
-            assert_int_equal(sheet_rows(&sheet), 3);
+            assert_int_equal(image_grid_rows(&sheet), 3);
             assert_int_equal(image.width, 3 + 2 * 9);
             assert_int_equal(image.height, 3 + 3 * step);
             for (int n = 0; n < 5; n++)
@@ -308,9 +308,9 @@ static void sheets_show_every_pixel(void **state)
                             double want = isnan(value) ? 0 : MIN(MAX((value + 1) / 2, 0), 1) * 255;
                             int got = pixel_at(&image, 3 + n % 2 * 9 + x, 3 + n / 2 * step + y)[k];
                             if (fabs(got - want) > 0.5001)
-                                fail_msg("picture %d, pixel %d, %d, channel %d is %d, expected %g", n, x / 3, y / 3, k, got, want);
+                                fail_msg("image %d, pixel %d, %d, channel %d is %d, expected %g", n, x / 3, y / 3, k, got, want);
                         }
-            assert_int_equal(pixel_at(&image, 1, 1)[0], 255); /* gaps are white, and so is the place of the sixth picture */
+            assert_int_equal(pixel_at(&image, 1, 1)[0], 255); /* gaps are white, and so is the place of the sixth image */
             assert_int_equal(pixel_at(&image, 15, 3 + 2 * step)[0], 255);
             image_free(&image);
         }
@@ -330,7 +330,7 @@ static void sheets_have_a_good_size(void **state)
             sheet.channels = 1;
         image = sheet_of(&sheet);
         if (image.width < 600 || image.width > 1200)
-            fail_msg("%d pictures of %d pixels make a sheet %d wide", sheet.count, sheet.width, image.width);
+            fail_msg("%d images of %d pixels make a sheet %d wide", sheet.count, sheet.width, image.width);
         image_free(&image);
     }
     sheet = (struct sheet){.pixels = one, .count = 1, .height = 1, .width = 1200, .channels = 1, .low = 0, .high = 1};
@@ -338,13 +338,13 @@ static void sheets_have_a_good_size(void **state)
     assert_int_equal(image.width, 1204);
     image_free(&image);
     sheet.count = 0;
-    FAILS(sheet_draw(ctx, &image, &sheet), CLIO_ERROR_ARGUMENT, "at least one picture");
+    FAILS(image_grid_draw(ctx, &image, &sheet), CLIO_ERROR_ARGUMENT, "at least one image");
     sheet.count = 1, sheet.channels = 4;
-    FAILS(sheet_draw(ctx, &image, &sheet), CLIO_ERROR_ARGUMENT, "1 or 3 channels");
+    FAILS(image_grid_draw(ctx, &image, &sheet), CLIO_ERROR_ARGUMENT, "1 or 3 channels");
     sheet.channels = 1, sheet.high = 0;
-    FAILS(sheet_draw(ctx, &image, &sheet), CLIO_ERROR_ARGUMENT, "white must be the larger");
+    FAILS(image_grid_draw(ctx, &image, &sheet), CLIO_ERROR_ARGUMENT, "white must be the larger");
     sheet.high = 1, sheet.enlarge = 1000;
-    FAILS(sheet_draw(ctx, &image, &sheet), CLIO_ERROR_UNSUPPORTED, "the sheet of pictures has");
+    FAILS(image_grid_draw(ctx, &image, &sheet), CLIO_ERROR_UNSUPPORTED, "the sheet of images has");
     assert_null(image.rgb);
 }
 

@@ -10,6 +10,7 @@
  * calls it; and "guidance.*": scale 7.5, then rescale_noise_cfg(..., 0.7). */
 #include "../support/test.h"
 #include "../../models/samplers/sampler.h"
+#include "../../models/samplers/guidance.h"
 
 #include <math.h>
 
@@ -53,7 +54,7 @@ static void compare(const float *x, const float *want, size_t n, const char *wha
         worst = fmax(worst, isfinite(x[k]) ? fabs((double)x[k] - (double)want[k]) : INFINITY);
         greatest = fmax(greatest, fabs((double)want[k]));
     }
-    double tolerance = s->init_noise_sigma > 1000 ? 1e-4 : 1e-5; /* zero terminal SNR: the last digits of such noise are in the picture */
+    double tolerance = s->init_noise_sigma > 1000 ? 1e-4 : 1e-5; /* zero terminal SNR: the last digits of such noise are in the image */
     if (!(worst <= tolerance * fmax(greatest, 1)))
         fail_msg("run %zu (%s, %d evaluations): %s differ by %g of %g", number, s->method, s->count, what, worst, greatest);
 }

@@ -1,10 +1,10 @@
 /* test_text2image.c - the pipeline against diffusers (the golden folders of Stable Diffusion 1 and 2 in miniature): latents of every
- * scheduler after 4 and 9 steps within 5e-3 of the largest, pictures within 2/255 on 99.9 % of values; the same pictures from little
+ * scheduler after 4 and 9 steps within 5e-3 of the largest, images within 2/255 on 99.9 % of values; the same images from little
  * memory, from every storage type, in batches and ways; what is refused.
  *
- * tests/golden/pictures/pipelines.safetensors was made with diffusers 0.42 (float32, CPU) over sd-v1-tiny, prompt "a red fox", 96 x 64,
+ * tests/golden/images/pipelines.safetensors was made with diffusers 0.42 (float32, CPU) over sd-v1-tiny, prompt "a red fox", 96 x 64,
  * guidance 4, schedulers made by from_config, latents but for "taesd":
- *     four.*   StableDiffusionInpaintPipeline, with clip_sample off, which the others see to themselves; picture and mask are those of
+ *     four.*   StableDiffusionInpaintPipeline, with clip_sample off, which the others see to themselves; image and mask are those of
  * draw() nine.*   the same with a UNet of nine input channels, whose conv_in is in the file told.*   StableDiffusionPipeline, a UNet with
  * time_cond_proj_dim 16, whose cond_proj is in the file; lcm, guidance 8 rescaled, skipped   ddim, guidance 8 with guidance_rescale 0.7;
  * guidance 1 with clip_skip 1 (which diffusers does not apply to the negative prompt; clio does, as web UIs do) taesd
@@ -32,10 +32,10 @@ static const char *golden_path(const char *model, const char *name)
     return path;
 }
 
-static clio_pictures *load(const char *model, const clio_pictures_params *params)
+static clio_diffusion *load(const char *model, const clio_diffusion_params *params)
 {
-    clio_pictures *p;
-    assert_ok(clio_pictures_load(test_context(), golden_path(model, ""), params, &p));
+    clio_diffusion *p;
+    assert_ok(clio_diffusion_load(test_context(), golden_path(model, ""), params, &p));
     return p;
 }
 
@@ -43,17 +43,17 @@ static clio_imagine_params small_params(void)
 {
     clio_imagine_params a = clio_imagine_defaults();
     a.prompt = "a red fox in the snow";
-    a.negative = "blurry";
-    a.guidance = 4;
+    a.negative_prompt = "blurry";
+    a.guidance_scale = 4;
     a.width = 96;
     a.height = 64;
     a.steps = 4;
-    a.method = "ddim";
+    a.sampler = "ddim";
     return a;
 }
 
-/* The share of values that differ by more than 2/255 from a golden picture f32 [count, height, width, 3], 0 to 1. */
-static void compare_pictures(const clio_images *images, const float *want, const char *what)
+/* The share of values that differ by more than 2/255 from a golden image f32 [count, height, width, 3], 0 to 1. */
+static void compare_pictures(const clio_image_list *images, const float *want, const char *what)
 {
     size_t wrong = 0, all = 0;
     for (size_t i = 0; i < images->count; i++) {
@@ -70,13 +70,13 @@ static void compare_pictures(const clio_images *images, const float *want, const
 
 /* ---- the golden runs ---- */
 
-static void latents_of(clio_pictures *p, const struct weights *golden, const char *key, const char *method, const char *spacing, int steps,
+static void latents_of(clio_diffusion *p, const struct weights *golden, const char *key, const char *method, const char *spacing, int steps,
                        double *worst)
 {
     char name[96];
     clio_imagine_params a = small_params();
-    a.method = method;
-    a.spacing = spacing;
+    a.sampler = method;
+    a.timestep_spacing = spacing;
     a.steps = steps;
     struct imagine j = {.p = p, .params = &a};
     assert_ok(imagine_to_latents(&j));
@@ -112,7 +112,7 @@ static void every_scheduler(const char *model)
     if (!golden_path(model, ""))
         skip();
     struct weights golden = {0};
-    clio_pictures *p = load(model, &(clio_pictures_params){.keep = 1});
+    clio_diffusion *p = load(model, &(clio_diffusion_params){.keep = 1});
     double worst = 0;
     assert_ok(weights_open(test_context(), &golden, golden_path(model, "golden.safetensors"), NULL));
     for (size_t i = 0; i < COUNT(runs); i++) {
@@ -123,7 +123,7 @@ static void every_scheduler(const char *model)
             latents_of(p, &golden, runs[i].key, runs[i].method, runs[i].spacing, 9, &worst);
     }
     weights_close(&golden);
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     if (!(worst <= 5e-3))
         fail_msg("%s: latents differ by %g", model, worst);
 }
@@ -147,11 +147,11 @@ static void pictures_are_diffusers(void **state)
         if (!golden_path(folders[f], ""))
             skip();
         struct weights golden = {0};
-        clio_pictures *p = load(folders[f], NULL);
+        clio_diffusion *p = load(folders[f], NULL);
         clio_imagine_params a = small_params();
-        clio_images *images;
-        a.negative = NULL;
-        a.guidance = 7.5;
+        clio_image_list *images;
+        a.negative_prompt = NULL;
+        a.guidance_scale = 7.5;
         a.width = a.height = 64;
         a.steps = 5;
         a.seed = 100;
@@ -164,14 +164,14 @@ static void pictures_are_diffusers(void **state)
             assert_int_equal(images->count, a.count);
             compare_pictures(images, want, name);
             free(want);
-            clio_images_free(images);
+            clio_image_list_free(images);
         }
         weights_close(&golden);
-        clio_pictures_free(p);
+        clio_diffusion_free(p);
     }
 }
 
-/* The golden picture to begin with has more digits than 8 bits hold. */
+/* The golden image to begin with has more digits than 8 bits hold. */
 static void image_to_image_is_diffusers(void **state)
 {
     (void)state;
@@ -179,7 +179,7 @@ static void image_to_image_is_diffusers(void **state)
         if (!golden_path(folders[f], ""))
             skip();
         struct weights golden = {0};
-        clio_pictures *p = load(folders[f], NULL);
+        clio_diffusion *p = load(folders[f], NULL);
         clio_imagine_params a = small_params();
         size_t n = 3 * 64 * 96;
         static unsigned char rgb[3 * 64 * 96];
@@ -187,26 +187,26 @@ static void image_to_image_is_diffusers(void **state)
         assert_ok(weights_open(test_context(), &golden, golden_path(folders[f], "golden.safetensors"), NULL));
         float *exact = test_floats(&golden, "vae.image", n), *want = test_floats(&golden, "img2img.ddim.10.strength0.6", n);
         a.prompt = "a red fox";
-        a.negative = NULL;
-        a.width = a.height = 0; /* the picture's */
+        a.negative_prompt = NULL;
+        a.width = a.height = 0; /* the image's */
         a.steps = 10;
         a.seed = 5;
         a.strength = 0.6;
         a.image = &begin;
         struct imagine j = {.p = p, .params = &a, .exact = exact};
-        clio_picture picture = {.image = {96, 64, NULL}};
+        clio_imagine_result picture = {.image = {96, 64, NULL}};
         unsigned char *made;
         assert_ok(imagine_to_latents(&j));
         assert_true(j.width == 96 && j.height == 64);
         assert_ok(imagine_decode(&j, 0, &made));
         picture.image.rgb = made;
-        compare_pictures(&(clio_images){&picture, 1}, want, folders[f]);
+        compare_pictures(&(clio_image_list){&picture, 1}, want, folders[f]);
         imagine_close(&j);
         free(made);
         free(exact);
         free(want);
         weights_close(&golden);
-        clio_pictures_free(p);
+        clio_diffusion_free(p);
     }
 }
 
@@ -261,7 +261,7 @@ static void make_variant(const struct weights *file, const char *prefix, const c
     weights_close(&unet);
 }
 
-static void expect_latents(clio_pictures *p, const clio_imagine_params *a, const struct weights *file, const char *name)
+static void expect_latents(clio_diffusion *p, const clio_imagine_params *a, const struct weights *file, const char *name)
 {
     struct imagine j = {.p = p, .params = a};
     assert_ok(imagine_to_latents(&j));
@@ -274,21 +274,21 @@ static void expect_latents(clio_pictures *p, const clio_imagine_params *a, const
 
 static const char *pipelines(void)
 {
-    return test_golden("pictures/pipelines.safetensors");
+    return test_golden("images/pipelines.safetensors");
 }
 
 static clio_imagine_params fox(int64_t seed, const char *method, int steps)
 {
     clio_imagine_params a = small_params();
     a.prompt = "a red fox";
-    a.negative = NULL;
+    a.negative_prompt = NULL;
     a.seed = seed;
-    a.method = method;
+    a.sampler = method;
     a.steps = steps;
     return a;
 }
 
-static void inpaint(clio_pictures *p, const struct weights *file, const char *name, const char *method, int steps, double strength,
+static void inpaint(clio_diffusion *p, const struct weights *file, const char *name, const char *method, int steps, double strength,
                     int64_t seed)
 {
     clio_imagine_params a = fox(seed, method, steps);
@@ -307,20 +307,20 @@ static void inpainting_is_diffusers(void **state)
         skip();
     draw();
     OK(weights_open(ctx, &file, pipelines(), NULL));
-    clio_pictures *p = load(folders[0], NULL);
+    clio_diffusion *p = load(folders[0], NULL);
     inpaint(p, &file, "four.ddim.0.7", "ddim", 6, 0.7, 3);
     inpaint(p, &file, "four.euler_a.1", "euler_a", 4, 0, 4);
     inpaint(p, &file, "four.ddpm.0.6", "ddpm", 5, 0.6, 5);
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     make_variant(&file, "nine.", "in_channels", 9);
-    assert_ok(clio_pictures_load(test_context(), folder, NULL, &p));
+    assert_ok(clio_diffusion_load(test_context(), folder, NULL, &p));
     inpaint(p, &file, "nine.ddim.1", "ddim", 5, 1, 6);
     inpaint(p, &file, "nine.euler_a.0.7", "euler_a", 6, 0.7, 7);
     clio_imagine_params a = fox(1, NULL, 4);
-    clio_images *images;
-    assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_ARGUMENT, "paints into pictures");
+    clio_image_list *images;
+    assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_ARGUMENT, "paints into images");
     assert_null(images);
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     weights_close(&file);
 }
 
@@ -328,16 +328,16 @@ static void guidance_that_the_network_is_told(void **state)
 {
     (void)state;
     struct weights file = {0};
-    clio_pictures *p;
+    clio_diffusion *p;
     if (test_small() || !golden_path(folders[0], ""))
         skip();
     OK(weights_open(ctx, &file, pipelines(), NULL));
     make_variant(&file, "told.", "time_cond_proj_dim", 16);
-    assert_ok(clio_pictures_load(test_context(), folder, NULL, &p));
+    assert_ok(clio_diffusion_load(test_context(), folder, NULL, &p));
     clio_imagine_params a = fox(8, "lcm", 4);
-    a.guidance = 8;
+    a.guidance_scale = 8;
     expect_latents(p, &a, &file, "told.lcm");
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     weights_close(&file);
 }
 
@@ -345,25 +345,25 @@ static void other_options_are_diffusers(void **state)
 {
     (void)state;
     struct weights file = {0};
-    clio_images *images;
+    clio_image_list *images;
     if (test_small() || !golden_path(folders[0], ""))
         skip();
     draw();
     OK(weights_open(ctx, &file, pipelines(), NULL));
-    clio_pictures *p = load(folders[0], NULL);
+    clio_diffusion *p = load(folders[0], NULL);
     clio_imagine_params a = fox(9, "ddim", 4);
-    a.guidance = 8;
+    a.guidance_scale = 8;
     a.guidance_rescale = 0.7;
     expect_latents(p, &a, &file, "rescaled");
     a = fox(10, "ddim", 4);
-    a.guidance = 1;
+    a.guidance_scale = 1;
     a.clip_skip = 1;
     expect_latents(p, &a, &file, "skipped");
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
 
     char taesd[1100];
     snprintf(taesd, sizeof taesd, "%s", golden_path(folders[0], "taesd"));
-    p = load(folders[0], &(clio_pictures_params){.taesd = taesd});
+    p = load(folders[0], &(clio_diffusion_params){.taesd = taesd});
     a = fox(11, "ddim", 6);
     a.width = a.height = 0;
     a.image = &picture_to_change;
@@ -375,14 +375,14 @@ static void other_options_are_diffusers(void **state)
         want[i] = (float)w->data[i] / 255;
     compare_pictures(images, want, "taesd");
     free(want);
-    clio_images_free(images);
-    clio_pictures_free(p);
+    clio_image_list_free(images);
+    clio_diffusion_free(p);
     weights_close(&file);
 }
 
-/* ---- the same picture by other ways ---- */
+/* ---- the same image by other ways ---- */
 
-static double difference(const clio_picture *a, const clio_picture *b)
+static double difference(const clio_imagine_result *a, const clio_imagine_result *b)
 {
     double most = 0;
     assert_true(a->image.width == b->image.width && a->image.height == b->image.height);
@@ -392,10 +392,10 @@ static double difference(const clio_picture *a, const clio_picture *b)
 }
 
 /* In tiles decoding needs less than sampling. */
-static clio_status imagine_within(uint64_t limit, int tiling, clio_images **images, uint64_t *peak, char sentence[1024])
+static clio_status imagine_within(uint64_t limit, int tiling, clio_image_list **images, uint64_t *peak, char sentence[1024])
 {
     clio_context *own = clio_create();
-    clio_pictures *p = NULL;
+    clio_diffusion *p = NULL;
     uint64_t now;
     clio_imagine_params a = small_params();
     a.width = a.height = 256;
@@ -405,12 +405,12 @@ static clio_status imagine_within(uint64_t limit, int tiling, clio_images **imag
     clio_set_memory_limit(own, limit);
     clio_status st = clio_device_open(own, NULL);
     if (!st)
-        st = clio_pictures_load(own, golden_path(folders[0], ""), &(clio_pictures_params){.keep = 1}, &p);
+        st = clio_diffusion_load(own, golden_path(folders[0], ""), &(clio_diffusion_params){.keep = 1}, &p);
     if (!st)
         st = clio_imagine(p, &a, images);
     clio_memory(own, &now, peak);
     snprintf(sentence, 1024, "%s", st ? clio_error(own) : "");
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     clio_destroy(own);
     return st;
 }
@@ -418,7 +418,7 @@ static clio_status imagine_within(uint64_t limit, int tiling, clio_images **imag
 static void little_memory(void **state)
 {
     (void)state;
-    clio_images *want, *got;
+    clio_image_list *want, *got;
     uint64_t most, peak;
     char sentence[1024];
     int fits = 0;
@@ -438,11 +438,11 @@ static void little_memory(void **state)
         }
         fits++;
         assert_true(difference(&want->list[0], &got->list[0]) <= 1);
-        clio_images_free(got);
+        clio_image_list_free(got);
     }
     fprintf(stderr, "# %d of 15 fit\n", fits);
     assert_true(fits >= 3 && fits < 15);
-    clio_images_free(want);
+    clio_image_list_free(want);
     assert_int_equal(imagine_within(most, 0, &got, &peak, sentence), CLIO_ERROR_MEMORY);
     assert_non_null(strstr(sentence, "use --vae-tiling or a smaller -W and -H"));
 }
@@ -450,12 +450,12 @@ static void little_memory(void **state)
 static void batches_and_ways(void **state)
 {
     (void)state;
-    clio_images *one, *three, *way;
+    clio_image_list *one, *three, *way;
     if (test_small() || !golden_path(folders[0], ""))
         skip();
-    clio_pictures *p = load(folders[0], &(clio_pictures_params){.keep = 1});
+    clio_diffusion *p = load(folders[0], &(clio_diffusion_params){.keep = 1});
     clio_imagine_params a = small_params();
-    a.method = "euler_a";
+    a.sampler = "euler_a";
     a.count = 3;
     assert_ok(clio_imagine(p, &a, &three));
     assert_int_equal(three->count, 3);
@@ -467,10 +467,10 @@ static void batches_and_ways(void **state)
     assert_true(difference(&three->list[1], &one->list[0]) > 20);
     assert_non_null(strstr(one->list[0].parameters, "a red fox in the snow\nNegative prompt: blurry\nSteps: 4, Sampler: euler_a, "
                                                     "CFG scale: 4, Seed: 44, Size: 96x64, Model: sd-v1-tiny"));
-    clio_images_free(one);
+    clio_image_list_free(one);
 
     a.seed = 42; /* from the noise of one seed to that of another: the ends are those seeds' where the steps draw nothing */
-    a.method = "ddim";
+    a.sampler = "ddim";
     a.seed_to = 44;
     a.frames = 3;
     assert_ok(clio_imagine(p, &a, &way));
@@ -480,8 +480,8 @@ static void batches_and_ways(void **state)
     assert_ok(clio_imagine(p, &a, &one));
     assert_true(difference(&way->list[2], &one->list[0]) <= 1);
     assert_true(difference(&way->list[0], &one->list[0]) > 20);
-    clio_images_free(one);
-    clio_images_free(way);
+    clio_image_list_free(one);
+    clio_image_list_free(way);
 
     a.prompt_to = "a blue whale under water, in the style of an oil painting";
     a.frames = 3;
@@ -492,18 +492,18 @@ static void batches_and_ways(void **state)
     assert_ok(clio_imagine(p, &a, &one));
     assert_true(difference(&way->list[2], &one->list[0]) <= 1);
     assert_true(difference(&way->list[1], &one->list[0]) > 1);
-    clio_images_free(one);
-    clio_images_free(way);
-    clio_images_free(three);
-    clio_pictures_free(p);
+    clio_image_list_free(one);
+    clio_image_list_free(way);
+    clio_image_list_free(three);
+    clio_diffusion_free(p);
 }
 
 /* Each part stored otherwise: the numbers of sd-v2-tiny are halves, so that float and half hold the same. */
 static void mixed_types(void **state)
 {
     (void)state;
-    clio_images *want, *got;
-    clio_pictures *p;
+    clio_image_list *want, *got;
+    clio_diffusion *p;
     if (test_small() || !golden_path(folders[1], ""))
         skip();
     static const char *const copied[] = {"model_index.json", "scheduler", "unet", "tokenizer", "vae"};
@@ -531,13 +531,13 @@ static void mixed_types(void **state)
     clio_imagine_params a = small_params();
     p = load(folders[1], NULL);
     assert_ok(clio_imagine(p, &a, &want));
-    clio_pictures_free(p);
-    assert_ok(clio_pictures_load(test_context(), folder, NULL, &p));
+    clio_diffusion_free(p);
+    assert_ok(clio_diffusion_load(test_context(), folder, NULL, &p));
     assert_ok(clio_imagine(p, &a, &got));
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
     assert_true(difference(&want->list[0], &got->list[0]) == 0);
-    clio_images_free(want);
-    clio_images_free(got);
+    clio_image_list_free(want);
+    clio_image_list_free(got);
 }
 
 /* ---- callbacks ---- */
@@ -573,16 +573,16 @@ static int on_progress(void *user, const char *what, double done, double total)
 static void previews_and_progress(void **state)
 {
     (void)state;
-    clio_images *plain, *images;
+    clio_image_list *plain, *images;
     char taesd[1100];
     if (test_small() || !golden_path(folders[0], ""))
         skip();
-    clio_pictures *p = load(folders[0], NULL);
+    clio_diffusion *p = load(folders[0], NULL);
     clio_imagine_params a = small_params();
     struct seen linear = {0}, tiny = {0}, steps = {0};
     assert_ok(clio_imagine(p, &a, &plain));
     a.steps = 5;
-    a.method = NULL; /* pndm: 6 evaluations */
+    a.sampler = NULL; /* pndm: 6 evaluations */
     a.preview_every = 2;
     a.on_preview = on_preview;
     a.user = &linear;
@@ -590,7 +590,7 @@ static void previews_and_progress(void **state)
     assert_ok(clio_imagine(p, &a, &images));
     assert_true(linear.calls == 2 && linear.last_step == 4 && linear.steps == 6);
     assert_true(steps.calls == 7 && steps.last_step == 6 && steps.steps == 6);
-    clio_images_free(images);
+    clio_image_list_free(images);
     linear = (struct seen){.stop_at = 1};
     assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_CANCELLED, "cancelled while sampling");
     assert_null(images);
@@ -599,10 +599,10 @@ static void previews_and_progress(void **state)
     assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_CANCELLED, "cancelled while sampling");
     assert_int_equal(steps.last_step, 2);
     clio_set_progress(test_context(), NULL, NULL);
-    clio_pictures_free(p);
+    clio_diffusion_free(p);
 
     snprintf(taesd, sizeof taesd, "%s", golden_path(folders[0], "taesd"));
-    p = load(folders[0], &(clio_pictures_params){.taesd = taesd, .taesd_preview_only = 1});
+    p = load(folders[0], &(clio_diffusion_params){.taesd = taesd, .taesd_preview_only = 1});
     a = small_params();
     a.preview_every = 3;
     a.on_preview = on_preview;
@@ -610,9 +610,9 @@ static void previews_and_progress(void **state)
     assert_ok(clio_imagine(p, &a, &images));
     assert_true(tiny.calls == 1 && tiny.last_step == 3 && tiny.sum != linear.sum);
     assert_true(difference(&plain->list[0], &images->list[0]) == 0); /* seen or not, made the same */
-    clio_images_free(images);
-    clio_images_free(plain);
-    clio_pictures_free(p);
+    clio_image_list_free(images);
+    clio_image_list_free(plain);
+    clio_diffusion_free(p);
 }
 
 /* ---- what is refused ---- */
@@ -623,8 +623,8 @@ static void bad_parameters(void **state)
     if (!golden_path(folders[0], ""))
         skip();
     draw();
-    clio_pictures *p = load(folders[0], NULL);
-    clio_images *images;
+    clio_diffusion *p = load(folders[0], NULL);
+    clio_image_list *images;
     clio_image smaller = {64, 64, covered}, tiny = {4, 4, drawn};
     clio_imagine_params good = small_params(), a;
     good.steps = 1;
@@ -637,7 +637,7 @@ static void bad_parameters(void **state)
     } while (0)
     REFUSES(a.prompt = NULL, CLIO_ERROR_ARGUMENT, "there is no prompt");
     REFUSES(a.prompt = "a \xff fox", CLIO_ERROR_ARGUMENT, "UTF-8");
-    REFUSES(a.negative = "\xc3", CLIO_ERROR_ARGUMENT, "UTF-8");
+    REFUSES(a.negative_prompt = "\xc3", CLIO_ERROR_ARGUMENT, "UTF-8");
     REFUSES(a.width = 100, CLIO_ERROR_ARGUMENT, "a width of 100 pixels is no multiple of 8: use 96 or 104 (-W)");
     REFUSES(a.height = 7, CLIO_ERROR_ARGUMENT, "a height of 7 pixels cannot be");
     REFUSES(a.width = -64, CLIO_ERROR_ARGUMENT, "a width of -64 pixels cannot be");
@@ -646,10 +646,10 @@ static void bad_parameters(void **state)
     REFUSES(a.steps = 0, CLIO_ERROR_ARGUMENT, "0 sampling steps");
     REFUSES(a.steps = -3, CLIO_ERROR_ARGUMENT, "-3 sampling steps");
     REFUSES(a.steps = 1001, CLIO_ERROR_ARGUMENT, "1001 sampling steps");
-    REFUSES(a.method = "magic", CLIO_ERROR_ARGUMENT, "magic");
-    REFUSES(a.spacing = "wide", CLIO_ERROR_ARGUMENT, "wide");
-    REFUSES(a.guidance = NAN, CLIO_ERROR_ARGUMENT, "--cfg-scale");
-    REFUSES(a.guidance = -1, CLIO_ERROR_ARGUMENT, "--cfg-scale");
+    REFUSES(a.sampler = "magic", CLIO_ERROR_ARGUMENT, "magic");
+    REFUSES(a.timestep_spacing = "wide", CLIO_ERROR_ARGUMENT, "wide");
+    REFUSES(a.guidance_scale = NAN, CLIO_ERROR_ARGUMENT, "--cfg-scale");
+    REFUSES(a.guidance_scale = -1, CLIO_ERROR_ARGUMENT, "--cfg-scale");
     REFUSES(a.guidance_rescale = 2, CLIO_ERROR_ARGUMENT, "--guidance-rescale");
     REFUSES(a.eta = 2, CLIO_ERROR_ARGUMENT, "eta of 2");
     REFUSES(a.seed = -2, CLIO_ERROR_ARGUMENT, "-1 for a new one");
@@ -665,13 +665,13 @@ static void bad_parameters(void **state)
     REFUSES(a.strength = 0.5, CLIO_ERROR_ARGUMENT, "with -i");
     REFUSES((a.image = &picture_to_change, a.strength = 2), CLIO_ERROR_ARGUMENT, "strength of 2");
     REFUSES((a.image = &picture_to_change, a.strength = 0.1), CLIO_ERROR_ARGUMENT, "leaves none of the 1 steps");
-    REFUSES((a.image = &picture_to_change, a.mask = &smaller), CLIO_ERROR_ARGUMENT, "the mask is 64 x 64 pixels and the picture 96 x 64");
+    REFUSES((a.image = &picture_to_change, a.mask = &smaller), CLIO_ERROR_ARGUMENT, "the mask is 64 x 64 pixels and the image 96 x 64");
     REFUSES((a.image = &tiny, a.width = a.height = 0), CLIO_ERROR_ARGUMENT, "4 x 4 pixels");
     a = good;
     a.prompt = "";
     assert_ok(clio_imagine(p, &a, &images));
-    clio_images_free(images);
-    clio_pictures_free(p);
+    clio_image_list_free(images);
+    clio_diffusion_free(p);
 }
 
 int main(void)

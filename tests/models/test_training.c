@@ -52,9 +52,9 @@ static void check_gan(const char *kind, const char *file, const struct layer_row
     assert_non_null(net);
     t.learner.state = net;
     t.learner.latent = 12;
-    assert_ok(layers_new(ctx, &net->generator, "g.", g, g_count, 1, 1, 12, &t.learner.parameters[0]));
-    assert_ok(layers_new(ctx, &net->discriminator, "d.", d, d_count, flat ? 1 : TRIAL_SIDE, flat ? 1 : TRIAL_SIDE, flat ? TRIAL_PIXELS : 1,
-                         &t.learner.parameters[1]));
+    assert_ok(sequential_new(ctx, &net->generator, "g.", g, g_count, 1, 1, 12, &t.learner.parameters[0]));
+    assert_ok(sequential_new(ctx, &net->discriminator, "d.", d, d_count, flat ? 1 : TRIAL_SIDE, flat ? 1 : TRIAL_SIDE,
+                             flat ? TRIAL_PIXELS : 1, &t.learner.parameters[1]));
     trial_load(&t, 2, -1, 0, TRIAL_BATCH);
     for (int i = 0; i < TRIAL_STEPS; i++) {
         double losses[2];
@@ -79,7 +79,7 @@ static void test_gan(void **state)
 /* The tables of the kind itself: 16 pixels a side, ngf and ndf 8. */
 static void test_dcgan(void **state)
 {
-    struct learner l = {.kind = learner_kind_find("dcgan"), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}};
+    struct learner l = {.kind = learner_type_find("dcgan"), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}};
     struct pyramid p = {.norm = true, .act = ACT_RELU}, q = {.norm = true, .act = ACT_LEAKY_RELU, .slope = 0.2f};
     struct layer_rows g = {0}, d = {0};
     (void)state;

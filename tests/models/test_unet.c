@@ -1,9 +1,10 @@
 /* test_unet.c - the UNet against what diffusers answers: the golden folders of Stable Diffusion 1 and 2 in miniature within 1e-3 of the
  * largest value (1e-5 with weights kept as f32), and small networks of every published option (tests/golden/unet: random weights, diffusers
- * 0.42); pictures one by one must equal a batch; and what an unfit folder is told. */
+ * 0.42); images one by one must equal a batch; and what an unfit folder is told. */
 #include "../support/test.h"
 #include "../../models/loaders/model_folder.h"
 #include "../../models/networks/unet.h"
+#include "../../models/nn/layout.h"
 
 struct opened {
     struct json_file config;
@@ -51,7 +52,7 @@ static float *evaluate(struct opened *o, const float *sample, const float *text,
     float *planes = malloc(sizeof *planes * tensor_count(&out));
     assert_non_null(planes);
     assert_ok(unet_prompt_new(ctx, &prompt, &o->net, rows, length));
-    assert_ok(picture_write(ctx, &in, sample));
+    assert_ok(nchw_write(ctx, &in, sample));
     for (int pass = 0; pass < 2; pass++) {
         ctx->planning = pass == 0;
         if (pass == 1)
@@ -62,7 +63,7 @@ static float *evaluate(struct opened *o, const float *sample, const float *text,
     }
     free(test_read(&in)); /* its canaries */
     free(test_read(&out));
-    assert_ok(picture_read(ctx, &out, planes));
+    assert_ok(nchw_read(ctx, &out, planes));
     unet_prompt_free(ctx, &prompt);
     test_free(&states);
     test_free(&in);
@@ -98,7 +99,7 @@ static void compare_folder(const char *folder, double tolerance)
         float *want = test_floats(&golden, name, SAMPLES);
         float *got = evaluate(&o, sample, text, 2, 77, 16, 24, 2, &(struct unet_step){.timesteps = t});
         assert_close(got, want, SAMPLES, tolerance);
-        if (i == 2) { /* one picture at a time, where memory is short */
+        if (i == 2) { /* one image at a time, where memory is short */
             float *second = evaluate(&o, sample + SAMPLES / 2, text, 1, 77, 16, 24, 2, &(struct unet_step){.timesteps = t, .row = 1});
             assert_close(second, got + SAMPLES / 2, SAMPLES / 2, 1e-5);
             free(second);
@@ -138,7 +139,7 @@ static void stable_diffusion_2(void **state)
 
 static const struct variant {
     const char *name;
-    int h, w, labels; /* labels: numbers for each picture */
+    int h, w, labels; /* labels: numbers for each image */
 } variants[] = {
     {"guidance", 9, 11, 0},  /* LCM's embedding of the scale; odd sizes; lists of layers, heads, transformers; centred input */
     {"projection", 7, 6, 5}, /* class rows; other windows, padding and sinusoids; nine channels; a middle without attention */

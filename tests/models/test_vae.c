@@ -1,6 +1,6 @@
 /* test_vae.c - the two autoencoders against what diffusers answers: the golden folders both ways within 1e-3 of the largest value (1e-5
  * with weights kept as f32), one without attention and products at the latents, tiles (tests/golden/vae, diffusers 0.42), drawn latents,
- * old names of keys; that the memory of a large picture is bounded; and what an unfit folder is told. */
+ * old names of keys; that the memory of a large image is bounded; and what an unfit folder is told. */
 #include "../support/test.h"
 #include "../../models/loaders/model_folder.h"
 #include "../../models/networks/autoencoder_kl.h"
@@ -219,7 +219,7 @@ static void tiles_are_diffusers(void **state)
     assert_close(got, decoded, 3 * 40 * 52, 1e-5);
     assert_ok(vae_encode(ctx, &o.arena, &net, code, picture, 1, 10, 13, tiling));
     assert_close(code, moments, 8 * 10 * 13, 1e-5);
-    /* A picture that fits into a tile is not cut; one piece of the large one is not the same as its tiles. */
+    /* An image that fits into a tile is not cut; one piece of the large one is not the same as its tiles. */
     assert_ok(vae_decode(ctx, &o.arena, &net, piece, latents, 1, 10, 13, whole));
     double differs = 0;
     for (int i = 0; i < 3 * 40 * 52; i++)
@@ -248,7 +248,7 @@ static void latents_are_drawn(void **state)
 {
     (void)state;
     struct vae net = {.config = {.latent = 1}};
-    const float moments[] = {1, 2, 0, 100, 3, 4, -100, 1}, noise[] = {0.5f, 1, 1, -1}; /* two pictures: two means, two logarithms */
+    const float moments[] = {1, 2, 0, 100, 3, 4, -100, 1}, noise[] = {0.5f, 1, 1, -1}; /* two images: two means, two logarithms */
     const float want[] = {1.5f, 2 + 22026.4658f, 3 + 3.05902e-7f, 4 - 1.64872127f};
     float got[4];
     vae_sample(&net.config, got, moments, noise, 2, 1, 2);

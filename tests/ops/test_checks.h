@@ -203,10 +203,10 @@ static inline void choose_token(const char *local)
 /* The problem of a path, "" when it answered rightly, NULL when it was not checked. */
 static inline const char *problem_of(const char *path)
 {
-    const clio_check *list;
+    const clio_selftest *list;
     const char *found = NULL;
     size_t count;
-    OK(clio_device_checks(ctx, clio_device(ctx)->index, &list, &count));
+    OK(clio_device_selftests(ctx, clio_device(ctx)->index, &list, &count));
     for (size_t i = 0; i < count; i++)
         if (strcmp(list[i].path, path) == 0 && (!found || list[i].problem))
             found = list[i].problem ? list[i].problem : "";
@@ -230,9 +230,9 @@ static inline void expect_off(const char *path, const char *why)
 /* Nothing but `path` is switched off. */
 static inline void expect_alone(const char *path)
 {
-    const clio_check *list;
+    const clio_selftest *list;
     size_t count;
-    OK(clio_device_checks(ctx, clio_device(ctx)->index, &list, &count));
+    OK(clio_device_selftests(ctx, clio_device(ctx)->index, &list, &count));
     for (size_t i = 0; i < count; i++)
         if (list[i].problem && strcmp(list[i].path, path) != 0)
             fail_msg("%s is switched off as well: %s", list[i].path, list[i].problem);

@@ -203,18 +203,18 @@ static void test_shown_by_the_command(void **state)
         if (!strstr(text, json ? "\"path\": \"gemm.panel\"" : "self-tests gemm.panel; off: gemm.tile (disabled by CLIO_DISABLE)"))
             fail_msg("%s printed: %s", command, text);
     }
-    const clio_check *list;
+    const clio_selftest *list;
     size_t count;
     unsetenv("CLIO_DISABLE");
-    FAILS(clio_device_checks(ctx, 999, &list, &count), CLIO_ERROR_ARGUMENT, "there is no device 999");
-    FAILS(clio_device_checks(ctx, -1, &list, &count), CLIO_ERROR_ARGUMENT, "there is no device -1");
+    FAILS(clio_device_selftests(ctx, 999, &list, &count), CLIO_ERROR_ARGUMENT, "there is no device 999");
+    FAILS(clio_device_selftests(ctx, -1, &list, &count), CLIO_ERROR_ARGUMENT, "there is no device -1");
     clio_destroy(ctx);
     ctx = clio_create(); /* none is open: read from the cache */
     const clio_device_info *devices;
     OK(clio_device_list(ctx, &devices, &count));
     for (size_t i = 0; i < count; i++)
         if (devices[i].chosen) {
-            OK(clio_device_checks(ctx, devices[i].index, &list, &count));
+            OK(clio_device_selftests(ctx, devices[i].index, &list, &count));
             assert_true(count > 0);
             assert_string_equal(list[0].path, "gemm.panel");
             assert_null(list[0].problem);

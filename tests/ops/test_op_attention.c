@@ -232,7 +232,7 @@ static void test_shapes(void **state)
     }
 }
 
-/* Pictures: of each width of head that their networks have, themselves and 77 words; every head and picture has its own numbers. */
+/* Images: of each width of head that their networks have, themselves and 77 words; every head and image has its own numbers. */
 static void test_pictures(void **state)
 {
     static const int shapes[][4] = {{40, 1021, 1021, 2}, {40, 1021, 77, 2}, {80, 251, 251, 2}, {80, 251, 77, 2},  {160, 61, 61, 2},

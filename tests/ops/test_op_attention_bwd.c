@@ -35,7 +35,7 @@ struct shape {
     bool causal; /* the queries are then the last of the keys */
     bool fused;  /* q lies in wider rows, k and v together in rows of their own */
     float scale, spread;
-    int before, after; /* pictures whose keys were stored too, but not asked for */
+    int before, after; /* images whose keys were stored too, but not asked for */
 };
 
 /* Plain rows: q, out, dout, dq [batch, queries, columns], k, v, dk, dv [batch, keys, columns]. */
@@ -283,7 +283,7 @@ static void test_causal(void **state)
     }
 }
 
-/* More keys than are held at once; scores far apart; a scale of the caller's; keys of pictures that were not asked for. */
+/* More keys than are held at once; scores far apart; a scale of the caller's; keys of images that were not asked for. */
 static void test_rest(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_op_conv2d.c - convolution of pictures, plain and over packed weights in every family, against host/ref and torch. */
+/* test_op_conv2d.c - convolution of images, plain and over packed weights in every family, against host/ref and torch. */
 #include "test_conv.h"
 
 #include <math.h>
@@ -130,7 +130,7 @@ static const struct family families[] = {
     {"winograd", "panel", "f32"}, {"winograd", "tile", "f16"},
 };
 
-/* What the window sees of one picture: enlarged, with its edges, in fresh memory. */
+/* What the window sees of one image: enlarged, with its edges, in fresh memory. */
 static float *prepared(const float *x, const struct call *c, int high, int wide)
 {
     const struct conv2d_window *w = &c->window;
@@ -313,7 +313,7 @@ static void test_large_windows(void **state)
             check_window(&families[f], &calls[i]);
 }
 
-/* Winograd's way cuts a picture into strips, strips into blocks, and channels into chunks: several of each, and rests. */
+/* Winograd's way cuts an image into strips, strips into blocks, and channels into chunks: several of each, and rests. */
 static void test_strips(void **state)
 {
     static const char *const keys[] = {"conv.winograd.rows", "conv.winograd.channels", "conv.winograd.tiles", "conv.winograd.jobs"};

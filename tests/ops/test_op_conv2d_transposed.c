@@ -93,13 +93,13 @@ static void test_shapes(void **state)
 {
     static const struct call calls[] = {
         {1, 1, 1, 1, 1, {1, 1, 0, 0, 1}, BIAS_NONE, RESIDUAL_NONE, ACT_NONE},
-        /* DCGAN's kinds: 1 x 1 to 4 x 4, then twice the size; fewer and more pictures than pixels of a tile */
+        /* DCGAN's kinds: 1 x 1 to 4 x 4, then twice the size; fewer and more images than pixels of a tile */
         {2, 1, 1, 10, 33, {4, 1, 0, 0, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_RELU},
         {9, 1, 1, 10, 33, {4, 1, 0, 0, 1}, BIAS_EACH, RESIDUAL_NONE, ACT_RELU},
         {1, 4, 4, 17, 31, {4, 2, 1, 1, 1}, BIAS_NONE, RESIDUAL_NONE, ACT_NONE},
         {13, 2, 3, 5, 32, {4, 2, 1, 1, 1}, BIAS_EACH, RESIDUAL_IN_PLACE, ACT_LEAKY_RELU},
         {3, 5, 3, 16, 65, {4, 2, 1, 1, 1}, BIAS_ALL, RESIDUAL_APART, ACT_SILU},
-        /* few outputs: each number of lanes, more blocks than a tile, pictures of odd sizes */
+        /* few outputs: each number of lanes, more blocks than a tile, images of odd sizes */
         {2, 7, 5, 33, 3, {4, 2, 1, 1, 1}, BIAS_ALL, RESIDUAL_NONE, ACT_TANH},
         {1, 3, 4, 8, 1, {4, 2, 1, 1, 1}, BIAS_NONE, RESIDUAL_APART, ACT_NONE},
         {2, 4, 3, 7, 4, {5, 2, 2, 1, 1}, BIAS_EACH, RESIDUAL_IN_PLACE, ACT_NONE},

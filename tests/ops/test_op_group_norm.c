@@ -1,4 +1,4 @@
-/* test_op_group_norm.c - group norm of pictures: both kernel families against host/ref and torch. */
+/* test_op_group_norm.c - group norm of images: both kernel families against host/ref and torch. */
 #include "../support/test.h"
 
 #include "../../host/ops/ops.h"
@@ -45,7 +45,7 @@ static float *run(const struct shape *s, const float *x, const float *gamma, con
     return y;
 }
 
-/* Random pictures about `offset`; the channels of a picture differ in mean and spread, and the pictures from each other. */
+/* Random images about `offset`; the channels of an image differ in mean and spread, and the images from each other. */
 static void check(struct shape s, float offset, double tolerance)
 {
     size_t count = (size_t)s.batch * (size_t)s.height * (size_t)s.width * (size_t)s.channels, channels = (size_t)s.channels;
@@ -69,7 +69,7 @@ static void check(struct shape s, float offset, double tolerance)
     free(beta);
 }
 
-/* Groups of every width that diffusion models have, and of such as have none; pictures of one pixel, of a chunk, of chunks and a rest. */
+/* Groups of every width that diffusion models have, and of such as have none; images of one pixel, of a chunk, of chunks and a rest. */
 static void test_shapes(void **state)
 {
     static const int channels[][2] = {{1, 1},   {5, 1},    {6, 3},     {12, 4},    {15, 5},   {16, 1},   {17, 17},
@@ -106,7 +106,7 @@ static void test_far_from_zero(void **state)
     }
 }
 
-/* A picture of one value has no variance: what is left is beta. */
+/* An image of one value has no variance: what is left is beta. */
 static void test_flat(void **state)
 {
     struct shape s = {.batch = 1, .height = 6, .width = 9, .channels = 20, .groups = 2};

@@ -18,7 +18,7 @@ static void use(const struct family *f)
     test_param("norm.items", f->items);
 }
 
-/* Pictures [batch, pixels, channels] in groups; groups 0: layer norm of [batch * pixels, channels]. `first`: what the gradients hold where
+/* Images [batch, pixels, channels] in groups; groups 0: layer norm of [batch * pixels, channels]. `first`: what the gradients hold where
  * they are added to. */
 struct norm {
     int batch, pixels, channels, groups;

@@ -1,4 +1,4 @@
-/* test_op_optim.c - optimisers against torch.optim and host/ref, averages, and clipping by the global norm. */
+/* test_op_optim.c - optimizers against torch.optim and host/ref, averages, and clipping by the global norm. */
 #include "../support/test.h"
 
 #include "../../host/ops/gradients.h"

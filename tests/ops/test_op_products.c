@@ -14,7 +14,7 @@ struct call {
     struct product p;
     int act;
     enum residual residual;
-    bool each; /* a bias for each picture */
+    bool each; /* a bias for each image */
     float alpha;
 };
 

@@ -1,4 +1,4 @@
-/* test_op_resample.c - pooling and resizing of pictures and their gradients: against host/ref and torch; the gradients of what is linear
+/* test_op_resample.c - pooling and resizing of images and their gradients: against host/ref and torch; the gradients of what is linear
  * against what they are the gradients of (<A x, dy> = <x, A' dy>); and through the tape. */
 #include "../support/test_planes.h"
 

@@ -60,7 +60,7 @@ static float *read_rows(const struct matrix *m)
 
 enum kind { GEMM, CONV2D, TRANSPOSED, CONV1D };
 
-/* Channels and outputs; pictures of x; for conv1d the width is its length, for a product the number of rows. */
+/* Channels and outputs; images of x; for conv1d the width is its length, for a product the number of rows. */
 struct call {
     enum kind kind;
     int batch, height, width, in, out;
@@ -105,7 +105,7 @@ static uint64_t run(const struct call *c, const struct operands *o, bool add)
     return scratch;
 }
 
-/* The convolution that a call is, of pictures and without enlarging; for a transposed one, dy's part is played by x. */
+/* The convolution that a call is, of images and without enlarging; for a transposed one, dy's part is played by x. */
 static struct conv2d_args convolution(const struct call *c)
 {
     const struct conv2d_window *w = &c->window;

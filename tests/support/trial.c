@@ -8,7 +8,7 @@ bool trial_begin(struct trial *t, const char *kind, const char *file)
     const char *path = test_golden(file);
     if (!path)
         return false;
-    *t = (struct trial){.learner = {.kind = learner_kind_find(kind), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}}};
+    *t = (struct trial){.learner = {.kind = learner_type_find(kind), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}}};
     assert_ok(weights_open(test_context(), &t->golden, path, NULL));
     struct learner *l = &t->learner;
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
@@ -23,7 +23,7 @@ bool trial_begin(struct trial *t, const char *kind, const char *file)
 
 void trial_end(struct trial *t)
 {
-    tensor_free(test_context(), &t->batch.pictures);
+    tensor_free(test_context(), &t->batch.images);
     learner_close(test_context(), &t->learner);
     weights_close(&t->golden);
 }
@@ -39,8 +39,8 @@ bool trial_autoencoder(struct trial *t)
     struct autoencoder *net = calloc(1, sizeof *net);
     assert_non_null(net);
     t->learner.state = net;
-    assert_ok(layers_new(ctx, &net->encoder, "ae.", down, COUNT(down), TRIAL_SIDE, TRIAL_SIDE, 1, p));
-    assert_ok(layers_new(ctx, &net->decoder, "ae.", up, COUNT(up), 4, 4, 16, p));
+    assert_ok(sequential_new(ctx, &net->encoder, "ae.", down, COUNT(down), TRIAL_SIDE, TRIAL_SIDE, 1, p));
+    assert_ok(sequential_new(ctx, &net->decoder, "ae.", up, COUNT(up), 4, 4, 16, p));
     return true;
 }
 
@@ -59,10 +59,10 @@ bool trial_vae(struct trial *t)
     t->learner.latent = 10;
     net->beta = 0.5f;
     t->learner.options[0] = optimizer_defaults(); /* Adam 1e-3, 0.9, 0.999 */
-    assert_ok(layers_new(ctx, &net->encoder, "vae.", encoder, COUNT(encoder), 1, 1, TRIAL_PIXELS, p));
-    assert_ok(layers_new(ctx, &net->mu, "vae.", mu, COUNT(mu), 1, 1, 48, p));
-    assert_ok(layers_new(ctx, &net->logvar, "vae.", logvar, COUNT(logvar), 1, 1, 48, p));
-    assert_ok(layers_new(ctx, &net->decoder, "vae.", decoder, COUNT(decoder), 1, 1, 10, p));
+    assert_ok(sequential_new(ctx, &net->encoder, "vae.", encoder, COUNT(encoder), 1, 1, TRIAL_PIXELS, p));
+    assert_ok(sequential_new(ctx, &net->mu, "vae.", mu, COUNT(mu), 1, 1, 48, p));
+    assert_ok(sequential_new(ctx, &net->logvar, "vae.", logvar, COUNT(logvar), 1, 1, 48, p));
+    assert_ok(sequential_new(ctx, &net->decoder, "vae.", decoder, COUNT(decoder), 1, 1, 10, p));
     return true;
 }
 
@@ -73,11 +73,11 @@ void trial_load(struct trial *t, float factor, float offset, int first, int coun
     for (int i = 0; i < TRIAL_BATCH * TRIAL_PIXELS; i++)
         image[i] = image[i] * factor + offset;
     t->batch = (struct learner_batch){.count = count, .global_count = TRIAL_BATCH, .first = first};
-    t->batch.pictures = tensor_shape(DTYPE_F32, 4, TRIAL_BATCH, TRIAL_SIDE, TRIAL_SIDE, 1);
-    assert_ok(tensor_new(ctx, &t->batch.pictures, "test"));
-    t->batch.pictures.dim[0] = count;
+    t->batch.images = tensor_shape(DTYPE_F32, 4, TRIAL_BATCH, TRIAL_SIDE, TRIAL_SIDE, 1);
+    assert_ok(tensor_new(ctx, &t->batch.images, "test"));
+    t->batch.images.dim[0] = count;
     if (count)
-        assert_ok(tensor_write(ctx, &t->batch.pictures, 0, (size_t)count * TRIAL_PIXELS, image + (size_t)first * TRIAL_PIXELS));
+        assert_ok(tensor_write(ctx, &t->batch.images, 0, (size_t)count * TRIAL_PIXELS, image + (size_t)first * TRIAL_PIXELS));
     free(image);
     for (int i = 0; i < LEARNER_PARTS; i++)
         assert_ok(parameters_read(ctx, &t->learner.parameters[i], PART_VALUE, "init.", &t->golden));

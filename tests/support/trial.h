@@ -1,12 +1,17 @@
 /* trial.h - a learner whose networks are those of a golden file (shared/tools/make_golden.py, def training), built of the learners' own
- * pieces, and which starts from that file's weights, batch and noise: what test_training.c does alone and test_parallel.c among several
+ * pieces, and which starts from that file's weights, batch and noise: what test_training.c does alone and test_distributed.c among several
  * processes. Every loss is to be within 1e-4 of itself, weights and running statistics within 1e-4 of the largest of each tensor. */
 #ifndef CLIO_TEST_TRIAL_H
 #define CLIO_TEST_TRIAL_H
 
 #include "test.h"
 
-#include "../../models/learners/learner_private.h"
+#include "../../models/learners/autoencoder.h"
+#include "../../models/learners/gan.h"
+#include "../../models/learners/generate.h"
+#include "../../models/learners/types.h"
+#include "../../models/learners/pretrained.h"
+#include "../../models/learners/vae.h"
 
 #define TRIAL_BATCH 8
 #define TRIAL_SIDE 16
@@ -50,10 +55,10 @@ void trial_end(struct trial *t);
 /* The networks of these files. */
 bool trial_autoencoder(struct trial *t);
 bool trial_vae(struct trial *t);
-/* Once there are networks: the weights to begin with, and `count` pictures of the batch from the one numbered `first`, times `factor` plus
+/* Once there are networks: the weights to begin with, and `count` images of the batch from the one numbered `first`, times `factor` plus
  * `offset`. */
 void trial_load(struct trial *t, float factor, float offset, int first, int count);
-/* Step i's noise of the file for these pictures, f32 [count, width], to be given back with test_free. */
+/* Step i's noise of the file for these images, f32 [count, width], to be given back with test_free. */
 struct tensor trial_noise(const struct trial *t, const char *name, int step, int width);
 /* What step i gave, and what the weights are at the end, against the file. */
 void trial_check_loss(const struct trial *t, int step, const char *name, double got);

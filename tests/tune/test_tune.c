@@ -143,9 +143,10 @@ static void test_plans(void **unused)
         bool right, valid;
         clio_context *ctx = open_context();
         assert_true(tune_plan_for(purposes[p], &plan));
-        assert_true(plan.case_count <= TUNE_CASES && plan.work_count <= TUNE_WORKS && plan.step_count > 0);
+        assert_true(plan.case_count <= TUNE_CASES && plan.workload_count <= TUNE_WORKS && plan.step_count > 0);
         for (size_t i = 0; i < plan.case_count; i++)
-            assert_true(plan.cases[i].work < (int)plan.work_count && plan.cases[i].decides && plan.cases[i].m > 0 && plan.cases[i].n > 0);
+            assert_true(plan.cases[i].work < (int)plan.workload_count && plan.cases[i].decides && plan.cases[i].m > 0 &&
+                        plan.cases[i].n > 0);
         OK(ctx, tune_search_open(&s, ctx, &plan));
         assert_true(s.key_count > 4 && s.key_count < TUNE_KEYS);
         for (size_t i = 0; i < plan.step_count; i++) { /* what is measured is checked at odd shapes, too */
@@ -208,9 +209,9 @@ static void test_search(void **unused)
     assert_string_equal(row_of(r, "norm.items")->chosen, row_of(r, "norm.items")->shipped); /* nothing there is faster */
     assert_float_equal(row->gain, 2, 0.01);
     assert_true(r->complete && r->written && r->slow == 1 && r->wrong == 0 && r->failed == 0 && r->crashed == 0);
-    assert_int_equal(r->work_count, 2);
-    assert_float_equal(r->works[0].before, 3e-3, 1e-6);
-    assert_float_equal(r->works[0].after, 1.5e-3, 1e-6);
+    assert_int_equal(r->workload_count, 2);
+    assert_float_equal(r->workloads[0].before, 3e-3, 1e-6);
+    assert_float_equal(r->workloads[0].after, 1.5e-3, 1e-6);
     assert_true(calls_of[2] <= 2); /* given up at its first case */
     assert_false(file_exists(state));
     clio_tune_free(r);
@@ -296,7 +297,7 @@ static void test_never_worse(void **unused)
         OK(ctx, tune_with(ctx, &plan, path, &r));
         if (is_changed(r))
             fail_msg("clock %zu: logits.local %s was kept", i, row_of(r, "logits.local")->chosen);
-        assert_true(r->complete && r->written && r->work_count == 0);
+        assert_true(r->complete && r->written && r->workload_count == 0);
         char *text = slurp(path);
         assert_non_null(strstr(text, "# nothing proved faster"));
         assert_null(strstr(text, "\nany "));

@@ -97,8 +97,8 @@ static inline struct tune_plan small_plan(double (*seconds)(clio_context *, cons
                               .step_count = COUNT(steps),
                               .cases = cases,
                               .case_count = COUNT(cases),
-                              .works = works,
-                              .work_count = COUNT(works),
+                              .workloads = works,
+                              .workload_count = COUNT(works),
                               .time_limit = 600,
                               .seconds = seconds};
 }

@@ -348,7 +348,7 @@ static void test_public(void **unused)
     OK(ctx, clio_tune_list(ctx, NULL, &r));
     const clio_tune_row *row = row_of(r, "logits.local");
     assert_string_equal(row->chosen, "4");
-    assert_true(strcmp(row->shipped, "4") != 0 && strstr(row->values, "64") && r->row_count > 4 && r->work_count == 0);
+    assert_true(strcmp(row->shipped, "4") != 0 && strstr(row->values, "64") && r->row_count > 4 && r->workload_count == 0);
     clio_tune_free(r);
     clio_tune_free(NULL);
     clio_destroy(ctx);

@@ -1,4 +1,4 @@
-/* test_api_pictures.c - the public interface for pictures as a user has it: sees clio.h alone and links the shared library. The model is
+/* test_api_images.c - the public interface for images as a user has it: sees clio.h alone and links the shared library. The model is
  * the golden folder of Stable Diffusion in miniature (CLIO_GOLDEN). */
 #include <clio.h>
 
@@ -29,7 +29,7 @@ static int set_up(void **state)
     (void)state;
     const char *golden = getenv("CLIO_GOLDEN");
     snprintf(model, sizeof model, "%s/sd-v1-tiny", golden ? golden : CLIO_SOURCE_DIR "/../shared/golden");
-    snprintf(file, sizeof file, "%s/api-picture.%ld.png", CLIO_BUILD_DIR, (long)getpid());
+    snprintf(file, sizeof file, "%s/api-image.%ld.png", CLIO_BUILD_DIR, (long)getpid());
     ctx = clio_create();
     return !ctx || clio_device_open(ctx, NULL);
 }
@@ -42,61 +42,61 @@ static int tear_down(void **state)
     return 0;
 }
 
-static clio_pictures *load(void)
+static clio_diffusion *load(void)
 {
-    clio_pictures *pictures = NULL;
+    clio_diffusion *pictures = NULL;
     if (access(model, F_OK)) {
         fprintf(stderr, "SKIPPED: %s is not here (CLIO_GOLDEN)\n", model);
         if (getenv("CLIO_REQUIRE"))
             fail_msg("the golden model is missing");
         skip();
     }
-    OK(clio_pictures_load(ctx, model, &(clio_pictures_params){.keep = 1}, &pictures));
+    OK(clio_diffusion_load(ctx, model, &(clio_diffusion_params){.keep = 1}, &pictures));
     return pictures;
 }
 
 static void a_picture_is_made_written_and_read(void **state)
 {
     (void)state;
-    clio_pictures *pictures = load();
-    clio_images *images, *again;
+    clio_diffusion *pictures = load();
+    clio_image_list *images, *again;
     clio_image *read;
-    clio_notes *notes;
+    clio_metadata *notes;
     clio_imagine_params params = clio_imagine_defaults();
-    assert_true(params.steps == 20 && params.guidance > 7.4 && params.guidance < 7.6 && params.count == 1 && params.seed == 42);
-    assert_int_equal(clio_pictures_size(pictures), 64);
+    assert_true(params.steps == 20 && params.guidance_scale > 7.4 && params.guidance_scale < 7.6 && params.count == 1 && params.seed == 42);
+    assert_int_equal(clio_diffusion_size(pictures), 64);
     params.prompt = "a red fox in the snow";
     params.steps = 2;
     OK(clio_imagine(pictures, &params, &images));
     OK(clio_imagine(pictures, &params, &again));
-    clio_pictures_free(pictures); /* what was made stands alone */
+    clio_diffusion_free(pictures); /* what was made stands alone */
     assert_int_equal(images->count, 1);
-    const clio_picture *p = &images->list[0];
+    const clio_imagine_result *p = &images->list[0];
     assert_true(p->image.width == 64 && p->image.height == 64 && p->seed == 42);
     assert_memory_equal(p->image.rgb, again->list[0].image.rgb, 64 * 64 * 3);
     assert_non_null(strstr(p->parameters, "a red fox in the snow\nSteps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64"));
 
-    const clio_note given[] = {{"parameters", p->parameters},
-                               {"Comment", "F\xc3\xbc"
-                                           "chse \xe7\x8b\x90"}};
+    const clio_metadata_entry given[] = {{"parameters", p->parameters},
+                                         {"Comment", "F\xc3\xbc"
+                                                     "chse \xe7\x8b\x90"}};
     OK(clio_image_write(ctx, &p->image, file, given, 2));
     OK(clio_image_read(ctx, file, &read));
     assert_true(read->width == 64 && read->height == 64);
     assert_memory_equal(p->image.rgb, read->rgb, 64 * 64 * 3);
-    OK(clio_image_notes(ctx, file, &notes));
+    OK(clio_image_metadata(ctx, file, &notes));
     assert_int_equal(notes->count, 2);
     for (int i = 0; i < 2; i++) {
         assert_string_equal(notes->list[i].key, given[i].key);
         assert_string_equal(notes->list[i].text, given[i].text);
     }
-    clio_notes_free(notes);
+    clio_metadata_free(notes);
     clio_image_free(read);
-    OK(clio_images_animate(ctx, images, file, 50, given, 1));
+    OK(clio_image_write_apng(ctx, images, file, 50, given, 1));
     OK(clio_image_read(ctx, file, &read)); /* its first frame */
     assert_memory_equal(p->image.rgb, read->rgb, 64 * 64 * 3);
     clio_image_free(read);
-    clio_images_free(images);
-    clio_images_free(again);
+    clio_image_list_free(images);
+    clio_image_list_free(again);
 }
 
 static int stop(void *user, const char *what, double done, double total)
@@ -110,68 +110,68 @@ static void every_phase_can_be_cancelled(void **state)
     (void)state;
     static char phases[][32] = {"loading the text encoder", "loading the UNet", "sampling", "decoding"};
     clio_imagine_params params = clio_imagine_defaults();
-    clio_images *images;
+    clio_image_list *images;
     params.prompt = "a red fox";
     params.steps = 2;
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        clio_pictures *pictures = load();
+        clio_diffusion *pictures = load();
         clio_set_progress(ctx, stop, phases[i]);
         FAILS(clio_imagine(pictures, &params, &images), CLIO_ERROR_CANCELLED, phases[i]);
         assert_null(images);
         clio_set_progress(ctx, NULL, NULL);
         OK(clio_imagine(pictures, &params, &images)); /* and nothing is the worse for it */
-        clio_images_free(images);
-        clio_pictures_free(pictures);
+        clio_image_list_free(images);
+        clio_diffusion_free(pictures);
     }
 }
 
 static void memory_is_given_back(void **state)
 {
     (void)state;
-    clio_pictures *pictures = load();
+    clio_diffusion *pictures = load();
     clio_imagine_params params = clio_imagine_defaults();
-    clio_images *images;
+    clio_image_list *images;
     uint64_t before, kept, after, peak;
     params.prompt = "a red fox";
     params.steps = 1;
     clio_memory(ctx, &before, &peak);
     OK(clio_imagine(pictures, &params, &images));
-    clio_images_free(images);
+    clio_image_list_free(images);
     clio_memory(ctx, &kept, &peak);
     assert_true(kept > before);
-    clio_pictures_free(pictures);
+    clio_diffusion_free(pictures);
     clio_memory(ctx, &after, &peak);
     assert_int_equal(after, before);
-    OK(clio_pictures_load(ctx, model, NULL, &pictures));
+    OK(clio_diffusion_load(ctx, model, NULL, &pictures));
     OK(clio_imagine(pictures, &params, &images));
     clio_memory(ctx, &after, &peak);
     assert_int_equal(after, before); /* without keep nothing stays */
-    clio_images_free(images);
-    clio_pictures_free(pictures);
+    clio_image_list_free(images);
+    clio_diffusion_free(pictures);
 }
 
 static void refusals(void **state)
 {
     (void)state;
-    clio_pictures *pictures = (clio_pictures *)(void *)file;
+    clio_diffusion *pictures = (clio_diffusion *)(void *)file;
     clio_image *image = (clio_image *)(void *)file;
-    clio_notes *notes = (clio_notes *)(void *)file;
+    clio_metadata *notes = (clio_metadata *)(void *)file;
     clio_context *closed = clio_create();
-    FAILS(clio_pictures_load(ctx, NULL, NULL, &pictures), CLIO_ERROR_FILE, "there is no (none)");
+    FAILS(clio_diffusion_load(ctx, NULL, NULL, &pictures), CLIO_ERROR_FILE, "there is no (none)");
     assert_null(pictures);
-    FAILS(clio_pictures_load(ctx, "/nowhere", NULL, &pictures), CLIO_ERROR_FILE, "there is no /nowhere");
-    assert_int_equal(clio_pictures_load(closed, model, NULL, &pictures), CLIO_ERROR_ARGUMENT);
+    FAILS(clio_diffusion_load(ctx, "/nowhere", NULL, &pictures), CLIO_ERROR_FILE, "there is no /nowhere");
+    assert_int_equal(clio_diffusion_load(closed, model, NULL, &pictures), CLIO_ERROR_ARGUMENT);
     assert_non_null(strstr(clio_error(closed), "no device is open"));
     FAILS(clio_image_read(ctx, "/nowhere.png", &image), CLIO_ERROR_FILE, "/nowhere.png");
     assert_null(image);
-    FAILS(clio_image_notes(ctx, "/nowhere.png", &notes), CLIO_ERROR_FILE, "/nowhere.png");
+    FAILS(clio_image_metadata(ctx, "/nowhere.png", &notes), CLIO_ERROR_FILE, "/nowhere.png");
     assert_null(notes);
-    FAILS(clio_images_animate(ctx, &(clio_images){NULL, 0}, file, 50, NULL, 0), CLIO_ERROR_ARGUMENT, "at least one picture");
-    assert_non_null(strstr(clio_imagine_methods(), "euler_a"));
-    clio_pictures_free(NULL);
-    clio_images_free(NULL);
+    FAILS(clio_image_write_apng(ctx, &(clio_image_list){NULL, 0}, file, 50, NULL, 0), CLIO_ERROR_ARGUMENT, "at least one image");
+    assert_non_null(strstr(clio_imagine_samplers(), "euler_a"));
+    clio_diffusion_free(NULL);
+    clio_image_list_free(NULL);
     clio_image_free(NULL);
-    clio_notes_free(NULL);
+    clio_metadata_free(NULL);
     clio_destroy(closed);
 }
 

@@ -1,7 +1,7 @@
-/* make_pictures.c - writes a folder of small pictures to learn from: a disc or a square of some colour on another, one in a folder for each
+/* make_images.c - writes a folder of small images to learn from: a disc or a square of some colour on another, one in a folder for each
  * class ("disc", "square") when CLASSES is given.
  *
- *     make_pictures DIR COUNT SIDE [CLASSES] */
+ *     make_images DIR COUNT SIDE [CLASSES] */
 #include "../../host/core/context.h"
 #include "../../models/image/image.h"
 #include "../../host/core/random.h"
@@ -11,7 +11,7 @@
 
 static int die(clio_context *ctx)
 {
-    fprintf(stderr, "make_pictures: %s\n", clio_error(ctx));
+    fprintf(stderr, "make_images: %s\n", clio_error(ctx));
     return 1;
 }
 
@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     clio_context *ctx = clio_create();
     struct random r;
     if (argc < 4 || !ctx) {
-        fputs("usage: make_pictures DIR COUNT SIDE [CLASSES]\n", stderr);
+        fputs("usage: make_images DIR COUNT SIDE [CLASSES]\n", stderr);
         return 2;
     }
     int count = atoi(argv[2]), side = atoi(argv[3]);
@@ -46,7 +46,7 @@ int main(int argc, char **argv)
         snprintf(folder, sizeof folder, "%s%s", argv[1], argc < 5 ? "" : i % 2 ? "/square" : "/disc");
         snprintf(path, sizeof path, "%s/%04d.png", folder, i);
         st = file_make_folder(ctx, folder);
-        st = st ? st : image_new(ctx, &image, "a picture", side, side);
+        st = st ? st : image_new(ctx, &image, "an image", side, side);
         if (st)
             break;
         paint(&image, &r, i % 2 == 0);

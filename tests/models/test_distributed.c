@@ -1,17 +1,17 @@
-/* test_parallel.c - several processes that learn one model together (models/train/distributed.h) against PyTorch's three Adam steps with
+/* test_distributed.c - several processes that learn one model together (models/train/distributed.h) against PyTorch's three Adam steps with
  * the whole batch in one: each process has its part of the golden batch and noise (trial.h), gradients and losses are added up as training
  * does, and every process must have the golden losses and weights. Whatever the parts: alike, of several sizes, or nothing for all but the
  * last.
  *
- *     test_parallel                     alone
- *     mpirun -n 2 test_parallel 2       the number is how many there must be (test_parallel_mpi.sh)
+ *     test_distributed                     alone
+ *     mpirun -n 2 test_distributed 2       the number is how many there must be (test_distributed_mpi.sh)
  *
  * What is checked is checked when all have stopped talking: a process that fails on the way leaves the others waiting for it. */
 #include "../support/trial.h"
 
 #include "../../models/train/distributed.h"
 
-static struct parallel parallel;
+static struct distributed parallel;
 
 enum parts { ALIKE, ONE_EACH_BUT_FIRST, ALL_TO_LAST, WAYS };
 
@@ -32,7 +32,7 @@ static void load_part(struct trial *t, enum parts parts)
     int first = first_of(parts, parallel.rank), next = first_of(parts, parallel.rank + 1);
     trial_load(t, 1, 0, first, next - first);
     if (parallel.active) {
-        t->learner.optimizers[0].reduce = parallel_reduce;
+        t->learner.optimizers[0].reduce = distributed_reduce;
         t->learner.optimizers[0].reduce_user = &parallel;
     }
 }
@@ -59,7 +59,7 @@ static void test_autoencoder(void **state)
         load_part(&t, parts);
         for (int i = 0; i < TRIAL_STEPS; i++) {
             assert_ok(t.learner.kind->step(ctx, &t.learner, &t.batch, losses[i]));
-            assert_ok(parallel_sum(ctx, &parallel, losses[i], LEARNER_LOSSES));
+            assert_ok(distributed_sum(ctx, &parallel, losses[i], LEARNER_LOSSES));
         }
         check(&t, names, COUNT(names), losses);
     }
@@ -80,7 +80,7 @@ static void test_vae(void **state)
         for (int i = 0; i < TRIAL_STEPS; i++) {
             struct tensor eps = trial_noise(&t, "batch.eps", i, 10);
             assert_ok(vae_step(ctx, &t.learner, &t.batch, &eps, losses[i]));
-            assert_ok(parallel_sum(ctx, &parallel, losses[i], LEARNER_LOSSES));
+            assert_ok(distributed_sum(ctx, &parallel, losses[i], LEARNER_LOSSES));
             test_free(&eps);
         }
         check(&t, names, COUNT(names), losses);
@@ -93,8 +93,8 @@ static void test_agree(void **state)
     clio_context *ctx = test_context();
     bool last = parallel.rank + 1 == parallel.ranks;
     (void)state;
-    assert_ok(parallel_agree(ctx, &parallel, CLIO_OK));
-    assert_int_equal(parallel_agree(ctx, &parallel, last ? CLIO_ERROR_FILE : CLIO_OK), CLIO_ERROR_FILE);
+    assert_ok(distributed_agree(ctx, &parallel, CLIO_OK));
+    assert_int_equal(distributed_agree(ctx, &parallel, last ? CLIO_ERROR_FILE : CLIO_OK), CLIO_ERROR_FILE);
     if (!last)
         assert_non_null(strstr(clio_error(ctx), "another process"));
 }
@@ -107,11 +107,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_agree),
     };
     int wanted = argc > 1 ? atoi(argv[1]) : 1;
-    if (parallel_open(test_context(), &parallel) || parallel.ranks != wanted) {
+    if (distributed_open(test_context(), &parallel) || parallel.ranks != wanted) {
         fprintf(stderr, "%d processes are wanted, and there are %d: %s\n", wanted, parallel.ranks, clio_error(test_context()));
         return test_end(1);
     }
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    parallel_close(&parallel, true);
+    distributed_close(&parallel, true);
     return failed;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_parallel as 2 and as 3 processes, among which a batch of 8 cannot be divided evenly. Run by ctest, which sets CLIO_BUILD_DIR.
-program=$CLIO_BUILD_DIR/tests/test_parallel
+# test_distributed as 2 and as 3 processes, among which a batch of 8 cannot be divided evenly. Run by ctest, which sets CLIO_BUILD_DIR.
+program=$CLIO_BUILD_DIR/tests/test_distributed
 if ! ldd "$program" | grep -q libmpi; then
     echo "SKIPPED: several processes: this clio was built without MPI"
     [ -z "${CLIO_REQUIRE:-}" ]

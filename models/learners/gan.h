@@ -1,0 +1,22 @@
+/* gan.h - generative adversarial networks: dense, DCGAN, conditional. */
+#ifndef CLIO_MODELS_LEARNERS_GAN_H
+#define CLIO_MODELS_LEARNERS_GAN_H
+
+#include "condition.h"
+#include "conv_pyramid.h"
+#include "../nn/spectral_norm.h"
+
+enum gan_loss { GAN_BCE, GAN_LEAST_SQUARES, GAN_HINGE, GAN_WASSERSTEIN, GAN_JSD };
+struct gan {
+    struct sequential generator, discriminator;
+    struct label_input labels;
+    enum gan_loss loss;
+    struct spectral *spectral; /* or NULL */
+    struct tensor fake, losses[2];
+};
+/* Layers of a generator, by the settings ngf, or hidden and depth. */
+clio_status gan_generator_rows(clio_context *ctx, const struct learner *l, bool dense, struct layer_rows *rows);
+/* z f32 [count, latent] takes the place of what would be drawn; NULL. */
+clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *z, double *losses);
+
+#endif

@@ -1,0 +1,12 @@
+/* pretrained.h - a model's folder: config.json and weights. */
+#ifndef CLIO_MODELS_LEARNERS_PRETRAINED_H
+#define CLIO_MODELS_LEARNERS_PRETRAINED_H
+
+#include "learner.h"
+
+/* From a folder with config.json and model.safetensors. */
+clio_status learner_load(clio_context *ctx, struct learner *l, const char *path);
+/* config.json and model.safetensors (averaged weights where there are any: what inference should read) into an existing folder. */
+clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder);
+
+#endif

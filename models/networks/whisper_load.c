@@ -1,0 +1,205 @@
+/* whisper_load.c - read Whisper's config.json and weights. */
+#include "whisper.h"
+#include "../../host/core/json.h"
+#include "../nn/parameters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, TEXT_POSITIONS, TAPS, SIZES };
+
+#define AT(type, member) offsetof(struct type, member)
+#define VECTOR(type, key, member, rows)                                                                                                    \
+    {                                                                                                                                      \
+        key, AT(type, member), WEIGHT_VECTOR, rows, ONE, 0, 0, 1, false                                                                    \
+    }
+
+#define NORM(type, key, member) VECTOR(type, key ".weight", member.gamma, WIDTH), VECTOR(type, key ".bias", member.beta, WIDTH)
+#define LINEAR(type, key, member, kind, rows, columns)                                                                                     \
+    {key ".weight", AT(type, member), kind, rows, columns, 0, 0, 1, false}, VECTOR(type, key ".bias", member##_bias, rows)
+
+#define PART(type, key, member, kind, part, parts)                                                                                         \
+    {key ".weight", AT(type, member), kind, WIDTH, WIDTH, 0, part, parts, false},                                                          \
+    {                                                                                                                                      \
+        key ".bias", AT(type, member##_bias), WEIGHT_VECTOR, WIDTH, ONE, 0, part, parts, true                                              \
+    }
+
+#define CONVOLUTION(key, member, columns)                                                                                                  \
+    {key ".weight", AT(whisper, member), WEIGHT_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                           \
+        VECTOR(whisper, key ".bias", member##_bias, WIDTH)
+
+static const struct state_dict_row network_table[] = {
+    CONVOLUTION("encoder.conv1", conv1, BANDS),
+    CONVOLUTION("encoder.conv2", conv2, WIDTH),
+    {"encoder.embed_positions.weight", AT(whisper, encoder_positions), WEIGHT_TABLE, POSITIONS, WIDTH, 0, 0, 1, false},
+    NORM(whisper, "encoder.layer_norm", encoder_norm),
+    {"decoder.embed_tokens.weight", AT(whisper, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
+    {"decoder.embed_positions.weight", AT(whisper, text_positions), WEIGHT_TABLE, TEXT_POSITIONS, WIDTH, 0, 0, 1, false},
+    NORM(whisper, "decoder.layer_norm", decoder_norm),
+};
+
+#define E(key, member, rows, columns) LINEAR(whisper_encoder_layer, key, member, WEIGHT_MATRIX_MANY, rows, columns)
+
+static const struct state_dict_row encoder_table[] = {
+    NORM(whisper_encoder_layer, "self_attn_layer_norm", attention_norm),
+    PART(whisper_encoder_layer, "self_attn.q_proj", qkv, WEIGHT_MATRIX_MANY, 0, 3),
+    PART(whisper_encoder_layer, "self_attn.k_proj", qkv, WEIGHT_MATRIX_MANY, 1, 3),
+    PART(whisper_encoder_layer, "self_attn.v_proj", qkv, WEIGHT_MATRIX_MANY, 2, 3),
+    E("self_attn.out_proj", o, WIDTH, WIDTH),
+    NORM(whisper_encoder_layer, "final_layer_norm", inner_norm),
+    E("fc1", fc1, ENCODER_INNER, WIDTH),
+    E("fc2", fc2, WIDTH, ENCODER_INNER),
+};
+
+#define D(key, member, rows, columns) LINEAR(whisper_decoder_layer, key, member, WEIGHT_MATRIX_FEW, rows, columns)
+
+static const struct state_dict_row decoder_table[] = {
+    NORM(whisper_decoder_layer, "self_attn_layer_norm", attention_norm),
+    PART(whisper_decoder_layer, "self_attn.q_proj", qkv, WEIGHT_MATRIX_FEW, 0, 3),
+    PART(whisper_decoder_layer, "self_attn.k_proj", qkv, WEIGHT_MATRIX_FEW, 1, 3),
+    PART(whisper_decoder_layer, "self_attn.v_proj", qkv, WEIGHT_MATRIX_FEW, 2, 3),
+    D("self_attn.out_proj", o, WIDTH, WIDTH),
+    NORM(whisper_decoder_layer, "encoder_attn_layer_norm", cross_norm),
+    D("encoder_attn.q_proj", cross_q, WIDTH, WIDTH),
+    PART(whisper_decoder_layer, "encoder_attn.k_proj", cross_kv, WEIGHT_MATRIX_MANY, 0, 2), /* these two meet all of a window at once */
+    PART(whisper_decoder_layer, "encoder_attn.v_proj", cross_kv, WEIGHT_MATRIX_MANY, 1, 2),
+    D("encoder_attn.out_proj", cross_o, WIDTH, WIDTH),
+    NORM(whisper_decoder_layer, "final_layer_norm", inner_norm),
+    D("fc1", fc1, DECODER_INNER, WIDTH),
+    D("fc2", fc2, WIDTH, DECODER_INNER),
+};
+
+static clio_status check_heads(clio_context *ctx, const struct json_file *file, const char *key, int width, int heads)
+{
+    clio_status st = CLIO_OK;
+    if (width % heads)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (d_model) cannot be shared by %d heads (%s); the file is damaged, download it again",
+             file->path, width, heads, key);
+fail:
+    return st;
+}
+
+static clio_status read_config(clio_context *ctx, struct whisper_config *c, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    struct json_file file = {0};
+    const char *type, *activation;
+    bool scale;
+    TRY(json_open(ctx, &file, dir, "config.json"));
+    TRY(json_text(ctx, &file, "model_type", NULL, &type));
+    if (strcmp(type, "whisper") != 0)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model of type %s; transcription needs a Whisper checkpoint (model_type whisper)",
+             file.path, type);
+    TRY(json_text(ctx, &file, "activation_function", "gelu", &activation));
+    TRY(json_bool(ctx, &file, "scale_embedding", false, &scale));
+    if (strcmp(activation, "gelu") != 0 || scale)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for activation_function %s%s; clio runs Whisper with gelu and unscaled embeddings only",
+             file.path, activation, scale ? " and scale_embedding" : "");
+    TRY(json_int(ctx, &file, "d_model", 1, 1 << 14, 0, &c->width));
+    TRY(json_int(ctx, &file, "num_mel_bins", 1, 201, 80, &c->bands));
+    TRY(json_int(ctx, &file, "vocab_size", 1, 1 << 22, 0, &c->vocab));
+    TRY(json_int(ctx, &file, "max_source_positions", 1, 1500, 1500, &c->positions));
+    TRY(json_int(ctx, &file, "max_target_positions", 8, 1 << 14, 448, &c->text_positions));
+    TRY(json_int(ctx, &file, "encoder_layers", 1, 1024, 0, &c->encoder_layers));
+    TRY(json_int(ctx, &file, "encoder_attention_heads", 1, 1 << 10, 0, &c->encoder_heads));
+    TRY(json_int(ctx, &file, "encoder_ffn_dim", 1, 1 << 17, 0, &c->encoder_inner));
+    TRY(json_int(ctx, &file, "decoder_layers", 1, 1024, 0, &c->decoder_layers));
+    TRY(json_int(ctx, &file, "decoder_attention_heads", 1, 1 << 10, 0, &c->decoder_heads));
+    TRY(json_int(ctx, &file, "decoder_ffn_dim", 1, 1 << 17, 0, &c->decoder_inner));
+    TRY(check_heads(ctx, &file, "encoder_attention_heads", c->width, c->encoder_heads));
+    TRY(check_heads(ctx, &file, "decoder_attention_heads", c->width, c->decoder_heads));
+fail:
+    json_close(&file);
+    return st;
+}
+
+static clio_status load_layers(clio_context *ctx, struct whisper *net, const char *prefix, const int *sizes, const struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    char key[128];
+    const struct whisper_config *c = &net->config;
+    double all = c->encoder_layers + c->decoder_layers;
+    TRY(mem_alloc(ctx, &net->encoder, (size_t)c->encoder_layers, sizeof *net->encoder));
+    TRY(mem_alloc(ctx, &net->decoder, (size_t)c->decoder_layers, sizeof *net->decoder));
+    for (int i = 0; i < c->encoder_layers; i++) {
+        TRY(context_progress(ctx, "loading the model", i, all));
+        snprintf(key, sizeof key, "%sencoder.layers.%d.", prefix, i);
+        TRY(state_dict_load(ctx, &net->encoder[i], encoder_table, COUNT(encoder_table), key, sizes, weights));
+    }
+    for (int i = 0; i < c->decoder_layers; i++) {
+        TRY(context_progress(ctx, "loading the model", c->encoder_layers + i, all));
+        snprintf(key, sizeof key, "%sdecoder.layers.%d.", prefix, i);
+        TRY(state_dict_load(ctx, &net->decoder[i], decoder_table, COUNT(decoder_table), key, sizes, weights));
+    }
+fail:
+    return st;
+}
+
+static bool same_floats(const struct weight *a, const struct weight *b)
+{
+    enum { AT_ONCE = 1024 };
+    float x[AT_ONCE], y[AT_ONCE];
+    if (!b || a->count != b->count)
+        return false;
+    for (size_t at = 0; at < a->count; at += AT_ONCE) {
+        size_t n = MIN(a->count - at, (size_t)AT_ONCE);
+        weight_floats(a, at, n, x);
+        weight_floats(b, at, n, y);
+        if (memcmp(x, y, n * sizeof *x) != 0)
+            return false;
+    }
+    return true;
+}
+
+clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    struct weights weights = {0};
+    const struct weight *logits;
+    *net = (struct whisper){0};
+    struct whisper_config *c = &net->config;
+    TRY(read_config(ctx, c, dir));
+    TRY(weights_open(ctx, &weights, dir, "model"));
+    int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
+                        [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions,         [TEXT_POSITIONS] = c->text_positions,
+                        [TAPS] = 3};
+    /* WhisperModel's keys lack the "model." of WhisperForConditionalGeneration's. */
+    const char *prefix = weights_find(&weights, "encoder.conv1.weight") ? "" : "model.";
+    TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
+    if (ctx->collects) /* sines: a table that does not learn (OpenAI, whisper/model.py) */
+        parameters_set_buffer(ctx->collects, &net->encoder_positions);
+    /* The output product shares the embedding's weights, unless the folder has its own. */
+    const char *key = weights_find(&weights, "proj_out.weight") ? "proj_out.weight"
+                      : *prefix                                 ? "model.decoder.embed_tokens.weight"
+                                                                : "decoder.embed_tokens.weight";
+    TRY(weights_need(ctx, &weights, key, 2, (int[]){c->vocab, c->width}, &logits));
+    net->tied = ctx->collects != NULL;
+    if (net->tied && strcmp(key, "proj_out.weight") == 0 &&
+        !same_floats(logits, weights_find(&weights, "model.decoder.embed_tokens.weight")))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s has a proj_out.weight that is not its embedding of tokens; clio trains models that share them", weights.path);
+    if (!net->tied) {
+        TRY(matrix_new(ctx, &net->logits, c->vocab, c->width, MATRIX_FEW, "the model"));
+        TRY(matrix_fill(ctx, &net->logits, 0, logits));
+    }
+    TRY(load_layers(ctx, net, prefix, sizes, &weights));
+fail:
+    weights_close(&weights);
+    if (st)
+        whisper_free(ctx, net);
+    return st;
+}
+
+void whisper_free(clio_context *ctx, struct whisper *net)
+{
+    for (int i = 0; net->encoder && i < net->config.encoder_layers; i++)
+        state_dict_free(ctx, &net->encoder[i], encoder_table, COUNT(encoder_table));
+    for (int i = 0; net->decoder && i < net->config.decoder_layers; i++)
+        state_dict_free(ctx, &net->decoder[i], decoder_table, COUNT(decoder_table));
+    state_dict_free(ctx, net, network_table, COUNT(network_table));
+    matrix_free(ctx, &net->logits);
+    free(net->encoder);
+    free(net->decoder);
+    *net = (struct whisper){0};
+}

@@ -1,0 +1,15 @@
+/* spectral_norm.h - bound the singular values of a network's layers. */
+#ifndef CLIO_MODELS_NN_SPECTRAL_NORM_H
+#define CLIO_MODELS_NN_SPECTRAL_NORM_H
+
+#include "sequential.h"
+
+/* Keeps every layer's greatest singular value at or below 1. What it goes by is part of the parameters: keys end with weight_v. */
+struct spectral;
+clio_status spectral_new(clio_context *ctx, struct spectral **out, const struct sequential *net, const char *prefix);
+void spectral_free(clio_context *ctx, struct spectral *s); /* accepts NULL */
+clio_status spectral_init(clio_context *ctx, const struct spectral *s, uint64_t seed);
+/* After the weights changed; `times` steps of the power iteration. */
+clio_status spectral_bound(clio_context *ctx, struct arena *arena, const struct spectral *s, int times);
+
+#endif
