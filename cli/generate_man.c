@@ -81,7 +81,7 @@ static void put_heading(FILE *out, const char *name, const char *summary)
     fputs(".\\\" Made by clio --generate man.\n.TH ", out);
     for (const char *c = name; *c; c++)
         fputc(toupper((unsigned char)*c), out);
-    fprintf(out, " 1 \"\" \"clio %s\" \"User Commands\"\n.SH NAME\n", clio_version());
+    fprintf(out, " 1 \"\" \"clio %s\" \"User Commands\"\n.nh\n.ad l\n.SH NAME\n", clio_version());
     put_text(out, name, strlen(name));
     fputs(" \\- ", out);
     put_line(out, summary, strlen(summary));

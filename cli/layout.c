@@ -1,6 +1,7 @@
 /* layout.c - see layout.h. */
 #include "layout.h"
 #include "bar.h"
+#include "say.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -65,4 +66,14 @@ void layout_entry(FILE *out, const char *left, const char *text, int column, int
         at = 0;
     }
     layout_text(out, text, at, column, width);
+}
+
+char *layout_plain(const char *text)
+{
+    char *plain = must_print("%s", text), *to = plain;
+    for (const char *from = text; *from; from++)
+        if (*from != '`')
+            *to++ = *from;
+    *to = 0;
+    return plain;
 }

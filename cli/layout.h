@@ -13,5 +13,7 @@ int layout_width(void);
 void layout_text(FILE *out, const char *text, int at, int column, int width);
 /* Print "  left      text" with the text from `column` on, on a line of its own where left is too long. */
 void layout_entry(FILE *out, const char *left, const char *text, int column, int width);
+/* A copy without backquotes; the caller frees it. */
+char *layout_plain(const char *text);
 
 #endif

@@ -81,9 +81,12 @@ static json_t *json_bound(const clio_setting *s, double bound)
 static json_t *json_setting(const clio_setting *s)
 {
     static const char *const types[] = {"integer", "number", "boolean", "choice", "text"};
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", s->name, "type", types[s->type], "minimum", json_bound(s, s->minimum),
-                     "maximum", json_bound(s, s->maximum), "choices", s->choices ? json_choices(s->choices) : json_null(), "default",
-                     json_default(s), "help", s->summary);
+    char *help = layout_plain(s->summary);
+    json_t *row = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", s->name, "type", types[s->type], "minimum",
+                            json_bound(s, s->minimum), "maximum", json_bound(s, s->maximum), "choices",
+                            s->choices ? json_choices(s->choices) : json_null(), "default", json_default(s), "help", help);
+    free(help);
+    return row;
 }
 
 /* Add a setting of `model`; one that another model has with the same type, range, default and help is one entry. */
