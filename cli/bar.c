@@ -3,7 +3,7 @@
  *     transcribing  42 %  [################------------------------]  0:12  8.1x  0:16 left
  *     sampling 5/20  [##########------------------------------]  0:12  2.41 s/step  0:36 left
  *
- * It is drawn at most ten times a second, and not for work that is done at once. A narrow terminal loses the brackets first. */
+ * Drawn at most ten times a second, and not at all for work that takes less than 0.3 s. A narrow terminal loses the brackets first. */
 #include "bar.h"
 
 #include <math.h>
@@ -14,9 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_AT_MOST 256
-#define BRACKETS_AT_MOST 40
-#define BRACKETS_AT_LEAST 8
+#define COLUMNS_MAX 10000
+#define LINE_MAX_BYTES 256
+#define BRACKETS_MAX 40
+#define BRACKETS_MIN 8
 #define FIRST_AFTER 0.3 /* seconds */
 #define INTERVAL 0.1
 
@@ -54,15 +55,21 @@ void bar_clear(void)
     bar.last = 0;
 }
 
-/* Columns that may be filled: one less than there are, so that no terminal wraps. */
-static int line_width(void)
+int terminal_columns(int fd)
 {
     const char *columns = getenv("COLUMNS");
     struct winsize size = {0};
     long width = columns ? strtol(columns, NULL, 10) : 0;
     if (width <= 0)
-        width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-    return (int)(width < 2 ? 1 : width > LINE_AT_MOST ? LINE_AT_MOST - 1 : width - 1);
+        width = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+    return (int)(width > COLUMNS_MAX ? COLUMNS_MAX : width);
+}
+
+/* Columns that may be filled: one less than there are, so that no terminal wraps. */
+static int line_width(void)
+{
+    int width = terminal_columns(STDERR_FILENO);
+    return width < 2 ? 1 : width > LINE_MAX_BYTES ? LINE_MAX_BYTES - 1 : width - 1;
 }
 
 static int print_time(char *out, size_t size, double seconds)
@@ -75,7 +82,7 @@ static int print_time(char *out, size_t size, double seconds)
 
 static void draw(const char *what, double done, double total, enum bar_unit unit, double elapsed)
 {
-    char left[96], right[96], took[24], remains[24], line[LINE_AT_MOST + 1];
+    char left[96], right[96], took[24], remains[24], line[LINE_MAX_BYTES + 1];
     double fraction = total > 0 ? fmin(fmax(done / total, 0), 1) : 0;
     int width = line_width(), at;
     print_time(took, sizeof took, elapsed);
@@ -87,7 +94,7 @@ static void draw(const char *what, double done, double total, enum bar_unit unit
         else
             snprintf(left, sizeof left, "%.48s %3d %%", what, (int)(100 * fraction));
         at = snprintf(right, sizeof right, "%s", took);
-        if (unit == BAR_SOUND && done > 0 && elapsed > 0)
+        if (unit == BAR_AUDIO && done > 0 && elapsed > 0)
             at += snprintf(right + at, sizeof right - (size_t)at, "  %.1fx", done / elapsed);
         if (unit == BAR_STEPS && done > 0)
             at += snprintf(right + at, sizeof right - (size_t)at, "  %.3g s/step", elapsed / done);
@@ -96,12 +103,12 @@ static void draw(const char *what, double done, double total, enum bar_unit unit
             snprintf(right + at, sizeof right - (size_t)at, "  %s left", remains);
         }
         int brackets = width - (int)strlen(left) - (int)strlen(right) - 6;
-        if (brackets > BRACKETS_AT_MOST)
-            brackets = BRACKETS_AT_MOST;
-        if (brackets < BRACKETS_AT_LEAST) {
+        if (brackets > BRACKETS_MAX)
+            brackets = BRACKETS_MAX;
+        if (brackets < BRACKETS_MIN) {
             snprintf(line, sizeof line, "%s  %s", left, right);
         } else {
-            char fill[BRACKETS_AT_MOST + 1];
+            char fill[BRACKETS_MAX + 1];
             int filled = (int)(brackets * fraction);
             memset(fill, '-', sizeof fill);
             memset(fill, '#', (size_t)filled);

@@ -1,8 +1,9 @@
-/* cmd_caption.c - clio caption: what is heard, by Whisper models that were trained to describe sounds instead of writing down speech.
- * Their answer begins with a fixed text (the folder's own, or --prefix), is English, and is decoded without timestamps; a sound that is no
- * speech is no reason to say nothing, and a short sentence none to try again. */
+/* cmd_caption.c - clio caption: audio captioning by Whisper models that were fine-tuned to describe sounds. A caption begins with a fixed
+ * prefix (the folder's own, or --prefix) and is decoded without timestamps; a high no-speech probability is no reason to skip a window, and
+ * a short text none to retry. */
 #include "options.h"
 #include "output.h"
+#include "say.h"
 #include "session.h"
 
 #include <string.h>
@@ -10,8 +11,6 @@
 static clio_speech_params caption_params(const struct settings *set)
 {
     clio_speech_params params = set->params;
-    if (!params.language)
-        params.language = "en";
     params.timestamps = 0;
     params.condition_on_previous = 0;
     params.temperature_step = 0;
@@ -22,7 +21,7 @@ static clio_speech_params caption_params(const struct settings *set)
 static void caption(struct session *s, const char *file)
 {
     clio_speech_params params = caption_params(s->set);
-    clio_transcript *result = session_hear(s, file, params);
+    clio_transcript *result = session_transcribe(s, file, params);
     if (result && s->set->json) {
         struct document doc = {.transcript = result,
                                .device = clio_device(s->ctx),
@@ -40,38 +39,62 @@ static int run_caption(const struct command *self, struct settings *set)
 {
     size_t inputs = 0;
     if (!set->files.count)
-        return say_usage(self, "no sound file was named: clio caption -m DIR FILE..., or - for standard input");
+        return say_usage(self, "no audio file given: clio caption -m DIR FILE..., or - for standard input");
     if (!set->model)
-        return say_usage(self, "no model was named: -m DIR, a folder with a Whisper model that describes sounds");
+        return say_usage(self, "no model given: -m DIR, the folder of a Whisper model fine-tuned for audio captioning");
     for (size_t i = 0; i < set->files.count; i++)
         inputs += !strcmp(set->files.items[i], "-");
     if (inputs > 1)
-        return say_usage(self, "standard input can be read only once, and - was given %zu times", inputs);
+        return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
     struct session s = {.prints = !set->json, .labels = set->files.count > 1, .needs_output = true};
     int code = session_open(&s, set);
-    for (size_t k = 0; !code && k < set->files.count && session_goes_on(&s); k++)
+    for (size_t k = 0; !code && k < set->files.count && session_continues(&s); k++)
         caption(&s, set->files.items[k]);
     return session_close(&s, code);
 }
 
 static const struct option_row options[] = {
-    OPTION_MODEL("the folder of a captioning model"),
-    OPTION_WEIGHT_TYPE,
-    {"--prefix", "TEXT", OPTION_TEXT, FIELD(params.prefix), 0, 0,
-     "how the answer begins, \"clotho > caption: \" for\nexample; default: as the folder says"},
-    {"-l --language", "LANG", OPTION_TEXT, FIELD(params.language), 0, 0, "of the caption; default: en"},
-    OPTION_FILE,
+    OPTION_AUDIO_FILE,
+    {.names = "-m --model",
+     .argument = "DIR",
+     .type = OPTION_MODEL,
+     .field = FIELD(model),
+     .group = "Model",
+     .help = "folder of a captioning model (required)"},
+    OPTION_WEIGHT_TYPE(.help = "type of the weights on the device; see clio-transcribe(1)"),
+    {.names = "--prefix",
+     .argument = "TEXT",
+     .type = OPTION_TEXT,
+     .field = FIELD(params.prefix),
+     .initial = "as the model's configuration says",
+     .group = "Decoding",
+     .help = "forced beginning of the caption, which is not printed, such as \"clotho > caption: \""},
+    {.names = "-l --language", .argument = "LANG", .type = OPTION_TEXT, .field = FIELD(params.language), .help = "language of the caption"},
     OPTION_MAX_TOKENS,
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
+    OPTIONS_END,
 };
+
+static const struct example examples[] = {
+    {"clio caption -m captioner street.wav", "describe the sounds of a street"},
+    {"clio caption -m captioner --prefix \"audiocaps > caption: \" *.wav", "choose the style of captions that the model learned"},
+    {NULL, NULL},
+};
+
+static void defaults(struct settings *set)
+{
+    set->params.language = "en";
+}
 
 const struct command command_caption = {
     .name = "caption",
+    .summary = "describe sounds in words (audio captioning)",
     .synopsis = "-m DIR [OPTION...] FILE...",
-    .about = "Prints what is heard in sound files (WAV, FLAC, OGG), one line for every 30 seconds. With several files\n"
-             "each line begins with the file's name. FILE - reads standard input.",
-    .more = "clio caption -m captioner street.wav\n"
-            "clio caption -m captioner --prefix \"audiocaps > caption: \" *.wav",
+    .description =
+        "Describes the sounds in audio files (WAV, FLAC or OGG) with a Whisper model that was fine-tuned for audio captioning: one "
+        "line for every 30 seconds. With several files each line begins with the file's name. FILE - reads standard input.",
     .options = options,
+    .examples = examples,
+    .operands = OPERANDS_AUDIO,
+    .defaults = defaults,
     .run = run_caption,
 };

@@ -1,7 +1,8 @@
-/* cmd_devices.c - clio devices: every OpenCL platform and device, which one clio takes, and why others cannot be used. */
-#include "checks.h"
+/* cmd_devices.c - clio devices: all OpenCL platforms and devices, the default one, and why others cannot be used. */
+#include "selftests.h"
 #include "options.h"
 #include "print_json.h"
+#include "say.h"
 #include "session.h"
 
 #include <inttypes.h>
@@ -23,23 +24,23 @@ static void print_device(clio_context *ctx, const clio_device_info *d, bool chos
 {
     if (d->problem) {
         printf("-  %s%s%s: not usable\n", d->name && *d->name ? d->name : "", d->name && *d->name ? ", " : "", d->platform);
-        printf("     why       %s\n\n", d->problem);
+        printf("     problem    %s\n\n", d->problem);
         return;
     }
-    printf("%d  %s%s\n", d->index, d->name, chosen ? "  <- clio takes this one" : "");
-    printf("     platform  %s\n", d->platform);
-    printf("     type      %s%s%s, %d compute units\n", d->type, d->architecture ? " " : "", d->architecture ? d->architecture : "",
+    printf("%d  %s%s\n", d->index, d->name, chosen ? "  <- default" : "");
+    printf("     platform   %s\n", d->platform);
+    printf("     type       %s%s%s, %d compute units\n", d->type, d->architecture ? " " : "", d->architecture ? d->architecture : "",
            d->compute_units);
-    printf("     memory    ");
+    printf("     memory     ");
     print_size(d->global_memory);
-    printf(", largest piece ");
+    printf(", largest buffer ");
     print_size(d->max_allocation);
     printf(", local ");
     print_size(d->local_memory);
-    printf("\n     driver    %s, %s\n", d->driver, d->version);
-    printf("     features  fp16 %s, sub-groups %s\n", d->has_fp16 ? "yes" : "no", d->has_subgroups ? "yes" : "no");
-    printf("     checked   ");
-    checks_print(ctx, d->index, stdout);
+    printf("\n     driver     %s, %s\n", d->driver, d->version);
+    printf("     features   fp16 %s, sub-groups %s\n", d->has_fp16 ? "yes" : "no", d->has_subgroups ? "yes" : "no");
+    printf("     self-tests ");
+    selftests_print(ctx, d->index, stdout);
     printf("\n\n");
 }
 
@@ -59,14 +60,14 @@ static json_t *json_device(clio_context *ctx, const clio_device_info *d, bool ch
     for (size_t i = 0; i < COUNT(texts); i++)
         json_object_set_new(row, texts[i].key, texts[i].text && *texts[i].text ? json_string(texts[i].text) : json_null());
     json_object_set_new(row, "compute_units", json_integer(d->compute_units));
-    json_object_set_new(row, "global_memory", json_integer((json_int_t)d->global_memory));
-    json_object_set_new(row, "max_allocation", json_integer((json_int_t)d->max_allocation));
-    json_object_set_new(row, "local_memory", json_integer((json_int_t)d->local_memory));
+    json_object_set_new(row, "global_memory_bytes", json_integer((json_int_t)d->global_memory));
+    json_object_set_new(row, "max_allocation_bytes", json_integer((json_int_t)d->max_allocation));
+    json_object_set_new(row, "local_memory_bytes", json_integer((json_int_t)d->local_memory));
     json_object_set_new(row, "fp16", json_boolean(d->has_fp16));
     json_object_set_new(row, "subgroups", json_boolean(d->has_subgroups));
     json_object_set_new(row, "compiler", json_boolean(d->has_compiler));
     json_object_set_new(row, "chosen", json_boolean(chosen));
-    json_object_set_new(row, "checks", checks_json(ctx, d->index));
+    json_object_set_new(row, "selftests", selftests_json(ctx, d->index));
     return row;
 }
 
@@ -75,10 +76,10 @@ static void print_json(clio_context *ctx, const clio_device_info *list, size_t c
     json_t *root = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(root, json_device(ctx, &list[i], list[i].index >= 0 && list[i].index == chosen));
-    json_print(root);
+    json_print(root, JSON_MEASURED);
 }
 
-/* The index that a run with these settings takes; -1 when there is none. Only a selector needs the device to be opened. */
+/* The index of the device that these settings select; -1 when there is none. Only a selector needs the device to be opened. */
 static clio_status find_chosen(clio_context *ctx, const struct settings *set, const clio_device_info *list, size_t count, int *chosen)
 {
     const char *variable = getenv("CLIO_DEVICE");
@@ -101,7 +102,7 @@ static int run_devices(const struct command *self, struct settings *set)
     size_t count = 0;
     int chosen = -1;
     if (set->files.count)
-        return say_usage(self, "devices takes no file, and %s was named", set->files.items[0]);
+        return say_usage(self, "unexpected argument %s", set->files.items[0]);
     struct session s = {.needs_output = true};
     if (!session_context(&s, set))
         return session_close(&s, EXIT_FAILED);
@@ -114,20 +115,45 @@ static int run_devices(const struct command *self, struct settings *set)
     session_flush(&s);
     int code = opened ? session_failed(&s, opened) : EXIT_DONE;
     if (!code && chosen < 0) {
-        say_error("there is no OpenCL device that clio can use: install the driver of your GPU, or pocl-opencl-icd to run on the CPU");
+        say_error("no usable OpenCL device: install the OpenCL driver of your GPU, or pocl-opencl-icd to use the CPU");
         code = EXIT_FAILED;
     }
     return session_close(&s, code);
 }
 
-static const struct option_row options[] = {{NULL, NULL, OPTION_ON, 0, 0, 0, NULL}};
+static const struct option_row options[] = {OPTIONS_END};
+
+static const struct section sections[] = {
+    {"SELF-TESTS",
+     "Fast code paths are compared with a C reference when they are first used on a device with its driver. `self-tests` lists those that "
+     "passed, and those that failed and are off, with the reason. Another path takes the place of one that failed. `CLIO_DISABLE`, see "
+     "clio(1), turns paths off by hand.",
+     NULL},
+    {"JSON",
+     "With `--json` standard output has an array with one object per device: `index`, `platform`, `name`, `type`, `driver`, `version`, "
+     "`problem`, `architecture`, `compute_units`, `global_memory_bytes`, `max_allocation_bytes`, `local_memory_bytes`, `fp16`, "
+     "`subgroups`, "
+     "`compiler`, `chosen` and `selftests`, an array of objects with `path`, `variant` and `problem`.",
+     NULL},
+    {NULL, NULL, NULL},
+};
+
+static const struct example examples[] = {
+    {"clio devices", "list all devices"},
+    {"clio devices -d gpu", "show which device -d gpu selects"},
+    {NULL, NULL},
+};
 
 const struct command command_devices = {
     .name = "devices",
+    .summary = "list OpenCL devices and their self-tests",
     .synopsis = "[--json] [-d DEVICE]",
-    .about = "Lists every OpenCL platform and device, the best first, marks the one that clio takes, and says\n"
-             "why a platform or device cannot be used. With -d, or CLIO_DEVICE set, the mark shows what that means.\n"
-             "checked: the fast paths that earlier runs found to answer rightly there, and those switched off and why.",
+    .description =
+        "Lists all OpenCL platforms and devices, the best first, marks the one that clio uses, and says why a platform or device "
+        "cannot be used. With -d or $CLIO_DEVICE the mark is on the device that it selects.",
     .options = options,
+    .sections = sections,
+    .examples = examples,
+    .operands = OPERANDS_NONE,
     .run = run_devices,
 };

@@ -1,25 +1,26 @@
-/* cmd_eval.c - clio eval: how good a trained model is, what was heard beside what was said, captions beside references. */
+/* cmd_eval.c - clio eval: metrics of a trained model on held-out data, of transcripts, and of captions. */
 #include "bar.h"
 #include "options.h"
 #include "print_json.h"
+#include "say.h"
 #include "session.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_measures(const struct settings *set, const clio_metrics *measures)
+static void print_metrics(const struct settings *set, const clio_metrics *metrics)
 {
     json_t *root = json_object();
-    for (size_t i = 0; i < measures->count; i++) {
-        const clio_metric *m = &measures->list[i];
+    for (size_t i = 0; i < metrics->count; i++) {
+        const clio_metric *m = &metrics->list[i];
         if (set->json)
             json_object_set_new(root, m->name, json_real(m->value));
         else
             printf("%-22s %.6g%s%s\n", m->name, m->value, *m->unit ? " " : "", m->unit);
     }
     if (set->json)
-        json_print(root);
+        json_print(root, JSON_MEASURED);
     else
         json_decref(root);
 }
@@ -40,58 +41,126 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
 static int run_eval(const struct command *self, struct settings *set)
 {
     struct session s = {.needs_output = true};
-    clio_metrics *measures = NULL;
+    clio_metrics *metrics = NULL;
     clio_status st;
-    bool texts = set->said || set->heard, captions = set->captions || set->references;
+    bool texts = set->reference || set->hypothesis, captions = set->captions || set->references;
     if (set->files.count)
-        return say_usage(self, "eval takes its files by name, and %s stands alone", set->files.items[0]);
+        return say_usage(self, "unexpected argument %s: eval takes its files by options", set->files.items[0]);
     if ((set->model != NULL) + texts + captions != 1)
-        return say_usage(self,
-                         "say what to measure: a model (-m), a transcript (--said and --heard) or captions (--captions and --references)");
-    if (texts && (!set->said || !set->heard))
-        return say_usage(self, "a transcript needs both files: --said and --heard");
+        return say_usage(self, "choose one thing to evaluate: a model (-m), a transcript (--reference and --hypothesis) or captions "
+                               "(--captions and --references)");
+    if (texts && (!set->reference || !set->hypothesis))
+        return say_usage(self, "a transcript needs two files: --reference and --hypothesis");
     if (captions && (!set->captions || !set->references))
-        return say_usage(self, "captions need both files: --captions and --references");
+        return say_usage(self, "captions need two files: --captions and --references");
     if (set->model && !set->data)
-        return say_usage(self, "name the data to measure the model on with --data");
+        return say_usage(self, "no data given to evaluate the model on: --data DIR");
     if (!session_context(&s, set))
         return session_close(&s, EXIT_FAILED);
-    st = texts      ? clio_evaluate_transcripts(s.ctx, set->said, set->heard, &measures)
-         : captions ? clio_evaluate_captions(s.ctx, set->captions, set->references, &measures)
-                    : evaluate_model(&s, set, &measures);
+    st = texts      ? clio_evaluate_transcripts(s.ctx, set->reference, set->hypothesis, &metrics)
+         : captions ? clio_evaluate_captions(s.ctx, set->captions, set->references, &metrics)
+                    : evaluate_model(&s, set, &metrics);
     bar_clear();
     int code = st ? session_failed(&s, st) : EXIT_DONE;
     if (!st)
-        print_measures(set, measures);
-    clio_metrics_free(measures);
+        print_metrics(set, metrics);
+    clio_metrics_free(metrics);
     session_flush(&s);
     return session_close(&s, code);
 }
 
 static const struct option_row options[] = {
-    OPTION_MODEL("a folder that clio train wrote"),
-    {"--data", "DIR", OPTION_TEXT, FIELD(data), 0, 0, "images to measure it on, as for clio train"},
-    {"--split", "NAME", OPTION_TEXT, FIELD(split), 0, 0, "train, validation or test; default: the last of these\nthat there is"},
-    {"--features", "DIR", OPTION_TEXT, FIELD(features), 0, 0,
-     "a classifier that clio train wrote: compares what it\nsees in drawn images and in those of the data\n(Frechet and kernel "
-     "distance)"},
-    {"-n --count", "N", OPTION_INT, FIELD(count), 2, 1000000, "images at most; default 10000"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(imagine.seed), 0, 0, "of what is drawn; default 42"},
-    {"--said", "FILE", OPTION_TEXT, FIELD(said), 0, 0, "a text file: what was said ..."},
-    {"--heard", "FILE", OPTION_TEXT, FIELD(heard), 0, 0, "... and what was heard: word error rate"},
-    {"--captions", "FILE", OPTION_TEXT, FIELD(captions), 0, 0, "JSON lines with file_name and text ..."},
-    {"--references", "FILE", OPTION_TEXT, FIELD(references), 0, 0, "... and what people said: BLEU, ROUGE-L, CIDEr-D"},
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
+    {.names = "-m --model",
+     .argument = "DIR",
+     .type = OPTION_MODEL,
+     .field = FIELD(model),
+     .group = "Model",
+     .help = "evaluate this folder that clio train wrote"},
+    {.names = "--data",
+     .argument = "DIR",
+     .type = OPTION_FOLDER,
+     .field = FIELD(data),
+     .help = "dataset to evaluate on, as for clio train"},
+    {.names = "--split",
+     .argument = "NAME",
+     .type = OPTION_CHOICE,
+     .field = FIELD(split),
+     .choices = CHOICES("train", "validation", "test"),
+     .initial = "the last of these that exists",
+     .help = "split of the dataset"},
+    {.names = "--features",
+     .argument = "DIR",
+     .type = OPTION_FOLDER,
+     .field = FIELD(features),
+     .help = "a classifier that clio train wrote: Frechet and kernel distance (FID, KID) between its features of samples and of the data"},
+    {.names = "-n --count",
+     .argument = "N",
+     .type = OPTION_INTEGER,
+     .field = FIELD(count),
+     .low = 2,
+     .high = 1000000,
+     .help = "images at most"},
+    {.names = "-s --seed", .argument = "N", .type = OPTION_IMAGE_SEED, .field = FIELD(imagine.seed), .help = "random seed of the samples"},
+    {.names = "--reference",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(reference),
+     .group = "Transcript",
+     .help = "text file: reference transcript"},
+    {.names = "--hypothesis",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(hypothesis),
+     .help = "text file: transcript to evaluate; gives word and character error rates"},
+    {.names = "--captions",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(captions),
+     .group = "Caption",
+     .help = "JSON lines with file_name and text: captions to evaluate; gives BLEU, ROUGE-L and CIDEr-D"},
+    {.names = "--references",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(references),
+     .help = "JSON lines with file_name and text: reference captions, several per file if there are"},
+    OPTIONS_END,
 };
+
+static const struct section sections[] = {
+    {"METRICS",
+     "Of a model: the metrics of its type (ELBO, accuracy), MSE, PSNR and SSIM of reconstructions, and with `--features` the Frechet and "
+     "kernel "
+     "distance of samples. Of a transcript: word and character error rates and the number of substitutions, insertions and deletions, line "
+     "by line if both files have as many lines, else over the whole texts. Of captions: BLEU, ROUGE-L and CIDEr-D as coco-caption computes "
+     "them.",
+     NULL},
+    {"JSON", "With `--json` standard output has one object whose keys are the names of the metrics.", NULL},
+    {NULL, NULL, NULL},
+};
+
+static const struct example examples[] = {
+    {"clio eval -m my-vae --data fashion-mnist", "reconstruction metrics of a VAE"},
+    {"clio eval -m my-dcgan --data fashion-mnist --features my-classifier", "FID and KID of a GAN"},
+    {"clio eval --reference talk.txt --hypothesis talk.wav.txt", "word error rate of a transcript"},
+    {NULL, NULL},
+};
+
+static void defaults(struct settings *set)
+{
+    set->count = 10000;
+}
 
 const struct command command_eval = {
     .name = "eval",
-    .synopsis = "-m DIR --data DIR [--features DIR] | --said FILE --heard FILE | --captions FILE --references FILE",
-    .about = "Measures: a model that clio train made, on data it did not learn from; a transcript beside what was said; captions beside\n"
-             "what people said.",
-    .more = "clio eval -m my-vae --data fashion-mnist\n"
-            "clio eval -m my-dcgan --data fashion-mnist --features my-classifier\n"
-            "clio eval --said talk.txt --heard talk.wav.txt",
+    .summary = "compute metrics of a trained model, a transcript or captions",
+    .synopsis = "-m DIR --data DIR [OPTION...]\n--reference FILE --hypothesis FILE\n--captions FILE --references FILE",
+    .description =
+        "Computes metrics of a model that clio train wrote, on data it was not trained on, of a transcript against its reference, or "
+        "of captions against reference captions.",
     .options = options,
+    .sections = sections,
+    .examples = examples,
+    .operands = OPERANDS_NONE,
+    .defaults = defaults,
     .run = run_eval,
 };

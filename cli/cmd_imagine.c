@@ -1,24 +1,16 @@
-/* cmd_imagine.c - clio imagine: images of what a text says. Options are those of stable-diffusion.cpp where it has one for the purpose.
- * What can be seen to be wrong is said before the model loads. */
+/* cmd_imagine.c - clio imagine: text to image. Arguments and output files are checked before the model is loaded. */
 #include "bar.h"
 #include "imagine.h"
 #include "model_path.h"
 #include "options.h"
+#include "say.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-
-#define OUTPUT "out.png"
-#define FRAMES 16
-#define DELAY 100 /* ms */
-
-static const char *output_of(const struct settings *set)
-{
-    return set->result ? set->result : OUTPUT;
-}
 
 static bool ends_in(const char *name, const char *ending)
 {
@@ -41,17 +33,22 @@ static bool is_writable_name(const struct settings *set, const char *path)
 
 static int check_output(const struct command *self, const struct settings *set)
 {
-    const char *path = output_of(set);
+    static const char *const others[] = {".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"};
+    const char *path = set->result;
     if (!*path)
-        return say_usage(self, "-o needs the name of a file");
-    if (!is_writable_name(set, path))
-        return say_usage(self,
-                         set->imagine.frames ? "an animation is written as PNG: give -o a name that ends in .png, not %s"
-                                             : "-o takes a name that ends in .png, .jpg, .jpeg or .webp, not %s",
-                         path);
+        return say_usage(self, "-o needs the name of a PNG file");
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (ends_in(path, others[i]))
+            return say_usage(self, "images are written as PNG: give -o a name that ends in .png, not %s", path);
     if (!strcmp(path, "-") && (set->json || set->imagine.count > 1 || set->imagine.preview_every))
-        return say_usage(self, "-o - prints one image on standard output: use no -b, --preview or --json with it");
+        return say_usage(self, "-o - writes one image to standard output: it cannot be combined with -b, --preview or --json");
     return EXIT_DONE;
+}
+
+/* stable-diffusion.cpp's names, too. */
+static const char *prediction_name(const char *name)
+{
+    return !name ? NULL : !strcmp(name, "eps") ? "epsilon" : !strcmp(name, "v") ? "v_prediction" : name;
 }
 
 static int check_arguments(const struct command *self, struct settings *set)
@@ -59,47 +56,41 @@ static int check_arguments(const struct command *self, struct settings *set)
     clio_imagine_params *a = &set->imagine;
     if (set->files.count)
         return say_usage(self,
-                         "imagine takes no file, and %s was named; words of a prompt go between quotation marks behind -p, an image "
-                         "behind -i",
+                         "unexpected argument %s: quote a prompt of several words (-p \"a red fox\"), and give an input image with -i",
                          set->files.items[0]);
     if (!a->prompt)
-        return say_usage(self, "there is no prompt: say what shall be seen with -p TEXT");
+        return say_usage(self, "no prompt given: -p TEXT");
     if (!set->model)
-        return say_usage(self, "no model was named: -m takes a Stable Diffusion folder or a .safetensors file");
-    if (set->rng && !strcasecmp(set->rng, "cuda"))
-        a->rng = CLIO_RNG_CUDA;
-    else if (set->rng && strcasecmp(set->rng, "cpu") != 0)
-        return say_usage(self, "--rng is cpu or cuda, not \"%s\"", set->rng);
+        return say_usage(self, "no model given: -m takes a Stable Diffusion folder or a .safetensors checkpoint");
+    a->rng = strcmp(set->rng, "cuda") ? CLIO_RNG_CPU : CLIO_RNG_CUDA;
+    set->diffusion.prediction_type = prediction_name(set->diffusion.prediction_type);
     if (set->mask && !set->init_image)
-        return say_usage(self, "--mask says where an image is changed: give that image with -i");
-    if (a->strength > 0 && !set->init_image)
-        return say_usage(self, "--strength says how much of an image is changed: give that image with -i");
-    a->clip_skip = set->clip_skip > 0 ? set->clip_skip - 1 : 0;
-    bool goes = a->prompt_to || a->seed_to >= 0;
-    if (goes && !a->frames)
-        a->frames = FRAMES;
-    if (!goes && a->frames)
-        return say_usage(self, "--frames lead to something: add --interpolate TEXT or --interpolate-seed N");
-    if (!set->delay)
-        set->delay = DELAY;
+        return say_usage(self, "--mask needs an input image: give one with -i");
+    if (option_given(set, FIELD(imagine.strength)) && !set->init_image)
+        return say_usage(self, "--strength needs an input image: give one with -i");
+    a->clip_skip = set->clip_skip - 1;
+    bool interpolates = a->prompt_to || a->seed_to >= 0;
+    a->frames = interpolates ? set->frames : 0;
+    if (!interpolates && option_given(set, FIELD(frames)))
+        return say_usage(self, "--frames needs an interpolation: add --interpolate TEXT or --interpolate-seed N");
     return check_output(self, set);
 }
 
-static bool check_files(const struct settings *set)
+static bool outputs_writable(const struct settings *set)
 {
-    const char *path = output_of(set);
+    const char *path = set->result;
     char *preview = preview_name(path);
-    bool good = !set->imagine.preview_every || image_file_check(preview);
+    bool good = !set->imagine.preview_every || image_check(preview);
     free(preview);
     for (int i = 0; good && i < (set->imagine.frames ? 1 : set->imagine.count); i++) {
-        char *name = image_file_name(path, (size_t)i);
-        good = image_file_check(name);
+        char *name = image_name(path, (size_t)i);
+        good = image_check(name);
         free(name);
     }
     return good;
 }
 
-/* FILE or FILE:STRENGTH; a file whose own name ends like that is meant before. The path is freed by the caller. */
+/* FILE or FILE:STRENGTH; a file whose whole name is that comes first. The caller frees the path. */
 static bool read_lora(const char *word, clio_lora *lora)
 {
     struct stat info;
@@ -123,13 +114,13 @@ struct work {
     bool preview_failed;
     clio_image *image, *mask;
     clio_lora *loras;
-    clio_diffusion *pictures;
+    clio_diffusion *diffusion;
 };
 
-static int on_preview(void *user, int picture, int step, int steps, const clio_image *image)
+static int on_preview(void *user, int image_index, int step, int steps, const clio_image *image)
 {
     struct work *w = user;
-    (void)picture, (void)step, (void)steps;
+    (void)image_index, (void)step, (void)steps;
     if (w->preview_failed)
         return 0;
     if (clio_image_write(w->s->ctx, image, w->preview, NULL, 0)) {
@@ -165,7 +156,7 @@ static int load(struct work *w, struct settings *set)
     if (!st && !set->quiet)
         session_header(s);
     if (!st)
-        st = clio_diffusion_load(s->ctx, s->model, &params, &w->pictures);
+        st = clio_diffusion_load(s->ctx, s->model, &params, &w->diffusion);
     free(tokenizer);
     return st ? session_failed(s, st) : EXIT_DONE;
 }
@@ -178,14 +169,14 @@ static int imagine(struct work *w, struct settings *set)
     double start = seconds_now();
     set->imagine.on_preview = on_preview;
     set->imagine.user = w;
-    clio_status st = clio_imagine(w->pictures, &set->imagine, &images);
+    clio_status st = clio_imagine(w->diffusion, &set->imagine, &images);
     bar_clear();
     if (st)
         return session_failed(s, st);
-    int code = images_save(s, images, output_of(set));
+    int code = images_save(s, images, set->result);
     clio_memory(s->ctx, &now, &peak);
     if (!code && !set->quiet)
-        fprintf(stderr, "%zu image%s in %.1f s, at most %.0f MiB on the device\n", images->count, images->count > 1 ? "s" : "",
+        fprintf(stderr, "%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
                 seconds_now() - start, (double)peak / 0x1p20);
     clio_image_list_free(images);
     return code;
@@ -193,20 +184,20 @@ static int imagine(struct work *w, struct settings *set)
 
 static int work(const struct command *self, struct session *s, struct settings *set)
 {
-    struct work w = {.s = s, .preview = preview_name(output_of(set))};
+    struct work w = {.s = s, .preview = preview_name(set->result)};
     size_t count = set->loras.count, read = 0;
     int code = EXIT_DONE;
     w.loras = must_alloc((count + 1) * sizeof *w.loras);
     for (; !code && read < count; read++)
         if (!read_lora(set->loras.items[read], &w.loras[read]))
-            code = say_usage(self, "--lora takes FILE or FILE:STRENGTH, and \"%s\" has no number behind the colon", set->loras.items[read]);
+            code = say_usage(self, "--lora takes FILE or FILE:STRENGTH, but \"%s\" has no number behind the colon", set->loras.items[read]);
     if (!code)
         code = read_images(&w, set);
     if (!code)
         code = load(&w, set);
     if (!code)
         code = imagine(&w, set);
-    clio_diffusion_free(w.pictures);
+    clio_diffusion_free(w.diffusion);
     clio_image_free(w.image);
     clio_image_free(w.mask);
     for (size_t i = 0; i < count; i++)
@@ -216,83 +207,21 @@ static int work(const struct command *self, struct session *s, struct settings *
     return code;
 }
 
-static int run_imagine(const struct command *self, struct settings *set)
+int imagine_run(const struct command *self, struct settings *set)
 {
-    struct session s = {.needs_output = set->show || set->json || !strcmp(output_of(set), "-")};
+    struct session s = {.needs_output = set->show || set->json || !strcmp(set->result, "-")};
     if (set->show) {
-        int code = session_context(&s, set) ? image_metadata_show(&s, set->show) : EXIT_FAILED;
+        int code = session_context(&s, set) ? image_show(&s, set->show) : EXIT_FAILED;
         return session_close(&s, code);
     }
     int code = check_arguments(self, set);
     if (code)
         return code;
-    if (!check_files(set))
+    if (!outputs_writable(set))
         return EXIT_FAILED;
-    s.model = diffusion_find(set->model);
+    s.model = model_find_diffusion(set->model);
     if (!s.model)
         return EXIT_FAILED;
     code = session_context(&s, set) ? work(self, &s, set) : EXIT_FAILED;
     return session_close(&s, code);
 }
-
-static const struct option_row options[] = {
-    OPTION_MODEL(
-        "a Stable Diffusion 1 or 2 folder in diffusers'\nlayout, a .safetensors checkpoint, or owner/name of\nthe Hugging Face cache"),
-    OPTION_WEIGHT_TYPE,
-    {"-p --prompt", "TEXT", OPTION_TEXT, FIELD(imagine.prompt), 0, 0,
-     "what shall be seen; (words:1.2) weigh more, [words]\nless, BREAK begins a new part"},
-    {"-n --negative-prompt", "TEXT", OPTION_TEXT, FIELD(imagine.negative_prompt), 0, 0, "what shall not be seen"},
-    {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0,
-     "the image file to write: .png, .jpg or .webp; default out.png;\nfurther ones are out_2.png, ...; -: print a PNG"},
-    {"-W --width", "N", OPTION_INT, FIELD(imagine.width), 8, 16384,
-     "pixels, a multiple of 8; default: the model's (512\nor 768), with -i the image's"},
-    {"-H --height", "N", OPTION_INT, FIELD(imagine.height), 8, 16384, "the same"},
-    {"--steps", "N", OPTION_INT, FIELD(imagine.steps), 1, 1000, "default 20"},
-    {"--cfg-scale", "X", OPTION_NUMBER, FIELD(imagine.guidance_scale), 0, 1000,
-     "how closely to follow the prompt; default 7.5; 1 or\nless: no guidance, half the time"},
-    {"--guidance-rescale", "X", OPTION_NUMBER, FIELD(imagine.guidance_rescale), 0, 1, "against overexposure, mostly 0.7; default 0"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(imagine.seed), 0, 0, "default 42; -1: a new one each time"},
-    {"--rng", "KIND", OPTION_TEXT, FIELD(rng), 0, 0,
-     "whose seeds: cpu (diffusers' advice, default) or\ncuda (stable-diffusion.cpp, web UIs on GPUs)"},
-    {"--sampling-method --sampler", "NAME", OPTION_TEXT, FIELD(imagine.sampler), 0, 0,
-     "pndm, ddim, ddpm, euler, euler_a, heun, dpm++2m,\ndpm++2m_karras, dpm++2m_sde, dpm++2m_sde_karras,\nunipc or lcm; default: the "
-     "model's"},
-    {"--spacing", "NAME", OPTION_TEXT, FIELD(imagine.timestep_spacing), 0, 0, "timesteps: leading, linspace or trailing"},
-    {"--eta", "X", OPTION_NUMBER, FIELD(imagine.eta), 0, 1, "noise of ddim; default 0"},
-    {"-b --batch-count", "N", OPTION_INT, FIELD(imagine.count), 1, 1000, "images, of the seed and the ones after it"},
-    {"-i --init-img", "FILE", OPTION_TEXT, FIELD(init_image), 0, 0, "begin with this PNG, JPEG or WebP"},
-    {"--strength", "X", OPTION_NUMBER, FIELD(imagine.strength), 0.001, 1, "how much of it is changed; default 0.8, with --mask 1"},
-    {"--mask", "FILE", OPTION_TEXT, FIELD(mask), 0, 0, "change it only where this image is bright"},
-    {"--clip-skip", "N", OPTION_INT, FIELD(clip_skip), 1, 24,
-     "1 (default): use the whole text encoder; 2: without\nits last layer, and so on"},
-    {"--lora", "FILE[:X]", OPTION_WORDS, FIELD(loras), 0, 0, "a LoRA, and its strength (default 1); several times\nfor several"},
-    {"--taesd", "DIR", OPTION_TEXT, FIELD(diffusion.taesd), 0, 0, "a small, fast autoencoder in place of the model's"},
-    {"--taesd-preview-only", NULL, OPTION_ON, FIELD(diffusion.taesd_preview_only), 0, 0, "use it for previews alone"},
-    {"--vae-tiling", NULL, OPTION_ON, FIELD(imagine.tiling), 0, 0, "large images piece by piece: needs less memory"},
-    {"--variant", "NAME", OPTION_TEXT, FIELD(diffusion.variant), 0, 0, "which weights of a folder to prefer: fp16"},
-    {"--prediction", "KIND", OPTION_TEXT, FIELD(diffusion.prediction_type), 0, 0,
-     "epsilon, v_prediction or sample, where a file does\nnot say it"},
-    {"--tokenizer", "DIR", OPTION_TEXT, FIELD(diffusion.tokenizer), 0, 0, "CLIP's tokenizer, for a .safetensors checkpoint"},
-    {"--preview", "N", OPTION_INT, FIELD(imagine.preview_every), 1, 1000, "after every N steps write what is emerging to\nout_preview.png"},
-    {"--interpolate", "TEXT", OPTION_TEXT, FIELD(imagine.prompt_to), 0, 0, "an animated PNG on the way from -p to this prompt"},
-    {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(imagine.seed_to), 0, 0, "the same from one seed to another"},
-    {"--frames", "N", OPTION_INT, FIELD(imagine.frames), 2, 1000, "images of it; default 16"},
-    {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 100"},
-    {"--show", "FILE", OPTION_TEXT, FIELD(show), 0, 0, "print how an image was made, and do nothing else"},
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
-};
-
-const struct command command_imagine = {
-    .name = "imagine",
-    .synopsis = "-m MODEL -p TEXT [OPTION...]",
-    .about = "Makes images of what a text says, with Stable Diffusion 1 and 2 and what was made from them (Turbo, LCM, smaller ones).\n"
-             "An image says how it was made: clio imagine --show FILE.",
-    .more = "clio imagine -m sd-v1-5 -p 'a red fox in the snow' -o fox.png\n"
-            "clio imagine -m sd-turbo -p 'a red fox' --steps 1 --cfg-scale 1\n"
-            "clio imagine -m sd-v1-5 -p 'an oil painting' -i photo.jpg --strength 0.5\n"
-            "clio imagine -m model.safetensors -p 'a (red:1.3) fox' --lora style.safetensors:0.8 -b 4 -s -1\n"
-            "clio imagine -m sd-v1-5 -p spring --interpolate autumn --frames 24 -o year.png\n"
-            "clio imagine --show fox.png",
-    .options = options,
-    .run = run_imagine,
-};

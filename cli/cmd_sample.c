@@ -1,8 +1,10 @@
-/* cmd_sample.c - clio sample: images from a model that clio trained: drawn, on the way between two, or taken in and given back. */
+/* cmd_sample.c - clio sample: images from a model that clio train wrote: samples, an interpolation between two seeds, or reconstructions.
+ */
 #include "bar.h"
 #include "imagine.h"
 #include "model_path.h"
 #include "options.h"
+#include "say.h"
 #include "session.h"
 
 #include <limits.h>
@@ -10,17 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OUTPUT "out.png"
-#define COUNT_DEFAULT 64
-#define FRAMES 24
-#define DELAY 80            /* ms */
-#define ANIMATION_WIDTH 256 /* pixels, at least about */
-#define COLUMNS_MOST 32     /* of classes */
-
-static const char *output_of(const struct settings *set)
-{
-    return set->result ? set->result : OUTPUT;
-}
+#define ANIMATION_WIDTH 256 /* pixels: smaller images are enlarged to about this width */
+#define CLASS_COLUMNS_MAX 32
 
 static bool labels_are_numbers(const struct command *self, const struct words *labels)
 {
@@ -28,14 +21,14 @@ static bool labels_are_numbers(const struct command *self, const struct words *l
         char *end;
         long label = strtol(labels->items[i], &end, 10);
         if (end == labels->items[i] || *end || label < 0 || label > INT_MAX) {
-            say_usage(self, "--label takes the number of a class, such as 3, not \"%s\"", labels->items[i]);
+            say_usage(self, "--label must be the number of a class, such as 3, not \"%s\"", labels->items[i]);
             return false;
         }
     }
     return true;
 }
 
-/* --label, once for all images or once for each. The caller frees them; NULL: none were asked for. */
+/* The labels of --label, repeated for all images. The caller frees them; NULL: none were given. */
 static int *read_labels(const struct settings *set, int count)
 {
     if (!set->labels.count)
@@ -65,7 +58,7 @@ static clio_status reconstruct(struct session *s, clio_generator *g, const struc
     return st;
 }
 
-/* The image with every pixel as a square of them. The caller frees rgb. */
+/* The image with every pixel repeated `factor` times in both directions. The caller frees rgb. */
 static clio_image enlarged(const clio_image *from, int factor)
 {
     clio_image to = {from->width * factor, from->height * factor, NULL};
@@ -78,7 +71,7 @@ static clio_image enlarged(const clio_image *from, int factor)
     return to;
 }
 
-/* Small images are enlarged, as on a sheet. */
+/* Small images are enlarged, as in an image grid. */
 static clio_status animate(struct session *s, const struct settings *set, const clio_image_list *images)
 {
     clio_imagine_result *list = must_alloc(images->count * sizeof *list);
@@ -87,15 +80,14 @@ static clio_status animate(struct session *s, const struct settings *set, const 
         list[i] = images->list[i];
         list[i].image = enlarged(&images->list[i].image, factor);
     }
-    clio_status st =
-        clio_image_write_apng(s->ctx, &(clio_image_list){list, images->count}, output_of(set), set->delay ? set->delay : DELAY, NULL, 0);
+    clio_status st = clio_image_write_apng(s->ctx, &(clio_image_list){list, images->count}, set->result, set->delay, NULL, 0);
     for (size_t i = 0; i < images->count; i++)
         free((void *)(uintptr_t)list[i].image.rgb);
     free(list);
     return st;
 }
 
-/* Images in a row: as many as there are classes; beside each image what came back of it. 0: as many as rows. */
+/* Images per row of the grid: one per class, or pairs of input and reconstruction. 0: about as many as rows. */
 static int columns_of(const struct settings *set, const clio_generator *g, const clio_image_list *images)
 {
     int columns = clio_generator_get_info(g).classes;
@@ -104,28 +96,28 @@ static int columns_of(const struct settings *set, const clio_generator *g, const
     if (set->files.count)
         for (columns = 2; (size_t)columns * (size_t)columns < images->count;)
             columns += 2;
-    return set->labels.count || columns == 1 || columns > COLUMNS_MOST ? 0 : columns;
+    return set->labels.count || columns == 1 || columns > CLASS_COLUMNS_MAX ? 0 : columns;
 }
 
 static clio_status save(struct session *s, const struct settings *set, const clio_generator *g, const clio_image_list *images)
 {
     clio_status st;
-    clio_image *sheet = NULL;
-    if (set->imagine.frames)
+    clio_image *grid = NULL;
+    if (set->imagine.seed_to >= 0)
         return animate(s, set, images);
     if (set->separate) {
         st = CLIO_OK;
         for (size_t i = 0; !st && i < images->count; i++) {
-            char *name = image_file_name(output_of(set), i);
+            char *name = image_name(set->result, i);
             st = clio_image_write(s->ctx, &images->list[i].image, name, NULL, 0);
             free(name);
         }
         return st;
     }
-    st = clio_image_grid(s->ctx, images, columns_of(set, g, images), &sheet);
+    st = clio_image_grid(s->ctx, images, columns_of(set, g, images), &grid);
     if (!st)
-        st = clio_image_write(s->ctx, sheet, output_of(set), NULL, 0);
-    clio_image_free(sheet);
+        st = clio_image_write(s->ctx, grid, set->result, NULL, 0);
+    clio_image_free(grid);
     return st;
 }
 
@@ -133,7 +125,7 @@ static int sample(struct session *s, struct settings *set)
 {
     clio_generator *g = NULL;
     clio_image_list *images = NULL;
-    int count = set->count ? set->count : COUNT_DEFAULT;
+    int count = set->count;
     int *labels = read_labels(set, count);
     uint64_t seed = (uint64_t)set->imagine.seed;
     bar_begin();
@@ -145,7 +137,7 @@ static int sample(struct session *s, struct settings *set)
     if (!st && set->files.count)
         st = reconstruct(s, g, &set->files, &images);
     else if (!st && set->imagine.seed_to >= 0)
-        st = clio_generator_interpolate(g, seed, (uint64_t)set->imagine.seed_to, set->imagine.frames, labels ? labels[0] : 0, &images);
+        st = clio_generator_interpolate(g, seed, (uint64_t)set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
     else if (!st)
         st = clio_generator_sample(g, count, seed, labels, &images);
     if (!st)
@@ -153,7 +145,7 @@ static int sample(struct session *s, struct settings *set)
     bar_clear();
     int code = st ? session_failed(s, st) : EXIT_DONE;
     if (!code && !set->quiet)
-        fprintf(stderr, "%s: %zu image%s\n", output_of(set), images->count, images->count == 1 ? "" : "s");
+        fprintf(stderr, "%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
     clio_image_list_free(images);
     clio_generator_free(g);
     free(labels);
@@ -164,16 +156,14 @@ static int run_sample(const struct command *self, struct settings *set)
 {
     struct session s = {.model = NULL};
     if (!set->model)
-        return say_usage(self, "no model was named: -m takes a folder that clio train wrote");
-    if (set->imagine.seed_to >= 0 && !set->imagine.frames)
-        set->imagine.frames = FRAMES;
-    if (set->imagine.frames && set->imagine.seed_to < 0)
-        return say_usage(self, "--frames lead to something: add --interpolate-seed N");
-    if (set->imagine.frames && set->files.count)
-        return say_usage(self, "images are reconstructed, or drawn on the way between two seeds, but not both");
+        return say_usage(self, "no model given: -m takes a folder that clio train wrote");
+    if (option_given(set, FIELD(frames)) && set->imagine.seed_to < 0)
+        return say_usage(self, "--frames needs an interpolation: add --interpolate-seed N");
+    if (set->imagine.seed_to >= 0 && set->files.count)
+        return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
     if (!labels_are_numbers(self, &set->labels))
         return EXIT_USAGE;
-    if (!image_file_check(output_of(set)))
+    if (!image_check(set->result))
         return EXIT_FAILED;
     s.model = must_print("%s", set->model);
     int code = session_context(&s, set) ? sample(&s, set) : EXIT_FAILED;
@@ -181,30 +171,97 @@ static int run_sample(const struct command *self, struct settings *set)
 }
 
 static const struct option_row options[] = {
-    OPTION_MODEL("a folder that clio train wrote, or one of its\ncheckpoints"),
-    {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0, "the PNG to write; default out.png"},
-    {"-b --batch-count", "N", OPTION_INT, FIELD(count), 1, 65536, "images; default 64"},
-    {"-s --seed", "N", OPTION_SIGNED, FIELD(imagine.seed), 0, 0, "of the first image; default 42"},
-    {"--label", "N", OPTION_WORDS, FIELD(labels), 0, 0,
-     "a class, where the model has them, or a prompt,\nwhere it learned captions; several times for several;\ndefault: each in turn"},
-    {"--columns", "N", OPTION_INT, FIELD(columns), 1, 1000,
-     "images in a row of the sheet; default: as many as\nthere are classes, or as there are rows"},
-    {"--separate", NULL, OPTION_ON, FIELD(separate), 0, 0, "a file for each image: out.png, out_2.png, ..."},
-    {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(imagine.seed_to), 0, 0, "an animated PNG on the way from -s to this seed"},
-    {"--frames", "N", OPTION_INT, FIELD(imagine.frames), 2, 1000, "images of it; default 24"},
-    {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 80"},
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
+    {.names = "-m --model",
+     .argument = "DIR",
+     .type = OPTION_MODEL,
+     .field = FIELD(model),
+     .group = "Model",
+     .help = "a folder that clio train wrote, or one of its checkpoints (required)"},
+    {.names = "-b --batch-count",
+     .argument = "N",
+     .type = OPTION_INTEGER,
+     .field = FIELD(count),
+     .low = 1,
+     .high = 65536,
+     .group = "Sampling",
+     .help = "number of images"},
+    {.names = "-s --seed",
+     .argument = "N",
+     .type = OPTION_IMAGE_SEED,
+     .field = FIELD(imagine.seed),
+     .help = "random seed of the first image"},
+    {.names = "--label",
+     .argument = "N",
+     .type = OPTION_TEXT,
+     .field = FIELD(labels),
+     .repeats = true,
+     .initial = "all in turn",
+     .help = "class label, counted from 0; for a model trained on captions the number of one of its prompts"},
+    {.names = "-o --output",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(result),
+     .group = "Output",
+     .help = "PNG to write: an image grid"},
+    {.names = "--columns",
+     .argument = "N",
+     .type = OPTION_INTEGER,
+     .field = FIELD(columns),
+     .low = 1,
+     .high = 1000,
+     .initial = "the number of classes, else a square",
+     .help = "images per row of the grid"},
+    {.names = "--separate", .type = OPTION_SWITCH, .field = FIELD(separate), .help = "one file per image: out.png, out_2.png and so on"},
+    {.names = "--interpolate-seed",
+     .argument = "N",
+     .type = OPTION_IMAGE_SEED,
+     .field = FIELD(imagine.seed_to),
+     .initial = "",
+     .group = "Animation",
+     .help = "animated PNG that interpolates from the seed to this one in latent space"},
+    {.names = "--frames",
+     .argument = "N",
+     .type = OPTION_INTEGER,
+     .field = FIELD(frames),
+     .low = 2,
+     .high = 1000,
+     .help = "number of frames, both ends included"},
+    {.names = "--delay",
+     .argument = "MS",
+     .type = OPTION_INTEGER,
+     .field = FIELD(delay),
+     .low = 1,
+     .high = 60000,
+     .help = "milliseconds that each frame is shown"},
+    OPTIONS_END,
 };
+
+static const struct example examples[] = {
+    {"clio sample -m my-vae -o grid.png", "a grid of 64 samples"},
+    {"clio sample -m my-vae -s 1 --interpolate-seed 7 -o interpolation.png", "an animated interpolation between two seeds"},
+    {"clio sample -m my-cgan --label 3 -b 16", "16 samples of class 3"},
+    {"clio sample -m my-vae shoe.png shirt.png", "reconstruct two images"},
+    {NULL, NULL},
+};
+
+static void defaults(struct settings *set)
+{
+    set->result = "out.png";
+    set->count = 64;
+    set->frames = 24;
+    set->delay = 80;
+}
 
 const struct command command_sample = {
     .name = "sample",
-    .synopsis = "-m DIR [-b N] [-s SEED] [--label N]... [-o FILE] [PICTURE...]",
-    .about = "Draws images with a model that clio train made, as one sheet. Images that are named are taken in and given back\n"
-             "beside what they were (models with an encoder).",
-    .more = "clio sample -m my-vae -o sheet.png\n"
-            "clio sample -m my-vae -s 1 --interpolate-seed 7 -o way.png\n"
-            "clio sample -m my-cgan --label 3 -b 16\n"
-            "clio sample -m my-vae shoe.png shirt.png",
+    .summary = "generate images with a model that clio train wrote",
+    .synopsis = "-m DIR [OPTION...] [IMAGE...]",
+    .description =
+        "Generates images with a model that clio train wrote, and writes them as one image grid. IMAGE arguments are encoded and "
+        "reconstructed instead, and shown beside their reconstructions (models with an encoder).",
     .options = options,
+    .examples = examples,
+    .operands = OPERANDS_IMAGES,
+    .defaults = defaults,
     .run = run_sample,
 };

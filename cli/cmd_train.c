@@ -1,9 +1,9 @@
-/* cmd_train.c - clio train: learn a model from a folder of images. Settings are key=value, so that a model's own and the run's look
- * alike. */
+/* cmd_train.c - clio train: train a model. Settings of the model, the optimizer and the run are NAME=VALUE; train_list.c lists them. */
 #include "bar.h"
 #include "options.h"
+#include "say.h"
 #include "session.h"
-#include "text.h"
+#include "train_list.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -14,13 +14,13 @@
 
 /* ---- settings ---- */
 
-/* "key=value" into the object: the value as JSON if it is a number or true or false, else as a word. */
+/* Put "name=value" into the object: a number, true and false as such, everything else as text. */
 static int add_setting(const struct command *self, json_t *all, const char *word)
 {
     const char *equals = strchr(word, '=');
     json_t *value;
     if (!equals || equals == word || !equals[1])
-        return say_usage(self, "--set takes KEY=VALUE, such as --set epochs=3, not \"%s\"", word);
+        return say_usage(self, "--set takes NAME=VALUE, such as --set epochs=3, not \"%s\"", word);
     char *key = must_print("%.*s", (int)(equals - word), word);
     value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
     if (!value || json_is_object(value) || json_is_array(value)) {
@@ -32,12 +32,12 @@ static int add_setting(const struct command *self, json_t *all, const char *word
         json_decref(value);
         value = whole;
     }
-    int code = value && !json_object_set_new(all, key, value) ? EXIT_DONE : say_usage(self, "\"%s\" is not UTF-8", word);
+    int code = value && !json_object_set_new(all, key, value) ? EXIT_DONE : say_usage(self, "\"%s\" is not valid UTF-8", word);
     free(key);
     return code;
 }
 
-/* The file's settings, then those of the command line. The text is freed by the caller. */
+/* The settings of --config, overridden by those of --set. The caller frees the text. */
 static int read_settings(const struct command *self, const struct settings *set, char **text)
 {
     json_error_t error;
@@ -47,52 +47,21 @@ static int read_settings(const struct command *self, const struct settings *set,
         json_decref(all);
         all = json_load_file(set->config, JSON_REJECT_DUPLICATES, &error);
         if (!all || !json_is_object(all)) {
-            say_error("%s is no JSON object of settings (line %d: %s)", set->config, all ? 1 : error.line,
-                      all ? "something else" : error.text);
+            say_error("%s is not a JSON object of settings (line %d: %s)", set->config, all ? 1 : error.line,
+                      all ? "another type" : error.text);
             code = EXIT_FAILED;
         }
     }
-    for (size_t i = 0; !code && i < set->changes.count; i++)
-        code = add_setting(self, all, set->changes.items[i]);
+    for (size_t i = 0; !code && i < set->assignments.count; i++)
+        code = add_setting(self, all, set->assignments.items[i]);
     *text = code ? NULL : json_dumps(all, JSON_COMPACT);
     json_decref(all);
     return code;
 }
 
-/* ---- lists ---- */
-
-static void print_settings(clio_context *ctx, const char *model)
-{
-    clio_setting s;
-    for (size_t i = 0; clio_train_setting(ctx, model, i, &s) == CLIO_OK && s.name; i++)
-        printf("  %-18s %-32s %-10s %s\n", s.name, s.range, *s.value || model ? s.value : "(model's)", s.summary);
-}
-
-static int list(struct session *s, const char *model)
-{
-    clio_setting probe;
-    if (model) {
-        clio_status st = clio_train_setting(s->ctx, model, 0, &probe);
-        if (st)
-            return session_failed(s, st);
-        printf("settings of %s\n  %-18s %-32s %-10s\n", model, "name", "values", "default");
-        print_settings(s->ctx, model);
-        puts("settings of every run");
-        print_settings(s->ctx, NULL);
-    } else {
-        const char *name, *summary;
-        clio_train_model(0, &name, &summary);
-        for (size_t i = 0; name; clio_train_model(++i, &name, &summary))
-            printf("%-14s %s\n", name, summary);
-        puts("\nclio train --list MODEL: its settings");
-    }
-    session_flush(s);
-    return EXIT_DONE;
-}
-
 /* ---- the run ---- */
 
-/* "epoch 0.42  28300/s  d_loss 0.981  g_loss 1.62": two losses at most, for a bar has one line. */
+/* "epoch 0.42  28300/s  d_loss 0.981  g_loss 1.62": two losses at most, to fit into the line of the bar. */
 static void describe(char text[200], const clio_train_status *status)
 {
     size_t shown = status->count > 2 ? 1 : status->count;
@@ -118,7 +87,7 @@ static int on_status(void *user, const clio_train_status *status)
     return session_stopped();
 }
 
-/* The device asked for; of several processes on one machine each takes another of the devices that are as good as the best. */
+/* Open the device of -d; without it each of several processes takes another device of the best type. */
 static clio_status open_device(struct session *s, const struct settings *set)
 {
     int rank, ranks, same = 0, pick = 0;
@@ -166,7 +135,7 @@ static int train(struct session *s, const struct settings *set, const char *sett
         return session_failed(s, st);
     clio_memory(s->ctx, &now, &peak);
     if (!set->quiet)
-        fprintf(stderr, "done, with at most %.0f MiB on the device; what was learned is in %s/last\n", (double)peak / 0x1p20, set->result);
+        fprintf(stderr, "done: checkpoint in %s/last, peak device memory %.0f MiB\n", set->result, (double)peak / 0x1p20);
     return EXIT_DONE;
 }
 
@@ -176,14 +145,14 @@ static int run_train(const struct command *self, struct settings *set)
     char *settings = NULL;
     int code = EXIT_DONE;
     if (set->files.count > 1)
-        return say_usage(self, "one model is trained at a time, and %s and %s were named", set->files.items[0], set->files.items[1]);
+        return say_usage(self, "one model is trained at a time, but %s and %s were given", set->files.items[0], set->files.items[1]);
     if (!set->list) {
         if (!set->files.count && !set->resume)
-            return say_usage(self, "no model was named: clio train --list shows what there is");
+            return say_usage(self, "no model given: clio train --list lists the models");
         if (!set->data)
-            return say_usage(self, "there is nothing to learn from: name a folder of images, or of IDX files, with --data");
+            return say_usage(self, "no dataset given: --data DIR, a folder of images, audio or IDX files");
         if (!set->result)
-            return say_usage(self, "name a folder for what is learned with --out");
+            return say_usage(self, "no output folder given: --out DIR");
         code = read_settings(self, set, &settings);
     }
     if (code)
@@ -191,33 +160,86 @@ static int run_train(const struct command *self, struct settings *set)
     if (!session_context(&s, set))
         code = EXIT_FAILED;
     else
-        code = set->list ? list(&s, set->files.count ? set->files.items[0] : NULL) : train(&s, set, settings);
+        code = set->list ? train_list(&s, set->files.count ? set->files.items[0] : NULL) : train(&s, set, settings);
     free(settings);
     return session_close(&s, code);
 }
 
 static const struct option_row options[] = {
-    {"--data", "DIR", OPTION_TEXT, FIELD(data), 0, 0,
-     "what to learn from: a folder of images (with\nmetadata.jsonl, .txt files beside them, or a folder\nfor each class), or IDX files "
-     "(the MNIST family)"},
-    {"-o --out", "DIR", OPTION_TEXT, FIELD(result), 0, 0, "where checkpoints, losses, plots and samples go"},
-    {"--set", "KEY=VALUE", OPTION_WORDS, FIELD(changes), 0, 0, "a setting that is not to be the default; several\ntimes for several"},
-    {"--config", "FILE", OPTION_TEXT, FIELD(config), 0, 0, "a JSON object of settings"},
-    {"--resume", NULL, OPTION_ON, FIELD(resume), 0, 0,
-     "go on from the last checkpoint in --out, with its\nsettings; begin where there is none"},
-    {"--list", NULL, OPTION_ON, FIELD(list), 0, 0, "show the models, or the settings of one"},
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
+    {.names = "--data",
+     .argument = "DIR",
+     .type = OPTION_FOLDER,
+     .field = FIELD(data),
+     .group = "Training",
+     .help = "dataset (required): a folder of images or audio with captions in metadata.jsonl or in .txt files beside them, a folder per "
+             "class, "
+             "or IDX files (MNIST family)"},
+    {.names = "-o --out",
+     .argument = "DIR",
+     .type = OPTION_FOLDER,
+     .field = FIELD(result),
+     .help = "output folder (required): checkpoints, losses, plots and samples"},
+    {.names = "--set",
+     .argument = "NAME=VALUE",
+     .type = OPTION_TEXT,
+     .field = FIELD(assignments),
+     .repeats = true,
+     .help = "change a setting",
+     .more = "`clio train --list MODEL` lists the settings. The optimizer of one part of a model is set with the part's name in front: "
+             "`discriminator.learning_rate=1e-4`."},
+    {.names = "--config",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(config),
+     .help = "JSON object of settings; --set overrides them"},
+    {.names = "--resume",
+     .type = OPTION_SWITCH,
+     .field = FIELD(resume),
+     .help = "continue from the last checkpoint in --out with its settings; start anew where there is none",
+     .more = "On the same device the result is bit for bit that of an uninterrupted run."},
+    {.names = "--list",
+     .type = OPTION_SWITCH,
+     .field = FIELD(list),
+     .group = "Information",
+     .help = "list the models, or the settings of MODEL; with --json as JSON"},
+    OPTIONS_END,
+};
+
+static const struct section sections[] = {
+    {"INTERRUPTING", "Ctrl-C writes a checkpoint and ends; `--resume` continues from there, and from the last checkpoint before a crash.",
+     NULL},
+    {"SEVERAL PROCESSES",
+     "Started by `mpirun`, the processes train one model together, each on its part of every batch (clio must be built with MPI). Without "
+     "`-d` each process opens another device.",
+     NULL},
+    {"JSON",
+     "`clio train --list [MODEL] --json` prints one object. `models` is an array of objects with `name` and `help`. `settings` is an array "
+     "of objects with `name`, `type` (integer, number, boolean, choice or text), `minimum` and `maximum` (null unless integer or number), "
+     "`choices` (an array of strings; null unless choice), `default` (null where it depends on the model or there is none), `help`, and "
+     "`models`, an array of the names of the models that have this setting.",
+     NULL},
+    {NULL, NULL, NULL},
+};
+
+static const struct example examples[] = {
+    {"clio train --list", "the models"},
+    {"clio train --list vae", "the settings of a VAE"},
+    {"clio train vae --data fashion-mnist --out my-vae --set epochs=3", "a VAE on Fashion-MNIST"},
+    {"clio train dcgan --data photos --out faces --set image_size=64", "a DCGAN on a folder of images"},
+    {"clio train dcgan --data photos --out faces --resume --set epochs=50", "continue it for 50 epochs"},
+    {NULL, NULL},
 };
 
 const struct command command_train = {
     .name = "train",
-    .synopsis = "MODEL --data DIR --out DIR [--set KEY=VALUE]... [--resume]",
-    .about = "Trains a network that makes images, from the first weight on. Ctrl-C saves and ends; --resume goes on from there,\n"
-             "and from whatever a crash left, as if nothing had happened. clio sample draws from what was learned.",
-    .more = "clio train --list\n"
-            "clio train vae --data fashion-mnist --out my-vae --set epochs=3\n"
-            "clio train dcgan --data photos --out faces --set image_size=64 --set batch_size=64 --set random_flip=0.5\n"
-            "clio train dcgan --data photos --out faces --resume --set epochs=50",
+    .summary = "train a VAE, GAN or diffusion model, or fine-tune Whisper",
+    .synopsis = "MODEL --data DIR --out DIR [--set NAME=VALUE]... [--resume]\n--list [MODEL] [--json]",
+    .description =
+        "Trains a generative model of images from scratch, or fine-tunes Whisper or Stable Diffusion. clio sample generates images with "
+        "the result; clio imagine and clio transcribe read what unet and whisper write.",
     .options = options,
+    .sections = sections,
+    .examples = examples,
+    .operands = OPERANDS_TRAIN_MODEL,
     .run = run_train,
 };

@@ -1,7 +1,8 @@
-/* cmd_tune.c - clio tune: find the parameters that suit one device, and show what was found. */
+/* cmd_tune.c - clio tune: search for the best kernel parameters of a device, and show them. */
 #include "bar.h"
 #include "options.h"
 #include "print_json.h"
+#include "say.h"
 #include "session.h"
 #include "text.h"
 
@@ -26,7 +27,7 @@ static void print_time(double seconds)
         printf("%10.3g us", 1e6 * seconds);
 }
 
-static void print_found(const clio_tune_result *r)
+static void print_result(const clio_tune_result *r)
 {
     size_t changed = 0;
     printf("%-26s %-10s %-10s %s\n", "parameter", "default", "chosen", "gain");
@@ -40,9 +41,9 @@ static void print_found(const clio_tune_result *r)
             puts("-");
     }
     if (!changed)
-        puts("\nNothing proved faster than the defaults.");
+        puts("\nNothing is measurably faster than the defaults.");
     else
-        printf("\n%-56s %12s %12s\n", "whole", "default", "tuned");
+        printf("\n%-56s %12s %12s\n", "workload", "default", "tuned");
     for (size_t i = 0; i < r->workload_count; i++) {
         printf("%-56s ", r->workloads[i].name);
         print_time(r->workloads[i].before);
@@ -55,61 +56,59 @@ static void print_found(const clio_tune_result *r)
 static void print_list(clio_context *ctx, const clio_tune_result *r)
 {
     const char *problem, *file = clio_tuned_file(ctx, &problem);
-    printf("%-26s %-10s %-10s %s\n", "parameter", "default", "now", "tried");
+    printf("%-26s %-10s %-10s %s\n", "parameter", "default", "current", "candidates");
     for (size_t i = 0; i < r->row_count; i++)
         printf("%-26s %-10s %-10s %s\n", r->rows[i].key, r->rows[i].shipped, r->rows[i].chosen, r->rows[i].values);
     if (file)
         printf("\nIn use: %s\n", file);
     else if (problem)
-        printf("\nNot used: %s\n", problem);
+        printf("\nNot in use: %s\n", problem);
     else
-        printf("\nNot tuned yet: clio tune would write %s\n", r->path);
+        printf("\nNot tuned yet; clio tune would write %s\n", r->path);
 }
 
 static void print_json(const clio_tune_result *r)
 {
-    json_t *root = json_object(), *rows = json_array(), *works = json_array();
+    json_t *root = json_object(), *rows = json_array(), *workloads = json_array();
     for (size_t i = 0; i < r->row_count; i++)
         json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:f}", "key", r->rows[i].key, "default", r->rows[i].shipped, "chosen",
                                               r->rows[i].chosen, "values", r->rows[i].values, "gain", r->rows[i].gain));
     for (size_t i = 0; i < r->workload_count; i++)
-        json_array_append_new(
-            works, json_pack("{s:s, s:f, s:f}", "name", r->workloads[i].name, "before", r->workloads[i].before, "after", r->workloads[i].after));
+        json_array_append_new(workloads, json_pack("{s:s, s:f, s:f}", "name", r->workloads[i].name, "default_s", r->workloads[i].before,
+                                                   "tuned_s", r->workloads[i].after));
     char *path = text_clean(r->path);
     json_object_set_new(root, "file", json_string(path));
     free(path);
     json_object_set_new(root, "written", json_boolean(r->written));
     json_object_set_new(root, "complete", json_boolean(r->complete));
-    json_object_set_new(root, "seconds", json_real(r->seconds));
+    json_object_set_new(root, "duration_s", json_real(r->seconds));
     json_object_set_new(root, "candidates",
                         json_pack("{s:I, s:I, s:I, s:I, s:I}", "tried", (json_int_t)r->tried, "wrong", (json_int_t)r->wrong, "slow",
                                   (json_int_t)r->slow, "failed", (json_int_t)r->failed, "crashed", (json_int_t)r->crashed));
     json_object_set_new(root, "parameters", rows);
-    json_object_set_new(root, "works", works);
-    json_print(root);
+    json_object_set_new(root, "workloads", workloads);
+    json_print(root, JSON_MEASURED);
 }
 
-/* What became of the file, for people. */
+/* What was tried, and what became of the file. */
 static void print_end(const clio_tune_result *r)
 {
-    fprintf(stderr, "%zu candidates in %.0f s: %zu answered wrong, %zu were too slow, %zu failed, %zu ended the process\n", r->tried,
-            r->seconds, r->wrong, r->slow, r->failed, r->crashed);
+    fprintf(stderr, "%zu candidates in %.0f s: %zu wrong results, %zu too slow, %zu failed, %zu crashed\n", r->tried, r->seconds, r->wrong,
+            r->slow, r->failed, r->crashed);
     if (!r->complete)
-        fprintf(stderr, "the time was up before everything was tried: run clio tune again to go on from there\n");
+        fprintf(stderr, "the time limit ended the search early: run clio tune again to continue it\n");
     if (r->written)
-        fprintf(stderr, "written: %s\n", r->path);
+        fprintf(stderr, "wrote %s\n", r->path);
     else
-        fprintf(stderr, "%s stays as it was, since everything had been tried for it\n", r->path);
+        fprintf(stderr, "%s is unchanged: it comes from a complete search\n", r->path);
 }
 
 static int run_tune(const struct command *self, struct settings *set)
 {
-    clio_tune_params params = {.purpose = set->purpose, .time_limit = 60 * (double)set->time_limit, .path = set->result};
+    clio_tune_params params = {.purpose = set->workload, .time_limit = 60 * (double)set->time_limit, .path = set->result};
     clio_tune_result *result = NULL;
     if (set->files.count)
-        return say_usage(self, "tune takes no file, and %s was named; -o names the one to write", set->files.items[0]);
-    if (set->purpose && strcmp(set->purpose, "whisper") != 0 && strcmp(set->purpose, "all") != 0)
-        return say_usage(self, "--for is whisper or all, not \"%s\"", set->purpose);
+        return say_usage(self, "unexpected argument %s: -o names the file to write", set->files.items[0]);
     struct session s = {.needs_output = set->list != 0};
     if (!session_context(&s, set))
         return session_close(&s, EXIT_FAILED);
@@ -117,8 +116,8 @@ static int run_tune(const struct command *self, struct settings *set)
     clio_status st = clio_device_open(s.ctx, set->device);
     if (!st && !set->quiet && !set->list) {
         const clio_device_info *d = clio_device(s.ctx);
-        fprintf(stderr, "tuning %s (%s, %s, driver %s), at most %g minutes; Ctrl-C keeps what was found out\n", d->name, d->type,
-                d->platform, d->driver, set->time_limit > 0 ? (double)set->time_limit : 10);
+        fprintf(stderr, "tuning %s (%s, %s, driver %s) for at most %g minutes; Ctrl-C keeps the results so far\n", d->name, d->type,
+                d->platform, d->driver, (double)set->time_limit);
     }
     if (!st)
         st = set->list ? clio_tune_list(s.ctx, &params, &result) : clio_tune(s.ctx, &params, &result);
@@ -129,7 +128,7 @@ static int run_tune(const struct command *self, struct settings *set)
     else if (!st && set->list)
         print_list(s.ctx, result);
     else if (!st)
-        print_found(result);
+        print_result(result);
     session_flush(&s);
     if (!st && !set->list && !set->quiet)
         print_end(result);
@@ -138,23 +137,82 @@ static int run_tune(const struct command *self, struct settings *set)
 }
 
 static const struct option_row options[] = {
-    {"--for", "WHAT", OPTION_TEXT, FIELD(purpose), 0, 0, "what shall be fast: whisper (default), or all"},
-    {"--time-limit", "MINUTES", OPTION_FLOAT, FIELD(time_limit), 0.01, 100000, "how long it may take; default 10"},
-    {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0,
-     "write FILE, for CLIO_PARAMS, instead of the file\nthat is used without being named"},
-    {"--list", NULL, OPTION_ON, FIELD(list), 0, 0, "only show the parameters, their values, and what\nwould be tried"},
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
+    {.names = "--for",
+     .argument = "WORKLOAD",
+     .type = OPTION_CHOICE,
+     .field = FIELD(workload),
+     .choices = CHOICES("whisper", "all"),
+     .group = "Tuning",
+     .help = "workload to tune for: Whisper, or everything that clio runs"},
+    {.names = "--time-limit",
+     .argument = "MINUTES",
+     .type = OPTION_FLOAT,
+     .field = FIELD(time_limit),
+     .low = 0.01,
+     .high = 100000,
+     .help = "end the search after this time; the next run continues it"},
+    {.names = "-o --output",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(result),
+     .initial = "the file that clio reads for this device",
+     .help = "file to write, for use as $CLIO_PARAMS"},
+    {.names = "--list",
+     .type = OPTION_SWITCH,
+     .field = FIELD(list),
+     .help = "only list the parameters: defaults, current values and candidates, and the tuned file in use"},
+    OPTIONS_END,
 };
+
+static const struct section sections[] = {
+    {"THE SEARCH",
+     "Starting from the best parameters so far, other values are tried one step at a time on the kernel calls of real networks. A "
+     "candidate "
+     "must first match the C reference, at odd shapes as well. At the end the result is measured against the defaults in alternating pairs "
+     "of "
+     "runs; a parameter without a measurable gain is left out, and if the whole has none, all are.\n\n"
+     "The search can be interrupted or killed at any time and continues with the next run. A candidate that crashed the process is not "
+     "tried "
+     "again. Run it while the machine is otherwise idle.",
+     NULL},
+    {"THE TUNED FILE",
+     "The result is a text file with one row per parameter and its gain, under the device, platform and driver that it is for. It is "
+     "not used with another device, platform or driver, nor if a line is invalid: `clio tune --list` then names that line. Deleting the "
+     "file "
+     "restores the defaults.",
+     NULL},
+    {"JSON",
+     "With `--json` standard output has one object: `file`, `written`, `complete`, `duration_s`, `candidates` (counts of tried, wrong, "
+     "slow, "
+     "failed and crashed ones), `parameters` (key, default, chosen value, values tried, gain) and `workloads` (name, `default_s`, "
+     "`tuned_s`).",
+     NULL},
+    {NULL, NULL, NULL},
+};
+
+static const struct example examples[] = {
+    {"clio tune", "ten minutes on the best device"},
+    {"clio tune -d gpu --for all --time-limit 60", "an hour on the GPU, for all models"},
+    {NULL, NULL},
+};
+
+static void defaults(struct settings *set)
+{
+    set->workload = "whisper";
+    set->time_limit = 10;
+}
 
 const struct command command_tune = {
     .name = "tune",
-    .synopsis = "[--for whisper|all] [--time-limit MINUTES] [-o FILE] [--list] [-d DEVICE]",
-    .about = "Searches for kernel parameters that suit this very device, and writes those that are proved faster than\n"
-             "the defaults into a file which clio uses from then on with this device, platform and driver.\n"
-             "Whatever is tried has to compute the right thing first. It may be stopped at any time, even killed, and\n"
-             "goes on where it was when it is run again. Best on a machine that does nothing else.",
-    .more = "clio tune                      ten minutes, for the best device\n"
-            "clio tune -d gpu --for all --time-limit 60",
+    .summary = "tune kernel parameters for a device",
+    .synopsis = "[--for WORKLOAD] [--time-limit MINUTES] [-o FILE] [--list] [-d DEVICE]",
+    .description =
+        "Searches for the fastest kernel parameters of a device and writes them to a file that clio reads from then on with this "
+        "device, platform and driver. Every candidate must compute correct results first.",
     .options = options,
+    .sections = sections,
+    .examples = examples,
+    .operands = OPERANDS_NONE,
+    .defaults = defaults,
     .run = run_tune,
 };

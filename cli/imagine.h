@@ -1,19 +1,22 @@
-/* imagine.h - between the files of clio imagine: cmd_imagine.c (options and the work), imagine_files.c (what is written, what is shown). */
+/* imagine.h - between the files of clio imagine: cmd_imagine.c (the work), imagine_options.c (options and manual), imagine_files.c (image
+ * files). */
 #ifndef CLIO_CLI_IMAGINE_H
 #define CLIO_CLI_IMAGINE_H
 
 #include "session.h"
 
-/* Could this file be written? Asked before the work begins: false after a sentence. "-" always. */
-bool image_file_check(const char *path);
+int imagine_run(const struct command *self, struct settings *set);
+
+/* Check that this file could be written; false after a message. "-" always can. */
+bool image_check(const char *path);
 /* out.png, out_2.png, out_3.png ...: the name of image `index`, from 0; the caller frees it. */
-char *image_file_name(const char *path, size_t index);
+char *image_name(const char *path, size_t index);
 /* out_preview.png of out.png; the caller frees it. */
 char *preview_name(const char *path);
 
-/* Write the images, or the animation when there are frames, and say what was written. EXIT_DONE, or EXIT_FAILED after a sentence. */
+/* Write the images, or the animation when there are frames, and report the files. EXIT_DONE, or EXIT_FAILED after a message. */
 int images_save(struct session *s, const clio_image_list *images, const char *path);
-/* clio imagine --show FILE */
-int image_metadata_show(struct session *s, const char *path);
+/* clio imagine --show FILE: print the metadata of a PNG. */
+int image_show(struct session *s, const char *path);
 
 #endif

@@ -3,6 +3,7 @@
 #include "model_path.h"
 #include "output.h"
 #include "print_json.h"
+#include "say.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 #define ENDING ".png"
 
-bool image_file_check(const char *path)
+bool image_check(const char *path)
 {
     return !strcmp(path, "-") || path_check(path, "-o");
 }
@@ -23,7 +24,7 @@ static int stem_length(const char *path)
     return (int)(dot && dot > base ? dot - path : (long)strlen(path));
 }
 
-char *image_file_name(const char *path, size_t index)
+char *image_name(const char *path, size_t index)
 {
     int n = stem_length(path);
     return index ? must_print("%.*s_%zu%s", n, path, index + 1, path + n) : must_print("%s", path);
@@ -35,19 +36,19 @@ char *preview_name(const char *path)
     return must_print("%.*s_preview%s", n, path, path[n] ? path + n : ENDING);
 }
 
-static void add_json(json_t *list, const clio_imagine_result *picture, const char *file)
+static void add_json(json_t *list, const clio_imagine_result *result, const char *file)
 {
-    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)picture->seed, "width",
-                                          picture->image.width, "height", picture->image.height, "parameters", picture->parameters));
+    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)result->seed, "width",
+                                          result->image.width, "height", result->image.height, "parameters", result->parameters));
 }
 
 static int print_json(struct session *s, json_t *list)
 {
     json_t *root = json_pack("{s:s, s:s, s:s, s:o}", "version", clio_version(), "model", s->model, "device", clio_device(s->ctx)->name,
-                             "result", list);
+                             "images", list);
     if (!root)
-        say_error("the result cannot be printed as JSON: is the prompt UTF-8?");
-    return root && json_print(root) ? EXIT_DONE : EXIT_FAILED;
+        say_error("cannot print the result as JSON: is the prompt valid UTF-8?");
+    return root && json_print(root, JSON_MEASURED) ? EXIT_DONE : EXIT_FAILED;
 }
 
 int images_save(struct session *s, const clio_image_list *images, const char *path)
@@ -55,23 +56,23 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
     const struct settings *set = s->set;
     json_t *list = json_array();
     char *software = must_print("clio %s", clio_version()), *model = model_label(s->model);
-    bool moves = set->imagine.frames > 0;
+    bool animates = set->imagine.frames > 0;
     int code = EXIT_DONE;
-    for (size_t i = 0; !code && i < (moves ? 1 : images->count); i++) {
-        const clio_imagine_result *picture = &images->list[i];
+    for (size_t i = 0; !code && i < (animates ? 1 : images->count); i++) {
+        const clio_imagine_result *result = &images->list[i];
         const clio_metadata_entry notes[] = {
-            {"parameters", picture->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
-        char *name = image_file_name(path, i);
-        clio_status st = moves ? clio_image_write_apng(s->ctx, images, name, set->delay, notes, COUNT(notes))
-                               : clio_image_write(s->ctx, &picture->image, name, notes, COUNT(notes));
+            {"parameters", result->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
+        char *name = image_name(path, i);
+        clio_status st = animates ? clio_image_write_apng(s->ctx, images, name, set->delay, notes, COUNT(notes))
+                                  : clio_image_write(s->ctx, &result->image, name, notes, COUNT(notes));
         if (st) {
             session_failed(s, st);
             code = EXIT_FAILED;
-            clearerr(stdout); /* it was said */
+            clearerr(stdout); /* already reported */
         } else {
-            add_json(list, picture, name);
+            add_json(list, result, name);
             if (!set->quiet)
-                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, picture->image.width, picture->image.height, (long long)picture->seed);
+                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, result->image.width, result->image.height, (long long)result->seed);
         }
         free(name);
     }
@@ -84,14 +85,14 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
     return code;
 }
 
-int image_metadata_show(struct session *s, const char *path)
+int image_show(struct session *s, const char *path)
 {
     clio_metadata *notes;
     clio_status st = clio_image_metadata(s->ctx, path, &notes);
     if (st)
         return session_failed(s, st);
     if (!notes->count && !s->set->json)
-        fprintf(stderr, "%s has no notes in it\n", path);
+        fprintf(stderr, "%s has no metadata\n", path);
     json_t *root = json_object();
     for (size_t i = 0; i < notes->count; i++)
         if (s->set->json)
@@ -100,7 +101,7 @@ int image_metadata_show(struct session *s, const char *path)
             printf("%s: %s\n", notes->list[i].key, notes->list[i].text);
     int code = EXIT_DONE;
     if (s->set->json)
-        code = json_print(root) ? EXIT_DONE : EXIT_FAILED;
+        code = json_print(root, JSON_MEASURED) ? EXIT_DONE : EXIT_FAILED;
     else
         json_decref(root);
     clio_metadata_free(notes);

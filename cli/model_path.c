@@ -1,6 +1,7 @@
 /* model_path.c - see model_path.h. */
 #include "model_path.h"
 #include "command.h"
+#include "say.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -9,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file that every model of a kind has. */
+/* A file that every model of that type has. */
 #define WHISPER "config.json"
-#define PICTURES "model_index.json"
+#define DIFFUSION "model_index.json"
 
 static const char *environment(const char *name)
 {
@@ -51,7 +52,7 @@ static char *find_in(const char *folder, const char *name, const char *mark)
     return found ? found : strncmp(name, "whisper-", 8) ? if_model(must_print("%s/whisper-%s", folder, name), mark) : NULL;
 }
 
-/* The snapshot that the cache's main branch stands on, otherwise any that holds a model. */
+/* The snapshot of the main branch in the cache, otherwise any that holds a model. */
 static char *find_snapshot(const char *repository, const char *mark)
 {
     char commit[128] = "", *found = NULL, *path = must_print("%s/refs/main", repository);
@@ -111,11 +112,11 @@ char *model_find(const char *name)
     char *found = *name && *name != '/' && *name != '.' ? find_named(name, WHISPER) : NULL;
     if (found)
         return found;
-    if (stat(name, &info) == 0) /* the library's sentence says what is wrong with it */
+    if (stat(name, &info) == 0) /* the library reports what is wrong with it */
         return must_print("%s", name);
     char *folder = models_folder();
-    say_error("there is no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache; check the name, or "
-              "bring Whisper base with scripts/fetch-whisper",
+    say_error("no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache; check the name, or "
+              "install Whisper base with scripts/fetch-whisper",
               name, folder);
     free(folder);
     return NULL;
@@ -125,21 +126,20 @@ char *model_default(void)
 {
     char *found = find_named("whisper-base", WHISPER);
     if (!found)
-        say_error("no model was named, and Whisper base is not installed: scripts/fetch-whisper brings it, or name a folder with -m DIR");
+        say_error("no model given, and Whisper base is not installed: install it with scripts/fetch-whisper, or give a folder with -m DIR");
     return found;
 }
 
-char *diffusion_find(const char *name)
+char *model_find_diffusion(const char *name)
 {
     if (access(name, F_OK) == 0)
         return must_print("%s", name);
-    char *found = *name && *name != '/' && *name != '.' ? find_named(name, PICTURES) : NULL;
+    char *found = *name && *name != '/' && *name != '.' ? find_named(name, DIFFUSION) : NULL;
     if (found)
         return found;
     char *folder = models_folder();
-    say_error("there is no model \"%s\": neither a folder or file of that name nor a model in %s or the Hugging Face cache (as "
-              "owner/name); check "
-              "the name",
+    say_error("no model \"%s\": neither a folder or file of that name nor a model in %s or the Hugging Face cache (as owner/name); "
+              "check the name",
               name, folder);
     free(folder);
     return NULL;

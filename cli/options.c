@@ -1,187 +1,198 @@
-/* options.c - the command line, by getopt_long_only, so that -otxt and -of NAME work as whisper.cpp's users type them.
+/* options.c - the parser of the command line, on getopt_long_only, which takes -otxt and -of NAME as users of whisper.cpp type them.
  *
- * Two habits of getopt are undone. Abbreviations (--temp for --temperature) are refused, because a later option would change their
- * meaning; and a word that is an option is not taken as the value of the option before it (-of -osrt). "-" first in the short options
- * makes getopt hand over every word in order, so that argv[optind] is the word being read. */
+ * getopt never sees a word that is not exactly an option: it would take -di for "-d i", and --temp for --temperature. Every spelling,
+ * of one letter or more, is registered as a long option, so that no value can be glued to a letter. A word that is an option is not
+ * taken as the value of the option before it (-of -osrt); -of=-osrt is. "-" in the short options makes getopt return every word in
+ * order, so that argv[optind] is the word being read. */
 #define _GNU_SOURCE
 #include "options.h"
+#include "foreign.h"
+#include "say.h"
+#include "spelling.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define LONG_BASE 256 /* getopt's values of long options: this plus the row's number */
-#define SPELLINGS 96
-#define HELP_COLUMN 32
+#define SPELLINGS (3 * OPTIONS_MAX)
+#define SPELLING_BYTES 32
 
-static const struct option_row common[] = {
-    {"-d --device", "DEVICE", OPTION_TEXT, FIELD(device), 0, 0,
-     "an index or a name that clio devices shows, or\nplatform:type:name, any part left out"},
-    {"--json", NULL, OPTION_ON, FIELD(json), 0, 0, "JSON on standard output"},
-    {"-q --quiet -np --no-prints", NULL, OPTION_ON, FIELD(quiet), 0, 0, "nothing but results and errors (also -np)"},
-    {"-v --verbose", NULL, OPTION_ON, FIELD(verbose), 0, 0, "time of every kernel; where errors come from"},
-    {"--no-cache", NULL, OPTION_ON, FIELD(no_cache), 0, 0, "neither read nor keep compiled kernels"},
-    {"--cache-dir", "DIR", OPTION_TEXT, FIELD(cache), 0, 0, "where compiled kernels are kept"},
-    {"-h --help", NULL, OPTION_ON, FIELD(help), 0, 0, "this text"},
-    {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
+const struct option_row common_options[] = {
+    {.names = "-d -dev --device",
+     .argument = "DEVICE",
+     .type = OPTION_TEXT,
+     .field = FIELD(device),
+     .initial = "$CLIO_DEVICE, else the best device",
+     .group = "Common",
+     .help = "OpenCL device: an index or a name that clio devices shows, or platform:type:name with any part left out",
+     .more = "Each part matches case-insensitively as a part of the name: `gpu`, `:cpu`, `::7900`."},
+    {.names = "--json", .type = OPTION_SWITCH, .field = FIELD(json), .help = "print the result as JSON on standard output"},
+    {.names = "-q --quiet -np --no-prints", .type = OPTION_SWITCH, .field = FIELD(quiet), .help = "print results and errors only"},
+    {.names = "-v --verbose",
+     .type = OPTION_SWITCH,
+     .field = FIELD(verbose),
+     .help = "profile every kernel and print a table at the end; add the source location to errors",
+     .more = "The table has calls, device time, share of the time, GFLOP/s and GB/s of each kernel, and the peak device memory. Profiling "
+             "slows the run down a little."},
+    {.names = "--no-cache",
+     .type = OPTION_SWITCH,
+     .field = FIELD(no_cache),
+     .help = "compile all kernels anew; neither read nor write the cache of compiled kernels"},
+    {.names = "--cache-dir",
+     .argument = "DIR",
+     .type = OPTION_FOLDER,
+     .field = FIELD(cache),
+     .initial = "$CLIO_CACHE_DIR, else ~/.cache/clio",
+     .help = "folder of the cache of compiled kernels"},
+    {.names = "-h --help", .type = OPTION_SWITCH, .field = FIELD(help), .help = "print this help and exit"},
+    OPTIONS_END,
 };
 
-/* The command's options and the common ones, as getopt wants them. */
+/* The command's options and the common ones, as getopt_long_only takes them: val is the number of the row. */
 struct parser {
-    const struct option_row *rows[SPELLINGS];
-    struct option longs[SPELLINGS];
-    char shorts[2 * SPELLINGS], names[SPELLINGS * 24];
-    size_t row_count, long_count, name_bytes;
+    const struct option_row *rows[OPTIONS_MAX];
+    struct option longs[SPELLINGS + 1];
+    char names[SPELLINGS][SPELLING_BYTES];
+    size_t row_count, long_count;
 };
-
-static void add_spelling(struct parser *p, const char *word, size_t length, size_t row)
-{
-    bool takes = p->rows[row]->value != NULL;
-    size_t dashes = strspn(word, "-");
-    if (length == 2) {
-        size_t at = strlen(p->shorts);
-        p->shorts[at] = word[1];
-        p->shorts[at + 1] = takes ? ':' : 0;
-        return;
-    }
-    char *name = p->names + p->name_bytes;
-    memcpy(name, word + dashes, length - dashes);
-    p->name_bytes += length - dashes + 1;
-    p->longs[p->long_count++] =
-        (struct option){.name = name, .has_arg = takes ? required_argument : no_argument, .val = LONG_BASE + (int)row};
-}
 
 static void add_rows(struct parser *p, const struct option_row *row)
 {
     for (; row->names; row++) {
-        p->rows[p->row_count] = row;
         for (const char *word = row->names; *word; word += strspn(word, " ")) {
-            size_t length = strcspn(word, " ");
-            add_spelling(p, word, length, p->row_count);
+            size_t length = strcspn(word, " "), dashes = strspn(word, "-");
+            char *name = p->names[p->long_count];
+            snprintf(name, SPELLING_BYTES, "%.*s", (int)(length - dashes), word + dashes);
+            p->longs[p->long_count++] =
+                (struct option){.name = name, .has_arg = row->argument ? required_argument : no_argument, .val = (int)p->row_count};
             word += length;
         }
-        p->row_count++;
+        p->rows[p->row_count++] = row;
     }
-}
-
-/* Is this word, up to a '=', spelled as one of the options? */
-static bool is_spelling(const struct option_row *row, const char *word)
-{
-    size_t length = strcspn(word, "=");
-    for (const char *name = row->names; *name; name += strspn(name, " ")) {
-        size_t n = strcspn(name, " ");
-        if (n == length && !strncmp(name, word, n))
-            return true;
-        /* One dash more or less is no other option: -output-srt, --otxt. */
-        if (n > 2 && length > 2 && n - strspn(name, "-") == length - strspn(word, "-") &&
-            !strncmp(name + strspn(name, "-"), word + strspn(word, "-"), n - strspn(name, "-")))
-            return true;
-        name += n;
-    }
-    return false;
 }
 
 static const struct option_row *find_spelling(const struct parser *p, const char *word)
 {
     for (size_t i = 0; *word == '-' && i < p->row_count; i++)
-        if (is_spelling(p->rows[i], word))
+        if (spelling_matches(p->rows[i]->names, word))
             return p->rows[i];
     return NULL;
 }
 
-static const struct option_row *find_short(const struct parser *p, int letter)
+bool option_given(const struct settings *set, size_t field)
 {
-    const char word[] = {'-', (char)letter, 0};
-    return find_spelling(p, word);
+    for (size_t i = 0; i < set->given_count; i++)
+        if (set->given[i]->field == field)
+            return true;
+    return false;
 }
 
-static int set_number(const struct command *command, const struct option_row *row, const char *word, const char *value, void *field)
+/* ---- values ---- */
+
+/* NULL: the field was set. Otherwise what the value must be; the caller frees it. */
+static char *set_number(const struct option_row *row, const char *value, void *field)
 {
-    char *end;
+    char *end, *range = option_range(row), *wanted;
+    bool whole = row->type == OPTION_INTEGER;
+    double number;
     errno = 0;
-    if (row->kind == OPTION_SEED) {
-        unsigned long long seed = strtoull(value, &end, 10);
-        if (*value < '0' || *value > '9' || *end || errno)
-            return say_usage(command, "%s needs a whole number that is not negative, not \"%s\"", word, value);
-        *(uint64_t *)field = seed;
-        return EXIT_DONE;
+    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED) {
+        bool random = row->low < 0 && !strcmp(value, "-1");
+        unsigned long long seed = random ? 0 : strtoull(value, &end, 10);
+        if (random || (*value >= '0' && *value <= '9' && !*end && !errno && (row->type == OPTION_SEED || seed <= INT64_MAX))) {
+            if (row->type == OPTION_SEED)
+                *(uint64_t *)field = seed;
+            else
+                *(int64_t *)field = random ? -1 : (int64_t)seed;
+            free(range);
+            return NULL;
+        }
+    } else {
+        number = strtod(value, &end);
+        if (end != value && !*end && !errno && isfinite(number) && !(whole && number != floor(number)) && number >= row->low &&
+            number <= row->high) {
+            if (whole)
+                *(int *)field = (int)number;
+            else if (row->type == OPTION_FLOAT)
+                *(float *)field = (float)number;
+            else
+                *(double *)field = row->type == OPTION_MS ? number / 1000 : number;
+            free(range);
+            return NULL;
+        }
     }
-    if (row->kind == OPTION_SIGNED) {
-        long long seed = strtoll(value, &end, 10);
-        if (end == value || *end || errno || seed < -1)
-            return say_usage(command, "%s needs a whole number that is not negative, or -1 for a new one, not \"%s\"", word, value);
-        *(int64_t *)field = seed;
-        return EXIT_DONE;
-    }
-    double number = strtod(value, &end);
-    bool whole = row->kind == OPTION_INT;
-    if (end == value || *end || errno || !isfinite(number) || (whole && number != floor(number)))
-        return say_usage(command, "%s needs a %snumber, not \"%s\"", word, whole ? "whole " : "", value);
-    if (number < row->low || number > row->high) {
-        if (isfinite(row->low) && isfinite(row->high))
-            return say_usage(command, "%s goes from %g to %g, and is %s", word, row->low, row->high, value);
-        return say_usage(command, "%s is at %s %g, not %s", word, number < row->low ? "least" : "most",
-                         number < row->low ? row->low : row->high, value);
-    }
-    if (whole)
-        *(int *)field = (int)number;
-    else if (row->kind == OPTION_FLOAT)
-        *(float *)field = (float)number;
-    else if (row->kind == OPTION_NUMBER)
-        *(double *)field = number;
+    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED)
+        wanted = must_print("a whole number of at least 0%s", row->low < 0 ? ", or -1 for a random one" : "");
     else
-        *(double *)field = number / 1000;
-    return EXIT_DONE;
+        wanted = must_print("a %snumber%s%s", whole ? "whole " : "", !range ? "" : *range == 'a' ? " of " : " from ", range ? range : "");
+    free(range);
+    return wanted;
+}
+
+static char *set_choice(const struct option_row *row, const char *value, void *field)
+{
+    for (const char *const *choice = row->choices; *choice; choice++)
+        if (!strcasecmp(*choice, value)) {
+            *(const char **)field = *choice;
+            return NULL;
+        }
+    return option_range(row);
 }
 
 static int set_field(const struct command *command, const struct option_row *row, const char *word, const char *value, struct settings *set)
 {
     void *field = (char *)set + row->field;
-    switch (row->kind) {
-    case OPTION_ON:
-        *(int *)field = 1;
-        return EXIT_DONE;
-    case OPTION_TEXT:
-        *(const char **)field = value;
-        return EXIT_DONE;
-    case OPTION_WORDS:
+    char *wanted = NULL;
+    if (row->repeats)
         words_add(field, value);
-        return EXIT_DONE;
-    default:
-        return set_number(command, row, word, value, field);
-    }
+    else if (row->type == OPTION_SWITCH)
+        *(int *)field = 1;
+    else if (row->type == OPTION_CHOICE)
+        wanted = set_choice(row, value, field);
+    else if (row->type >= OPTION_TEXT)
+        *(const char **)field = value;
+    else
+        wanted = set_number(row, value, field);
+    if (wanted)
+        say_usage(command, "%s must be %s, not \"%s\"", word, wanted, value);
+    else if (set->given_count < OPTIONS_MAX && !option_given(set, row->field))
+        set->given[set->given_count++] = row;
+    int code = wanted ? EXIT_USAGE : EXIT_DONE;
+    free(wanted);
+    return code;
 }
 
-/* The sentence for what getopt refused: `word` is what was typed, `why` what getopt returned. */
-static int refuse(const struct command *command, const struct parser *p, const char *word, int why)
+/* ---- words ---- */
+
+/* A word that no option has: perhaps another program's option, or an abbreviation. */
+static int refuse_unknown(const struct command *command, const struct parser *p, const char *word)
 {
-    const struct option_row *row = find_spelling(p, word);
+    const struct foreign_option *foreign = foreign_find(command, word);
     int length = (int)strcspn(word, "=");
-    if (why == ':' && row)
-        return say_usage(command, "%s needs a value: %s", word, row->value);
-    if (why == ':')
-        return say_usage(command, "-%c needs a value", optopt);
-    if (row && word[length])
-        return say_usage(command, "%.*s takes no value", length, word);
-    if (optopt > 0 && optopt < LONG_BASE && word[1] != '-' && word[1] != optopt)
-        return say_usage(command, "unknown option -%c in %s", optopt, word);
+    const char *meant = NULL;
+    size_t matches = 0;
+    if (foreign)
+        return say_usage(command, "%.*s is an option of %s (%s) that clio %s does not have%s%s", length, word, foreign->program,
+                         foreign->meaning, command->name, foreign->instead ? ": " : "", foreign->instead ? foreign->instead : "");
+    for (size_t i = 0; length > 3 && i < p->long_count; i++)
+        if (word[1] == '-' && !strncmp(p->longs[i].name, word + 2, (size_t)length - 2)) {
+            meant = p->longs[i].name;
+            matches++;
+        }
+    if (matches == 1)
+        return say_usage(command, "unknown option %.*s; did you mean --%s?", length, word, meant);
     return say_usage(command, "unknown option %.*s", length, word);
 }
 
-/* `word` is the word that was read; `apart`: the value is the word after it. */
-static int read_option(const struct command *command, const struct parser *p, int got, int at, const char *word, bool apart,
+static int read_option(const struct command *command, const struct parser *p, const struct option_row *row, const char *word, bool apart,
                        struct settings *set)
 {
-    char letter[] = {'-', (char)got, 0};
-    if (got < LONG_BASE)
-        word = letter;
-    else if (!find_spelling(p, word))
-        return say_usage(command, "unknown option %s; is --%s meant?", word, p->longs[at].name);
-    const struct option_row *row = got < LONG_BASE ? find_short(p, got) : p->rows[got - LONG_BASE];
-    if (row->value && apart && find_spelling(p, optarg))
-        return say_usage(command, "%s needs a value, but %s follows, which is an option", word, optarg);
+    if (row->argument && apart && find_spelling(p, optarg))
+        return say_usage(command, "%s needs a value (%s), but %s follows, which is an option", word, row->argument, optarg);
     char *plain = must_print("%.*s", (int)strcspn(word, "="), word);
     int code = set_field(command, row, plain, optarg ? optarg : "", set);
     free(plain);
@@ -192,58 +203,30 @@ int options_parse(const struct command *command, int argc, char **argv, struct s
 {
     struct parser *p = must_alloc(sizeof *p);
     int code = EXIT_DONE;
-    memcpy(p->shorts, "-:", 3);
     add_rows(p, command->options);
-    add_rows(p, common);
+    add_rows(p, common_options);
     opterr = 0;
     while (!code && !set->help) {
         const char *word = optind < argc ? argv[optind] : "";
-        int at = -1, got = getopt_long_only(argc, argv, p->shorts, p->longs, &at);
+        const struct option_row *row = find_spelling(p, word);
+        if (*word == '-' && word[1] && strcmp(word, "--") != 0 && !row) {
+            code = refuse_unknown(command, p, word);
+            break;
+        }
+        int got = getopt_long_only(argc, argv, "-:", p->longs, NULL);
         if (got < 0)
             break;
-        if (got == 1)
+        if (!row)
             words_add(&set->files, optarg);
-        else if (got == '?' || got == ':')
-            code = refuse(command, p, word, got);
+        else if (got == ':')
+            code = say_usage(command, "%s needs a value: %s", word, row->argument);
+        else if (got == '?')
+            code = say_usage(command, "%.*s takes no value", (int)strcspn(word, "="), word);
         else
-            code = read_option(command, p, got, at, word, optarg && optarg == argv[optind - 1], set);
+            code = read_option(command, p, row, word, optarg && optarg == argv[optind - 1], set);
     }
     for (; !code && optind < argc; optind++) /* what follows "--" */
         words_add(&set->files, argv[optind]);
     free(p);
     return code;
-}
-
-static void help_row(const struct option_row *row, FILE *out)
-{
-    size_t first = strcspn(row->names, " "), second = row->names[first] ? strcspn(row->names + first + 1, " ") : 0;
-    char *left = must_print("  %s%.*s%s%.*s%s%s", row->names[1] == '-' ? "    " : "", (int)first, row->names, second ? ", " : "",
-                            (int)second, second ? row->names + first + 1 : "", row->value ? " " : "", row->value ? row->value : "");
-    fputs(left, out);
-    int column = (int)strlen(left);
-    if (column > HELP_COLUMN - 2) {
-        fputc('\n', out);
-        column = 0;
-    }
-    for (const char *line = row->help; *line;) {
-        size_t length = strcspn(line, "\n");
-        fprintf(out, "%*s%.*s\n", HELP_COLUMN - column, "", (int)length, line);
-        line += length + (line[length] == '\n');
-        column = 0;
-    }
-    free(left);
-}
-
-void options_help(const struct command *command, FILE *out)
-{
-    fprintf(out, "usage: clio %s %s\n\n%s\n", command->name, command->synopsis, command->about);
-    if (command->options->names)
-        fputs("\nOptions:\n", out);
-    for (const struct option_row *row = command->options; row->names; row++)
-        help_row(row, out);
-    fputs("\nOptions of every command:\n", out);
-    for (const struct option_row *row = common; row->names; row++)
-        help_row(row, out);
-    if (command->more)
-        fprintf(out, "\nExamples:\n%s\n", command->more);
 }

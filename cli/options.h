@@ -1,57 +1,80 @@
-/* options.h - one table of options per command, from which both the parser and the help text are made. */
+/* options.h - one table of options per command. The parser, --help, the man page, completions and `clio --generate options` read it. */
 #ifndef CLIO_CLI_OPTIONS_H
 #define CLIO_CLI_OPTIONS_H
 
 #include "command.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
-enum option_kind {
-    OPTION_ON,     /* int: 1 */
-    OPTION_INT,    /* int within low to high */
-    OPTION_SEED,   /* uint64_t */
-    OPTION_SIGNED, /* int64_t, -1 allowed */
-    OPTION_FLOAT,  /* float within low to high */
-    OPTION_NUMBER, /* double within low to high */
-    OPTION_MS,     /* double seconds, given in milliseconds, not negative */
-    OPTION_TEXT,   /* const char * */
-    OPTION_WORDS   /* struct words: may be given several times */
+enum option_type {
+    OPTION_SWITCH,     /* int: 1 */
+    OPTION_INTEGER,    /* int */
+    OPTION_SEED,       /* uint64_t */
+    OPTION_IMAGE_SEED, /* int64_t; where low is -1, that is a random one */
+    OPTION_FLOAT,      /* float */
+    OPTION_DOUBLE,     /* double */
+    OPTION_MS,         /* double in seconds, given in milliseconds */
+    OPTION_TEXT,       /* const char * */
+    OPTION_CHOICE,     /* const char *, one of `choices` */
+    OPTION_FILE,       /* const char *: path of a file */
+    OPTION_FOLDER,     /* const char *: path of a folder */
+    OPTION_MODEL       /* const char *: path or name of a model */
 };
 
 struct option_row {
-    const char *names; /* every spelling with its dashes, separated by spaces; the help shows the first two */
-    const char *value; /* name of the value in the help; NULL: takes none */
-    enum option_kind kind;
+    const char *names;    /* every spelling with its dashes, separated by spaces */
+    const char *argument; /* name of the value; NULL: takes none */
+    enum option_type type;
     size_t field; /* offset in struct settings */
+    bool repeats; /* may be given several times; the field is a struct words */
     double low, high;
-    const char *help; /* '\n' begins a new line of the help's column */
+    const char *const *choices;  /* of OPTION_CHOICE; ends with NULL */
+    const char *(*values)(void); /* other texts: the values that the library knows, separated by ", "; may be NULL */
+    const char *initial;         /* default in words; NULL: what the field holds before the command line is read */
+    const char *group;           /* heading that begins at this row; NULL: the one before */
+    const char *help;            /* a line or a paragraph */
+    const char *more;            /* further paragraphs, for the man page only; may be NULL */
 };
 
 #define FIELD(name) offsetof(struct settings, name)
+#define CHOICES(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define OPTIONS_END                                                                                                                        \
+    {                                                                                                                                      \
+        .names = NULL                                                                                                                      \
+    }
 
-/* Options that transcribe and caption share. */
-#define OPTION_MODEL(text)                                                                                                                 \
+/* Rows that several commands share. */
+#define OPTION_WEIGHT_TYPE(...)                                                                                                            \
     {                                                                                                                                      \
-        "-m --model", "MODEL", OPTION_TEXT, FIELD(model), 0, 0, text                                                                       \
+        .names = "--type", .argument = "TYPE", .type = OPTION_CHOICE, .field = FIELD(weight_type),                                         \
+        .choices = CHOICES("f32", "f16", "q8_0"), .initial = "what suits the device", __VA_ARGS__                                          \
     }
-#define OPTION_WEIGHT_TYPE                                                                                                                 \
+#define OPTION_AUDIO_FILE                                                                                                                  \
     {                                                                                                                                      \
-        "--type", "TYPE", OPTION_TEXT, FIELD(weight_type), 0, 0,                                                                           \
-            "keep weights as f32 (nothing is rounded), f16 or\nq8_0 (8 bits for what writes text, faster on CPUs);\ndefault: what suits "  \
-            "the device"                                                                                                                   \
-    }
-#define OPTION_FILE                                                                                                                        \
-    {                                                                                                                                      \
-        "-f --file", "FILE", OPTION_WORDS, FIELD(files), 0, 0, "a sound file; the same as naming it without -f"                            \
+        .names = "-f --file", .argument = "FILE", .type = OPTION_FILE, .field = FIELD(files), .repeats = true, .group = "Input",           \
+        .help = "an audio file; the same as naming it without -f"                                                                          \
     }
 #define OPTION_MAX_TOKENS                                                                                                                  \
     {                                                                                                                                      \
-        "--max-tokens", "N", OPTION_INT, FIELD(params.max_tokens), 0, 448, "tokens per 30 seconds at most; 0: as the model allows"         \
+        .names = "--max-tokens", .argument = "N", .type = OPTION_INTEGER, .field = FIELD(params.max_tokens), .high = 448,                  \
+        .help = "tokens per window of 30 seconds at most; 0: as many as the model allows"                                                  \
     }
 
-/* Read argv (argv[0] is the command's name) into *set. EXIT_DONE, or EXIT_USAGE with its sentence said. What is no option goes to files. */
+/* Options of every command. */
+extern const struct option_row common_options[];
+
+/* Settings of a command before the command line is read. */
+struct settings options_initial(const struct command *command);
+/* Read argv (argv[0] is the command's name) into *set. EXIT_DONE, or EXIT_USAGE after a message. Operands go to set->files. */
 int options_parse(const struct command *command, int argc, char **argv, struct settings *set);
-void options_help(const struct command *command, FILE *out);
+/* Was the option with this field given? */
+bool option_given(const struct settings *set, size_t field);
+
+/* Texts about a row; the caller frees them. Range: "0 to 1", "at least 0", "cpu or cuda"; NULL: any value, and seeds. Default: "0.2", or
+ * NULL. */
+char *option_range(const struct option_row *row);
+char *option_default(const struct option_row *row, const struct settings *initial);
+/* The n-th value of `choices` or `values`, with its length; NULL past the end. */
+const char *option_value(const struct option_row *row, size_t n, size_t *length);
 
 #endif

@@ -1,7 +1,6 @@
-/* output.c - the line formats; see output.h. Source of the layouts: the writers of whisper.cpp's command. Where they would make a broken
- * file clio differs: a segment's text is one line, trimmed, always UTF-8, and what WebVTT reads as markup is escaped. */
+/* output.c - the line formats; see output.h. Layouts: those of whisper.cpp, except where they would make a broken file: a segment's text is
+ * one line, trimmed, valid UTF-8, and markup of WebVTT is escaped. */
 #include "output.h"
-#include "session.h"
 #include "text.h"
 
 #include <math.h>

@@ -6,26 +6,26 @@
 
 #include <stdio.h>
 
-/* What a writer is given. */
+/* A transcript and what its JSON says about the run. */
 struct document {
     const clio_transcript *transcript;
     const clio_device_info *device;
     const char *file, *model;
-    const char *language;               /* asked for; NULL: detected */
-    bool translate, multilingual, full; /* full: tokens and measures in the JSON */
+    const char *language;               /* of the options; NULL: detected */
+    bool translate, multilingual, full; /* full: tokens and scores in the JSON */
 };
 
-/* "srt" and so on: the option is -o with it, the file's name ends in output_extension. */
+/* "srt" and so on. */
 const char *output_extension(enum format format);
 void output_write(FILE *out, enum format format, const struct document *doc);
 /* output_json.c */
 void output_json(FILE *out, const struct document *doc);
 
-/* Could the file be written? Asked before the work begins: false after a sentence, in which `flag` is what names another one. */
+/* Check before the work begins that the file could be written; false after a message, which names `flag` as the way to choose another. */
 bool path_check(const char *path, const char *flag);
-/* Could stem.extension be written? Asked before the work begins: false after a sentence. */
+/* The same for stem.extension. */
 bool output_check(const char *stem, enum format format);
-/* Write stem.extension beside its name and rename it when it is whole: false after a sentence, and the old file is as it was. */
+/* Write stem.extension under a temporary name and rename it when complete; false after a message, with the old file as it was. */
 bool output_save(const char *stem, enum format format, const struct document *doc);
 
 #endif

@@ -1,7 +1,8 @@
-/* output_file.c - result files, whole or not at all: written under another name in the same folder, brought to the disk, then renamed.
- * What is no regular file (a device or a pipe, behind a link) has no content to protect and must not be renamed over: written directly. */
+/* output_file.c - result files, complete or not at all: written under a temporary name in the same folder, synced, then renamed. Anything
+ * but a regular file (a device or a pipe, also behind a link) is written directly. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "output.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@ static char *result_path(const char *stem, enum format format)
     return must_print("%s.%s", stem, output_extension(format));
 }
 
-/* Where a link leads, so that it stays a link; the name itself when there is no such file yet. */
+/* The target of a link, so that it stays a link; the name itself when there is no such file yet. */
 static char *real_path(const char *path)
 {
     char *real = realpath(path, NULL);
@@ -42,17 +43,17 @@ bool path_check(const char *path, const char *flag)
     if (is_device(real))
         good = true;
     else if (stat(folder, &info))
-        say_error(errno == ENOENT ? "cannot write %s: there is no folder %s; make it, or name another file with %s"
-                                  : "cannot write %s: the folder %s cannot be reached; name another file with %s",
+        say_error(errno == ENOENT ? "cannot write %s: folder %s does not exist; create it, or choose another file with %s"
+                                  : "cannot write %s: folder %s is not accessible; choose another file with %s",
                   path, folder, flag);
     else if (!S_ISDIR(info.st_mode))
-        say_error("cannot write %s: %s is not a folder; name another file with %s", path, folder, flag);
+        say_error("cannot write %s: %s is not a folder; choose another file with %s", path, folder, flag);
     else if (access(folder, W_OK | X_OK))
-        say_error("cannot write %s: the folder %s is read-only (%s); name another file with %s", path, folder, strerror(errno), flag);
+        say_error("cannot write %s: folder %s is read-only (%s); choose another file with %s", path, folder, strerror(errno), flag);
     else if (!stat(path, &info) && S_ISDIR(info.st_mode))
-        say_error("cannot write %s: it is a folder; name another file with %s", path, flag);
+        say_error("cannot write %s: it is a folder; choose another file with %s", path, flag);
     else if (!stat(path, &info) && access(path, W_OK))
-        say_error("cannot write %s: it is read-only; name another file with %s", path, flag);
+        say_error("cannot write %s: it is read-only; choose another file with %s", path, flag);
     else
         good = true;
     free(folder);
@@ -68,7 +69,7 @@ bool output_check(const char *stem, enum format format)
     return good;
 }
 
-/* The rights of the file that is replaced, or those that a new file gets. */
+/* The permissions of the file that is replaced, or of a new file. */
 static mode_t mode_of(const char *path)
 {
     struct stat info;
@@ -106,8 +107,8 @@ bool output_save(const char *stem, enum format format, const struct document *do
         close(fd);
     if (!good) {
         int why = errno ? errno : EIO;
-        say_error("cannot write %s: %s; a file of that name is as it was; %s", path, strerror(why),
-                  why == ENOSPC || why == EDQUOT ? "free some space, or name another place with -of" : "name another place with -of");
+        say_error("cannot write %s: %s; an existing file is unchanged; %s", path, strerror(why),
+                  why == ENOSPC || why == EDQUOT ? "free some space, or choose another file with -of" : "choose another file with -of");
         if (fd >= 0 && !direct)
             unlink(beside);
     }

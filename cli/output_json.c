@@ -1,14 +1,14 @@
-/* output_json.c - the JSON document, by Jansson. The keys are those of whisper.cpp's -oj, and with -ojf of its -ojf, where clio adds the
- * measures of each segment. Token texts: see text.h. */
+/* output_json.c - the JSON document of a transcript. The keys are those of whisper.cpp's -oj and -ojf; clio adds result.duration_s and,
+ * with -ojf, the scores of each segment. Token texts: see text.h. */
 #include "output.h"
-#include "session.h"
+#include "say.h"
 #include "text.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
-/* Jansson refuses what is not UTF-8, and a file's name need not be. */
+/* Jansson accepts UTF-8 only, and a file name may be anything. */
 static json_t *json_text(const char *text)
 {
     char *clean = text_clean(text);
@@ -17,7 +17,7 @@ static json_t *json_text(const char *text)
     return value;
 }
 
-/* A rate that is infinite or not a number has no place in JSON. */
+/* JSON has no infinity and no NaN. */
 static json_t *json_number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -83,7 +83,7 @@ static json_t *json_document(const struct document *doc)
     part = json_object();
     json_object_set_new(part, "language", json_text(t->language ? t->language : ""));
     json_object_set_new(part, "language_probability", json_number(t->language_probability));
-    json_object_set_new(part, "duration", json_number(t->duration));
+    json_object_set_new(part, "duration_s", json_number(t->duration));
     json_object_set_new(root, "result", part);
     for (size_t i = 0; i < t->segment_count; i++)
         json_array_append_new(list, json_segment(&t->segments[i], doc->full));

@@ -1,13 +1,13 @@
 /* print_json.c - see print_json.h. */
 #include "print_json.h"
-#include "command.h"
+#include "say.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-bool json_print(json_t *root)
+bool json_print(json_t *root, int digits)
 {
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION((size_t)digits));
     json_decref(root);
     if (text)
         puts(text);

@@ -5,7 +5,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Print it with a line end, and free it. False after a sentence. */
-bool json_print(json_t *root);
+/* Digits of measured numbers, and of numbers that must be exact. */
+#define JSON_MEASURED 6
+#define JSON_EXACT 15
+
+/* Print it with a line end and free it; false after a message. Reals get this many significant digits. */
+bool json_print(json_t *root, int digits);
 
 #endif

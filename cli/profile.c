@@ -1,6 +1,6 @@
-/* profile.c - see profile.h. Rates are of the time on the device; a dash stands where a kernel counts no arithmetic. */
+/* profile.c - see profile.h. Rates are per second of device time; a dash where a kernel reports no arithmetic. */
 #include "profile.h"
-#include "command.h"
+#include "say.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -49,5 +49,5 @@ void profile_print(clio_context *ctx)
         print_row(width, &rows[i], all.seconds);
     print_row(width, &all, all.seconds);
     clio_memory(ctx, &now, &peak);
-    fprintf(stderr, "device memory: %.1f MiB at most, %.1f MiB at the end\n", (double)peak / 0x1p20, (double)now / 0x1p20);
+    fprintf(stderr, "device memory: peak %.1f MiB, now %.1f MiB\n", (double)peak / 0x1p20, (double)now / 0x1p20);
 }

@@ -1,10 +1,10 @@
-/* profile.h - the table that -v prints: what each kernel did. */
+/* profile.h - the profile that -v prints: a row per kernel. */
 #ifndef CLIO_CLI_PROFILE_H
 #define CLIO_CLI_PROFILE_H
 
 #include <clio.h>
 
-/* On standard error; nothing when no kernel ran. */
+/* Print it on standard error; nothing when no kernel ran. */
 void profile_print(clio_context *ctx);
 
 #endif

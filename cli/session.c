@@ -1,9 +1,10 @@
 /* session.c - see session.h. */
 #include "session.h"
 #include "bar.h"
-#include "checks.h"
 #include "model_path.h"
 #include "profile.h"
+#include "say.h"
+#include "selftests.h"
 #include "text.h"
 
 #include <errno.h>
@@ -33,22 +34,22 @@ static void watch_signal(int number)
         sigaction(number, &action, NULL);
 }
 
-/* The library forgets a cancellation when a call begins, so that `stopped` is asked as well. */
+/* The library forgets a cancellation when a call begins, so `stopped` is checked as well. */
 static int on_progress(void *user, const char *what, double done, double total)
 {
     const struct session *s = user;
-    bool sound = !strcmp(what, "transcribing"), steps = !strcmp(what, "sampling");
+    bool audio = !strcmp(what, "transcribing"), steps = !strcmp(what, "sampling");
     if (s->files)
-        sound = false; /* counted in files */
-    if (sound && total > 0) {
+        audio = false; /* counted in files */
+    if (audio && total > 0) {
         if (s->duration > 0)
             total = fmin(total, s->offset + s->duration);
         done -= s->offset;
         total -= s->offset;
     }
     if (steps && done == 0)
-        bar_begin(); /* what was done before has no steps */
-    bar_progress(what, done, total, sound ? BAR_SOUND : steps ? BAR_STEPS : BAR_PLAIN);
+        bar_begin(); /* loading does not count */
+    bar_progress(what, done, total, audio ? BAR_AUDIO : steps ? BAR_STEPS : BAR_PLAIN);
     return stopped;
 }
 
@@ -75,7 +76,7 @@ bool session_context(struct session *s, const struct settings *set)
     clio_set_profile(s->ctx, set->verbose);
     clio_set_progress(s->ctx, on_progress, s);
     bar_enable(!set->quiet);
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is seen by the write that fails */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe makes the write fail */
     running = s->ctx;
     watch_signal(SIGINT);
     watch_signal(SIGTERM);
@@ -86,11 +87,11 @@ int session_failed(struct session *s, clio_status st)
 {
     bar_clear();
     if (stopped) {
-        say_error("stopped");
+        say_error("interrupted");
         return EXIT_STOPPED;
     }
     if (s->output_error && st == CLIO_ERROR_CANCELLED)
-        return EXIT_FAILED; /* session_close says so */
+        return EXIT_FAILED; /* session_close reports it */
     s->lost = st == CLIO_ERROR_DEVICE;
     say_error("%s", clio_error(s->ctx));
     if (s->set->verbose)
@@ -107,7 +108,7 @@ void session_header(const struct session *s)
     fprintf(stderr, "clio %s on %s (%s, %s%s), model %s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "", label);
     free(label);
     if (problem)
-        fprintf(stderr, "without its tuned parameters: %s\n", problem);
+        fprintf(stderr, "tuned parameters not used: %s\n", problem);
 }
 
 clio_status session_device(struct session *s)
@@ -135,12 +136,6 @@ int session_open(struct session *s, const struct settings *set)
     return st ? session_failed(s, st) : EXIT_DONE;
 }
 
-void stamp_print(char out[32], double seconds, char point)
-{
-    long long ms = seconds > 0 ? llround(seconds * 1000) : 0;
-    snprintf(out, 32, "%02lld:%02lld:%02lld%c%03lld", ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, point, ms % 1000);
-}
-
 int session_flush(struct session *s)
 {
     errno = 0;
@@ -149,18 +144,18 @@ int session_flush(struct session *s)
     return s->output_error && s->needs_output;
 }
 
-void session_name(const struct session *s, const char *file)
+void session_print_name(const struct session *s, const char *file)
 {
     bar_clear();
     if (s->set->files.count > 1 && !s->set->quiet)
         fprintf(stderr, "%s:\n", file);
 }
 
-/* Several files are heard together: what comes now is of the first that was not handed over. */
-static void name_file(struct session *s)
+/* Several files are transcribed together: the next segment is of the first file that is not complete. */
+static void print_name_once(struct session *s)
 {
     if (s->files && !s->named)
-        session_name(s, s->file);
+        session_print_name(s, s->file);
     s->named = true;
 }
 
@@ -170,7 +165,7 @@ static int on_segment(void *user, const clio_segment *segment)
     char from[32], to[32];
     if (stopped)
         return 1;
-    name_file(s);
+    print_name_once(s);
     if (!s->prints || s->output_error)
         return 0;
     char *text = text_clean(segment->text);
@@ -196,14 +191,14 @@ static void count_failure(struct session *s, clio_status st)
 
 static void count_result(struct session *s, const clio_transcript *result)
 {
-    s->heard += result->duration;
+    s->audio_seconds += result->duration;
     s->done++;
     if (!s->set->quiet && s->detects && *result->language && clio_speech_is_multilingual(s->speech))
         fprintf(stderr, "language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
 }
 
-/* The parameters, with what the session adds to them. */
-static const clio_speech_params *begin_hearing(struct session *s, const char *file, clio_speech_params *params)
+/* Begin a file: the parameters with the session's callback. */
+static const clio_speech_params *begin_file(struct session *s, const char *file, clio_speech_params *params)
 {
     s->file = file;
     s->offset = params->offset;
@@ -215,13 +210,13 @@ static const clio_speech_params *begin_hearing(struct session *s, const char *fi
     return params;
 }
 
-clio_transcript *session_hear(struct session *s, const char *file, clio_speech_params params)
+clio_transcript *session_transcribe(struct session *s, const char *file, clio_speech_params params)
 {
     clio_transcript *result = NULL;
     double start = seconds_now();
-    clio_status st = clio_speech_file(s->speech, file, begin_hearing(s, file, &params), &result);
+    clio_status st = clio_speech_file(s->speech, file, begin_file(s, file, &params), &result);
     bar_clear();
-    s->seconds += seconds_now() - start;
+    s->wall_seconds += seconds_now() - start;
     if (st)
         count_failure(s, st);
     else
@@ -233,38 +228,38 @@ static int on_file(void *user, size_t index, clio_status st, clio_transcript *re
 {
     struct session *s = user;
     if (st && stopped)
-        return 1; /* said once, for all */
-    name_file(s);
+        return 1; /* reported once, for all */
+    print_name_once(s);
     bar_clear();
     if (st) {
         count_failure(s, st);
     } else {
         count_result(s, result);
-        s->on_heard(s, index, result);
+        s->on_transcript(s, index, result);
         clio_transcript_free(result);
     }
     s->file = index + 1 < s->files->count ? s->files->items[index + 1] : NULL;
     s->named = false;
-    return !session_goes_on(s);
+    return !session_continues(s);
 }
 
-void session_hear_files(struct session *s, const struct words *files, clio_speech_params params,
-                        void (*on_heard)(struct session *s, size_t k, const clio_transcript *result))
+void session_transcribe_files(struct session *s, const struct words *files, clio_speech_params params,
+                              void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result))
 {
     double start = seconds_now();
     s->files = files;
-    s->on_heard = on_heard;
-    begin_hearing(s, files->items[0], &params);
+    s->on_transcript = on_transcript;
+    begin_file(s, files->items[0], &params);
     clio_status st = clio_speech_files(s->speech, files->items, files->count, &params, on_file);
     bar_clear();
-    s->seconds += seconds_now() - start;
+    s->wall_seconds += seconds_now() - start;
     if (st)
         count_failure(s, st);
 }
 
-bool session_goes_on(const struct session *s)
+bool session_continues(const struct session *s)
 {
-    /* Arguments that the first file was refused for would be wrong for every other one. */
+    /* Arguments that were invalid for the first file are invalid for all. */
     return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done);
 }
 
@@ -282,10 +277,10 @@ static void print_summary(const struct session *s)
     clio_memory(s->ctx, &now, &peak);
     if (s->done + s->failed > 1)
         fprintf(stderr, "%zu of %zu files: ", s->done, s->done + s->failed);
-    print_duration(s->heard);
-    fputs(" of sound in ", stderr);
-    print_duration(s->seconds);
-    fprintf(stderr, ", %.1f times real time, at most %.0f MiB on the device\n", s->seconds > 0 ? s->heard / s->seconds : 0,
+    print_duration(s->audio_seconds);
+    fputs(" of audio in ", stderr);
+    print_duration(s->wall_seconds);
+    fprintf(stderr, ", %.1f times real time, peak device memory %.0f MiB\n", s->wall_seconds > 0 ? s->audio_seconds / s->wall_seconds : 0,
             (double)peak / 0x1p20);
 }
 
@@ -305,8 +300,8 @@ int session_close(struct session *s, int code)
     if (s->ctx && !s->set->quiet && s->done)
         print_summary(s);
     if (s->ctx && s->set->verbose && clio_device(s->ctx)) {
-        fputs("checked on this device: ", stderr);
-        checks_print(s->ctx, clio_device(s->ctx)->index, stderr);
+        fputs("self-tests on this device: ", stderr);
+        selftests_print(s->ctx, clio_device(s->ctx)->index, stderr);
         fputc('\n', stderr);
         profile_print(s->ctx);
     }
@@ -316,7 +311,7 @@ int session_close(struct session *s, int code)
     clio_destroy(s->ctx);
     free(s->model);
     if (s->output_error == EPIPE && s->needs_output && !stopped) {
-        signal(SIGPIPE, SIG_DFL); /* end as every tool does whose reader went away */
+        signal(SIGPIPE, SIG_DFL); /* end as other tools do when the reader is gone */
         raise(SIGPIPE);
     }
     return stopped ? EXIT_STOPPED : code;

@@ -1,4 +1,4 @@
-/* session.h - what transcribe and caption do alike: open the device, load the model, hear the files, print what the segments say, count. */
+/* session.h - what the commands share: open the device, load a Whisper model, transcribe files, print segments, count, close. */
 #ifndef CLIO_CLI_SESSION_H
 #define CLIO_CLI_SESSION_H
 
@@ -8,50 +8,47 @@ struct session {
     const struct settings *set;
     clio_context *ctx;
     clio_speech *speech;
-    char *model;                 /* its folder */
-    bool prints, stamps, labels; /* segments go to standard output; with times; after the file's name */
-    bool needs_output;           /* standard output is the only result: when it is gone, the work ends */
+    char *model;                 /* path of its folder or file */
+    bool prints, stamps, labels; /* print segments on standard output; with timestamps; after the file's name */
+    bool needs_output;           /* standard output is the only result: end when it cannot be written */
     int output_error;            /* errno of the first failed write to standard output */
-    const char *file;            /* being heard */
-    const struct words *files;   /* several, heard together: `file` is the one that the next segment is of; or NULL */
-    bool named;                  /* its name was said */
-    void (*on_heard)(struct session *s, size_t k, const clio_transcript *result);
-    bool detects;                 /* the language */
-    double offset, duration;      /* of it, as clio_speech_params has them */
-    double heard, seconds;        /* of sound, and in hearing it */
-    size_t done, failed, refused; /* files: heard; not; of these because of the arguments */
-    bool unsaved, lost;           /* a result could not be written; the device failed, and would again */
+    const char *file;            /* being transcribed */
+    const struct words *files;   /* several, transcribed together: `file` is the one of the next segment; or NULL */
+    bool named;                  /* its name was printed */
+    void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result);
+    bool detects;                       /* the language */
+    double offset, duration;            /* of it, as in clio_speech_params */
+    double audio_seconds, wall_seconds; /* transcribed, and spent on it */
+    size_t done, failed, refused;       /* files: transcribed; not; of these because of the arguments */
+    bool unsaved, lost;                 /* a result could not be written; the device failed */
 };
 
-/* Open the device as -d and --type say. */
+/* Open the device of -d with the weight type of --type. */
 clio_status session_device(struct session *s);
-/* Open the device and load set->model (a folder or name; NULL: Whisper base). EXIT_DONE, or what to exit with: the sentence was said. */
+/* Open the device and load set->model (a folder or name; NULL: whisper-base). EXIT_DONE, or the exit code after a message. */
 int session_open(struct session *s, const struct settings *set);
-/* Summary, profile and the exit code; closes everything. `code`: what session_open returned. */
+/* Print the summary and the profile, close everything and return the exit code. `code`: what session_open returned. */
 int session_close(struct session *s, int code);
-/* Transcribe one file, printing its segments. NULL when it failed and that was said; the caller frees the result. */
-clio_transcript *session_hear(struct session *s, const char *file, clio_speech_params params);
-/* Say the file's name before what is printed of it, where there are several. */
-void session_name(const struct session *s, const char *file);
-/* Transcribe all files, windows of several together, printing their segments; on_heard gets each result, in the order of the files. */
-void session_hear_files(struct session *s, const struct words *files, clio_speech_params params,
-                        void (*on_heard)(struct session *s, size_t k, const clio_transcript *result));
+/* Transcribe one file and print its segments. NULL after a message; the caller frees the result. */
+clio_transcript *session_transcribe(struct session *s, const char *file, clio_speech_params params);
+/* Print the file's name before its segments, where there are several files. */
+void session_print_name(const struct session *s, const char *file);
+/* Transcribe all files with windows of several in one batch, and print their segments; on_transcript gets each result, in order. */
+void session_transcribe_files(struct session *s, const struct words *files, clio_speech_params params,
+                              void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result));
 /* Should the next file be tried? */
-bool session_goes_on(const struct session *s);
-/* One line: version, device, model. */
+bool session_continues(const struct session *s);
+/* Print one line: version, device, model. */
 void session_header(const struct session *s);
-/* Say why the last call failed. Returns the exit code. */
+/* Print why the last call failed. Returns the exit code. */
 int session_failed(struct session *s, clio_status st);
-/* What was printed is handed on now; a failure is kept in output_error. Returns nonzero when there is no sense in going on. */
+/* Flush standard output; a failure is kept in output_error. Nonzero when there is no point in continuing. */
 int session_flush(struct session *s);
 
-/* Make s->ctx, a context that Ctrl-C cancels; the second one ends the program at once. false after a sentence. */
+/* Make s->ctx, a context that Ctrl-C cancels; a second Ctrl-C ends the program at once. false after a message. */
 bool session_context(struct session *s, const struct settings *set);
 
-/* Whether Ctrl-C (or a polite kill) came. */
+/* Was there a SIGINT or SIGTERM? */
 int session_stopped(void);
-
-/* "00:01:02.345", the point being `point`. */
-void stamp_print(char out[32], double seconds, char point);
 
 #endif

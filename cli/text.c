@@ -1,7 +1,9 @@
-/* text.c - see text.h. UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* text.c - see text.h. UTF-8 as in RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 #include "text.h"
-#include "command.h"
+#include "say.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,4 +75,10 @@ char *text_of_token(struct text_rest *rest, const char *token, int is_last)
     char *out = clean(joined, n, is_last ? NULL : rest);
     free(joined);
     return out;
+}
+
+void stamp_print(char out[32], double seconds, char point)
+{
+    long long ms = seconds > 0 ? llround(seconds * 1000) : 0;
+    snprintf(out, 32, "%02lld:%02lld:%02lld%c%03lld", ms / 3600000, ms / 60000 % 60, ms / 1000 % 60, point, ms % 1000);
 }

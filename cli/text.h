@@ -1,4 +1,4 @@
-/* text.h - text that a model made, fit to be printed: always UTF-8, never a control character. */
+/* text.h - text of a model made printable: valid UTF-8 without control characters; and times. */
 #ifndef CLIO_CLI_TEXT_H
 #define CLIO_CLI_TEXT_H
 
@@ -10,14 +10,16 @@ int text_character(const unsigned char *s, size_t n);
 /* A copy in which bytes that are no characters are U+FFFD and control characters (line ends too) are spaces. The caller frees it. */
 char *text_clean(const char *text);
 
-/* Tokens may end within a character. Such a rest is put before the next token, so that each text is UTF-8 and all together are the whole.
- */
+/* A token may end within a character. That rest is put before the next token, so that each text is UTF-8 and all together are the whole. */
 struct text_rest {
     char bytes[4];
     size_t count;
 };
-/* The text of one token, cleaned, with the rest of the one before it; what is left goes to *rest. The last token leaves none.
+/* The text of one token, cleaned, after the rest of the one before it; an incomplete character goes to *rest, except of the last token.
  * The caller frees it. */
 char *text_of_token(struct text_rest *rest, const char *token, int is_last);
+
+/* "00:01:02.345", with `point` before the milliseconds. */
+void stamp_print(char out[32], double seconds, char point);
 
 #endif

@@ -418,10 +418,20 @@ CLIO_API clio_status clio_train(clio_context *ctx, const clio_train_params *para
  * one is on its machine; 0 of 1 when there is one alone: so that each can open another device. */
 CLIO_API void clio_train_rank(int *rank, int *ranks);
 
+typedef enum clio_setting_type {
+    CLIO_SETTING_INTEGER,
+    CLIO_SETTING_NUMBER,
+    CLIO_SETTING_BOOLEAN,
+    CLIO_SETTING_CHOICE,
+    CLIO_SETTING_TEXT
+} clio_setting_type;
 typedef struct clio_setting {
     const char *name, *summary; /* NULL past the end */
-    char range[80];             /* "1 to 4096", "adam|adamw|sgd|rmsprop" */
-    char value[40];             /* the default; "" where it follows from others */
+    clio_setting_type type;
+    double minimum, maximum; /* of integers and numbers */
+    const char *choices;     /* of a choice, separated by '|': "adam|adamw|sgd|rmsprop"; otherwise NULL */
+    char range[80];          /* the same as text: "1 to 4096", "adam|adamw|sgd|rmsprop", "true|false", "text" */
+    char value[40];          /* the default; "" where it depends on the model, or a text has none */
 } clio_setting;
 /* The n-th model that can be trained: name and one line; both NULL past the end. */
 CLIO_API void clio_train_model(size_t n, const char **name, const char **summary);

@@ -245,7 +245,15 @@ static void describe(const struct learner_setting *s, clio_setting *out)
     *out = (clio_setting){.name = s->name, .summary = s->summary};
     if (!s->name)
         return;
+    out->type = s->type == 'i'   ? CLIO_SETTING_INTEGER
+                : s->type == 'f' ? CLIO_SETTING_NUMBER
+                : s->type == 'b' ? CLIO_SETTING_BOOLEAN
+                : s->type == 's' ? CLIO_SETTING_CHOICE
+                                 : CLIO_SETTING_TEXT;
+    out->minimum = s->least;
+    out->maximum = s->most;
     if (s->type == 's') {
+        out->choices = s->words;
         snprintf(out->range, sizeof out->range, "%s", s->words);
         snprintf(out->value, sizeof out->value, "%.*s", (int)strcspn(s->words, "|"), s->words);
     } else if (s->type == 't') {

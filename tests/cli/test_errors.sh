@@ -60,12 +60,12 @@ mkdir folder
     fails "sample rate zero" 1 "rate.wav gives no usable sample rate" "export it again" -- $quick mini rate.wav
     fails "a header without sound" 1 "header.wav has no sound in it" "record or copy it again" -- $quick mini header.wav
     fails "a device" 1 "/dev/null is a device" "record it into a file" -- $quick mini /dev/null
-    also='grep -q "\"duration\": 1.0" out' # what is there is heard
+    also='grep -q "\"duration_s\": 1.0" out' # what is there is heard
     works "a header that promises more than there is" -- $quick mini --json promise.wav
     also='[ ! -s out ]'
     works "nothing but NaN, nothing but infinities, 3 samples, silence of 5 s and of 70 s" -- $quick mini nan.wav infinite.wav three.wav \
         silence5.wav silence70.wav
-    also='grep -q "\"duration\": 1.0" out && ! grep -qi nan out'
+    also='grep -q "\"duration_s\": 1.0" out && ! grep -qi nan out'
     works "some samples are NaN" -- $quick mini --json some.wav
     in=$speech also='cmp -s out one'
     works "standard input" -- $quick mini -l en -
@@ -144,7 +144,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
         defaults
         skip "no model" "Whisper base is installed for all users"
     else
-        usage "no model" "no model was named" "scripts/fetch-whisper" "-m DIR" -- transcribe -q "$speech"
+        usage "no model" "no model given" "scripts/fetch-whisper" "-m DIR" -- transcribe -q "$speech"
     fi
     fails "-m of a missing folder" 1 "\"./none\"" "check the name" -- $quick ./none "$speech"
     fails "-m of a file" 1 "$speech is not a folder" "give the folder of a Whisper checkpoint" -- $quick "$speech" "$speech"
@@ -161,17 +161,17 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     by="env CLIO_DEVICE=no-such-device"
     usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio devices lists" -- $quick mini "$speech"
     usage "unknown option" "unknown option --frobnicate" "clio transcribe --help" -- $quick mini --frobnicate "$speech"
-    usage "abbreviated option" "unknown option --see" "is --seed meant?" -- $quick mini --see 0 "$speech"
-    usage "unknown command" "\"frobnicate\"" "clio help" -- frobnicate
-    usage "a file instead of a command" "a.wav" "clio transcribe a.wav" -- a.wav
-    usage "help on an unknown command" "\"frobnicate\"" "clio help" -- help frobnicate
-    usage "no type of weights" "no type of weights \"q3\"" "f32, f16 or q8_0" -- $quick mini --type q3 "$speech"
-    usage "no number" "--seed needs a whole number" "\"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
-    usage "no whole number" "--max-tokens needs a whole number" "\"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
-    usage "number out of range" "-tp" "from 0 to 1" "7" -- $quick mini -tp 7 "$speech"
-    usage "missing value at the end" "--seed needs a value" "clio transcribe --help" -- $quick mini "$speech" --seed
-    usage "missing value before an option" "-of needs a value" "-osrt" -- $quick mini -of -osrt "$speech"
-    usage "no sound file" "no sound file was named" "clio transcribe FILE" -- $quick mini
+    usage "abbreviated option" "unknown option --see" "did you mean --seed?" -- $quick mini --see 0 "$speech"
+    usage "unknown command" "unknown command \"frobnicate\"" "clio --help" -- frobnicate
+    usage "a file instead of a command" "\"a.wav\" is not a command" "clio transcribe a.wav" -- a.wav
+    usage "help on an unknown command" "unknown command \"frobnicate\"" "clio --help" -- help frobnicate
+    usage "unknown weight type" "--type must be f32, f16 or q8_0, not \"q3\"" -- $quick mini --type q3 "$speech"
+    usage "no number" "--seed must be a whole number of at least 0, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "no whole number" "--max-tokens must be a whole number from 0 to 448, not \"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
+    usage "number out of range" "-tp must be a number from 0 to 1, not \"7\"" -- $quick mini -tp 7 "$speech"
+    usage "missing value at the end" "--seed needs a value: N" "clio transcribe --help" -- $quick mini "$speech" --seed
+    usage "missing value before an option" "-of needs a value (NAME), but -osrt follows, which is an option" -- $quick mini -of -osrt "$speech"
+    usage "no sound file" "no audio file given" "clio transcribe FILE" -- $quick mini
     usage "standard input twice" "standard input can be read only once" "clio transcribe --help" -- $quick mini - -
     usage "two results of one name" "two results would be written to" -- $quick mini -osrt a.wav a.wav
     by="env CLIO_MEMORY_LIMIT=lots"
@@ -193,7 +193,7 @@ echo old >old.txt
 echo old >file
 # shellcheck disable=SC2086
 {
-    fails "output folder missing" 1 "nowhere/x.txt" "there is no folder nowhere" "make it" -- $quick mini -otxt -of nowhere/x "$speech"
+    fails "output folder missing" 1 "nowhere/x.txt" "folder nowhere does not exist" "create it" -- $quick mini -otxt -of nowhere/x "$speech"
     fails "output folder is a file" 1 "file/x.txt" "file is not a folder" "-of" -- $quick mini -otxt -of file/x "$speech"
     mkdir x.txt
     fails "output is a folder" 1 "x.txt: it is a folder" "-of" -- $quick mini -otxt -of x "$speech"
@@ -205,7 +205,7 @@ echo old >file
     fails "standard output is full, help" 1 "standard output: No space left on device" "free some space" -- --version
     closed_out() { "$@" >&-; }
     by=closed_out
-    fails "standard output is closed" 1 "standard output: Bad file descriptor" "send it to a file" -- $quick mini "$speech"
+    fails "standard output is closed" 1 "standard output: Bad file descriptor" "redirect it to a file" -- $quick mini "$speech"
     also='is_old old.txt'
     fails "the old file survives bad input" 1 "words.wav" -- $quick mini -otxt -of old words.wav
     is_replaced() { [ "$(cat old.txt)" != old ] && [ -s old.txt ] && echo old >old.txt; }
@@ -227,7 +227,7 @@ cat "$speech" >&9
 kill -INT $!
 wait $! && status=0 || status=$?
 exec 9>&-
-if [ $status -eq 130 ] && [ "$(cat err)" = "clio: stopped" ] && [ ! -s out ] && is_old old.txt; then
+if [ $status -eq 130 ] && [ "$(cat err)" = "clio: interrupted" ] && [ ! -s out ] && is_old old.txt; then
     ok "the old file survives Ctrl-C"
 else
     not_ok "the old file survives Ctrl-C" "exit code $status, expected 130 and an untouched file"

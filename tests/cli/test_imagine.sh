@@ -146,41 +146,40 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
 run="imagine -m $v1 -o x.png"
 # shellcheck disable=SC2086
 {
-    usage "no prompt" "there is no prompt" "-p TEXT" -- $run
-    usage "no model" "no model was named" "-m takes" -- imagine -p fox -o x.png
-    usage "a word too many" "red was named" "quotation marks" -- $run -p a red fox
+    usage "no prompt" "no prompt given" "-p TEXT" -- $run
+    usage "no model" "no model given" "-m takes" -- imagine -p fox -o x.png
+    usage "a word too many" "unexpected argument red" "quote a prompt" -- $run -p a red fox
     usage "width no multiple of 8" "a width of 100 pixels is no multiple of 8: use 96 or 104 (-W)" -- $run -q -p fox -W 100
     usage "height no multiple of 8" "a height of 513 pixels" "use 512 or 520 (-H)" -- $run -q -p fox -H 513
-    usage "width zero" "-W goes from 8 to 16384, and is 0" -- $run -p fox -W 0
-    usage "height negative" "-H goes from 8 to 16384, and is -64" -- $run -p fox -H -64
-    usage "width huge" "-W goes from 8 to 16384, and is 1000000000" -- $run -p fox -W 1000000000
+    usage "width zero" "-W must be a whole number from 8 to 16384, not \"0\"" -- $run -p fox -W 0
+    usage "height negative" "-H must be a whole number from 8 to 16384, not \"-64\"" -- $run -p fox -H -64
+    usage "width huge" "-W must be a whole number from 8 to 16384, not \"1000000000\"" -- $run -p fox -W 1000000000
     usage "image huge" "16384 x 16384 pixels is too large" "-W, -H" -- $run -q -p fox -W 16384 -H 16384
-    usage "width no number" "-W needs a whole number" -- $run -p fox -W wide
-    usage "steps zero" "--steps goes from 1 to 1000, and is 0" -- $run -p fox --steps 0
-    usage "steps negative" "--steps goes from 1 to 1000, and is -1" -- $run -p fox --steps -1
-    usage "steps huge" "--steps goes from 1 to 1000" -- $run -p fox --steps 99999999999
+    usage "width no number" "-W must be a whole number from 8 to 16384, not \"wide\"" -- $run -p fox -W wide
+    usage "steps zero" "--steps must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox --steps 0
+    usage "steps negative" "--steps must be a whole number from 1 to 1000, not \"-1\"" -- $run -p fox --steps -1
+    usage "steps huge" "--steps must be a whole number from 1 to 1000, not \"99999999999\"" -- $run -p fox --steps 99999999999
     usage "too many steps for lcm" "60 sampling steps" "--steps" -- $run -q -p fox --sampling-method lcm --steps 60
     usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
-    usage "unknown spacing" "\"wide\"" "trailing" -- $run -q -p fox --spacing wide
-    usage "unknown generator" "--rng is cpu or cuda" -- $run -p fox --rng dice
-    usage "seed no number" "-s needs a whole number" "-1 for a new one" -- $run -p fox -s abc
-    usage "seed below -1" "-s needs a whole number" -- $run -p fox -s -2
-    usage "guidance no number" "--cfg-scale needs a number" -- $run -p fox --cfg-scale nan
-    usage "batch zero" "-b goes from 1 to 1000" -- $run -p fox -b 0
-    usage "strength without an image" "-i" -- $run -p fox --strength 0.5
-    usage "strength 0" "--strength" "0.001 to 1" -- $run -p fox -i fox.png --strength 0
-    usage "strength 2" "--strength" "0.001 to 1" -- $run -p fox -i fox.png --strength 2
-    usage "mask without an image" "give that image with -i" -- $run -p fox --mask fox.png
+    usage "unknown spacing" "--timestep-spacing must be leading, linspace or trailing, not \"wide\"" -- $run -q -p fox --timestep-spacing wide
+    usage "unknown generator" "--rng must be cpu or cuda, not \"dice\"" -- $run -p fox --rng dice
+    usage "seed no number" "-s must be a whole number of at least 0, or -1 for a random one, not \"abc\"" -- $run -p fox -s abc
+    usage "seed below -1" "-s must be a whole number of at least 0, or -1 for a random one, not \"-2\"" -- $run -p fox -s -2
+    usage "guidance no number" "--cfg-scale must be a number from 0 to 1000, not \"nan\"" -- $run -p fox --cfg-scale nan
+    usage "batch zero" "-b must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox -b 0
+    usage "strength without an input image" "--strength needs an input image" "-i" -- $run -p fox --strength 0.5
+    usage "strength 0" "--strength must be a number from 0.001 to 1, not \"0\"" -- $run -p fox -i fox.png --strength 0
+    usage "strength 2" "--strength must be a number from 0.001 to 1, not \"2\"" -- $run -p fox -i fox.png --strength 2
+    usage "mask without an input image" "--mask needs an input image" "-i" -- $run -p fox --mask fox.png
     usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
-    usage "frames without a way" "--interpolate" -- $run -p fox --frames 3
+    usage "frames without an interpolation" "--frames needs an interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "a way and a batch" "no batch" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
-    usage "unknown prediction" "\"magic\"" "v_prediction" -- $run -q -p fox --prediction magic
+    usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
-    usage "a GIF is asked for" "x.gif" ".png, .jpg, .jpeg or .webp" -- imagine -m "$v1" -p fox -o x.gif
-    usage "an animated JPEG is asked for" "x.jpg" "ends in .png" -- imagine -m "$v1" -p fox --interpolate owl -o x.jpg
-    usage "several images on standard output" "-o - prints one image" -- imagine -m "$v1" -p fox -o - -b 2
+    usage "a JPEG is asked for" "ends in .png, not x.jpg" -- imagine -m "$v1" -p fox -o x.jpg
+    usage "several images on standard output" "-o - writes one image" -- imagine -m "$v1" -p fox -o - -b 2
 }
 
 # ---- images ----
@@ -211,7 +210,7 @@ echo file >file
 mkdir x.d
 # shellcheck disable=SC2086
 {
-    fails "output folder missing" 1 "nowhere/x.png: there is no folder nowhere" "-o" -- imagine -m "$v1" -p fox $small -o nowhere/x.png
+    fails "output folder missing" 1 "nowhere/x.png: folder nowhere does not exist" "-o" -- imagine -m "$v1" -p fox $small -o nowhere/x.png
     fails "output folder is a file" 1 "file/x.png: file is not a folder" "-o" -- imagine -m "$v1" -p fox $small -o file/x.png
     fails "output is a folder" 1 "x.d: it is a folder" "-o" -- imagine -m "$v1" -p fox $small -o x.d
     to=/dev/full
@@ -221,13 +220,13 @@ if [ "$(id -u)" -ne 0 ]; then
     mkdir locked
     chmod 555 locked
     # shellcheck disable=SC2086
-    fails "output folder read-only" 1 "locked/x.png: the folder locked is read-only" "-o" -- imagine -m "$v1" -p fox $small -o locked/x.png
+    fails "output folder read-only" 1 "locked/x.png: folder locked is read-only" "-o" -- imagine -m "$v1" -p fox $small -o locked/x.png
 elif unshare -m mount -t tmpfs none x.d 2>/dev/null; then
     # shellcheck disable=SC2016
     read_only() { unshare -m sh -c 'mount -t tmpfs -o ro none x.d || exit 99; "$@"' sh "$@"; }
     by=read_only
     # shellcheck disable=SC2086
-    fails "output folder read-only" 1 "x.d/x.png: the folder x.d is read-only" "-o" -- imagine -m "$v1" -p fox $small -o x.d/x.png
+    fails "output folder read-only" 1 "x.d/x.png: folder x.d is read-only" "-o" -- imagine -m "$v1" -p fox $small -o x.d/x.png
 else
     skip "output folder read-only" "no file system can be mounted here, and root may write to every folder"
 fi
@@ -257,7 +256,7 @@ timeout --foreground 120 "$clio" imagine -q -m "$v1" -p fox -W 64 -H 64 --sampli
 while [ ! -e old_preview.png ] && kill -0 $! 2>/dev/null; do sleep 0.1; done
 kill -INT $!
 wait $! && status=0 || status=$?
-if [ $status -eq 130 ] && [ "$(cat err)" = "clio: stopped" ] && [ ! -s out ] && [ "$(cat old.png)" = old ] && is_png old_preview.png &&
+if [ $status -eq 130 ] && [ "$(cat err)" = "clio: interrupted" ] && [ ! -s out ] && [ "$(cat old.png)" = old ] && is_png old_preview.png &&
     [ "$(find . -name 'old*' | wc -l)" -eq 2 ]; then
     ok "Ctrl-C leaves the old file and nothing half-written"
 else

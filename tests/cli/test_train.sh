@@ -64,11 +64,11 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     works "distances, as JSON" -- eval -m vae --data data --features classifier --json
     printf 'the cat sat\non the mat\n' >said && printf 'the cat sat\non a mat\n' >heard
     also='grep -q "^word_error_rate *16.6667 %" out'
-    works "words" -- eval --said said --heard heard
+    works "words" -- eval --reference said --hypothesis heard
     printf '{"file_name": "a", "text": "a dog barks"}\n{"file_name": "b", "text": "rain falls"}\n' >made
     also='grep -q "^bleu_2 *1$" out && grep -q "^captions *2" out'
     works "captions" -- eval --captions made --references made
-    also='grep -q "^dcgan " out'
+    also='grep -q "^  dcgan " out'
     works "the list of models" -- train --list
     also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out'
     works "the settings of one" -- train --list vae
@@ -110,7 +110,7 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     usage "no data" "--data" -- train vae -o x
     usage "no folder to write to" "--out" -- train vae --data data
     usage "an unknown setting" "no setting colour" "learning_rate" -- train vae --data data -o x --set colour=3 -q
-    usage "a setting without a value" "KEY=VALUE" -- train vae --data data -o x --set epochs
+    usage "a setting without a value" "NAME=VALUE" -- train vae --data data -o x --set epochs
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q
     usage "a word that is none of them" "adam|adamw|sgd|rmsprop" -- train vae --data data -o x --set optimizer=adagrad -q
@@ -143,8 +143,8 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
     fails "a model that takes no images in" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier
-    usage "nothing to measure" "--said" -- eval
-    usage "a transcript alone" "--heard" -- eval --said said
+    usage "nothing to evaluate" "--reference" -- eval
+    usage "a transcript alone" "--hypothesis" -- eval --reference said
     printf '{"file_name": "c", "text": "a cat"}\n' >given
     fails "a caption without a reference" 1 made given -- eval --captions made --references given
 }

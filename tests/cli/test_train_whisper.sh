@@ -61,7 +61,7 @@ masks="--set num_time_masks=3 --set time_mask_length=200 --set num_frequency_mas
     same again on || fail "the same stripes give other bits"
     same cut on || fail "a cut run draws other stripes"
     same_log on plain && fail "stripes change nothing"
-    most() { awk '/at most/ { for (i = 1; i < NF; i++) if ($(i + 1) == "MiB") print $i }' log; }
+    most() { awk '/peak device memory/ { for (i = 1; i < NF; i++) if ($(i + 1) == "MiB") print $i }' log; }
     run kept --set validation_split=0 --set max_steps=2
     kept=$(most)
     run recomputed --set validation_split=0 --set max_steps=2 --set gradient_checkpointing=true

@@ -21,13 +21,13 @@ says() { grep -q -- "$1" "$tmp/said" || fail "expected a sentence with \"$1\""; 
 prints() { grep -q -- "$1" "$tmp/out" || fail "expected \"$1\" on standard output"; }
 
 tune 2 --for speed
-says 'whisper or all, not "speed"'
+says '--for must be whisper or all, not "speed"'
 tune 2 talk.wav
-says "takes no file"
+says "unexpected argument talk.wav"
 tune 2 --time-limit 0
-says "time-limit"
+says "time-limit must be a number from 0.01 to 100000"
 tune 2 --time-limit never
-says "needs a number"
+says "must be a number"
 tune 2 -o -
 says "name a file"
 tune 1 -o "$tmp/no/such/folder"
@@ -39,7 +39,7 @@ prints "--time-limit MINUTES"
 
 tune 0 --list
 prints "^logits.local"
-prints "^Not tuned yet: clio tune would write $tmp/tuned/"
+prints "^Not tuned yet; clio tune would write $tmp/tuned/"
 [ ! -e "$tmp/tuned" ] || fail "--list wrote something"
 tune 0 --list --json
 prints '"key": "logits.local"'
@@ -47,7 +47,7 @@ prints '"key": "logits.local"'
 # A moment: the file is there, whole, and used; more time was needed, and that is said.
 tune 0 --time-limit 0.01
 says "run clio tune again"
-says "^written: $tmp/tuned/.*\.params$"
+says "^wrote $tmp/tuned/.*\.params$"
 prints "^logits.local"
 file=$(echo "$tmp"/tuned/*.params)
 [ -s "$file" ] || fail "there is no file"
@@ -59,7 +59,7 @@ tune 0 --list
 grep -q "^logits.local  *[0-9][0-9]*  *32 " "$tmp/out" || fail "a row of the file is not used"
 echo "any logits.local" >>"$file"
 tune 0 --list
-prints "^Not used: $file, line "
+prints "^Not in use: $file, line "
 tune 0 --time-limit 0.01 -q -o "$tmp/mine"
 { [ -s "$tmp/mine" ] && [ ! -s "$tmp/said" ]; } || fail "-q -o"
 echo "what clio tune refuses, lists and leaves behind is right"

@@ -200,7 +200,7 @@ static void test_shown_by_the_command(void **state)
         assert_non_null(f);
         text[fread(text, 1, sizeof text - 1, f)] = 0;
         assert_int_equal(pclose(f), 0);
-        if (!strstr(text, json ? "\"path\": \"gemm.panel\"" : "checked   gemm.panel; switched off: gemm.tile (disabled by CLIO_DISABLE)"))
+        if (!strstr(text, json ? "\"path\": \"gemm.panel\"" : "self-tests gemm.panel; off: gemm.tile (disabled by CLIO_DISABLE)"))
             fail_msg("%s printed: %s", command, text);
     }
     const clio_selftest *list;

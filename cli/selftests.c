@@ -1,9 +1,10 @@
-/* checks.c - see checks.h. */
-#include "checks.h"
+/* selftests.c - see selftests.h. */
+#include "selftests.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-static bool is_named_before(const clio_selftest *list, size_t i)
+static bool is_listed_before(const clio_selftest *list, size_t i)
 {
     for (size_t k = 0; k < i; k++)
         if (!list[k].problem && !strcmp(list[k].path, list[i].path))
@@ -11,26 +12,26 @@ static bool is_named_before(const clio_selftest *list, size_t i)
     return false;
 }
 
-void checks_print(clio_context *ctx, int index, FILE *out)
+void selftests_print(clio_context *ctx, int index, FILE *out)
 {
     const clio_selftest *list;
-    size_t count, named = 0, off = 0;
+    size_t count, passed = 0, off = 0;
     if (clio_device_selftests(ctx, index, &list, &count)) {
-        fputs("not known", out);
+        fputs("unknown", out);
         return;
     }
     for (size_t i = 0; i < count; i++)
-        if (!list[i].problem && !is_named_before(list, i))
-            fprintf(out, "%s%s", named++ ? ", " : "", list[i].path);
-    if (!named)
-        fputs("nothing yet", out);
+        if (!list[i].problem && !is_listed_before(list, i))
+            fprintf(out, "%s%s", passed++ ? ", " : "", list[i].path);
+    if (!passed)
+        fputs("none yet", out);
     for (size_t i = 0; i < count; i++)
         if (list[i].problem)
-            fprintf(out, "%s%s%s%s (%s)", off++ ? ", " : "; switched off: ", list[i].path, *list[i].variant ? " " : "", list[i].variant,
+            fprintf(out, "%s%s%s%s (%s)", off++ ? ", " : "; off: ", list[i].path, *list[i].variant ? " " : "", list[i].variant,
                     list[i].problem);
 }
 
-json_t *checks_json(clio_context *ctx, int index)
+json_t *selftests_json(clio_context *ctx, int index)
 {
     const clio_selftest *list;
     size_t count;

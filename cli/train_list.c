@@ -1,0 +1,147 @@
+/* train_list.c - see train_list.h. Both forms are made from clio_train_model and clio_train_setting. The JSON is described in
+ * clio-train(1): {"models": [{name, help}], "settings": [{name, type, minimum, maximum, choices, default, help, models}]}. */
+#include "train_list.h"
+#include "layout.h"
+#include "print_json.h"
+#include "say.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMN 32
+#define UNLIMITED 1e12 /* limits from here on only keep numbers exact */
+
+/* ---- text ---- */
+
+/* "1 to 4096", "at least 0", "adam|adamw"; the caller frees it. */
+static char *range_text(const clio_setting *s)
+{
+    if (s->type != CLIO_SETTING_INTEGER && s->type != CLIO_SETTING_NUMBER)
+        return must_print("%s", s->range);
+    return s->maximum >= UNLIMITED ? must_print("at least %.10g", s->minimum) : must_print("%.10g to %.10g", s->minimum, s->maximum);
+}
+
+static void print_settings(clio_context *ctx, const char *model, int width)
+{
+    clio_setting s;
+    for (size_t i = 0; clio_train_setting(ctx, model, i, &s) == CLIO_OK && s.name; i++) {
+        const char *preset = *s.value ? s.value : s.type == CLIO_SETTING_TEXT ? "none" : "the model's";
+        char *range = range_text(&s), *text = must_print("%s (%s; default %s)", s.summary, range, preset);
+        layout_entry(stdout, s.name, text, COLUMN, width);
+        free(range);
+        free(text);
+    }
+}
+
+static void print_models(int width)
+{
+    const char *name, *summary;
+    clio_train_model(0, &name, &summary);
+    for (size_t i = 0; name; clio_train_model(++i, &name, &summary))
+        layout_entry(stdout, name, summary, COLUMN / 2, width);
+    puts("\nclio train --list MODEL lists the settings of a model.");
+}
+
+/* ---- JSON ---- */
+
+static json_t *json_choices(const char *choices)
+{
+    json_t *list = json_array();
+    for (const char *word = choices; word; word = strchr(word, '|') ? strchr(word, '|') + 1 : NULL)
+        json_array_append_new(list, json_stringn(word, strcspn(word, "|")));
+    return list;
+}
+
+static json_t *json_default(const clio_setting *s)
+{
+    double number = strtod(s->value, NULL);
+    if (!*s->value)
+        return json_null();
+    switch (s->type) {
+    case CLIO_SETTING_INTEGER:
+        return json_integer((json_int_t)number);
+    case CLIO_SETTING_NUMBER:
+        return json_real(number);
+    case CLIO_SETTING_BOOLEAN:
+        return json_boolean(!strcmp(s->value, "true"));
+    default:
+        return json_string(s->value);
+    }
+}
+
+static json_t *json_bound(const clio_setting *s, double bound)
+{
+    if (s->type == CLIO_SETTING_INTEGER)
+        return json_integer((json_int_t)bound);
+    return s->type == CLIO_SETTING_NUMBER ? json_real(bound) : json_null();
+}
+
+static json_t *json_setting(const clio_setting *s)
+{
+    static const char *const types[] = {"integer", "number", "boolean", "choice", "text"};
+    char *help = layout_plain(s->summary);
+    json_t *row = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", s->name, "type", types[s->type], "minimum",
+                            json_bound(s, s->minimum), "maximum", json_bound(s, s->maximum), "choices",
+                            s->choices ? json_choices(s->choices) : json_null(), "default", json_default(s), "help", help);
+    free(help);
+    return row;
+}
+
+/* Add a setting of `model`; one that another model has with the same type, range, default and help is one entry. */
+static void add_setting(json_t *settings, json_t *row, const char *model)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(settings, i, entry)
+    {
+        json_object_set(row, "models", json_object_get(entry, "models"));
+        if (json_equal(row, entry)) {
+            json_array_append_new(json_object_get(entry, "models"), json_string(model));
+            json_decref(row);
+            return;
+        }
+    }
+    json_object_set_new(row, "models", json_pack("[s]", model));
+    json_array_append_new(settings, row);
+}
+
+static int print_json(clio_context *ctx, const char *only)
+{
+    json_t *models = json_array(), *settings = json_array();
+    const char *name, *summary;
+    clio_setting s;
+    clio_train_model(0, &name, &summary);
+    for (size_t i = 0; name; clio_train_model(++i, &name, &summary)) {
+        if (only && strcmp(name, only) != 0)
+            continue;
+        json_array_append_new(models, json_pack("{s:s, s:s}", "name", name, "help", summary));
+        for (size_t k = 0; clio_train_setting(ctx, name, k, &s) == CLIO_OK && s.name; k++)
+            add_setting(settings, json_setting(&s), name);
+        for (size_t k = 0; clio_train_setting(ctx, NULL, k, &s) == CLIO_OK && s.name; k++)
+            add_setting(settings, json_setting(&s), name);
+    }
+    return json_print(json_pack("{s:o, s:o}", "models", models, "settings", settings), JSON_EXACT) ? EXIT_DONE : EXIT_FAILED;
+}
+
+int train_list(struct session *s, const char *model)
+{
+    int width = layout_width(), code = EXIT_DONE;
+    clio_setting probe;
+    clio_status st = model ? clio_train_setting(s->ctx, model, 0, &probe) : CLIO_OK;
+    if (st)
+        return session_failed(s, st);
+    if (s->set->json) {
+        code = print_json(s->ctx, model);
+    } else if (model) {
+        printf("Settings of %s:\n", model);
+        print_settings(s->ctx, model, width);
+        puts("\nSettings of the run and the optimizer:");
+        print_settings(s->ctx, NULL, width);
+    } else {
+        print_models(width);
+    }
+    session_flush(s);
+    return code;
+}
