@@ -33,13 +33,14 @@ static bool is_writable_name(const struct settings *set, const char *path)
 
 static int check_output(const struct command *self, const struct settings *set)
 {
-    static const char *const others[] = {".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"};
     const char *path = set->result;
     if (!*path)
-        return say_usage(self, "-o needs the name of a PNG file");
-    for (size_t i = 0; i < COUNT(others); i++)
-        if (ends_in(path, others[i]))
-            return say_usage(self, "images are written as PNG: give -o a name that ends in .png, not %s", path);
+        return say_usage(self, "-o needs a file name");
+    if (!is_writable_name(set, path))
+        return say_usage(self,
+                         set->imagine.frames ? "an animation is written as PNG: give -o a name that ends in .png, not %s"
+                                             : "-o takes a name that ends in .png, .jpg, .jpeg or .webp, not %s",
+                         path);
     if (!strcmp(path, "-") && (set->json || set->imagine.count > 1 || set->imagine.preview_every))
         return say_usage(self, "-o - writes one image to standard output: it cannot be combined with -b, --preview or --json");
     return EXIT_DONE;

@@ -134,7 +134,7 @@ static const struct option_row options[] = {
      .type = OPTION_FILE,
      .field = FIELD(result),
      .group = "Output",
-     .help = "PNG to write; with -b the others are out_2.png, out_3.png and so on; -: standard output"},
+     .help = "image to write (.png, .jpg, .webp); with -b the others are out_2.png, out_3.png and so on; -: standard output"},
     {.names = "-W --width",
      .argument = "N",
      .type = OPTION_INTEGER,
@@ -164,7 +164,7 @@ static const struct option_row options[] = {
      .type = OPTION_FILE,
      .field = FIELD(init_image),
      .group = "Image to image",
-     .help = "start from this PNG or JPEG"},
+     .help = "start from this PNG, JPEG or WebP image"},
     {.names = "--strength",
      .argument = "X",
      .type = OPTION_DOUBLE,
@@ -209,7 +209,7 @@ static const struct option_row options[] = {
      .type = OPTION_FILE,
      .field = FIELD(show),
      .group = "Metadata",
-     .help = "print the metadata of a PNG (prompt, settings, model, device) and do nothing else"},
+     .help = "print the metadata of an image (prompt, settings, model, device) and do nothing else"},
     OPTIONS_END,
 };
 
@@ -228,7 +228,7 @@ static const struct section sections[] = {
     {"JSON",
      "With `--json` standard output has one object: `version`, `model`, `device`, and `images`, each with `file`, `seed`, `width`, "
      "`height` "
-     "and `parameters` (the text that stable-diffusion-webui writes). With `--show` it has the metadata entries of the PNG.",
+     "and `parameters` (the text that stable-diffusion-webui writes). With `--show` it has the metadata entries of the image.",
      NULL},
     {NULL, NULL, NULL},
 };
@@ -258,7 +258,7 @@ const struct command command_imagine = {
     .summary = "generate images from a text prompt with Stable Diffusion",
     .synopsis = "-m MODEL -p TEXT [OPTION...]\n--show FILE",
     .description =
-        "Generates images from a text prompt with Stable Diffusion 1 and 2 and models derived from them. The PNG's metadata says how "
+        "Generates images from a text prompt with Stable Diffusion 1 and 2 and models derived from them. The metadata of the image says how "
         "it was made.",
     .options = options,
     .sections = sections,
