@@ -96,7 +96,7 @@ static clio_status spectrum_by_clfft(clio_context *ctx, struct arena *arena, str
     struct tensor frames = tensor_shape(DTYPE_F32, 2, spectrum->dim[0], MEL_FFT, 0, 0);
     TRY(tensor_take(ctx, arena, &frames));
     TRY(op_frames_fwd(ctx, &frames, samples, &mel->window, MEL_HOP));
-    TRY(fft_real(ctx, spectrum, &frames));
+    TRY(op_rfft_fwd(ctx, spectrum, &frames));
 fail:
     arena_release(arena, mark);
     return st;

@@ -7,7 +7,7 @@
 #include "params.h"
 #include "pool.h"
 #include "program.h"
-#include "verdict.h"
+#include "selftest_results.h"
 
 #include <signal.h>
 

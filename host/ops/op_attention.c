@@ -1,6 +1,6 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl, cl/attention_bf16.cl. */
 #include "attention.h"
-#include "checks.h"
+#include "families.h"
 #include "gradients.h"
 #include "tape.h"
 
@@ -73,20 +73,20 @@ static clio_status choose_family(clio_context *ctx, struct attention_cache *cach
         char variant[128];
         enum dtype dtype = cache->k.dtype = candidates[i].dtype;
         cache->by_row = candidates[i].by_row;
-        kernel_options(ctx, cache, CHECK_MANY, variant);
-        TRY(check_path(
+        kernel_options(ctx, cache, SELFTEST_MANY, variant);
+        TRY(selftest_passes(
             ctx,
-            &(struct check){.path = dtype == DTYPE_BF16 ? "attention.bf16"
+            &(struct selftest){.family = dtype == DTYPE_BF16 ? "attention.bf16"
                                     : cache->by_row     ? "attention.row"
                                                         : "attention.group",
                             .variant = variant,
-                            .force = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
+                            .params = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
                             .head_dim = cache->head_dim,
                             .padded = lengths_of(cache) != NULL},
             &works));
     }
     if (!works)
-        TRY(check_none_left(ctx, "computes attention"));
+        TRY(family_none_left(ctx, "attention"));
 fail:
     return st;
 }

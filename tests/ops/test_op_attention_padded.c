@@ -480,7 +480,7 @@ static void test_tape(void **state)
 
 /* ---- choice and shapes ---- */
 
-/* The self-tests of kernels with key lengths find nothing wrong with what the tests above found right. tests/test_checks.c has wrong ones.
+/* The self-tests of kernels with key lengths find nothing wrong with what the tests above found right. tests/test_selftest.c has wrong ones.
  */
 static void test_checked(void **state)
 {
@@ -490,9 +490,9 @@ static void test_checked(void **state)
     for (size_t f = 0; f < COUNT(families) && !test_small(); f++) {
         struct attention_cache cache;
         const struct family *family = use_family(f);
-        ctx->verdicts.trusting = false;
+        ctx->selftests.bypassed = false;
         clio_status made = attention_cache_new_padded(ctx, NULL, &cache, 1, 1, 32, 32, &lengths, MATRIX_MANY, "a test");
-        ctx->verdicts.trusting = true;
+        ctx->selftests.bypassed = true;
         assert_ok(made);
         assert_int_equal(cache.by_row, strcmp(family->name, "row") == 0);
         assert_int_equal(cache.k.dtype, family->dtype);

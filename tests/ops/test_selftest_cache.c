@@ -1,6 +1,6 @@
-/* test_checks_kept.c - the verdicts of the first-use checks: kept for the next process, forgotten when a driver or a source changes,
+/* test_selftest_cache.c - the verdicts of the first-use checks: kept for the next process, forgotten when a driver or a source changes,
  * outweighed by the user, and shown. */
-#include "test_checks.h"
+#include "test_selftest.h"
 
 static void test_kept_for_the_next_process(void **state)
 {
@@ -97,7 +97,7 @@ static void test_forgotten_with_the_driver(void **state)
     char *text = kept(path);
     reopen();
     snprintf(ctx->device.driver, sizeof ctx->device.driver, "another");
-    assert_null(verdict_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=8"));
+    assert_null(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=8"));
     multiply("panel", MATRIX_MANY);
     expect_right("gemm.panel");
     assert_int_equal(verdict_files(path), 2);

@@ -1,6 +1,6 @@
-/* test_checks.c - the first-use checks: a kernel that answers wrongly is found, switched off alone and shown; what another one computes
+/* test_selftest.c - the first-use checks: a kernel that answers wrongly is found, switched off alone and shown; what another one computes
  * instead is right. */
-#include "test_checks.h"
+#include "test_selftest.h"
 
 static void test_all_are_right_here(void **state)
 {
@@ -82,9 +82,9 @@ static void test_one_variant_alone(void **state)
     reopen();
     assert_int_equal(multiply("panel", MATRIX_MANY), MATRIX_PANELS); /* 3 rows, too, without the tile of 4 */
     expect_off("gemm.panel", "answers wrongly");
-    assert_non_null(verdict_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=4"));
-    assert_string_not_equal(verdict_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=4")->reason, "");
-    assert_string_equal(verdict_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=1")->reason, "");
+    assert_non_null(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=4"));
+    assert_string_not_equal(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=4")->reason, "");
+    assert_string_equal(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=1")->reason, "");
     doctor_panel("W_F16 ? (x) + 0.01f : (x)", 0);
     reopen();
     param("gemm.few.storage", "f16");
@@ -272,8 +272,8 @@ static void test_wrong_slices(void **state)
     expect_off("gemm.tile", "answers wrongly");
     param("gemm.split.below", "0");
     multiply("tile", MATRIX_MANY);
-    for (size_t i = 0; i < ctx->verdicts.count; i++) {
-        const struct verdict *v = &ctx->verdicts.list[i];
+    for (size_t i = 0; i < ctx->selftests.count; i++) {
+        const struct selftest_result *v = &ctx->selftests.list[i];
         bool slices = strstr(v->variant, "-DSLICES=4") != NULL, whole = strstr(v->variant, "-DSLICES=1") != NULL;
         assert_true(!slices || *v->reason);
         assert_true(!whole || !*v->reason);
@@ -311,7 +311,7 @@ static void test_fourier(void **state)
     test_random(x, COUNT(x), 9);
     struct tensor in = tensor_with(x, 2, 2, 20), out = tensor_shape(DTYPE_F32, 3, 2, 11, 2, 0);
     OK(tensor_new(ctx, &out, "a test"));
-    clio_status st = fft_real(ctx, &out, &in);
+    clio_status st = op_rfft_fwd(ctx, &out, &in);
     if (st) {
         fprintf(stderr, "clFFT does not work here: %s\n", clio_error(ctx));
         expect_off("clfft", "");
@@ -335,7 +335,7 @@ static void test_fourier(void **state)
     in = tensor_with(NULL, 2, 2, 24);
     out = tensor_shape(DTYPE_F32, 3, 2, 13, 2, 0);
     OK(tensor_new(ctx, &out, "a test"));
-    FAILS(fft_real(ctx, &out, &in), CLIO_ERROR_UNSUPPORTED, "clFFT is switched off");
+    FAILS(op_rfft_fwd(ctx, &out, &in), CLIO_ERROR_UNSUPPORTED, "clFFT is switched off");
     tensor_free(ctx, &in);
     tensor_free(ctx, &out);
     setenv("CLIO_DISABLE", "clfft", 1);
@@ -343,7 +343,7 @@ static void test_fourier(void **state)
     in = tensor_with(NULL, 2, 2, 20);
     out = tensor_shape(DTYPE_F32, 3, 2, 11, 2, 0);
     OK(tensor_new(ctx, &out, "a test"));
-    FAILS(fft_real(ctx, &out, &in), CLIO_ERROR_UNSUPPORTED, "disabled by CLIO_DISABLE");
+    FAILS(op_rfft_fwd(ctx, &out, &in), CLIO_ERROR_UNSUPPORTED, "disabled by CLIO_DISABLE");
     tensor_free(ctx, &in);
     tensor_free(ctx, &out);
     free(text);
