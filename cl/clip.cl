@@ -1,8 +1,8 @@
 /* clip.cl - the norm of gradients, and the factor that clips them (Pascanu et al. 2013), on the device: sums of squares of each tensor
- * (finished by cl/sums.cl), then a factor from all of them. */
+ * (finished by cl/reduce_sums.cl), then a factor from all of them. */
 // isa: -DITEMS={norm.items}
 // isa-cpu: -DROW=1
-#include "sums.clh"
+#include "reduce_sums.clh"
 
 float16 square_v16(float16 x)
 {

@@ -1,9 +1,9 @@
 /* loss.cl - losses of single numbers (LOSS_* in args.clh) and the divergence of Gaussians, with their gradients. Values: the sum of each
- * chunk, then cl/sums.cl. Cross-entropy of x against t is softplus(x) - t x, with softplus(x) = max(x, 0) + log(1 + exp(-|x|)): no term
- * overflows, and what is small stays exact. Two families of sums: see sums.clh; of gradients: LANES neighbouring elements per work-item. */
+ * chunk, then cl/reduce_sums.cl. Cross-entropy of x against t is softplus(x) - t x, with softplus(x) = max(x, 0) + log(1 + exp(-|x|)): no term
+ * overflows, and what is small stays exact. Two families of sums: see reduce_sums.clh; of gradients: LANES neighbouring elements per work-item. */
 // isa: -DITEMS={norm.items}
 // isa-cpu: -DROW=1 -DLANES=16
-#include "sums.clh"
+#include "reduce_sums.clh"
 
 #ifndef LANES
 #define LANES 1 /* elements per work-item of a gradient: 1 or 16 */

@@ -8,7 +8,7 @@
  * and at the end
  *   gradient_filters               dw = G^T U G */
 // isa-cpu:
-#include "weights.clh"
+#include "matmul_bwd_weights.clh"
 #include "args.clh"
 
 /* A x for four numbers: six. */

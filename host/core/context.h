@@ -7,7 +7,7 @@
 #include "params.h"
 #include "pool.h"
 #include "program.h"
-#include "verdict.h"
+#include "selftest_results.h"
 
 #include <signal.h>
 
@@ -30,8 +30,8 @@ struct clio_context {
     clio_check *checks;
     clio_profile_row *profile_rows;
     bool profile;
-    bool planning; /* operations count scratch but launch nothing */
-    struct tape *tape, *tapes; /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
+    bool planning;               /* operations count scratch but launch nothing */
+    struct tape *tape, *tapes;   /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
     struct parameters *collects; /* networks that are loaded are to be trained: they list what they have here (models/parameters.h) */
     uint64_t memory_limit;
     const char *weight_type; /* rows of parameters, see clio_set_weight_type, or NULL */

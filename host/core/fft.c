@@ -2,7 +2,7 @@
  *
  * clFFT keeps one global state per process: it is set up by the first context that transforms, and torn down with the last, because a
  * teardown takes the plans of all. A length is compared with a plain DFT on the host before it is trusted on a
- * device and driver (core/verdict.h): the library is unmaintained and has answered wrongly on some drivers. */
+ * device and driver (core/selftest_results.h): the library is unmaintained and has answered wrongly on some drivers. */
 #include "fft.h"
 #include "context.h"
 

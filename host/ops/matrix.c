@@ -1,7 +1,7 @@
 /* matrix.c - weights packed for the kernel that will read them: made, filled, read back, and swapped for the gradients; kernels in
  * cl/pack.cl. Which layout and storage a matrix gets is decided once, when it is made (rows gemm.many.* and gemm.few.* of cl/tunables.txt),
  * because the kernels of each family read one layout. */
-#include "checks.h"
+#include "selftest.h"
 #include "gemm.h"
 #include "gradients.h"
 

@@ -1,5 +1,5 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl, cl/attention_bf16.cl. */
-#include "checks.h"
+#include "selftest.h"
 #include "gradients.h"
 #include "tape.h"
 

@@ -1,5 +1,5 @@
 /* op_batch_norm.c - batch norm and its gradient; kernels and what they leave to each other: cl/batch_norm.cl. */
-#include "columns.h"
+#include "reduce_columns.h"
 #include "gradients.h"
 #include "tape.h"
 

@@ -1,4 +1,4 @@
-/* op_bias_bwd.c - sums over rows: the gradient of a bias, and of an operand that was repeated. Kernel in cl/column_sums.cl: chunks of rows
+/* op_bias_bwd.c - sums over rows: the gradient of a bias, and of an operand that was repeated. Kernel in cl/bias_bwd.cl: chunks of rows
  * first, then their sums. Narrow rows are taken several at a time, as one of that many times the width, so that vectors and neighbours
  * fill. */
 #include "gradients.h"
@@ -27,7 +27,7 @@ static clio_status sum_rows(clio_context *ctx, const struct tensor *out, const s
     struct column_sums_args a = {.rows = s.rows, .n = s.n, .chunk = chunk, .chunks = over(s.rows, chunk), .add = add, .scale = scale};
     double numbers = (double)s.parts * s.rows * s.n;
     size_t group = wide ? 1 : MIN((size_t)64, ctx->device.max_work_group);
-    TRY(kernel_get(ctx, "column_sums", "column_sums", wide ? "-DLANES=16" : "", &k));
+    TRY(kernel_get(ctx, "bias_bwd", "column_sums", wide ? "-DLANES=16" : "", &k));
     TRY(LAUNCH(ctx, k, GRID3(wide ? over(s.n, WIDTH) : s.n, a.chunks, s.parts, group, 1, 1), COST(numbers, 4 * numbers), ARG_TENSOR(out),
                ARG_TENSOR(in), ARG_VALUE(a)));
 fail:

@@ -2,7 +2,7 @@
  * kernel * C numbers from t * stride * C on: rows of a matrix that overlap. So op_gemm_fwd does the work, with its packing, kernels
  * and epilogue, and nothing is copied but the edges' zeros (im2col, which would store each number `kernel` times, was rejected). */
 #include "lanes.h"
-#include "products.h"
+#include "autograd_matmul.h"
 #include "tape.h"
 
 #include <limits.h>

@@ -1,9 +1,9 @@
 /* op_conv2d.c - convolution of pictures; kernels in cl/conv2d.cl (any convolution, plain weights), cl/conv2d_packed.cl (a window over
  * packed weights, as a product) and cl/winograd.cl. Of a window, the family that pays serves, or else one that is right on this device. */
-#include "checks.h"
+#include "selftest.h"
 #include "conv2d.h"
 #include "gradients.h"
-#include "products.h"
+#include "autograd_matmul.h"
 #include "tape.h"
 
 #include <limits.h>

@@ -1,9 +1,9 @@
 /* op_conv2d_transposed.c - transposed convolution of pictures; kernels in cl/conv2d_transposed.cl. The family that pays serves, or else one
  * that is right on this device. */
-#include "checks.h"
+#include "selftest.h"
 #include "conv2d.h"
 #include "gradients.h"
-#include "products.h"
+#include "autograd_matmul.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* op_cross_entropy.c - cross-entropy of rows of logits against tokens or labels, and its gradient; kernels in cl/cross_entropy.cl. Rows are
  * spread over the device as those of softmax. */
 #include "gradients.h"
-#include "rows.h"
+#include "reduce_rows.h"
 #include "tape.h"
 
 /* Shapes, and what follows from them: x f32 [..., n] of as many rows as there are targets. */

@@ -1,9 +1,9 @@
 /* op_gemm.c - the product with packed weights (matrix.c) and its epilogue. Families: cl/gemm.cl. The layout of the weights and the number
  * of rows choose the kernel. */
-#include "checks.h"
+#include "selftest.h"
 #include "gemm.h"
 #include "gradients.h"
-#include "products.h"
+#include "autograd_matmul.h"
 #include "tape.h"
 #include "../core/blas.h"
 

@@ -1,6 +1,6 @@
 /* op_group_norm.c - group norm of pictures; kernels and what they leave to each other: cl/group_norm.cl. */
-#include "checks.h"
-#include "columns.h"
+#include "selftest.h"
+#include "reduce_columns.h"
 #include "gradients.h"
 
 #include <limits.h>

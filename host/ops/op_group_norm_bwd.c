@@ -1,6 +1,6 @@
 /* op_group_norm_bwd.c - the gradient of group norm; kernels and what they leave to each other: cl/group_norm_bwd.cl and cl/batch_norm.cl.
  */
-#include "columns.h"
+#include "reduce_columns.h"
 #include "gradients.h"
 
 static clio_status check_bwd(clio_context *ctx, const struct tensor *dx, const struct tensor *dgamma, const struct tensor *dbeta,

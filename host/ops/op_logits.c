@@ -1,5 +1,5 @@
 /* op_logits.c - the next token from a row of logits: two launches, see cl/logits.cl. */
-#include "checks.h"
+#include "selftest.h"
 
 #include <stdio.h>
 #include <string.h>

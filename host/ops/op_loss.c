@@ -1,7 +1,7 @@
 /* op_loss.c - losses of single numbers and the divergence of Gaussians, with their gradients; kernels in cl/loss.cl. */
 #include "gradients.h"
 #include "lanes.h"
-#include "sums.h"
+#include "reduce_sums.h"
 #include "tape.h"
 
 /* `t` is f32 of the shape of `like`. */

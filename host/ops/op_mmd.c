@@ -1,7 +1,7 @@
 /* op_mmd.c - maximum mean discrepancy and its gradient; kernels in cl/mmd.cl. Both begin with the matrix of squared distances of all rows
  * of x and y, scratch of (M + N)^2 numbers. */
 #include "gradients.h"
-#include "sums.h"
+#include "reduce_sums.h"
 #include "tape.h"
 
 #include <limits.h>

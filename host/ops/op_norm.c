@@ -1,7 +1,7 @@
 /* op_norm.c - layer norm; kernels in cl/norm.cl. */
-#include "columns.h"
+#include "reduce_columns.h"
 #include "gradients.h"
-#include "rows.h"
+#include "reduce_rows.h"
 
 static clio_status backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
 {

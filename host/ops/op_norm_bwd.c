@@ -1,5 +1,5 @@
 /* op_norm_bwd.c - the gradient of layer norm; kernels in cl/norm_bwd.cl. */
-#include "columns.h"
+#include "reduce_columns.h"
 #include "gradients.h"
 
 static clio_status check_bwd(clio_context *ctx, const struct tensor *dx, const struct tensor *dgamma, const struct tensor *dbeta,

@@ -1,7 +1,7 @@
 /* op_optim.c - steps of optimisers and averages of parameters (cl/optim.cl), and clipping by the global norm (cl/clip.cl). */
 #include "gradients.h"
 #include "lanes.h"
-#include "sums.h"
+#include "reduce_sums.h"
 
 #include <stdio.h>
 

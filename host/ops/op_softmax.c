@@ -1,6 +1,6 @@
 /* op_softmax.c - softmax and log-softmax; kernels in cl/softmax.cl. */
 #include "gradients.h"
-#include "rows.h"
+#include "reduce_rows.h"
 #include "tape.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* op_softmax_bwd.c - the gradient of softmax and log-softmax; kernels in cl/softmax_bwd.cl. */
 #include "gradients.h"
-#include "rows.h"
+#include "reduce_rows.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
 
 #define PARTS 36
 #define PAD 16          /* floats; as in cl/winograd.clh */
-#define CHUNK 128       /* tiles; as in cl/weights.clh */
+#define CHUNK 128       /* tiles; as in cl/matmul_bwd_weights.clh */
 #define FEW_CHANNELS 32 /* below, transforms cost more than the products that they save */
 
 bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v)

@@ -1,4 +1,4 @@
-/* column_sums.cl - sums over the rows of a matrix, column by column: out[chunk][c] (+)= scale * sum over the rows r of a chunk of in[r][c]. A second
+/* bias_bwd.cl - sums over the rows of a matrix, column by column: out[chunk][c] (+)= scale * sum over the rows r of a chunk of in[r][c]. A second
  * run over what the first left adds up the chunks (host/ops/op_bias_bwd.c), so that the order is always the same.
  * LANES=16: a work-item walks the rows with four vectors; for CPUs. 1: with one number; for GPUs. */
 // isa:

@@ -1,6 +1,6 @@
-/* op_columns.c - see columns.h; kernels in cl/batch_norm.cl. */
-#include "columns.h"
-#include "rows.h"
+/* reduce_columns.c - see reduce_columns.h; kernels in cl/batch_norm.cl. */
+#include "reduce_columns.h"
+#include "reduce_rows.h"
 
 #include <limits.h>
 #include <string.h>

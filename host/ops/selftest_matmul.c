@@ -1,5 +1,5 @@
-/* checks_products.c - the first-use checks of products and convolutions, forward and backward; see checks_private.h. */
-#include "checks_private.h"
+/* selftest_matmul.c - the first-use checks of products and convolutions, forward and backward; see selftest_private.h. */
+#include "selftest_private.h"
 #include "../ref/ref_bwd.h"
 #include "gradients.h"
 

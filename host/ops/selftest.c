@@ -1,6 +1,6 @@
-/* checks.c - see checks.h. The operations are run through their own functions; what they choose is settled by the arguments and by
+/* selftest.c - see selftest.h. The operations are run through their own functions; what they choose is settled by the arguments and by
  * parameter rows that are appended for the time of the check. Shapes: odd, and one more than a tile where that is small. */
-#include "checks_private.h"
+#include "selftest_private.h"
 #include "tape.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* test_checks_kept.c - the verdicts of the first-use checks: kept for the next process, forgotten when a driver or a source changes,
+/* test_selftest_cache.c - the verdicts of the first-use checks: kept for the next process, forgotten when a driver or a source changes,
  * outweighed by the user, and shown. */
-#include "test_checks.h"
+#include "test_selftest.h"
 
 static void test_kept_for_the_next_process(void **state)
 {

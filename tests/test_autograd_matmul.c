@@ -1,11 +1,11 @@
-/* test_op_products.c - products and convolutions under a tape: with every kind of epilogue, the gradients of input, weights, bias and
+/* test_autograd_matmul.c - products and convolutions under a tape: with every kind of epilogue, the gradients of input, weights, bias and
  * residual against those of host/ref; and what has no gradient is refused. */
 #include "test.h"
 
 #include <math.h>
 
 #include "../host/ops/gradients.h"
-#include "../host/ops/products.h"
+#include "../host/ops/autograd_matmul.h"
 #include "../host/ops/tape.h"
 #include "../host/ref/ref_bwd.h"
 

@@ -1,9 +1,9 @@
-/* test_checks.h - what the tests of the first-use checks share: operations compared with plain C, what the checks found, wrong kernels.
+/* test_selftest.h - what the tests of the first-use checks share: operations compared with plain C, what the checks found, wrong kernels.
  *
  * The wrong kernels are written into a copy of cl/, which CLIO_CL_DIR names: each file begins with the wrong one, chosen by the option of
  * the fast path, and goes on with what it was. */
-#ifndef CLIO_TEST_CHECKS_H
-#define CLIO_TEST_CHECKS_H
+#ifndef CLIO_TEST_SELFTEST_H
+#define CLIO_TEST_SELFTEST_H
 
 #include "test_own.h"
 

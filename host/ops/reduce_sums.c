@@ -1,5 +1,5 @@
-/* op_sums.c - see sums.h; kernel in cl/sums.cl. The family is that of norms: rows of a matrix there, chunks here. */
-#include "sums.h"
+/* reduce_sums.c - see reduce_sums.h; kernel in cl/reduce_sums.cl. The family is that of norms: rows of a matrix there, chunks here. */
+#include "reduce_sums.h"
 
 clio_status sums_plan(clio_context *ctx, struct arena *arena, int n, struct rows_plan *plan, struct tensor *parts)
 {
@@ -24,7 +24,7 @@ clio_status sums_finish(clio_context *ctx, const struct tensor *out, int slot, c
     if (slot < 0 || slot >= out->dim[0])
         FAIL(ctx, CLIO_ERROR_INTERNAL, "sum: there is no slot %d of %d", slot, out->dim[0]);
     TRY(rows_plan(ctx, "norm", &seen, &plan));
-    TRY(kernel_get(ctx, "sums", "sum_parts", plan.options, &kernel));
+    TRY(kernel_get(ctx, "reduce_sums", "sum_parts", plan.options, &kernel));
     TRY(LAUNCH(ctx, kernel, plan.grid, COST(count, 4.0 * count), ARG_TENSOR(out), ARG_TENSOR(parts), ARG_VALUE(count), ARG_VALUE(slot),
                ARG_VALUE(scale), ARG_VALUE(more)));
 fail:

@@ -1,8 +1,8 @@
-/* rows.h - how an operation over the last dimension (norm, softmax) is spread over the device: the families of cl/norm.cl.
+/* reduce_rows.h - how an operation over the last dimension (norm, softmax) is spread over the device: the families of cl/norm.cl.
  * Parameters: `<op>.family` row (a work-item per row, for CPUs) or group (a work-group per row, for GPUs; the default), and
  * `<op>.items`, work-items of such a group (128; rounded down to a power of two that the device can run). */
-#ifndef CLIO_OPS_ROWS_H
-#define CLIO_OPS_ROWS_H
+#ifndef CLIO_OPS_REDUCE_ROWS_H
+#define CLIO_OPS_REDUCE_ROWS_H
 
 #include "ops.h"
 

@@ -1,6 +1,7 @@
-/* op_weights_bwd.c - gradients of products and convolutions by their weights. All of them are one sum over pixels, in which one operand is
- * counted and the other lies under a window; kernels in cl/weights_bwd.cl. A gradient has the layout of its weights, and f32 numbers. */
-#include "checks.h"
+/* op_matmul_bwd_weights.c - gradients of products and convolutions by their weights. All of them are one sum over pixels, in which one
+ * operand is counted and the other lies under a window; kernels in cl/matmul_bwd_weights.cl. A gradient has the layout of its weights, and
+ * f32 numbers. */
+#include "selftest.h"
 #include "conv2d.h"
 #include "gradients.h"
 
@@ -134,7 +135,7 @@ static clio_status join(clio_context *ctx, const struct call *c, const struct va
     struct weights_args a = v->a;
     struct cost cost = COST(tensor_count(parts), 4.0 * (double)(tensor_count(parts) + (size_t)count));
     a.add = add;
-    TRY(kernel_get(ctx, "weights_bwd", v->turned ? "weights_join_turned" : "weights_join", v->options, &k));
+    TRY(kernel_get(ctx, "matmul_bwd_weights", v->turned ? "weights_join_turned" : "weights_join", v->options, &k));
     if (v->turned)
         TRY(LAUNCH(ctx, k, GRID1(count, group), cost, ARG_TENSOR(&c->dw->data), ARG_TENSOR(parts), ARG_VALUE(a)));
     else
@@ -165,7 +166,7 @@ static clio_status run(clio_context *ctx, struct arena *arena, const struct call
         out = &parts;
     }
     v.a.add = c->add && !apart;
-    TRY(kernel_get(ctx, "weights_bwd", v.kernel, v.options, &k));
+    TRY(kernel_get(ctx, "matmul_bwd_weights", v.kernel, v.options, &k));
     TRY(LAUNCH(ctx, k, v.grid, cost, ARG_TENSOR(out), ARG_TENSOR(v.turned ? c->x : c->dy), ARG_TENSOR(v.turned ? c->dy : c->x),
                ARG_VALUE(v.a)));
     if (apart)

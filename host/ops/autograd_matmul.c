@@ -1,7 +1,7 @@
-/* products.c - see products.h. With dpre = dy act'(...): in has the gradient of the kind's bwd_data, w that of its bwd_weights, the bias
- * the sums of dpre, and the residual dy itself. The activation's gradient comes from the result; where it would need more, or where the
- * result has a residual in it, the call was taken apart before. */
-#include "products.h"
+/* autograd_matmul.c - see autograd_matmul.h. With dpre = dy act'(...): in has the gradient of the kind's bwd_data, w that of its
+ * bwd_weights, the bias the sums of dpre, and the residual dy itself. The activation's gradient comes from the result; where it would need
+ * more, or where the result has a residual in it, the call was taken apart before. */
+#include "autograd_matmul.h"
 #include "gradients.h"
 #include "tape.h"
 

@@ -1,16 +1,16 @@
-/* checks.h - the first use of a fast path: before a variant of a kernel family, or a library, serves a device and driver, the operation is
- * run with it at small odd shapes, canaries behind its result, and compared with host/ref. A path that answers wrongly, does not compile or
- * cannot be launched is switched off alone, and the operation that asked takes the next one. Verdicts are kept: core/verdict.h.
+/* selftest.h - the first use of a fast path: before a variant of a kernel family, or a library, serves a device and driver, the operation
+ * is run with it at small odd shapes, canaries behind its result, and compared with host/ref. A path that answers wrongly, does not compile
+ * or cannot be launched is switched off alone, and the operation that asked takes the next one. Verdicts are kept: core/selftest_results.h.
  *
  * What is compiled for a check is what the operation was about to compile. A path that computes in another type than f32 (native half,
- * sub-groups, matrix engines) is one more row of the table in checks.c, and one more candidate in its operation. */
-#ifndef CLIO_OPS_CHECKS_H
-#define CLIO_OPS_CHECKS_H
+ * sub-groups, matrix engines) is one more row of the table in selftest.c, and one more candidate in its operation. */
+#ifndef CLIO_OPS_SELFTEST_H
+#define CLIO_OPS_SELFTEST_H
 
 #include "ops.h"
 
 struct check {
-    const char *path;    /* as in core/verdict.c */
+    const char *path;    /* as in core/selftest_results.c */
     const char *variant; /* what is compiled: the -D options; for a library the kind of call */
     struct {
         const char *key, *value; /* rows of parameters with which the operation takes this path; unused ones NULL */

@@ -1,4 +1,4 @@
-/* test_op_conv_bwd_data.c - swapped matrices, and the gradients of products and convolutions by their input, in every family against
+/* test_op_matmul_bwd_data.c - swapped matrices, and the gradients of products and convolutions by their input, in every family against
  * host/ref (which is compared with differences of the forward) and torch. */
 #include "test_conv.h"
 

@@ -1,7 +1,7 @@
-/* columns.h - how the operations that sum over the rows of pictures, column by column, are spread over the device: the column_ kernels of
- * cl/batch_norm.cl. Parameters norm.family and norm.items, as for layer norm. */
-#ifndef CLIO_OPS_COLUMNS_H
-#define CLIO_OPS_COLUMNS_H
+/* reduce_columns.h - how the operations that sum over the rows of pictures, column by column, are spread over the device: the column_
+ * kernels of cl/batch_norm.cl. Parameters norm.family and norm.items, as for layer norm. */
+#ifndef CLIO_OPS_REDUCE_COLUMNS_H
+#define CLIO_OPS_REDUCE_COLUMNS_H
 
 #include "tape.h"
 

@@ -1,4 +1,4 @@
-/* op_check.c - the contract of an operation's tensors, checked before a kernel could read outside of one. */
+/* shape_check.c - the contract of an operation's tensors, checked before a kernel could read outside of one. */
 #include "ops.h"
 
 #include <limits.h>

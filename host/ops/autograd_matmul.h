@@ -1,7 +1,7 @@
-/* products.h - what op_gemm_fwd, op_conv1d_fwd, op_conv2d_fwd and op_conv2d_transposed_fwd do under a tape, which is the same for all: they
- * are products with a matrix of weights, a bias, an activation and a residual. */
-#ifndef CLIO_OPS_PRODUCTS_H
-#define CLIO_OPS_PRODUCTS_H
+/* autograd_matmul.h - what op_gemm_fwd, op_conv1d_fwd, op_conv2d_fwd and op_conv2d_transposed_fwd do under a tape, which is the same for
+ * all: they are products with a matrix of weights, a bias, an activation and a residual. */
+#ifndef CLIO_OPS_AUTOGRAD_MATMUL_H
+#define CLIO_OPS_AUTOGRAD_MATMUL_H
 
 #include "ops.h"
 

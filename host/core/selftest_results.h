@@ -1,5 +1,5 @@
-/* verdict.h - what the first-use checks found: whether a path (a family of kernels, or a library) answers rightly on this device with this
- * driver. One verdict for each variant of a path, a variant being what is compiled: the -D options, or the length of a transform.
+/* selftest_results.h - what the first-use checks found: whether a path (a family of kernels, or a library) answers rightly on this device
+ * with this driver. One verdict for each variant of a path, a variant being what is compiled: the -D options, or the length of a transform.
  *
  * Verdicts live in the context and in a text file of the cache folder, checks-<hash>.txt, written beside its name and renamed:
  *
@@ -8,10 +8,10 @@
  *     gemm.panel [-DW_F16=0 -DMR=8] ok
  *     clfft [n=400] failed: answers wrongly (error 0.3 of 12)
  *
- * A cache that cannot be read or written is never an error: the checks are then made again. The checks themselves: host/ops/checks.h, and
+ * A cache that cannot be read or written is never an error: the checks are then made again. The checks themselves: host/ops/selftest.h, and
  * fft.c. CLIO_DISABLE (gemm.panel,clfft) switches paths off as if they had failed. */
-#ifndef CLIO_CORE_VERDICT_H
-#define CLIO_CORE_VERDICT_H
+#ifndef CLIO_CORE_SELFTEST_RESULTS_H
+#define CLIO_CORE_SELFTEST_RESULTS_H
 
 #include "mem.h"
 

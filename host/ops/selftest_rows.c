@@ -1,5 +1,5 @@
-/* checks_rows.c - the first-use checks of attention, norms, softmax and logits; see checks_private.h. */
-#include "checks_private.h"
+/* selftest_rows.c - the first-use checks of attention, norms, softmax and logits; see selftest_private.h. */
+#include "selftest_private.h"
 #include "../ref/ref_bwd.h"
 #include "gradients.h"
 

@@ -1,10 +1,10 @@
-/* checks_private.h - between the files of the first-use checks (checks.h): room for a check's numbers, and the checks themselves.
- * checks.c what is checked when, and verdicts; checks_products.c products and convolutions; checks_rows.c attention, norms, softmax,
+/* selftest_private.h - between the files of the first-use checks (selftest.h): room for a check's numbers, and the checks themselves.
+ * selftest.c what is checked when, and verdicts; selftest_matmul.c products and convolutions; selftest_rows.c attention, norms, softmax,
  * logits. */
-#ifndef CLIO_OPS_CHECKS_PRIVATE_H
-#define CLIO_OPS_CHECKS_PRIVATE_H
+#ifndef CLIO_OPS_SELFTEST_PRIVATE_H
+#define CLIO_OPS_SELFTEST_PRIVATE_H
 
-#include "checks.h"
+#include "selftest.h"
 
 /* Tensors and host arrays of a check, released together. */
 struct room {

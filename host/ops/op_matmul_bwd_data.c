@@ -1,8 +1,7 @@
-/* op_data_bwd.c - gradients of products and convolutions by their input: products and convolutions themselves, with the swapped matrix.
- *   of a product                        a product of dy
- *   of a convolution of stride 1        a convolution of dy whose taps run backwards: whichever family is fastest for that serves here too
- *   of one of a larger stride           a transposed convolution of dy
- * What stood twice in both directions (upsample 2) gets the sum of the four gradients. */
+/* op_matmul_bwd_data.c - gradients of products and convolutions by their input: products and convolutions themselves, with the swapped
+ * matrix. of a product                        a product of dy of a convolution of stride 1        a convolution of dy whose taps run
+ * backwards: whichever family is fastest for that serves here too of one of a larger stride           a transposed convolution of dy What
+ * stood twice in both directions (upsample 2) gets the sum of the four gradients. */
 #include "conv2d.h"
 #include "gemm.h"
 #include "gradients.h"

@@ -1,4 +1,4 @@
-/* ref_weights_bwd.c - gradients by weights: of a convolution (a product is one of 1 x 1), and of a bias. */
+/* ref_matmul_bwd_weights.c - gradients by weights: of a convolution (a product is one of 1 x 1), and of a bias. */
 #include "ref_bwd.h"
 
 /* The sum for weight (o, i, j, c) over the pictures' output pixels. */

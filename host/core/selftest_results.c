@@ -1,5 +1,5 @@
-/* verdict.c - see verdict.h. */
-#include "verdict.h"
+/* selftest_results.c - see selftest_results.h. */
+#include "selftest_results.h"
 #include "program_cache.h"
 
 #include <stdio.h>
@@ -200,7 +200,7 @@ clio_status verdict_add(clio_context *ctx, const char *path, const char *variant
 {
     clio_status st = CLIO_OK;
     if (!is_path(path))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "a check of %s, which core/verdict.c does not list", path);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a check of %s, which core/selftest_results.c does not list", path);
     TRY(add(ctx, &ctx->verdicts, path, variant, reason ? reason : ""));
     store(ctx);
 fail:

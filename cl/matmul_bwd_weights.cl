@@ -1,4 +1,4 @@
-/* weights_bwd.cl - the gradient of a product or convolution by its weights: dw[n][tap C + c] = sum over pixels q of x[.][c] dy[.][n], where
+/* matmul_bwd_weights.cl - the gradient of a product or convolution by its weights: dw[n][tap C + c] = sum over pixels q of x[.][c] dy[.][n], where
  * the pixels of one operand are counted and those of the other stand under tap `tap` of a window at each of them (struct weights_args):
  * x under a convolution's, dy under a transposed convolution's; of a product q is a row, and there is one tap.
  *
@@ -15,7 +15,7 @@
 // isa-cpu: -DPANEL -DMR=8
 // isa-cpu: -DPANEL -DMR=12
 // isa-cpu: -DPANEL -DMR=1
-#include "weights.clh"
+#include "matmul_bwd_weights.clh"
 
 /* Where pixel q of the operand that is counted has its window. */
 struct place {

@@ -1,7 +1,7 @@
-/* sums.cl - the second stage of sums over whole tensors: see sums.clh for the first, which each operation has for itself. */
+/* reduce_sums.cl - the second stage of sums over whole tensors: see reduce_sums.clh for the first, which each operation has for itself. */
 // isa: -DITEMS={norm.items}
 // isa-cpu: -DROW=1
-#include "sums.clh"
+#include "reduce_sums.clh"
 
 /* out[slot] = scale * sum of parts (+ out[slot] when add). One work-group. */
 __kernel SUM_GROUP void sum_parts(__global float *out, __global const float *parts, int count, int slot, float scale, int add)

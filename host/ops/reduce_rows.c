@@ -1,6 +1,6 @@
-/* op_rows.c - see rows.h. */
-#include "rows.h"
-#include "checks.h"
+/* reduce_rows.c - see reduce_rows.h. */
+#include "reduce_rows.h"
+#include "selftest.h"
 
 #include <limits.h>
 #include <stdio.h>

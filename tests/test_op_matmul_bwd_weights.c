@@ -1,5 +1,5 @@
-/* test_op_weights_bwd.c - gradients by weights of products and convolutions, in every family and layout, and of biases: against host/ref
- * and torch. */
+/* test_op_matmul_bwd_weights.c - gradients by weights of products and convolutions, in every family and layout, and of biases: against
+ * host/ref and torch. */
 #include "test.h"
 
 #include "../host/ops/gradients.h"

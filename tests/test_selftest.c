@@ -1,6 +1,6 @@
-/* test_checks.c - the first-use checks: a kernel that answers wrongly is found, switched off alone and shown; what another one computes
+/* test_selftest.c - the first-use checks: a kernel that answers wrongly is found, switched off alone and shown; what another one computes
  * instead is right. */
-#include "test_checks.h"
+#include "test_selftest.h"
 
 static void test_all_are_right_here(void **state)
 {

@@ -1,8 +1,8 @@
-/* sums.h - sums of a number of each element over whole tensors, in two stages: cl/sums.clh. For losses and norms. */
-#ifndef CLIO_OPS_SUMS_H
-#define CLIO_OPS_SUMS_H
+/* reduce_sums.h - sums of a number of each element over whole tensors, in two stages: cl/reduce_sums.clh. For losses and norms. */
+#ifndef CLIO_OPS_REDUCE_SUMS_H
+#define CLIO_OPS_REDUCE_SUMS_H
 
-#include "rows.h"
+#include "reduce_rows.h"
 
 /* For n elements: chunks as rows of the plan, with the kernel's options and grid, and room for their sums from the arena. */
 clio_status sums_plan(clio_context *ctx, struct arena *arena, int n, struct rows_plan *plan, struct tensor *parts);
