@@ -6,7 +6,6 @@
  * which costs less than the seconds that clFFT takes to bake a plan, and needs no frames to be copied. clFFT is there for devices where it
  * measures faster (row mel.stft); when it fails its check, the product takes over. */
 #include "mel.h"
-#include "../host/core/fft.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -96,7 +95,7 @@ static clio_status spectrum_by_clfft(clio_context *ctx, struct arena *arena, str
     struct tensor frames = tensor_shape(DTYPE_F32, 2, spectrum->dim[0], MEL_FFT, 0, 0);
     TRY(tensor_take(ctx, arena, &frames));
     TRY(op_frames_fwd(ctx, &frames, samples, &mel->window, MEL_HOP));
-    TRY(fft_real(ctx, spectrum, &frames));
+    TRY(op_rfft_fwd(ctx, spectrum, &frames));
 fail:
     arena_release(arena, mark);
     return st;

@@ -35,7 +35,7 @@ static void test_limit_variable(void **state)
         setenv("CLIO_MEMORY_LIMIT", wrong[i], 1);
         clio_status status = clio_device_open(ctx, NULL);
         unsetenv("CLIO_MEMORY_LIMIT");
-        FAILS(status, CLIO_ERROR_ARGUMENT, "is not a size: write for example 1500M or 4G");
+        FAILS(status, CLIO_ERROR_ARGUMENT, "is not a size: examples are 1500M and 4G");
         assert_non_null(strstr(clio_error(ctx), wrong[i]));
         assert_null(clio_device(ctx));
     }

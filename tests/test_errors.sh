@@ -165,7 +165,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     usage "unknown command" "\"frobnicate\"" "clio help" -- frobnicate
     usage "a file instead of a command" "a.wav" "clio transcribe a.wav" -- a.wav
     usage "help on an unknown command" "\"frobnicate\"" "clio help" -- help frobnicate
-    usage "no type of weights" "no type of weights \"q3\"" "f32, f16 or q8_0" -- $quick mini --type q3 "$speech"
+    usage "no type of weights" "weight type \"q3\"" "f32, f16 or q8_0" -- $quick mini --type q3 "$speech"
     usage "no number" "--seed needs a whole number" "\"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
     usage "no whole number" "--max-tokens needs a whole number" "\"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
     usage "number out of range" "-tp" "from 0 to 1" "7" -- $quick mini -tp 7 "$speech"

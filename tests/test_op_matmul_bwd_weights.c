@@ -499,14 +499,14 @@ static void test_checked(void **state)
     (void)state;
     if (test_small())
         return;
-    ctx->verdicts.trusting = false;
+    ctx->selftests.bypassed = false;
     for (size_t i = 0; i < COUNT(calls); i++)
         check(&calls[i], 1);
-    ctx->verdicts.trusting = true;
-    for (size_t i = 0; i < ctx->verdicts.count; i++)
-        if (strncmp(ctx->verdicts.list[i].path, "weights.", 8) == 0 && *ctx->verdicts.list[i].reason)
-            fail_msg("%s [%s] was switched off: %s", ctx->verdicts.list[i].path, ctx->verdicts.list[i].variant,
-                     ctx->verdicts.list[i].reason);
+    ctx->selftests.bypassed = true;
+    for (size_t i = 0; i < ctx->selftests.count; i++)
+        if (strncmp(ctx->selftests.list[i].family, "weights.", 8) == 0 && *ctx->selftests.list[i].reason)
+            fail_msg("%s [%s] was switched off: %s", ctx->selftests.list[i].family, ctx->selftests.list[i].variant,
+                     ctx->selftests.list[i].reason);
 }
 
 int main(void)

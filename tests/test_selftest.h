@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <math.h>
 
-#include "../host/core/fft.h"
 #include "../host/core/program_cache.h"
 #include "../host/ops/ops.h"
 #include "../host/ref/ref.h"
@@ -239,12 +238,12 @@ static inline void expect_alone(const char *path)
 }
 
 /* Files with verdicts in the cache; the path of one of them. */
-static inline int verdict_files(char path[512])
+static inline int result_files(char path[512])
 {
     DIR *d = opendir(cache);
     int count = 0;
     for (struct dirent *e; d && (e = readdir(d));)
-        if (strncmp(e->d_name, "checks-", 7) == 0) {
+        if (strncmp(e->d_name, "selftests-", 10) == 0) {
             snprintf(path, 512, "%s/%s", cache, e->d_name);
             count++;
         }
@@ -267,7 +266,7 @@ static inline char *slurp(const char *path)
 /* The only file with verdicts, as text. */
 static inline char *kept(char path[512])
 {
-    assert_int_equal(verdict_files(path), 1);
+    assert_int_equal(result_files(path), 1);
     return slurp(path);
 }
 

@@ -92,15 +92,16 @@ static inline struct tune_plan small_plan(double (*seconds)(clio_context *, cons
 {
     calls = 0;
     memset(calls_of, 0, sizeof calls_of);
-    return (struct tune_plan){.purpose = "test",
-                              .steps = steps,
-                              .step_count = COUNT(steps),
-                              .cases = cases,
-                              .case_count = COUNT(cases),
-                              .works = works,
-                              .work_count = COUNT(works),
-                              .time_limit = 600,
-                              .seconds = seconds};
+    struct tune_plan plan = {.purpose = "test",
+                             .step_count = COUNT(steps),
+                             .cases = cases,
+                             .case_count = COUNT(cases),
+                             .works = works,
+                             .work_count = COUNT(works),
+                             .time_limit = 600,
+                             .seconds = seconds};
+    memcpy(plan.steps, steps, sizeof steps);
+    return plan;
 }
 
 static inline const clio_tune_row *row_of(const clio_tune_result *r, const char *key)

@@ -1,5 +1,5 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl, cl/attention_bf16.cl. */
-#include "selftest.h"
+#include "families.h"
 #include "gradients.h"
 #include "tape.h"
 
@@ -65,19 +65,19 @@ static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum
         char variant[128];
         enum dtype dtype = cache->k.dtype = ways[i].dtype;
         cache->by_row = ways[i].by_row;
-        all_options(ctx, cache, CHECK_MANY, variant);
-        TRY(check_path(
+        all_options(ctx, cache, SELFTEST_MANY, variant);
+        TRY(selftest_passes(
             ctx,
-            &(struct check){.path = dtype == DTYPE_BF16 ? "attention.bf16"
-                                    : cache->by_row     ? "attention.row"
-                                                        : "attention.group",
-                            .variant = variant,
-                            .force = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
-                            .head_dim = cache->head_dim},
+            &(struct selftest){.family = dtype == DTYPE_BF16 ? "attention.bf16"
+                                         : cache->by_row     ? "attention.row"
+                                                             : "attention.group",
+                               .variant = variant,
+                               .params = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
+                               .head_dim = cache->head_dim},
             &works));
     }
     if (!works)
-        TRY(check_none_left(ctx, "computes attention"));
+        TRY(family_none_left(ctx, "attention"));
 fail:
     return st;
 }

@@ -158,6 +158,9 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
 /* frames f32 [F, n]: row f is samples[f * hop ...] * window, samples f32 [(F - 1) * hop + n or more], window f32 [n] */
 clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window,
                           int hop);
+/* out[f][k] = sum over j of in[f][j] exp(-2 pi i j k / n), k = 0 .. n/2, as torch.fft.rfft; in f32 [F, n], out f32 [F, n/2+1, 2]. By clFFT:
+ * CLIO_ERROR_UNSUPPORTED if it fails or gives a wrong result on this device. */
+clio_status op_rfft_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in);
 /* power f32 [frames, bins] = re^2 + im^2 of spectrum f32 [frames, bins, 2] */
 clio_status op_power_fwd(clio_context *ctx, const struct tensor *power, const struct tensor *spectrum);
 /* In place, f32 [frames, bands]: log10(max(x, 1e-10)), then max(., greatest - 8), then (. + 4) / 4. */

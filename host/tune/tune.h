@@ -13,35 +13,16 @@
 #ifndef CLIO_TUNE_TUNE_H
 #define CLIO_TUNE_TUNE_H
 
-#include "../ops/ops.h"
+#include "../ops/families.h"
 
-#define TUNE_TOGETHER 3 /* parameters of one step at most */
-#define TUNE_KEYS 40    /* parameters of all steps at most */
+#define TUNE_STEPS 40 /* steps of a plan at most */
+#define TUNE_KEYS 40  /* parameters of all steps at most */
 #define TUNE_CASES 96
 #define TUNE_WORKS 8
 #define TUNE_PAIRS 9
 #define TUNE_NAME 1024 /* characters of a candidate's name, with its zero */
 
 /* ---- data: what is tried, and what decides ---- */
-
-/* Which steps a case decides. */
-enum { TUNE_MANY = 1, TUNE_FEW = 2, TUNE_ATTENTION = 4, TUNE_NORM = 8, TUNE_SOFTMAX = 16, TUNE_LOGITS = 32, TUNE_EVERYTHING = 63 };
-/* Kinds of device as in host/core/params.h. */
-enum { TUNE_CPU = 1, TUNE_GPU = 2, TUNE_DOTS = 4 }; /* the last: CPUs with dot products of bfloat16 */
-
-struct tune_parameter {
-    const char *key, *values; /* words to try, separated by spaces; the shipped value is known without being among them */
-};
-/* All combinations of the values are tried, from the best set so far. */
-struct tune_step {
-    const char *name;
-    int devices; /* TUNE_CPU, TUNE_GPU, TUNE_DOTS, or several */
-    int cases;   /* TUNE_MANY... */
-    const char *with_key,
-        *with_value; /* holds while the step is tried, so that a family's tile is found before the family is chosen; or NULL */
-    bool (*valid)(clio_context *ctx); /* may the device be given the parameters that now hold? NULL: always */
-    struct tune_parameter parameters[TUNE_TOGETHER];
-};
 
 enum tune_op { TUNE_OP_GEMM, TUNE_OP_ATTENTION, TUNE_OP_NORM, TUNE_OP_SOFTMAX, TUNE_OP_LOGITS };
 
@@ -67,8 +48,8 @@ struct tune_work {
 };
 
 struct tune_plan {
-    const char *purpose; /* "whisper", "all" */
-    const struct tune_step *steps;
+    const char *purpose;                /* "whisper", "all" */
+    struct tune_step steps[TUNE_STEPS]; /* those of all kernel families and operations, with their devices filled in */
     size_t step_count;
     const struct tune_case *cases;
     size_t case_count;
