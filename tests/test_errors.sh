@@ -109,7 +109,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
         head -c 100 mini/$file.json | changed $file.json
         fails "$file.json is cut off" 1 "model/$file.json is not valid JSON" "download it again" -- $quick model "$speech"
         echo '[1, 2]' | changed $file.json
-        fails "$file.json is a list" 1 "model/$file.json holds no JSON object" "download it again" -- $quick model "$speech"
+        fails "$file.json is a list" 1 "model/$file.json does not contain a JSON object" "download it again" -- $quick model "$speech"
     done
     : | changed config.json
     fails "config.json is empty" 1 "model/config.json is empty" "download or copy it again" -- $quick model "$speech"
@@ -182,7 +182,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     by="env CLIO_PARAMS=params"
     fails "CLIO_PARAMS is broken" 1 "params, line 1" "correct the line, or unset CLIO_PARAMS" -- $quick mini "$speech"
     by="env CLIO_PARAMS=none"
-    fails "CLIO_PARAMS is missing" 1 "CLIO_PARAMS names none" "unset CLIO_PARAMS" -- $quick mini "$speech"
+    fails "CLIO_PARAMS is missing" 1 "CLIO_PARAMS is none" "unset CLIO_PARAMS" -- $quick mini "$speech"
 }
 try
 if [ $status -eq 2 ] && grep -q "usage: clio COMMAND" err && [ ! -s out ]; then ok "no command"; else not_ok "no command" "no usage"; fi

@@ -70,7 +70,7 @@ static const struct tune_case cases[] = {
     {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 2003, 0, 0, 0, TUNE_PLAIN, 1},  {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 1007, 0, 0, 0, TUNE_PLAIN, 2},
     {1, TUNE_NORM, TUNE_OP_NORM, 2, 37, 0, 0, 0, TUNE_PLAIN, 1},
 };
-static const struct tune_work works[] = {{"choosing", 1}, {"levelling", 1}};
+static const struct tune_workload works[] = {{"choosing", 1}, {"levelling", 1}};
 
 static int calls, calls_of[64]; /* of the clock; while logits.local was this */
 static int kill_at_local, kill_at_call;

@@ -29,7 +29,7 @@ says "time-limit"
 tune 2 --time-limit never
 says "needs a number"
 tune 2 -o -
-says "name a file"
+says "give a path"
 tune 1 -o "$tmp/no/such/folder"
 says "does not exist"
 tune 1 -o "$tmp"

@@ -30,8 +30,8 @@ struct clio_context {
     clio_check *checks;
     clio_profile_row *profile_rows;
     bool profile;
-    bool planning;               /* operations count scratch but launch nothing */
-    struct tape *tape, *tapes;   /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
+    bool planning;               /* operations reserve scratch memory in their arena, but launch nothing */
+    struct tape *tape, *tapes;   /* the tape that records operations, or NULL; the list of all tapes (ops/tape.h) */
     struct parameters *collects; /* where networks that are loaded for training list their parameters, or NULL (models/parameters.h) */
     uint64_t memory_limit;
     const char *weight_type; /* rows of parameters that clio_set_weight_type chose, or NULL */

@@ -1,26 +1,24 @@
-/* space.c - what is tried on which kind of device, and the calls that decide. Both are tables: another parameter, or another network, is a
- * row.
+/* space.c - the plan of a search: the tuning steps of all kernel families (host/ops/families.c), and the table of measured calls. Another
+ * network is a few more rows.
  *
- * Steps stand in the order in which they are tried. Values are those worth a compilation: a range that a register file or a cache could
- * like, not every number. Left out on purpose: CLBlast on CPUs (half a minute of compiling, for a tenth of the speed). GPU families on CPUs
- * are there, last of their step: they are given up at their first run where they are hopeless. Cases are what Whisper calls
- * (models/whisper.c), for two of its sizes; the first of a step is one that counts, since a bad candidate is given up at it. */
+ * The cases are the calls of Whisper, for two of its sizes, and of Stable Diffusion. The first case of a step is an important one, because
+ * a bad candidate is stopped at it. */
 #include "tune.h"
 
 #include <string.h>
 
-/* How often each work is run stands for a recording in a row of small and base models: what is heard in a window has some 60 tokens; -b
- * takes windows together. The larger model's share is kept from drowning the smaller one's. */
-static const struct tune_work works[] = {
+/* Runs of a workload relative to the others: a window has about 60 tokens; batches decode several windows together. The larger model has
+ * fewer runs, so that it does not outweigh the smaller one. */
+static const struct tune_workload works[] = {
     {"Whisper base, a window's encoder", 3},
     {"Whisper base, a token", 180},
     {"Whisper base, a token of 8 windows", 45},
     {"Whisper small, a window's encoder", 1},
     {"Whisper small, a token", 60},
     {"Whisper small, a token of 8 windows", 15},
-    {"pictures of 512 x 512, attention and products of a step", 0.3},
+    {"Stable Diffusion at 512 x 512, attention and matmul of a step", 0.3},
 };
-#define WHISPER_WORKS 6
+#define WHISPER_WORKLOADS 6
 
 #define GEMM(work, decides, m, n, k, more, use, epilogue, calls)                                                                           \
     {                                                                                                                                      \
@@ -37,22 +35,22 @@ static const struct tune_work works[] = {
         work, decides, op, rows, columns, 0, 0, 0, TUNE_PLAIN, calls                                                                       \
     }
 
-/* w: columns of the network, h: heads, l: layers of the encoder and of the decoder, each */
+/* w: width of the network; h: heads; l: layers of the encoder and of the decoder, each */
 #define ENCODER(work, w, h, l)                                                                                                             \
     MANY(work, 1500, w, w, TUNE_RESIDUAL, l), MANY(work, 1500, 3 * w, w, TUNE_BIAS, l), MANY(work, 1500, 4 * w, w, TUNE_GELU, l),          \
         MANY(work, 1500, w, 4 * w, TUNE_RESIDUAL, l), MANY(work, 1500, 2 * w, w, TUNE_BIAS, l),                                            \
         GEMM(work, TUNE_MANY, 3000, w, 240, 80, MATRIX_MANY, TUNE_GELU, 1),                                                                \
         GEMM(work, TUNE_MANY, 1500, w, 3 * w, 2 * w, MATRIX_MANY, TUNE_GELU, 1), ATTENTION(work, 1500, 1500, h, 64, 0, l),                 \
         ROWS(work, TUNE_NORM, TUNE_OP_NORM, 1500, w, 2 * l + 1)
-#define PRODUCTS(work, m, w, l)                                                                                                            \
+#define MATMULS(work, m, w, l)                                                                                                             \
     FEW(work, m, 4 * w, w, TUNE_GELU, l), FEW(work, m, 3 * w, w, TUNE_BIAS, l), FEW(work, m, w, w, TUNE_RESIDUAL, 3 * l),                  \
         FEW(work, m, w, 4 * w, TUNE_RESIDUAL, l), FEW(work, m, 51865, w, TUNE_PLAIN, 1)
 #define TOKEN(work, w, h, l)                                                                                                               \
-    PRODUCTS(work, 1, w, l), ATTENTION(work, 1, 1500, h, 64, 0, l), ATTENTION(work, 1, 100, h, 64, 1, l),                                  \
+    MATMULS(work, 1, w, l), ATTENTION(work, 1, 1500, h, 64, 0, l), ATTENTION(work, 1, 100, h, 64, 1, l),                                   \
         ROWS(work, TUNE_NORM, TUNE_OP_NORM, 1, w, 3 * l + 1), ROWS(work, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 51865, 1)
 
 static const struct tune_case cases[] = {
-    /* odd shapes: checked, not measured */
+    /* odd shapes: verified, not measured */
     GEMM(-1, TUNE_MANY, 33, 65, 127, 0, MATRIX_MANY, TUNE_BIAS, 0),
     GEMM(-1, TUNE_MANY, 17, 31, 64, 0, MATRIX_MANY, TUNE_RESIDUAL, 0),
     GEMM(-1, TUNE_MANY, 65, 33, 120, 40, MATRIX_MANY, TUNE_GELU, 0),
@@ -68,11 +66,11 @@ static const struct tune_case cases[] = {
     /* Whisper base and small */
     ENCODER(0, 512, 8, 6),
     TOKEN(1, 512, 8, 6),
-    PRODUCTS(2, 8, 512, 6),
+    MATMULS(2, 8, 512, 6),
     ENCODER(3, 768, 12, 12),
     TOKEN(4, 768, 12, 12),
-    PRODUCTS(5, 8, 768, 12),
-    /* what a network for pictures calls most: from here on for "all" alone */
+    MATMULS(5, 8, 768, 12),
+    /* the most frequent calls of Stable Diffusion: from here on for "all" only */
     MANY(6, 4096, 320, 320, TUNE_RESIDUAL, 30),
     MANY(6, 4096, 2560, 320, TUNE_BIAS, 5),
     MANY(6, 1024, 640, 640, TUNE_RESIDUAL, 30),
@@ -109,8 +107,8 @@ bool tune_plan_for(const char *purpose, struct tune_plan *plan)
                 add_steps(plan, f->steps, f->devices);
         add_steps(plan, choice, 0);
     }
-    plan->work_count = all ? COUNT(works) : WHISPER_WORKS;
-    while (plan->case_count < COUNT(cases) && (all || cases[plan->case_count].work < WHISPER_WORKS))
+    plan->work_count = all ? COUNT(works) : WHISPER_WORKLOADS;
+    while (plan->case_count < COUNT(cases) && (all || cases[plan->case_count].work < WHISPER_WORKLOADS))
         plan->case_count++;
     return true;
 }
