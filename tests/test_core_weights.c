@@ -311,11 +311,11 @@ static void test_broken_index(void **state)
         {"{}", "has no weight_map"},
         {"{\"weight_map\":[]}", "has no weight_map"},
         {"{\"weight_map\":{\"a\":1}}", "tensor a has no file"},
-        {"{\"weight_map\":{\"a\":\"\"}}", "shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "tensor a is placed in \"/etc/passwd\", but shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"../other/x.safetensors\"}}", "shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"sub/x.safetensors\"}}", "shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"..\"}}", "shards must lie in the same folder"},
+        {"{\"weight_map\":{\"a\":\"\"}}", "shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "tensor a is placed in \"/etc/passwd\", but shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"../other/x.safetensors\"}}", "shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"sub/x.safetensors\"}}", "shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"..\"}}", "shards must be in the same folder"},
     };
     struct weights w;
     (void)state;

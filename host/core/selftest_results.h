@@ -5,8 +5,9 @@
  * Results are held by the context and in a text file of the cache folder, selftests-<hash>.txt, written to a temporary name and renamed:
  *
  *     clio-selftests-1
- *     platform ... / device ... / driver ... / clio ...     must all match, the hash of the kernel sources too; otherwise the file is
- * ignored gemm.panel [-DW_F16=0 -DMR=8] ok clfft [n=400] failed: wrong result (error 0.3 of 12)
+ *     platform ... / device ... / driver ... / clio ...     must all match; otherwise the file is ignored
+ *     gemm.panel [-DW_F16=0 -DMR=8] ok
+ *     clfft [n=400] failed: wrong result (error 0.3 of 12)
  *
  * A cache that cannot be read or written is not an error: the self-tests then run again. The self-tests themselves: host/ops/selftest.h.
  * CLIO_DISABLE (for example gemm.panel,clfft) disables families as if their self-test had failed. */

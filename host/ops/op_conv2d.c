@@ -263,13 +263,13 @@ clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct t
     struct gemm_epilogue e = epilogue ? *epilogue : (struct gemm_epilogue){0};
     struct conv2d_call c = {.out = out, .in = in, .w = w};
     struct kernel_variant v;
-    struct product product = {.kind = PRODUCT_CONV2D, .window = window};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, arena, &product, out, in, w, epilogue);
+    struct matmul_call record = {.kind = MATMUL_CONV2D, .window = window};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     TRY(make_call(ctx, &c, &window, &e));
     if (window.taps == 1 && window.stride == 1 && window.before + window.after == 0 && window.upsample == 1 && !c.v.bias_step)
         return op_gemm_fwd(ctx, out, in, w, c.g.m, &e);
-    TRY(product_record(ctx, &product, out, in, w, epilogue));
+    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
     TRY(family_choose(ctx, "conv", w, &c, &v));
     TRY(c.run(ctx, arena, &c, &v));
 fail:

@@ -260,11 +260,11 @@ clio_status op_conv2d_transposed_fwd(clio_context *ctx, struct arena *arena, con
                                      const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue)
 {
     clio_status st = CLIO_OK;
-    struct product product = {.kind = PRODUCT_CONV2D_TRANSPOSED, .window = window};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, arena, &product, out, in, w, epilogue);
+    struct matmul_call record = {.kind = MATMUL_CONV2D_TRANSPOSED, .window = window};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     TRY(check_window(ctx, out, in, w, &window));
-    TRY(product_record(ctx, &product, out, in, w, epilogue));
+    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
     TRY(conv2d_transpose(ctx, arena, out, in, w,
                          (struct transposed_args){.taps_y = window.taps,
                                                   .taps_x = window.taps,

@@ -261,11 +261,11 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (double)dtype_size(w->data.dtype) * g.n * g.k);
     struct kernel *k;
     struct kernel_variant v;
-    struct product product = {.kind = PRODUCT_GEMM, .m = m};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, NULL, &product, out, a, w, epilogue);
+    struct matmul_call record = {.kind = MATMUL_GEMM, .m = m};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, NULL, &record, out, a, w, epilogue);
     TRY(check_shapes(ctx, out, a, &g, epilogue));
-    TRY(product_record(ctx, &product, out, a, w, epilogue));
+    TRY(matmul_record(ctx, &record, out, a, w, epilogue));
     /* CLBlast would overwrite a residual in place before it is read, and it takes no overlapping rows. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
     TRY(family_choose(ctx, "gemm", w, &(struct gemm_call){.w = w, .g = &g, .library = !own}, &v));

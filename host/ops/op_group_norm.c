@@ -1,4 +1,4 @@
-/* op_group_norm.c - group norm of pictures; kernels and what they leave to each other: cl/group_norm.cl. */
+/* op_group_norm.c - group norm of images, in three kernels: cl/group_norm.cl. */
 #include "families.h"
 #include "reduce_columns.h"
 #include "reduce_rows.h"

@@ -1,4 +1,4 @@
-/* op_logits.c - the next token from a row of logits: two launches, see cl/logits.cl. */
+/* op_logits.c - choose the next token from a row of logits: two kernels, see cl/logits.cl. */
 #include "families.h"
 
 #include <stdio.h>
