@@ -6,7 +6,6 @@
  * which costs less than the seconds that clFFT takes to bake a plan, and needs no frames to be copied. clFFT is there for devices where it
  * measures faster (row mel.stft); when it fails its check, the product takes over. */
 #include "mel.h"
-#include "../host/core/fft.h"
 
 #include <math.h>
 #include <stdlib.h>

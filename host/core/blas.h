@@ -4,8 +4,8 @@
 
 #include "tensor.h"
 
-/* C[m,n] = A[m,k] B^T (B stored [n,k] when transposed, else [k,n]), f32, row-major; ld in elements, offsets in elements.
- * Strided batches: batch > 1 steps by m*lda, size of B, m*ldc as given. */
+/* C[m,n] = A[m,k] B[k,n], f32, row-major; B is stored as [n,k] if transpose_b, A as [k,m] if transpose_a. Leading dimensions, offsets and
+ * the steps between the matrices of a batch are in elements. */
 struct blas_gemm {
     int m, n, k, lda, ldb, ldc;
     size_t a_offset, b_offset, c_offset;

@@ -1,8 +1,8 @@
-/* clock.h - seconds that pass, whatever the calendar says. */
+/* clock.h - monotonic time. */
 #ifndef CLIO_CORE_CLOCK_H
 #define CLIO_CORE_CLOCK_H
 
-/* Since some fixed moment. */
+/* Seconds since an arbitrary fixed moment; not affected by changes of the system time. */
 double clock_seconds(void);
 
 #endif

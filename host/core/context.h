@@ -1,4 +1,4 @@
-/* context.h - what one user of the library holds: a device with its queue, programs, pool and texts. */
+/* context.h - struct clio_context: an open device with its queue, programs, memory pool, parameters and status text. */
 #ifndef CLIO_CORE_CONTEXT_H
 #define CLIO_CORE_CONTEXT_H
 
@@ -13,7 +13,7 @@
 
 struct clio_context {
     struct status_text status;
-    struct device *devices; /* as enumerated */
+    struct device *devices; /* all, as enumerated */
     size_t device_count;
     clio_device_info *infos;
     struct device device; /* the open one: a copy */
@@ -25,18 +25,18 @@ struct clio_context {
     struct pool pool;
     struct launches launches;
     struct params params;
-    struct verdicts verdicts;
-    struct verdict *shown; /* with checks: what clio_device_selftests last gave out */
+    struct selftest_results selftests;
+    struct selftest_result *shown_results; /* what clio_device_selftests returned last: `checks` points into it */
     clio_selftest *checks;
     clio_profile_row *profile_rows;
     bool profile;
-    bool planning;               /* operations count scratch but launch nothing */
-    struct tape *tape, *tapes;   /* what operations record themselves on, or NULL; all there are (ops/tape.h) */
-    struct parameters *collects; /* networks that are loaded are to be trained: they list what they have here (models/nn/parameters.h) */
+    bool planning;               /* operations reserve scratch memory in their arena, but launch nothing */
+    struct tape *tape, *tapes;   /* the tape that records operations, or NULL; the list of all tapes (ops/tape.h) */
+    struct parameters *collects; /* where networks that are loaded for training list their parameters, or NULL (models/parameters.h) */
     uint64_t memory_limit;
-    const char *weight_type; /* rows of parameters, see clio_set_weight_type, or NULL */
+    const char *weight_type; /* rows of parameters that clio_set_weight_type chose, or NULL */
     volatile sig_atomic_t cancelled;
-    bool whole_steps; /* launches do not heed `cancelled`: who set this looks at it where stopping leaves nothing half done */
+    bool whole_steps; /* launches ignore `cancelled`: whoever set this checks it between steps, where stopping leaves no half-done update */
     clio_progress_fn progress;
     void *progress_user;
     void *blas, *fft; /* owned by blas.c and fft.c */
@@ -44,7 +44,7 @@ struct clio_context {
 
 /* Report progress; CLIO_ERROR_CANCELLED when the callback or clio_cancel asks to stop. */
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
-/* The device must be open; otherwise the sentence says how to open it. */
+/* CLIO_ERROR_ARGUMENT unless a device is open. */
 clio_status context_need_device(clio_context *ctx);
 
 #endif

@@ -365,8 +365,8 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
             *chosen = i;
             return CLIO_OK;
         }
-    FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device matches \"%s\" (platform:type:name): clio devices lists what is here, the first is %s on %s",
-         selector, list[0].name, list[0].platform_name);
+    FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device matches \"%s\" (platform:type:name): clio devices lists all, the first is %s on %s", selector,
+         list[0].name, list[0].platform_name);
 fail:
     return st;
 }

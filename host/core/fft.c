@@ -1,16 +1,15 @@
-/* fft.c - clFFT behind one call: batched real transforms, unnormalised, as torch.fft.rfft gives them.
+/* fft.c - clFFT behind one call: batched real transforms without normalization, as torch.fft.rfft.
  *
- * clFFT keeps one global state per process: it is set up by the first context that transforms, and torn down with the last, because a
- * teardown takes the plans of all. A length is compared with a plain DFT on the host before it is trusted on a
- * device and driver (core/selftest_results.h): the library is unmaintained and has answered wrongly on some drivers. */
+ * clFFT keeps one global state per process. The first context that transforms sets it up and the last one tears it down, because a teardown
+ * destroys the plans of all contexts. */
 #include "fft.h"
 #include "context.h"
 
 #include <clFFT.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PLANS_AT_MOST 4
 
@@ -21,7 +20,6 @@ struct fft_plan {
 struct fft {
     struct fft_plan plans[PLANS_AT_MOST];
     int count;
-    bool refused; /* failed: not asked again by this context */
     bool is_set_up;
 };
 
@@ -48,8 +46,6 @@ static void library_close(void)
 
 static clio_status fft_failed(clio_context *ctx, const char *call, int code)
 {
-    struct fft *fft = ctx->fft;
-    fft->refused = true;
     return clio_fail(ctx, CLIO_ERROR_UNSUPPORTED, __FILE__, __LINE__, "clFFT does not work on %s (%s: %d)", ctx->device.name, call, code);
 }
 
@@ -79,68 +75,6 @@ static clio_status run_plan(clio_context *ctx, const struct fft_plan *plan, cons
     return cs == CLFFT_SUCCESS ? CLIO_OK : fft_failed(ctx, "clfftEnqueueTransform", (int)cs);
 }
 
-/* One frame beside a plain DFT in double: the worst difference as a share of the frame's sum. */
-static clio_status compare_frame(clio_context *ctx, const struct tensor *out, const float *x, size_t n, size_t frame, double *error)
-{
-    clio_status st = CLIO_OK;
-    size_t bins = n / 2 + 1;
-    float *y = NULL;
-    double sum = 0, worst = 0;
-    TRY(mem_alloc(ctx, &y, 2 * bins, sizeof *y));
-    TRY(tensor_read(ctx, out, frame * 2 * bins, 2 * bins, y));
-    for (size_t j = 0; j < n; j++)
-        sum += fabs((double)x[j]);
-    for (size_t k = 0; k < bins; k++) {
-        double re = 0, im = 0;
-        for (size_t j = 0; j < n; j++) {
-            double angle = -2 * 3.14159265358979323846 * (double)(j * k % n) / (double)n;
-            re += (double)x[j] * cos(angle);
-            im += (double)x[j] * sin(angle);
-        }
-        double e = hypot(re - (double)y[2 * k], im - (double)y[2 * k + 1]);
-        worst = isnan(e) ? INFINITY : fmax(worst, e);
-    }
-    *error = worst / sum;
-fail:
-    free(y);
-    return st;
-}
-
-/* The first and the last frame of a transform of noise; *reason stays empty when they are right. */
-static clio_status check_plan(clio_context *ctx, const struct fft_plan *plan, char reason[96])
-{
-    clio_status st = CLIO_OK;
-    size_t n = (size_t)plan->n, count = n * (size_t)plan->frames, frames[] = {0, (size_t)plan->frames - 1};
-    struct tensor in = tensor_shape(DTYPE_F32, 2, plan->frames, plan->n, 0, 0);
-    struct tensor out = tensor_shape(DTYPE_F32, 3, plan->frames, plan->n / 2 + 1, 2, 0);
-    float *x = NULL;
-    uint32_t s = 2463534242u;
-    *reason = 0;
-    TRY(mem_alloc(ctx, &x, count, sizeof *x));
-    for (size_t i = 0; i < count; i++) {
-        s ^= s << 13;
-        s ^= s >> 17;
-        s ^= s << 5;
-        x[i] = (float)(s >> 8) * 0x1p-23f - 1.0f;
-    }
-    TRY(tensor_new(ctx, &in, "the check of clFFT"));
-    TRY(tensor_new(ctx, &out, "the check of clFFT"));
-    TRY(tensor_write(ctx, &in, 0, count, x));
-    TRY(tensor_zero(ctx, &out));
-    TRY(run_plan(ctx, plan, &out, &in));
-    for (size_t i = 0; i < COUNT(frames); i++) {
-        double error;
-        TRY(compare_frame(ctx, &out, x + frames[i] * n, n, frames[i], &error));
-        if (error > 1e-5)
-            snprintf(reason, 96, "answers wrongly (error %.2g)", error);
-    }
-fail:
-    tensor_free(ctx, &in);
-    tensor_free(ctx, &out);
-    free(x);
-    return st;
-}
-
 static const struct fft_plan *find_plan(const struct fft *fft, int n, int frames)
 {
     for (int i = 0; i < fft->count; i++)
@@ -149,32 +83,20 @@ static const struct fft_plan *find_plan(const struct fft *fft, int n, int frames
     return NULL;
 }
 
-/* A plan for a length that is known, or here found, to be transformed rightly. */
 static clio_status add_plan(clio_context *ctx, struct fft *fft, int n, int frames, const struct fft_plan **out)
 {
     clio_status st = CLIO_OK;
     struct fft_plan *plan = &fft->plans[fft->count];
-    char variant[32], reason[96] = "";
-    snprintf(variant, sizeof variant, "n=%d", n);
-    const struct verdict *known = verdict_find(ctx, "clfft", variant);
-    if (known && *known->reason)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT is switched off on %s: %s", ctx->device.name, known->reason);
-    if (fft->count == PLANS_AT_MOST)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "more than %d lengths of Fourier transform at once", PLANS_AT_MOST);
+    if (fft->count == PLANS_AT_MOST) { /* make place: release the oldest, when nothing runs with it any more */
+        TRY(launch_wait(ctx));
+        clfftDestroyPlan(&fft->plans[0].handle);
+        fft->count--;
+        memmove(fft->plans, fft->plans + 1, (size_t)fft->count * sizeof *fft->plans);
+        plan = &fft->plans[fft->count];
+    }
     *plan = (struct fft_plan){.n = n, .frames = frames};
-    st = make_plan(ctx, plan);
-    if (st == CLIO_ERROR_UNSUPPORTED && !known)
-        (void)verdict_add(ctx, "clfft", variant, "cannot plan this length");
-    TRY(st);
+    TRY(make_plan(ctx, plan));
     fft->count++;
-    if (!known) {
-        TRY(check_plan(ctx, plan, reason));
-        TRY(verdict_add(ctx, "clfft", variant, reason));
-    }
-    if (*reason) {
-        fft->refused = true;
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT %s on %s", reason, ctx->device.name);
-    }
     *out = plan;
 fail:
     return st;
@@ -191,11 +113,9 @@ clio_status fft_real(clio_context *ctx, const struct tensor *out, const struct t
         TRY(mem_alloc(ctx, &fft, 1, sizeof *fft));
         ctx->fft = fft;
         fft->is_set_up = library_open();
-        if (!fft->is_set_up)
-            return fft_failed(ctx, "clfftSetup", 0);
     }
-    if (fft->refused)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT does not work on %s", ctx->device.name);
+    if (!fft->is_set_up)
+        return fft_failed(ctx, "clfftSetup", 0);
     plan = find_plan(fft, in->dim[1], in->dim[0]);
     if (!plan)
         TRY(add_plan(ctx, fft, in->dim[1], in->dim[0], &plan));

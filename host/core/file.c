@@ -1,6 +1,6 @@
-/* file.c - reading through mmap, and results that appear under their name only when whole: they are written to NAME.tmp.PID in the same
- * folder, synced and renamed, so that a failed or cancelled run leaves the old file. What is not a regular file (standard output, a FIFO,
- * /dev/null) has no old content to protect and cannot be renamed over: it is written directly. */
+/* file.c - reading through mmap, and result files that appear under their name only when complete: they are written to NAME.tmp.PID in
+ * the same folder, synced and renamed, so that a failed or cancelled run leaves the old file. What is not a regular file (standard output,
+ * a FIFO, /dev/null) has no old content to protect and cannot be renamed over: it is written directly. */
 #define _XOPEN_SOURCE 700    /* realpath */
 #define _FILE_OFFSET_BITS 64 /* files above 2 GiB on 32-bit systems */
 #define _DEFAULT_SOURCE      /* madvise: posix_madvise may do nothing */
@@ -204,7 +204,7 @@ clio_status file_out_write(clio_context *ctx, struct file_out *out, const void *
 {
     clio_status st = CLIO_OK;
     if (!out->stream)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "a file that is not open was written to; this is a defect of clio, please report it");
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a file that is not open was written to; this is a bug in clio, please report it");
     if (size && fwrite(data, 1, size, out->stream) != size)
         TRY(fail_write(ctx, out->path, errno));
 fail:
@@ -215,7 +215,7 @@ clio_status file_out_commit(clio_context *ctx, struct file_out *out)
 {
     clio_status st = CLIO_OK;
     if (!out->stream)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "a file that is not open was to be finished; this is a defect of clio, please report it");
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a file that is not open was committed; this is a bug in clio, please report it");
     errno = 0;
     if (fflush(out->stream) || ferror((FILE *)out->stream))
         TRY(fail_write(ctx, out->path, errno ? errno : EIO)); /* errno 0: an earlier write failed and its caller went on */
@@ -288,8 +288,8 @@ clio_status file_make_folder(clio_context *ctx, const char *path)
         if (*part && mkdir(part, 0777) && !file_is_folder(part)) { /* an automounter may answer EROFS where a folder is */
             int error = errno;
             if (error == EEXIST || error == ENOTDIR)
-                FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be made: %s is a file; choose another name", path, part);
-            FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be made: %s; choose another place", path, strerror(error));
+                FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s is a file; choose another name", path, part);
+            FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s; choose another place", path, strerror(error));
         }
         *end = kept;
     }

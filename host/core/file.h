@@ -1,4 +1,4 @@
-/* file.h - files as clio uses them: mapped for reading, and written beside their name until they are whole. */
+/* file.h - memory-mapped input files, and output files that are written to a temporary name and renamed when complete. */
 #ifndef CLIO_CORE_FILE_H
 #define CLIO_CORE_FILE_H
 
@@ -8,13 +8,13 @@ struct file_map {
     const unsigned char *data;
     size_t size;
 };
-/* Map a whole file for reading. A directory, an empty or an unreadable file is an error with its sentence. */
+/* Map a whole file for reading. A folder, an empty file or an unreadable file is an error. */
 clio_status file_map(clio_context *ctx, struct file_map *map, const char *path);
 void file_unmap(struct file_map *map);
-/* Part of a mapped file that will hardly be read again: it takes no memory of this process until then. */
+/* Release the memory of a part of a mapped file that is unlikely to be read again (madvise); it can still be read. */
 void file_rest(const void *data, size_t size);
 
-/* A result file that appears under its name only when whole. path "-" writes to standard output. */
+/* A result file that appears under its name only when complete. path "-": standard output. */
 struct file_out {
     void *stream; /* FILE * */
     char *path, *temporary;

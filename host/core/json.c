@@ -80,7 +80,7 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: name the folder of a whole model, or download the file", file->path);
     TRY(file_map(ctx, &map, file->path));
     if (map.size > LARGEST_FILE)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than any JSON file of a model (64 MiB): check that it is the right file", file->path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than 64 MiB, the limit for JSON files: check that it is the right file", file->path);
     text = (const char *)map.data;
     file->root = json_loadb(text, map.size, 0, &error);
     if (!file->root && json_error_code(&error) == json_error_invalid_syntax && (copy = without_infinities(text, map.size))) {
@@ -96,7 +96,8 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not valid JSON (line %d: %s): correct it or download it again", file->path, error.line,
              error.text);
     if (!json_is_object(file->root))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds no JSON object ({...}): check that it is the right file, or download it again", file->path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s does not contain a JSON object ({...}): check that it is the right file, or download it again",
+             file->path);
 fail:
     free(copy);
     file_unmap(&map);
@@ -158,7 +159,7 @@ clio_status json_text(clio_context *ctx, const struct json_file *file, const cha
     if (!value && !otherwise)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"%s\" is missing: check that the file belongs to this model", file->path, key);
     if (value && !json_is_string(value))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be a text in quotes", file->path, key);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be a string", file->path, key);
     *out = value ? json_string_value(value) : otherwise;
 fail:
     return st;

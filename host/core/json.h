@@ -1,4 +1,4 @@
-/* json.h - configuration files read with Jansson; getters that name file and key when the kind is wrong. */
+/* json.h - configuration files read with Jansson; getters whose errors name the file and the key if the type is wrong. */
 #ifndef CLIO_CORE_JSON_H
 #define CLIO_CORE_JSON_H
 

@@ -1,4 +1,4 @@
-/* launch.c - enqueue kernels, and collect what they cost. Without the profile no event is made. */
+/* launch.c - enqueue kernels, and collect their times for the profile. Without the profile, no events are created. */
 #include "context.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
  *     TRY(kernel_get(ctx, "norm", "layer_norm", "", &k));
  *     TRY(LAUNCH(ctx, k, GRID1(rows * 64, 64), COST(5.0 * n, 8.0 * n), ARG_TENSOR(out), ARG_TENSOR(in), ARG_VALUE(args)));
  *
- * Nothing waits. While ctx->planning, a launch does nothing. Cancelled contexts and lost devices fail here. */
+ * launch does not wait. While ctx->planning is set, it does nothing. It fails if the context is cancelled or the device lost. */
 #ifndef CLIO_CORE_LAUNCH_H
 #define CLIO_CORE_LAUNCH_H
 

@@ -1,4 +1,4 @@
-/* mem.c - host memory that fails with a sentence instead of a crash. */
+/* mem.c - host memory; see mem.h. */
 #include "mem.h"
 
 #include <stdarg.h>
@@ -14,10 +14,10 @@ clio_status mem_alloc(clio_context *ctx, void *out, size_t count, size_t size)
     clio_status st = CLIO_OK;
     void *memory = NULL;
     if (size && count > SIZE_MAX / size)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu pieces of %zu bytes are more than this machine can address", count, size);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu elements of %zu bytes are more than this machine can address", count, size);
     memory = calloc(count && size ? count : 1, count && size ? size : 1); /* never NULL for nothing */
     if (!memory)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu bytes are not to be had; close other programs", count * size);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu bytes could not be allocated; close other programs", count * size);
 fail:
     memcpy(out, &memory, sizeof memory); /* `out` is the address of a pointer of any type */
     return st;
@@ -33,8 +33,8 @@ clio_status mem_grow(clio_context *ctx, void *list, size_t count, size_t *capaci
     memcpy(&memory, list, sizeof memory);
     memory = more > SIZE_MAX / size ? NULL : realloc(memory, more * size);
     if (!memory)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory: %zu pieces of %zu bytes are not to be had; close other programs", more,
-             size);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory: %zu elements of %zu bytes could not be allocated; close other programs",
+             more, size);
     memcpy(list, &memory, sizeof memory);
     *capacity = more;
 fail:
@@ -68,7 +68,7 @@ static clio_status bytes_reserve(clio_context *ctx, struct bytes *b, size_t more
         capacity *= 2;
     data = realloc(b->data, capacity);
     if (!data)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu bytes are not to be had; close other programs", capacity);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: %zu bytes could not be allocated; close other programs", capacity);
     b->data = data;
     b->capacity = capacity;
 fail:
@@ -104,7 +104,7 @@ clio_status bytes_print(clio_context *ctx, struct bytes *b, const char *format, 
     size = vsnprintf(NULL, 0, format, list);
     va_end(list);
     if (size < 0)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "a text could not be formatted; this is a defect of clio, please report it");
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a text could not be formatted; this is a bug in clio, please report it");
     TRY(bytes_reserve(ctx, b, (size_t)size));
     va_start(list, format);
     vsnprintf(b->data + b->size, (size_t)size + 1, format, list);

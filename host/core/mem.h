@@ -1,4 +1,4 @@
-/* mem.h - host memory: allocation that leaves a sentence, and a growing array of bytes. */
+/* mem.h - host memory: allocation with an error message, and a growing array of bytes. */
 #ifndef CLIO_CORE_MEM_H
 #define CLIO_CORE_MEM_H
 
@@ -11,13 +11,13 @@
 
 /* count x size zeroed bytes, overflow checked; *out is NULL on failure. Free with free(). */
 clio_status mem_alloc(clio_context *ctx, void *out, size_t count, size_t size);
-/* Room for one more behind `count` pieces of `size` bytes, in memory of malloc: list is the address of a pointer of any type. Capacities
- * double. */
+/* Make space for one more element after `count` elements of `size` bytes. list: address of a pointer to malloc memory. Capacities double.
+ */
 clio_status mem_grow(clio_context *ctx, void *list, size_t count, size_t *capacity, size_t size);
 /* Copy of a string; NULL stays NULL. */
 clio_status mem_string(clio_context *ctx, char **out, const char *text);
 
-/* A number for some bytes (FNV-1a), going on from `hash`: begin with MEM_HASH_START. */
+/* FNV-1a hash of some bytes, continued from `hash`; start with MEM_HASH_START. */
 uint64_t mem_hash(uint64_t hash, const void *data, size_t size);
 #define MEM_HASH_START 0xcbf29ce484222325u
 

@@ -218,7 +218,7 @@ clio_status params_open(clio_context *ctx)
     TRY(open_tuned(ctx));
     if (path && *path) {
         if (!file_exists(path) || file_is_folder(path))
-            FAIL(ctx, CLIO_ERROR_FILE, "CLIO_PARAMS names %s, which is no file: correct the name, or unset CLIO_PARAMS", path);
+            FAIL(ctx, CLIO_ERROR_FILE, "CLIO_PARAMS is %s, which is not a file: correct the name, or unset CLIO_PARAMS", path);
         TRY(file_map(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));
         TRY(add_text(ctx, text.data, path));

@@ -1,6 +1,6 @@
 /* safetensors.c - one file of the format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors' bytes.
  *
- * Checked before anything is used, each with its own sentence:
+ * Checked before use, each with its own message:
  *   - the file has 8 bytes, the header lies within it and is below 100 MB (the reference's limit)
  *   - the header is a JSON object without duplicate keys; "__metadata__" is passed over
  *   - an entry has a type of the format, a shape of non-negative integers and two offsets in order, within the data
@@ -192,7 +192,7 @@ static clio_status read_header(clio_context *ctx, json_t **out, const char *path
     if (!*out)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header is not valid JSON (%s): " AGAIN, path, error.text);
     if (!json_is_object(*out))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header holds no JSON object: " AGAIN, path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header does not contain a JSON object: " AGAIN, path);
 fail:
     return st;
 }

@@ -8,50 +8,44 @@
 
 #define ALL_VARIANTS "*"
 
-/* Every path that is checked, and may be named in CLIO_DISABLE. */
-static const char *const paths[] = {
-    "gemm.panel",      "gemm.tile",          "gemm.rows",        "gemm.clblast",   "gemm.bf16",       "gemm.q8",           "attention.row",
-    "attention.group", "attention.bf16",     "norm.row",         "norm.group",     "softmax.row",     "softmax.group",     "logits.group",
-    "logits.single",   "conv.panel",         "conv.few",         "conv.tile",      "conv.single",     "conv.winograd",     "clfft",
-    "conv.strided",    "transposed.strided", "transposed.panel", "transposed.few", "transposed.tile", "transposed.single", "weights.panel",
-    "weights.tile",    "weights.single",     "weights.winograd"};
+/* ---- a list of results ---- */
 
-static bool is_path(const char *name)
+static bool is_family(const char *name)
 {
-    for (size_t i = 0; i < COUNT(paths); i++)
-        if (strcmp(paths[i], name) == 0)
+    for (size_t i = 0; kernel_family_name(i); i++)
+        if (strcmp(kernel_family_name(i), name) == 0)
             return true;
     return false;
 }
 
-static struct verdict *find(const struct verdicts *all, const char *path, const char *variant)
+static struct selftest_result *find(const struct selftest_results *results, const char *family, const char *variant)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        struct verdict *v = &all->list[i];
-        if (strcmp(v->path, path) == 0 && (strcmp(v->variant, variant) == 0 || strcmp(v->variant, ALL_VARIANTS) == 0))
-            return v;
+    for (size_t i = 0; i < results->count; i++) {
+        struct selftest_result *r = &results->list[i];
+        if (strcmp(r->family, family) == 0 && (strcmp(r->variant, variant) == 0 || strcmp(r->variant, ALL_VARIANTS) == 0))
+            return r;
     }
     return NULL;
 }
 
-/* What is known already stays. */
-static clio_status add(clio_context *ctx, struct verdicts *all, const char *path, const char *variant, const char *reason)
+/* A result that is known already is kept. */
+static clio_status add(clio_context *ctx, struct selftest_results *results, const char *family, const char *variant, const char *reason)
 {
     clio_status st = CLIO_OK;
-    if (find(all, path, variant))
+    if (find(results, family, variant))
         return CLIO_OK;
-    TRY(mem_grow(ctx, &all->list, all->count, &all->capacity, sizeof *all->list));
-    struct verdict *v = &all->list[all->count++];
-    snprintf(v->path, sizeof v->path, "%s", path);
-    snprintf(v->variant, sizeof v->variant, "%s", variant);
-    snprintf(v->reason, sizeof v->reason, "%s", reason);
-    for (char *c = v->reason; *c; c++)
-        *c = *c == '\n' || *c == '\r' ? ' ' : *c; /* a verdict is a line */
+    TRY(mem_grow(ctx, &results->list, results->count, &results->capacity, sizeof *results->list));
+    struct selftest_result *r = &results->list[results->count++];
+    snprintf(r->family, sizeof r->family, "%s", family);
+    snprintf(r->variant, sizeof r->variant, "%s", variant);
+    snprintf(r->reason, sizeof r->reason, "%s", reason);
+    for (char *c = r->reason; *c; c++)
+        *c = *c == '\n' || *c == '\r' ? ' ' : *c; /* one line per result */
 fail:
     return st;
 }
 
-static clio_status add_disabled(clio_context *ctx, struct verdicts *all)
+static clio_status add_disabled(clio_context *ctx, struct selftest_results *results)
 {
     clio_status st = CLIO_OK;
     const char *text = getenv("CLIO_DISABLE");
@@ -60,14 +54,14 @@ static clio_status add_disabled(clio_context *ctx, struct verdicts *all)
         char name[24];
         int length = (int)strcspn(text, ", ");
         snprintf(name, sizeof name, "%.*s", length, text);
-        if (length && ((size_t)length >= sizeof name || !is_path(name))) {
-            for (size_t i = 0; i < COUNT(paths); i++)
-                TRY(bytes_print(ctx, &known, "%s%s", i ? ", " : "", paths[i]));
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_DISABLE names %.*s, which cannot be switched off: it may name %s", length, text,
-                 known.data);
+        if (length && ((size_t)length >= sizeof name || !is_family(name))) {
+            for (size_t i = 0; kernel_family_name(i); i++)
+                TRY(bytes_print(ctx, &known, "%s%s", i ? ", " : "", kernel_family_name(i)));
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_DISABLE contains \"%.*s\", which is not a kernel family; the families are %s", length,
+                 text, known.data);
         }
         if (length)
-            TRY(add(ctx, all, name, ALL_VARIANTS, "disabled by CLIO_DISABLE"));
+            TRY(add(ctx, results, name, ALL_VARIANTS, "disabled by CLIO_DISABLE"));
         text += length;
     }
 fail:
@@ -75,9 +69,9 @@ fail:
     return st;
 }
 
-/* ---- on disk ---- */
+/* ---- the file in the cache folder ---- */
 
-/* The head of the device's file and the file's path, NULL when there is no cache. */
+/* The first lines of the device's file, and its path: NULL when there is no cache. */
 static clio_status locate(clio_context *ctx, const struct device *d, struct bytes *head, char **path)
 {
     clio_status st = CLIO_OK;
@@ -85,11 +79,11 @@ static clio_status locate(clio_context *ctx, const struct device *d, struct byte
     uint64_t sources;
     *path = NULL;
     TRY(program_sources_hash(ctx, &sources));
-    TRY(bytes_print(ctx, head, "clio-checks-1\nplatform %s, %s\ndevice %s, %s\ndriver %s\nclio %s, kernels %016llx\n", d->platform_name,
+    TRY(bytes_print(ctx, head, "clio-selftests-1\nplatform %s, %s\ndevice %s, %s\ndriver %s\nclio %s, kernels %016llx\n", d->platform_name,
                     d->platform_version, d->name, d->version, d->driver, CLIO_VERSION, (unsigned long long)sources));
     TRY(cache_folder(ctx, &folder));
     if (folder) {
-        snprintf(name, sizeof name, "checks-%016llx.txt", (unsigned long long)mem_hash(MEM_HASH_START, head->data, head->size));
+        snprintf(name, sizeof name, "selftests-%016llx.txt", (unsigned long long)mem_hash(MEM_HASH_START, head->data, head->size));
         TRY(file_join(ctx, path, folder, name));
     }
 fail:
@@ -97,36 +91,36 @@ fail:
     return st;
 }
 
-/* Lines that are cut or make no sense are left out. */
-static clio_status parse(clio_context *ctx, struct verdicts *all, const char *text)
+/* Cut and malformed lines are skipped. */
+static clio_status parse(clio_context *ctx, struct selftest_results *results, const char *text)
 {
     clio_status st = CLIO_OK;
     for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
-        char line[512], path[24], variant[176], word[8], reason[200] = "";
+        char line[512], family[24], variant[176], word[8], reason[200] = "";
         snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
-        int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", path, variant, word, reason);
+        int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", family, variant, word, reason);
         bool failed = fields == 4 && strcmp(word, "failed") == 0;
-        if ((failed || (fields == 3 && strcmp(word, "ok") == 0)) && is_path(path) && strcmp(variant, ALL_VARIANTS) != 0)
-            TRY(add(ctx, all, path, variant, reason));
+        if ((failed || (fields == 3 && strcmp(word, "ok") == 0)) && is_family(family) && strcmp(variant, ALL_VARIANTS) != 0)
+            TRY(add(ctx, results, family, variant, reason));
     }
 fail:
     return st;
 }
 
-static clio_status load(clio_context *ctx, const struct device *d, struct verdicts *all)
+static clio_status load(clio_context *ctx, const struct device *d, struct selftest_results *results)
 {
     clio_status st = CLIO_OK;
     struct status_text before = ctx->status;
     struct bytes head = {0}, text = {0};
     struct file_map map = {0};
     char *path = NULL;
-    all->is_loaded = true;
+    results->is_loaded = true;
     TRY(locate(ctx, d, &head, &path));
     if (path && file_exists(path)) {
         TRY(file_map(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));
         if (text.size > head.size && memcmp(text.data, head.data, head.size) == 0)
-            TRY(parse(ctx, all, text.data + head.size));
+            TRY(parse(ctx, results, text.data + head.size));
     }
 fail:
     file_unmap(&map);
@@ -140,15 +134,15 @@ fail:
     return st;
 }
 
-static clio_status write_all(clio_context *ctx, const struct verdicts *all, struct bytes *text, const char *path)
+static clio_status write_all(clio_context *ctx, const struct selftest_results *results, struct bytes *text, const char *path)
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
     char *folder = NULL;
-    for (size_t i = 0; i < all->count; i++) {
-        const struct verdict *v = &all->list[i];
-        if (strcmp(v->variant, ALL_VARIANTS) != 0)
-            TRY(bytes_print(ctx, text, "%s [%s] %s%s\n", v->path, v->variant, *v->reason ? "failed: " : "ok", v->reason));
+    for (size_t i = 0; i < results->count; i++) {
+        const struct selftest_result *r = &results->list[i];
+        if (strcmp(r->variant, ALL_VARIANTS) != 0)
+            TRY(bytes_print(ctx, text, "%s [%s] %s%s\n", r->family, r->variant, *r->reason ? "failed: " : "ok", r->reason));
     }
     TRY(mem_string(ctx, &folder, path));
     *strrchr(folder, '/') = 0;
@@ -167,82 +161,66 @@ static void store(clio_context *ctx)
     struct status_text before = ctx->status;
     struct bytes text = {0};
     char *path = NULL;
-    /* What another process found in the meantime is taken over rather than written over. */
-    if (load(ctx, &ctx->device, &ctx->verdicts) == CLIO_OK && locate(ctx, &ctx->device, &text, &path) == CLIO_OK && path)
-        (void)write_all(ctx, &ctx->verdicts, &text, path); /* no file then: the check is made again */
+    /* Results that another process has written since are kept: read them first. */
+    if (load(ctx, &ctx->device, &ctx->selftests) == CLIO_OK && locate(ctx, &ctx->device, &text, &path) == CLIO_OK && path)
+        (void)write_all(ctx, &ctx->selftests, &text, path); /* without a file the self-test runs again */
     bytes_free(&text);
     free(path);
     ctx->status = before;
 }
 
-/* ---- in the context ---- */
+/* ---- the results of a context ---- */
 
-clio_status verdicts_open(clio_context *ctx)
+clio_status selftest_results_open(clio_context *ctx)
 {
-    verdicts_close(ctx);
-    return add_disabled(ctx, &ctx->verdicts);
+    selftest_results_close(ctx);
+    return add_disabled(ctx, &ctx->selftests);
 }
 
-void verdicts_close(clio_context *ctx)
+void selftest_results_close(clio_context *ctx)
 {
-    free(ctx->verdicts.list);
-    ctx->verdicts = (struct verdicts){0};
+    free(ctx->selftests.list);
+    ctx->selftests = (struct selftest_results){0};
 }
 
-const struct verdict *verdict_find(clio_context *ctx, const char *path, const char *variant)
+const struct selftest_result *selftest_result_find(clio_context *ctx, const char *family, const char *variant)
 {
-    if (!ctx->verdicts.is_loaded)
-        (void)load(ctx, &ctx->device, &ctx->verdicts);
-    return find(&ctx->verdicts, path, variant);
+    if (!ctx->selftests.is_loaded)
+        (void)load(ctx, &ctx->device, &ctx->selftests);
+    return find(&ctx->selftests, family, variant);
 }
 
-clio_status verdict_add(clio_context *ctx, const char *path, const char *variant, const char *reason)
+clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, const char *reason)
 {
     clio_status st = CLIO_OK;
-    if (!is_path(path))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "a check of %s, which core/selftest_results.c does not list", path);
-    TRY(add(ctx, &ctx->verdicts, path, variant, reason ? reason : ""));
+    if (!is_family(family))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s is not a kernel family", family);
+    TRY(add(ctx, &ctx->selftests, family, variant, reason ? reason : ""));
     store(ctx);
 fail:
     return st;
 }
 
-/* ---- shown ---- */
-
-clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **checks, size_t *count)
+clio_status selftest_results_read(clio_context *ctx, const struct device *d, struct selftest_results *results)
 {
     clio_status st = CLIO_OK;
-    const clio_device_info *infos;
-    size_t devices, rows = 0;
-    struct verdicts read = {0};
-    *checks = NULL;
-    *count = 0;
-    TRY(clio_device_list(ctx, &infos, &devices));
-    if (index < 0 || (size_t)index >= devices || infos[index].index != index)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no device %d to ask for its checks: clio_device_list gives the index of each", index);
-    bool is_open = ctx->is_open && ctx->info.index == index;
-    if (!is_open) {
-        TRY(add_disabled(ctx, &read));
-        TRY(load(ctx, &ctx->devices[index], &read));
-    } else if (!ctx->verdicts.is_loaded)
-        TRY(load(ctx, &ctx->device, &ctx->verdicts));
-    const struct verdicts *all = is_open ? &ctx->verdicts : &read;
-    free(ctx->shown);
-    free(ctx->checks);
-    ctx->shown = NULL;
-    ctx->checks = NULL;
-    TRY(mem_alloc(ctx, &ctx->shown, all->count + 1, sizeof *ctx->shown));
-    TRY(mem_alloc(ctx, &ctx->checks, all->count + 1, sizeof *ctx->checks));
-    for (size_t i = 0; i < all->count; i++)
-        if (find(all, all->list[i].path, all->list[i].variant) == &all->list[i]) { /* else CLIO_DISABLE outweighs it */
-            struct verdict *v = &ctx->shown[rows];
-            *v = all->list[i];
-            bool whole = strcmp(v->variant, ALL_VARIANTS) == 0;
-            ctx->checks[rows++] = (clio_selftest){v->path, whole ? "" : v->variant, *v->reason ? v->reason : NULL};
-        }
-    *checks = ctx->checks;
-    *count = rows;
+    TRY(add_disabled(ctx, results));
+    TRY(load(ctx, d, results));
 fail:
-    free(read.list);
     return st;
+}
+
+clio_status selftest_results_load(clio_context *ctx)
+{
+    return ctx->selftests.is_loaded ? CLIO_OK : load(ctx, &ctx->device, &ctx->selftests);
+}
+
+bool selftest_results_counts(const struct selftest_results *results, size_t i)
+{
+    return find(results, results->list[i].family, results->list[i].variant) == &results->list[i];
+}
+
+bool selftest_result_is_general(const struct selftest_result *result)
+{
+    return strcmp(result->variant, ALL_VARIANTS) == 0;
 }

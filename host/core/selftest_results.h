@@ -1,38 +1,54 @@
-/* selftest_results.h - what the first-use checks found: whether a path (a family of kernels, or a library) answers rightly on this device with this
- * driver. One verdict for each variant of a path, a variant being what is compiled: the -D options, or the length of a transform.
+/* selftest_results.h - results of the self-tests that run at the first use of a kernel family or library on a device: whether it computes
+ * correctly with this driver. There is one result per variant of a family; a variant is what is compiled (the -D options) or, for a
+ * library, the kind of call.
  *
- * Verdicts live in the context and in a text file of the cache folder, checks-<hash>.txt, written beside its name and renamed:
+ * Results are held by the context and in a text file of the cache folder, selftests-<hash>.txt, written to a temporary name and renamed:
  *
- *     clio-checks-1
- *     platform ... / device ... / driver ... / clio ...     must all be as now, the kernels' sources too; else the file is as if empty
+ *     clio-selftests-1
+ *     platform ... / device ... / driver ... / clio ...     must all match; otherwise the file is ignored
  *     gemm.panel [-DW_F16=0 -DMR=8] ok
- *     clfft [n=400] failed: answers wrongly (error 0.3 of 12)
+ *     clfft [n=400] failed: wrong result (error 0.3 of 12)
  *
- * A cache that cannot be read or written is never an error: the checks are then made again. The checks themselves: host/ops/selftest.h, and
- * fft.c. CLIO_DISABLE (gemm.panel,clfft) switches paths off as if they had failed. */
+ * A cache that cannot be read or written is not an error: the self-tests then run again. The self-tests themselves: host/ops/selftest.h.
+ * CLIO_DISABLE (for example gemm.panel,clfft) disables families as if their self-test had failed. */
 #ifndef CLIO_CORE_SELFTEST_RESULTS_H
 #define CLIO_CORE_SELFTEST_RESULTS_H
 
 #include "mem.h"
 
-struct verdict {
-    char path[24];
-    char variant[176]; /* "*": all, by CLIO_DISABLE */
-    char reason[200];  /* why the path is switched off; empty: it answers rightly */
+struct device;
+
+struct selftest_result {
+    char family[24];   /* a name of kernel_family_name */
+    char variant[176]; /* "*": all variants, by CLIO_DISABLE */
+    char reason[200];  /* why the variant is disabled; empty: it passed */
 };
-struct verdicts {
-    struct verdict *list;
+struct selftest_results {
+    struct selftest_result *list;
     size_t count, capacity;
     bool is_loaded;
-    bool trusting; /* nothing is looked up: set while a check runs, and by whoever compares with host/ref itself */
+    bool bypassed; /* every variant counts as passed: set while a self-test runs, and by callers that compare with host/ref themselves */
 };
 
-/* Empty, but for what CLIO_DISABLE names; a name that there is not is an error with its sentence. */
-clio_status verdicts_open(clio_context *ctx);
-void verdicts_close(clio_context *ctx);
-/* NULL: not checked yet. Valid until the next verdict is added. */
-const struct verdict *verdict_find(clio_context *ctx, const char *path, const char *variant);
-/* Keep a verdict, on disk too; reason NULL or "": the path answers rightly. */
-clio_status verdict_add(clio_context *ctx, const char *path, const char *variant, const char *reason);
+/* Name of the i-th kernel family, NULL behind the last. Defined by the layer that has the kernels: host/ops/families.c. */
+const char *kernel_family_name(size_t i);
+
+/* Start empty, except for what CLIO_DISABLE names; CLIO_ERROR_ARGUMENT for an unknown name. */
+clio_status selftest_results_open(clio_context *ctx);
+void selftest_results_close(clio_context *ctx);
+/* What is known about a device that need not be open: CLIO_DISABLE and the cache file, added to the empty `results`. The caller frees
+ * results->list. */
+clio_status selftest_results_read(clio_context *ctx, const struct device *d, struct selftest_results *results);
+/* Read the cache file of the open device now, unless that was done. */
+clio_status selftest_results_load(clio_context *ctx);
+/* Whether result i counts: no earlier one is for the same variant (CLIO_DISABLE comes first). */
+bool selftest_results_counts(const struct selftest_results *results, size_t i);
+/* Whether the result is for all variants of its family. */
+bool selftest_result_is_general(const struct selftest_result *result);
+
+/* The result for a variant; NULL: not tested yet. Valid until the next result is added. */
+const struct selftest_result *selftest_result_find(clio_context *ctx, const char *family, const char *variant);
+/* Add a result and write the cache file; reason NULL or "": passed. */
+clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, const char *reason);
 
 #endif

@@ -1,4 +1,4 @@
-/* status.c - the only maker of error codes, and the texts that go with them. */
+/* status.c - creates all error codes and their messages. */
 #include "context.h"
 
 #include <stdarg.h>
@@ -40,10 +40,10 @@ clio_status clio_fail_cl(clio_context *ctx, cl_int cle, const char *file, int li
     const char *device = ctx->is_open ? ctx->device.name : "the OpenCL device";
     if (st == CLIO_ERROR_MEMORY)
         clio_fail(ctx, st, file, line,
-                  "%s is out of memory or resources (%s from %s): close other programs that use it, or choose another device with -d",
-                  device, cl_error_name(cle), call);
+                  "%s is out of memory or resources (%s from %s): close other programs that use it, or open another device", device,
+                  cl_error_name(cle), call);
     else
-        clio_fail(ctx, st, file, line, "%s failed in %s: %s; try another device with -d (clio devices lists them)", device, call,
+        clio_fail(ctx, st, file, line, "%s failed in %s: %s; open another device (clio devices lists them)", device, call,
                   cl_error_name(cle));
     return st;
 }

@@ -1,11 +1,11 @@
-/* status.h - how a function fails: a code for the program, a sentence for the person, circumstances for the maintainer.
+/* status.h - errors: a code for programs, a message for users, and details for maintainers.
  *
  * Every fallible function has `clio_status st = CLIO_OK;` and one `fail:` label that releases what it holds and returns st.
- *   TRY(f(...))                       go to fail when f failed (it has left its text already)
+ *   TRY(f(...))                       go to fail if f failed (f has set the message)
  *   CL_TRY(ctx, clFoo, (args))        call an OpenCL function returning cl_int
  *   CL_CHECK(ctx, cle, "clFoo")       the same for a cl_int received through a pointer
- *   FAIL(ctx, CLIO_ERROR_X, "sentence naming the file or flag and the way out", ...)
- * clio_fail is the only maker of codes. ctx may be NULL only in tests.
+ *   FAIL(ctx, CLIO_ERROR_X, "message that names the file or parameter and what to do", ...)
+ * Only clio_fail creates codes. ctx may be NULL only in tests.
  */
 #ifndef CLIO_CORE_STATUS_H
 #define CLIO_CORE_STATUS_H
@@ -31,7 +31,7 @@ struct status_text {
 clio_status clio_fail(clio_context *ctx, clio_status code, const char *file, int line, const char *format, ...) CLIO_PRINTF(5, 6);
 /* Record a failed OpenCL call; memory codes become CLIO_ERROR_MEMORY, the rest CLIO_ERROR_DEVICE. */
 clio_status clio_fail_cl(clio_context *ctx, cl_int cle, const char *file, int line, const char *call);
-/* Put more circumstances (shapes, a build log) behind the detail of the last failure. */
+/* Append details (shapes, a build log) to those of the last failure. */
 void clio_fail_add(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
 /* "CL_OUT_OF_RESOURCES" for -5 */
 const char *cl_error_name(cl_int cle);

@@ -1,4 +1,4 @@
-/* tensor.c - shapes, device memory and copies; half conversions in plain integer arithmetic. */
+/* tensor.c - shapes, device memory and copies; fp16 and bf16 conversions in integer arithmetic. */
 #include "context.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* tensor.h - a shape, a storage type and a device buffer. Rows are contiguous, the last dimension runs fastest.
- * A tensor is a value: copying it copies no data. Who made it with tensor_new frees it; those of an arena are never freed. */
+/* tensor.h - a shape, a storage type and a device buffer. Rows are contiguous, the last dimension is fastest.
+ * A struct tensor is a reference: copying it copies no data. The caller of tensor_new frees it; tensors of an arena are never freed. */
 #ifndef CLIO_CORE_TENSOR_H
 #define CLIO_CORE_TENSOR_H
 
@@ -36,7 +36,7 @@ clio_status tensor_take(clio_context *ctx, struct arena *arena, struct tensor *t
 clio_status tensor_write(clio_context *ctx, const struct tensor *t, size_t first, size_t count, const void *data);
 clio_status tensor_read(clio_context *ctx, const struct tensor *t, size_t first, size_t count, void *data);
 clio_status tensor_zero(clio_context *ctx, const struct tensor *t);
-/* `count` elements from one tensor into another of the same type, on the device; nothing waits. They must not be the same elements. */
+/* Copy `count` elements into another tensor of the same type, on the device; does not wait. The ranges must not overlap. */
 clio_status tensor_copy(clio_context *ctx, const struct tensor *to, size_t to_first, const struct tensor *from, size_t from_first,
                         size_t count);
 
@@ -45,7 +45,7 @@ float half_to_float(uint16_t h);
 uint16_t float_to_half(float f);
 float bfloat_to_float(uint16_t b);
 uint16_t float_to_bfloat(float f);
-/* The float nearest to f that a number of f16 or bf16 storage holds; of other types f itself. */
+/* f rounded to the nearest value of f16 or bf16; f itself for other types. */
 float dtype_nearest(enum dtype dtype, float f);
 
 #endif

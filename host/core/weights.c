@@ -75,7 +75,7 @@ clio_status weights_sort(clio_context *ctx, struct weights *view)
     sort_weights(view);
     for (size_t i = 1; i < view->count; i++)
         if (!strcmp(view->list[i].name, view->list[i - 1].name))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds the tensor %s twice, under two names: download it again", view->path,
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s contains the tensor %s twice, under two names: download it again", view->path,
                  view->list[i].name);
 fail:
     return st;
@@ -95,10 +95,10 @@ static clio_status list_shards(clio_context *ctx, json_t *shards, const char *pa
     {
         const char *shard = json_string_value(value);
         if (!shard)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s is placed in no file: the file is damaged, download it again", path, name);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no file: the index is damaged, download it again", path, name);
         if (!*shard || strchr(shard, '/') || strstr(shard, ".."))
             FAIL(ctx, CLIO_ERROR_FORMAT,
-                 "%s: tensor %.200s is placed in \"%.200s\", but shards must lie in the same folder: do not trust this file", path, name,
+                 "%s: tensor %.200s is placed in \"%.200s\", but shards must be in the same folder: do not trust this file", path, name,
                  shard);
         if (json_object_set_new(shards, shard, json_true()))
             FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", path);

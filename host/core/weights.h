@@ -1,5 +1,5 @@
 /* weights.h - the tensors of a checkpoint folder: safetensors files, one or sharded, over a mapped file.
- * Every size and offset is checked against the file before anything is believed; see safetensors.c for the list.
+ * Every size and offset is checked against the file before it is used; see safetensors.c for the list.
  * Source: the safetensors format description (huggingface/safetensors, README, "Format"). */
 #ifndef CLIO_CORE_WEIGHTS_H
 #define CLIO_CORE_WEIGHTS_H
@@ -14,12 +14,12 @@ struct weight {
     int dim[TENSOR_DIMS];
     size_t count;              /* elements */
     const unsigned char *data; /* in the mapped file; any alignment */
-    char *problem; /* why clio cannot read it ("is stored as I64, ..."), or NULL; where set, only the name above means anything */
-    void *owned;   /* memory of its own that `data` then points to, or NULL */
-    bool mapped;   /* data lies in a mapped file, unless it is owned */
+    char *problem;             /* why clio cannot read it ("is stored as I64, ..."), or NULL; if set, only the name is valid */
+    void *owned;               /* memory that the entry owns and `data` points to, or NULL */
+    bool mapped;               /* data is in a mapped file, unless it is owned */
 };
 struct weights {
-    char *path; /* of the folder or file, for sentences */
+    char *path; /* of the folder or file, for messages */
     struct file_map *maps;
     size_t map_count;
     struct weight *list; /* sorted by name */
@@ -29,14 +29,14 @@ struct weights {
 /* `path` is a .safetensors file, or a folder that holds `stem`.safetensors or `stem`.safetensors.index.json (stem "model"). */
 clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem);
 void weights_close(struct weights *w);
-/* A view: no files, at most `capacity` entries under names of its own, whose data lies in other weights that outlive it or is owned. path:
- * for sentences. Entries are found after weights_sort, which refuses a name that is there twice. weights_close releases it. */
+/* A view: at most `capacity` entries with their own names, whose data is owned or in other weights that outlive the view. path: for
+ * messages. Call weights_sort before a lookup; it refuses duplicate names. weights_close releases the view. */
 clio_status weights_view(clio_context *ctx, struct weights *view, const char *path, size_t capacity);
-/* Append an entry like `as` but for its name; *out, which may be NULL, can then be changed. `as` may have a problem, but owns nothing. */
+/* Append a copy of `as` under another name. The entry may be changed through *out (which may be NULL). `as` must not own memory. */
 clio_status weights_add(clio_context *ctx, struct weights *view, const char *name, const struct weight *as, struct weight **out);
 clio_status weights_sort(clio_context *ctx, struct weights *view);
 
-/* A note of the first file's "__metadata__" in fresh memory; NULL where it has none. */
+/* A value of the "__metadata__" of the first file, in new memory; NULL if there is none. */
 clio_status weights_note(clio_context *ctx, const struct weights *w, const char *key, char **out);
 
 /* NULL when there is none. */
@@ -46,7 +46,7 @@ const struct weight *weights_find(const struct weights *w, const char *name);
 clio_status weights_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim, const struct weight **out);
 /* Elements first .. first+count as f32; integers are converted too. NaN for a tensor with a problem. */
 void weight_floats(const struct weight *w, size_t first, size_t count, float *out);
-/* It was copied and will hardly be read again: give back the memory that its part of the file takes. */
+/* Release the memory of its part of the mapped file: it was copied and is unlikely to be read again. */
 void weight_rest(const struct weight *w);
 
 #endif

@@ -1,6 +1,6 @@
-/* autograd_matmul.c - see autograd_matmul.h. With dpre = dy act'(...): in has the gradient of the kind's bwd_data, w that of its bwd_weights, the bias
- * the sums of dpre, and the residual dy itself. The activation's gradient comes from the result; where it would need more, or where the
- * result has a residual in it, the call was taken apart before. */
+/* autograd_matmul.c - see autograd_matmul.h. With dpre = dy act'(...): in has the gradient of the kind's bwd_data, w that of its
+ * bwd_weights, the bias the sums of dpre, and the residual dy itself. The gradient of the activation comes from the result; where that is
+ * not enough, or the result contains a residual, the call was split before. */
 #include "autograd_matmul.h"
 #include "gradients.h"
 #include "tape.h"
@@ -8,7 +8,7 @@
 enum { OUT, IN, W, BIAS, RESIDUAL };
 
 struct product_args {
-    struct product p;
+    struct matmul_call p;
     int act;
     float alpha, slope;
 };
@@ -20,30 +20,30 @@ static bool is_scaled(float alpha)
 
 /* ---- backward ---- */
 
-static clio_status bwd_data(clio_context *ctx, struct arena *arena, const struct product *p, const struct tensor *dx,
+static clio_status bwd_data(clio_context *ctx, struct arena *arena, const struct matmul_call *p, const struct tensor *dx,
                             const struct tensor *dy, const struct matrix *w, bool add)
 {
     switch (p->kind) {
-    case PRODUCT_CONV1D:
+    case MATMUL_CONV1D:
         return op_conv1d_bwd_data(ctx, arena, dx, dy, w, p->kernel, p->stride, p->padding, add);
-    case PRODUCT_CONV2D:
+    case MATMUL_CONV2D:
         return op_conv2d_bwd_data(ctx, arena, dx, dy, w, p->window, add);
-    case PRODUCT_CONV2D_TRANSPOSED:
+    case MATMUL_CONV2D_TRANSPOSED:
         return op_conv2d_transposed_bwd_data(ctx, arena, dx, dy, w, p->window, add);
     default:
         return op_gemm_bwd_data(ctx, arena, dx, dy, w, p->m, add);
     }
 }
 
-static clio_status bwd_weights(clio_context *ctx, struct arena *arena, const struct product *p, const struct matrix *dw,
+static clio_status bwd_weights(clio_context *ctx, struct arena *arena, const struct matmul_call *p, const struct matrix *dw,
                                const struct tensor *dy, const struct tensor *x, bool add)
 {
     switch (p->kind) {
-    case PRODUCT_CONV1D:
+    case MATMUL_CONV1D:
         return op_conv1d_bwd_weights(ctx, arena, dw, dy, x, p->kernel, p->stride, p->padding, add);
-    case PRODUCT_CONV2D:
+    case MATMUL_CONV2D:
         return op_conv2d_bwd_weights(ctx, arena, dw, dy, x, p->window, add);
-    case PRODUCT_CONV2D_TRANSPOSED:
+    case MATMUL_CONV2D_TRANSPOSED:
         return op_conv2d_transposed_bwd_weights(ctx, arena, dw, dy, x, p->window, add);
     default:
         return op_gemm_bwd_weights(ctx, arena, dw, dy, x, p->m, add);
@@ -101,19 +101,19 @@ fail:
 
 /* ---- forward ---- */
 
-static const char *name_of(const struct product *p)
+static const char *name_of(const struct matmul_call *p)
 {
     static const char *const names[] = {"gemm", "conv1d", "conv2d", "conv2d_transposed"};
     return names[p->kind];
 }
 
-bool product_comes_apart(const clio_context *ctx, const struct gemm_epilogue *e)
+bool matmul_must_split(const clio_context *ctx, const struct gemm_epilogue *e)
 {
     return ctx->tape && !ctx->planning && e && e->act != ACT_NONE && (e->residual || !activation_by_result(e->act));
 }
 
-clio_status product_apart(clio_context *ctx, struct arena *arena, const struct product *p, const struct tensor *out,
-                          const struct tensor *in, const struct matrix *w, const struct gemm_epilogue *e)
+clio_status matmul_split_fwd(clio_context *ctx, struct arena *arena, const struct matmul_call *p, const struct tensor *out,
+                             const struct tensor *in, const struct matrix *w, const struct gemm_epilogue *e)
 {
     clio_status st = CLIO_OK;
     struct arena *own = &ctx->tape->arena;
@@ -123,11 +123,11 @@ clio_status product_apart(clio_context *ctx, struct arena *arena, const struct p
     plain.act = ACT_NONE;
     plain.residual = NULL;
     TRY(tensor_take(ctx, own, &sum));
-    if (p->kind == PRODUCT_GEMM)
+    if (p->kind == MATMUL_GEMM)
         TRY(op_gemm_fwd(ctx, &sum, in, w, p->m, &plain));
-    else if (p->kind == PRODUCT_CONV1D)
+    else if (p->kind == MATMUL_CONV1D)
         TRY(op_conv1d_fwd(ctx, arena, &sum, in, w, p->kernel, p->stride, p->padding, &plain));
-    else if (p->kind == PRODUCT_CONV2D)
+    else if (p->kind == MATMUL_CONV2D)
         TRY(op_conv2d_fwd(ctx, arena, &sum, in, w, p->window, &plain));
     else
         TRY(op_conv2d_transposed_fwd(ctx, arena, &sum, in, w, p->window, &plain));
@@ -144,8 +144,8 @@ fail:
     return st;
 }
 
-clio_status product_record(clio_context *ctx, const struct product *p, const struct tensor *out, const struct tensor *in,
-                           const struct matrix *w, const struct gemm_epilogue *e)
+clio_status matmul_record(clio_context *ctx, const struct matmul_call *p, const struct tensor *out, const struct tensor *in,
+                          const struct matrix *w, const struct gemm_epilogue *e)
 {
     clio_status st = CLIO_OK;
     struct product_args args = {.p = *p, .alpha = 1};
@@ -165,7 +165,7 @@ clio_status product_record(clio_context *ctx, const struct product *p, const str
             r.keep |= 1 << OUT;
     }
     bool is_view = e && ((e->lda && e->lda != w->k) || (e->ldc && e->ldc != w->n) || e->a_offset || e->c_offset);
-    if (p->kind == PRODUCT_GEMM &&
+    if (p->kind == MATMUL_GEMM &&
         (is_view || tensor_count(in) != (size_t)p->m * (size_t)w->k || tensor_count(out) != (size_t)p->m * (size_t)w->n))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "gemm of %d rows from parts of %s into parts of %s has no gradient", p->m, tensor_describe(in, a),
              tensor_describe(out, b));

@@ -1,16 +1,15 @@
-/* gradients.h - what training needs beside ops.h: the gradient of every operation, and operations that only training has.
- * One op_x_bwd.c, cl/x_bwd.cl and host/ref/ref_x_bwd.c per family x that learns; they are compiled when they are first asked for, so who
- * only infers pays nothing.
+/* gradients.h - the gradients of the operations of ops.h, and the operations that only training uses. One op_x_bwd.c, cl/x_bwd.cl and
+ * host/ref/ref_x_bwd.c per operation x. Their kernels are compiled at first use, so inference does not pay for them.
  *
  * Conventions beyond those of ops.h
- *   dx is the gradient of a number with respect to x, and has x's shape; dy that of the operation's result.
- *   op_x_bwd(ctx, [arena,] dx, dy, what forward saw, args, add): dx = ..., or dx += ... when `add`. dx is never dy unless said.
- *   An operation with several inputs takes NULL for the gradients that nobody wants.
- *   Gradients of weights lie in the layout of the weights (struct matrix), their filling of panels stays zero: so whoever changes weights
- *   (optim) or copies them (averages) needs no layout.
- *   Every sum has an order that depends on shapes and parameters alone: the same device gives the same bits.
- *   The meaning of each operation is host/ref/ref_bwd.h, in plain C.
- * Forwards record themselves on a tape, if there is one, with these functions as their backward: tape.h. */
+ *   dx is the gradient of the loss by x, and has the shape of x; dy is that of the result of the operation.
+ *   op_x_bwd(ctx, [arena,] dx, dy, inputs or result of the forward, args, add): dx = ..., or dx += ... if `add`.
+ *   dx must not be dy, unless noted. For operations with several inputs, gradients that are not wanted are NULL.
+ *   Gradients of weights have the layout of the weights (struct matrix), and the padding of their panels stays zero:
+ *   optimizers and averages need not know the layout.
+ *   The order of every sum depends only on shapes and parameters: the same device gives the same bits.
+ *   host/ref/ref_bwd.h defines each operation in plain C.
+ * If there is a tape, forward operations are recorded on it with these functions as their backward: tape.h. */
 #ifndef CLIO_OPS_GRADIENTS_H
 #define CLIO_OPS_GRADIENTS_H
 
@@ -18,12 +17,13 @@
 
 /* ---- gemm ---- */
 
-/* The matrix C x (taps * N) whose rows are the channels of w, N x (taps * C): out[c][tap * N + n] = w[n][tap * C + c]. `out` is made in the
- * arena, in w's layout, f32. With it the gradient of a product is a product, and that of a convolution a transposed convolution. */
+/* The matrix C x (taps * N) of the transposed weights of w, N x (taps * C): out[c][tap * N + n] = w[n][tap * C + c], where taps is the
+ * number of kernel positions. `out` is created in the arena, in the layout of w, f32. With it the gradient of a matmul is a matmul, and
+ * that of a convolution a transposed convolution. */
 clio_status matrix_swap(clio_context *ctx, struct arena *arena, struct matrix *out, const struct matrix *w, int taps);
 /* Rows from a stored transposed convolution [C, N, taps, taps] into w, N x (taps * taps * C). */
 clio_status matrix_fill_swapped(clio_context *ctx, struct matrix *w, const struct weight *stored);
-/* The whole matrix as a checkpoint stores it: [N, C, taps...], or [C, N, taps...] when `swapped`; channels 0: k is not divided. Waits. */
+/* The matrix as a checkpoint stores it: [N, C, kernel...], or [C, N, kernel...] if `swapped`; channels 0: k is not divided. Waits. */
 clio_status matrix_read(clio_context *ctx, const struct matrix *w, int channels, bool swapped, float *out);
 
 /* dx[M, K] = dy[M, N] W */
@@ -76,8 +76,8 @@ clio_status op_group_norm_bwd(clio_context *ctx, struct arena *arena, const stru
                               int groups, float eps, bool add_x, bool add_w);
 /* Over all but the last dimension of in f32 [..., C]: out = (in - mean) / sqrt(var + eps) * gamma + beta (Ioffe and Szegedy 2015). When
  * training, mean and (biased) variance are the batch's, stored in statistics f32 [2, C] as mean and 1 / sqrt(var + eps), and running_mean
- * and running_var f32 [C] move towards them by `momentum` (the variance unbiased, as torch does it). Otherwise the running ones serve, and
- * statistics may be NULL. running ones may both be NULL when training. */
+ * and running_var f32 [C] move towards them by `momentum` (the variance unbiased, as torch does it). Otherwise the running ones are used,
+ * and statistics may be NULL. When training, both running ones may be NULL. */
 clio_status op_batch_norm_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                               const struct tensor *gamma, const struct tensor *beta, const struct tensor *running_mean,
                               const struct tensor *running_var, const struct tensor *statistics, float eps, float momentum, bool training);
@@ -88,7 +88,7 @@ clio_status op_batch_norm_bwd(clio_context *ctx, struct arena *arena, const stru
 
 /* ---- elementwise, softmax, embed ---- */
 
-/* Whether the gradient of an activation follows from its result alone (relu, leaky relu, tanh, sigmoid, exp, softplus, none). */
+/* Whether the gradient of an activation can be computed from its result (relu, leaky relu, tanh, sigmoid, exp, softplus, none). */
 bool activation_by_result(int act);
 /* dx = dy act'(x). `seen`: the result y where activation_by_result(act), otherwise x. dx may be dy. */
 clio_status op_activation_bwd(clio_context *ctx, const struct tensor *dx, const struct tensor *dy, const struct tensor *seen, int act,
@@ -107,13 +107,13 @@ clio_status op_multiply_fwd(clio_context *ctx, const struct tensor *out, const s
 clio_status op_softmax_bwd(clio_context *ctx, const struct tensor *dx, const struct tensor *dy, const struct tensor *y, bool logarithm,
                            bool add);
 /* dtable f32 [vocab, N] = sums of the rows of dy whose id it is; and dpositions f32 (NULL: none), the sums over the batch. Ids outside the
- * table count for nothing. */
+ * table are ignored. */
 clio_status op_embed_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dtable, const struct tensor *dpositions,
                          const struct tensor *dy, const struct tensor *ids, int position, bool add_table, bool add_positions);
 
 /* ---- resample: images f32 [B, H, W, C] ---- */
 
-/* Windows of taps x taps; padding counts as nothing (max) or as zeros that are averaged too (average, as torch's count_include_pad). */
+/* Kernel size taps x taps; padding is ignored (max) or counts as zeros (average, as count_include_pad of torch). */
 clio_status op_max_pool_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int taps, int stride, int padding);
 clio_status op_max_pool_bwd(clio_context *ctx, const struct tensor *dx, const struct tensor *dy, const struct tensor *x, int taps,
                             int stride, int padding, bool add);
@@ -135,9 +135,9 @@ clio_status op_attention_bwd(clio_context *ctx, struct arena *arena, const struc
                              const struct tensor *k, const struct tensor *v, const struct tensor *key_lengths,
                              struct attention_store_args store, struct attention_args args);
 
-/* ---- losses: one number f32 [1], of x and targets f32 of x's shape, or of x alone ---- */
+/* ---- losses: f32 [1], of x and targets f32 of the same shape, or of x alone ---- */
 
-/* Which loss: see LOSS_* in cl/args.clh. The reduction is `scale` times the sum: 1/n for a mean. targets NULL where the loss has none.
+/* The loss is one of LOSS_* in cl/args.clh. The reduction is `scale` times the sum: 1/n for a mean. targets NULL if the loss has none.
  * args.n is filled in. loss += when `add`. */
 clio_status op_loss_fwd(clio_context *ctx, struct arena *arena, const struct tensor *loss, const struct tensor *x,
                         const struct tensor *targets, struct loss_args args, bool add);
@@ -145,7 +145,7 @@ clio_status op_loss_fwd(clio_context *ctx, struct arena *arena, const struct ten
 clio_status op_loss_bwd(clio_context *ctx, const struct tensor *dx, const struct tensor *dloss, const struct tensor *x,
                         const struct tensor *targets, struct loss_args args, bool add);
 /* Mean over the rows of logits f32 [M, N] whose target is not args.ignore, of -sum_n q[n] log softmax(x)[n], q = (1 - smoothing) one-hot +
- * smoothing / N, as torch's cross_entropy; no such row: 0. targets i32 [M]. Scratch: a number for each row. */
+ * smoothing / N, as torch's cross_entropy; no such row: 0. targets i32 [M]. Scratch: a float for each row. */
 clio_status op_cross_entropy_fwd(clio_context *ctx, struct arena *arena, const struct tensor *loss, const struct tensor *x,
                                  const struct tensor *targets, struct cross_entropy_args args);
 clio_status op_cross_entropy_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dx, const struct tensor *dloss,
@@ -162,8 +162,8 @@ clio_status op_mmd_fwd(clio_context *ctx, struct arena *arena, const struct tens
 clio_status op_mmd_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dx, const struct tensor *dy, const struct tensor *dloss,
                        const struct tensor *x, const struct tensor *y, struct mmd_args args, bool add_x, bool add_y);
 
-/* ---- reparam: numbers from Philox 4x32-10 (Salmon et al. 2011) on the device, keyed by (seed, operation, index): the same everywhere ----
- */
+/* ---- reparam: random numbers by Philox 4x32-10 (Salmon et al. 2011) on the device, keyed by (seed, operation, index): equal on all
+ * devices ---- */
 
 /* out f32 = uniform in [0, 1) or, when `normal`, N(0, 1): element i is number i of stream (seed, stream), whatever the device and the shape
  * of the launch. */
@@ -177,27 +177,26 @@ clio_status op_reparam_bwd(clio_context *ctx, const struct tensor *dmu, const st
 
 /* ---- diffusion ---- */
 
-/* Samples x f32 [B, ...] made noisy, noisy = levels[b][0] x + levels[b][1] eps, and what a network is to say of them: target = eps (Ho et
- * al. 2020), or, when `velocity`, levels[b][0] eps - levels[b][1] x (Salimans and Ho 2022). levels f32 [B, 2]. eps are the normal numbers
- * of op_random_fwd(seed, stream) for samples `first` and on; never stored. There is no gradient for x. */
+/* Add noise to samples x f32 [B, ...], noisy = levels[b][0] x + levels[b][1] eps, and compute the training target: target = eps (Ho et al.
+ * 2020), or, if `velocity`, levels[b][0] eps - levels[b][1] x (Salimans and Ho 2022). levels f32 [B, 2]. eps are the normal numbers of
+ * op_random_fwd(seed, stream) for samples `first` and on; never stored. There is no gradient for x. */
 clio_status op_diffusion_fwd(clio_context *ctx, const struct tensor *noisy, const struct tensor *target, const struct tensor *x,
                              const struct tensor *levels, int first, uint64_t seed, uint64_t stream, bool velocity);
 
 /* ---- optim: one step on a parameter of any layout, f32 elements ---- */
 
 /* See struct optim_args: w -= step by the rule OPTIM_*. m and v are its state (momentum, mean square), NULL where the rule has none; scale
- * f32 [1], or NULL for 1, multiplies the gradient (clipping, loss scaling): a number that never leaves the device. */
+ * f32 [1], or NULL for 1, multiplies the gradient (clipping, loss scaling), and stays on the device. */
 clio_status op_optim_step(clio_context *ctx, const struct tensor *w, const struct tensor *grad, const struct tensor *m,
                           const struct tensor *v, const struct tensor *scale, struct optim_args args);
-/* half f16 = w f32, rounded to the nearest (even): what products read where weights are kept twice. */
+/* half f16 = w f32, rounded to nearest even: the copy that matmul reads in mixed-precision training. */
 clio_status op_half(clio_context *ctx, const struct tensor *half, const struct tensor *w);
 /* average = decay * average + (1 - decay) * w */
 clio_status op_average_step(clio_context *ctx, const struct tensor *average, const struct tensor *w, float decay);
 /* sums[slot] = sum of squares of g. Scratch. */
 clio_status op_norm2(clio_context *ctx, struct arena *arena, const struct tensor *sums, int slot, const struct tensor *g);
-/* scale[0] = min(1, most / norm) / loss_scale, norm = sqrt(sum of the first `count` of sums) / loss_scale: of the gradients as they are
- * without the loss's scale; most 0: no clipping. NaN where a sum is not finite, and op_optim_step leaves everything as it is for a scale
- * that is not finite. */
+/* scale[0] = min(1, most / norm) / loss_scale, norm = sqrt(sum of the first `count` of sums) / loss_scale: of the gradients without
+ * loss scaling; most 0: no clipping. NaN if a sum is not finite: op_optim_step changes nothing if the scale is not finite. */
 clio_status op_clip_scale(clio_context *ctx, const struct tensor *scale, const struct tensor *sums, int count, float most,
                           float loss_scale);
 

@@ -1,5 +1,5 @@
-/* lanes.h - the grid of kernels that work on neighbouring elements (cl/elementwise.cl, cl/conv1d.cl): 16 of them per work-item where
- * a hardware thread is a vector unit, 1 where it is a lane of one. */
+/* lanes.h - the grid of elementwise kernels (cl/elementwise.cl, cl/conv1d.cl): 16 neighbouring elements per work-item on devices with
+ * vector units, 1 on GPUs. */
 #ifndef CLIO_OPS_LANES_H
 #define CLIO_OPS_LANES_H
 

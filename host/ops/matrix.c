@@ -1,7 +1,7 @@
-/* matrix.c - weights packed for the kernel that will read them: made, filled, read back, and swapped for the gradients; kernels in
- * cl/pack.cl. Which layout and storage a matrix gets is decided once, when it is made (rows gemm.many.* and gemm.few.* of cl/tunables.txt),
- * because the kernels of each family read one layout. */
-#include "selftest.h"
+/* matrix.c - weights packed for the kernel that will read them: create, fill, read back, and swap for the gradients; kernels in cl/pack.cl.
+ * The layout and storage of a matrix are decided once, when it is created, by the parameters gemm.many.* and gemm.few.* (cl/tunables.txt),
+ * because each kernel family reads one layout (families.c). */
+#include "families.h"
 #include "gemm.h"
 #include "gradients.h"
 
@@ -11,28 +11,28 @@
 
 #define STAGING_BYTES (16u << 20)
 
-/* The layout and storage that the parameters ask for, or the nearest that a kernel reads rightly on this device. */
+/* The layout and storage that the parameters ask for, or the nearest that a kernel supports on this device. */
 static clio_status choose_layout(clio_context *ctx, struct matrix *m, bool panels, enum dtype dtype, int rows)
 {
     clio_status st = CLIO_OK;
-    enum dtype next = dtype == DTYPE_BF16 ? DTYPE_F32 : dtype == DTYPE_Q8 ? DTYPE_F16 : dtype; /* those two are in panels alone */
+    enum dtype next = dtype == DTYPE_BF16 ? DTYPE_F32 : dtype == DTYPE_Q8 ? DTYPE_F16 : dtype; /* bf16 and q8_0 exist in panels only */
     const struct {
         bool panels;
         enum dtype dtype;
-    } ways[] = {{panels, dtype}, {next == dtype ? !panels : panels, next}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
+    } candidates[] = {{panels, dtype}, {next == dtype ? !panels : panels, next}, {panels, DTYPE_F32}, {!panels, DTYPE_F32}};
     bool works = false;
-    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
-        m->layout = ways[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
-        m->data.dtype = ways[i].dtype;
+    for (size_t i = 0; i < COUNT(candidates) && !works; i++) {
+        m->layout = candidates[i].panels ? MATRIX_PANELS : MATRIX_ROWS;
+        m->data.dtype = candidates[i].dtype;
         TRY(gemm_reads(ctx, m, rows, &works));
     }
     if (!works)
-        TRY(check_none_left(ctx, "multiplies matrices"));
+        TRY(family_none_left(ctx, "gemm"));
 fail:
     return st;
 }
 
-/* How a matrix lies in memory. */
+/* The shape of the packed weights in memory. */
 static struct tensor shape_of(const struct matrix *m)
 {
     enum dtype dtype = m->data.dtype;
@@ -44,24 +44,32 @@ static struct tensor shape_of(const struct matrix *m)
     return tensor_shape(dtype, 3, panels, dtype == DTYPE_BF16 ? ROUND_UP(m->k, 2) : m->k, PANEL, 1);
 }
 
+/* The family of gemm that a parameter names: "panel" is gemm.panel. NULL if there is none. */
+static const struct kernel_family *family_of_parameter(clio_context *ctx, const char *key)
+{
+    char name[48];
+    const char *word = params_text(ctx, key);
+    snprintf(name, sizeof name, "gemm.%s", word ? word : "");
+    return kernel_family_find(name);
+}
+
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)
 {
     clio_status st = CLIO_OK;
     bool few = use == MATRIX_FEW;
-    const char *family = few ? "gemm.few.family" : "gemm.many.family";
-    bool panels = params_is(ctx, family, "panel"), clblast = params_is(ctx, family, "clblast");
+    const struct kernel_family *family = family_of_parameter(ctx, few ? "gemm.few.family" : "gemm.many.family");
+    bool panels = family && family->layout == LAYOUT_PANELS, reads_f16 = !family || (family->storage & 1u << DTYPE_F16);
     const char *storage = few ? "gemm.few.storage" : use == MATRIX_LARGE ? "gemm.large.storage" : "gemm.many.storage";
-    bool quantized = params_is(ctx, storage, "q8_0"); /* halves where there is no kernel for it */
-    bool f16 =
-        (quantized || params_is(ctx, storage, "f16")) && (!clblast || use == MATRIX_LARGE) && use != MATRIX_EXACT; /* CLBlast reads f32 */
-    /* gradients read f32 and f16 */
+    bool quantized = params_is(ctx, storage, "q8_0"); /* f16 where no kernel reads q8_0 */
+    bool f16 = (quantized || params_is(ctx, storage, "f16")) && (reads_f16 || use == MATRIX_LARGE) && use != MATRIX_EXACT;
+    /* the kernels of gradients read f32 and f16 only */
     bool bf16 = use == MATRIX_MANY && panels && !ctx->tapes && params_is(ctx, storage, "bf16");
     bool q8 = (use == MATRIX_MANY || few) && panels && !ctx->tapes && quantized;
     *m = (struct matrix){.n = n, .k = k};
-    TRY(choose_layout(ctx, m, panels, bf16 ? DTYPE_BF16 : q8 ? DTYPE_Q8 : f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : CHECK_MANY));
+    TRY(choose_layout(ctx, m, panels, bf16 ? DTYPE_BF16 : q8 ? DTYPE_Q8 : f16 ? DTYPE_F16 : DTYPE_F32, few ? 1 : SELFTEST_MANY));
     m->data = shape_of(m);
     TRY(tensor_new(ctx, &m->data, what));
-    if (tensor_count(&m->data) != (size_t)n * (size_t)k) /* what fills the last panel up is multiplied, too */
+    if (tensor_count(&m->data) != (size_t)n * (size_t)k) /* the padding of the last panel is multiplied, too */
         TRY(tensor_zero(ctx, &m->data));
 fail:
     return st;
@@ -69,7 +77,7 @@ fail:
 
 clio_status matrix_reads(clio_context *ctx, const struct matrix *m, bool *works)
 {
-    return gemm_reads(ctx, m, CHECK_MANY, works);
+    return gemm_reads(ctx, m, SELFTEST_MANY, works);
 }
 
 void matrix_free(clio_context *ctx, struct matrix *m)

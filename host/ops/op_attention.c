@@ -77,12 +77,12 @@ static clio_status choose_family(clio_context *ctx, struct attention_cache *cach
         TRY(selftest_passes(
             ctx,
             &(struct selftest){.family = dtype == DTYPE_BF16 ? "attention.bf16"
-                                    : cache->by_row     ? "attention.row"
-                                                        : "attention.group",
-                            .variant = variant,
-                            .params = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
-                            .head_dim = cache->head_dim,
-                            .padded = lengths_of(cache) != NULL},
+                                         : cache->by_row     ? "attention.row"
+                                                             : "attention.group",
+                               .variant = variant,
+                               .params = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
+                               .head_dim = cache->head_dim,
+                               .padded = lengths_of(cache) != NULL},
             &works));
     }
     if (!works)

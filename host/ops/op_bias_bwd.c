@@ -1,6 +1,5 @@
-/* op_bias_bwd.c - sums over rows: the gradient of a bias, and of an operand that was repeated. Kernel in cl/bias_bwd.cl: chunks of rows
- * first, then their sums. Narrow rows are taken several at a time, as one of that many times the width, so that vectors and neighbours
- * fill. */
+/* op_bias_bwd.c - sums over the rows of a matrix: the gradient of a bias, and of a repeated operand. Kernel in cl/bias_bwd.cl: chunks of
+ * rows first, then the sums of the chunks. Several narrow rows are read as one wide row, so that vectors and work-groups are filled. */
 #include "gradients.h"
 
 #define WIDTH 64             /* numbers of a row that a work-item of a CPU adds up; as many neighbours suit a GPU */

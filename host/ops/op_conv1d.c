@@ -31,9 +31,9 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
     uint64_t mark = arena_mark(arena);
     struct tensor rows;
     struct tape *tape = NULL;
-    struct product product = {.kind = PRODUCT_CONV1D, .kernel = kernel, .stride = stride, .padding = padding};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, arena, &product, out, in, w, epilogue);
+    struct matmul_call record = {.kind = MATMUL_CONV1D, .kernel = kernel, .stride = stride, .padding = padding};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     if (kernel < 1 || stride < 1 || padding < 0 || w->k % kernel)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: kernel %d of %d weights, stride %d or padding %d is impossible", kernel, w->k, stride,
              padding);
@@ -50,7 +50,7 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: the residual does not have the shape of out");
     if ((double)batch * length * channels > INT_MAX || (double)batch * out_length * w->n > INT_MAX)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: a batch of %d x %d x %d numbers is too large for one call", batch, length, channels);
-    TRY(product_record(ctx, &product, out, in, w, epilogue));
+    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
     tape = tape_pause(ctx); /* the products are parts of it */
     rows = *in;
     if (padding)

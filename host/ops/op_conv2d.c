@@ -1,156 +1,64 @@
-/* op_conv2d.c - convolution of images; kernels in cl/conv2d.cl (any convolution, plain weights), cl/conv2d_packed.cl (a window over
- * packed weights, as a product) and cl/winograd.cl. Of a window, the family that pays serves, or else one that is right on this device. */
-#include "selftest.h"
+/* op_conv2d.c - 2D convolution with packed weights, and the choice among its kernel families (families.h). Kernels: cl/conv2d_packed.cl (a
+ * matmul over a window), cl/winograd.cl and cl/winograd_strided.cl (minimal filtering). */
 #include "conv2d.h"
+#include "families.h"
 #include "gradients.h"
 #include "autograd_matmul.h"
-#include "tape.h"
 
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
-
-int window_count(int size, int taps, int stride, int padding, int dilation)
-{
-    int room = size + 2 * padding - dilation * (taps - 1) - 1;
-    return room < 0 ? 0 : room / stride + 1;
-}
-
-static clio_status direct_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
-{
-    clio_status st = CLIO_OK;
-    const struct conv2d_args *a = (const void *)r->args;
-    struct tensor dx, dw, db, dy = tape_given(tape, r, 0), x = tape_value(tape, r, 1), w = tape_value(tape, r, 2);
-    bool wants_x = tape_wants(tape, r, 1), wants_w = tape_wants(tape, r, 2), add_x = false, add_w = false, add;
-    if (wants_x)
-        TRY(tape_grad(ctx, tape, r, 1, &dx, &add_x));
-    if (wants_w)
-        TRY(tape_grad(ctx, tape, r, 2, &dw, &add_w));
-    TRY(op_conv2d_direct_bwd(ctx, wants_x ? &dx : NULL, wants_w ? &dw : NULL, &dy, &x, &w, a->stride, a->padding, a->dilation, a->groups,
-                             add_x, add_w));
-    if (tape_wants(tape, r, 3)) {
-        TRY(tape_grad(ctx, tape, r, 3, &db, &add));
-        TRY(op_bias_bwd(ctx, &tape->arena, &db, &dy, add));
-    }
-fail:
-    return st;
-}
-
-clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *args, const struct tensor *in, const struct tensor *w,
-                        int stride, int padding, int dilation, int groups)
-{
-    clio_status st = CLIO_OK;
-    if (stride < 1 || padding < 0 || dilation < 1 || groups < 1)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: stride %d, padding %d, dilation %d or groups %d is impossible", op, stride, padding, dilation,
-             groups);
-    TRY(op_check(ctx, op, "in", in, DTYPE_F32, 4, -1, -1, -1, -1));
-    TRY(op_check(ctx, op, "w", w, DTYPE_F32, 4, -1, -1, -1, in->dim[3] / groups));
-    if (in->dim[3] % groups || w->dim[0] % groups)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s: %d input and %d output channels do not divide into %d groups", op, in->dim[3], w->dim[0],
-             groups);
-    *args = (struct conv2d_args){.batch = in->dim[0],
-                                 .height = in->dim[1],
-                                 .width = in->dim[2],
-                                 .in = in->dim[3],
-                                 .out = w->dim[0],
-                                 .kernel_h = w->dim[1],
-                                 .kernel_w = w->dim[2],
-                                 .stride = stride,
-                                 .padding = padding,
-                                 .dilation = dilation,
-                                 .groups = groups,
-                                 .out_height = window_count(in->dim[1], w->dim[1], stride, padding, dilation),
-                                 .out_width = window_count(in->dim[2], w->dim[2], stride, padding, dilation)};
-fail:
-    return st;
-}
-
-clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
-                                 const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope)
-{
-    clio_status st = CLIO_OK;
-    struct kernel *kernel;
-    if (ctx->tape && act != ACT_NONE) { /* each has a gradient of its own */
-        TRY(op_conv2d_direct_fwd(ctx, out, in, w, bias, stride, padding, dilation, groups, ACT_NONE, 0));
-        return op_activation_fwd(ctx, out, out, act, slope);
-    }
-    struct conv2d_args args;
-    if (act < 0 || act >= ACT_COUNT)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "conv2d: there is no activation %d", act);
-    TRY(direct_args(ctx, "conv2d", &args, in, w, stride, padding, dilation, groups));
-    if (bias)
-        TRY(op_check(ctx, "conv2d", "bias", bias, DTYPE_F32, 1, w->dim[0], 1, 1, 1));
-    args.act = act;
-    args.has_bias = bias != NULL;
-    args.slope = slope;
-    TRY(op_check(ctx, "conv2d", "out", out, DTYPE_F32, 4, args.batch, args.out_height, args.out_width, args.out));
-
-    if (ctx->tape) {
-        struct tape_record r = {.op = "conv2d", .backward = direct_backward, .t = {*out, *in, *w}, .keep = 1 << 1 | 1 << 2};
-        if (bias)
-            r.t[3] = *bias;
-        TRY(tape_record(ctx, &r, &args, sizeof args));
-    }
-    int outputs = args.out / groups % 4 == 0 ? 4 : 1;
-    double flops = 2.0 * (double)tensor_count(out) * args.kernel_h * args.kernel_w * (args.in / groups);
-    double bytes = 4.0 * (double)(tensor_count(in) + tensor_count(out) + tensor_count(w));
-    const struct tensor *added = bias ? bias : w; /* w: something valid that is not read */
-    TRY(kernel_get(ctx, "conv2d", "conv2d", outputs == 4 ? "-DOUTPUTS=4" : "", &kernel));
-    TRY(LAUNCH(ctx, kernel,
-               GRID3(args.out_height * args.out_width, args.out / outputs, args.batch, MIN((size_t)64, ctx->device.max_work_group), 1, 1),
-               COST(flops, bytes), ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(w), ARG_TENSOR(added), ARG_VALUE(args)));
-fail:
-    return st;
-}
-
-/* ---- a window over packed weights ---- */
-
-/* One way to compute it: a kernel of cl/conv2d_packed.cl, or Winograd's (kernel NULL). */
-struct variant {
-    const char *path, *family, *kernel;
-    char options[128];
-    struct grid grid;
-    int batch; /* of the check: 0 for a few images */
-};
 
 #define FEW_OUTPUTS 4
 #define FEW_PIXELS 4
 
-static struct variant few_variant(const struct conv2d_call *c)
+/* ---- how a family computes the call ---- */
+
+static clio_status run_kernel(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct kernel_variant *v)
 {
-    struct variant v = {.path = "conv.few", .family = "direct", .kernel = "conv2d_few"};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL", c->w->data.dtype == DTYPE_F16);
-    v.grid = GRID1((c->g.m + FEW_PIXELS - 1) / FEW_PIXELS, 1);
-    return v;
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    (void)arena;
+    TRY(kernel_get(ctx, v->program, v->kernel, v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(&c->w->data), ARG_TENSOR(c->bias),
+               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_VALUE(c->v)));
+fail:
+    return st;
 }
 
-static struct variant panel_variant(clio_context *ctx, const struct conv2d_call *c)
+/* Kernels that read a pixel of zeros outside of the image. */
+static clio_status run_with_zeros(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct kernel_variant *v,
+                                  const struct tensor *w)
 {
-    int mr = params_int(ctx, "conv.panel.rows", 8);
-    struct variant v = {.path = "conv.panel", .family = "direct", .kernel = "conv2d_panel"};
-    bool pictures = tile_of_pictures(c->v.batch, mr);
-    int tiles = pictures ? (c->v.batch + mr - 1) / mr * c->v.out_height * c->v.out_width : (c->g.m + mr - 1) / mr;
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d%s", c->w->data.dtype == DTYPE_F16, mr, pictures ? " -DPICTURES" : "");
-    v.grid = GRID2(tiles, (c->g.n + PANEL - 1) / PANEL, 1, 1);
-    v.batch = pictures ? pictures_to_check(mr) : 0;
-    return v;
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    struct tensor zeros = tensor_shape(DTYPE_F32, 1, c->v.in, 0, 0, 0);
+    TRY(tensor_take(ctx, arena, &zeros));
+    TRY(tensor_zero(ctx, &zeros));
+    TRY(kernel_get(ctx, v->program, v->kernel, v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(w), ARG_TENSOR(c->bias),
+               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_TENSOR(&zeros), ARG_VALUE(c->v)));
+fail:
+    return st;
 }
 
-static struct variant tile_variant(const struct conv2d_call *c)
+static clio_status run_panel(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct kernel_variant *v)
 {
-    const int side = 64, group = 16; /* outputs and pixels, work-items: the defaults of the kernel */
-    struct variant v = {.path = "conv.tile", .family = "direct", .kernel = "conv2d_tile"};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d", c->w->data.dtype == DTYPE_F16);
-    v.grid = GRID2((c->g.n + side - 1) / side * group, (c->g.m + side - 1) / side * group, group, group);
-    return v;
+    return run_with_zeros(ctx, arena, c, v, &c->w->data);
 }
 
-static struct variant single_variant(clio_context *ctx, const struct conv2d_call *c)
+/* The weights of the few outputs are packed side by side first. */
+static clio_status run_few(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct kernel_variant *v)
 {
-    struct variant v = {.path = "conv.single", .family = "single", .kernel = "conv2d_single"};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, c->w->layout == MATRIX_PANELS ? " -DPANEL" : "");
-    v.grid = GRID2(c->g.n, c->g.m, MIN((size_t)64, ctx->device.max_work_group), 1);
-    return v;
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    struct tensor w = tensor_shape(DTYPE_F32, 2, FEW_OUTPUTS, c->g.k, 0, 0);
+    TRY(tensor_take(ctx, arena, &w));
+    TRY(kernel_get(ctx, v->program, "conv2d_few_weights", v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, GRID1(c->g.k, MIN((size_t)64, ctx->device.max_work_group)), COST(0, 32.0 * c->g.k), ARG_TENSOR(&w),
+               ARG_TENSOR(&c->w->data), ARG_VALUE(c->g.k)));
+    TRY(run_with_zeros(ctx, arena, c, v, &w));
+fail:
+    return st;
 }
 
 /* The call as op_winograd_strided.c takes it. */
@@ -175,65 +83,112 @@ static struct strided_call strided_call(const struct conv2d_call *c)
                                        .tiles_x = (c->v.out_width + 3) / 4}};
 }
 
-static struct variant strided_variant(clio_context *ctx, const struct conv2d_call *c)
+static clio_status run_strided(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct kernel_variant *v)
 {
-    struct variant v = {.path = "conv.strided", .family = "winograd"};
     struct strided_call s = strided_call(c);
-    strided_options(ctx, &s, v.options);
-    return v;
+    (void)v;
+    return strided_fwd(ctx, arena, &s);
 }
 
-/* What may serve a call, the first that pays first. */
-enum way { WAY_FEW, WAY_STRIDED, WAY_WINOGRAD, WAY_TILES, WAY_SINGLE, WAY_COUNT };
-
-static bool is_way(clio_context *ctx, const struct conv2d_call *c, enum way way)
+static clio_status run_winograd(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct kernel_variant *v)
 {
-    if (way == WAY_SINGLE || params_is(ctx, "conv.family", "single"))
-        return way == WAY_SINGLE;
-    if (way == WAY_FEW)
-        return c->w->layout == MATRIX_PANELS && c->g.n <= FEW_OUTPUTS && c->v.in % 16 == 0;
-    if (way == WAY_STRIDED) {
-        struct strided_call s = strided_call(c);
-        return c->v.taps == 4 && c->v.stride == 2 && c->v.shift == 0 && strided_wanted(ctx, &s);
-    }
-    return way != WAY_WINOGRAD || winograd_wanted(ctx, c);
+    (void)v;
+    return winograd_fwd(ctx, arena, c);
 }
 
-static struct variant make_variant(clio_context *ctx, const struct conv2d_call *c, enum way way)
+/* ---- the families ---- */
+
+void conv_test_params(struct kernel_variant *v, const struct matrix *w, const char *algorithm)
 {
-    struct variant v = {.path = "conv.winograd", .family = "winograd"};
-    if (way != WAY_WINOGRAD)
-        return way == WAY_FEW                  ? few_variant(c)
-               : way == WAY_STRIDED            ? strided_variant(ctx, c)
-               : way == WAY_SINGLE             ? single_variant(ctx, c)
-               : c->w->layout == MATRIX_PANELS ? panel_variant(ctx, c)
-                                               : tile_variant(c);
-    winograd_options(ctx, c, v.options);
-    return v;
+    v->test.params[0].key = "gemm.many.family";
+    v->test.params[0].value = w->layout == MATRIX_PANELS ? "panel" : "tile";
+    v->test.params[1].key = "gemm.large.storage";
+    v->test.params[1].value = w->data.dtype == DTYPE_F16 ? "f16" : "f32";
+    v->test.params[2].key = "conv.family";
+    v->test.params[2].value = algorithm;
 }
 
-/* The first way that is right on this device. */
-static clio_status choose(clio_context *ctx, const struct conv2d_call *c, struct variant *v)
+bool conv_may_use(clio_context *ctx, int attempt)
 {
-    clio_status st = CLIO_OK;
-    bool works = false;
-    for (int way = 0; way < WAY_COUNT && !works; way++) {
-        if (!is_way(ctx, c, (enum way)way))
-            continue;
-        *v = make_variant(ctx, c, (enum way)way);
-        TRY(check_path(ctx,
-                       &(struct check){.path = v->path,
-                                       .variant = v->options,
-                                       .force = {{"gemm.many.family", c->w->layout == MATRIX_PANELS ? "panel" : "tile"},
-                                                 {"gemm.large.storage", c->w->data.dtype == DTYPE_F16 ? "f16" : "f32"},
-                                                 {"conv.family", v->family}},
-                                       .batch = v->batch},
-                       &works));
-    }
-    if (!works)
-        TRY(check_none_left(ctx, "convolves images"));
-fail:
-    return st;
+    return attempt == 0 && !params_is(ctx, "conv.family", "single");
+}
+
+bool conv_few_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct conv2d_call *c = call;
+    conv_test_params(v, c->w, "direct");
+    v->test.n = 3;
+    v->test.k = 48;
+    c->run = run_few;
+    v->program = "conv2d_packed";
+    v->kernel = "conv2d_few";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d -DPANEL", c->w->data.dtype == DTYPE_F16);
+    v->grid = GRID1((c->g.m + FEW_PIXELS - 1) / FEW_PIXELS, 1);
+    return conv_may_use(ctx, attempt) && c->g.n <= FEW_OUTPUTS && c->v.in % 16 == 0;
+}
+
+bool conv_panel_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct conv2d_call *c = call;
+    int mr = params_int(ctx, "conv.panel.rows", 8);
+    bool images = tile_of_images(c->v.batch, mr);
+    int tiles = images ? (c->v.batch + mr - 1) / mr * c->v.out_height * c->v.out_width : (c->g.m + mr - 1) / mr;
+    conv_test_params(v, c->w, "direct");
+    v->test.batch = images ? images_to_test(mr) : 0;
+    c->run = run_panel;
+    v->program = "conv2d_packed";
+    v->kernel = "conv2d_panel";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d -DPANEL -DMR=%d%s", c->w->data.dtype == DTYPE_F16, mr, images ? " -DPICTURES" : "");
+    v->grid = GRID2(tiles, (c->g.n + PANEL - 1) / PANEL, 1, 1);
+    return conv_may_use(ctx, attempt);
+}
+
+bool conv_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    const int side = 64, group = 16; /* outputs and pixels, work-items: the defaults of the kernel */
+    struct conv2d_call *c = call;
+    conv_test_params(v, c->w, "direct");
+    c->run = run_kernel;
+    v->program = "conv2d_packed";
+    v->kernel = "conv2d_tile";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d", c->w->data.dtype == DTYPE_F16);
+    v->grid = GRID2((c->g.n + side - 1) / side * group, (c->g.m + side - 1) / side * group, group, group);
+    return conv_may_use(ctx, attempt);
+}
+
+bool conv_single_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct conv2d_call *c = call;
+    conv_test_params(v, c->w, "single");
+    c->run = run_kernel;
+    v->program = "conv2d_packed";
+    v->kernel = "conv2d_single";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, c->w->layout == MATRIX_PANELS ? " -DPANEL" : "");
+    v->grid = GRID2(c->g.n, c->g.m, MIN((size_t)64, ctx->device.max_work_group), 1);
+    return attempt == 0;
+}
+
+bool conv_strided_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct conv2d_call *c = call;
+    struct strided_call s = strided_call(c);
+    conv_test_params(v, c->w, "winograd");
+    v->test.k = 336; /* more channels than are transformed at a time */
+    v->test.kernel_size = 4;
+    strided_options(ctx, &s, v->options);
+    c->run = run_strided;
+    return conv_may_use(ctx, attempt) && c->v.taps == 4 && c->v.stride == 2 && c->v.shift == 0 && strided_wanted(ctx, &s);
+}
+
+bool conv_winograd_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct conv2d_call *c = call;
+    conv_test_params(v, c->w, "winograd");
+    v->test.k = 336; /* more channels than are transformed at a time */
+    v->test.stride = 1;
+    winograd_options(ctx, c, v->options);
+    c->run = run_winograd;
+    return conv_may_use(ctx, attempt) && winograd_wanted(ctx, c);
 }
 
 clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,
@@ -300,28 +255,6 @@ fail:
     return st;
 }
 
-/* The kernels that read a pixel of zeros beyond the edges. */
-static clio_status convolve_panel(clio_context *ctx, struct arena *arena, const struct conv2d_call *c, const struct variant *v)
-{
-    clio_status st = CLIO_OK;
-    struct kernel *kernel;
-    struct tensor zeros = tensor_shape(DTYPE_F32, 1, c->v.in, 0, 0, 0), w = c->w->data;
-    TRY(tensor_take(ctx, arena, &zeros));
-    TRY(tensor_zero(ctx, &zeros));
-    if (strcmp(v->path, "conv.few") == 0) {
-        w = tensor_shape(DTYPE_F32, 2, FEW_OUTPUTS, c->g.k, 0, 0);
-        TRY(tensor_take(ctx, arena, &w));
-        TRY(kernel_get(ctx, "conv2d_packed", "conv2d_few_weights", v->options, &kernel));
-        TRY(LAUNCH(ctx, kernel, GRID1(c->g.k, MIN((size_t)64, ctx->device.max_work_group)), COST(0, 32.0 * c->g.k), ARG_TENSOR(&w),
-                   ARG_TENSOR(&c->w->data), ARG_VALUE(c->g.k)));
-    }
-    TRY(kernel_get(ctx, "conv2d_packed", v->kernel, v->options, &kernel));
-    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(&w), ARG_TENSOR(c->bias),
-               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_TENSOR(&zeros), ARG_VALUE(c->v)));
-fail:
-    return st;
-}
-
 clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
                           struct conv2d_window window, const struct gemm_epilogue *epilogue)
 {
@@ -329,29 +262,16 @@ clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct t
     uint64_t mark = arena_mark(arena);
     struct gemm_epilogue e = epilogue ? *epilogue : (struct gemm_epilogue){0};
     struct conv2d_call c = {.out = out, .in = in, .w = w};
-    struct variant v;
-    struct kernel *kernel;
-    struct product product = {.kind = PRODUCT_CONV2D, .window = window};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, arena, &product, out, in, w, epilogue);
+    struct kernel_variant v;
+    struct matmul_call record = {.kind = MATMUL_CONV2D, .window = window};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     TRY(make_call(ctx, &c, &window, &e));
     if (window.taps == 1 && window.stride == 1 && window.before + window.after == 0 && window.upsample == 1 && !c.v.bias_step)
         return op_gemm_fwd(ctx, out, in, w, c.g.m, &e);
-    TRY(product_record(ctx, &product, out, in, w, epilogue));
-    TRY(choose(ctx, &c, &v));
-    if (strcmp(v.path, "conv.strided") == 0) {
-        struct strided_call s = strided_call(&c);
-        return strided_fwd(ctx, arena, &s);
-    }
-    if (!v.kernel)
-        return winograd_fwd(ctx, arena, &c);
-    if (strcmp(v.path, "conv.panel") == 0 || strcmp(v.path, "conv.few") == 0)
-        TRY(convolve_panel(ctx, arena, &c, &v));
-    else {
-        TRY(kernel_get(ctx, "conv2d_packed", v.kernel, v.options, &kernel));
-        TRY(LAUNCH(ctx, kernel, v.grid, c.cost, ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(&w->data), ARG_TENSOR(c.bias),
-                   ARG_TENSOR(c.residual), ARG_VALUE(c.g), ARG_VALUE(c.v)));
-    }
+    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
+    TRY(family_choose(ctx, "conv", w, &c, &v));
+    TRY(c.run(ctx, arena, &c, &v));
 fail:
     arena_release(arena, mark);
     return st;

@@ -1,85 +1,74 @@
-/* op_conv2d_transposed.c - transposed convolution of images; kernels in cl/conv2d_transposed.cl. The family that pays serves, or else one
- * that is right on this device. */
-#include "selftest.h"
+/* op_conv2d_transposed.c - transposed 2D convolution, and the choice among its kernel families (families.h). Kernels:
+ * cl/conv2d_transposed.cl, cl/winograd_strided.cl. */
 #include "conv2d.h"
+#include "families.h"
 #include "gradients.h"
 #include "autograd_matmul.h"
 
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 
 #define LANES 16 /* of transposed_few: outputs times phases, at most */
 
 struct call {
-    const struct tensor *out, *in, *bias, *residual; /* bias and residual: something valid where there is none */
+    const struct tensor *out, *in, *bias, *residual; /* bias and residual: any valid tensor where there is none */
     const struct matrix *w;
     struct gemm_args g;
     struct transposed_args v;
     struct cost cost;
+    /* set by the family that is chosen */
+    clio_status (*run)(clio_context *, struct arena *, const struct call *, const struct kernel_variant *);
 };
 
-/* One way to compute it: a kernel of cl/conv2d_transposed.cl. */
-struct variant {
-    const char *path, *family, *kernel;
-    char options[128];
-    struct grid grid;
-    int batch;   /* of the check: 0 for a few images */
-    int outputs; /* of the check: such as lead to this kernel */
-};
+/* ---- how a family computes the call ---- */
 
-/* Pixels of the largest phase. */
-static int phase_pixels(const struct call *c)
+static clio_status run_kernel(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v)
 {
-    const struct transposed_args *v = &c->v;
-    return v->batch * ((v->out_height + v->stride_y - 1) / v->stride_y) * ((v->out_width + v->stride_x - 1) / v->stride_x);
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    (void)arena;
+    TRY(kernel_get(ctx, v->program, v->kernel, v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(&c->w->data), ARG_TENSOR(c->bias),
+               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_VALUE(c->v)));
+fail:
+    return st;
 }
 
-static struct variant panel_variant(clio_context *ctx, struct call *c)
+/* Kernels that read a pixel of zeros outside of the image. */
+static clio_status run_with_zeros(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v,
+                                  const struct tensor *w)
 {
-    int mr = params_int(ctx, "conv.panel.rows", 8);
-    struct variant v = {.path = "transposed.panel", .family = "direct", .kernel = "transposed_panel", .outputs = 35};
-    bool pictures = tile_of_pictures(c->v.batch, mr);
-    int pixels = phase_pixels(c), tiles = pictures ? (c->v.batch + mr - 1) / mr * (pixels / c->v.batch) : (pixels + mr - 1) / mr;
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d%s", c->w->data.dtype == DTYPE_F16, mr, pictures ? " -DPICTURES" : "");
-    v.grid = GRID3(tiles, (c->g.n + PANEL - 1) / PANEL, c->v.stride_y * c->v.stride_x, 1, 1, 1);
-    v.batch = pictures ? pictures_to_check(mr) : 0;
-    return v;
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    struct tensor zeros = tensor_shape(DTYPE_F32, 1, c->v.in, 0, 0, 0);
+    TRY(tensor_take(ctx, arena, &zeros));
+    TRY(tensor_zero(ctx, &zeros));
+    TRY(kernel_get(ctx, v->program, v->kernel, v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(w), ARG_TENSOR(c->bias),
+               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_TENSOR(&zeros), ARG_VALUE(c->v)));
+fail:
+    return st;
 }
 
-/* Blocks of stride x stride outputs along one direction. */
-static int blocks(int size, int before, int stride)
+static clio_status run_panel(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v)
 {
-    return (size - 1 + before) / stride - before / stride + 1;
+    return run_with_zeros(ctx, arena, c, v, &c->w->data);
 }
 
-static struct variant few_variant(struct call *c)
+/* The weights of the few outputs, of all phases, are packed side by side first. */
+static clio_status run_few(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v)
 {
-    const int mr = 12;
-    struct variant v = {.path = "transposed.few", .family = "direct", .kernel = "transposed_few", .outputs = 3};
-    int all = c->v.batch * blocks(c->v.out_height, c->v.before_y, c->v.stride_y) * blocks(c->v.out_width, c->v.before_x, c->v.stride_x);
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", c->w->data.dtype == DTYPE_F16, mr);
-    v.grid = GRID1((all + mr - 1) / mr, 1);
-    return v;
-}
-
-static struct variant tile_variant(struct call *c)
-{
-    bool few = c->g.n <= 4;
-    const int group_x = few ? 4 : 16, group_y = few ? 32 : 16, side_n = few ? 4 : 64, side_m = few ? 128 : 64;
-    struct variant v = {.path = "transposed.tile", .family = "direct", .kernel = "transposed_tile", .outputs = few ? 3 : 35};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, few ? " -DGX=4 -DGY=32 -DTN=1 -DTM=4" : "");
-    v.grid = GRID3((c->g.n + side_n - 1) / side_n * group_x, (phase_pixels(c) + side_m - 1) / side_m * group_y,
-                   c->v.stride_y * c->v.stride_x, group_x, group_y, 1);
-    return v;
-}
-
-static struct variant single_variant(clio_context *ctx, struct call *c)
-{
-    struct variant v = {.path = "transposed.single", .family = "single", .kernel = "transposed_single", .outputs = 35};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, c->w->layout == MATRIX_PANELS ? " -DPANEL" : "");
-    v.grid = GRID2(c->g.n, c->g.m, MIN((size_t)64, ctx->device.max_work_group), 1);
-    return v;
+    clio_status st = CLIO_OK;
+    struct kernel *kernel;
+    int positions = ((c->v.taps_y + c->v.stride_y - 1) / c->v.stride_y) * ((c->v.taps_x + c->v.stride_x - 1) / c->v.stride_x);
+    struct tensor w = tensor_shape(DTYPE_F32, 3, positions, c->v.in, LANES, 0);
+    TRY(tensor_take(ctx, arena, &w));
+    TRY(kernel_get(ctx, v->program, "transposed_few_weights", v->options, &kernel));
+    TRY(LAUNCH(ctx, kernel, GRID1(tensor_count(&w), MIN((size_t)64, ctx->device.max_work_group)), COST(0, 8.0 * tensor_count(&w)),
+               ARG_TENSOR(&w), ARG_TENSOR(&c->w->data), ARG_VALUE(c->g.n), ARG_VALUE(c->v)));
+    TRY(run_with_zeros(ctx, arena, c, v, &w));
+fail:
+    return st;
 }
 
 /* The call as op_winograd_strided.c takes it. */
@@ -105,58 +94,102 @@ static struct strided_call strided_call(const struct call *c)
                                        .tiles_x = (c->v.out_width + 7) / 8}};
 }
 
-static struct variant strided_variant(clio_context *ctx, const struct call *c)
+static clio_status run_strided(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v)
 {
-    struct variant v = {.path = "transposed.strided", .family = "winograd", .outputs = 35};
     struct strided_call s = strided_call(c);
-    strided_options(ctx, &s, v.options);
-    return v;
+    (void)v;
+    return strided_fwd(ctx, arena, &s);
 }
 
-/* What may serve a call, the first that pays first. */
-enum way { WAY_FEW, WAY_STRIDED, WAY_TILES, WAY_SINGLE, WAY_COUNT };
+/* ---- the families ---- */
 
-static bool is_way(clio_context *ctx, const struct call *c, enum way way)
+/* Pixels of the largest phase. */
+static int phase_pixels(const struct call *c)
 {
-    if (way == WAY_SINGLE || params_is(ctx, "conv.family", "single"))
-        return way == WAY_SINGLE;
     const struct transposed_args *v = &c->v;
-    int phases = v->stride_y * v->stride_x;
-    if (way == WAY_STRIDED) {
-        struct strided_call s = strided_call(c);
-        return v->taps_y == 4 && v->taps_x == 4 && v->stride_y == 2 && v->stride_x == 2 && v->before_y == v->before_x &&
-               strided_wanted(ctx, &s);
-    }
-    return way == WAY_TILES || (c->w->layout == MATRIX_PANELS && phases > 1 && phases * c->g.n <= LANES);
+    return v->batch * ((v->out_height + v->stride_y - 1) / v->stride_y) * ((v->out_width + v->stride_x - 1) / v->stride_x);
 }
 
-/* The first way that is right on this device. */
-static clio_status choose(clio_context *ctx, struct call *c, struct variant *v)
+/* Blocks of stride x stride outputs along one direction. */
+static int blocks(int size, int before, int stride)
 {
-    clio_status st = CLIO_OK;
-    bool works = false, panels = c->w->layout == MATRIX_PANELS;
-    for (int way = 0; way < WAY_COUNT && !works; way++) {
-        if (!is_way(ctx, c, (enum way)way))
-            continue;
-        *v = way == WAY_FEW       ? few_variant(c)
-             : way == WAY_STRIDED ? strided_variant(ctx, c)
-             : way == WAY_SINGLE  ? single_variant(ctx, c)
-             : panels             ? panel_variant(ctx, c)
-                                  : tile_variant(c);
-        TRY(check_path(ctx,
-                       &(struct check){.path = v->path,
-                                       .variant = v->options,
-                                       .force = {{"gemm.many.family", panels ? "panel" : "tile"},
-                                                 {"gemm.large.storage", c->w->data.dtype == DTYPE_F16 ? "f16" : "f32"},
-                                                 {"conv.family", v->family}},
-                                       .n = v->outputs,
-                                       .batch = v->batch},
-                       &works));
-    }
-    if (!works)
-        TRY(check_none_left(ctx, "convolves images"));
-fail:
-    return st;
+    return (size - 1 + before) / stride - before / stride + 1;
+}
+
+bool transposed_few_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    const int mr = 12;
+    struct call *c = call;
+    int phases = c->v.stride_y * c->v.stride_x;
+    int all = c->v.batch * blocks(c->v.out_height, c->v.before_y, c->v.stride_y) * blocks(c->v.out_width, c->v.before_x, c->v.stride_x);
+    conv_test_params(v, c->w, "direct");
+    v->test.n = 3;
+    c->run = run_few;
+    v->program = "conv2d_transposed";
+    v->kernel = "transposed_few";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d -DPANEL -DMR=%d", c->w->data.dtype == DTYPE_F16, mr);
+    v->grid = GRID1((all + mr - 1) / mr, 1);
+    return conv_may_use(ctx, attempt) && phases > 1 && phases * c->g.n <= LANES;
+}
+
+bool transposed_strided_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    struct strided_call s = strided_call(c);
+    const struct transposed_args *a = &c->v;
+    conv_test_params(v, c->w, "winograd");
+    v->test.n = 35;
+    v->test.k = 336; /* more channels than are transformed at a time */
+    c->run = run_strided;
+    strided_options(ctx, &s, v->options);
+    return conv_may_use(ctx, attempt) && a->taps_y == 4 && a->taps_x == 4 && a->stride_y == 2 && a->stride_x == 2 &&
+           a->before_y == a->before_x && strided_wanted(ctx, &s);
+}
+
+bool transposed_panel_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    int mr = params_int(ctx, "conv.panel.rows", 8), pixels = phase_pixels(c);
+    bool images = tile_of_images(c->v.batch, mr);
+    int tiles = images ? (c->v.batch + mr - 1) / mr * (pixels / c->v.batch) : (pixels + mr - 1) / mr;
+    conv_test_params(v, c->w, "direct");
+    v->test.n = 35;
+    v->test.batch = images ? images_to_test(mr) : 0;
+    c->run = run_panel;
+    v->program = "conv2d_transposed";
+    v->kernel = "transposed_panel";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d -DPANEL -DMR=%d%s", c->w->data.dtype == DTYPE_F16, mr, images ? " -DPICTURES" : "");
+    v->grid = GRID3(tiles, (c->g.n + PANEL - 1) / PANEL, c->v.stride_y * c->v.stride_x, 1, 1, 1);
+    return conv_may_use(ctx, attempt);
+}
+
+bool transposed_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    bool few = c->g.n <= 4;
+    const int group_x = few ? 4 : 16, group_y = few ? 32 : 16, side_n = few ? 4 : 64, side_m = few ? 128 : 64;
+    conv_test_params(v, c->w, "direct");
+    v->test.n = few ? 3 : 35;
+    c->run = run_kernel;
+    v->program = "conv2d_transposed";
+    v->kernel = "transposed_tile";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, few ? " -DGX=4 -DGY=32 -DTN=1 -DTM=4" : "");
+    v->grid = GRID3((c->g.n + side_n - 1) / side_n * group_x, (phase_pixels(c) + side_m - 1) / side_m * group_y,
+                    c->v.stride_y * c->v.stride_x, group_x, group_y, 1);
+    return conv_may_use(ctx, attempt);
+}
+
+bool transposed_single_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    conv_test_params(v, c->w, "single");
+    v->test.n = 35;
+    c->run = run_kernel;
+    v->program = "conv2d_transposed";
+    v->kernel = "transposed_single";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, c->w->layout == MATRIX_PANELS ? " -DPANEL" : "");
+    v->grid = GRID2(c->g.n, c->g.m, MIN((size_t)64, ctx->device.max_work_group), 1);
+    return attempt == 0;
 }
 
 /* Everything about the call, once its shapes fit. */
@@ -190,29 +223,6 @@ fail:
     return st;
 }
 
-/* The kernels that read a pixel of zeros beyond the edges. */
-static clio_status run_panel(clio_context *ctx, struct arena *arena, const struct call *c, const struct variant *v)
-{
-    clio_status st = CLIO_OK;
-    struct kernel *kernel;
-    struct tensor zeros = tensor_shape(DTYPE_F32, 1, c->v.in, 0, 0, 0), w = c->w->data;
-    TRY(tensor_take(ctx, arena, &zeros));
-    TRY(tensor_zero(ctx, &zeros));
-    if (strcmp(v->path, "transposed.few") == 0) {
-        int seen = ((c->v.taps_y + c->v.stride_y - 1) / c->v.stride_y) * ((c->v.taps_x + c->v.stride_x - 1) / c->v.stride_x);
-        w = tensor_shape(DTYPE_F32, 3, seen, c->v.in, LANES, 0);
-        TRY(tensor_take(ctx, arena, &w));
-        TRY(kernel_get(ctx, "conv2d_transposed", "transposed_few_weights", v->options, &kernel));
-        TRY(LAUNCH(ctx, kernel, GRID1(tensor_count(&w), MIN((size_t)64, ctx->device.max_work_group)), COST(0, 8.0 * tensor_count(&w)),
-                   ARG_TENSOR(&w), ARG_TENSOR(&c->w->data), ARG_VALUE(c->g.n), ARG_VALUE(c->v)));
-    }
-    TRY(kernel_get(ctx, "conv2d_transposed", v->kernel, v->options, &kernel));
-    TRY(LAUNCH(ctx, kernel, v->grid, c->cost, ARG_TENSOR(c->out), ARG_TENSOR(c->in), ARG_TENSOR(&w), ARG_TENSOR(c->bias),
-               ARG_TENSOR(c->residual), ARG_VALUE(c->g), ARG_TENSOR(&zeros), ARG_VALUE(c->v)));
-fail:
-    return st;
-}
-
 clio_status conv2d_transpose(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                              const struct matrix *w, struct transposed_args window, const struct gemm_epilogue *epilogue)
 {
@@ -220,21 +230,10 @@ clio_status conv2d_transpose(clio_context *ctx, struct arena *arena, const struc
     uint64_t mark = arena_mark(arena);
     struct gemm_epilogue e = epilogue ? *epilogue : (struct gemm_epilogue){0};
     struct call c = {.out = out, .in = in, .w = w};
-    struct variant v;
-    struct kernel *kernel;
+    struct kernel_variant v;
     TRY(make_call(ctx, &c, &window, &e));
-    TRY(choose(ctx, &c, &v));
-    if (strcmp(v.path, "transposed.strided") == 0) {
-        struct strided_call s = strided_call(&c);
-        return strided_fwd(ctx, arena, &s);
-    }
-    if (strcmp(v.path, "transposed.panel") == 0 || strcmp(v.path, "transposed.few") == 0)
-        TRY(run_panel(ctx, arena, &c, &v));
-    else {
-        TRY(kernel_get(ctx, "conv2d_transposed", v.kernel, v.options, &kernel));
-        TRY(LAUNCH(ctx, kernel, v.grid, c.cost, ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(&w->data), ARG_TENSOR(c.bias),
-                   ARG_TENSOR(c.residual), ARG_VALUE(c.g), ARG_VALUE(c.v)));
-    }
+    TRY(family_choose(ctx, "transposed", w, &c, &v));
+    TRY(c.run(ctx, arena, &c, &v));
 fail:
     arena_release(arena, mark);
     return st;
@@ -261,11 +260,11 @@ clio_status op_conv2d_transposed_fwd(clio_context *ctx, struct arena *arena, con
                                      const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue)
 {
     clio_status st = CLIO_OK;
-    struct product product = {.kind = PRODUCT_CONV2D_TRANSPOSED, .window = window};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, arena, &product, out, in, w, epilogue);
+    struct matmul_call record = {.kind = MATMUL_CONV2D_TRANSPOSED, .window = window};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     TRY(check_window(ctx, out, in, w, &window));
-    TRY(product_record(ctx, &product, out, in, w, epilogue));
+    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
     TRY(conv2d_transpose(ctx, arena, out, in, w,
                          (struct transposed_args){.taps_y = window.taps,
                                                   .taps_x = window.taps,
@@ -287,7 +286,7 @@ clio_status op_conv2d_transposed_bwd_data(clio_context *ctx, struct arena *arena
     struct gemm_epilogue e = {.residual = add ? dx : NULL};
     TRY(check_window(ctx, dy, dx, w, &window));
     TRY(matrix_swap(ctx, arena, &swapped, w, window.taps * window.taps));
-    window.after = MAX(window.after, 0); /* what output padding added is beyond the last window */
+    window.after = MAX(window.after, 0); /* output padding lies beyond the last window */
     TRY(op_conv2d_fwd(ctx, arena, dx, dy, &swapped, window, &e));
 fail:
     arena_release(arena, mark);

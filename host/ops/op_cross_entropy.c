@@ -1,5 +1,5 @@
-/* op_cross_entropy.c - cross-entropy of rows of logits against tokens or labels, and its gradient; kernels in cl/cross_entropy.cl. Rows are
- * spread over the device as those of softmax. */
+/* op_cross_entropy.c - cross-entropy of logits with class indices, and its gradient; kernels in cl/cross_entropy.cl. Rows are divided among
+ * work-items as in softmax. */
 #include "gradients.h"
 #include "reduce_rows.h"
 #include "tape.h"

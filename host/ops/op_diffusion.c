@@ -1,4 +1,4 @@
-/* op_diffusion.c - samples made noisy, and what a network is to say of them; kernel in cl/diffusion.cl. */
+/* op_diffusion.c - add noise to samples, and the training target of a diffusion model; kernel in cl/diffusion.cl. */
 #include "gradients.h"
 #include "tape.h"
 

@@ -1,4 +1,4 @@
-/* op_elementwise.c - activations, sums and gates of whole tensors, two tensors side by side; kernels in cl/elementwise.cl. */
+/* op_elementwise.c - activation, add, gated activation and concatenation; kernels in cl/elementwise.cl. */
 #include "gradients.h"
 #include "lanes.h"
 #include "tape.h"

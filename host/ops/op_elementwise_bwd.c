@@ -1,4 +1,4 @@
-/* op_elementwise_bwd.c - gradients of activations, gates and tensors side by side, and the product of two tensors; kernels in
+/* op_elementwise_bwd.c - gradients of activations, gates and concatenation, and elementwise multiplication; kernels in
  * cl/elementwise_bwd.cl. */
 #include "gradients.h"
 #include "lanes.h"

@@ -1,4 +1,4 @@
-/* op_embed.c - rows of a table by id, with positions; kernels in cl/embed.cl. */
+/* op_embed.c - embedding lookup with positions; kernels in cl/embed.cl. */
 #include "gradients.h"
 #include "tape.h"
 

@@ -1,4 +1,4 @@
-/* op_embed_bwd.c - the gradients of a table of rows and of a table of positions; kernels in cl/embed_bwd.cl. */
+/* op_embed_bwd.c - gradients of the embedding table and of the position table; kernels in cl/embed_bwd.cl. */
 #include "gradients.h"
 
 #include <limits.h>

@@ -1,9 +1,9 @@
-/* op_gemm.c - the product with packed weights (matrix.c) and its epilogue. Families: cl/gemm.cl. The layout of the weights and the number
- * of rows choose the kernel. */
-#include "selftest.h"
+/* op_gemm.c - matrix multiplication with packed weights (matrix.c), its epilogue, and the choice among its kernel families (families.h).
+ * Kernels: cl/gemm.cl, cl/gemm_bf16.cl, cl/gemm_q8.cl, cl/matmul.cl. The layout of the weights and the number of rows decide. */
+#include "autograd_matmul.h"
+#include "families.h"
 #include "gemm.h"
 #include "gradients.h"
-#include "autograd_matmul.h"
 #include "tape.h"
 #include "../core/blas.h"
 
@@ -11,16 +11,21 @@
 
 #define FEW_ROWS 16 /* up to here gemm_rows reads each weight once */
 
-/* One way to multiply m rows. */
-struct variant {
-    const char *path, *program, *kernel;
-    char options[160];
-    struct grid grid;
-    size_t local;            /* bytes of local memory that the kernel is given, or 0 */
-    int rows, columns;       /* m and k that the check multiplies: such as lead to this kernel; columns 0: any */
-    int outputs;             /* n likewise, or 0 */
-    const char *split_below; /* value of gemm.split.below that leads to this kernel, or NULL */
+struct gemm_call {
+    const struct matrix *w;
+    const struct gemm_args *g;
+    bool library; /* CLBlast may compute it */
 };
+
+/* Parameters with which a self-test gets weights of this layout and storage. */
+static void test_with_weights(struct kernel_variant *v, const struct matrix *w, int m)
+{
+    v->test.params[0].key = "gemm.many.family";
+    v->test.params[0].value = w->layout == MATRIX_PANELS ? "panel" : "tile";
+    v->test.params[1].key = "gemm.many.storage";
+    v->test.params[1].value = dtype_name(w->data.dtype);
+    v->test.m = m;
+}
 
 /* Rows of a panel tile: as many as pay. The remainder of a division is computed twice, which is cheaper than a second kernel. */
 static int panel_rows(clio_context *ctx, int m, bool f16)
@@ -30,74 +35,86 @@ static int panel_rows(clio_context *ctx, int m, bool f16)
     return m == 1 ? 1 : m == 2 ? 2 : m <= 4 ? 4 : fits ? few : many;
 }
 
-static struct variant panel_variant(clio_context *ctx, const struct matrix *w, int m, bool first)
+/* Rows in the self-test of a tile: m itself, or a number that leads to the same tile and leaves a remainder. */
+static int panel_test_rows(int m)
 {
-    bool f16 = w->data.dtype == DTYPE_F16;
-    int mr = first ? panel_rows(ctx, m, f16) : 1;
-    struct variant v = {.path = "gemm.panel",
-                        .program = "gemm",
-                        .kernel = "gemm_panel",
-                        .rows = !first    ? 1
-                                : m <= 4  ? m
-                                : m <= 16 ? 13
-                                          : CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
-    int blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
-    int each = MIN(params_int(ctx, "gemm.panel.work", 4096) / MAX(w->k, 1), blocks * panels / (16 * MAX(1, ctx->device.compute_units)));
-    if (mr == 1) { /* the kernel takes four panels at a time; the check does so too, and one by one */
-        int items = 2 * MAX(1, ctx->device.compute_units);
-        panels = MIN(panels, MAX(items, (panels + 3) / 4));
-        v.outputs = PANEL * (4 * items + 1) + 3;
-    }
-    v.grid = GRID2((blocks + MAX(each, 1) - 1) / MAX(each, 1), panels, 1, 1);
-    return v;
+    return m <= 4 ? m : m <= 16 ? 13 : SELFTEST_MANY;
 }
 
-static struct variant q8_variant(clio_context *ctx, const struct matrix *w, int m)
+bool gemm_panel_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
-    int mr = panel_rows(ctx, m, true);
-    struct variant v = {.path = "gemm.q8", .program = "gemm_q8", .kernel = "gemm_q8", .rows = m <= 4 ? m : m <= 16 ? 13 : CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DMR=%d", mr);
-    v.grid = GRID2((m + mr - 1) / mr, (w->n + PANEL - 1) / PANEL, 1, 1);
-    return v;
+    const struct gemm_call *c = call;
+    const struct matrix *w = c->w;
+    int m = c->g->m;
+    bool f16 = w->data.dtype == DTYPE_F16;
+    int mr = attempt == 0 ? panel_rows(ctx, m, f16) : 1; /* when the tile fails: rows one by one */
+    v->program = "gemm";
+    v->kernel = "gemm_panel";
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d -DPANEL -DMR=%d", f16, mr);
+    test_with_weights(v, w, attempt == 0 ? panel_test_rows(m) : 1);
+    int blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
+    int each = MIN(params_int(ctx, "gemm.panel.work", 4096) / MAX(w->k, 1), blocks * panels / (16 * MAX(1, ctx->device.compute_units)));
+    if (mr == 1) { /* the kernel takes four panels at a time; the self-test covers four at a time and single ones */
+        int items = 2 * MAX(1, ctx->device.compute_units);
+        panels = MIN(panels, MAX(items, (panels + 3) / 4));
+        v->test.n = PANEL * (4 * items + 1) + 3;
+    }
+    v->grid = GRID2((blocks + MAX(each, 1) - 1) / MAX(each, 1), panels, 1, 1);
+    return true;
+}
+
+bool gemm_q8_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    const struct gemm_call *c = call;
+    int m = c->g->m, mr = panel_rows(ctx, m, true);
+    v->program = v->kernel = "gemm_q8";
+    snprintf(v->options, sizeof v->options, "-DMR=%d", mr);
+    test_with_weights(v, c->w, panel_test_rows(m));
+    v->grid = GRID2((m + mr - 1) / mr, (c->w->n + PANEL - 1) / PANEL, 1, 1);
+    return attempt == 0;
 }
 
 /* Local memory holds the rounded rows: see cl/gemm_bf16.cl. */
-static struct variant bf16_variant(clio_context *ctx, const struct matrix *w, int m)
+bool gemm_bf16_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
-    int mr = params_int(ctx, "gemm.bf16.rows", 8), blocks = (m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
+    const struct gemm_call *c = call;
+    const struct matrix *w = c->w;
+    int mr = params_int(ctx, "gemm.bf16.rows", 8), blocks = (c->g->m + mr - 1) / mr, panels = (w->n + PANEL - 1) / PANEL;
     int panel_each = MAX(params_int(ctx, "gemm.bf16.panels", 16), 1), block_each = MAX(params_int(ctx, "gemm.bf16.blocks", 2), 1);
-    struct variant v = {.path = "gemm.bf16", .program = "gemm_bf16", .kernel = "gemm_bf16", .rows = CHECK_MANY};
-    snprintf(v.options, sizeof v.options, "-DMR=%d -DDOTS=%d", mr, device_has_dots(&ctx->device));
-    v.grid = GRID2((blocks + block_each - 1) / block_each, (panels + panel_each - 1) / panel_each, 1, 1);
-    v.local = (size_t)((w->k + GEMM_BF16_CHUNK - 1) / GEMM_BF16_CHUNK * mr) * GEMM_BF16_STEP * sizeof(cl_uint);
-    return v;
+    v->program = v->kernel = "gemm_bf16";
+    snprintf(v->options, sizeof v->options, "-DMR=%d -DDOTS=%d", mr, device_has_dots(&ctx->device));
+    test_with_weights(v, w, SELFTEST_MANY);
+    v->grid = GRID2((blocks + block_each - 1) / block_each, (panels + panel_each - 1) / panel_each, 1, 1);
+    v->local = (size_t)((w->k + GEMM_BF16_CHUNK - 1) / GEMM_BF16_CHUNK * mr) * GEMM_BF16_STEP * sizeof(cl_uint);
+    return attempt == 0;
 }
 
-#define SUMS_AT_MOST 32   /* of a work-item of gemm_rows: more are spilled by compilers that have 128 registers of 8 numbers */
-#define VECTOR_COLUMNS 36 /* of a check of kernels that read 4 numbers at once */
+#define ACCUMULATORS_AT_MOST 32 /* of a work-item of gemm_rows: more are spilled where a thread has 128 registers of 8 floats */
+#define VECTOR_COLUMNS 36       /* k of the self-test of kernels that read 4 floats at once */
 
-/* Every row of a and w begins on a multiple of 4 numbers, as their memory does. */
+/* Whether every row of a and w begins at a multiple of 4 floats, as their buffers do. */
 static bool reads_vectors(const struct gemm_args *g)
 {
     return g->k % 4 == 0 && g->lda % 4 == 0 && g->a_offset % 4 == 0;
 }
 
-static struct variant rows_variant(clio_context *ctx, const struct matrix *w, const struct gemm_args *g)
+bool gemm_rows_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
-    bool vector = reads_vectors(g);
-    int rows = g->m <= 2 ? g->m : g->m <= 4 ? 4 : g->m <= 8 ? 8 : 16;
-    int outputs = MIN(params_int(ctx, "gemm.rows.outputs", 4), SUMS_AT_MOST / rows);
-    struct variant v = {.path = "gemm.rows",
-                        .program = "gemm",
-                        .kernel = "gemm_rows",
-                        .rows = rows <= 2 ? rows : rows - 1,
-                        .columns = vector ? VECTOR_COLUMNS : 0};
+    const struct gemm_call *c = call;
+    const struct matrix *w = c->w;
+    int m = c->g->m;
+    bool vector = reads_vectors(c->g);
+    int rows = m <= 2 ? m : m <= 4 ? 4 : m <= 8 ? 8 : 16;
+    int outputs = MIN(params_int(ctx, "gemm.rows.outputs", 4), ACCUMULATORS_AT_MOST / rows);
     outputs = outputs >= 4 ? 4 : outputs >= 2 ? 2 : 1;
-    snprintf(v.options, sizeof v.options, "-DROWS -DW_F16=%d -DVECTOR=%d -DRB=%d -DOUTPUTS=%d", w->data.dtype == DTYPE_F16, vector, rows,
+    v->program = "gemm";
+    v->kernel = "gemm_rows";
+    snprintf(v->options, sizeof v->options, "-DROWS -DW_F16=%d -DVECTOR=%d -DRB=%d -DOUTPUTS=%d", w->data.dtype == DTYPE_F16, vector, rows,
              outputs);
-    v.grid = GRID2((size_t)((w->n + outputs - 1) / outputs) * 64, (g->m + rows - 1) / rows, 64, 1);
-    return v;
+    test_with_weights(v, w, rows <= 2 ? rows : rows - 1);
+    v->test.k = vector ? VECTOR_COLUMNS : 0;
+    v->grid = GRID2((size_t)((w->n + outputs - 1) / outputs) * 64, (m + rows - 1) / rows, 64, 1);
+    return (m <= FEW_ROWS) == (attempt == 0);
 }
 
 static int tiles(int n, int side)
@@ -105,66 +122,42 @@ static int tiles(int n, int side)
     return (n + side - 1) / side;
 }
 
-/* The tile of the parameters; small ones, whose group shares the columns of k, where those would be too few to fill the device. */
-static struct variant tile_variant(clio_context *ctx, const struct matrix *w, const struct gemm_args *g)
+/* The tile of the parameters; or small tiles, whose work-groups split the columns of k, where too few large ones would fill the device. */
+bool gemm_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
+    const struct gemm_call *c = call;
+    int m = c->g->m, n = c->w->n;
     int gx = params_int(ctx, "gemm.tile.gx", 16), gy = params_int(ctx, "gemm.tile.gy", 16), slices = 1;
     int tn = params_int(ctx, "gemm.tile.tn", 4), tm = params_int(ctx, "gemm.tile.tm", 4);
     int step = params_int(ctx, "gemm.tile.step", 16), buffers = params_int(ctx, "gemm.tile.buffers", 1) > 1 ? 2 : 1;
     int64_t below = (int64_t)params_int(ctx, "gemm.split.below", 100) * ctx->device.compute_units / 100;
-    struct variant v = {.path = "gemm.tile", .program = "gemm", .kernel = "gemm_tile", .rows = CHECK_MANY, .split_below = "0"};
-    if ((int64_t)tiles(w->n, gx * tn) * tiles(g->m, gy * tm) < below) {
+    test_with_weights(v, c->w, SELFTEST_MANY);
+    v->test.params[2].key = "gemm.split.below";
+    v->test.params[2].value = "0";
+    if ((int64_t)tiles(n, gx * tn) * tiles(m, gy * tm) < below) {
         slices = MIN(params_int(ctx, "gemm.split.slices", 4), (int)MAX(ctx->device.max_work_group / 64, (size_t)1));
         gx = gy = 8;
         tn = tm = 4;
         step = 16;
         buffers = 1;
-        v.split_below = "1000000";
+        v->test.params[2].value = "1000000";
     }
-    bool vector = step % 4 == 0 && reads_vectors(g);
-    v.columns = vector ? VECTOR_COLUMNS : 0;
-    snprintf(v.options, sizeof v.options,
-             "-DTILE -DW_F16=%d -DVECTOR=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d -DBUFFERS=%d -DSLICES=%d", w->data.dtype == DTYPE_F16,
-             vector, gx, gy, tn, tm, step, buffers, slices);
-    v.grid = GRID3((size_t)tiles(w->n, gx * tn) * (size_t)gx, (size_t)tiles(g->m, gy * tm) * (size_t)gy, slices, gx, gy, slices);
-    return v;
-}
-
-/* The kernel for these rows and a matrix of this layout and storage: the one that pays, or else one that also reads this layout; *works is
- * false when neither is right on this device. */
-static clio_status choose(clio_context *ctx, const struct matrix *w, const struct gemm_args *g, struct variant *v, bool *works)
-{
-    clio_status st = CLIO_OK;
-    bool panels = w->layout == MATRIX_PANELS, bf16 = w->data.dtype == DTYPE_BF16, q8 = w->data.dtype == DTYPE_Q8;
-    *works = false;
-    for (int way = 0; way < (bf16 || q8 ? 1 : 2) && !*works; way++) {
-        *v = bf16                               ? bf16_variant(ctx, w, g->m)
-             : q8                               ? q8_variant(ctx, w, g->m)
-             : panels                           ? panel_variant(ctx, w, g->m, way == 0)
-             : (g->m <= FEW_ROWS) == (way == 0) ? rows_variant(ctx, w, g)
-                                                : tile_variant(ctx, w, g);
-        struct check check = {.path = v->path,
-                              .variant = v->options,
-                              .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"gemm.many.storage", dtype_name(w->data.dtype)}},
-                              .m = v->rows,
-                              .n = v->outputs,
-                              .k = v->columns};
-        if (v->split_below) {
-            check.force[2].key = "gemm.split.below";
-            check.force[2].value = v->split_below;
-        }
-        if (v->local <= ctx->device.local_memory)
-            TRY(check_path(ctx, &check, works));
-    }
-fail:
-    return st;
+    bool vector = step % 4 == 0 && reads_vectors(c->g);
+    v->test.k = vector ? VECTOR_COLUMNS : 0;
+    v->program = "gemm";
+    v->kernel = "gemm_tile";
+    snprintf(v->options, sizeof v->options,
+             "-DTILE -DW_F16=%d -DVECTOR=%d -DGX=%d -DGY=%d -DTN=%d -DTM=%d -DSTEP=%d -DBUFFERS=%d -DSLICES=%d",
+             c->w->data.dtype == DTYPE_F16, vector, gx, gy, tn, tm, step, buffers, slices);
+    v->grid = GRID3((size_t)tiles(n, gx * tn) * (size_t)gx, (size_t)tiles(m, gy * tm) * (size_t)gy, slices, gx, gy, slices);
+    return (m > FEW_ROWS) == (attempt == 0);
 }
 
 clio_status gemm_reads(clio_context *ctx, const struct matrix *w, int m, bool *works)
 {
     struct gemm_args g = {.m = m, .n = w->n, .k = w->k, .lda = w->k};
-    struct variant v;
-    return choose(ctx, w, &g, &v, works);
+    struct kernel_variant v;
+    return family_find(ctx, "gemm", w, &(struct gemm_call){.w = w, .g = &g}, &v, works);
 }
 
 static struct gemm_args make_args(const struct matrix *w, int m, const struct gemm_epilogue *e)
@@ -210,24 +203,28 @@ fail:
     return st;
 }
 
-/* CLBlast has one kernel for small products and another for large ones: each is checked, at about the shape that asks for it first. */
-static clio_status clblast_works(clio_context *ctx, int m, int n, int k, int batch, bool transposed, bool *works)
+/* CLBlast has one kernel for small matrices and another for large ones: each is tested, near the first shape that asks for it. */
+static void test_clblast(struct kernel_variant *v, int m, int n, int k, int batch, bool transposed)
 {
-    char variant[32];
     bool large = (double)m * n * k >= 0x1p24;
-    int side = large ? 259 : 131; /* of a batch: enough for op_matmul_fwd to ask CLBlast */
-    snprintf(variant, sizeof variant, "%s%s%s", large ? "large" : "small", batch ? ", batched" : "",
+    int side = large ? 259 : 131; /* batched: large enough for op_matmul_fwd to use CLBlast */
+    snprintf(v->options, sizeof v->options, "%s%s%s", large ? "large" : "small", batch ? ", batched" : "",
              batch && transposed ? ", transposed" : "");
-    return check_path(ctx,
-                      &(struct check){.path = "gemm.clblast",
-                                      .variant = variant,
-                                      .force = {{"gemm.many.family", "clblast"}},
-                                      .m = batch ? side : MIN(m, 1031),
-                                      .n = batch ? side + 2 : MIN(n, 1031),
-                                      .k = batch ? side - 4 : MIN(k, 1031),
-                                      .batch = MIN(batch, 2),
-                                      .transposed = transposed},
-                      works);
+    v->test = (struct selftest){.family = "gemm.clblast",
+                                .variant = v->options,
+                                .params = {{"gemm.many.family", "clblast"}},
+                                .m = batch ? side : MIN(m, 1031),
+                                .n = batch ? side + 2 : MIN(n, 1031),
+                                .k = batch ? side - 4 : MIN(k, 1031),
+                                .batch = MIN(batch, 2),
+                                .transposed = transposed};
+}
+
+bool gemm_clblast_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    const struct gemm_call *c = call;
+    test_clblast(v, c->g->m, c->g->n, c->g->k, 0, true);
+    return attempt == 0 && c->library && c->g->m > FEW_ROWS && params_is(ctx, "gemm.many.family", "clblast");
 }
 
 static clio_status gemm_clblast(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w,
@@ -263,22 +260,17 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     const struct tensor *bias = g.has_bias ? epilogue->bias : out, *residual = g.has_residual ? epilogue->residual : out;
     struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (double)dtype_size(w->data.dtype) * g.n * g.k);
     struct kernel *k;
-    struct variant v;
-    bool works = false;
-    struct product product = {.kind = PRODUCT_GEMM, .m = m};
-    if (product_comes_apart(ctx, epilogue))
-        return product_apart(ctx, NULL, &product, out, a, w, epilogue);
+    struct kernel_variant v;
+    struct matmul_call record = {.kind = MATMUL_GEMM, .m = m};
+    if (matmul_must_split(ctx, epilogue))
+        return matmul_split_fwd(ctx, NULL, &record, out, a, w, epilogue);
     TRY(check_shapes(ctx, out, a, &g, epilogue));
-    TRY(product_record(ctx, &product, out, a, w, epilogue));
-    /* In place the residual would be overwritten before it is read, and CLBlast takes no overlapping rows: then our own tile does it. */
+    TRY(matmul_record(ctx, &record, out, a, w, epilogue));
+    /* CLBlast would overwrite a residual in place before it is read, and it takes no overlapping rows. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
-    if (w->layout == MATRIX_ROWS && w->data.dtype == DTYPE_F32 && m > FEW_ROWS && !own && params_is(ctx, "gemm.many.family", "clblast"))
-        TRY(clblast_works(ctx, m, g.n, g.k, 0, true, &works));
-    if (works)
+    TRY(family_choose(ctx, "gemm", w, &(struct gemm_call){.w = w, .g = &g, .library = !own}, &v));
+    if (!v.kernel)
         return gemm_clblast(ctx, out, a, w, &g, bias, residual);
-    TRY(choose(ctx, w, &g, &v, &works));
-    if (!works)
-        TRY(check_none_left(ctx, "multiplies matrices"));
     TRY(kernel_get(ctx, v.program, v.kernel, v.options, &k));
     struct arg args[] = {ARG_TENSOR(out),      ARG_TENSOR(a), ARG_TENSOR(&w->data), ARG_TENSOR(bias),
                          ARG_TENSOR(residual), ARG_VALUE(g),  ARG_LOCAL(v.local)};
@@ -315,10 +307,13 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
         struct tape_record r = {.op = "matmul", .backward = matmul_backward, .t = {*out, *a, *b}, .keep = 1 << 1 | 1 << 2};
         TRY(tape_record(ctx, &r, &g, sizeof g));
     }
-    bool works = false;
-    if ((double)m * n * kk > 1e6 && !ctx->device.is_cpu)
-        TRY(clblast_works(ctx, m, n, kk, batch, transpose_b, &works));
-    if (works) {
+    bool library = (double)m * n * kk > 1e6 && !ctx->device.is_cpu;
+    if (library) {
+        struct kernel_variant v;
+        test_clblast(&v, m, n, kk, batch, transpose_b);
+        TRY(selftest_passes(ctx, &v.test, &library));
+    }
+    if (library) {
         struct blas_gemm blas = {.m = m,
                                  .n = n,
                                  .k = kk,

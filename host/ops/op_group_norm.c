@@ -1,47 +1,15 @@
-/* op_group_norm.c - group norm of images; kernels and what they leave to each other: cl/group_norm.cl. */
-#include "selftest.h"
+/* op_group_norm.c - group norm of images, in three kernels: cl/group_norm.cl. */
+#include "families.h"
 #include "reduce_columns.h"
+#include "reduce_rows.h"
 #include "gradients.h"
 
 #include <limits.h>
-#include <stdio.h>
 
 #define CHUNK_FLOATS 65536 /* of a work-item that reads them twice: a quarter of a usual L2 cache */
 #define CHUNKS_WANTED 8    /* for a CPU's cores; smaller images are cut into as many where that leaves pixels enough */
 #define CHUNK_FLOATS_AT_LEAST 4096
 #define ITEMS_WANTED 131072 /* that fill a GPU, one per channel of a chunk */
-
-/* The family of kernels (parameters norm.family and norm.items, as for layer norm), or the other where it is wrong on this device. */
-static clio_status choose(clio_context *ctx, int act, bool *by_row, int *items, char options[48])
-{
-    clio_status st = CLIO_OK;
-    bool works = false;
-    int wish = params_int(ctx, "norm.items", 128);
-    *items = 1;
-    while (*items * 2 <= wish && (size_t)*items * 2 <= ctx->device.max_work_group)
-        *items *= 2;
-    *by_row = !params_is(ctx, "norm.family", "row");
-    for (int way = 0; way < 2 && !works; way++) {
-        char family[16];
-        *by_row = !*by_row;
-        if (*by_row)
-            snprintf(family, sizeof family, "-DROW=1");
-        else
-            snprintf(family, sizeof family, "-DITEMS=%d", *items);
-        snprintf(options, 48, "%s -DACT=%d", family, act);
-        TRY(check_path(ctx,
-                       &(struct check){.path = *by_row ? "norm.row" : "norm.group",
-                                       .variant = options,
-                                       .force = {{"norm.family", *by_row ? "row" : "group"}},
-                                       .groups = 3,
-                                       .act = act},
-                       &works));
-    }
-    if (!works)
-        TRY(check_none_left(ctx, "works on groups of channels"));
-fail:
-    return st;
-}
 
 /* Pixels of a chunk. */
 static int chunk_of(const struct group_norm_args *a, bool by_row)
@@ -89,9 +57,10 @@ clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const stru
     clio_status st = CLIO_OK;
     struct kernel *sums, *join, *apply;
     struct grid by_chunk, by_group, by_number;
-    char options[48], shape[96];
-    bool by_row;
-    int items, local = (int)MIN((size_t)64, ctx->device.max_work_group);
+    char shape[96];
+    struct rows_call call = {.op = "norm", .groups = groups, .act = act};
+    struct kernel_variant v;
+    int local = (int)MIN((size_t)64, ctx->device.max_work_group);
     uint64_t mark = arena_mark(arena);
     int channels = in->ndim > 1 && in->ndim <= TENSOR_DIMS ? in->dim[in->ndim - 1] : 0, batch = in->dim[0];
     size_t pixels = channels > 0 && batch > 0 ? tensor_count(in) / (size_t)channels / (size_t)batch : 0;
@@ -103,31 +72,31 @@ clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const stru
     TRY(op_check(ctx, "group norm", "beta", beta, DTYPE_F32, 1, channels, 1, 1, 1));
     if (ctx->tape && act != ACT_NONE && !ctx->planning)
         return norm_then_activation(ctx, arena, out, in, gamma, beta, groups, eps, act);
-    TRY(choose(ctx, act, &by_row, &items, options));
+    TRY(family_choose(ctx, "norm", NULL, &call, &v));
 
     struct group_norm_args a = {.batch = batch, .pixels = (int)pixels, .channels = channels, .groups = groups, .eps = eps};
     if (ctx->tape) {
         struct tape_record r = {.op = "group norm", .backward = backward, .t = {*out, *in, *gamma, *beta}, .keep = 1 << 1 | 1 << 2};
         TRY(tape_record(ctx, &r, &a, sizeof a));
     }
-    a.chunk = chunk_of(&a, by_row);
+    a.chunk = chunk_of(&a, call.by_row);
     a.chunks = (a.pixels + a.chunk - 1) / a.chunk;
     struct tensor parts = tensor_shape(DTYPE_F32, 4, batch, a.chunks, 2, channels),
                   stats = tensor_shape(DTYPE_F32, 3, batch, 2, channels, 0);
     TRY(tensor_take(ctx, arena, &parts));
     TRY(tensor_take(ctx, arena, &stats));
-    if (by_row) {
+    if (call.by_row) {
         by_chunk = by_number = GRID2(a.chunks, batch, 1, 1);
         by_group = GRID2(groups, batch, 1, 1);
     } else {
         by_chunk = GRID3(channels, a.chunks, batch, MIN(channels, local), 1, 1);
-        by_group = GRID2((size_t)groups * (size_t)items, batch, items, 1);
+        by_group = GRID2((size_t)groups * (size_t)call.items, batch, call.items, 1);
         by_number = GRID2(pixels * (size_t)channels, batch, local, 1);
     }
     double numbers = (double)tensor_count(in), between = 4.0 * (double)tensor_count(&parts);
-    TRY(kernel_get(ctx, "group_norm", "group_norm_sums", options, &sums));
-    TRY(kernel_get(ctx, "group_norm", "group_norm_join", options, &join));
-    TRY(kernel_get(ctx, "group_norm", "group_norm_apply", options, &apply));
+    TRY(kernel_get(ctx, "group_norm", "group_norm_sums", v.options, &sums));
+    TRY(kernel_get(ctx, "group_norm", "group_norm_join", v.options, &join));
+    TRY(kernel_get(ctx, "group_norm", "group_norm_apply", v.options, &apply));
     TRY(LAUNCH(ctx, sums, by_chunk, COST(5 * numbers, 4 * numbers + between), ARG_TENSOR(&parts), ARG_TENSOR(in), ARG_VALUE(a)));
     TRY(LAUNCH(ctx, join, by_group, COST(between, between), ARG_TENSOR(&stats), ARG_TENSOR(&parts), ARG_TENSOR(gamma), ARG_VALUE(a)));
     TRY(LAUNCH(ctx, apply, by_number, COST(3 * numbers, 8 * numbers), ARG_TENSOR(out), ARG_TENSOR(in), ARG_TENSOR(&stats), ARG_TENSOR(beta),

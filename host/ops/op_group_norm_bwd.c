@@ -1,5 +1,4 @@
-/* op_group_norm_bwd.c - the gradient of group norm; kernels and what they leave to each other: cl/group_norm_bwd.cl and cl/batch_norm.cl.
- */
+/* op_group_norm_bwd.c - the gradient of group norm; kernels in cl/group_norm_bwd.cl and cl/batch_norm.cl. */
 #include "reduce_columns.h"
 #include "gradients.h"
 

@@ -1,5 +1,5 @@
-/* op_logits.c - the next token from a row of logits: two launches, see cl/logits.cl. */
-#include "selftest.h"
+/* op_logits.c - choose the next token from a row of logits: two kernels, see cl/logits.cl. */
+#include "families.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,30 +7,31 @@
 #define CHUNK 1024   /* tokens of one group, as in cl/logits.cl */
 #define BEST_WORDS 5 /* of struct best there */
 
-/* Work-items of a group, and the kernels' options: as the parameters ask, or one where groups are not right on this device. */
-static clio_status choose_local(clio_context *ctx, int *local, char options[48])
+static void set_local(clio_context *ctx, struct kernel_variant *v, int local)
 {
-    clio_status st = CLIO_OK;
-    int wish = params_int(ctx, "logits.local", 128);
-    bool works = false;
+    snprintf(v->options, sizeof v->options, "-DLOCAL=%d -DLANES=%d", local, ctx->device.simd_width > 1 ? 16 : 1);
+    snprintf(v->value, sizeof v->value, "%d", local);
+    v->test.params[0].key = "logits.local";
+    v->test.params[0].value = v->value;
+}
+
+/* A work-group of as many work-items as the parameters ask for. call: where their number goes. */
+bool logits_group_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    int *local = call, wish = params_int(ctx, "logits.local", 128);
     *local = 1;
     while (*local * 2 <= wish && (size_t)*local * 2 <= ctx->device.max_work_group) /* the reduction halves it down to 1 */
         *local *= 2;
-    for (int way = 0; way < 2 && !works; way++) {
-        char number[16];
-        if (way)
-            *local = 1;
-        snprintf(options, 48, "-DLOCAL=%d -DLANES=%d", *local, ctx->device.simd_width > 1 ? 16 : 1);
-        snprintf(number, sizeof number, "%d", *local);
-        TRY(check_path(
-            ctx,
-            &(struct check){.path = *local > 1 ? "logits.group" : "logits.single", .variant = options, .force = {{"logits.local", number}}},
-            &works));
-    }
-    if (!works)
-        TRY(check_none_left(ctx, "chooses tokens"));
-fail:
-    return st;
+    set_local(ctx, v, *local);
+    return attempt == 0 && *local > 1;
+}
+
+bool logits_single_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    int *local = call;
+    *local = 1;
+    set_local(ctx, v, 1);
+    return attempt == 0;
 }
 
 clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *tokens,
@@ -38,7 +39,7 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
 {
     clio_status st = CLIO_OK;
     struct kernel *partial, *choose;
-    char options[48];
+    struct kernel_variant v;
     uint64_t mark = arena_mark(arena);
     int local, offset = row * args.n;
     args.groups = (args.n + CHUNK - 1) / CHUNK;
@@ -51,11 +52,11 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
         FAIL(ctx, CLIO_ERROR_INTERNAL, "logits: row %d of %d into %d, no-speech token %d of %d", row, logits->dim[0], out->dim[0],
              args.no_speech, args.n);
     TRY(tensor_take(ctx, arena, &parts));
-    TRY(choose_local(ctx, &local, options));
+    TRY(family_choose(ctx, "logits", NULL, &local, &v));
     if (args.inverse_temperature > 0)
-        strcat(options, " -DNOISE=1");
-    TRY(kernel_get(ctx, "logits", "logits_partial", options, &partial));
-    TRY(kernel_get(ctx, "logits", "logits_choose", options, &choose));
+        strcat(v.options, " -DNOISE=1");
+    TRY(kernel_get(ctx, "logits", "logits_partial", v.options, &partial));
+    TRY(kernel_get(ctx, "logits", "logits_choose", v.options, &choose));
     TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),
                ARG_TENSOR(suppress), ARG_VALUE(offset), ARG_VALUE(args)));
     TRY(LAUNCH(ctx, choose, GRID1(local, local), COST(0, 60.0 * args.groups), ARG_TENSOR(out), ARG_TENSOR(tokens), ARG_TENSOR(&parts),

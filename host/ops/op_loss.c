@@ -1,4 +1,4 @@
-/* op_loss.c - losses of single numbers and the divergence of Gaussians, with their gradients; kernels in cl/loss.cl. */
+/* op_loss.c - elementwise losses and the KL divergence of Gaussians, with their gradients; kernels in cl/loss.cl. */
 #include "gradients.h"
 #include "lanes.h"
 #include "reduce_sums.h"

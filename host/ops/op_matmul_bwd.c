@@ -1,4 +1,4 @@
-/* op_matmul_bwd.c - gradients of the product of two activations: two products more, with the kernel of cl/matmul.cl. */
+/* op_matmul_bwd.c - gradients of batched matmul of two activations: two more of them, with the kernel of cl/matmul.cl. */
 #include "gradients.h"
 
 #define TRANSPOSE_B 1 /* as the kernel has it */

@@ -1,8 +1,8 @@
-/* op_matmul_bwd_data.c - gradients of products and convolutions by their input: products and convolutions themselves, with the swapped matrix.
- *   of a product                        a product of dy
- *   of a convolution of stride 1        a convolution of dy whose taps run backwards: whichever family is fastest for that serves here too
- *   of one of a larger stride           a transposed convolution of dy
- * What stood twice in both directions (upsample 2) gets the sum of the four gradients. */
+/* op_matmul_bwd_data.c - gradients of matmul and of convolutions by their input. Each is a forward operation with the swapped matrix:
+ *   matmul                       matmul of dy
+ *   convolution of stride 1      convolution of dy with the kernel reversed, by the fastest family of convolutions
+ *   convolution of any stride    transposed convolution of dy
+ * With upsample 2, a pixel gets the sum of its four gradients. */
 #include "conv2d.h"
 #include "gemm.h"
 #include "gradients.h"

@@ -1,30 +1,26 @@
-/* op_matmul_bwd_weights.c - gradients of products and convolutions by their weights. All of them are one sum over pixels, in which one operand is
- * counted and the other lies under a window; kernels in cl/matmul_bwd_weights.cl. A gradient has the layout of its weights, and f32 numbers. */
-#include "selftest.h"
+/* op_matmul_bwd_weights.c - gradients of matmul and of convolutions by their weights, and the choice among their kernel families
+ * (families.h). Each is a sum over the pixels q of the batch: dw[n][tap][c] = sum over q of x[q + tap][c] dy[q][n]. Kernels:
+ * cl/matmul_bwd_weights.cl, cl/winograd_weights.cl. A gradient has the layout of its weights, and f32 storage. */
 #include "conv2d.h"
+#include "families.h"
 #include "gradients.h"
 
 #include <limits.h>
 #include <stdio.h>
 
 #define CHUNK 128        /* pixels, as in the kernel */
-#define REGISTER_ROWS 12 /* at most: the check has 13 columns */
+#define REGISTER_ROWS 12 /* at most: the self-test has 13 columns */
 
 struct call {
     const struct matrix *dw;
     const struct tensor *dy, *x;
-    struct weights_args a; /* with v as dy and s as x */
+    const struct conv2d_window *window; /* of op_conv2d_bwd_weights; otherwise NULL */
+    struct weights_args a;              /* with v as dy and s as x */
     bool add;
-};
-
-/* One way to compute it. */
-struct variant {
-    const char *path, *family, *kernel;
-    char options[64], checked[80]; /* what is compiled; that, and which way round it is used */
-    struct weights_args a;
-    struct grid grid;
+    /* set by the family that is chosen */
+    clio_status (*run)(clio_context *, struct arena *, const struct call *, const struct kernel_variant *);
+    struct weights_args plan;
     bool turned; /* v is x and s is dy */
-    int rows;    /* columns of s in registers */
 };
 
 static int steps(int n, int step)
@@ -32,21 +28,21 @@ static int steps(int n, int step)
     return (n + step - 1) / step;
 }
 
-/* Columns of s in registers, of which there must be as many. */
+/* Columns of s in registers: at most as many as there are. */
 static int register_rows(clio_context *ctx, int columns)
 {
     int wish = MAX(1, MIN(REGISTER_ROWS, params_int(ctx, "weights.panel.rows", 8)));
     return columns >= wish ? wish : columns >= 8 ? 8 : columns >= 4 ? 4 : columns;
 }
 
-/* What a pixel takes: for each panel of v the columns of s, and the copy of the pixel's columns of v. */
+/* Relative cost of a pixel: for each panel of v, the columns of s and the copy of the columns of v. */
 static double panel_cost(clio_context *ctx, int v_columns, int s_columns)
 {
     int rows = register_rows(ctx, s_columns);
     return (double)steps(v_columns, PANEL) * (ROUND_UP(s_columns, rows) + 8);
 }
 
-/* Pixels into as many slices as are wanted, as long as they are worth it. */
+/* Divide the pixels into as many slices as the device can use, each of at least weights.slice pixels. */
 static void divide_pixels(clio_context *ctx, struct weights_args *a, double pieces)
 {
     int64_t pixels = (int64_t)a->batch * a->rows * a->columns;
@@ -56,124 +52,189 @@ static void divide_pixels(clio_context *ctx, struct weights_args *a, double piec
     a->slices = (int)((pixels + a->slice - 1) / a->slice);
 }
 
-static struct variant panel_variant(clio_context *ctx, const struct call *c)
-{
-    struct variant v = {.path = "weights.panel", .family = "direct", .kernel = "weights_panel", .a = c->a};
-    struct weights_args *a = &v.a;
-    v.turned = panel_cost(ctx, a->s_columns, a->v_columns) < panel_cost(ctx, a->v_columns, a->s_columns) && a->v_columns <= PANEL;
-    if (v.turned) {
-        a->v_columns = c->a.s_columns;
-        a->s_columns = c->a.v_columns;
-        a->v_moves = !c->a.v_moves;
-    }
-    v.rows = register_rows(ctx, a->s_columns);
-    int panels = steps(a->v_columns, PANEL), taps = a->taps_y * a->taps_x, jobs = params_int(ctx, "weights.jobs", 16);
-    int at_once = ROUND_UP(MAX(1, params_int(ctx, "weights.panel.kib", 256) * 8), v.rows); /* rows of dw, of 128 bytes */
-    a->s_step = MIN(at_once, a->s_columns);
-    a->tap_step = MIN(taps, MAX(1, at_once / a->s_columns));
-    divide_pixels(ctx, a, (double)panels * steps(taps, a->tap_step) * steps(a->s_columns, a->s_step));
-    int more = steps(jobs, panels * a->slices); /* where slices do not make work enough: steps of taps, then of columns */
-    a->tap_step = MIN(a->tap_step, MAX(1, taps / more));
-    if (taps < more)
-        a->s_step = MIN(a->s_step, ROUND_UP(MAX(4 * v.rows, a->s_columns * taps / more), v.rows));
-    snprintf(v.options, sizeof v.options, "-DPANEL -DMR=%d", v.rows);
-    snprintf(v.checked, sizeof v.checked, "%s%s", v.options, v.turned ? ", turned" : "");
-    v.grid = GRID3(steps(taps, a->tap_step) * steps(a->s_columns, a->s_step), panels, a->slices, 1, 1, 1);
-    return v;
-}
+/* ---- how a family computes the call ---- */
 
-static struct variant tile_variant(clio_context *ctx, const struct call *c)
-{
-    const int side = 64, group = 16;
-    struct variant v = {.path = "weights.tile", .family = "direct", .kernel = "weights_tile", .a = c->a};
-    int taps = v.a.taps_y * v.a.taps_x, channels = v.a.s_columns;
-    int columns = v.a.v_moves ? taps * steps(channels, side) : steps(taps * channels, side), rows = steps(v.a.v_columns, side);
-    divide_pixels(ctx, &v.a, (double)columns * rows);
-    v.grid = GRID3(columns * group, rows * group, v.a.slices, group, group, 1);
-    return v;
-}
-
-static struct variant single_variant(clio_context *ctx, const struct call *c)
-{
-    struct variant v = {.path = "weights.single", .family = "single", .kernel = "weights_single", .a = c->a};
-    snprintf(v.options, sizeof v.options, "%s", c->dw->layout == MATRIX_PANELS ? "-DPANEL" : "");
-    snprintf(v.checked, sizeof v.checked, "%s", v.options);
-    v.a.slices = 1;
-    v.grid = GRID1(tensor_count(&c->dw->data), MIN((size_t)64, ctx->device.max_work_group));
-    return v;
-}
-
-/* The first way that is right on this device. */
-static clio_status choose(clio_context *ctx, const struct call *c, struct variant *v)
-{
-    clio_status st = CLIO_OK;
-    bool panels = c->dw->layout == MATRIX_PANELS, works = false;
-    for (int way = params_is(ctx, "weights.family", "single"); way < 2 && !works; way++) {
-        *v = way ? single_variant(ctx, c) : panels ? panel_variant(ctx, c) : tile_variant(ctx, c);
-        struct check check = {
-            .path = v->path,
-            .variant = v->checked,
-            .force = {{"gemm.many.family", panels ? "panel" : "tile"}, {"weights.family", v->family}, {"weights.slice", "128"}},
-            .n = v->turned ? v->rows : 0,
-            .k = v->turned || !v->rows || v->rows >= 8 ? 0 : v->rows};
-        TRY(check_path(ctx, &check, &works));
-    }
-    if (!works)
-        TRY(check_none_left(ctx, "computes gradients of weights"));
-fail:
-    return st;
-}
-
-/* Add up what the slices left, in dw's layout or turned. */
-static clio_status join(clio_context *ctx, const struct call *c, const struct variant *v, const struct tensor *parts)
+/* Add up the sums of the slices, in the layout of dw or turned. */
+static clio_status join(clio_context *ctx, const struct call *c, const struct kernel_variant *v, const struct tensor *parts)
 {
     clio_status st = CLIO_OK;
     struct kernel *k;
     size_t group = MIN((size_t)64, ctx->device.max_work_group);
     int count = (int)tensor_count(&c->dw->data), add = c->add;
-    struct weights_args a = v->a;
+    struct weights_args a = c->plan;
     struct cost cost = COST(tensor_count(parts), 4.0 * (double)(tensor_count(parts) + (size_t)count));
     a.add = add;
-    TRY(kernel_get(ctx, "matmul_bwd_weights", v->turned ? "weights_join_turned" : "weights_join", v->options, &k));
-    if (v->turned)
+    TRY(kernel_get(ctx, v->program, c->turned ? "weights_join_turned" : "weights_join", v->options, &k));
+    if (c->turned)
         TRY(LAUNCH(ctx, k, GRID1(count, group), cost, ARG_TENSOR(&c->dw->data), ARG_TENSOR(parts), ARG_VALUE(a)));
     else
-        TRY(LAUNCH(ctx, k, GRID1(count, group), cost, ARG_TENSOR(&c->dw->data), ARG_TENSOR(parts), ARG_VALUE(count), ARG_VALUE(v->a.slices),
+        TRY(LAUNCH(ctx, k, GRID1(count, group), cost, ARG_TENSOR(&c->dw->data), ARG_TENSOR(parts), ARG_VALUE(count), ARG_VALUE(a.slices),
                    ARG_VALUE(add)));
 fail:
     return st;
 }
 
-static clio_status run(clio_context *ctx, struct arena *arena, const struct call *c)
+static clio_status run_direct(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
-    struct variant v;
     struct kernel *k;
     struct tensor parts;
-    TRY(choose(ctx, c, &v));
-    double pixels = (double)v.a.batch * v.a.rows * v.a.columns;
+    struct weights_args a = c->plan;
+    double pixels = (double)a.batch * a.rows * a.columns;
     struct cost cost =
         COST(2 * pixels * c->dw->n * c->dw->k, 4.0 * (double)(tensor_count(c->dy) + tensor_count(c->x) + tensor_count(&c->dw->data)));
-    bool apart = v.turned || v.a.slices > 1;
+    bool apart = c->turned || a.slices > 1;
     const struct tensor *out = &c->dw->data;
     if (apart) {
-        int each =
-            v.turned ? steps(v.a.v_columns, PANEL) * PANEL * v.a.taps_y * v.a.taps_x * v.a.s_columns : (int)tensor_count(&c->dw->data);
-        parts = tensor_shape(DTYPE_F32, 2, v.a.slices, each, 0, 0);
+        int each = c->turned ? steps(a.v_columns, PANEL) * PANEL * a.taps_y * a.taps_x * a.s_columns : (int)tensor_count(&c->dw->data);
+        parts = tensor_shape(DTYPE_F32, 2, a.slices, each, 0, 0);
         TRY(tensor_take(ctx, arena, &parts));
         out = &parts;
     }
-    v.a.add = c->add && !apart;
-    TRY(kernel_get(ctx, "matmul_bwd_weights", v.kernel, v.options, &k));
-    TRY(LAUNCH(ctx, k, v.grid, cost, ARG_TENSOR(out), ARG_TENSOR(v.turned ? c->x : c->dy), ARG_TENSOR(v.turned ? c->dy : c->x),
-               ARG_VALUE(v.a)));
+    a.add = c->add && !apart;
+    TRY(kernel_get(ctx, v->program, v->kernel, v->options, &k));
+    TRY(LAUNCH(ctx, k, v->grid, cost, ARG_TENSOR(out), ARG_TENSOR(c->turned ? c->x : c->dy), ARG_TENSOR(c->turned ? c->dy : c->x),
+               ARG_VALUE(a)));
     if (apart)
-        TRY(join(ctx, c, &v, &parts));
+        TRY(join(ctx, c, v, &parts));
 fail:
     arena_release(arena, mark);
     return st;
 }
+
+/* ---- the families ---- */
+
+/* Parameters with which a self-test gets a gradient of this layout, and the families of `algorithm` (a value of weights.family). */
+static void test_params(struct kernel_variant *v, const struct matrix *dw, const char *algorithm, const char *key, const char *value)
+{
+    v->test.params[0].key = "gemm.many.family";
+    v->test.params[0].value = dw->layout == MATRIX_PANELS ? "panel" : "tile";
+    v->test.params[1].key = "weights.family";
+    v->test.params[1].value = algorithm;
+    v->test.params[2].key = key;
+    v->test.params[2].value = value;
+}
+
+static bool may_use(clio_context *ctx, int attempt)
+{
+    return attempt == 0 && !params_is(ctx, "weights.family", "single");
+}
+
+bool weights_panel_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    struct weights_args *a = &c->plan;
+    *a = c->a;
+    c->run = run_direct;
+    c->turned = panel_cost(ctx, a->s_columns, a->v_columns) < panel_cost(ctx, a->v_columns, a->s_columns) && a->v_columns <= PANEL;
+    if (c->turned) {
+        a->v_columns = c->a.s_columns;
+        a->s_columns = c->a.v_columns;
+        a->v_moves = !c->a.v_moves;
+    }
+    int rows = register_rows(ctx, a->s_columns);
+    int panels = steps(a->v_columns, PANEL), taps = a->taps_y * a->taps_x, jobs = params_int(ctx, "weights.jobs", 16);
+    int at_once = ROUND_UP(MAX(1, params_int(ctx, "weights.panel.kib", 256) * 8), rows); /* rows of dw, of 128 bytes */
+    a->s_step = MIN(at_once, a->s_columns);
+    a->tap_step = MIN(taps, MAX(1, at_once / a->s_columns));
+    divide_pixels(ctx, a, (double)panels * steps(taps, a->tap_step) * steps(a->s_columns, a->s_step));
+    int more = steps(jobs, panels * a->slices); /* too few slices for the device: divide by kernel position, then by columns */
+    a->tap_step = MIN(a->tap_step, MAX(1, taps / more));
+    if (taps < more)
+        a->s_step = MIN(a->s_step, ROUND_UP(MAX(4 * rows, a->s_columns * taps / more), rows));
+    v->program = "matmul_bwd_weights";
+    v->kernel = "weights_panel";
+    snprintf(v->options, sizeof v->options, "-DPANEL -DMR=%d", rows);
+    snprintf(v->tested, sizeof v->tested, "%s%s", v->options, c->turned ? ", turned" : "");
+    v->test.variant = v->tested;
+    test_params(v, c->dw, "direct", "weights.slice", "128");
+    v->test.n = c->turned ? rows : 0;
+    v->test.k = c->turned || rows >= 8 ? 0 : rows;
+    v->grid = GRID3(steps(taps, a->tap_step) * steps(a->s_columns, a->s_step), panels, a->slices, 1, 1, 1);
+    return may_use(ctx, attempt);
+}
+
+bool weights_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    const int side = 64, group = 16;
+    struct call *c = call;
+    struct weights_args *a = &c->plan;
+    *a = c->a;
+    c->run = run_direct;
+    c->turned = false;
+    int taps = a->taps_y * a->taps_x, channels = a->s_columns;
+    int columns = a->v_moves ? taps * steps(channels, side) : steps(taps * channels, side), rows = steps(a->v_columns, side);
+    divide_pixels(ctx, a, (double)columns * rows);
+    v->program = "matmul_bwd_weights";
+    v->kernel = "weights_tile";
+    test_params(v, c->dw, "direct", "weights.slice", "128");
+    v->grid = GRID3(columns * group, rows * group, a->slices, group, group, 1);
+    return may_use(ctx, attempt);
+}
+
+bool weights_single_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    c->plan = c->a;
+    c->plan.slices = 1;
+    c->run = run_direct;
+    c->turned = false;
+    v->program = "matmul_bwd_weights";
+    v->kernel = "weights_single";
+    snprintf(v->options, sizeof v->options, "%s", c->dw->layout == MATRIX_PANELS ? "-DPANEL" : "");
+    test_params(v, c->dw, "single", "weights.slice", "128");
+    v->grid = GRID1(tensor_count(&c->dw->data), MIN((size_t)64, ctx->device.max_work_group));
+    return attempt == 0;
+}
+
+/* The call as op_winograd_weights.c takes it. */
+static struct window_args filtered_args(const struct call *c)
+{
+    return (struct window_args){.batch = c->a.batch,
+                                .height = c->a.height,
+                                .width = c->a.width,
+                                .in = c->a.s_columns,
+                                .out_height = c->a.rows,
+                                .out_width = c->a.columns,
+                                .taps = c->window->taps,
+                                .stride = c->window->stride,
+                                .before = c->window->before,
+                                .shift = c->a.shift};
+}
+
+static clio_status run_filtered(clio_context *ctx, struct arena *arena, const struct call *c, const struct kernel_variant *v)
+{
+    struct window_args args = filtered_args(c);
+    (void)v;
+    return winograd_weights(ctx, arena, c->dw, c->dy, c->x, &args, c->add);
+}
+
+bool weights_winograd_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    struct call *c = call;
+    if (!c->window)
+        return false;
+    struct window_args args = filtered_args(c);
+    c->run = run_filtered;
+    test_params(v, c->dw, "winograd", "conv.winograd.megabytes", "0");
+    v->test.kernel_size = 3;
+    v->test.batch = 13; /* of 12 tiles each: more than one strip */
+    v->test.n = v->test.k = 48;
+    return attempt == 0 && winograd_weights_wanted(ctx, c->dw, &args);
+}
+
+static clio_status run(clio_context *ctx, struct arena *arena, struct call *c)
+{
+    clio_status st = CLIO_OK;
+    struct kernel_variant v;
+    TRY(family_choose(ctx, "weights", c->dw, c, &v));
+    TRY(c->run(ctx, arena, c, &v));
+fail:
+    return st;
+}
+
+/* ---- the operations ---- */
 
 static clio_status check_matrix(clio_context *ctx, const char *op, const struct matrix *dw, double pixels)
 {
@@ -217,7 +278,7 @@ fail:
     return st;
 }
 
-/* `counted` and `moved` are dy and x, or x and dy. */
+/* counted, moved: dy and x; for transposed convolutions x and dy. */
 static struct weights_args window_args(const struct matrix *dw, const struct tensor *counted, const struct tensor *moved,
                                        const struct conv2d_window *w)
 {
@@ -231,33 +292,6 @@ static struct weights_args window_args(const struct matrix *dw, const struct ten
     a.v_columns = dw->n;
     a.s_columns = dw->k / (w->taps * w->taps);
     return a;
-}
-
-/* By minimal filtering, where that pays and is right on this device. */
-static clio_status filter(clio_context *ctx, struct arena *arena, const struct call *c, const struct conv2d_window *window, bool *done)
-{
-    clio_status st = CLIO_OK;
-    struct check check = {.path = "weights.winograd",
-                          .variant = "",
-                          .force = {{"gemm.many.family", "panel"}, {"weights.family", "winograd"}, {"conv.winograd.megabytes", "0"}}};
-    struct window_args v = {.batch = c->a.batch,
-                            .height = c->a.height,
-                            .width = c->a.width,
-                            .in = c->a.s_columns,
-                            .out_height = c->a.rows,
-                            .out_width = c->a.columns,
-                            .taps = window->taps,
-                            .stride = window->stride,
-                            .before = window->before,
-                            .shift = c->a.shift};
-    *done = false;
-    if (!winograd_weights_wanted(ctx, c->dw, &v))
-        return CLIO_OK;
-    TRY(check_path(ctx, &check, done));
-    if (*done)
-        TRY(winograd_weights(ctx, arena, c->dw, c->dy, c->x, &v, c->add));
-fail:
-    return st;
 }
 
 clio_status op_conv2d_bwd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
@@ -274,11 +308,8 @@ clio_status op_conv2d_bwd_weights(clio_context *ctx, struct arena *arena, const 
     TRY(check_matrix(ctx, op, dw, pixels));
     if (window.taps == 1 && window.stride == 1 && padding == 0 && up == 1)
         return op_gemm_bwd_weights(ctx, arena, dw, dy, x, (int)pixels, add);
-    struct call c = {.dw = dw, .dy = dy, .x = x, .add = add, .a = window_args(dw, dy, x, &window)};
-    bool filtered;
-    TRY(filter(ctx, arena, &c, &window, &filtered));
-    if (!filtered)
-        TRY(run(ctx, arena, &c));
+    struct call c = {.dw = dw, .dy = dy, .x = x, .window = &window, .add = add, .a = window_args(dw, dy, x, &window)};
+    TRY(run(ctx, arena, &c));
 fail:
     return st;
 }

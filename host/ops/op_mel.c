@@ -1,5 +1,8 @@
-/* op_mel.c - the elementwise parts of a log-mel spectrogram. Kernels: cl/mel.cl. */
-#include "ops.h"
+/* op_mel.c - the parts of a log-mel spectrogram: frames, Fourier transform, power, logarithm. Kernels: cl/mel.cl; clFFT (core/fft.h). */
+#include "families.h"
+#include "../core/fft.h"
+
+#include <stdio.h>
 
 #define LOCAL 64
 #define GROUPS 64
@@ -19,6 +22,37 @@ clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const 
     TRY(kernel_get(ctx, "mel", "mel_frames", "", &k));
     TRY(LAUNCH(ctx, k, GRID2(n, count, MIN(n, LOCAL), 1), COST((double)count * n, 8.0 * count * n), ARG_TENSOR(frames), ARG_TENSOR(samples),
                ARG_TENSOR(window), ARG_VALUE(args)));
+fail:
+    return st;
+}
+
+/* A length is tested before the first transform: the library is unmaintained, and wrong with some drivers. */
+bool clfft_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
+{
+    const struct tensor *in = call;
+    (void)ctx;
+    snprintf(v->options, sizeof v->options, "n=%d", in->dim[1]);
+    v->test.m = in->dim[0];
+    v->test.n = in->dim[1];
+    return attempt == 0;
+}
+
+clio_status op_rfft_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in)
+{
+    clio_status st = CLIO_OK;
+    struct tensor call = *in;
+    struct kernel_variant v;
+    bool works;
+    TRY(op_check(ctx, "rfft", "in", in, DTYPE_F32, 2, -1, -1, 0, 0));
+    TRY(op_check(ctx, "rfft", "out", out, DTYPE_F32, 3, in->dim[0], in->dim[1] / 2 + 1, 2, 0));
+    if (ctx->planning)
+        return CLIO_OK;
+    TRY(family_find(ctx, "clfft", NULL, &call, &v, &works));
+    if (!works) {
+        const struct selftest_result *result = selftest_result_find(ctx, "clfft", v.options);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "clFFT is disabled on %s: %s", ctx->device.name, result ? result->reason : "not tested");
+    }
+    TRY(fft_real(ctx, out, in));
 fail:
     return st;
 }

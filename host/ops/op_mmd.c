@@ -1,5 +1,5 @@
-/* op_mmd.c - maximum mean discrepancy and its gradient; kernels in cl/mmd.cl. Both begin with the matrix of squared distances of all rows
- * of x and y, scratch of (M + N)^2 numbers. */
+/* op_mmd.c - maximum mean discrepancy and its gradient; kernels in cl/mmd.cl. Both start from the squared distances of all rows of x and y,
+ * in (M + N)^2 floats of scratch memory. */
 #include "gradients.h"
 #include "reduce_sums.h"
 #include "tape.h"

@@ -1,4 +1,4 @@
-/* op_optim.c - steps of optimizers and averages of parameters (cl/optim.cl), and clipping by the global norm (cl/clip.cl). */
+/* op_optim.c - optimizer steps and moving averages of parameters (cl/optim.cl), and clipping by the global norm (cl/clip.cl). */
 #include "gradients.h"
 #include "lanes.h"
 #include "reduce_sums.h"

@@ -1,4 +1,4 @@
-/* op_resample.c - images to another size: pooling, nearest pixel, bilinear, and their gradients; kernels in cl/resample.cl. */
+/* op_resample.c - pooling and resizing of images (nearest, bilinear), and their gradients; kernels in cl/resample.cl. */
 #include "gradients.h"
 #include "tape.h"
 

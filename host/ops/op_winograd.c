@@ -1,5 +1,5 @@
-/* op_winograd.c - convolution of images by Winograd's minimal filtering; kernels in cl/winograd.cl. The image is cut into strips of
- * tiles, so that the transformed input of a strip stays in a cache shared by the cores, and scratch is bounded whatever the image's size.
+/* op_winograd.c - 3 x 3 convolution by Winograd's minimal filtering (Lavin and Gray 2016, arXiv:1509.09308); kernels in cl/winograd.cl. The
+ * images are divided into strips of tiles: the transformed input of a strip stays in the last-level cache, and scratch memory is bounded.
  */
 #include "conv2d.h"
 
@@ -8,10 +8,10 @@
 
 #define PARTS 36
 #define PAD 16                 /* floats; as in cl/winograd.cl */
-#define BLOCK_AT_MOST 128      /* tiles: then their sums, 4.6 KB a tile, and the weights stay in a core's cache */
+#define BLOCK_AT_MOST 128      /* tiles: their accumulators (4.6 KB a tile) and the weights fit into the cache of a core */
 #define SCRATCH_BYTES 0x1.8p24 /* of the transformed input, at most */
 
-/* How a call is cut. */
+/* How a call is divided. */
 struct plan {
     int tiles, strip, block, rows, channels,
         items;             /* tiles in all, of a strip, of a job; of a register tile; channels of a chunk; work-items */
@@ -30,15 +30,15 @@ static struct plan make_plan(clio_context *ctx, const struct conv2d_call *c)
     chunks = (c->v.in + chunks - 1) / chunks;
     p.channels = ROUND_UP((c->v.in + chunks - 1) / chunks, 16);
     double tile_bytes = 4.0 * PARTS * c->v.in, megabytes = params_int(ctx, "conv.winograd.megabytes", 4) * 0x1p20;
-    double strip = MAX(megabytes / tile_bytes, params_int(ctx, "conv.winograd.tiles", 128)); /* each strip transforms all weights anew */
+    double strip = MAX(megabytes / tile_bytes, params_int(ctx, "conv.winograd.tiles", 128)); /* each strip transforms all weights again */
     strip = MIN(strip, SCRATCH_BYTES / tile_bytes);
     int strips = (int)ceil(p.tiles / strip);
     p.strip = ROUND_UP((p.tiles + strips - 1) / strips, p.rows);
-    int jobs = params_int(ctx, "conv.winograd.jobs", 4) * units; /* at least, where there are tiles enough */
+    int jobs = params_int(ctx, "conv.winograd.jobs", 4) * units; /* at least, if there are enough tiles */
     int blocks = MAX((jobs + panels - 1) / panels, (p.strip + BLOCK_AT_MOST - 1) / BLOCK_AT_MOST);
     p.block = MAX(p.rows, ROUND_UP((p.strip + blocks - 1) / blocks, p.rows));
     blocks = (p.strip + p.block - 1) / p.block;
-    int each = (blocks * panels + 2 * jobs - 1) / (2 * jobs); /* as many for each work-item, lest a core waits for another */
+    int each = (blocks * panels + 2 * jobs - 1) / (2 * jobs); /* the same number for each work-item, so that no core waits for another */
     p.items = (blocks * panels + each - 1) / each;
     p.part = p.strip * c->v.in + PAD;
     p.input = (size_t)PARTS * (size_t)p.part;

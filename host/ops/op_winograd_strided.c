@@ -1,5 +1,5 @@
-/* op_winograd_strided.c - convolution of images with 4 x 4 windows of stride 2, and the transposed one, by minimal filtering; kernels in
- * cl/winograd_strided.cl. Cut into strips, blocks and chunks as op_winograd.c does, with its parameters. */
+/* op_winograd_strided.c - 4 x 4 convolution of stride 2, and its transposed form, by minimal filtering; kernels in cl/winograd_strided.cl.
+ * Divided into strips, blocks and chunks as in op_winograd.c, by the same parameters. */
 #include "conv2d.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #define PHASES 4
 #define PARTS 25
 #define PAD 16                 /* floats; as in cl/winograd_strided.cl */
-#define BLOCK_AT_MOST 128      /* tiles: then their sums, 3.2 KB a tile, and the weights stay in a core's cache */
+#define BLOCK_AT_MOST 128      /* tiles: their accumulators (3.2 KB a tile) and the weights fit into the cache of a core */
 #define SCRATCH_BYTES 0x1.8p24 /* of the transformed input, at most */
 
 struct plan {
@@ -27,15 +27,15 @@ static struct plan make_plan(clio_context *ctx, const struct strided_call *c)
     chunks = (c->v.in + chunks - 1) / chunks;
     p.channels = ROUND_UP((c->v.in + chunks - 1) / chunks, 16);
     double tile_bytes = 4.0 * PHASES * PARTS * c->v.in, megabytes = params_int(ctx, "conv.winograd.megabytes", 4) * 0x1p20;
-    double strip = MAX(megabytes / tile_bytes, params_int(ctx, "conv.winograd.tiles", 128)); /* each strip transforms all weights anew */
+    double strip = MAX(megabytes / tile_bytes, params_int(ctx, "conv.winograd.tiles", 128)); /* each strip transforms all weights again */
     strip = MAX(1, MIN(strip, SCRATCH_BYTES / tile_bytes));
     int strips = (int)ceil(all / strip);
     p.strip = ROUND_UP((all + strips - 1) / strips, p.rows);
-    int jobs = params_int(ctx, "conv.winograd.jobs", 4) * units; /* at least, where there are tiles enough */
+    int jobs = params_int(ctx, "conv.winograd.jobs", 4) * units; /* at least, if there are enough tiles */
     int blocks = MAX((jobs + panels - 1) / panels, (p.strip + BLOCK_AT_MOST - 1) / BLOCK_AT_MOST);
     p.block = MAX(p.rows, ROUND_UP((p.strip + blocks - 1) / blocks, p.rows));
     blocks = (p.strip + p.block - 1) / p.block;
-    int each = (blocks * panels + 2 * jobs - 1) / (2 * jobs); /* as many for each work-item, lest a core waits for another */
+    int each = (blocks * panels + 2 * jobs - 1) / (2 * jobs); /* the same number for each work-item, so that no core waits for another */
     p.items = (blocks * panels + each - 1) / each;
     p.part = p.strip * c->v.in + PAD;
     p.input = (size_t)PHASES * PARTS * (size_t)p.part;
@@ -43,7 +43,7 @@ static struct plan make_plan(clio_context *ctx, const struct strided_call *c)
     return p;
 }
 
-/* It saves at least a third of the products of the direct way: not where the last tiles are mostly empty. */
+/* Only if it saves a third of the multiplications of the direct algorithm: not where the last tiles are mostly empty. */
 bool strided_wanted(clio_context *ctx, const struct strided_call *c)
 {
     int height = c->transposed ? c->v.out_height / 2 : c->v.out_height, width = c->transposed ? c->v.out_width / 2 : c->v.out_width;

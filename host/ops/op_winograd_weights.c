@@ -1,5 +1,5 @@
-/* op_winograd_weights.c - the gradient by the weights of 3 x 3 convolutions by minimal filtering; kernels in cl/winograd_weights.cl. The
- * images are cut into strips of tiles, so that what is transformed stays in a cache shared by the cores. */
+/* op_winograd_weights.c - the gradient by the weights of 3 x 3 convolutions, by minimal filtering; kernels in cl/winograd_weights.cl. The
+ * images are divided into strips of tiles, so that the transformed data stays in the last-level cache. */
 #include "conv2d.h"
 #include "gradients.h"
 
@@ -9,7 +9,7 @@
 #define PARTS 36
 #define PAD 16          /* floats; as in cl/winograd.clh */
 #define CHUNK 128       /* tiles; as in cl/matmul_bwd_weights.clh */
-#define FEW_CHANNELS 32 /* below, transforms cost more than the products that they save */
+#define FEW_CHANNELS 32 /* below, the transforms cost more than the multiplications that they save */
 
 bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v)
 {

@@ -1,15 +1,15 @@
-/* ops.h - every operation on tensors. One op_x.c, cl/x.cl and host/ref/ref_x.c per family x.
+/* ops.h - all operations on tensors. An operation x is in op_x.c, cl/x.cl and host/ref/ref_x.c.
  *
  * Legend of dimensions
- *   M rows, N outputs, K inputs of a matrix product      B batch
- *   T rows in time, C channels, H height, W width        images are NHWC, sound is [B, T, C]
+ *   M rows, N outputs, K inputs of a matmul              B batch
+ *   T rows in time, C channels, H height, W width        images are NHWC, audio is [B, T, C]
  *   heads x D: attention heads of D columns each         all rows contiguous, last dimension fastest
  *
  * Conventions
- *   op_x_fwd(ctx, out, in, weights, args): launches and returns, nothing waits. Tensors have their memory already.
- *   Scratch comes from the arena that the caller passes, and goes back to it before the function returns.
- *   Shapes that do not fit are CLIO_ERROR_INTERNAL with both shapes: the caller of an operation is clio itself.
- *   The meaning of each operation is host/ref/ref.h, in plain C. Storage f32 unless said; accumulation is f32.
+ *   op_x_fwd(ctx, out, in, weights, args): launches and returns without waiting. All tensors must have memory.
+ *   Scratch memory is taken from the arena that the caller passes, and released before the function returns.
+ *   Wrong shapes are CLIO_ERROR_INTERNAL with both shapes: the caller of an operation is clio itself.
+ *   host/ref/ref.h defines each operation in plain C. Storage is f32 unless noted; accumulation is f32.
  */
 #ifndef CLIO_OPS_H
 #define CLIO_OPS_H
@@ -21,16 +21,16 @@
 /* CLIO_OK, or CLIO_ERROR_INTERNAL naming the operation and the tensor, unless t has this type and shape (-1 matches any). */
 clio_status op_check(clio_context *ctx, const char *op, const char *name, const struct tensor *t, enum dtype dtype, int ndim, int d0,
                      int d1, int d2, int d3);
-/* The elements of a tensor as the int that kernels take, with room to step over the end of them; the same of f32 of any shape, checked. */
+/* Number of elements as the int that kernels take (an error if it is too large); the same for a tensor that must be f32, of any shape. */
 clio_status op_elements(clio_context *ctx, const char *op, const struct tensor *t, int *n);
 clio_status op_floats(clio_context *ctx, const char *op, const char *name, const struct tensor *t, int *n);
 
-/* ---- gemm: matrices of weights, packed once for the kernel that will read them ---- */
+/* ---- gemm: weights, packed once for the kernel that will read them ---- */
 
 enum matrix_layout {
     MATRIX_ROWS,  /* [N, K] as stored: CLBlast, local-memory tiles and GPU GEMV */
-    MATRIX_PANELS /* [ceil(N/32), K, 32]: SIMD tiles on CPUs; the last panel is filled up with zeros. Of bf16 (for many rows, whose numbers
-                     are rounded as well): [ceil(N/32), ceil(K/2), 32, 2]. Of q8_0: [ceil(N/32), ceil(K/32)] blocks (cl/gemm_q8.cl) */
+    MATRIX_PANELS /* [ceil(N/32), K, 32]: SIMD tiles on CPUs; the last panel is padded with zeros. bf16 (for many rows; inputs are rounded,
+                     too): [ceil(N/32), ceil(K/2), 32, 2]. q8_0: [ceil(N/32), ceil(K/32)] blocks (cl/gemm_q8.cl) */
 };
 #define PANEL 32
 
@@ -39,18 +39,17 @@ struct matrix {
     enum matrix_layout layout;
     int n, k;
 };
-/* What a matrix will be multiplied with: many rows at a time (an encoder), mostly one or a few (a decoder), many and without rounding to
- * half (a transform rather than a weight), or many where the weights are so large that half storage counts for more than some speed
- * (images). */
+/* What the matrix is used for: MANY rows at a time (an encoder); mostly one or a FEW (a decoder); EXACT: many, always f32 (a transform, not
+ * a weight); LARGE: many rows and weights so large that fp16 storage matters more than speed (image models). */
 enum matrix_use { MATRIX_MANY, MATRIX_FEW, MATRIX_EXACT, MATRIX_LARGE };
-/* Room for an N x K matrix in the layout and storage that the device's parameters ask for. Fill every row with matrix_fill. */
+/* Allocate an N x K matrix in the layout and storage that the parameters of the device ask for. Fill every row with matrix_fill. */
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what);
-/* Rows first .. first+rows from a stored weight of shape [rows, K], or [rows, C, taps...] (a convolution), which becomes k = tap * C +
- * channel. */
+/* Rows first .. first+rows from a stored weight of shape [rows, K], or [rows, C, kernel...] (a convolution), which becomes k = position
+ * in the kernel * C + channel. */
 clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w);
-/* The same from f32 numbers on the host, [rows, K]. */
+/* The same from f32 data on the host, [rows, K]. */
 clio_status matrix_fill_floats(clio_context *ctx, struct matrix *m, int first, int rows, const float *data);
-/* Whether the device multiplies with matrices of m's layout and storage (m has no data yet). */
+/* Whether a kernel for the layout and storage of m works on the device (m needs no data). */
 clio_status matrix_reads(clio_context *ctx, const struct matrix *m, bool *works);
 void matrix_free(clio_context *ctx, struct matrix *m);
 
@@ -74,10 +73,10 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
 clio_status op_layer_norm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *gamma,
                               const struct tensor *beta, float eps);
 /* Over groups of neighbouring channels of each image of in f32 [B, ..., C], then `act`; gamma and beta f32 [C]; out may be in. Scratch:
- * sums. */
+ * partial sums. */
 clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                               const struct tensor *gamma, const struct tensor *beta, int groups, float eps, int act);
-/* Over the last dimension; out may be in. log_softmax when `logarithm`. */
+/* Over the last dimension; out may be in. logarithm: log_softmax. */
 clio_status op_softmax_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, bool logarithm);
 /* out = act(in); out may be in. */
 clio_status op_activation_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int act, float slope);
@@ -99,17 +98,17 @@ clio_status op_embed_fwd(clio_context *ctx, const struct tensor *out, const stru
  * Scratch: the padded input. */
 clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
                           int kernel, int stride, int padding, const struct gemm_epilogue *epilogue);
-/* in f32 [B, H, W, C], w f32 [N, KH, KW, C / groups], bias f32 [N] or NULL, out f32 [B, H', W', N]. Any convolution, one output after the
- * other: the yardstick on the device, and what is left where op_conv2d_fwd does not reach. */
+/* in f32 [B, H, W, C], w f32 [N, KH, KW, C / groups], bias f32 [N] or NULL, out f32 [B, H', W', N]. Any convolution, by a
+ * simple kernel: for the cases that op_conv2d_fwd does not support. */
 clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct tensor *w,
                                  const struct tensor *bias, int stride, int padding, int dilation, int groups, int act, float slope);
-/* A square window of taps x taps over `in`, of which each pixel stands upsample x upsample times (nearest; 1 or 2), with `before` zeros
- * above and left of it and `after` below and right: H' = (H * upsample + before + after - taps) / stride + 1. */
+/* A convolution with kernel size taps x taps of `in`, after nearest-neighbour upsampling by 1 or 2, with `before` zeros of padding above
+ * and left and `after` below and right: H' = (H * upsample + before + after - taps) / stride + 1. */
 struct conv2d_window {
     int taps, stride, before, after, upsample;
 };
-/* in f32 [B, H, W, C], w N x (taps * taps * C) from matrix_fill, out f32 [B, H', W', N]. Of the epilogue: bias [N], or [B, N] (one row for
- * each image), act, slope, and residual [B, H', W', N], which may be out itself; the rest is 0. */
+/* in f32 [B, H, W, C], w N x (taps * taps * C) from matrix_fill, out f32 [B, H', W', N]. Of the epilogue: bias [N], or [B, N] (a row per
+ * image), act, slope, and residual [B, H', W', N], which may be out itself; the rest must be 0. */
 clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
                           struct conv2d_window window, const struct gemm_epilogue *epilogue);
 
@@ -150,7 +149,7 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
 
 /* ---- logits ---- */
 
-/* What a decoding step answers: 8 words, read back in one piece. */
+/* Result of a decoding step: 8 words, read back at once. */
 struct logits_choice {
     int token;
     float logprob;    /* of token under the full softmax of the allowed tokens, temperature 1 */
@@ -168,9 +167,12 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
 /* frames f32 [F, n]: row f is samples[f * hop ...] * window, samples f32 [(F - 1) * hop + n or more], window f32 [n] */
 clio_status op_frames_fwd(clio_context *ctx, const struct tensor *frames, const struct tensor *samples, const struct tensor *window,
                           int hop);
+/* out[f][k] = sum over j of in[f][j] exp(-2 pi i j k / n), k = 0 .. n/2, as torch.fft.rfft; in f32 [F, n], out f32 [F, n/2+1, 2]. By clFFT:
+ * CLIO_ERROR_UNSUPPORTED if it fails or gives a wrong result on this device. */
+clio_status op_rfft_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in);
 /* power f32 [frames, bins] = re^2 + im^2 of spectrum f32 [frames, bins, 2] */
 clio_status op_power_fwd(clio_context *ctx, const struct tensor *power, const struct tensor *spectrum);
-/* In place, f32 [frames, bands]: log10(max(x, 1e-10)), then max(., greatest - 8), then (. + 4) / 4. */
+/* In place, f32 [frames, bands]: log10(max(x, 1e-10)), then max(., maximum - 8), then (. + 4) / 4. */
 clio_status op_log_mel_fwd(clio_context *ctx, struct arena *arena, const struct tensor *mel);
 
 #endif

@@ -1,4 +1,4 @@
-/* reduce_sums.c - see reduce_sums.h; kernel in cl/reduce_sums.cl. The family is that of norms: rows of a matrix there, chunks here. */
+/* reduce_sums.c - see reduce_sums.h; kernel in cl/reduce_sums.cl. It uses the families of norms: rows of a matrix there, chunks here. */
 #include "reduce_sums.h"
 
 clio_status sums_plan(clio_context *ctx, struct arena *arena, int n, struct rows_plan *plan, struct tensor *parts)

@@ -1,34 +1,38 @@
-/* selftest.h - the first use of a fast path: before a variant of a kernel family, or a library, serves a device and driver, the operation is
- * run with it at small odd shapes, canaries behind its result, and compared with host/ref. A path that answers wrongly, does not compile or
- * cannot be launched is switched off alone, and the operation that asked takes the next one. Verdicts are kept: core/selftest_results.h.
+/* selftest.h - self-tests at first use: before a variant of a kernel family, or a library, is used on a device and driver, its operation
+ * runs with it on small odd shapes, with guard words behind the output, and the output is compared with host/ref. A variant that gives a
+ * wrong result, does not compile or cannot be launched is disabled, that variant alone, and the operation uses the next family. The results
+ * are kept on disk: core/selftest_results.h.
  *
- * What is compiled for a check is what the operation was about to compile. A path that computes in another type than f32 (native half,
- * sub-groups, matrix engines) is one more row of the table in selftest.c, and one more candidate in its operation. */
+ * A self-test compiles exactly what the operation is about to compile. */
 #ifndef CLIO_OPS_SELFTEST_H
 #define CLIO_OPS_SELFTEST_H
 
 #include "ops.h"
 
-struct check {
-    const char *path;    /* as in core/selftest_results.c */
+struct selftest {
+    const char *family;  /* a name of families.c */
     const char *variant; /* what is compiled: the -D options; for a library the kind of call */
     struct {
-        const char *key, *value; /* rows of parameters with which the operation takes this path; unused ones NULL */
-    } force[3];
-    int m, n, k; /* gemm: rows, which decide about the kernel; n and k for a library, else 0; transposed: n outputs */
-    int batch;   /* gemm: not 0 for a product of activations (op_matmul); conv, transposed: images, 0 for a few */
-    bool transposed;
-    int head_dim; /* attention */
-    bool padded;  /* attention: with key lengths */
-    int groups;   /* norm: of channels; 0 for layer norm */
-    int act;      /* group norm */
+        const char *key, *value; /* parameters with which the operation chooses this variant; unused ones NULL */
+    } params[3];
+    /* The shape that leads to this variant; 0: the one that the self-test has by default. */
+    int m, n, k;             /* gemm: sizes; convolutions: n output and k input channels; clfft: m frames of n samples */
+    int batch;               /* gemm: not 0 for batched matmul of activations; convolutions: images */
+    bool transposed;         /* batched matmul: b is [n, k] */
+    int kernel_size, stride; /* convolutions */
+    int head_dim;            /* attention */
+    bool padded;             /* attention: with key lengths */
+    int groups;              /* norm: groups of channels; 0 for layer norm */
+    int act;                 /* group norm */
 };
-/* Whether the path may be used: as found earlier, else by running the check. */
-clio_status check_path(clio_context *ctx, const struct check *check, bool *works);
-/* CLIO_ERROR_DEVICE: nothing is left that could do `what` ("multiplies matrices"). */
-clio_status check_none_left(clio_context *ctx, const char *what);
+/* Whether the variant may be used: by an earlier result, otherwise by running the self-test. */
+clio_status selftest_passes(clio_context *ctx, const struct selftest *test, bool *passes);
+
+struct workspace;
+/* Runs the operation as the test says, and compares; what is wrong is left in the workspace. */
+typedef clio_status selftest_fn(clio_context *ctx, const struct selftest *test, struct workspace *w);
 
 /* More than 16 rows, and more than one tile of the shipped parameters. */
-#define CHECK_MANY 67
+#define SELFTEST_MANY 67
 
 #endif

@@ -1,38 +1,33 @@
-/* selftest_private.h - between the files of the first-use checks (selftest.h): room for a check's numbers, and the checks themselves.
- * selftest.c what is checked when, and verdicts; selftest_matmul.c products and convolutions; selftest_rows.c attention, norms, softmax,
- * logits. */
+/* selftest_private.h - shared by the files of the self-tests (selftest.h): buffers of a test, and the tests of all families.
+ *   selftest.c         the workspace, when a test runs, and what its result is
+ *   selftest_matmul.c  gemm and convolutions, forward and backward
+ *   selftest_rows.c    attention, norms, softmax, logits, Fourier transforms */
 #ifndef CLIO_OPS_SELFTEST_PRIVATE_H
 #define CLIO_OPS_SELFTEST_PRIVATE_H
 
 #include "selftest.h"
 
-/* Tensors and host arrays of a check, released together. */
-struct room {
+/* Tensors and host arrays of a test, released together. */
+struct workspace {
     struct tensor tensors[8];
     void *arrays[16];
     int tensor_count, array_count;
     struct arena arena;
-    double tolerance; /* of the greatest number; 0: of sums in f32 */
-    char wrong[96];   /* what a comparison found; empty: all is well */
+    double tolerance; /* relative to the largest value; 0: that of f32 sums */
+    char wrong[96];   /* what a comparison found; empty: correct */
 };
-void room_free(clio_context *ctx, struct room *r);
-/* `count` floats in [-1, 1), other ones each time, such as a number of this type holds; NULL when out of memory. */
-float *room_floats(struct room *r, size_t count, enum dtype dtype);
-/* A tensor with `data`, or filled with canaries, and canaries behind it. */
-clio_status room_place(clio_context *ctx, struct room *r, struct tensor **out, struct tensor shape, const void *data);
-/* The tensor's content in fresh memory of the room, its canaries looked at. */
-clio_status room_fetch(clio_context *ctx, struct room *r, const struct tensor *t, float **out);
-/* Leaves in r->wrong what is wrong with x. */
-void room_compare(struct room *r, const float *x, const float *want, size_t count);
+void workspace_free(clio_context *ctx, struct workspace *ws);
+/* `count` floats in [-1, 1), different ones in each call, rounded to values that `dtype` represents; NULL when out of memory. */
+float *workspace_floats(struct workspace *ws, size_t count, enum dtype dtype);
+/* A tensor with `data`, or filled with guard words, and guard words behind it. */
+clio_status workspace_place(clio_context *ctx, struct workspace *ws, struct tensor **out, struct tensor shape, const void *data);
+/* Read the tensor into new memory of the workspace, and check its guard words. */
+clio_status workspace_fetch(clio_context *ctx, struct workspace *ws, const struct tensor *t, float **out);
+/* Compare x with `want`, and describe a difference in ws->wrong. */
+void workspace_compare(struct workspace *ws, const float *x, const float *want, size_t count);
 
-/* One for each family of paths: runs the operation as the check says, and compares. */
-clio_status check_product(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_conv(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_transposed(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_weights(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_attention(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_norm(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_rows(clio_context *ctx, const struct check *c, struct room *r);
-clio_status check_logits(clio_context *ctx, const struct check *c, struct room *r);
+/* The self-tests of the rows of families.c. */
+selftest_fn selftest_gemm, selftest_conv, selftest_transposed, selftest_weights, selftest_attention, selftest_norm, selftest_softmax,
+    selftest_logits, selftest_clfft;
 
 #endif

@@ -1,5 +1,5 @@
-/* ref.h - what each operation means, in plain C on host arrays: the yardstick of tests and tuner. Obvious rather than fast; sums in double.
- * Dimensions as in host/ops/ops.h. */
+/* ref.h - the reference of each operation in plain C on host arrays, for tests, self-tests and the tuner. Simple rather than fast; sums in
+ * double. Dimensions as in host/ops/ops.h. */
 #ifndef CLIO_REF_H
 #define CLIO_REF_H
 
@@ -28,7 +28,7 @@ void ref_embed(float *out, const float *table, const int *ids, const float *posi
 
 /* in [B, T, C], w [N, kernel, C] */
 void ref_conv1d(float *out, const float *in, const float *w, const float *bias, const struct conv1d_args *args, int act, float slope);
-/* in [B, H, W, C], w [N, KH, KW, C / groups]; of a window with upsample or one-sided padding: `in` is prepared by the caller */
+/* in [B, H, W, C], w [N, KH, KW, C / groups]; for upsampling or one-sided padding the caller prepares `in` */
 void ref_conv2d(float *out, const float *in, const float *w, const float *bias, const struct conv2d_args *args);
 
 /* q [B, queries, heads, D] (rows of ldq), k and v [B, keys, heads, D]: plain rows, not the cache layout. key_lengths [B], or NULL: row b

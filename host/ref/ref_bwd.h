@@ -1,5 +1,5 @@
-/* ref_bwd.h - what each operation of host/ops/gradients.h means, in plain C on host arrays: the yardstick of tests. Obvious rather than
- * fast; sums in double. Each gradient is returned, not added; a NULL one is not wanted. Dimensions as in host/ops/ops.h. */
+/* ref_bwd.h - the reference of each operation of host/ops/gradients.h in plain C on host arrays, for tests and self-tests. Simple rather
+ * than fast; sums in double. Gradients are written, not added; NULL: not wanted. Dimensions as in host/ops/ops.h. */
 #ifndef CLIO_REF_BWD_H
 #define CLIO_REF_BWD_H
 
@@ -41,7 +41,7 @@ void ref_group_norm_bwd(float *dx, float *dgamma, float *dbeta, const float *dy,
 
 /* ---- elementwise ---- */
 
-/* Of x, whatever the operation sees. */
+/* From x, for every activation. */
 void ref_activation_bwd(float *dx, const float *dy, const float *x, int n, int act, float slope);
 void ref_gated_bwd(float *dx, const float *dy, const float *x, int rows, int n, int act);
 void ref_concat_bwd(float *dx, const float *dy, int rows, int n, int width, int first);
@@ -78,7 +78,7 @@ double ref_loss(const float *x, const float *targets, const struct loss_args *ar
 void ref_loss_bwd(float *dx, float dloss, const float *x, const float *targets, const struct loss_args *args);
 double ref_gaussian_kl(const float *mu, const float *logvar, int n);
 void ref_gaussian_kl_bwd(float *dmu, float *dlogvar, float dloss, const float *mu, const float *logvar, int n, float scale);
-/* The mean over rows that count. */
+/* The mean over rows that are not ignored. */
 double ref_cross_entropy(const float *x, const int *targets, const struct cross_entropy_args *args);
 void ref_cross_entropy_bwd(float *dx, float dloss, const float *x, const int *targets, const struct cross_entropy_args *args);
 double ref_mmd(const float *x, const float *y, const struct mmd_args *args);
@@ -86,14 +86,14 @@ void ref_mmd_bwd(float *dx, float *dy, float dloss, const float *x, const float 
 
 /* ---- reparam ---- */
 
-/* The same bits as every device gives. */
+/* Bit for bit as on every device. */
 void ref_random(float *out, int n, uint64_t seed, uint64_t stream, bool normal);
 void ref_reparam(float *z, const float *mu, const float *logvar, const float *eps, int n);
 void ref_reparam_bwd(float *dmu, float *dlogvar, const float *dz, const float *logvar, const float *eps, int n);
 
 /* ---- diffusion ---- */
 
-/* batch samples of `size` numbers; eps as many. */
+/* batch samples of `size` elements; eps as many. */
 void ref_diffusion(float *noisy, float *target, const float *x, const float *levels, const float *eps, int batch, int size, bool velocity);
 
 /* ---- optim ---- */

@@ -1,7 +1,7 @@
-/* bench.c - one call at one shape: its tensors, running it, and comparing what it wrote with host/ref.
+/* bench.c - one call at one shape: create its tensors, run it, and compare the output with host/ref.
  *
- * What goes in are multiples of 1/128 in [-1, 1): half and bfloat16 hold them exactly, so that storage is no excuse for an error, and the
- * reference is one for all candidates. Weights repeat after a prime number of rows, which keeps a vocabulary's matrix off the host. */
+ * Inputs are multiples of 1/128 in [-1, 1), which f16 and bf16 represent exactly: storage causes no error, and all candidates have the same
+ * reference. Weights repeat after a prime number of rows, so that the matrix of a vocabulary is never whole on the host. */
 #include "tune.h"
 #include "../ref/ref.h"
 
@@ -12,11 +12,11 @@
 #include <string.h>
 
 #define BLOCK 509 /* rows of weights after which they repeat */
-#define CANARY_WORDS 64
-#define CANARY 0x7fc0beefu     /* a NaN */
-#define TOLERANCE 1e-4         /* of the greatest number: sums in f32 come within a tenth of it, sums in f16 do not */
-#define PAIRS_TOLERANCE 0x1p-7 /* where attention rounds queries, weights and what is stored to bfloat16, each by 2^-9 of it at most */
-#define ROWS_COMPARED 8        /* of an output with many */
+#define GUARD_WORDS 64
+#define GUARD 0x7fc0beefu     /* a NaN */
+#define TOLERANCE 1e-4        /* relative to the largest value: f32 sums stay within a tenth of it, f16 sums do not */
+#define BF16_TOLERANCE 0x1p-7 /* of attention in bf16: queries, weights, keys and values are rounded, each by at most 2^-9 of it */
+#define ROWS_COMPARED 8       /* of a large output */
 #define EPSILON 1e-5f
 
 static float number(size_t i, uint32_t seed)
@@ -37,7 +37,7 @@ fail:
     return st;
 }
 
-/* A tensor of these numbers. */
+/* A tensor with this data. */
 static clio_status feed(clio_context *ctx, struct tensor *t, struct tensor shape, const float *data)
 {
     clio_status st = CLIO_OK;
@@ -48,11 +48,11 @@ fail:
     return st;
 }
 
-/* An output with room for canaries behind it. */
+/* An output with guard words behind it. */
 static clio_status new_output(clio_context *ctx, struct tensor *t, struct tensor shape)
 {
     clio_status st = CLIO_OK;
-    TRY(pool_get(ctx, &shape.mem, 4 * (uint64_t)tensor_count(&shape) + 4 * CANARY_WORDS, "tuning"));
+    TRY(pool_get(ctx, &shape.mem, 4 * (uint64_t)tensor_count(&shape) + 4 * GUARD_WORDS, "tuning"));
     *t = shape;
 fail:
     return st;
@@ -122,7 +122,7 @@ static clio_status open_logits(clio_context *ctx, struct tune_bench *b, const st
     clio_status st = CLIO_OK;
     TRY(numbers(ctx, &b->host_in, (size_t)c->n, 1));
     TRY(mem_alloc(ctx, &b->host_suppress, (size_t)c->n, 1));
-    for (int i = 0; i < c->n; i++) { /* spread out, so that the greatest number is one and alone */
+    for (int i = 0; i < c->n; i++) { /* increasing range, so that the maximum is unique */
         b->host_in[i] *= 0.25f + 8 * (float)i / (float)c->n;
         b->host_suppress[i] = i % 89 == 7;
     }
@@ -146,7 +146,7 @@ clio_status tune_bench_open(clio_context *ctx, struct tune_bench *b, const struc
         : c->op == TUNE_OP_ATTENTION ? open_attention(ctx, b, c)
         : c->op == TUNE_OP_LOGITS    ? open_logits(ctx, b, c)
                                      : open_rows(ctx, b, c));
-    ctx->planning = true; /* counts the scratch and compiles, so that neither is timed */
+    ctx->planning = true; /* reserves scratch memory and compiles: neither is timed */
     st = tune_bench_run(ctx, b);
     ctx->planning = false;
     if (!st)
@@ -186,7 +186,7 @@ static struct attention_args attention_of(const struct tune_case *c)
         .queries = c->m, .keys = c->n, .causal = c->use, .position = c->use ? c->n - c->m : 0, .ldq = width, .ldo = width};
 }
 
-/* The last fiftieth of the vocabulary are timestamps, as in Whisper's. */
+/* The last fiftieth of the vocabulary are timestamps, as in Whisper. */
 static struct logits_args logits_of(const struct tune_case *c)
 {
     int begin = c->n - c->n / 50;
@@ -234,7 +234,7 @@ static bool compare(const float *x, const float *want, size_t count, double tole
     for (size_t i = 0; i < count; i++) {
         double error = fabs((double)x[i] - (double)want[i]);
         if (!isfinite(x[i])) {
-            snprintf(why, 128, "number %zu is not finite", i);
+            snprintf(why, 128, "element %zu is not finite", i);
             return false;
         }
         zero = zero && fabsf(x[i]) <= 0;
@@ -247,7 +247,7 @@ static bool compare(const float *x, const float *want, size_t count, double tole
     if (zero)
         snprintf(why, 128, "all zeros");
     else if (!(worst <= tolerance * greatest))
-        snprintf(why, 128, "number %zu is %.6g instead of %.6g", at, (double)x[at], (double)want[at]);
+        snprintf(why, 128, "element %zu is %.6g instead of %.6g", at, (double)x[at], (double)want[at]);
     return !*why;
 }
 
@@ -256,7 +256,7 @@ bool tune_compare(const float *x, const float *want, size_t count, char why[128]
     return compare(x, want, count, TOLERANCE, why);
 }
 
-/* Row `row` of the output as host/ref has it. `before`: what a residual was. */
+/* Row `row` of the output by host/ref. before: the residual. */
 static void reference_row(const struct tune_bench *b, int row, const float *before, float *want)
 {
     const struct tune_case *c = b->c;
@@ -287,7 +287,7 @@ static bool compare_rows(const struct tune_bench *b, const float *got, const flo
 {
     int rows = b->out.dim[0], columns = b->out.dim[1];
     char what[128];
-    double tolerance = b->c->op == TUNE_OP_ATTENTION && b->cache.k.dtype == DTYPE_BF16 ? PAIRS_TOLERANCE : TOLERANCE;
+    double tolerance = b->c->op == TUNE_OP_ATTENTION && b->cache.k.dtype == DTYPE_BF16 ? BF16_TOLERANCE : TOLERANCE;
     bool small = (double)rows * columns <= 16384;
     for (size_t i = 0; i < (size_t)rows * (size_t)columns; i++)
         if (!isfinite(got[i])) {
@@ -295,7 +295,7 @@ static bool compare_rows(const struct tune_bench *b, const float *got, const flo
             return false;
         }
     for (int i = 0; i < (small ? rows : MIN(rows, ROWS_COMPARED)); i++) {
-        /* the first, the last, and some between that are no multiples of a tile */
+        /* the first, the last, and some between, at no multiples of a tile */
         int row = small || i == 0 ? i : i == 1 ? rows - 1 : (int)((unsigned)i * 2654435761u % (unsigned)rows);
         reference_row(b, row, before + (size_t)row * (size_t)columns, want);
         if (!compare(got + (size_t)row * (size_t)columns, want, (size_t)columns, tolerance, what)) {
@@ -323,7 +323,7 @@ static bool compare_logits(const struct tune_bench *b, const uint32_t *words, ch
 clio_status tune_bench_check(clio_context *ctx, struct tune_bench *b, bool *right, char why[128])
 {
     clio_status st = CLIO_OK;
-    size_t count = tensor_count(&b->out), all = count + CANARY_WORDS;
+    size_t count = tensor_count(&b->out), all = count + GUARD_WORDS;
     uint32_t *words = NULL;
     float *before = NULL, *want = NULL, *got = NULL;
     bool residual = b->c->epilogue == TUNE_RESIDUAL;
@@ -334,15 +334,15 @@ clio_status tune_bench_check(clio_context *ctx, struct tune_bench *b, bool *righ
     TRY(mem_alloc(ctx, &want, (size_t)b->out.dim[1], sizeof *want));
     TRY(numbers(ctx, &before, count, 4));
     for (size_t i = 0; i < all; i++)
-        words[i] = CANARY; /* what is not written stays a NaN */
+        words[i] = GUARD; /* elements that are not written stay NaN */
     if (residual)
         memcpy(words, before, 4 * count);
     CL_TRY(ctx, clEnqueueWriteBuffer, (ctx->queue, b->out.mem, CL_TRUE, 0, 4 * all, words, 0, NULL, NULL));
     TRY(tune_bench_run(ctx, b));
     CL_TRY(ctx, clEnqueueReadBuffer, (ctx->queue, b->out.mem, CL_TRUE, 0, 4 * all, words, 0, NULL, NULL));
     for (size_t i = count; i < all && !*why; i++)
-        if (words[i] != CANARY)
-            snprintf(why, 128, "wrote behind its output");
+        if (words[i] != GUARD)
+            snprintf(why, 128, "writes past the end of its output");
     if (*why)
         goto fail; /* st is CLIO_OK */
     memcpy(got, words, 4 * count);

@@ -1,10 +1,10 @@
-/* confirm.c - the proof. What the search found is measured against what is shipped in pairs: both sides' tensors lie ready, and each case
- * is run in turn, this side first and then the other, so that whatever else the machine does falls on both. A pair's ratio is that of the
- * whole: all cases by their calls, and all works by their runs.
+/* confirm.c - confirmation runs: the parameters found by the search against the shipped ones. Both sets of tensors are prepared, and each
+ * case runs alternately with one and the other, in pairs, so that other load on the machine affects both. The ratio of a pair is that of
+ * the total time: all cases weighted by their calls, all workloads by their runs.
  *
- * First every changed step is put back alone, last one first, beside the others that are left, and then each of its parameters; what shows
- * no gain stays out. Then what is left is measured as a whole, over every case, against the shipped parameters; without a gain there
- * nothing is kept. Nor is anything that the time was too short to prove: the result is never worse than the default. */
+ * First each changed step is reverted alone, the last one first, and then each of its parameters; a change without a gain is removed. Then
+ * the remaining changes are measured together, over all cases, against the shipped parameters; without a gain all are removed. Changes that
+ * could not be confirmed within the time limit are removed, too: the result is never worse than the default. */
 #include "tune.h"
 #include "../core/clock.h"
 
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAIN 0.98       /* of the time: less is not worth a row */
-#define PART_SHARE 0.85 /* of the time limit for the steps one by one; the whole gets the rest */
+#define GAIN 0.98       /* largest ratio of times that counts as a gain */
+#define PART_SHARE 0.85 /* of the time limit, for the single steps; the rest is for all changes together */
 
 static int by_value(const void *a, const void *b)
 {
@@ -39,11 +39,11 @@ bool tune_is_gain(const double *ratios, size_t count)
     return count >= TUNE_PAIRS && faster + 1 >= count && median(ratios, count) < GAIN;
 }
 
-struct sums {
+struct totals {
     double first[TUNE_PAIRS], second[TUNE_PAIRS];
 };
 
-/* One case, all pairs. *done false: it cannot be run on one of the sides, or what the second one answers is wrong. */
+/* One case, all pairs. *done false: one set cannot run it, or the second one gives a wrong result. */
 static clio_status pair_case(struct tune_search *s, const struct tune_set *sets[2], const struct tune_case *c,
                              double seconds[2][TUNE_PAIRS], bool *done)
 {
@@ -62,7 +62,7 @@ static clio_status pair_case(struct tune_search *s, const struct tune_set *sets[
     }
     for (int pair = 0; pair < TUNE_PAIRS; pair++)
         for (int turn = 0; turn < 2; turn++) {
-            int side = (pair + turn) % 2; /* who goes first changes */
+            int side = (pair + turn) % 2; /* alternate which one is first */
             TRY(tune_apply(s, sets[side]));
             TRY(tune_time(s, &b[side], &seconds[side][pair]));
         }
@@ -73,21 +73,21 @@ fail:
     return st;
 }
 
-/* All cases that `cases` names. Not shown: no gain, a wrong answer, a failing call, or no time. */
-static clio_status prove(struct tune_search *s, const struct tune_set *first, const struct tune_set *second, int cases, double until,
-                         struct tune_proof *proof)
+/* All cases of `cases`. is_faster stays false without a gain, after a wrong result or a failed call, or if the time is up. */
+static clio_status confirm_cases(struct tune_search *s, const struct tune_set *first, const struct tune_set *second, int cases,
+                                 double until, struct tune_confirmation *result)
 {
     clio_status st = CLIO_OK;
     const struct tune_set *sets[2] = {first, second};
-    struct sums sums = {{0}, {0}};
+    struct totals totals = {{0}, {0}};
     double seconds[2][TUNE_PAIRS], ratios[TUNE_PAIRS];
     char why[128];
     bool right = true;
-    proof->is_shown = false;
-    proof->gain = 1;
+    result->is_faster = false;
+    result->gain = 1;
     for (size_t i = 0; i < TUNE_CASES; i++)
-        proof->first[i] = proof->second[i] = -1;
-    st = tune_gate(s, second, cases, &right, why);
+        result->first[i] = result->second[i] = -1;
+    st = tune_verify(s, second, cases, &right, why);
     for (size_t i = 0; !st && right && i < s->plan->case_count; i++) {
         const struct tune_case *c = &s->plan->cases[i];
         double weight = c->work < 0 ? 0 : c->calls * s->plan->workloads[c->work].runs;
@@ -98,28 +98,28 @@ static clio_status prove(struct tune_search *s, const struct tune_set *first, co
             return CLIO_OK;
         }
         st = pair_case(s, sets, c, seconds, &right);
-        if (st == CLIO_ERROR_MEMORY && !s->ctx->is_lost) { /* too large for this device: it decides nothing here */
+        if (st == CLIO_ERROR_MEMORY && !s->ctx->is_lost) { /* too large for this device: skip the case */
             st = CLIO_OK;
             right = true;
             continue;
         }
         for (int pair = 0; !st && right && pair < TUNE_PAIRS; pair++) {
-            sums.first[pair] += weight * seconds[0][pair];
-            sums.second[pair] += weight * seconds[1][pair];
+            totals.first[pair] += weight * seconds[0][pair];
+            totals.second[pair] += weight * seconds[1][pair];
         }
         if (!st && right) {
-            proof->first[i] = median(seconds[0], TUNE_PAIRS);
-            proof->second[i] = median(seconds[1], TUNE_PAIRS);
+            result->first[i] = median(seconds[0], TUNE_PAIRS);
+            result->second[i] = median(seconds[1], TUNE_PAIRS);
         }
     }
-    if (st && !tune_may_go_on(s, st))
+    if (st && !tune_can_continue(s, st))
         return st;
     if (st || !right)
         return CLIO_OK;
     for (int pair = 0; pair < TUNE_PAIRS; pair++)
-        ratios[pair] = sums.first[pair] > 0 ? sums.second[pair] / sums.first[pair] : 1;
-    proof->is_shown = tune_is_gain(ratios, TUNE_PAIRS);
-    proof->gain = 1 / median(ratios, TUNE_PAIRS);
+        ratios[pair] = totals.first[pair] > 0 ? totals.second[pair] / totals.first[pair] : 1;
+    result->is_faster = tune_is_gain(ratios, TUNE_PAIRS);
+    result->gain = 1 / median(ratios, TUNE_PAIRS);
     return CLIO_OK;
 }
 
@@ -131,8 +131,8 @@ static bool has_key(const struct tune_step *step, const char *key)
     return false;
 }
 
-/* s->best with the step's keys, or the one with this number, put back; how many that changes. */
-static size_t put_back(const struct tune_search *s, const struct tune_step *step, size_t only, struct tune_set *without)
+/* s->best with the keys of the step reverted, or only key number `only`; returns how many changed. */
+static size_t revert(const struct tune_search *s, const struct tune_step *step, size_t only, struct tune_set *without)
 {
     size_t changed = 0;
     *without = s->best;
@@ -144,67 +144,68 @@ static size_t put_back(const struct tune_search *s, const struct tune_step *step
     return changed;
 }
 
-/* A process may die in a pair as it may in the search, of a mixture that was not tried. But it may also have been killed, and this pair is
- * what a good parameter needs: only what two processes died of is left out at once. */
-static clio_status prove_step(struct tune_search *s, const struct tune_step *step, const struct tune_set *without, struct tune_proof *proof)
+/* A process may crash here as in the search, with a combination that was not tried before. But it may also have been killed by someone, so
+ * a combination is rejected without a run only after two processes died during it. */
+static clio_status confirm_step(struct tune_search *s, const struct tune_step *step, const struct tune_set *without,
+                                struct tune_confirmation *result)
 {
     clio_status st = CLIO_OK;
     char name[TUNE_NAME];
-    int at = snprintf(name, sizeof name, "proof of %s:", step->name);
+    int at = snprintf(name, sizeof name, "confirm %s:", step->name);
     for (size_t i = 0; i < s->key_count && at < TUNE_NAME - 80; i++)
         if (*s->best.value[i])
             at += snprintf(name + at, sizeof name - (size_t)at, "%s%s=%s", *without->value[i] ? " " : " ?", s->keys[i], s->best.value[i]);
     const struct tune_entry *known = tune_state_find(&s->state, name);
-    proof->is_shown = false;
+    result->is_faster = false;
     if (known && known->result.outcome == TUNE_DIED && known->tries > 1)
         return CLIO_OK;
     TRY(tune_state_begin(s->user, &s->state, name));
-    st = prove(s, without, &s->best, step->cases, PART_SHARE * s->plan->time_limit, proof);
+    st = confirm_cases(s, without, &s->best, step->cases, PART_SHARE * s->plan->time_limit, result);
     if (st)
-        tune_state_drop(s->user, &s->state, name); /* the first failure counts */
+        tune_state_drop(s->user, &s->state, name); /* report the first error */
     else
         st = tune_state_drop(s->user, &s->state, name);
 fail:
     return st;
 }
 
-/* Keep the step's keys, or only one of them, if that is a gain. The others may need them: then they stay. *changed: how many there were. */
+/* Keep the keys of the step, or only one of them, if that is a gain; or if the other values need them. *changed: how many there were. */
 static clio_status settle(struct tune_search *s, const struct tune_step *step, size_t only, double gains[TUNE_KEYS], size_t *changed)
 {
     clio_status st = CLIO_OK;
     struct tune_set without;
-    struct tune_proof proof;
+    struct tune_confirmation result;
     bool valid;
-    *changed = put_back(s, step, only, &without);
+    *changed = revert(s, step, only, &without);
     if (!*changed)
         return CLIO_OK;
     TRY(tune_progress(s));
     TRY(tune_is_valid(s, &without, &valid));
     if (!valid)
         return CLIO_OK;
-    TRY(prove_step(s, step, &without, &proof));
+    TRY(confirm_step(s, step, &without, &result));
     for (size_t i = 0; i < s->key_count; i++)
         if (strcmp(s->best.value[i], without.value[i]) != 0)
-            gains[i] = proof.is_shown ? proof.gain : 1;
-    if (!proof.is_shown)
+            gains[i] = result.is_faster ? result.gain : 1;
+    if (!result.is_faster)
         s->best = without;
 fail:
     return st;
 }
 
-clio_status tune_confirm(struct tune_search *s, double gains[TUNE_KEYS], struct tune_proof *whole)
+clio_status tune_confirm(struct tune_search *s, double gains[TUNE_KEYS], struct tune_confirmation *whole)
 {
     clio_status st = CLIO_OK;
     const struct tune_set shipped = {{{0}}};
     size_t changes = 0;
-    *whole = (struct tune_proof){.gain = 1};
+    *whole = (struct tune_confirmation){.gain = 1};
     for (size_t i = 0; i < TUNE_KEYS; i++)
         gains[i] = 1;
     for (size_t i = s->plan->step_count; i-- > 0;) {
         const struct tune_step *step = &s->plan->steps[i];
         if (!tune_is_for(s, step))
             continue;
-        snprintf(s->doing, sizeof s->doing, "proving %s", step->name);
+        snprintf(s->doing, sizeof s->doing, "confirming %s", step->name);
         s->done = s->total * (1 - 0.4 * (double)(i + 2) / (double)(s->plan->step_count + 2));
         TRY(settle(s, step, TUNE_KEYS, gains, &changes));
         for (size_t key = 0; changes > 1 && key < s->key_count; key++) {
@@ -216,9 +217,9 @@ clio_status tune_confirm(struct tune_search *s, double gains[TUNE_KEYS], struct 
     for (size_t i = 0; i < s->key_count; i++)
         changes += *s->best.value[i] != 0;
     if (changes) {
-        snprintf(s->doing, sizeof s->doing, "proving the whole");
-        TRY(prove(s, &shipped, &s->best, TUNE_EVERYTHING, s->plan->time_limit, whole));
-        if (!whole->is_shown)
+        snprintf(s->doing, sizeof s->doing, "confirming all changes");
+        TRY(confirm_cases(s, &shipped, &s->best, TUNE_EVERYTHING, s->plan->time_limit, whole));
+        if (!whole->is_faster)
             s->best = shipped;
     }
 fail:

@@ -1,9 +1,8 @@
-/* search.c - the order of the search: step by step from the best set so far; each candidate is checked, then measured, and the journal
- * knows.
+/* search.c - the search: step by step from the best set so far. Each candidate is verified, then measured, and recorded in the journal.
  *
- * It runs in a context of its own on the user's device, so that a candidate that loses the device costs the user nothing: the context is
- * made again. The clock is the wall's, of calls queued together until they fill some milliseconds; of several such runs the shortest
- * counts, which is what the device can do when nothing else disturbs. Whether a gain is real is for confirm.c to say. */
+ * It uses its own context on the user's device. If a candidate loses the device, that context is created again and the user's is not
+ * affected. Times are wall-clock times of calls that are queued together until they take some milliseconds; the shortest of several runs
+ * counts, the one with the least disturbance. confirm.c decides whether a gain is real. */
 #include "tune.h"
 #include "../core/clock.h"
 
@@ -14,12 +13,12 @@
 
 #define RUNS 4
 #define RUN_SECONDS 0.008
-#define BETTER 0.99      /* of the best's time; nearer is no reason to change */
-#define SEARCH_SHARE 0.6 /* of the time limit; the proof gets the rest */
+#define BETTER 0.99      /* largest share of the best time that replaces the best */
+#define SEARCH_SHARE 0.6 /* of the time limit; the rest is for confirmation runs */
 
 /* ---- context ---- */
 
-/* Kernels are built with progress of their own words; the user sees what they are built for. */
+/* Building kernels reports its own progress; the user gets that of the search instead. */
 static int forward(void *user, const char *what, double done, double total)
 {
     struct tune_search *s = user;
@@ -51,7 +50,7 @@ static clio_status open_device(struct tune_search *s)
         st = params_open_shipped(s->ctx);
     if (st)
         FAIL(s->user, st, "%s", clio_error(s->ctx));
-    s->ctx->verdicts.trusting = true; /* the gate is ours: a candidate is to be seen itself, and not what takes its place */
+    s->ctx->selftests.bypassed = true; /* candidates are verified here; a self-test would replace a wrong one by another family */
 fail:
     return st;
 }
@@ -66,7 +65,7 @@ bool tune_is_for(const struct tune_search *s, const struct tune_step *step)
     return measured && (step->devices & device);
 }
 
-/* A key without a shipped row is none that this kind of device reads. */
+/* A key without a shipped row is not used on this type of device. */
 static void add_key(struct tune_search *s, const char *key, int cases)
 {
     const char *shipped = params_text(s->ctx, key);
@@ -102,10 +101,10 @@ void tune_search_close(struct tune_search *s)
     s->ctx = NULL;
 }
 
-bool tune_may_go_on(struct tune_search *s, clio_status st)
+bool tune_can_continue(struct tune_search *s, clio_status st)
 {
     if (st == CLIO_ERROR_CANCELLED) {
-        tune_progress(s); /* leaves the sentence with the user */
+        tune_progress(s); /* sets the message in the user's context */
         return false;
     }
     if (s->ctx->is_lost)
@@ -124,7 +123,7 @@ fail:
     return st;
 }
 
-/* The same, and what holds while the step is tried. */
+/* The same, with the parameter that is set while the step is tried. */
 static clio_status apply_for(struct tune_search *s, const struct tune_set *set, const struct tune_step *step)
 {
     clio_status st = CLIO_OK;
@@ -183,7 +182,7 @@ static bool decides(const struct tune_case *c, int cases)
     return (c->decides & cases) != 0;
 }
 
-clio_status tune_gate(struct tune_search *s, const struct tune_set *set, int cases, bool *right, char why[128])
+clio_status tune_verify(struct tune_search *s, const struct tune_set *set, int cases, bool *right, char why[128])
 {
     clio_status st = CLIO_OK;
     struct tune_bench b = {0};
@@ -210,14 +209,14 @@ fail:
     return st;
 }
 
-/* Times the best's time at which a candidate is given up: twice at the first case, and less the more cases are known. */
+/* Factor of the best time at which a candidate is stopped: 2 at the first case, and less the more cases are measured. */
 static double patience(size_t measured)
 {
     return 1.1 + 0.9 / (double)(measured + 1);
 }
 
-/* One case of a candidate. `limit`: seconds at which it is given up. The check has warmed it up, so that the first run counts; a short one
- * that is too slow gets a second chance, since the machine may have been busy. */
+/* One case of a candidate. limit: seconds at which it is stopped. The verification has warmed it up, so the first run counts; a short run
+ * that is too slow is repeated once, since the machine may have been busy. */
 static clio_status measure_case(struct tune_search *s, const struct tune_case *c, double limit, struct tune_result *r, double *seconds,
                                 char why[128])
 {
@@ -233,7 +232,7 @@ static clio_status measure_case(struct tune_search *s, const struct tune_case *c
     TRY(tune_time(s, &b, seconds));
     for (int run = 1; run < RUNS; run++) {
         double again;
-        if ((*seconds > limit && run > 1) || run * *seconds > 0.15) /* so much work is its own mean */
+        if ((*seconds > limit && run > 1) || run * *seconds > 0.15) /* long runs need no repetition */
             break;
         TRY(tune_time(s, &b, &again));
         *seconds = fmin(*seconds, again);
@@ -251,7 +250,7 @@ static bool time_is_up(struct tune_search *s)
     return s->out_of_time;
 }
 
-/* All cases of a step, under the parameters that now hold. r->outcome stays TUNE_UNTRIED when the time is up. */
+/* All cases of a step, with the parameters that are set. r->outcome is TUNE_UNTRIED if the time is up. */
 static clio_status measure(struct tune_search *s, const struct tune_step *step, const struct tune_result *best, struct tune_result *r,
                            char why[128])
 {
@@ -259,7 +258,7 @@ static clio_status measure(struct tune_search *s, const struct tune_step *step, 
     bool right;
     size_t measured = 0;
     double spent = 0, of_best = 0; /* seconds of all calls so far */
-    TRY(tune_gate(s, NULL, step->cases, &right, why));
+    TRY(tune_verify(s, NULL, step->cases, &right, why));
     r->outcome = right ? TUNE_RIGHT : TUNE_WRONG;
     for (size_t i = 0; r->outcome == TUNE_RIGHT && i < s->plan->case_count; i++) {
         const struct tune_case *c = &s->plan->cases[i];
@@ -269,7 +268,7 @@ static clio_status measure(struct tune_search *s, const struct tune_step *step, 
         of_best += best ? weight(s, c) * best->seconds[i] : 0;
         double limit = best ? (patience(measured) * of_best - spent) / weight(s, c) : INFINITY;
         st = measure_case(s, c, limit, r, &seconds, why);
-        if (st == CLIO_ERROR_MEMORY && !best && !s->ctx->is_lost) { /* too large for this device: it decides nothing here */
+        if (st == CLIO_ERROR_MEMORY && !best && !s->ctx->is_lost) { /* too large for this device: skip the case */
             st = CLIO_OK;
             continue;
         }
@@ -314,8 +313,8 @@ static void name_of(const struct tune_search *s, const struct tune_step *step, c
         snprintf(name + at, TUNE_NAME - (size_t)at, " with %s=%s", step->with_key, step->with_value);
 }
 
-/* Try a set, or know from the journal what came of it. `is_base`: the step starts from it, so that it is tried even after a process died
- * during it. best: what is to be beaten; NULL: nothing. */
+/* Try a set, or take its outcome from the journal. is_base: the step starts from it, so it is tried even after a process died during it.
+ * best: the result to beat, or NULL. */
 static clio_status try_set(struct tune_search *s, const struct tune_step *step, const struct tune_set *set, bool is_base,
                            const struct tune_result *best, struct tune_result *r)
 {
@@ -338,8 +337,8 @@ static clio_status try_set(struct tune_search *s, const struct tune_step *step, 
     TRY(tune_state_begin(s->user, &s->state, name));
     st = measure(s, step, best, r, why);
     if (st) {
-        if (!tune_may_go_on(s, st)) {
-            tune_state_drop(s->user, &s->state, name); /* the first failure counts */
+        if (!tune_can_continue(s, st)) {
+            tune_state_drop(s->user, &s->state, name); /* report the first error */
             return st;
         }
         snprintf(why, sizeof why, "%.120s", clio_error(s->ctx));
@@ -367,7 +366,7 @@ static int key_index(const struct tune_search *s, const char *key)
     return -1;
 }
 
-/* Word `at` of a list into out; false behind the last. */
+/* Copy word number `at` of a list to out; false after the last. */
 static bool word(const char *list, size_t at, char out[24])
 {
     for (; at && *list; at--) {
@@ -395,7 +394,7 @@ static size_t combinations(const struct tune_step *step)
     return n;
 }
 
-/* Combination `at` of the step's values, put over `set`; false where the device has no such key. */
+/* Set combination number `at` of the values of the step in `set`; false if the device does not use one of the keys. */
 static bool combine(const struct tune_search *s, const struct tune_step *step, size_t at, struct tune_set *set)
 {
     for (int k = 0; k < TUNE_TOGETHER && step->parameters[k].key; k++) {
@@ -451,7 +450,7 @@ clio_status tune_search_run(struct tune_search *s)
     for (size_t i = 0; i < s->plan->step_count; i++)
         if (tune_is_for(s, &s->plan->steps[i]))
             s->total += (double)combinations(&s->plan->steps[i]);
-    s->total /= SEARCH_SHARE; /* the proof's share */
+    s->total /= SEARCH_SHARE; /* the rest is for confirmation runs */
     for (size_t i = 0; i < s->plan->step_count; i++)
         if (tune_is_for(s, &s->plan->steps[i]))
             TRY(run_step(s, &s->plan->steps[i]));

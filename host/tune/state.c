@@ -1,17 +1,18 @@
-/* state.c - the journal of a search: lines of text, only ever appended while the search runs, so that a process may die at any moment.
+/* state.c - the journal of a search, which makes it resumable: lines of text that are only appended, so that the process may die at any
+ * time.
  *
  *     clio tune state 1
  *     <identity: device, driver, parameters, kernels, plan>
- *     try NAME                      written, and on the disk, before NAME is tried
- *     right NAME | 0:0.0123 4:0.02  one of these after it: seconds of one call by case,
- *     wrong NAME | why              or why it is out
+ *     try NAME                      written and synced before NAME is tried
+ *     right NAME | 0:0.0123 4:0.02  followed by one of these: seconds of one call, by case,
+ *     wrong NAME | why              or why the candidate is rejected
  *     slow NAME |
  *     failed NAME | why
- *     drop NAME |                   or: it was stopped on the way, and nothing is known
+ *     drop NAME |                   interrupted: nothing is known about NAME
  *
- * A `try` that nothing follows is what the process died of. The next run reads this, and asks it before it tries anything: the search goes
- * the same way again, at no cost, up to where it was. A last line that was cut is dropped. The file is locked while a process works on it.
- */
+ * A `try` without an outcome is the candidate during which the process died. The next run reads the journal and looks candidates up before
+ * it tries them, so the search repeats the same steps at no cost until it reaches new ones. A cut last line is dropped. The file is locked
+ * while a process uses it. */
 #include "tune.h"
 #include "../core/file.h"
 
@@ -38,7 +39,7 @@ const struct tune_entry *tune_state_find(const struct tune_state *s, const char 
     return NULL;
 }
 
-/* The entry of this name, made if need be. */
+/* The entry of this name; created if it does not exist. */
 static clio_status entry_of(clio_context *ctx, struct tune_state *s, const char *name, struct tune_entry **out)
 {
     clio_status st = CLIO_OK;
@@ -74,7 +75,7 @@ static void read_seconds(struct tune_result *r, const char *text)
     }
 }
 
-/* One whole line, without its end; what is not understood is passed over. */
+/* One complete line without its newline; unknown lines are skipped. */
 static clio_status read_line(clio_context *ctx, struct tune_state *s, char *line)
 {
     clio_status st = CLIO_OK;
@@ -110,8 +111,7 @@ fail:
 
 static clio_status fail_file(clio_context *ctx, const char *path, const char *what)
 {
-    return clio_fail(ctx, CLIO_ERROR_FILE, __FILE__, __LINE__, "%s cannot be %s: %s; name another file with -o", path, what,
-                     strerror(errno));
+    return clio_fail(ctx, CLIO_ERROR_FILE, __FILE__, __LINE__, "%s cannot be %s: %s; choose another path", path, what, strerror(errno));
 }
 
 static clio_status append(clio_context *ctx, struct tune_state *s, const char *text, size_t size)
@@ -169,7 +169,7 @@ fail:
     return st;
 }
 
-/* Read what is there; *known: it is a journal of this identity, whole up to *whole bytes. */
+/* Read the file. *known: it is a journal of this identity; its first *whole bytes are complete lines. */
 static clio_status read_journal(clio_context *ctx, struct tune_state *s, const char *identity, bool *known, off_t *whole)
 {
     clio_status st = CLIO_OK;
@@ -203,7 +203,7 @@ clio_status tune_state_open(clio_context *ctx, struct tune_state *s, const char 
     if (s->file < 0)
         TRY(fail_file(ctx, path, "written"));
     if (fcntl(s->file, F_SETLK, &lock) && (errno == EACCES || errno == EAGAIN))
-        FAIL(ctx, CLIO_ERROR_FILE, "another clio tune is at work on %s: wait for it, or name another file with -o", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or choose another path", path);
     TRY(read_journal(ctx, s, identity, &known, &whole));
     if (known)
         TRY(cut(ctx, s, whole));

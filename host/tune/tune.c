@@ -1,4 +1,4 @@
-/* tune.c - the public functions of tuning, and the file that is written: rows as host/core/params.c reads them, each under its gain. */
+/* tune.c - the public functions of tuning, and the result file: rows as host/core/params.c reads them, each with its speedup. */
 #include "tune.h"
 #include "../core/clock.h"
 #include "../core/file.h"
@@ -12,7 +12,7 @@
 #define TIME_LIMIT 600.0
 #define COMPLETE "# search: complete\n"
 
-/* ---- what a journal is about ---- */
+/* ---- identity of a journal ---- */
 
 static uint64_t fnv(uint64_t hash, const char *text)
 {
@@ -22,7 +22,7 @@ static uint64_t fnv(uint64_t hash, const char *text)
     return hash;
 }
 
-/* Results hold for this device and driver, these kernels and shipped parameters, and this plan. */
+/* Results are valid for this device and driver, these kernels and shipped parameters, and this plan. */
 static clio_status identity_of(struct tune_search *s, char identity[32])
 {
     clio_status st = CLIO_OK;
@@ -77,7 +77,7 @@ void clio_tune_free(clio_tune_result *result)
     free(result);
 }
 
-/* What all steps try of a key, each word once. */
+/* All values that the steps try for a key, without duplicates. */
 static clio_status values_of(struct tune_search *s, const char *key, char **out)
 {
     clio_status st = CLIO_OK;
@@ -104,7 +104,7 @@ fail:
     return st;
 }
 
-/* Rows for all keys; chosen: by `set`, or, where it is NULL, what the user's context has. */
+/* Rows for all keys. The chosen values are those of `set`; if that is NULL, those of the user's context. */
 static clio_status make_rows(struct tune_search *s, const struct tune_set *set, const double *gains, clio_tune_result *r)
 {
     clio_status st = CLIO_OK;
@@ -126,13 +126,13 @@ fail:
     return st;
 }
 
-static clio_status make_works(struct tune_search *s, const struct tune_proof *whole, clio_tune_result *r)
+static clio_status make_works(struct tune_search *s, const struct tune_confirmation *whole, clio_tune_result *r)
 {
     clio_status st = CLIO_OK;
     clio_tune_workload *works;
     TRY(mem_alloc(s->user, &works, s->plan->workload_count, sizeof *works));
     r->workloads = works;
-    for (size_t w = 0; whole->is_shown && w < s->plan->workload_count; w++) {
+    for (size_t w = 0; whole->is_faster && w < s->plan->workload_count; w++) {
         char *name;
         double before = 0, after = 0;
         for (size_t i = 0; i < s->plan->case_count; i++)
@@ -162,28 +162,28 @@ static clio_status print_file(struct tune_search *s, const clio_tune_result *r, 
         strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
     TRY(params_tuned_header(s->user, text));
     TRY(bytes_print(s->user, text, "%s",
-                    r->complete ? COMPLETE : "# search: the time was up before everything was tried; run clio tune again to go on\n"));
-    TRY(bytes_print(
-        s->user, text,
-        "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu answered wrong, %zu were too slow, %zu failed, and "
-        "%zu ended the process\n#\n",
-        date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
+                    r->complete ? COMPLETE : "# search: incomplete, the time limit was reached; run clio tune again to continue\n"));
+    TRY(bytes_print(s->user, text,
+                    "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu gave a wrong result, %zu were too "
+                    "slow, %zu failed, and "
+                    "%zu crashed\n#\n",
+                    date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
     for (size_t i = 0; i < r->workload_count; i++)
         TRY(bytes_print(s->user, text, "# %s: %.4g ms shipped, %.4g ms tuned\n", r->workloads[i].name, 1e3 * r->workloads[i].before,
                         1e3 * r->workloads[i].after));
     for (size_t i = 0; i < r->row_count; i++)
         if (strcmp(r->rows[i].shipped, r->rows[i].chosen) != 0) {
-            TRY(bytes_print(s->user, text, "#\n# shipped: %s; what it decides is %.2f times as fast\nany %s %s\n", r->rows[i].shipped,
+            TRY(bytes_print(s->user, text, "#\n# shipped: %s; speedup of the calls it affects: %.2f\nany %s %s\n", r->rows[i].shipped,
                             r->rows[i].gain, r->rows[i].key, r->rows[i].chosen));
             rows++;
         }
     if (!rows)
-        TRY(bytes_print(s->user, text, "# nothing proved faster than the shipped parameters\n"));
+        TRY(bytes_print(s->user, text, "# no parameters were confirmed to be faster than the shipped ones\n"));
 fail:
     return st;
 }
 
-/* A file from a search that was complete is not given up for one that is not. */
+/* Whether the file is the result of a complete search: it is not overwritten by an incomplete one. */
 static clio_status is_complete(struct tune_search *s, const char *path, bool *complete)
 {
     clio_status st = CLIO_OK;
@@ -227,7 +227,7 @@ fail:
     return st;
 }
 
-/* The file's name in fresh memory; that it can be written is seen before the work. */
+/* The path of the result in new memory. Whether it can be written is checked before the search starts. */
 static clio_status result_path(clio_context *ctx, const char *path, bool writes, char **out)
 {
     clio_status st = CLIO_OK;
@@ -239,10 +239,11 @@ static clio_status result_path(clio_context *ctx, const char *path, bool writes,
     else
         TRY(params_tuned_path(ctx, out));
     if (!*out)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no place for the tuned parameters: set HOME or CLIO_TUNED_DIR, or name a file with -o");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "no folder for the tuned parameters: set HOME or CLIO_TUNED_DIR, or give a path");
     if (!strcmp(*out, "-"))
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the tuned parameters cannot go to standard output, since the state of the search is kept beside them: name a file");
+             "the tuned parameters cannot be written to standard output, because the state of the search is stored beside them: give a "
+             "path");
     if (!writes)
         return CLIO_OK;
     if (!path && (slash = strrchr(*out, '/'))) {
@@ -275,7 +276,7 @@ clio_status tune_with(clio_context *ctx, const struct tune_plan *plan, const cha
 {
     clio_status st = CLIO_OK;
     struct tune_search s = {.state = {.file = -1}};
-    struct tune_proof whole;
+    struct tune_confirmation whole;
     double gains[TUNE_KEYS];
     char identity[32], *name = NULL;
     clio_tune_result *r = NULL;
@@ -316,9 +317,9 @@ static clio_status plan_of(clio_context *ctx, const clio_tune_params *params, st
     const char *purpose = params && params->purpose ? params->purpose : "whisper";
     double limit = params ? params->time_limit : 0;
     if (!tune_plan_for(purpose, plan))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is nothing to tune for by the name of \"%s\": it is whisper or all", purpose);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the purpose \"%s\" is unknown: it must be whisper or all", purpose);
     if (!isfinite(limit) || limit < 0)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the time limit of tuning must be seconds, not %g", limit);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "time_limit is %g, but must be a number of seconds from 0 on", limit);
     plan->time_limit = limit > 0 ? limit : TIME_LIMIT;
 fail:
     return st;

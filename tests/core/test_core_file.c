@@ -119,8 +119,8 @@ static void test_out(void **state)
     assert_int_equal(lstat(in_folder("link"), &info), 0);
     assert_true(S_ISLNK(info.st_mode));
     assert_int_equal(entries(".tmp."), 0);
-    FAILS(file_out_commit(ctx, &out), CLIO_ERROR_INTERNAL, "defect");
-    FAILS(file_out_write(ctx, &out, "x", 1), CLIO_ERROR_INTERNAL, "defect");
+    FAILS(file_out_commit(ctx, &out), CLIO_ERROR_INTERNAL, "bug in clio");
+    FAILS(file_out_write(ctx, &out, "x", 1), CLIO_ERROR_INTERNAL, "bug in clio");
 }
 
 static void test_out_abandoned(void **state)
@@ -276,7 +276,7 @@ static void test_names(void **state)
     FAILS(file_make_folder(ctx, in_folder("file/below")), CLIO_ERROR_FILE, "/file is a file");
     FAILS(file_make_folder(ctx, in_folder("file")), CLIO_ERROR_FILE, "/file is a file");
     if (file_is_folder("/proc"))
-        FAILS(file_make_folder(ctx, "/proc/clio/cache"), CLIO_ERROR_FILE, "the folder /proc/clio/cache cannot be made");
+        FAILS(file_make_folder(ctx, "/proc/clio/cache"), CLIO_ERROR_FILE, "the folder /proc/clio/cache cannot be created");
 }
 
 static void test_json(void **state)
@@ -310,7 +310,7 @@ static void test_json(void **state)
     OK(json_text(ctx, &f, "absent", "default", &text));
     assert_string_equal(text, "default");
     FAILS(json_text(ctx, &f, "absent", NULL, &text), CLIO_ERROR_FORMAT, "the key \"absent\" is missing");
-    FAILS(json_text(ctx, &f, "n", NULL, &text), CLIO_ERROR_FORMAT, "\"n\" must be a text");
+    FAILS(json_text(ctx, &f, "n", NULL, &text), CLIO_ERROR_FORMAT, "\"n\" must be a string");
     json_close(&f);
     json_close(&f);
 }
@@ -347,12 +347,12 @@ static void test_json_broken(void **state)
     put_text("broken.json", "{\n\"a\": 1\n\"b\": 2}");
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "(line 3: ");
     put_text("broken.json", "[1, 2]");
-    FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "holds no JSON object");
+    FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "does not contain a JSON object");
     put_text("broken.json", "");
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "broken.json is empty");
     FAILS(json_open(ctx, &f, folder, "absent.json"), CLIO_ERROR_FILE, "absent.json: no such file");
     assert_int_equal(truncate(put_text("broken.json", "{}"), (off_t)65 << 20), 0);
-    FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "is larger than any JSON file");
+    FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "is larger than 64 MiB");
 }
 
 int main(void)

@@ -182,7 +182,7 @@ static void test_broken_entries(void **state)
         const char *header, *part; /* with 16 bytes of data */
         clio_status code;
     } cases[] = {
-        {"[1]", "the header holds no JSON object", CLIO_ERROR_FORMAT},
+        {"[1]", "the header does not contain a JSON object", CLIO_ERROR_FORMAT},
         {"{\"a\":", "the header is not valid JSON", CLIO_ERROR_FORMAT},
         {"{\"a\":{\"dtype\":\"\xff\xfe\"}}", "the header is not valid JSON", CLIO_ERROR_FORMAT},
         {"{" ENTRY("a", F32, "[2]", "[0,8]") "," ENTRY("a", F32, "[2]", "[8,16]") "}", "duplicate", CLIO_ERROR_FORMAT},
@@ -307,15 +307,15 @@ static void test_broken_index(void **state)
         const char *index, *part;
     } cases[] = {
         {"{\"weight_map\":", "is not valid JSON"},
-        {"[]", "holds no JSON object"},
+        {"[]", "does not contain a JSON object"},
         {"{}", "has no weight_map"},
         {"{\"weight_map\":[]}", "has no weight_map"},
-        {"{\"weight_map\":{\"a\":1}}", "tensor a is placed in no file"},
-        {"{\"weight_map\":{\"a\":\"\"}}", "shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "tensor a is placed in \"/etc/passwd\", but shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"../other/x.safetensors\"}}", "shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"sub/x.safetensors\"}}", "shards must lie in the same folder"},
-        {"{\"weight_map\":{\"a\":\"..\"}}", "shards must lie in the same folder"},
+        {"{\"weight_map\":{\"a\":1}}", "tensor a has no file"},
+        {"{\"weight_map\":{\"a\":\"\"}}", "shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "tensor a is placed in \"/etc/passwd\", but shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"../other/x.safetensors\"}}", "shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"sub/x.safetensors\"}}", "shards must be in the same folder"},
+        {"{\"weight_map\":{\"a\":\"..\"}}", "shards must be in the same folder"},
     };
     struct weights w;
     (void)state;

@@ -11,7 +11,7 @@
 
 enum residual { RESIDUAL_NONE, RESIDUAL_APART, RESIDUAL_IN_PLACE };
 struct call {
-    struct product p;
+    struct matmul_call p;
     int act;
     enum residual residual;
     bool each; /* a bias for each image */
@@ -27,16 +27,16 @@ struct shapes {
     struct tensor in, out;
     int k;
 };
-static struct shapes shapes_of(const struct product *p)
+static struct shapes shapes_of(const struct matmul_call *p)
 {
     switch (p->kind) {
-    case PRODUCT_CONV1D:
+    case MATMUL_CONV1D:
         return (struct shapes){tensor_shape(DTYPE_F32, 3, BATCH, 7, CHANNELS, 0), tensor_shape(DTYPE_F32, 3, BATCH, 4, OUTPUTS, 0),
                                p->kernel * CHANNELS};
-    case PRODUCT_CONV2D:
+    case MATMUL_CONV2D:
         return (struct shapes){tensor_shape(DTYPE_F32, 4, BATCH, 4, 6, CHANNELS), tensor_shape(DTYPE_F32, 4, BATCH, 2, 3, OUTPUTS),
                                16 * CHANNELS};
-    case PRODUCT_CONV2D_TRANSPOSED:
+    case MATMUL_CONV2D_TRANSPOSED:
         return (struct shapes){tensor_shape(DTYPE_F32, 4, BATCH, 2, 3, CHANNELS), tensor_shape(DTYPE_F32, 4, BATCH, 4, 6, OUTPUTS),
                                16 * CHANNELS};
     default:
@@ -45,32 +45,32 @@ static struct shapes shapes_of(const struct product *p)
 }
 
 /* The sum, without what follows it: linear in x and in w. */
-static void sum_of(const struct product *p, float *y, const float *x, const float *w)
+static void sum_of(const struct matmul_call *p, float *y, const float *x, const float *w)
 {
     struct gemm_args g = {.m = p->m, .n = OUTPUTS, .k = CHANNELS, .lda = CHANNELS, .ldc = OUTPUTS, .alpha = 1};
     struct conv1d_args line = {BATCH, 7, CHANNELS, OUTPUTS, 3, 2, 1, 4};
     struct conv2d_args plane = {BATCH, 4, 6, CHANNELS, OUTPUTS, 4, 4, 2, 1, 1, 1, 2, 3, ACT_NONE, 0, 0};
     struct transposed_args turned = {BATCH, 2, 3, CHANNELS, 4, 4, 2, 2, 1, 1, 4, 6, 0};
-    if (p->kind == PRODUCT_GEMM)
+    if (p->kind == MATMUL_GEMM)
         ref_gemm(y, x, w, NULL, NULL, &g);
-    else if (p->kind == PRODUCT_CONV1D)
+    else if (p->kind == MATMUL_CONV1D)
         ref_conv1d(y, x, w, NULL, &line, ACT_NONE, 0);
-    else if (p->kind == PRODUCT_CONV2D)
+    else if (p->kind == MATMUL_CONV2D)
         ref_conv2d(y, x, w, NULL, &plane);
     else
         ref_conv2d_transposed(y, x, w, NULL, &turned, OUTPUTS, ACT_NONE, 0);
 }
 
-static clio_status forward(const struct product *p, struct arena *arena, const struct tensor *out, const struct tensor *in,
+static clio_status forward(const struct matmul_call *p, struct arena *arena, const struct tensor *out, const struct tensor *in,
                            const struct matrix *w, const struct gemm_epilogue *e)
 {
     clio_context *ctx = test_context();
     switch (p->kind) {
-    case PRODUCT_CONV1D:
+    case MATMUL_CONV1D:
         return op_conv1d_fwd(ctx, arena, out, in, w, p->kernel, p->stride, p->padding, e);
-    case PRODUCT_CONV2D:
+    case MATMUL_CONV2D:
         return op_conv2d_fwd(ctx, arena, out, in, w, p->window, e);
-    case PRODUCT_CONV2D_TRANSPOSED:
+    case MATMUL_CONV2D_TRANSPOSED:
         return op_conv2d_transposed_fwd(ctx, arena, out, in, w, p->window, e);
     default:
         return op_gemm_fwd(ctx, out, in, w, p->m, e);
@@ -187,7 +187,7 @@ static void check(const struct call *c)
         assert_ok(op_add_fwd(ctx, &out, &r.tr, &r.tr, 1, 0));
         residual = out;
     }
-    struct gemm_epilogue e = {.bias = &r.tb, .act = c->act, .slope = 0.2f, .alpha = c->p.kind == PRODUCT_GEMM ? c->alpha : 0};
+    struct gemm_epilogue e = {.bias = &r.tb, .act = c->act, .slope = 0.2f, .alpha = c->p.kind == MATMUL_GEMM ? c->alpha : 0};
     e.residual = c->residual != RESIDUAL_NONE ? &residual : NULL;
     assert_ok(forward(&c->p, &tape.arena, &out, &r.in, &r.matrix, &e));
     tape_pause(ctx);
@@ -204,11 +204,11 @@ static void check(const struct call *c)
     matrix_free(ctx, &r.matrix);
 }
 
-static const struct product kinds[] = {
-    {.kind = PRODUCT_GEMM, .m = 6},
-    {.kind = PRODUCT_CONV1D, .kernel = 3, .stride = 2, .padding = 1},
-    {.kind = PRODUCT_CONV2D, .window = {4, 2, 1, 1, 1}},
-    {.kind = PRODUCT_CONV2D_TRANSPOSED, .window = {4, 2, 1, 1, 1}},
+static const struct matmul_call kinds[] = {
+    {.kind = MATMUL_GEMM, .m = 6},
+    {.kind = MATMUL_CONV1D, .kernel = 3, .stride = 2, .padding = 1},
+    {.kind = MATMUL_CONV2D, .window = {4, 2, 1, 1, 1}},
+    {.kind = MATMUL_CONV2D_TRANSPOSED, .window = {4, 2, 1, 1, 1}},
 };
 
 static void test_epilogues(void **state)
@@ -218,7 +218,7 @@ static void test_epilogues(void **state)
     for (size_t kind = 0; kind < COUNT(kinds); kind++)
         for (size_t act = 0; act < COUNT(acts); act++)
             for (int residual = RESIDUAL_NONE; residual <= RESIDUAL_IN_PLACE; residual++)
-                check(&(struct call){kinds[kind], acts[act], (enum residual)residual, kind > PRODUCT_CONV1D && act % 2, 1});
+                check(&(struct call){kinds[kind], acts[act], (enum residual)residual, kind > MATMUL_CONV1D && act % 2, 1});
     check(&(struct call){kinds[0], ACT_NONE, RESIDUAL_APART, false, 0.5f});
     check(&(struct call){kinds[0], ACT_RELU, RESIDUAL_NONE, false, -2});
     check(&(struct call){kinds[0], ACT_SILU, RESIDUAL_APART, false, 0.5f});

@@ -1,5 +1,5 @@
-/* test_op_matmul_bwd_weights.c - gradients by weights of products and convolutions, in every family and layout, and of biases: against host/ref
- * and torch. */
+/* test_op_matmul_bwd_weights.c - gradients by weights of products and convolutions, in every family and layout, and of biases: against
+ * host/ref and torch. */
 #include "../support/test.h"
 
 #include "../../host/ops/gradients.h"
@@ -504,8 +504,8 @@ static void test_checked(void **state)
         check(&calls[i], 1);
     ctx->selftests.bypassed = true;
     for (size_t i = 0; i < ctx->selftests.count; i++)
-        if (strncmp(ctx->selftests.list[i].path, "weights.", 8) == 0 && *ctx->selftests.list[i].reason)
-            fail_msg("%s [%s] was switched off: %s", ctx->selftests.list[i].path, ctx->selftests.list[i].variant,
+        if (strncmp(ctx->selftests.list[i].family, "weights.", 8) == 0 && *ctx->selftests.list[i].reason)
+            fail_msg("%s [%s] was switched off: %s", ctx->selftests.list[i].family, ctx->selftests.list[i].variant,
                      ctx->selftests.list[i].reason);
 }
 

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "../../host/core/fft.h"
+#include "../../host/ops/ops.h"
 #include "../../host/ops/ops.h"
 #include "../../host/ref/ref.h"
 

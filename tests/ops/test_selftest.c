@@ -1,4 +1,4 @@
-/* test_selftest.c - the first-use checks: a kernel that answers wrongly is found, switched off alone and shown; what another one computes
+/* test_selftest.c - the first-use checks: a kernel that wrong result is found, switched off alone and shown; what another one computes
  * instead is right. */
 #include "test_selftest.h"
 
@@ -32,11 +32,11 @@ static void test_wrong_panels(void **state)
         const char *name, *wrong, *why;
         int beyond;
     } cases[] = {
-        {"a little off", "(x) + 0.01f", "answers wrongly (error 0.01", 0},
-        {"zeros", "(x) * 0.0f", "answers wrongly (error", 0},
-        {"no numbers", "as_float(0x7f800000)", "no number", 0},
+        {"a little off", "(x) + 0.01f", "wrong result (error 0.01", 0},
+        {"zeros", "(x) * 0.0f", "wrong result (error", 0},
+        {"no numbers", "as_float(0x7f800000)", "not a number", 0},
         {"too many", "x", "past the end", 1},
-        {"last row left out", "m == g.m - 1 ? c[g.c_offset + m * g.ldc + n] : (x)", "no number", 0},
+        {"last row left out", "m == g.m - 1 ? c[g.c_offset + m * g.ldc + n] : (x)", "not a number", 0},
         {"no kernel", "does not compile", "does not compile", 0},
     };
     char path[512], at[600];
@@ -60,7 +60,7 @@ static void test_wrong_panels(void **state)
             assert_true(!kernel || strcmp(kernel->name, "gemm_panel") != 0);
         }
     }
-    assert_int_equal(verdict_files(path), COUNT(cases)); /* one for each text of the kernels */
+    assert_int_equal(result_files(path), COUNT(cases)); /* one for each text of the kernels */
     doctor_panel("x", 0);                                /* the same kernel, without a fault, is taken: only its faults were found */
     reopen();
     assert_null(problem_of("gemm.panel"));
@@ -81,7 +81,7 @@ static void test_one_variant_alone(void **state)
     doctor_panel("MR == 4 ? (x) + 0.01f : (x)", 0);
     reopen();
     assert_int_equal(multiply("panel", MATRIX_MANY), MATRIX_PANELS); /* 3 rows, too, without the tile of 4 */
-    expect_off("gemm.panel", "answers wrongly");
+    expect_off("gemm.panel", "wrong result");
     assert_non_null(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=4"));
     assert_string_not_equal(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=4")->reason, "");
     assert_string_equal(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=1")->reason, "");
@@ -165,7 +165,7 @@ static void test_other_families(void **state)
             attend(family);
         else
             choose_token("16");
-        expect_off(cases[i].path, "answers wrongly");
+        expect_off(cases[i].path, "wrong result");
         expect_right(cases[i].instead);
         expect_alone(cases[i].path);
         assert_string_equal(clio_error(ctx), "");
@@ -247,7 +247,7 @@ static void test_rounded_products(void **state)
                  "c[0] = 0.0f;"));
     reopen();
     assert_int_equal(wished_bf16(), DTYPE_F32);
-    expect_off("gemm.bf16", "answers wrongly");
+    expect_off("gemm.bf16", "wrong result");
     expect_right("gemm.panel");
     expect_alone("gemm.bf16");
     unsetenv("CLIO_CL_DIR");
@@ -269,7 +269,7 @@ static void test_wrong_slices(void **state)
     reopen();
     param("gemm.split.below", "1000000");
     multiply("tile", MATRIX_MANY);
-    expect_off("gemm.tile", "answers wrongly");
+    expect_off("gemm.tile", "wrong result");
     param("gemm.split.below", "0");
     multiply("tile", MATRIX_MANY);
     for (size_t i = 0; i < ctx->selftests.count; i++) {
@@ -328,14 +328,14 @@ static void test_fourier(void **state)
     /* Found wrong by an earlier process. */
     text = kept(path);
     assert_non_null(longer = calloc(1, strlen(text) + 200));
-    sprintf(longer, "%sclfft [n=24] failed: answers wrongly (error 0.3)\n", text);
+    sprintf(longer, "%sclfft [n=24] failed: wrong result (error 0.3)\n", text);
     write_text(path, longer);
     reopen();
-    expect_off("clfft", "answers wrongly (error 0.3)");
+    expect_off("clfft", "wrong result (error 0.3)");
     in = tensor_with(NULL, 2, 2, 24);
     out = tensor_shape(DTYPE_F32, 3, 2, 13, 2, 0);
     OK(tensor_new(ctx, &out, "a test"));
-    FAILS(op_rfft_fwd(ctx, &out, &in), CLIO_ERROR_UNSUPPORTED, "clFFT is switched off");
+    FAILS(op_rfft_fwd(ctx, &out, &in), CLIO_ERROR_UNSUPPORTED, "clFFT is disabled");
     tensor_free(ctx, &in);
     tensor_free(ctx, &out);
     setenv("CLIO_DISABLE", "clfft", 1);

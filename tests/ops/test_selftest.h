@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <math.h>
 
-#include "../../host/core/fft.h"
 #include "../../host/core/program_cache.h"
 #include "../../host/ops/ops.h"
 #include "../../host/ref/ref.h"
@@ -239,12 +238,12 @@ static inline void expect_alone(const char *path)
 }
 
 /* Files with verdicts in the cache; the path of one of them. */
-static inline int verdict_files(char path[512])
+static inline int result_files(char path[512])
 {
     DIR *d = opendir(cache);
     int count = 0;
     for (struct dirent *e; d && (e = readdir(d));)
-        if (strncmp(e->d_name, "checks-", 7) == 0) {
+        if (strncmp(e->d_name, "selftests-", 10) == 0) {
             snprintf(path, 512, "%s/%s", cache, e->d_name);
             count++;
         }
@@ -267,7 +266,7 @@ static inline char *slurp(const char *path)
 /* The only file with verdicts, as text. */
 static inline char *kept(char path[512])
 {
-    assert_int_equal(verdict_files(path), 1);
+    assert_int_equal(result_files(path), 1);
     return slurp(path);
 }
 
@@ -282,24 +281,41 @@ static inline void everything(void)
 
 /* ---- what the wrong kernels are ---- */
 
-/* `file` is `wrong` where `option` is defined, otherwise what it was; all other files are copies. */
-static inline void doctor(const char *file, const char *option, const char *wrong)
+/* A copy of cl/ in which `file` begins with `head` and ends in `tail`, and has `to` in place of every `from` (or NULL). */
+static inline void doctor_file(const char *file, const char *head, const char *tail, const char *from, const char *to)
 {
     char path[512];
     for (size_t i = 0; i < embedded_file_count; i++) {
         const struct embedded_file *e = &embedded_files[i];
+        const char *text = (const char *)e->data, *end = text + e->size, *at;
+        bool found = !from;
         snprintf(path, sizeof path, "%s/%s", kernels, e->name);
         FILE *f = fopen(path, "wb");
         assert_non_null(f);
         bool is_it = file && strcmp(file, e->name) == 0;
         if (is_it)
-            fprintf(f, "#include \"common.clh\"\n#if %s\n%s\n#else\n", option, wrong);
-        assert_int_equal(fwrite(e->data, 1, e->size, f), e->size);
+            fputs(head, f);
+        for (; is_it && from && (at = strstr(text, from)) && at < end; text = at + strlen(from)) {
+            assert_int_equal(fwrite(text, 1, (size_t)(at - text), f), at - text);
+            fputs(to, f);
+            found = true;
+        }
+        assert_int_equal(fwrite(text, 1, (size_t)(end - text), f), end - text);
         if (is_it)
-            fprintf(f, "\n#endif\n");
+            fputs(tail, f);
         assert_int_equal(fclose(f), 0);
+        if (is_it && !found)
+            fail_msg("%s does not contain \"%s\"", file, from);
     }
     assert_int_equal(setenv("CLIO_CL_DIR", kernels, 1), 0);
+}
+
+/* `file` is `wrong` where `option` is defined, otherwise what it was; all other files are copies. */
+static inline void doctor(const char *file, const char *option, const char *wrong)
+{
+    char head[16384];
+    assert_true((size_t)snprintf(head, sizeof head, "#include \"common.clh\"\n#if %s\n%s\n#else\n", option, wrong) < sizeof head);
+    doctor_file(file, head, "\n#endif\n", NULL, NULL);
 }
 
 /* The plainest gemm_panel, which answers rightly but for what WRONG(x) makes of each number. */

@@ -38,7 +38,7 @@ static void test_cancelled(void **state)
     clio_cancel(ctx);
     FAILS(matrix_new(ctx, &m, 9, 9, MATRIX_MANY, "a test"), CLIO_ERROR_CANCELLED, "cancelled");
     assert_null(problem_of("gemm.panel"));
-    assert_int_equal(verdict_files(path), 0);
+    assert_int_equal(result_files(path), 0);
     ctx->cancelled = 0;
     assert_int_equal(multiply("panel", MATRIX_MANY), MATRIX_PANELS);
     expect_right("gemm.panel");
@@ -51,10 +51,10 @@ static void test_nothing_left(void **state)
     (void)state;
     setenv("CLIO_DISABLE", "gemm.panel,gemm.tile, gemm.rows, attention.row attention.group", 1);
     reopen();
-    FAILS(matrix_new(ctx, &m, 9, 9, MATRIX_MANY, "a test"), CLIO_ERROR_DEVICE, "nothing that multiplies matrices is usable on");
+    FAILS(matrix_new(ctx, &m, 9, 9, MATRIX_MANY, "a test"), CLIO_ERROR_DEVICE, "no kernel for matrix multiplication works on");
     assert_non_null(strstr(clio_error(ctx), "unset CLIO_DISABLE"));
     FAILS(attention_cache_new(ctx, NULL, &held, 1, 1, 16, 32, MATRIX_MANY, "a test"), CLIO_ERROR_DEVICE,
-          "nothing that computes attention is usable on");
+          "no kernel for attention works on");
 }
 
 static void test_disabled_by_hand(void **state)
@@ -82,7 +82,7 @@ static void test_disabled_by_hand(void **state)
     const char *wrong[] = {"gemm.panl", "gemm", "gemm.panel,nonsense", "a name that is longer than any other one here"};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         setenv("CLIO_DISABLE", wrong[i], 1);
-        FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_ARGUMENT, "cannot be switched off: it may name gemm.panel, ");
+        FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_ARGUMENT, "is not a kernel family; the families are ");
     }
     setenv("CLIO_DISABLE", "", 1);
     reopen();
@@ -100,7 +100,7 @@ static void test_forgotten_with_the_driver(void **state)
     assert_null(selftest_result_find(ctx, "gemm.panel", "-DW_F16=0 -DPANEL -DMR=8"));
     multiply("panel", MATRIX_MANY);
     expect_right("gemm.panel");
-    assert_int_equal(verdict_files(path), 2);
+    assert_int_equal(result_files(path), 2);
     doctor(NULL, "", ""); /* the same kernels from a folder are the same kernels */
     reopen();
     expect_right("gemm.panel");
@@ -184,7 +184,7 @@ static void test_without_a_cache(void **state)
     param("gemm.many.storage", "f32");
     multiply("panel", MATRIX_MANY);
     expect_right("gemm.panel");
-    assert_int_equal(verdict_files(path), 0);
+    assert_int_equal(result_files(path), 0);
 }
 
 static void test_shown_by_the_command(void **state)

@@ -1,4 +1,4 @@
-/* test_tune.c - the tuner: its gate, plans, search, proof and time limit. */
+/* test_tune.c - the tuner: its gate, plans, search, result and time limit. */
 #include "test_tune.h"
 
 #include "../../host/core/clock.h"
@@ -15,12 +15,12 @@ static void test_compare(void **unused)
     (void)unused;
     assert_true(tune_compare(right, want, 4, why) && !*why);
     assert_false(tune_compare(off, want, 4, why));
-    assert_non_null(strstr(why, "number 2 is 0.001 instead of 0"));
+    assert_non_null(strstr(why, "element 2 is 0.001 instead of 0"));
     assert_false(tune_compare(zero, want, 4, why));
     assert_string_equal(why, "all zeros");
     assert_false(tune_compare(zero, zero, 4, why)); /* an answer of nothing proves nothing */
     assert_false(tune_compare(nan, want, 4, why));
-    assert_string_equal(why, "number 2 is not finite");
+    assert_string_equal(why, "element 2 is not finite");
     assert_false(tune_compare(infinite, want, 4, why));
 }
 
@@ -65,7 +65,7 @@ static bool passes(int which, char why[128])
         OK(s.ctx, params_add(s.ctx, "any", "attention.storage", "bf16"));
     } else
         s.ctx->device.architecture = ""; /* f32: the device's own dot products are not written in OpenCL C */
-    if (tune_gate(&s, NULL, which, &right, why))
+    if (tune_verify(&s, NULL, which, &right, why))
         fail_msg("%s; %s", clio_error(s.ctx), clio_error_detail(s.ctx));
     tune_search_close(&s);
     clio_destroy(ctx);
@@ -89,7 +89,7 @@ static void test_gate(void **unused)
     /* all rows one further, and the last number behind the end */
     doctor("norm.cl", "out += (size_t)row * n;", "out += (size_t)row * n + 1;");
     assert_false(passes(TUNE_NORM, why));
-    assert_non_null(strstr(why, "wrote behind its output"));
+    assert_non_null(strstr(why, "writes past the end of its output"));
     /* nothing written at all */
     doctor("norm.cl", "out += (size_t)row * n;", "return;");
     assert_false(passes(TUNE_NORM, why));
@@ -143,7 +143,7 @@ static void test_plans(void **unused)
         bool right, valid;
         clio_context *ctx = open_context();
         assert_true(tune_plan_for(purposes[p], &plan));
-        assert_true(plan.case_count <= TUNE_CASES && plan.workload_count <= TUNE_WORKS && plan.step_count > 0);
+        assert_true(plan.case_count <= TUNE_CASES && plan.workload_count <= TUNE_WORKLOADS && plan.step_count > 0);
         for (size_t i = 0; i < plan.case_count; i++)
             assert_true(plan.cases[i].work < (int)plan.workload_count && plan.cases[i].decides && plan.cases[i].m > 0 &&
                         plan.cases[i].n > 0);
@@ -157,7 +157,7 @@ static void test_plans(void **unused)
         }
         OK(ctx, tune_is_valid(&s, &s.best, &valid));
         assert_true(valid); /* of what is shipped */
-        if (tune_gate(&s, NULL, p ? TUNE_SOFTMAX : TUNE_EVERYTHING & ~TUNE_ATTENTION, &right, why) || !right)
+        if (tune_verify(&s, NULL, p ? TUNE_SOFTMAX : TUNE_EVERYTHING & ~TUNE_ATTENTION, &right, why) || !right)
             fail_msg("%s: %s %s", purposes[p], why, clio_error(s.ctx));
         tune_search_close(&s);
         clio_destroy(ctx);
@@ -242,7 +242,7 @@ static void test_wrong_is_out(void **unused)
     clio_destroy(ctx);
 }
 
-/* ---- the proof ---- */
+/* ---- the result ---- */
 
 static void test_gain(void **unused)
 {
@@ -299,7 +299,7 @@ static void test_never_worse(void **unused)
             fail_msg("clock %zu: logits.local %s was kept", i, row_of(r, "logits.local")->chosen);
         assert_true(r->complete && r->written && r->workload_count == 0);
         char *text = slurp(path);
-        assert_non_null(strstr(text, "# nothing proved faster"));
+        assert_non_null(strstr(text, "# no parameters were confirmed to be faster"));
         assert_null(strstr(text, "\nany "));
         free(text);
         clio_tune_free(r);
@@ -340,7 +340,7 @@ static void test_time_limit(void **unused)
     assert_true(!r->complete && r->written && !is_changed(r) && calls == 0);
     clio_tune_free(r);
     char *text = slurp(path);
-    assert_non_null(strstr(text, "run clio tune again to go on"));
+    assert_non_null(strstr(text, "run clio tune again to continue"));
     free(text);
     assert_true(file_exists(state));
 

@@ -70,7 +70,7 @@ static const struct tune_case cases[] = {
     {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 2003, 0, 0, 0, TUNE_PLAIN, 1},  {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 1007, 0, 0, 0, TUNE_PLAIN, 2},
     {1, TUNE_NORM, TUNE_OP_NORM, 2, 37, 0, 0, 0, TUNE_PLAIN, 1},
 };
-static const struct tune_work works[] = {{"choosing", 1}, {"levelling", 1}};
+static const struct tune_workload works[] = {{"choosing", 1}, {"levelling", 1}};
 
 static int calls, calls_of[64]; /* of the clock; while logits.local was this */
 static int kill_at_local, kill_at_call;
@@ -92,15 +92,16 @@ static inline struct tune_plan small_plan(double (*seconds)(clio_context *, cons
 {
     calls = 0;
     memset(calls_of, 0, sizeof calls_of);
-    return (struct tune_plan){.purpose = "test",
-                              .steps = steps,
-                              .step_count = COUNT(steps),
-                              .cases = cases,
-                              .case_count = COUNT(cases),
-                              .workloads = works,
-                              .workload_count = COUNT(works),
-                              .time_limit = 600,
-                              .seconds = seconds};
+    struct tune_plan plan = {.purpose = "test",
+                             .step_count = COUNT(steps),
+                             .cases = cases,
+                             .case_count = COUNT(cases),
+                             .workloads = works,
+                             .workload_count = COUNT(works),
+                             .time_limit = 600,
+                             .seconds = seconds};
+    memcpy(plan.steps, steps, sizeof steps);
+    return plan;
 }
 
 static inline const clio_tune_row *row_of(const clio_tune_result *r, const char *key)

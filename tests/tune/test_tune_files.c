@@ -115,7 +115,7 @@ static void test_crash_marker(void **unused)
     assert_string_equal(said, "32 1 1\n");
     text = slurp(path);
     assert_non_null(strstr(text, "\nany logits.local 32\n"));
-    assert_non_null(strstr(text, "and 1 ended the process"));
+    assert_non_null(strstr(text, "and 1 crashed"));
     free(text);
     text = slurp(state); /* the marker outlives the search */
     assert_non_null(strstr(text, "\ntry local: logits.local=8\n"));
@@ -335,9 +335,9 @@ static void test_public(void **unused)
     assert_null(r);
     FAILS(ctx, clio_tune_list(ctx, NULL, &r), CLIO_ERROR_ARGUMENT, "no device is open");
     OK(ctx, clio_device_open(ctx, NULL));
-    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "it is whisper or all");
+    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "it must be whisper or all");
     p = (clio_tune_params){.time_limit = -1};
-    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "time limit");
+    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "time_limit");
     p = (clio_tune_params){.path = "-"};
     FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "standard output");
     p = (clio_tune_params){.path = "/nowhere/x"};

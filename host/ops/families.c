@@ -1,0 +1,279 @@
+/* families.c - the table of kernel families, and the choice among the families of an operation: see families.h. */
+#include "families.h"
+#include "selftest_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BIT(dtype) (1u << (dtype))
+#define F32 BIT(DTYPE_F32)
+#define F32_F16 (BIT(DTYPE_F32) | BIT(DTYPE_F16))
+#define CPU TUNE_CPU
+#define GPU TUNE_GPU
+#define ANY (TUNE_CPU | TUNE_GPU)
+#define DOTS TUNE_DOTS
+
+/* ---- what the tuner searches ---- */
+
+#define OUTPUTS_AT_MOST 64 /* of a work-item of gemm_tile: more of them spill registers on every known device */
+
+/* gemm_tile: the work-group must be possible, and its steps with their padding must fit into local memory (cl/gemm.cl). */
+static bool tile_fits(clio_context *ctx)
+{
+    size_t gx = (size_t)params_int(ctx, "gemm.tile.gx", 16), gy = (size_t)params_int(ctx, "gemm.tile.gy", 16);
+    size_t tn = (size_t)params_int(ctx, "gemm.tile.tn", 4), tm = (size_t)params_int(ctx, "gemm.tile.tm", 4);
+    size_t step = (size_t)params_int(ctx, "gemm.tile.step", 16), buffers = (size_t)params_int(ctx, "gemm.tile.buffers", 1);
+    size_t local = 4 * buffers * step * (gx * tn + gy * tm + 8);
+    const struct device *d = &ctx->device;
+    return gx * gy <= d->max_work_group && gx <= d->max_item_sizes[0] && gy <= d->max_item_sizes[1] && tn * tm <= OUTPUTS_AT_MOST &&
+           local <= d->local_memory;
+}
+
+/* attention_row: scores, queries and sums of a work-item fit into an L1 cache of 32 KiB. */
+static bool attention_row_fits(clio_context *ctx)
+{
+    int queries = params_int(ctx, "attention.row.queries", 8), keys = params_int(ctx, "attention.row.keys", 128);
+    return keys % PANEL == 0 && queries * (keys + 2 * 64) * 4 <= 32 << 10;
+}
+
+/* attention_bf16: the same, with pairs of bf16 in a word and sums in f32. */
+static bool attention_bf16_fits(clio_context *ctx)
+{
+    int queries = params_int(ctx, "attention.bf16.queries", 8), keys = params_int(ctx, "attention.bf16.keys", 256);
+    return keys % PANEL == 0 && queries * (keys * 6 + 64 * 6) <= 32 << 10;
+}
+
+static bool group_fits(clio_context *ctx, const char *key)
+{
+    return (size_t)params_int(ctx, key, 128) <= ctx->device.max_work_group;
+}
+
+static bool norm_fits(clio_context *ctx)
+{
+    return group_fits(ctx, "norm.items");
+}
+
+static bool softmax_fits(clio_context *ctx)
+{
+    return group_fits(ctx, "softmax.items");
+}
+
+static bool logits_fits(clio_context *ctx)
+{
+    return group_fits(ctx, "logits.local");
+}
+
+#define F32_STORAGE "gemm.many.storage", "f32"
+#define F32_KEYS "attention.storage", "f32"
+#define BY_TILE "gemm.many.family", "rows" /* while the parameters of a tile are searched */
+
+/* clang-format off */
+static const struct tune_step gemm_panel_steps[] = {
+    {"gemm.panel.rows", 0, TUNE_MANY, F32_STORAGE, NULL, {{"gemm.panel.rows", "2 3 4 6 8 10 12 14"}}},
+    {"gemm.panel.few", 0, TUNE_FEW, NULL, NULL, NULL, {{"gemm.panel.few", "4 6 8 12 16"}}},
+    {0}
+};
+static const struct tune_step gemm_bf16_steps[] = {
+    {"gemm.bf16.rows", 0, TUNE_MANY, NULL, NULL, NULL, {{"gemm.bf16.rows", "6 8 10 12"}}},
+    {"gemm.bf16.blocks and panels", 0, TUNE_MANY, NULL, NULL, NULL, {{"gemm.bf16.blocks", "1 2 4"}, {"gemm.bf16.panels", "4 8 16"}}},
+    {0}
+};
+static const struct tune_step gemm_tile_steps[] = {
+    {"gemm.tile.gx and gy", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
+    {"gemm.tile.tn and tm", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},
+    {"gemm.tile.step and buffers", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.step", "8 16 32"}, {"gemm.tile.buffers", "1 2"}}},
+    {"gemm.split", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.split.below", "1 12 50 100 200"}, {"gemm.split.slices", "1 2 4"}}},
+    {0}
+};
+static const struct tune_step gemm_rows_steps[] = {
+    {"gemm.rows.outputs", 0, TUNE_FEW, NULL, NULL, NULL, {{"gemm.rows.outputs", "1 2 4"}}},
+    {0}
+};
+static const struct tune_step gemm_steps[] = {
+    {"gemm.many", GPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "clblast rows"}, {"gemm.many.storage", "f32 f16"}}},
+    {"gemm.many.storage", CPU, TUNE_MANY, NULL, NULL, NULL, {{"gemm.many.storage", "f32 f16"}}},
+    {"gemm.many.family", CPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "panel rows"}}},
+    {"gemm.few.storage", ANY, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.storage", "f16 f32"}}},
+    {"gemm.few.family", CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.family", "panel rows"}}},
+    {0}
+};
+static const struct tune_step attention_row_steps[] = {
+    {"attention.row.queries", 0, TUNE_ATTENTION, F32_KEYS, attention_row_fits, {{"attention.row.queries", "2 4 6 8 12 16"}}},
+    {"attention.row.keys", 0, TUNE_ATTENTION, F32_KEYS, attention_row_fits, {{"attention.row.keys", "32 64 128 256"}}},
+    {0}
+};
+static const struct tune_step attention_bf16_steps[] = {
+    {"attention.bf16.queries", 0, TUNE_ATTENTION, NULL, NULL, attention_bf16_fits, {{"attention.bf16.queries", "6 8 10 12"}}},
+    {"attention.bf16.keys", 0, TUNE_ATTENTION, NULL, NULL, attention_bf16_fits, {{"attention.bf16.keys", "128 256 384"}}},
+    {0}
+};
+static const struct tune_step attention_steps[] = {
+    {"attention.storage", ANY, TUNE_ATTENTION, NULL, NULL, NULL, {{"attention.storage", "f32 f16"}}},
+    {"attention.family", CPU, TUNE_ATTENTION, NULL, NULL, NULL, {{"attention.family", "row group"}}},
+    {0}
+};
+static const struct tune_step norm_group_steps[] = {
+    {"norm.items", 0, TUNE_NORM, "norm.family", "group", norm_fits, {{"norm.items", "32 64 128 256"}}},
+    {0}
+};
+static const struct tune_step norm_steps[] = {
+    {"norm.family", ANY, TUNE_NORM, NULL, NULL, NULL, {{"norm.family", "row group"}}},
+    {0}
+};
+static const struct tune_step logits_group_steps[] = {
+    {"logits.local", 0, TUNE_LOGITS, NULL, NULL, logits_fits, {{"logits.local", "16 32 64 128 256"}}},
+    {0}
+};
+static const struct tune_step softmax_group_steps[] = {
+    {"softmax.items", 0, TUNE_SOFTMAX, "softmax.family", "group", softmax_fits, {{"softmax.items", "32 64 128 256"}}},
+    {0}
+};
+static const struct tune_step softmax_steps[] = {
+    {"softmax.family", ANY, TUNE_SOFTMAX, NULL, NULL, NULL, {{"softmax.family", "row group"}}},
+    {0}
+};
+
+/* ---- the families ---- */
+
+static const struct kernel_family families[] = {
+    /* name                weights read                    made for  variant                     self-test             tuner */
+    {"gemm.bf16",          LAYOUT_PANELS, BIT(DTYPE_BF16), DOTS,     gemm_bf16_choose,           selftest_gemm,        gemm_bf16_steps},
+    {"gemm.q8",            LAYOUT_PANELS, BIT(DTYPE_Q8),   CPU,      gemm_q8_choose,             selftest_gemm,        NULL},
+    {"gemm.panel",         LAYOUT_PANELS, F32_F16,         CPU,      gemm_panel_choose,          selftest_gemm,        gemm_panel_steps},
+    {"gemm.clblast",       LAYOUT_ROWS,   F32,             GPU,      gemm_clblast_choose,        selftest_gemm,        NULL},
+    {"gemm.rows",          LAYOUT_ROWS,   F32_F16,         GPU,      gemm_rows_choose,           selftest_gemm,        gemm_rows_steps},
+    {"gemm.tile",          LAYOUT_ROWS,   F32_F16,         GPU,      gemm_tile_choose,           selftest_gemm,        gemm_tile_steps},
+    {"attention.row",      LAYOUT_ANY,    F32_F16,         CPU,      NULL,                       selftest_attention,   attention_row_steps},
+    {"attention.bf16",     LAYOUT_ANY,    BIT(DTYPE_BF16), DOTS,     NULL,                       selftest_attention,   attention_bf16_steps},
+    {"attention.group",    LAYOUT_ANY,    F32_F16,         GPU,      NULL,                       selftest_attention,   NULL},
+    {"norm.row",           LAYOUT_ANY,    0,               CPU,      norm_row_choose,            selftest_norm,        NULL},
+    {"norm.group",         LAYOUT_ANY,    0,               GPU,      norm_group_choose,          selftest_norm,        norm_group_steps},
+    {"logits.group",       LAYOUT_ANY,    0,               ANY,      logits_group_choose,        selftest_logits,      logits_group_steps},
+    {"logits.single",      LAYOUT_ANY,    0,               CPU,      logits_single_choose,       selftest_logits,      NULL},
+    {"softmax.row",        LAYOUT_ANY,    0,               CPU,      norm_row_choose,            selftest_softmax,     NULL},
+    {"softmax.group",      LAYOUT_ANY,    0,               GPU,      norm_group_choose,          selftest_softmax,     softmax_group_steps},
+    {"conv.few",           LAYOUT_PANELS, F32_F16,         CPU,      conv_few_choose,            selftest_conv,        NULL},
+    {"conv.strided",       LAYOUT_PANELS, F32_F16,         CPU,      conv_strided_choose,        selftest_conv,        NULL},
+    {"conv.winograd",      LAYOUT_PANELS, F32_F16,         CPU,      conv_winograd_choose,       selftest_conv,        NULL},
+    {"conv.panel",         LAYOUT_PANELS, F32_F16,         CPU,      conv_panel_choose,          selftest_conv,        NULL},
+    {"conv.tile",          LAYOUT_ROWS,   F32_F16,         GPU,      conv_tile_choose,           selftest_conv,        NULL},
+    {"conv.single",        LAYOUT_ANY,    F32_F16,         ANY,      conv_single_choose,         selftest_conv,        NULL},
+    {"transposed.few",     LAYOUT_PANELS, F32_F16,         CPU,      transposed_few_choose,      selftest_transposed,  NULL},
+    {"transposed.strided", LAYOUT_PANELS, F32_F16,         CPU,      transposed_strided_choose,  selftest_transposed,  NULL},
+    {"transposed.panel",   LAYOUT_PANELS, F32_F16,         CPU,      transposed_panel_choose,    selftest_transposed,  NULL},
+    {"transposed.tile",    LAYOUT_ROWS,   F32_F16,         GPU,      transposed_tile_choose,     selftest_transposed,  NULL},
+    {"transposed.single",  LAYOUT_ANY,    F32_F16,         ANY,      transposed_single_choose,   selftest_transposed,  NULL},
+    {"weights.winograd",   LAYOUT_PANELS, F32,             CPU,      weights_winograd_choose,    selftest_weights,     NULL},
+    {"weights.panel",      LAYOUT_PANELS, F32,             CPU,      weights_panel_choose,       selftest_weights,     NULL},
+    {"weights.tile",       LAYOUT_ROWS,   F32,             GPU,      weights_tile_choose,        selftest_weights,     NULL},
+    {"weights.single",     LAYOUT_ANY,    F32,             ANY,      weights_single_choose,      selftest_weights,     NULL},
+    {"clfft",              LAYOUT_ANY,    0,               GPU,      clfft_choose,               selftest_clfft,       NULL},
+};
+
+/* Operations with families: what a message calls them, and the steps that choose between their families. */
+static const struct {
+    const char *name, *title;
+    const struct tune_step *steps;
+} operations[] = {
+    {"gemm", "matrix multiplication", gemm_steps},
+    {"attention", "attention", attention_steps},
+    {"norm", "normalization", norm_steps},
+    {"logits", "sampling from logits", NULL},
+    {"softmax", "softmax", softmax_steps},
+    {"conv", "2D convolution", NULL},
+    {"transposed", "transposed 2D convolution", NULL},
+    {"weights", "the gradient of weights", NULL},
+    {"clfft", "the Fourier transform", NULL},
+};
+/* clang-format on */
+
+const struct kernel_family *kernel_family_at(size_t i)
+{
+    return i < COUNT(families) ? &families[i] : NULL;
+}
+
+const char *kernel_family_name(size_t i)
+{
+    return i < COUNT(families) ? families[i].name : NULL;
+}
+
+const struct kernel_family *kernel_family_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(families); i++)
+        if (strcmp(families[i].name, name) == 0)
+            return &families[i];
+    return NULL;
+}
+
+bool kernel_family_is_of(const struct kernel_family *f, const char *operation)
+{
+    size_t length = strlen(operation);
+    return strncmp(f->name, operation, length) == 0 && (f->name[length] == '.' || !f->name[length]);
+}
+
+const struct tune_step *operation_steps_at(size_t i, const char **operation)
+{
+    static const struct tune_step none[] = {{0}};
+    if (i >= COUNT(operations))
+        return NULL;
+    *operation = operations[i].name;
+    return operations[i].steps ? operations[i].steps : none;
+}
+
+/* ---- the choice ---- */
+
+static bool reads(const struct kernel_family *f, const struct matrix *w)
+{
+    return !w ||
+           ((f->layout == LAYOUT_ANY || (f->layout == LAYOUT_PANELS) == (w->layout == MATRIX_PANELS)) && (f->storage & BIT(w->data.dtype)));
+}
+
+/* One family: does it support the call, and pass? */
+static clio_status try_family(clio_context *ctx, const struct kernel_family *f, void *call, int attempt, struct kernel_variant *v,
+                              bool *works)
+{
+    clio_status st = CLIO_OK;
+    *v = (struct kernel_variant){.family = f};
+    if (!f->choose(ctx, call, attempt, v) || v->local > ctx->device.local_memory)
+        return CLIO_OK;
+    v->test.family = f->name;
+    if (!v->test.variant)
+        v->test.variant = v->options;
+    TRY(selftest_passes(ctx, &v->test, works));
+fail:
+    return st;
+}
+
+clio_status family_find(clio_context *ctx, const char *operation, const struct matrix *w, void *call, struct kernel_variant *v, bool *works)
+{
+    clio_status st = CLIO_OK;
+    *works = false;
+    for (int attempt = 0; attempt < 2 && !*works; attempt++)
+        for (size_t i = 0; i < COUNT(families) && !*works; i++)
+            if (kernel_family_is_of(&families[i], operation) && reads(&families[i], w))
+                TRY(try_family(ctx, &families[i], call, attempt, v, works));
+fail:
+    return st;
+}
+
+clio_status family_choose(clio_context *ctx, const char *operation, const struct matrix *w, void *call, struct kernel_variant *v)
+{
+    clio_status st = CLIO_OK;
+    bool works;
+    TRY(family_find(ctx, operation, w, call, v, &works));
+    if (!works)
+        TRY(family_none_left(ctx, operation));
+fail:
+    return st;
+}
+
+clio_status family_none_left(clio_context *ctx, const char *operation)
+{
+    const char *disabled = getenv("CLIO_DISABLE"), *title = operation;
+    for (size_t i = 0; i < COUNT(operations); i++)
+        if (strcmp(operations[i].name, operation) == 0)
+            title = operations[i].title;
+    return clio_fail(ctx, CLIO_ERROR_DEVICE, __FILE__, __LINE__,
+                     "no kernel for %s works on %s (`clio devices` lists the reasons): %supdate its driver, or open another device", title,
+                     ctx->device.name, disabled && *disabled ? "unset CLIO_DISABLE, " : "");
+}
