@@ -1,6 +1,7 @@
 /* context.c - make and release a context, open its device, and the parts of the public interface that ask it things. */
 #include "context.h"
 #include "fft.h"
+#include "require.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,10 @@
 
 clio_context *clio_create(void)
 {
-    return calloc(1, sizeof(clio_context));
+    clio_context *ctx = calloc(1, sizeof *ctx);
+    if (!ctx)
+        (void)clio_fail(NULL, CLIO_ERROR_MEMORY, __FILE__, __LINE__, "clio_create: the host is out of memory");
+    return ctx;
 }
 
 static void close_device(clio_context *ctx)
@@ -57,6 +61,8 @@ const char *clio_version(void)
 clio_status clio_set_cache(clio_context *ctx, const char *folder, int enabled)
 {
     clio_status st = CLIO_OK;
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(require_text_or_null(ctx, CALLER, folder, "folder"));
     free(ctx->programs.cache_folder);
     ctx->programs.cache_folder = NULL;
     ctx->programs.cache_disabled = !enabled;
@@ -68,13 +74,14 @@ fail:
 
 void clio_set_profile(clio_context *ctx, int enabled)
 {
-    if (!ctx->is_open)
+    if (ctx && !ctx->is_open)
         ctx->profile = enabled != 0;
 }
 
 void clio_set_memory_limit(clio_context *ctx, uint64_t bytes)
 {
-    ctx->memory_limit = bytes;
+    if (ctx)
+        ctx->memory_limit = bytes;
 }
 
 clio_status clio_set_weight_type(clio_context *ctx, const char *type)
@@ -89,25 +96,29 @@ clio_status clio_set_weight_type(clio_context *ctx, const char *type)
         {"q8_0", "any gemm.few.storage q8_0\n"},
     };
     clio_status st = CLIO_OK;
+    REQUIRE(ctx, ctx, "ctx");
+    if (type)
+        TRY(require_word(ctx, CALLER, type, "f32|f16|q8_0", "type"));
     ctx->weight_type = NULL;
     for (size_t i = 0; type && i < COUNT(types); i++)
         if (strcmp(types[i].name, type) == 0)
             ctx->weight_type = types[i].rows;
-    if (type && !ctx->weight_type)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no type of weights \"%s\": it is f32, f16 or q8_0", type);
 fail:
     return st;
 }
 
 void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user)
 {
+    if (!ctx)
+        return;
     ctx->progress = progress;
     ctx->progress_user = user;
 }
 
 void clio_cancel(clio_context *ctx)
 {
-    ctx->cancelled = 1;
+    if (ctx)
+        ctx->cancelled = 1;
 }
 
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total)
@@ -165,8 +176,11 @@ static void mark_chosen(clio_context *ctx)
 clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count)
 {
     clio_status st = CLIO_OK;
-    *devices = NULL;
-    *count = 0;
+    SET_NULL(devices);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, devices, "devices");
+    REQUIRE(ctx, count, "count");
     if (!ctx->devices) {
         TRY(device_enumerate(ctx, &ctx->devices, &ctx->device_count));
         TRY(mem_alloc(ctx, &ctx->infos, ctx->device_count, sizeof *ctx->infos));
@@ -202,6 +216,7 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     const char *limit_text = getenv("CLIO_MEMORY_LIMIT");
     size_t count, chosen;
     cl_int cle = CL_SUCCESS;
+    REQUIRE(ctx, ctx, "ctx");
     close_device(ctx);
     if (!selector || !*selector)
         selector = getenv("CLIO_DEVICE");
@@ -224,13 +239,14 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     TRY(verdicts_open(ctx));
     return CLIO_OK;
 fail:
-    close_device(ctx);
+    if (ctx)
+        close_device(ctx);
     return st;
 }
 
 const clio_device_info *clio_device(const clio_context *ctx)
 {
-    return ctx->is_open ? &ctx->info : NULL;
+    return ctx && ctx->is_open ? &ctx->info : NULL;
 }
 
 static int by_seconds(const void *a, const void *b)
@@ -244,8 +260,11 @@ clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_
     clio_status st = CLIO_OK;
     size_t n = 0, p = 0, i = 0;
     struct kernel *k;
-    *rows = NULL;
-    *count = 0;
+    SET_NULL(rows);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, rows, "rows");
+    REQUIRE(ctx, count, "count");
     TRY(context_need_device(ctx));
     TRY(launch_wait(ctx));
     while (kernel_next(ctx, &p, &i))
@@ -269,6 +288,8 @@ fail:
 
 void clio_memory(const clio_context *ctx, uint64_t *now, uint64_t *peak)
 {
-    *now = ctx->pool.now;
-    *peak = ctx->pool.peak;
+    if (now)
+        *now = ctx ? ctx->pool.now : 0;
+    if (peak)
+        *peak = ctx ? ctx->pool.peak : 0;
 }

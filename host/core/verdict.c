@@ -1,6 +1,7 @@
 /* verdict.c - see verdict.h. */
 #include "verdict.h"
 #include "program_cache.h"
+#include "require.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,17 +210,20 @@ fail:
 
 /* ---- shown ---- */
 
-clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **checks, size_t *count)
+clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **selftests, size_t *count)
 {
     clio_status st = CLIO_OK;
     const clio_device_info *infos;
     size_t devices, rows = 0;
     struct verdicts read = {0};
-    *checks = NULL;
-    *count = 0;
+    SET_NULL(selftests);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, selftests, "selftests");
+    REQUIRE(ctx, count, "count");
     TRY(clio_device_list(ctx, &infos, &devices));
-    if (index < 0 || (size_t)index >= devices || infos[index].index != index)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no device %d to ask for its checks: clio_device_list gives the index of each", index);
+    TRY(require_that(ctx, CALLER, index >= 0 && (size_t)index < devices && infos[index].index == index,
+                     "index is %d: there is no such device, clio_device_list gives the index of each", index));
     bool is_open = ctx->is_open && ctx->info.index == index;
     if (!is_open) {
         TRY(add_disabled(ctx, &read));
@@ -240,7 +244,7 @@ clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selft
             bool whole = strcmp(v->variant, ALL_VARIANTS) == 0;
             ctx->checks[rows++] = (clio_selftest){v->path, whole ? "" : v->variant, *v->reason ? v->reason : NULL};
         }
-    *checks = ctx->checks;
+    *selftests = ctx->checks;
     *count = rows;
 fail:
     free(read.list);

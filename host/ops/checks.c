@@ -180,6 +180,6 @@ clio_status check_none_left(clio_context *ctx, const char *what)
 {
     const char *disabled = getenv("CLIO_DISABLE");
     return clio_fail(ctx, CLIO_ERROR_DEVICE, __FILE__, __LINE__,
-                     "nothing that %s is usable on %s (clio devices says why): %supdate its driver, or choose another device with -d", what,
-                     ctx->device.name, disabled && *disabled ? "unset CLIO_DISABLE, " : "");
+                     "nothing that %s is usable on %s (clio_device_selftests says why): %supdate its driver, or choose another device",
+                     what, ctx->device.name, disabled && *disabled ? "unset CLIO_DISABLE, " : "");
 }

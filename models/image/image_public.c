@@ -1,7 +1,12 @@
 /* image_public.c - image files in the public interface, over image.h. */
 #include "image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define ENTRIES_MAX 10000  /* of metadata */
+#define FRAMES_MAX 1000000 /* of an animation */
+#define MILLISECONDS_MAX 65535
 
 struct picture_file {
     clio_image public; /* first: the caller's pointer is this one */
@@ -12,7 +17,10 @@ clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **ou
 {
     clio_status st = CLIO_OK;
     struct image image = {0};
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE(ctx, out, "out");
     TRY(image_read(ctx, &image, path));
     TRY(image_give(ctx, &image, out));
 fail:
@@ -80,14 +88,65 @@ fail:
 
 /* ---- writing ---- */
 
-/* The caller's notes as the writers take them: borrowed, but for the list itself. */
-static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_metadata_entry *notes, size_t count)
+clio_status image_require(clio_context *ctx, struct caller at, const clio_image *image, const char *name)
+{
+    clio_status st = CLIO_OK;
+    char field[100];
+    TRY(require(ctx, at, image != NULL, name));
+    snprintf(field, sizeof field, "%s.width", name);
+    TRY(require_int(ctx, at, image->width, 1, IMAGE_SIDE_MAX, field));
+    snprintf(field, sizeof field, "%s.height", name);
+    TRY(require_int(ctx, at, image->height, 1, IMAGE_SIDE_MAX, field));
+    TRY(require_that(ctx, at, (size_t)image->width * (size_t)image->height <= IMAGE_PIXELS_MAX,
+                     "%s has %d x %d pixels: an image has at most %zu", name, image->width, image->height, IMAGE_PIXELS_MAX));
+    snprintf(field, sizeof field, "%s.rgb", name);
+    TRY(require(ctx, at, image->rgb != NULL, field));
+fail:
+    return st;
+}
+
+clio_status images_require(clio_context *ctx, struct caller at, const clio_image_list *images, size_t most)
+{
+    clio_status st = CLIO_OK;
+    char field[60];
+    TRY(require(ctx, at, images != NULL, "images"));
+    TRY(require_size(ctx, at, images->count, 1, most, "images.count"));
+    TRY(require(ctx, at, images->list != NULL, "images.list"));
+    for (size_t i = 0; i < images->count; i++) {
+        const clio_image *one = &images->list[i].image, *first = &images->list[0].image;
+        snprintf(field, sizeof field, "images.list[%zu].image", i);
+        TRY(image_require(ctx, at, one, field));
+        TRY(require_that(ctx, at, one->width == first->width && one->height == first->height,
+                         "%s has %d x %d pixels, and the first image %d x %d: all images must have one size", field, one->width,
+                         one->height, first->width, first->height));
+    }
+fail:
+    return st;
+}
+
+static clio_status require_entries(clio_context *ctx, struct caller at, const clio_metadata_entry *entries, size_t count)
+{
+    clio_status st = CLIO_OK;
+    char field[60];
+    TRY(require_list(ctx, at, entries, count, ENTRIES_MAX, "entries", "count"));
+    for (size_t i = 0; i < count; i++) {
+        snprintf(field, sizeof field, "entries[%zu].key", i);
+        TRY(require_text(ctx, at, entries[i].key, field));
+        snprintf(field, sizeof field, "entries[%zu].text", i);
+        TRY(require(ctx, at, entries[i].text != NULL, field));
+    }
+fail:
+    return st;
+}
+
+/* The caller's entries as the writers take them: borrowed, but for the list itself. */
+static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_metadata_entry *entries, size_t count)
 {
     clio_status st = CLIO_OK;
     TRY(mem_alloc(ctx, &texts->list, count + 1, sizeof *texts->list));
     texts->count = count;
     for (size_t i = 0; i < count; i++)
-        texts->list[i] = (struct image_text){(char *)(uintptr_t)notes[i].key, (char *)(uintptr_t)notes[i].text};
+        texts->list[i] = (struct image_text){(char *)(uintptr_t)entries[i].key, (char *)(uintptr_t)entries[i].text};
 fail:
     return st;
 }
@@ -97,27 +156,35 @@ struct image image_view(const clio_image *image)
     return (struct image){.width = image->width, .height = image->height, .rgb = (unsigned char *)(uintptr_t)image->rgb};
 }
 
-clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes, size_t count)
+clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *entries, size_t count)
 {
     clio_status st = CLIO_OK;
     struct image_texts texts = {0};
-    struct image whole = image_view(image);
-    TRY(borrow(ctx, &texts, notes, count));
+    struct image whole;
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(image_require(ctx, CALLER, image, "image"));
+    REQUIRE_TEXT(ctx, path, "path");
+    TRY(require_entries(ctx, CALLER, entries, count));
+    whole = image_view(image);
+    TRY(borrow(ctx, &texts, entries, count));
     TRY(image_write(ctx, &whole, path, &texts));
 fail:
     free(texts.list);
     return st;
 }
 
-clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds, const clio_metadata_entry *notes,
-                                size_t count)
+clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
+                                  const clio_metadata_entry *entries, size_t count)
 {
     clio_status st = CLIO_OK;
     struct image_texts texts = {0};
     struct animation a = {0};
-    if (!images->count)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation needs at least one image");
-    TRY(borrow(ctx, &texts, notes, count));
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(images_require(ctx, CALLER, images, FRAMES_MAX));
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE_INT(ctx, milliseconds, 1, MILLISECONDS_MAX, "milliseconds");
+    TRY(require_entries(ctx, CALLER, entries, count));
+    TRY(borrow(ctx, &texts, entries, count));
     TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds, &texts));
     for (size_t i = 0; i < images->count; i++) {
         struct image frame = image_view(&images->list[i].image);
@@ -130,7 +197,7 @@ fail:
     return st;
 }
 
-/* ---- notes ---- */
+/* ---- metadata ---- */
 
 struct note_list {
     clio_metadata public; /* first: the caller's pointer is this one */
@@ -142,7 +209,10 @@ clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metada
 {
     clio_status st = CLIO_OK;
     struct note_list *n = NULL;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE(ctx, out, "out");
     TRY(mem_alloc(ctx, &n, 1, sizeof *n));
     TRY(image_texts_read(ctx, &n->texts, path));
     TRY(mem_alloc(ctx, &n->list, n->texts.count + 1, sizeof *n->list));

@@ -59,7 +59,7 @@ static clio_status open_folder(struct train_run *r)
     TRY(file_make_folder(r->ctx, r->params->out));
     TRY(file_join(r->ctx, &path, r->params->out, "losses.csv"));
     if (!r->params->resume && file_exists(path))
-        FAIL(r->ctx, CLIO_ERROR_FILE, "%s holds a run already: go on with it (--resume), or choose another folder (--out)", r->params->out);
+        FAIL(r->ctx, CLIO_ERROR_FILE, "%s holds a run already: resume it, or choose another folder", r->params->out);
     free(path);
     path = NULL;
     if (r->plan.kind->sample) {
@@ -79,7 +79,7 @@ static clio_status open_plan(struct train_run *r)
     json_t *settings = NULL, *earlier = NULL;
     json_error_t error;
     if (p->model && !kind)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio train --help lists them", p->model);
+        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio_train_model lists them", p->model);
     if (p->settings && !(settings = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
     if (settings && !json_is_object(settings))
@@ -95,7 +95,7 @@ static clio_status open_plan(struct train_run *r)
     if (!kind)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
              p->resume ? "there is no run to go on with yet: name the model to train"
-                       : "name the model to train: clio train --help lists them");
+                       : "name the model to train: clio_train_model lists them");
     r->resumes = earlier != NULL;
     TRY(train_plan_read(r->ctx, &r->plan, kind, earlier ? earlier : settings));
 fail:
@@ -131,7 +131,8 @@ static clio_status open_learner(struct train_run *r)
     if (train_is_first(r))
         TRY(csv_log_open(r->ctx, &r->loss_table, r->params->out, "losses.csv", r->plan.kind->losses, r->resumes ? r->state.step : -1));
     if (train_is_first(r) && r->validation)
-        TRY(csv_log_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures, r->resumes ? r->state.step : -1));
+        TRY(csv_log_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures,
+                         r->resumes ? r->state.step : -1));
     for (int i = 0; r->plan.kind->parts[i]; i++) {
         size += parameters_size(&r->learner.parameters[i]);
         if (r->parallel.active) {
