@@ -17,7 +17,7 @@ enum size { ONE, WIDTH, TEXT, INNER, GATED };
 #define LINEAR(key, member, rows, columns) ROW_LINEAR(transformer_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, 0, 1)
 #define PART(key, member, columns, part, parts)                                                                                            \
     {                                                                                                                                      \
-        key ".weight", offsetof(struct transformer_layer, member), WEIGHT_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false             \
+        key ".weight", offsetof(struct transformer_layer, member), WEIGHT_MATRIX_LARGE, WIDTH, columns, 0, part, parts, false              \
     }
 
 static const struct state_dict_row transformer_table[] = {
@@ -263,7 +263,7 @@ fail:
 }
 
 clio_status transformer_recompute_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
-                                  const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row)
+                                      const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);

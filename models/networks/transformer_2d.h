@@ -29,6 +29,6 @@ clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct
                             const struct tensor *x, const struct attention_cache *caches, int row, int length);
 /* On a tape: the same, of which only what goes from layer to layer is kept for gradients; caches are where it works. out is not x. */
 clio_status transformer_recompute_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
-                                  const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row);
+                                      const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row);
 
 #endif

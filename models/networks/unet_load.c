@@ -134,7 +134,8 @@ static clio_status load_embeddings(clio_context *ctx, struct unet *net, const st
     TRY(linear_load_few(ctx, &net->time1, "time_embedding.linear_1", c->time, c->channels[0], weights));
     TRY(linear_load_few(ctx, &net->time2, "time_embedding.linear_2", c->time, c->time, weights));
     if (c->guidance)
-        TRY(state_dict_load(ctx, &net->guidance, &guidance, 1, "time_embedding.cond_proj.", (int[]){1, c->channels[0], c->guidance}, weights));
+        TRY(state_dict_load(ctx, &net->guidance, &guidance, 1, "time_embedding.cond_proj.", (int[]){1, c->channels[0], c->guidance},
+                            weights));
     if (c->classes == CLASS_TABLE)
         TRY(state_dict_load(ctx, &net->class_table, &table, 1, "class_embedding.", (int[]){1, c->class_width, c->time}, weights));
     if (c->classes == CLASS_LINEAR)

@@ -12,7 +12,7 @@ enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, T
 #define AT(type, member) offsetof(struct type, member)
 #define VECTOR(type, key, member, rows)                                                                                                    \
     {                                                                                                                                      \
-        key, AT(type, member), WEIGHT_VECTOR, rows, ONE, 0, 0, 1, false                                                                   \
+        key, AT(type, member), WEIGHT_VECTOR, rows, ONE, 0, 0, 1, false                                                                    \
     }
 
 #define NORM(type, key, member) VECTOR(type, key ".weight", member.gamma, WIDTH), VECTOR(type, key ".bias", member.beta, WIDTH)
@@ -22,11 +22,11 @@ enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, T
 #define PART(type, key, member, kind, part, parts)                                                                                         \
     {key ".weight", AT(type, member), kind, WIDTH, WIDTH, 0, part, parts, false},                                                          \
     {                                                                                                                                      \
-        key ".bias", AT(type, member##_bias), WEIGHT_VECTOR, WIDTH, ONE, 0, part, parts, true                                             \
+        key ".bias", AT(type, member##_bias), WEIGHT_VECTOR, WIDTH, ONE, 0, part, parts, true                                              \
     }
 
 #define CONVOLUTION(key, member, columns)                                                                                                  \
-    {key ".weight", AT(whisper, member), WEIGHT_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                          \
+    {key ".weight", AT(whisper, member), WEIGHT_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                           \
         VECTOR(whisper, key ".bias", member##_bias, WIDTH)
 
 static const struct state_dict_row network_table[] = {

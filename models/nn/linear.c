@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-static clio_status load_linear(clio_context *ctx, struct linear *l, enum weight_type kind, const char *key, int out, int in,
-                               int taps, bool optional, const struct weights *weights)
+static clio_status load_linear(clio_context *ctx, struct linear *l, enum weight_type kind, const char *key, int out, int in, int taps,
+                               bool optional, const struct weights *weights)
 {
     const struct state_dict_row table[] = {
         {".weight", offsetof(struct linear, w), kind, 1, 2, kind == WEIGHT_CONV_LARGE ? 3 : 0, 0, 1, false},
@@ -16,7 +16,7 @@ static clio_status load_linear(clio_context *ctx, struct linear *l, enum weight_
 }
 
 clio_status linear_load(clio_context *ctx, struct linear *l, const char *key, int out, int in, int taps, bool optional,
-                              const struct weights *weights)
+                        const struct weights *weights)
 {
     return load_linear(ctx, l, WEIGHT_CONV_LARGE, key, out, in, taps, optional, weights);
 }
@@ -48,14 +48,14 @@ void norm_free(clio_context *ctx, struct norm *n)
 }
 
 clio_status linear_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct linear *l, int act,
-                             const struct tensor *residual)
+                       const struct tensor *residual)
 {
     struct gemm_epilogue e = {.bias = &l->bias, .act = act, .residual = residual};
     return op_gemm_fwd(ctx, out, in, &l->w, (int)(tensor_count(in) / (size_t)l->w.k), &e);
 }
 
 clio_status linear_conv_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                           const struct linear *l, const struct tensor *bias, int act, const struct tensor *residual)
+                            const struct linear *l, const struct tensor *bias, int act, const struct tensor *residual)
 {
     if (l->taps == 1 && !bias)
         return linear_fwd(ctx, out, in, l, act, residual);
@@ -65,7 +65,7 @@ clio_status linear_conv_fwd(clio_context *ctx, struct arena *arena, const struct
 }
 
 clio_status downsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                                 const struct linear *l, int padding)
+                           const struct linear *l, int padding)
 {
     struct gemm_epilogue e = {.bias = &l->bias};
     struct conv2d_window window = {.taps = l->taps, .stride = 2, .before = padding, .after = 1, .upsample = 1};
@@ -96,8 +96,7 @@ fail:
     return st;
 }
 
-clio_status upsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                               const struct linear *l)
+clio_status upsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct linear *l)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);

@@ -19,19 +19,19 @@ struct linear {
 };
 
 /* Rows of a table of weights (network.h) for members of these types; sizes[0], which is 1, stands for what a row does not have. */
-#define ROW_VECTOR(type, key, member, rows, part, parts)                                                                                 \
+#define ROW_VECTOR(type, key, member, rows, part, parts)                                                                                   \
     {                                                                                                                                      \
-        key, offsetof(struct type, member), WEIGHT_VECTOR, rows, 0, 0, part, parts, false                                                 \
+        key, offsetof(struct type, member), WEIGHT_VECTOR, rows, 0, 0, part, parts, false                                                  \
     }
-#define ROW_NORM(type, key, member, width)                                                                                               \
+#define ROW_NORM(type, key, member, width)                                                                                                 \
     ROW_VECTOR(type, key ".weight", member.gamma, width, 0, 1), ROW_VECTOR(type, key ".bias", member.beta, width, 0, 1)
-#define ROW_LINEAR(type, key, member, kind, rows, columns, taps, part, parts)                                                            \
+#define ROW_LINEAR(type, key, member, kind, rows, columns, taps, part, parts)                                                              \
     {key ".weight", offsetof(struct type, member.w), kind, rows, columns, taps, part, parts, false},                                       \
         ROW_VECTOR(type, key ".bias", member.bias, rows, part, parts)
 
 /* A square convolution `key`.weight [out, in, taps, taps] (also [out, in] where taps is 1); a missing bias is zeros when `optional`. */
 clio_status linear_load(clio_context *ctx, struct linear *l, const char *key, int out, int in, int taps, bool optional,
-                              const struct weights *weights);
+                        const struct weights *weights);
 /* A product `key`.weight [out, in] with its bias, for a few rows at a time. */
 clio_status linear_load_few(clio_context *ctx, struct linear *l, const char *key, int out, int in, const struct weights *weights);
 void linear_free(clio_context *ctx, struct linear *l);
@@ -40,15 +40,14 @@ void norm_free(clio_context *ctx, struct norm *n);
 
 /* out = act(conv(in) + bias) + residual, of as many pixels; bias NULL: that of l; or f32 [B, N], one for each image. */
 clio_status linear_conv_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                           const struct linear *l, const struct tensor *bias, int act, const struct tensor *residual);
+                            const struct linear *l, const struct tensor *bias, int act, const struct tensor *residual);
 /* The same with stride 2; `padding` 1: a zero on each side; 0: one below and right. H' = (H + padding - 2) / 2 + 1. */
 clio_status downsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                                 const struct linear *l, int padding);
+                           const struct linear *l, int padding);
 /* The same with stride 1 over `in` stretched to H' x W', each pixel of which is the nearest one above and left (twice the size, mostly). */
-clio_status upsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                               const struct linear *l);
+clio_status upsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct linear *l);
 /* out = in w + bias (+ residual) over channels. */
 clio_status linear_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct linear *l, int act,
-                             const struct tensor *residual);
+                       const struct tensor *residual);
 
 #endif

@@ -11,12 +11,12 @@ struct optimizer_options {
     double rate; /* the highest learning rate */
     double momentum, beta1, beta2, eps, weight_decay;
     bool nesterov;
-    double clip;    /* greatest norm of all gradients together; 0: no clipping */
-    double average; /* decay of the running average of weights (EMA); 0: none. Early on at most (1 + step) / (10 + step) */
+    double max_grad_norm; /* greatest norm of all gradients together; 0: no clipping */
+    double ema_decay;     /* decay of the running average of weights (EMA); 0: none. Early on at most (1 + step) / (10 + step) */
     enum schedule schedule;
-    int64_t warmup; /* steps in which the rate grows from 0 */
-    int64_t steps;  /* cosine: where it reaches `rate_end` of the rate; step: after so many it is multiplied by rate_end, again and again */
-    double rate_end;
+    int64_t warmup;           /* steps in which the rate grows from 0 */
+    int64_t steps;            /* cosine: where the schedule ends; step: steps between decays */
+    double end_factor, gamma; /* cosine: final rate as a fraction of the peak; step: factor of each decay */
 };
 struct optimizer_options optimizer_defaults(void);                      /* Adam 1e-3, 0.9, 0.999, 1e-8 */
 double optimizer_rate(const struct optimizer_options *o, int64_t step); /* of step 0, 1, ... */
@@ -38,6 +38,8 @@ clio_status optimizer_open(clio_context *ctx, struct optimizer *o, struct parame
 void optimizer_close(clio_context *ctx, struct optimizer *o);
 /* w -= ... for every parameter. */
 clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena *scratch);
+/* Global norm of the gradients of the last step, before clipping, without the loss scale. Waits. */
+clio_status optimizer_grad_norm(clio_context *ctx, const struct optimizer *o, double *norm);
 /* Whether the last step changed the weights: their gradients were finite. Waits. */
 clio_status optimizer_made(clio_context *ctx, const struct optimizer *o, bool *made);
 /* State under start + "m." + name and so on; the number of steps is the caller's to keep. */

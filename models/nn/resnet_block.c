@@ -114,7 +114,7 @@ fail:
 }
 
 clio_status resnet_recompute_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
-                             const struct tensor *in, const struct tensor *skip, const struct tensor *time)
+                                 const struct tensor *in, const struct tensor *skip, const struct tensor *time)
 {
     struct resnet_user u = {.resnet = r, .joins = skip != NULL, .timed = time != NULL};
     struct tensor all[3] = {*in};

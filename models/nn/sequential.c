@@ -124,8 +124,8 @@ fail:
     return st;
 }
 
-clio_status sequential_new(clio_context *ctx, struct sequential *net, const char *prefix, const struct layer_row *rows, size_t count, int height,
-                       int width, int channels, struct parameters *list)
+clio_status sequential_new(clio_context *ctx, struct sequential *net, const char *prefix, const struct layer_row *rows, size_t count,
+                           int height, int width, int channels, struct parameters *list)
 {
     clio_status st = CLIO_OK;
     struct building b = {.ctx = ctx, .net = net, .prefix = prefix, .at = {height, width, channels}};
@@ -216,8 +216,8 @@ static clio_status layer_fwd(clio_context *ctx, struct arena *arena, const struc
     }
 }
 
-clio_status sequential_fwd(clio_context *ctx, struct arena *arena, const struct sequential *net, const struct tensor *out, const struct tensor *in,
-                       bool training)
+clio_status sequential_fwd(clio_context *ctx, struct arena *arena, const struct sequential *net, const struct tensor *out,
+                           const struct tensor *in, bool training)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);

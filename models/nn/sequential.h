@@ -51,8 +51,8 @@ struct sequential {
 
 /* For images of this size; weights are undefined. Its parameters are appended to `list`, which outlives it; keys are prefix + name +
  * ".weight" and so on. Shapes that do not fit are CLIO_ERROR_INTERNAL: the table is clio's own. */
-clio_status sequential_new(clio_context *ctx, struct sequential *net, const char *prefix, const struct layer_row *rows, size_t count, int height,
-                       int width, int channels, struct parameters *list);
+clio_status sequential_new(clio_context *ctx, struct sequential *net, const char *prefix, const struct layer_row *rows, size_t count,
+                           int height, int width, int channels, struct parameters *list);
 void sequential_free(clio_context *ctx, struct sequential *net); /* accepts zeros */
 
 enum sequential_init {
@@ -65,7 +65,7 @@ clio_status sequential_init(clio_context *ctx, const struct sequential *net, enu
 struct tensor sequential_shape(const struct sequential *net, int batch);
 /* in and out: any shapes of as many numbers, in memory of their own. training: batch norm goes by the batch, and its running statistics
  * move; otherwise by those. What is between lies in the arena. */
-clio_status sequential_fwd(clio_context *ctx, struct arena *arena, const struct sequential *net, const struct tensor *out, const struct tensor *in,
-                       bool training);
+clio_status sequential_fwd(clio_context *ctx, struct arena *arena, const struct sequential *net, const struct tensor *out,
+                           const struct tensor *in, bool training);
 
 #endif

@@ -81,7 +81,7 @@ static clio_status load_row(clio_context *ctx, char *base, const struct state_di
     if (row->part == 0) {
         enum dtype dtype = row->kind == WEIGHT_TABLE_F16 && !ctx->collects ? DTYPE_F16 : DTYPE_F32;
         *t = row->kind == WEIGHT_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
-                                         : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
+                                        : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
         TRY(tensor_new(ctx, t, "the model"));
         if (parts > 1 || !w)
             TRY(tensor_zero(ctx, t));
@@ -93,8 +93,8 @@ fail:
     return st;
 }
 
-clio_status state_dict_load(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count, const char *prefix, const int *sizes,
-                         const struct weights *weights)
+clio_status state_dict_load(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count, const char *prefix,
+                            const int *sizes, const struct weights *weights)
 {
     clio_status st = CLIO_OK;
     char key[256];

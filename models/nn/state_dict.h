@@ -12,7 +12,7 @@ enum weight_type {
     WEIGHT_MATRIX_MANY,  /* struct matrix [rows, taps * columns], which meets many rows at a time */
     WEIGHT_MATRIX_FEW,   /* the same, for one or a few */
     WEIGHT_MATRIX_LARGE, /* the same, for many, of a network for images (MATRIX_LARGE) */
-    WEIGHT_CONV_LARGE, /* the same, of a convolution over images: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
+    WEIGHT_CONV_LARGE,   /* the same, of a convolution over images: stored as [rows, columns, taps, taps], or [rows, columns] for 1 tap */
     WEIGHT_CONV1X1_LARGE /* the same, of a product over channels, [rows, columns]; also stored as a convolution with 1 tap */
 };
 
@@ -29,8 +29,8 @@ struct state_dict_row {
 
 /* Load every row of the table into the struct at `base`; keys are prefix + key. sizes[0] is 1. While ctx->collects, all is kept as f32 and
  * listed there, to be trained; weights may then be NULL: everything is zero, and parameters_init is to follow. */
-clio_status state_dict_load(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count, const char *prefix, const int *sizes,
-                         const struct weights *weights);
+clio_status state_dict_load(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count, const char *prefix,
+                            const int *sizes, const struct weights *weights);
 void state_dict_free(clio_context *ctx, void *base, const struct state_dict_row *table, size_t count);
 
 #endif

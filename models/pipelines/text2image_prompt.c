@@ -33,7 +33,8 @@ clio_status imagine_encode_prompts(struct imagine *j)
     clio_status st = CLIO_OK;
     clio_diffusion *p = j->p;
     const clio_imagine_params *params = j->params;
-    const char *texts[STATES] = {params->prompt, j->guided ? params->negative_prompt ? params->negative_prompt : "" : NULL, params->prompt_to};
+    const char *texts[STATES] = {params->prompt, j->guided ? params->negative_prompt ? params->negative_prompt : "" : NULL,
+                                 params->prompt_to};
     struct prompt prompts[STATES] = {0};
     struct clip_text net = {0};
     int chunks = 1;

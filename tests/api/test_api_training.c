@@ -80,7 +80,7 @@ static int on_status(void *user, const clio_train_status *s)
     return seen->stop_at && s->step == seen->stop_at;
 }
 
-#define SETTINGS "\"hidden\": 16, \"latent\": 4, \"batch\": 6, \"validation\": 0.25"
+#define SETTINGS "\"hidden_size\": 16, \"latent_dim\": 4, \"batch_size\": 6, \"validation_split\": 0.25"
 
 /* Stopped by the callback after 4 steps of 9, saved, and gone on with. */
 static void test_run(void **state)
@@ -110,7 +110,7 @@ static void test_refused(void **state)
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "hiden");
     params.settings = "[1]";
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "object");
-    params.settings = "{\"batch\": ";
+    params.settings = "{\"batch_size\": ";
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "not JSON");
     params.settings = NULL;
     params.model = "diffusion of innovations";
