@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ENTRIES_MAX 10000  /* of metadata */
-#define FRAMES_MAX 1000000 /* of an animation */
+#define ENTRIES_MAX 10000 /* of metadata */
+#define FRAMES_MAX 65536  /* of an animation */
 #define MILLISECONDS_MAX 65535
 
 struct picture_file {
