@@ -378,7 +378,7 @@ typedef struct clio_imagine_params {
     int width, height;       /* pixels, multiples of 8, 0 to 2097152, together at most 4096 x 4096; 0: the size of `image`, rounded down to
                                 a multiple of 8, or without one clio_diffusion_size */
     int steps;               /* sampling steps, 1 to 100000, at most the timesteps of the model's training; default 20 */
-    double guidance_scale;   /* classifier-free guidance scale, 0 to 1000; up to 1: no guidance, which halves the time; default 7.5 */
+    double guidance_scale;   /* classifier-free guidance scale, 0 to 1000; up to 1: no guidance, in half the time; default 7.5 */
     double guidance_rescale; /* 0 to 1; 0: off (Lin et al. 2023) */
     int64_t seed;            /* -1 or more; -1: a random seed; image n of a batch has seed + n; default 42 */
     const char *sampler;     /* one of clio_imagine_samplers; NULL: the model's scheduler */
@@ -412,7 +412,7 @@ typedef struct clio_image_list {
 } clio_image_list;
 
 /* Generate images from a prompt. Progress is reported as "loading ...", "sampling" (evaluations of the network) and "decoding"; a cancelled
- * call stops between two kernels. CLIO_ERROR_MEMORY: the images do not fit, reported before sampling starts where shapes tell. */
+ * call stops between two kernels. CLIO_ERROR_MEMORY: the images do not fit, which is reported before sampling starts if possible. */
 CLIO_API clio_status clio_imagine(clio_diffusion *diffusion, const clio_imagine_params *params, clio_image_list **out);
 /* images NULL: nothing. */
 CLIO_API void clio_image_list_free(clio_image_list *images);

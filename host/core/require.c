@@ -7,35 +7,24 @@
 
 #define SHOWN 60 /* bytes of a text in a sentence */
 
-clio_status require_that(clio_context *ctx, struct caller at, bool holds, const char *format, ...)
+clio_status require_failed(clio_context *ctx, struct caller at, const char *format, ...)
 {
     char text[600];
     va_list list;
-    if (holds)
-        return CLIO_OK;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     return clio_fail(ctx, CLIO_ERROR_ARGUMENT, at.file, at.line, "%s: %s", at.function, text);
 }
 
-clio_status require(clio_context *ctx, struct caller at, bool is_there, const char *name)
-{
-    return require_that(ctx, at, is_there, "%s is NULL", name);
-}
-
 clio_status require_text_or_null(clio_context *ctx, struct caller at, const char *text, const char *name)
 {
-    return require_that(ctx, at, !text || *text, "%s is an empty string", name);
+    return !text || *text ? CLIO_OK : require_failed(ctx, at, "%s is an empty string", name);
 }
 
 clio_status require_text(clio_context *ctx, struct caller at, const char *text, const char *name)
 {
-    clio_status st = CLIO_OK;
-    TRY(require(ctx, at, text != NULL, name));
-    TRY(require_text_or_null(ctx, at, text, name));
-fail:
-    return st;
+    return text ? require_text_or_null(ctx, at, text, name) : require_failed(ctx, at, "%s is NULL", name);
 }
 
 clio_status require_word(clio_context *ctx, struct caller at, const char *text, const char *words, const char *name)
@@ -43,7 +32,7 @@ clio_status require_word(clio_context *ctx, struct caller at, const char *text, 
     clio_status st = CLIO_OK;
     char list[300] = "";
     size_t length = 0;
-    TRY(require(ctx, at, text != NULL, name));
+    REQUIRE_AT(ctx, at, text, name);
     for (const char *word = words; *word; word += length + (word[length] == '|')) {
         length = strcspn(word, "|");
         if (strlen(text) == length && memcmp(text, word, length) == 0)
@@ -51,25 +40,26 @@ clio_status require_word(clio_context *ctx, struct caller at, const char *text, 
         bool last = word[length] == '\0';
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%.*s", word == words ? "" : last ? " or " : ", ", (int)length, word);
     }
-    TRY(require_that(ctx, at, false, "%s is \"%.*s\": it must be %s", name, SHOWN, text, list));
+    st = require_failed(ctx, at, "%s is \"%.*s\": it must be %s", name, SHOWN, text, list);
 fail:
     return st;
 }
 
 clio_status require_int(clio_context *ctx, struct caller at, int64_t x, int64_t least, int64_t most, const char *name)
 {
-    return require_that(ctx, at, x >= least && x <= most, "%s is %lld: it must be from %lld to %lld", name, (long long)x, (long long)least,
-                        (long long)most);
+    return x >= least && x <= most
+               ? CLIO_OK
+               : require_failed(ctx, at, "%s is %lld: it must be from %lld to %lld", name, (long long)x, (long long)least, (long long)most);
 }
 
 clio_status require_size(clio_context *ctx, struct caller at, size_t x, size_t least, size_t most, const char *name)
 {
-    return require_that(ctx, at, x >= least && x <= most, "%s is %zu: it must be from %zu to %zu", name, x, least, most);
+    return x >= least && x <= most ? CLIO_OK : require_failed(ctx, at, "%s is %zu: it must be from %zu to %zu", name, x, least, most);
 }
 
 clio_status require_number(clio_context *ctx, struct caller at, double x, double least, double most, const char *name)
 {
-    return require_that(ctx, at, x >= least && x <= most, "%s is %g: it must be from %g to %g", name, x, least, most);
+    return x >= least && x <= most ? CLIO_OK : require_failed(ctx, at, "%s is %g: it must be from %g to %g", name, x, least, most);
 }
 
 clio_status require_list(clio_context *ctx, struct caller at, const void *list, size_t count, size_t most, const char *name,
@@ -77,7 +67,7 @@ clio_status require_list(clio_context *ctx, struct caller at, const void *list, 
 {
     clio_status st = CLIO_OK;
     TRY(require_size(ctx, at, count, 0, most, count_name));
-    TRY(require_that(ctx, at, list || !count, "%s is NULL, and %s is %zu", name, count_name, count));
+    REQUIRE_THAT(ctx, at, list || !count, "%s is NULL, and %s is %zu", name, count_name, count);
 fail:
     return st;
 }

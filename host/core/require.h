@@ -11,7 +11,8 @@
  *     REQUIRE(ctx, out, "out");
  *
  * ctx may be NULL: the sentence is then what clio_error(NULL) returns in the same thread. The fields of a struct are checked by a function
- * that takes `at`, which is CALLER in the public function, and uses the require_ functions, with names such as "params.count". */
+ * that takes `at`, which is CALLER in the public function, and uses REQUIRE_AT, REQUIRE_THAT and the require_ functions, with names such as
+ * "params.count". */
 #ifndef CLIO_CORE_REQUIRE_H
 #define CLIO_CORE_REQUIRE_H
 
@@ -27,15 +28,23 @@ struct caller {
 #define SET_NULL(out) ((out) ? (void)(*(out) = NULL) : (void)0)
 #define SET_ZERO(count) ((count) ? (void)(*(count) = 0) : (void)0)
 
-#define REQUIRE(ctx, x, name) TRY(require(ctx, CALLER, (x) != NULL, name))
+/* Whatever else must hold; the sentence goes on after "function: ". */
+#define REQUIRE_THAT(ctx, at, holds, ...)                                                                                                  \
+    do {                                                                                                                                   \
+        if (!(holds)) {                                                                                                                    \
+            st = require_failed(ctx, at, __VA_ARGS__);                                                                                     \
+            goto fail;                                                                                                                     \
+        }                                                                                                                                  \
+    } while (0)
+/* A pointer that must not be NULL. */
+#define REQUIRE_AT(ctx, at, x, name) REQUIRE_THAT(ctx, at, (x) != NULL, "%s is NULL", name)
+#define REQUIRE(ctx, x, name) REQUIRE_AT(ctx, CALLER, x, name)
 #define REQUIRE_TEXT(ctx, x, name) TRY(require_text(ctx, CALLER, x, name))
 #define REQUIRE_INT(ctx, x, least, most, name) TRY(require_int(ctx, CALLER, x, least, most, name))
 #define REQUIRE_SIZE(ctx, x, least, most, name) TRY(require_size(ctx, CALLER, x, least, most, name))
 #define REQUIRE_NUMBER(ctx, x, least, most, name) TRY(require_number(ctx, CALLER, x, least, most, name))
 #define REQUIRE_LIST(ctx, list, count, most, name, count_name) TRY(require_list(ctx, CALLER, list, count, most, name, count_name))
 
-/* A pointer that must not be NULL. */
-clio_status require(clio_context *ctx, struct caller at, bool is_there, const char *name);
 /* A string that must be neither NULL nor empty. */
 clio_status require_text(clio_context *ctx, struct caller at, const char *text, const char *name);
 /* A string that may be NULL, but not empty. */
@@ -49,7 +58,7 @@ clio_status require_number(clio_context *ctx, struct caller at, double x, double
 /* `count` entries, at most `most`; the list may be NULL where count is 0. */
 clio_status require_list(clio_context *ctx, struct caller at, const void *list, size_t count, size_t most, const char *name,
                          const char *count_name);
-/* Whatever else must hold; the sentence goes on after "function: ". */
-clio_status require_that(clio_context *ctx, struct caller at, bool holds, const char *format, ...) CLIO_PRINTF(4, 5);
+/* Record the sentence "function: ..." and return CLIO_ERROR_ARGUMENT. */
+clio_status require_failed(clio_context *ctx, struct caller at, const char *format, ...) CLIO_PRINTF(3, 4);
 
 #endif

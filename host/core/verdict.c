@@ -222,8 +222,8 @@ clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selft
     REQUIRE(ctx, selftests, "selftests");
     REQUIRE(ctx, count, "count");
     TRY(clio_device_list(ctx, &infos, &devices));
-    TRY(require_that(ctx, CALLER, index >= 0 && (size_t)index < devices && infos[index].index == index,
-                     "index is %d: there is no such device, clio_device_list gives the index of each", index));
+    REQUIRE_THAT(ctx, CALLER, index >= 0 && (size_t)index < devices && infos[index].index == index,
+                 "index is %d: there is no such device, clio_device_list gives the index of each", index);
     bool is_open = ctx->is_open && ctx->info.index == index;
     if (!is_open) {
         TRY(add_disabled(ctx, &read));

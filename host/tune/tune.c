@@ -314,11 +314,11 @@ static clio_status plan_of(clio_context *ctx, struct caller at, const clio_tune_
     clio_status st = CLIO_OK;
     const char *purpose = params && params->purpose ? params->purpose : "whisper", *path = params ? params->path : NULL;
     double limit = params ? params->time_limit : 0;
-    TRY(require_that(ctx, at, tune_plan_for(purpose, plan), "params.purpose is \"%.60s\": it must be whisper or all", purpose));
+    REQUIRE_THAT(ctx, at, tune_plan_for(purpose, plan), "params.purpose is \"%.60s\": it must be whisper or all", purpose);
     TRY(require_number(ctx, at, limit, 0, TIME_LIMIT_MAX, "params.time_limit"));
     TRY(require_text_or_null(ctx, at, path, "params.path"));
-    TRY(require_that(ctx, at, !path || strcmp(path, "-") != 0,
-                     "params.path is -, but the state of the search is kept beside the file: name a file"));
+    REQUIRE_THAT(ctx, at, !path || strcmp(path, "-") != 0,
+                 "params.path is -, but the state of the search is kept beside the file: name a file");
     plan->time_limit = limit > 0 ? limit : TIME_LIMIT;
 fail:
     return st;

@@ -92,15 +92,15 @@ clio_status image_require(clio_context *ctx, struct caller at, const clio_image 
 {
     clio_status st = CLIO_OK;
     char field[100];
-    TRY(require(ctx, at, image != NULL, name));
+    REQUIRE_AT(ctx, at, image, name);
     snprintf(field, sizeof field, "%s.width", name);
     TRY(require_int(ctx, at, image->width, 1, IMAGE_SIDE_MAX, field));
     snprintf(field, sizeof field, "%s.height", name);
     TRY(require_int(ctx, at, image->height, 1, IMAGE_SIDE_MAX, field));
-    TRY(require_that(ctx, at, (size_t)image->width * (size_t)image->height <= IMAGE_PIXELS_MAX,
-                     "%s has %d x %d pixels: an image has at most %zu", name, image->width, image->height, IMAGE_PIXELS_MAX));
+    REQUIRE_THAT(ctx, at, (size_t)image->width * (size_t)image->height <= IMAGE_PIXELS_MAX,
+                 "%s has %d x %d pixels: an image has at most %zu", name, image->width, image->height, IMAGE_PIXELS_MAX);
     snprintf(field, sizeof field, "%s.rgb", name);
-    TRY(require(ctx, at, image->rgb != NULL, field));
+    REQUIRE_AT(ctx, at, image->rgb, field);
 fail:
     return st;
 }
@@ -109,16 +109,16 @@ clio_status images_require(clio_context *ctx, struct caller at, const clio_image
 {
     clio_status st = CLIO_OK;
     char field[60];
-    TRY(require(ctx, at, images != NULL, "images"));
+    REQUIRE_AT(ctx, at, images, "images");
     TRY(require_size(ctx, at, images->count, 1, most, "images.count"));
-    TRY(require(ctx, at, images->list != NULL, "images.list"));
+    REQUIRE_AT(ctx, at, images->list, "images.list");
     for (size_t i = 0; i < images->count; i++) {
         const clio_image *one = &images->list[i].image, *first = &images->list[0].image;
         snprintf(field, sizeof field, "images.list[%zu].image", i);
         TRY(image_require(ctx, at, one, field));
-        TRY(require_that(ctx, at, one->width == first->width && one->height == first->height,
-                         "%s has %d x %d pixels, and the first image %d x %d: all images must have one size", field, one->width,
-                         one->height, first->width, first->height));
+        REQUIRE_THAT(ctx, at, one->width == first->width && one->height == first->height,
+                     "%s has %d x %d pixels, and the first image %d x %d: all images must have one size", field, one->width, one->height,
+                     first->width, first->height);
     }
 fail:
     return st;
@@ -133,7 +133,7 @@ static clio_status require_entries(clio_context *ctx, struct caller at, const cl
         snprintf(field, sizeof field, "entries[%zu].key", i);
         TRY(require_text(ctx, at, entries[i].key, field));
         snprintf(field, sizeof field, "entries[%zu].text", i);
-        TRY(require(ctx, at, entries[i].text != NULL, field));
+        REQUIRE_AT(ctx, at, entries[i].text, field);
     }
 fail:
     return st;

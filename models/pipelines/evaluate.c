@@ -71,7 +71,7 @@ static clio_status choose_split(struct evaluation *e)
     const size_t *count = dataset_info(e->data)->count;
     int split = DATASET_SPLITS - 1;
     if (e->params->split) {
-        for (split = 0; split < DATASET_SPLITS && strcmp(names[split], e->params->split) != 0;)
+        for (split = 0; split < DATASET_SPLITS - 1 && strcmp(names[split], e->params->split) != 0;)
             split++;
     } else {
         while (split > 0 && count[split] == 0)
@@ -274,15 +274,15 @@ static void close_evaluation(struct evaluation *e)
 static clio_status check_params(clio_context *ctx, struct caller at, const clio_evaluate_params *params)
 {
     clio_status st = CLIO_OK;
-    TRY(require(ctx, at, ctx != NULL, "ctx"));
-    TRY(require(ctx, at, params != NULL, "params"));
+    REQUIRE_AT(ctx, at, ctx, "ctx");
+    REQUIRE_AT(ctx, at, params, "params");
     TRY(require_text(ctx, at, params->model, "params.model"));
     TRY(require_text(ctx, at, params->data, "params.data"));
     if (params->split)
         TRY(require_word(ctx, at, params->split, SPLITS, "params.split"));
     TRY(require_text_or_null(ctx, at, params->features, "params.features"));
     TRY(require_int(ctx, at, params->count, 0, COUNT_MAX, "params.count"));
-    TRY(require_that(ctx, at, params->count != 1, "params.count is 1: metrics need at least 2 images"));
+    REQUIRE_THAT(ctx, at, params->count != 1, "params.count is 1: metrics need at least 2 images");
 fail:
     return st;
 }

@@ -115,7 +115,7 @@ static clio_status require_label(const clio_generator *g, struct caller at, int 
 {
     clio_status st = CLIO_OK;
     int labels = learner_labels(&g->learner);
-    TRY(require_that(g->ctx, at, labels > 0, "%s is %d, but this model has no labels", name, label));
+    REQUIRE_THAT(g->ctx, at, labels > 0, "%s is %d, but this model has no labels", name, label);
     TRY(require_int(g->ctx, at, label, 0, labels - 1, name));
 fail:
     return st;
@@ -123,8 +123,11 @@ fail:
 
 static clio_status require_latents(const clio_generator *g, struct caller at)
 {
-    return require_that(g->ctx, at, g->learner.kind->has_latents,
-                        "generator is a model %s, which makes no images from latents: let it reconstruct images", g->learner.kind->name);
+    clio_status st = CLIO_OK;
+    REQUIRE_THAT(g->ctx, at, g->learner.kind->has_latents,
+                 "generator is a model %s, which makes no images from latents: let it reconstruct images", g->learner.kind->name);
+fail:
+    return st;
 }
 
 /* The labels asked for, or each in turn; NULL without. Fresh memory. */
@@ -261,8 +264,8 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *give
     REQUIRE(g->ctx, out, "out");
     l = &g->learner;
     one = picture_size(l);
-    TRY(require_that(g->ctx, CALLER, l->kind->encode && l->kind->sample && !learner_labels(l),
-                     "generator is a model %s, which does not encode images: it only samples them", l->kind->name));
+    REQUIRE_THAT(g->ctx, CALLER, l->kind->encode && l->kind->sample && !learner_labels(l),
+                 "generator is a model %s, which does not encode images: it only samples them", l->kind->name);
     g->ctx->cancelled = 0;
     TRY(images_new(g->ctx, 2 * count, &images, &list));
     TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));

@@ -59,12 +59,13 @@ fail:
 clio_status clio_imagine(clio_diffusion *diffusion, const clio_imagine_params *params, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
-    clio_context *ctx = diffusion ? diffusion->ctx : NULL;
+    clio_context *ctx = NULL;
     struct imagine j = {.p = diffusion, .params = params};
     clio_image_list *images = NULL;
     clio_imagine_result *list;
     SET_NULL(out);
     REQUIRE(NULL, diffusion, "diffusion");
+    ctx = diffusion->ctx;
     REQUIRE(ctx, params, "params");
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;

@@ -66,17 +66,17 @@ static clio_status check_sizes(struct imagine *j, struct caller at)
     for (int i = 0; i < 2; i++) {
         const char *name = i ? "params.height" : "params.width";
         TRY(require_int(j->ctx, at, sizes[i], 0, PIXELS_MAX / SIDE_STEP, name));
-        TRY(require_that(j->ctx, at, sizes[i] || !a->image || given[i] >= SIDE_STEP,
-                         "params.image has %d x %d pixels: it needs %d each way, or set params.width and params.height to scale it",
-                         given[0], given[1], SIDE_STEP));
+        REQUIRE_THAT(j->ctx, at, sizes[i] || !a->image || given[i] >= SIDE_STEP,
+                     "params.image has %d x %d pixels: it needs %d each way, or set params.width and params.height to scale it", given[0],
+                     given[1], SIDE_STEP);
         if (!sizes[i])
             sizes[i] = a->image ? given[i] / SIDE_STEP * SIDE_STEP : j->p->side;
-        TRY(require_that(j->ctx, at, sizes[i] % SIDE_STEP == 0, "%s is %d, which is no multiple of %d: use %d or %d", name, sizes[i],
-                         SIDE_STEP, MAX(SIDE_STEP, sizes[i] / SIDE_STEP * SIDE_STEP), (sizes[i] / SIDE_STEP + 1) * SIDE_STEP));
+        REQUIRE_THAT(j->ctx, at, sizes[i] % SIDE_STEP == 0, "%s is %d, which is no multiple of %d: use %d or %d", name, sizes[i], SIDE_STEP,
+                     MAX(SIDE_STEP, sizes[i] / SIDE_STEP * SIDE_STEP), (sizes[i] / SIDE_STEP + 1) * SIDE_STEP);
     }
-    TRY(require_that(j->ctx, at, (int64_t)sizes[0] * sizes[1] <= PIXELS_MAX,
-                     "params.width and params.height are %d x %d pixels: at most 4096 x 4096, or as many in another shape, are possible",
-                     sizes[0], sizes[1]));
+    REQUIRE_THAT(j->ctx, at, (int64_t)sizes[0] * sizes[1] <= PIXELS_MAX,
+                 "params.width and params.height are %d x %d pixels: at most 4096 x 4096, or as many in another shape, are possible",
+                 sizes[0], sizes[1]);
     j->width = sizes[0];
     j->height = sizes[1];
 fail:
@@ -93,16 +93,17 @@ static clio_status check_images(struct imagine *j, struct caller at)
         TRY(image_require(j->ctx, at, a->image, "params.image"));
     if (a->mask)
         TRY(image_require(j->ctx, at, a->mask, "params.mask"));
-    TRY(require_that(j->ctx, at, !a->mask || a->image, "params.mask says where an image is changed, but params.image is NULL"));
-    TRY(require_that(
+    REQUIRE_THAT(j->ctx, at, !a->mask || a->image, "params.mask says where an image is changed, but params.image is NULL");
+    REQUIRE_THAT(
         j->ctx, at, !inpaints || a->mask,
         "params.mask is NULL, and %s is a model for inpainting: it needs params.image, and a mask that is bright where to change it",
-        j->p->path));
-    TRY(require_that(j->ctx, at, !a->mask || (a->mask->width == a->image->width && a->mask->height == a->image->height),
-                     "params.mask has %d x %d pixels and params.image %d x %d: both must have one size", a->mask ? a->mask->width : 0,
-                     a->mask ? a->mask->height : 0, a->image ? a->image->width : 0, a->image ? a->image->height : 0));
-    TRY(require_that(j->ctx, at, a->image || a->strength == 0,
-                     "params.strength says how much of an image is changed, but params.image is NULL"));
+        j->p->path);
+    if (a->image && a->mask)
+        REQUIRE_THAT(j->ctx, at, a->mask->width == a->image->width && a->mask->height == a->image->height,
+                     "params.mask has %d x %d pixels and params.image %d x %d: both must have one size", a->mask->width, a->mask->height,
+                     a->image->width, a->image->height);
+    REQUIRE_THAT(j->ctx, at, a->image || a->strength == 0,
+                 "params.strength says how much of an image is changed, but params.image is NULL");
     j->strength = !a->image ? 0 : a->strength > 0 ? a->strength : a->mask ? 1 : 0.8;
     if (a->mask && j->strength == 1)
         j->strength = 0; /* from pure noise, as StableDiffusionInpaintPipeline has it */
@@ -117,10 +118,9 @@ static clio_status check_interpolation(struct imagine *j, struct caller at)
     bool goes = a->prompt_to || a->seed_to >= 0;
     TRY(require_int(j->ctx, at, a->seed_to, -1, INT64_MAX, "params.seed_to"));
     TRY(require_int(j->ctx, at, a->frames, 0, COUNT_MAX, "params.frames"));
-    TRY(require_that(j->ctx, at, !goes || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX));
-    TRY(require_that(j->ctx, at, goes || !a->frames, "params.frames is %d: set params.prompt_to or params.seed_to as well", a->frames));
-    TRY(require_that(j->ctx, at, !goes || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1",
-                     a->count));
+    REQUIRE_THAT(j->ctx, at, !goes || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX);
+    REQUIRE_THAT(j->ctx, at, goes || !a->frames, "params.frames is %d: set params.prompt_to or params.seed_to as well", a->frames);
+    REQUIRE_THAT(j->ctx, at, !goes || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1", a->count);
     j->count = goes ? a->frames : a->count;
 fail:
     return st;
@@ -134,8 +134,8 @@ static clio_status check_sampling(struct imagine *j, struct caller at)
     TRY(require_number(j->ctx, at, a->guidance_scale, 0, 1000, "params.guidance_scale"));
     TRY(require_number(j->ctx, at, a->guidance_rescale, 0, 1, "params.guidance_rescale"));
     TRY(require_int(j->ctx, at, a->seed, -1, INT64_MAX, "params.seed"));
-    TRY(require_that(j->ctx, at, !a->sampler || sampler_is_known(a->sampler), "params.sampler is \"%.60s\": it must be one of %s",
-                     a->sampler ? a->sampler : "", sampler_methods()));
+    REQUIRE_THAT(j->ctx, at, !a->sampler || sampler_is_known(a->sampler), "params.sampler is \"%.60s\": it must be one of %s",
+                 a->sampler ? a->sampler : "", sampler_methods());
     if (a->timestep_spacing)
         TRY(require_word(j->ctx, at, a->timestep_spacing, "leading|linspace|trailing", "params.timestep_spacing"));
     TRY(require_number(j->ctx, at, a->eta, 0, 1, "params.eta"));
@@ -151,7 +151,7 @@ clio_status imagine_check(struct imagine *j)
     const clio_imagine_params *a = j->params;
     const struct caller at = {"clio_imagine", __FILE__, __LINE__};
     struct sampler *s = NULL;
-    TRY(require(j->ctx, at, a->prompt != NULL, "params.prompt"));
+    REQUIRE_AT(j->ctx, at, a->prompt, "params.prompt");
     TRY(require_int(j->ctx, at, a->count, 1, COUNT_MAX, "params.count"));
     TRY(require_int(j->ctx, at, a->preview_every, 0, INT_MAX, "params.preview_every"));
     TRY(check_sampling(j, at));

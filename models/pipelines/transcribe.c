@@ -32,16 +32,15 @@ static clio_status find_language(struct call *call, struct caller at)
     if (!wanted || !*wanted || strcmp(wanted, "auto") == 0)
         return CLIO_OK;
     code = language_find(wanted);
-    TRY(require_that(call->ctx, at, code != NULL,
-                     "params.language is \"%.60s\", an unknown language: give a code such as en, de or zh, an English name, or auto",
-                     wanted));
+    REQUIRE_THAT(call->ctx, at, code != NULL,
+                 "params.language is \"%.60s\", an unknown language: give a code such as en, de or zh, an English name, or auto", wanted);
     int index = language_index(code);
-    TRY(require_that(call->ctx, at, t->is_multilingual || strcmp(code, "en") == 0,
-                     "params.language is %s, but the model in %s is for English only: use a multilingual one (without .en in its name)",
-                     wanted, call->speech->dir));
-    TRY(require_that(call->ctx, at, !t->is_multilingual || index < t->language_count,
-                     "params.language is %s, and the model in %s does not know the language %s: large-v3 models do", wanted,
-                     call->speech->dir, wanted));
+    REQUIRE_THAT(call->ctx, at, t->is_multilingual || strcmp(code, "en") == 0,
+                 "params.language is %s, but the model in %s is for English only: use a multilingual one (without .en in its name)", wanted,
+                 call->speech->dir);
+    REQUIRE_THAT(call->ctx, at, !t->is_multilingual || index < t->language_count,
+                 "params.language is %s, and the model in %s does not know the language %s: large-v3 models do", wanted, call->speech->dir,
+                 wanted);
     if (t->is_multilingual)
         call->language = t->first_language + index;
 fail:
@@ -60,8 +59,8 @@ static clio_status check_params(clio_context *ctx, struct caller at, const clio_
     TRY(require_int(ctx, at, p->batch, 0, BATCH_AT_MOST, "params.batch"));
     TRY(require_number(ctx, at, p->offset, 0, SECONDS_MAX, "params.offset"));
     TRY(require_number(ctx, at, p->duration, 0, SECONDS_MAX, "params.duration"));
-    TRY(require_that(ctx, at, !p->translate || s->tokens.is_multilingual,
-                     "params.translate is set, but the model in %s is for English only: use a multilingual one", s->dir));
+    REQUIRE_THAT(ctx, at, !p->translate || s->tokens.is_multilingual,
+                 "params.translate is set, but the model in %s is for English only: use a multilingual one", s->dir);
 fail:
     return st;
 }

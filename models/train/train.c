@@ -265,10 +265,10 @@ void clio_train_rank(int *rank, int *ranks)
 static clio_status check_params(clio_context *ctx, struct caller at, const clio_train_params *params)
 {
     clio_status st = CLIO_OK;
-    TRY(require(ctx, at, ctx != NULL, "ctx"));
-    TRY(require(ctx, at, params != NULL, "params"));
+    REQUIRE_AT(ctx, at, ctx, "ctx");
+    REQUIRE_AT(ctx, at, params, "params");
     TRY(require_text_or_null(ctx, at, params->model, "params.model"));
-    TRY(require_that(ctx, at, params->model || params->resume, "params.model is NULL, and params.resume is 0"));
+    REQUIRE_THAT(ctx, at, params->model || params->resume, "params.model is NULL, and params.resume is 0");
     TRY(require_text(ctx, at, params->data, "params.data"));
     TRY(require_text(ctx, at, params->out, "params.out"));
     TRY(require_text_or_null(ctx, at, params->settings, "params.settings"));

@@ -286,8 +286,8 @@ clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, c
     if (out)
         *out = (clio_setting){0};
     REQUIRE(ctx, ctx, "ctx");
-    TRY(require_that(ctx, CALLER, !model || kind, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them",
-                     model ? model : ""));
+    REQUIRE_THAT(ctx, CALLER, !model || kind, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them",
+                 model ? model : "");
     REQUIRE(ctx, out, "out");
     if (kind) {
         first = kind->settings;
