@@ -4,7 +4,7 @@
  *   TRY(f(...))                       go to fail when f failed (it has left its text already)
  *   CL_TRY(ctx, clFoo, (args))        call an OpenCL function returning cl_int
  *   CL_CHECK(ctx, cle, "clFoo")       the same for a cl_int received through a pointer
- *   FAIL(ctx, CLIO_ERROR_X, "sentence naming the file or flag and the way out", ...)
+ *   FAIL(ctx, CLIO_ERROR_X, "sentence naming the file or parameter and the way out", ...)
  * clio_fail is the only maker of codes. Where ctx is NULL, the text is kept for clio_error(NULL) in the same thread.
  */
 #ifndef CLIO_CORE_STATUS_H
