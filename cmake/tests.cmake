@@ -62,6 +62,17 @@ foreach(source IN LISTS tests)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
 endforeach()
 
+# The program that calls every public function with wrong arguments is made from clio.h.
+find_program(CLIO_AWK NAMES awk mawk gawk REQUIRED)
+set(api ${PROJECT_SOURCE_DIR}/tests/api)
+add_custom_command(OUTPUT test_api_arguments.c
+    COMMAND ${CLIO_AWK} -f ${api}/arguments.awk ${api}/arguments.h ${PROJECT_SOURCE_DIR}/include/clio.h > test_api_arguments.c
+    DEPENDS ${api}/arguments.awk ${api}/arguments.h ${PROJECT_SOURCE_DIR}/include/clio.h VERBATIM)
+clio_program(${PROJECT_BINARY_DIR}/test_api_arguments.c clio_flags clio_places clio_shared)
+target_include_directories(test_api_arguments PRIVATE ${api})
+add_test(NAME test_api_arguments COMMAND test_api_arguments)
+set_tests_properties(test_api_arguments PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+
 # test_speech.sh reads an hour of speech with real weights: it is run by .ci/run on the release build.
 file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*/test_*.sh)
 list(FILTER tests EXCLUDE REGEX "/test_speech\\.sh$")

@@ -1,4 +1,4 @@
-/* clio.h - turn sound into text, text into images, and train networks that make images, on any OpenCL device.
+/* clio.h - run and train Whisper, Stable Diffusion, GANs and VAEs on any OpenCL device.
  *
  *     clio_context *ctx = clio_create();
  *     clio_speech *speech = NULL;
@@ -12,14 +12,20 @@
  *     clio_speech_free(speech);
  *     clio_destroy(ctx);
  *
- * Rules that hold everywhere:
- *   - Every fallible function returns a clio_status; CLIO_OK is 0. The sentence that says what went wrong and what to do
- *     is clio_error(ctx), where in the code and on which device is clio_error_detail(ctx).
- *   - What a function hands out through a ** parameter belongs to the caller and goes back to the *_free or *_destroy of
- *     its type; those accept NULL. On failure the ** parameter is NULL.
- *   - Strings are UTF-8. Times are seconds. Sound is 32-bit float, mono, 16000 samples a second, -1 to 1.
- *   - The library never prints and never exits. A context and all that was made from it belong to one thread at a time;
- *     only clio_cancel may be called from another thread or from a signal handler.
+ * Rules for all functions:
+ *   - Errors. A function that can fail returns a clio_status; CLIO_OK is 0. clio_error(ctx) is one sentence that says what failed and what
+ *     to do about it; clio_error_detail(ctx) says where in the code and on which device. Any function that returns a clio_status may also
+ *     return CLIO_ERROR_MEMORY and, where it uses the device, CLIO_ERROR_DEVICE and CLIO_ERROR_BUILD.
+ *   - Arguments are checked before anything else is done. A pointer that is NULL, a string that is empty or a number that is out of range
+ *     is CLIO_ERROR_ARGUMENT, and the sentence names the function and the parameter. NULL and "" are allowed only where a comment here
+ *     says what they mean ("params NULL: the defaults"). Ranges such as "0 to 1" include both ends; NaN and infinity are never allowed.
+ *   - Ownership. What a function returns through `out` belongs to the caller, who releases it with the *_free function of its type.
+ *     Results do not depend on the model that made them. *_free and clio_destroy accept NULL. On failure *out is NULL. Arguments are
+ *     borrowed for the duration of the call; the library copies what it needs longer.
+ *   - Units. Strings are UTF-8. Times are seconds, sizes are bytes. Audio is float32, mono, 16000 samples a second, -1 to 1.
+ *   - The library never prints and never exits. A context and all models made from it belong to one thread at a time; only clio_cancel may
+ *     be called from another thread or a signal handler. Different contexts may be used in different threads.
+ *   - Long calls report progress (clio_set_progress) and can be cancelled (clio_cancel): they return CLIO_ERROR_CANCELLED.
  */
 #ifndef CLIO_H
 #define CLIO_H
@@ -39,111 +45,125 @@ extern "C" {
 
 typedef enum clio_status {
     CLIO_OK = 0,
-    CLIO_ERROR_ARGUMENT,    /* a value that the caller passed cannot be used */
-    CLIO_ERROR_FILE,        /* a file or folder is missing, unreadable, unwritable or full */
-    CLIO_ERROR_FORMAT,      /* a file's content is broken or of another kind */
-    CLIO_ERROR_UNSUPPORTED, /* well-formed, but not something clio runs */
-    CLIO_ERROR_MEMORY,      /* host or device memory would not suffice */
-    CLIO_ERROR_DEVICE,      /* no device, a lost device, or an OpenCL call failed */
+    CLIO_ERROR_ARGUMENT,    /* an argument is NULL, empty, out of range or does not fit the model */
+    CLIO_ERROR_FILE,        /* a file or folder is missing, unreadable or unwritable, or the disk is full */
+    CLIO_ERROR_FORMAT,      /* a file is damaged or of another format */
+    CLIO_ERROR_UNSUPPORTED, /* a valid file or model that clio does not support */
+    CLIO_ERROR_MEMORY,      /* not enough host or device memory */
+    CLIO_ERROR_DEVICE,      /* no device, a lost device, or a failed OpenCL call */
     CLIO_ERROR_BUILD,       /* a kernel did not compile */
-    CLIO_ERROR_CANCELLED,   /* clio_cancel was called, or a callback asked to stop */
-    CLIO_ERROR_INTERNAL     /* a contract inside clio was broken: a defect of clio */
+    CLIO_ERROR_CANCELLED,   /* clio_cancel was called, or a callback returned nonzero */
+    CLIO_ERROR_INTERNAL     /* a defect of clio */
 } clio_status;
 
+/* ---- context and errors ---- */
+
+/* Holds the opened device, its compiled kernels and memory, and the text of the last error. */
 typedef struct clio_context clio_context;
 
-/* A context without a device. NULL only when the host is out of memory. */
+/* A new context without a device; NULL when the host is out of memory. */
 CLIO_API clio_context *clio_create(void);
+/* Release the models made from the context first. ctx NULL: nothing. */
 CLIO_API void clio_destroy(clio_context *ctx);
 
-/* The last failure: one sentence, and its technical circumstances. Valid until the next failing call; never NULL. */
+/* The last error: one sentence, valid until the next call with this context; "" when no call failed yet.
+ * ctx NULL: the last error in this thread of a call whose context or model was NULL. */
 CLIO_API const char *clio_error(const clio_context *ctx);
+/* Source file and line, status, device and driver of the last error, in one line; for bug reports.
+ * ctx NULL: the same for the error that clio_error(NULL) returns. */
 CLIO_API const char *clio_error_detail(const clio_context *ctx);
+/* "file error" for CLIO_ERROR_FILE. status: any number, a constant string is returned. */
 CLIO_API const char *clio_status_name(clio_status status);
+/* "0.1.0". */
 CLIO_API const char *clio_version(void);
 
-/* ---- settings: before clio_device_open ---- */
+/* ---- settings of a context: they take effect with the next clio_device_open ---- */
 
-/* Folder for compiled kernels; NULL: $CLIO_CACHE_DIR, else $XDG_CACHE_HOME/clio, else ~/.cache/clio. */
+/* The folder for compiled kernels. folder NULL: $CLIO_CACHE_DIR, else $XDG_CACHE_HOME/clio, else ~/.cache/clio.
+ * enabled: any number, 0 turns the cache off. */
 CLIO_API clio_status clio_set_cache(clio_context *ctx, const char *folder, int enabled);
-/* Measure every kernel (slower); read with clio_profile. */
+/* Time every kernel, which makes all calls slower; clio_profile returns the times. No effect while a device is open.
+ * enabled: any number, 0 turns it off, which is the default. ctx NULL: nothing. */
 CLIO_API void clio_set_profile(clio_context *ctx, int enabled);
-/* Device memory that clio may take, in bytes; 0: what the device has. Also CLIO_MEMORY_LIMIT (bytes, or with K, M, G). */
+/* Limit the device memory that clio allocates, in bytes. bytes 0: $CLIO_MEMORY_LIMIT (bytes, or a number with K, M or G), else all memory
+ * of the device. ctx NULL: nothing. */
 CLIO_API void clio_set_memory_limit(clio_context *ctx, uint64_t bytes);
-
-/* What weights are kept as in models that are loaded, from the next clio_device_open on. NULL: as suits the device: halves, or rounded to
- * bfloat16 where its processor multiplies these faster. "f32": whole, and nothing is rounded to fewer bits on the way. "f16": halves, sums
- * in f32. "q8_0": those that meet one token at a time in 8 bits, with a scale for 32 of them, on CPUs; the rest as suits the device.
- * CLIO_ERROR_ARGUMENT for another word. */
+/* The storage type of weights in models that are loaded afterwards. "f32": float32, and all arithmetic in float32. "f16": float16 with
+ * float32 accumulation. "q8_0": the weights of matrices that are multiplied with one token at a time in 8 bits with a scale for each 32, on
+ * CPUs; the others as by default. type NULL: the fastest type of the device (float16, or bfloat16 where it has instructions for that). */
 CLIO_API clio_status clio_set_weight_type(clio_context *ctx, const char *type);
 
-/* Called now and then during long work with what is being done and how far it is; total 0: not known.
- * A nonzero return cancels. The work done so far is kept wherever the function says so. */
+/* Called during long work: what is being done, and how much of it is done. total is 0 when it is not known. A nonzero return cancels. */
 typedef int (*clio_progress_fn)(void *user, const char *what, double done, double total);
+/* Takes effect at once. user is passed to the callback. progress NULL: no reports. user NULL: allowed. ctx NULL: nothing. */
 CLIO_API void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user);
-/* Stop the running call at its next step with CLIO_ERROR_CANCELLED. Safe in signal handlers. */
+/* Make the running call return CLIO_ERROR_CANCELLED at its next step. Safe in a signal handler. ctx NULL: nothing. */
 CLIO_API void clio_cancel(clio_context *ctx);
 
 /* ---- devices ---- */
 
 typedef struct clio_device_info {
-    const char *platform, *name, *type; /* type: gpu, cpu, accelerator */
+    const char *platform, *name, *type; /* type: "gpu", "cpu" or "accelerator" */
     const char *driver, *version;       /* driver version, OpenCL version of the device */
-    const char *architecture;           /* family for which clio has parameters of its own ("rdna", "ampere", "avx512bf16"), or NULL */
-    int index;                          /* as clio_device_open understands it; -1: unusable */
+    const char *architecture;           /* the family that has its own tuned parameters ("rdna", "ampere", "avx512bf16"); NULL: none */
+    int index;                          /* for clio_device_open; -1: the device cannot be used */
     int compute_units;
     uint64_t global_memory, max_allocation, local_memory; /* bytes */
     int has_fp16, has_subgroups, has_compiler, is_clover;
-    int chosen;          /* what clio_device_open(ctx, NULL) would take */
-    const char *problem; /* why a platform or device was skipped, or NULL */
+    int chosen;          /* 1: clio_device_open(ctx, NULL) opens this one */
+    const char *problem; /* why the platform or device cannot be used; NULL: it can */
 } clio_device_info;
 
-/* All platforms and devices, best first, skipped ones last. The array belongs to the context, until the next call. */
+/* All platforms and devices, the best first, those that cannot be used last. The array belongs to the context and is valid until the next
+ * call of this function. */
 CLIO_API clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count);
 
-/* Each fast way of computing something is compared with plain C when it is first used on a device with its driver. One that answers wrongly
- * there, or that the environment variable CLIO_DISABLE names (gemm.panel,clfft), is switched off, and another one takes its place. */
+/* The self-test of a fast implementation. Each is compared with plain C when it is first used on a device and driver. One that computes
+ * wrong results there, or that the environment variable CLIO_DISABLE names ("gemm.panel,clfft"), is disabled, and another one is used. */
 typedef struct clio_selftest {
-    const char *path;    /* "gemm.panel": a family of kernels, or a library */
-    const char *variant; /* of it: how it was compiled, or for which size; "": all of them */
-    const char *problem; /* why it is switched off; NULL: it answered rightly */
+    const char *path;    /* a family of kernels ("gemm.panel") or a library ("clfft") */
+    const char *variant; /* compile options or size that was tested; "": all of them */
+    const char *problem; /* why it is disabled; NULL: it passed */
 } clio_selftest;
-/* What is known so far, in this context and from earlier runs, about the device with this index of clio_device_list; none: nothing was
- * checked yet. The array belongs to the context, until the next call. CLIO_ERROR_ARGUMENT for an index that there is not. */
-CLIO_API clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **checks, size_t *count);
+/* The self-tests done so far on a device, by this context and by earlier processes; an empty list when none was done. The array belongs to
+ * the context and is valid until the next call of this function. index: 0 or more, of clio_device_list. */
+CLIO_API clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **selftests, size_t *count);
 
-/* Open a device: NULL or "" for $CLIO_DEVICE or else the best; an index of clio_device_list; or platform:type:name, where
- * each part may be left out and matches as a case-insensitive substring ("intel:cpu", "::radeon", "pocl"). */
+/* Open a device; an open one is closed, so release its models first. The selector is an index of clio_device_list, or platform:type:name,
+ * where each part may be left out and matches a part of the name in any case ("intel:cpu", "::radeon", "pocl").
+ * selector NULL or "": $CLIO_DEVICE, else the best device. CLIO_ERROR_ARGUMENT: nothing matches. */
 CLIO_API clio_status clio_device_open(clio_context *ctx, const char *selector);
-/* The opened device, or NULL. */
+/* The opened device; NULL when none is open. Valid until the next clio_device_open. ctx NULL: NULL. */
 CLIO_API const clio_device_info *clio_device(const clio_context *ctx);
 
-/* What the kernels did since the last call, one row per kernel, costliest first. Belongs to the context. */
 typedef struct clio_profile_row {
     const char *kernel;
     uint64_t calls;
-    double seconds, gflops, gbytes; /* totals: device time, arithmetic, memory traffic */
+    double seconds, gflops, gbytes; /* totals: time on the device, 10^9 floating-point operations, 10^9 bytes of memory traffic */
 } clio_profile_row;
+/* One row per kernel that ran since the last call of this function, the most expensive first; empty without clio_set_profile. The array
+ * belongs to the context and is valid until the next call of this function. */
 CLIO_API clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_t *count);
-/* Device memory taken from the pool: now and at most so far, bytes. */
+/* Device memory that clio holds, in bytes: now, and the peak since the device was opened. now NULL: not wanted. peak NULL: not wanted.
+ * ctx NULL: nothing, both are 0. */
 CLIO_API void clio_memory(const clio_context *ctx, uint64_t *now, uint64_t *peak);
 
-/* ---- tuning: parameters of the kernels that suit this very device ---- */
+/* ---- tuning: search for the fastest kernel parameters of a device ---- */
 
 typedef struct clio_tune_params {
-    const char *purpose; /* what shall be fast: "whisper", or "all": everything that clio runs; NULL: whisper */
-    double time_limit;   /* seconds that the call may take, but for a kernel or compilation that is under way; 0: 600 */
-    const char *path;    /* the file to write; NULL: the one that clio_device_open reads for this device */
+    const char *purpose; /* "whisper", or "all" for every model; NULL: "whisper" */
+    double time_limit;   /* seconds, 0 to 1e9; a running measurement is finished first; 0: 600 */
+    const char *path;    /* the file to write; NULL: the file that clio_device_open reads for this device */
 } clio_tune_params;
 
 typedef struct clio_tune_row {
     const char *key;              /* of the parameter, as in cl/tunables.txt */
-    const char *shipped, *chosen; /* its values; the same text where nothing better was proved */
-    const char *values;           /* what is tried, separated by spaces */
-    double gain; /* time with the shipped value over time with the chosen one, for the calls it decides; 1 where they are the same */
+    const char *shipped, *chosen; /* default value and best value; equal when no better one was confirmed */
+    const char *values;           /* the candidates, separated by spaces */
+    double gain;                  /* speedup of the kernels that it decides: time with `shipped` over time with `chosen` */
 } clio_tune_row;
 
-/* Seconds of one run of something whole, with the shipped parameters and with the chosen ones. */
+/* Seconds that a whole workload takes with the default parameters and with the best ones. */
 typedef struct clio_tune_workload {
     const char *name;
     double before, after;
@@ -151,234 +171,258 @@ typedef struct clio_tune_workload {
 
 typedef struct clio_tune_result {
     const char *path; /* the file */
-    int written;      /* 0: it stays as it was, since it came from a complete search, and this one is not */
+    int written;      /* 0: the file was kept, because it came from a complete search and this one is not complete */
     const clio_tune_row *rows;
     size_t row_count;
-    const clio_tune_workload *workloads; /* none when nothing was found */
+    const clio_tune_workload *workloads; /* empty when nothing better was found */
     size_t workload_count;
-    int complete; /* 0: the time was up before everything was tried: call again to go on */
-    size_t tried, wrong, slow, failed,
-        crashed;    /* candidates in all, that answered wrong, too slow, not at all, and that a process died of */
-    double seconds; /* that the call took */
+    int complete;                               /* 0: the time limit was reached; call again to continue */
+    size_t tried, wrong, slow, failed, crashed; /* candidates: all, with wrong results, too slow, failed, and that ended the process */
+    double seconds;                             /* duration of the call */
 } clio_tune_result;
 
-/* Search for better values than the shipped ones on the open device, prove them against those, and write a file of rows that
- * clio_device_open finds for this device, platform and driver: $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else
- * ~/.config/clio/tuned. It counts from the next clio_device_open on. Every candidate has to compute what plain C does before its time
- * counts; what shows no gain in a paired, alternating run is left out. params NULL: the defaults. The search may be killed at any moment
- * and goes on with the next call: its state is path.state; what a process died of is not tried again. Works on a context of its own; models
- * of `ctx` stay as they are, but should be idle. CLIO_ERROR_FILE: the file cannot be written, or another process is at work on it.
- * CLIO_ERROR_CANCELLED keeps the state. */
+/* Search for better kernel parameters on the opened device, confirm them in paired runs, and write them to a file, which clio_device_open
+ * reads for this device, platform and driver: in $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else ~/.config/clio/tuned. They take
+ * effect with the next clio_device_open. A candidate must compute what plain C does before it is timed. The search can be interrupted at
+ * any time, even killed: its state is in the file `path`.state, and the next call continues. Works on a context of its own; do not use
+ * models of ctx meanwhile. params NULL: the defaults. CLIO_ERROR_FILE: the file cannot be written, or another process is tuning.
+ * CLIO_ERROR_CANCELLED: the state is kept. */
 CLIO_API clio_status clio_tune(clio_context *ctx, const clio_tune_params *params, clio_tune_result **out);
-/* What clio_tune would try on the open device, without doing so: `chosen` is the value that holds now; gains and works are none. */
+/* The parameters that clio_tune would search on the opened device, without running anything: `chosen` is the value in use; no gains and no
+ * workloads. params NULL: the defaults. */
 CLIO_API clio_status clio_tune_list(clio_context *ctx, const clio_tune_params *params, clio_tune_result **out);
+/* result NULL: nothing. */
 CLIO_API void clio_tune_free(clio_tune_result *result);
-/* The tuned file that clio_device_open read, or NULL. *problem (may be NULL): why one that is there was not read, or NULL. */
+/* The file of tuned parameters that clio_device_open read; NULL: none. *problem is why an existing file was not read, or NULL.
+ * problem NULL: not wanted. ctx NULL: NULL. */
 CLIO_API const char *clio_tuned_file(const clio_context *ctx, const char **problem);
 
-/* ---- speech: Whisper checkpoints in Hugging Face layout ---- */
+/* ---- speech to text: Whisper (Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision") ---- */
 
 typedef struct clio_speech clio_speech;
 
-/* Load the folder `dir` (config.json, tokenizer.json, model.safetensors or its sharded index). The weights are copied to the device. */
+/* Load a Whisper checkpoint in Hugging Face layout: a folder with config.json, tokenizer.json and model.safetensors (or shards with their
+ * index). The weights are copied to the device. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason.
+ */
 CLIO_API clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **out);
+/* speech NULL: nothing. */
 CLIO_API void clio_speech_free(clio_speech *speech);
+/* 1: multilingual; 0: English only. speech NULL: 0. */
 CLIO_API int clio_speech_is_multilingual(const clio_speech *speech);
 
 typedef struct clio_token {
     int id;
     float probability;
-    const char *text; /* bytes of this token; may be part of a character */
-    double time;      /* for timestamp tokens, seconds from the start of the file; otherwise -1 */
+    const char *text; /* the bytes of this token; a character may span several tokens */
+    double time;      /* of a timestamp token: seconds from the start of the file; otherwise -1 */
 } clio_token;
 
 typedef struct clio_segment {
-    double start, end; /* seconds */
-    const char *text;  /* trimmed at both ends */
+    double start, end; /* seconds from the start of the file */
+    const char *text;  /* without leading and trailing spaces */
     const clio_token *tokens;
     size_t token_count;
-    double temperature, avg_logprob, compression_ratio, no_speech_probability; /* of the window it was heard in */
+    double temperature, avg_logprob, compression_ratio, no_speech_probability; /* of the 30-second window that the segment is from */
 } clio_segment;
 
-/* Called as soon as a segment is sure. A nonzero return cancels. */
+/* Called for each segment when it is final. A nonzero return cancels. */
 typedef int (*clio_segment_fn)(void *user, const clio_segment *segment);
 
+/* The decoding options of openai/whisper's transcribe(). */
 typedef struct clio_speech_params {
-    const char *language;      /* ISO code ("en"), English name, or "auto"; NULL: auto */
-    int translate;             /* to English */
-    int timestamps;            /* 0: decode without timestamp tokens */
-    const char *prompt;        /* text before the first window (names, spelling); NULL: none */
-    int condition_on_previous; /* 1: each window sees the text before it */
-    const char *prefix;        /* text that the answer is made to begin with, and which is left out of it; NULL: none */
-    float temperature;         /* first temperature */
-    float temperature_step;    /* fallback adds this up to 1.0; 0: no fallback */
-    float compression_threshold, logprob_threshold, no_speech_threshold; /* 2.4, -1.0, 0.6 */
-    int suppress_blank;                                                  /* 1 */
-    int max_tokens;                                                      /* per window; 0: as the model allows */
-    int batch;               /* windows decoded together, up to 32: faster for long recordings and, by clio_speech_files, for many
-                                short ones; each is cut in a pause, and sees no text before it. 0 or 1: one after the other, each
-                                beginning where the last sentence ended */
-    uint64_t seed;           /* for temperatures above 0 */
-    double offset, duration; /* seconds of the file to skip and to hear; duration 0: to its end */
-    clio_segment_fn on_segment;
-    void *user;
+    const char *language;        /* ISO code ("en"), English name, or "auto" to detect it; NULL or "": "auto" */
+    int translate;               /* 1: translate to English */
+    int timestamps;              /* 1, the default: decode with timestamp tokens */
+    const char *prompt;          /* text that is given as context of the first window, for names and spelling; NULL or "": none */
+    int condition_on_previous;   /* 1, the default: give the text of the previous window as context */
+    const char *prefix;          /* text that every window's transcript starts with; it is left out of the result; NULL or "": none */
+    float temperature;           /* sampling temperature of the first attempt, 0 to 10; default 0, which is greedy decoding */
+    float temperature_step;      /* 0 to 10, added after a failed attempt up to a temperature of 1; 0: no fallback; default 0.2 */
+    float compression_threshold; /* 0 to 1000000: an attempt whose text has a higher gzip compression ratio failed; default 2.4 */
+    float logprob_threshold;     /* -1000000 to 1000000: an attempt with a lower average log probability failed; default -1 */
+    float no_speech_threshold;   /* 0 to 1: above this probability of no speech a failed window is silence; default 0.6 */
+    int suppress_blank;          /* 1, the default: a transcript cannot start with a blank */
+    int max_tokens;              /* per window, 0 to 448; 0: half of the model's text positions */
+    int batch;                   /* windows that are decoded together, 0 to 32. 2 or more is faster for long recordings and, with
+                                    clio_speech_files, for many short ones: the audio is cut in pauses, and no window has the text of the
+                                    previous one as context. 0 or 1: sequential, as in openai/whisper */
+    uint64_t seed;               /* for temperatures above 0 */
+    double offset;               /* seconds of audio to skip at the start, 0 to 1e9 */
+    double duration;             /* seconds of audio to transcribe, 0 to 1e9; 0: to the end */
+    clio_segment_fn on_segment;  /* NULL: none */
+    void *user;                  /* passed to the callbacks */
 } clio_speech_params;
+/* The defaults named above. */
 CLIO_API clio_speech_params clio_speech_defaults(void);
 
 typedef struct clio_transcript {
-    const char *language;        /* ISO code; "" when it was to be detected and nobody spoke */
-    double language_probability; /* 1 when the caller named it */
-    double duration;             /* seconds heard */
-    const char *text;            /* all segments, joined by single spaces */
+    const char *language;        /* ISO code; "" when it was to be detected and there was no speech */
+    double language_probability; /* 1 when the caller set the language */
+    double duration;             /* seconds of audio that were transcribed */
+    const char *text;            /* the text of all segments, joined by single spaces */
     const clio_segment *segments;
     size_t segment_count;
 } clio_transcript;
 
-/* Transcribe a sound file of any rate and channel count; "-" reads standard input. params NULL: the defaults. */
+/* Transcribe an audio file: WAV, FLAC, OGG, MP3, AIFF or AU, any sample rate and number of channels; "-" reads standard input. params NULL:
+ * the defaults. CLIO_ERROR_ARGUMENT: also a language or translation that the model cannot do. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT,
+ * CLIO_ERROR_UNSUPPORTED: the file. */
 CLIO_API clio_status clio_speech_file(clio_speech *speech, const char *path, const clio_speech_params *params, clio_transcript **out);
-/* The same for samples in memory: mono, 16 kHz. */
+/* Transcribe float32 [count] in memory: mono, 16 kHz, count: 1 to 16000000000000; NaN and infinite samples are silence. params NULL: the
+ * defaults. */
 CLIO_API clio_status clio_speech_samples(clio_speech *speech, const float *samples, size_t count, const clio_speech_params *params,
                                          clio_transcript **out);
-/* Called for each file as soon as it is heard, in the order of the files; `index` counts from 0. status CLIO_OK: the transcript is the
- * callee's, for clio_transcript_free. Otherwise the file could not be read, clio_error says why during the call, and the transcript is
- * NULL. A nonzero return cancels. */
+/* Called for each file when it is done, in the order of the files; index counts from 0. status CLIO_OK: the callback owns the transcript
+ * and releases it with clio_transcript_free. Otherwise the file could not be read, transcript is NULL, and clio_error says why during the
+ * call. A nonzero return cancels. */
 typedef int (*clio_file_fn)(void *user, size_t index, clio_status status, clio_transcript *transcript);
-/* Transcribe several files, of which one may be "-"; the windows of several may be in one batch (clio_speech_params.batch), and what is
- * heard in a file does not depend on the others, but by rounding. One file is open at a time. on_file gets params->user (NULL where params
- * is); a file's segments come after the file before it was handed over; progress counts files.
- * A file that cannot be read is no failure of the call. Whatever else fails ends it: files not handed over by then never are. */
+/* Transcribe several files; one of them may be "-". With params->batch above 1, windows of several files are decoded together, which
+ * changes a transcript only by rounding. Segments of a file are reported after the file before it is done. A file that cannot be read is
+ * reported to on_file and does not fail the call; any other error ends it. Progress counts files. on_file gets params->user. count: 0 to
+ * 1000000. params NULL: the defaults. */
 CLIO_API clio_status clio_speech_files(clio_speech *speech, const char *const *paths, size_t count, const clio_speech_params *params,
                                        clio_file_fn on_file);
-/* A transcript stands alone: it may outlive what it was made with. */
+/* transcript NULL: nothing. */
 CLIO_API void clio_transcript_free(clio_transcript *transcript);
 
-/* The n-th language that the vocabulary has: ISO code and English name; both NULL past the end. */
+/* Language number n of Whisper, n: any number from 0: ISO code and English name, both NULL past the last one. code NULL: not wanted.
+ * name NULL: not wanted. */
 CLIO_API void clio_language(size_t n, const char **code, const char **name);
 
 /* ---- image files ---- */
 
-/* 8-bit RGB: rows from the top, three bytes a pixel. */
+/* 8-bit RGB, rows from top to bottom. As an argument, an image has at most 2^27 pixels. */
 typedef struct clio_image {
-    int width, height;
-    const unsigned char *rgb; /* [height, width, 3] */
+    int width, height;        /* pixels, 1 to 32768 */
+    const unsigned char *rgb; /* uint8 [height, width, 3] */
 } clio_image;
 
-/* A note in a PNG's text chunks. */
+/* An entry of a PNG's text chunks. */
 typedef struct clio_metadata_entry {
-    const char *key; /* 1 to 79 characters of Latin-1 */
-    const char *text;
+    const char *key;  /* 1 to 79 characters of Latin-1 */
+    const char *text; /* "" is allowed */
 } clio_metadata_entry;
 typedef struct clio_metadata {
-    const clio_metadata_entry *list; /* in the file's order */
+    const clio_metadata_entry *list; /* in the order of the file */
     size_t count;
 } clio_metadata;
 
-/* Decode a PNG, JPEG or WebP file, whatever its name. EXIF orientation is applied, the alpha channel is dropped, of an animation the first
- * frame is taken. At most 32768 pixels a side. */
+/* Read a PNG or JPEG file. The EXIF orientation is applied, an alpha channel is dropped. At most 32768 pixels on each side and 2^27 in all.
+ */
 CLIO_API clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out);
+/* image NULL: nothing. */
 CLIO_API void clio_image_free(clio_image *image);
-/* Write an image in the format of its extension, .png, .jpg, .jpeg or .webp, to a temporary file that is renamed when complete; "-": PNG to
- * standard output. JPEG and WebP are lossy, of quality 90, and keep only the entry "parameters" (EXIF UserComment, as web UIs do).
- * CLIO_ERROR_ARGUMENT: another extension. */
-CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes,
+/* Write a PNG file with `count` metadata entries, count: 0 to 10000; "-" is standard output. The file is written under a temporary name and
+ * renamed when it is complete. entries NULL: none. */
+CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *entries,
                                       size_t count);
-/* The text chunks of a PNG file, or the EXIF UserComment of a JPEG or WebP file as "parameters"; none: an empty list. */
+/* The metadata of a PNG file; an empty list when it has none. */
 CLIO_API clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metadata **out);
-CLIO_API void clio_metadata_free(clio_metadata *notes);
+/* metadata NULL: nothing. */
+CLIO_API void clio_metadata_free(clio_metadata *metadata);
 
-/* ---- images: Stable Diffusion 1 and 2 checkpoints ----
+/* ---- text to image: Stable Diffusion 1 and 2 (Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models") ----
  *
- *     clio_diffusion *images = NULL;
+ *     clio_diffusion *diffusion = NULL;
  *     clio_image_list *images = NULL;
  *     clio_imagine_params params = clio_imagine_defaults();
  *     params.prompt = "a red fox in the snow";
- *     if (clio_diffusion_load(ctx, "sd-v1-5", NULL, &images) || clio_imagine(images, &params, &images) ||
+ *     if (clio_diffusion_load(ctx, "sd-v1-5", NULL, &diffusion) || clio_imagine(diffusion, &params, &images) ||
  *         clio_image_write(ctx, &images->list[0].image, "fox.png", NULL, 0))
  *         fprintf(stderr, "%s\n", clio_error(ctx));
  *     clio_image_list_free(images);
- *     clio_diffusion_free(images);
+ *     clio_diffusion_free(diffusion);
  */
 
 typedef struct clio_diffusion clio_diffusion;
 
-/* Small changes to a model (LoRA), merged while it is loaded. */
+/* A LoRA (Hu et al. 2021), which is merged into the weights when they are loaded. */
 typedef struct clio_lora {
-    const char *path; /* .safetensors, kohya-ss or diffusers names */
-    float strength;   /* 1: as it was trained */
+    const char *path; /* a .safetensors file of kohya-ss or diffusers */
+    float strength;   /* -1000 to 1000; 1: as it was trained */
 } clio_lora;
 
 typedef struct clio_diffusion_params {
-    const char *variant;         /* "fp16": which files of a folder to prefer; NULL: none */
-    const char *tokenizer;       /* folder of CLIP's tokenizer; NULL: the model's, or one beside a single file */
-    const char *prediction_type; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
-    const char *taesd;           /* folder of a small autoencoder (AutoencoderTiny), which takes the place of the model's own; NULL: none */
-    int taesd_preview_only;      /* 1: it makes the previews alone */
-    const clio_lora *loras;
-    size_t lora_count;
-    int keep; /* 1: networks stay on the device between calls where memory allows; 0: each only for as long as it works */
+    const char *variant;         /* preferred files of a folder ("fp16"); NULL: those without a variant */
+    const char *tokenizer;       /* a folder with CLIP's vocab.json and merges.txt; NULL: the model's, or one beside a single file */
+    const char *prediction_type; /* what the UNet predicts: "epsilon", "v_prediction" or "sample"; NULL: as the model's files say */
+    const char *taesd;           /* a folder of a small autoencoder (AutoencoderTiny) to decode with; NULL: the model's autoencoder */
+    int taesd_preview_only;      /* 1: use it for previews only */
+    const clio_lora *loras;      /* NULL: none */
+    size_t lora_count;           /* 0 to 1000 */
+    int keep;                    /* 1: keep the networks on the device between calls if memory allows; 0: load each when it is needed */
 } clio_diffusion_params;
 
-/* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors checkpoint. Files are looked
- * at here, and read by clio_imagine, so they have to stay. params NULL: zeros. CLIO_ERROR_FILE, _FORMAT or _UNSUPPORTED name the file and
- * what is wrong with it. */
+/* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors checkpoint. Configuration and
+ * tensor shapes are checked here; clio_imagine reads the weights, so the files must stay. params NULL: all fields 0. CLIO_ERROR_FILE,
+ * CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason. */
 CLIO_API clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_diffusion_params *params, clio_diffusion **out);
-CLIO_API void clio_diffusion_free(clio_diffusion *pictures);
-/* The side of the images that the model was made for, in pixels: 512 or 768. */
-CLIO_API int clio_diffusion_size(const clio_diffusion *pictures);
-/* The names of clio_imagine_params.sampler: "pndm, ddim, ...". */
+/* diffusion NULL: nothing. */
+CLIO_API void clio_diffusion_free(clio_diffusion *diffusion);
+/* Width and height of the images that the model was trained on, in pixels: 512 or 768. diffusion NULL: 0. */
+CLIO_API int clio_diffusion_size(const clio_diffusion *diffusion);
+/* The values of clio_imagine_params.sampler, separated by ", ". */
 CLIO_API const char *clio_imagine_samplers(void);
 
-/* Called with a small or rough image of what is emerging, after evaluation `step` of `steps` of image number `image` (from 0). The
- * image is valid during the call. A nonzero return cancels. */
-typedef int (*clio_preview_fn)(void *user, int picture, int step, int steps, const clio_image *preview);
+/* Called with a preview of image number `image` (from 0), after evaluation `step` of `steps` of the network. The preview is valid during
+ * the call. A nonzero return cancels. */
+typedef int (*clio_preview_fn)(void *user, int image, int step, int steps, const clio_image *preview);
 
+/* PyTorch's random number generators for the initial noise. */
 enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
+/* The options of diffusers' StableDiffusionPipeline, ...Img2ImgPipeline (image) and ...InpaintPipeline (image and mask). */
 typedef struct clio_imagine_params {
-    const char *prompt;          /* (words:1.2) weigh more, [words] less, BREAK begins a new chunk of 75 tokens; "" is fine; needed */
-    const char *negative_prompt; /* what shall not be seen; NULL: "" */
-    int width, height;     /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_diffusion_size */
-    int steps;             /* 20 */
-    double guidance_scale; /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
-    double guidance_rescale;      /* 0 (off) to 1 */
-    int64_t seed;                 /* 42; -1: a new one; image n of a batch has seed + n */
-    const char *sampler;          /* see clio_imagine_samplers; NULL: the model's scheduler */
-    const char *timestep_spacing; /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
-    double eta;                   /* noise of ddim, 0 to 1 */
-    int rng;                      /* CLIO_RNG_CPU or CLIO_RNG_CUDA: whose torch generator the seed is for */
-    int clip_skip;                /* last layers of the text encoder that are left out; 0: none */
-    const clio_image *image;      /* begin with this image, scaled to the size asked for; NULL: with noise */
-    const clio_image *mask;       /* change `image` where this is bright, and only there; as large as `image`; NULL: everywhere */
-    double strength;              /* how much of `image` is changed, above 0 to 1; 0: 0.8, with a mask 1 */
-    int count;                    /* images, 1 */
-    int tiling;                   /* 1: the autoencoder works in overlapping tiles: less memory for large images */
-    const char *prompt_to;        /* with frames: from `prompt` to this one ... */
-    int64_t seed_to;              /* ... or, where it is not negative, from the noise of `seed` to that of this seed; -1 */
-    int frames;                   /* images on the way, both ends included; 0: no way */
-    int preview_every;            /* call on_preview after every so many evaluations; 0: never */
-    clio_preview_fn on_preview;
-    void *user;
+    const char *prompt;          /* (word:1.2) and [word] change weights, BREAK starts a new chunk of 75 tokens; "": unconditional */
+    const char *negative_prompt; /* NULL or "": none */
+    int width, height;       /* pixels, multiples of 8, 0 to 2097152, together at most 4096 x 4096; 0: the size of `image`, rounded down to
+                                a multiple of 8, or without one clio_diffusion_size */
+    int steps;               /* sampling steps, 1 to 100000, at most the timesteps of the model's training; default 20 */
+    double guidance_scale;   /* classifier-free guidance scale, 0 to 1000; up to 1: no guidance, in half the time; default 7.5 */
+    double guidance_rescale; /* 0 to 1; 0: off (Lin et al. 2023) */
+    int64_t seed;            /* -1 or more; -1: a random seed; image n of a batch has seed + n; default 42 */
+    const char *sampler;     /* one of clio_imagine_samplers; NULL: the model's scheduler */
+    const char *timestep_spacing; /* "leading", "linspace" or "trailing"; NULL: the default of the sampler */
+    double eta;                   /* noise of the sampler ddim, 0 to 1 */
+    int rng;                      /* CLIO_RNG_CPU or CLIO_RNG_CUDA, 0 to 1: the generator that the seed is for */
+    int clip_skip;                /* last layers of the text encoder to skip, 0 to 100, fewer than it has */
+    const clio_image *image;      /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
+    const clio_image *mask;       /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere */
+    double strength;              /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
+    int count;                    /* images, 1 to 1000; default 1 */
+    int tiling;                   /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
+    const char *prompt_to;        /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
+    int64_t seed_to;              /* interpolate from the noise of `seed` to that of this seed; -1 or more; -1: no; default -1 */
+    int frames;                   /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
+    int preview_every;            /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
+    clio_preview_fn on_preview;   /* NULL: none */
+    void *user;                   /* passed to on_preview */
 } clio_imagine_params;
+/* The defaults named above; prompt is NULL. */
 CLIO_API clio_imagine_params clio_imagine_defaults(void);
 
 typedef struct clio_imagine_result {
     clio_image image;
     int64_t seed;
-    const char *parameters; /* how it was made, in the form that stable-diffusion-webui writes into images under the key "parameters" */
+    const char *parameters; /* the generation parameters as stable-diffusion-webui writes them into a PNG; NULL or "": not known */
 } clio_imagine_result;
 typedef struct clio_image_list {
-    const clio_imagine_result *list; /* `count` of a batch, or the frames in their order */
-    size_t count;
+    const clio_imagine_result *list; /* the images of a batch or the frames of an interpolation */
+    size_t count;                    /* 1 to 65536 as an argument */
 } clio_image_list;
 
-/* Make images. Progress is reported as "loading ...", "sampling" (evaluations of the network; a cancellation is seen between two kernels)
- * and "decoding". CLIO_ERROR_ARGUMENT: a size, number or name that cannot be used, or text that is not UTF-8; CLIO_ERROR_MEMORY: it would
- * not fit, said before sampling begins wherever shapes tell. The result stands alone. */
-CLIO_API clio_status clio_imagine(clio_diffusion *pictures, const clio_imagine_params *params, clio_image_list **out);
+/* Generate images from a prompt. Progress is reported as "loading ...", "sampling" (evaluations of the network) and "decoding"; a cancelled
+ * call stops between two kernels. CLIO_ERROR_MEMORY: the images do not fit, which is reported before sampling starts if possible. */
+CLIO_API clio_status clio_imagine(clio_diffusion *diffusion, const clio_imagine_params *params, clio_image_list **out);
+/* images NULL: nothing. */
 CLIO_API void clio_image_list_free(clio_image_list *images);
-/* Write all of them as the frames of an animated PNG that runs endlessly; like clio_image_write. */
+/* Write images of one size as an animated PNG that loops, each shown for some milliseconds; otherwise as clio_image_write.
+ * milliseconds: 1 to 65535. count: 0 to 10000. entries NULL: none. */
 CLIO_API clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
-                                           const clio_metadata_entry *notes, size_t count);
+                                           const clio_metadata_entry *entries, size_t count);
+/* Arrange images of one size in a grid with `columns` columns; small images are enlarged by a whole factor. columns: 0 to 65536; 0: the
+ * square root of the number of images, rounded up. */
+CLIO_API clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out);
 
 /* ---- training ----
  *
@@ -388,34 +432,34 @@ CLIO_API clio_status clio_image_write_apng(clio_context *ctx, const clio_image_l
  */
 
 typedef struct clio_train_status {
-    int64_t step, steps;      /* made, and of the whole run */
-    double epoch;             /* of the data, with its fraction */
-    const char *const *names; /* of losses */
-    const double *losses;     /* of this step */
+    int64_t step, steps;      /* optimizer steps: done, and of the whole run */
+    double epoch;             /* passes over the data, with the fraction of the current one */
+    const char *const *names; /* [count] names of the losses */
+    const double *losses;     /* [count] losses of this step */
     size_t count;
-    double samples_per_second; /* lately */
+    double samples_per_second; /* recent mean */
     double seconds_left;       /* at that rate */
-    const char *event;         /* a line for people ("step 938: loss 105.1 on 6000 validation images, the best so far"), or NULL */
+    const char *event;         /* a message ("step 938: loss 105.1 on 6000 validation images, the best so far"); NULL: a plain step */
 } clio_train_status;
-/* After each step, and for each event. A nonzero return ends the run as clio_cancel does. */
+/* Called after each step and for each event. A nonzero return ends the run as clio_cancel does. */
 typedef int (*clio_train_fn)(void *user, const clio_train_status *status);
 
 typedef struct clio_train_params {
-    const char *model;    /* what to train: see clio_train_model; may be NULL when a run is resumed */
-    const char *data;     /* a folder of images (imagefolder convention), or of IDX files */
-    const char *out;      /* a folder; created */
-    const char *settings; /* JSON object of settings that are not to be the defaults, or NULL */
-    int resume;           /* 1: go on from the last checkpoint in `out`, whose settings hold; 0: `out` must not hold a run yet */
-    clio_train_fn on_status;
-    void *user;
+    const char *model;    /* the model type, see clio_train_model; NULL: that of the run that is resumed */
+    const char *data;     /* a folder of images or sounds in the imagefolder convention of Hugging Face datasets, or of IDX files (MNIST) */
+    const char *out;      /* the output folder; it is created */
+    const char *settings; /* a JSON object of settings, see clio_train_setting; NULL: the defaults */
+    int resume;           /* 1: resume from the last checkpoint in `out`, with its settings; 0: a new run, `out` must not hold one */
+    clio_train_fn on_status; /* NULL: none */
+    void *user;              /* passed to on_status */
 } clio_train_params;
-/* Train until the steps are made, the measures stop getting better (patience), or clio_cancel: then what was learned is saved and
- * CLIO_ERROR_CANCELLED returned. Numbers that are not finite end a run with a sentence that names the step and the first such tensor; the
- * checkpoint before it stays. */
+/* Train until all steps are done, until early stopping (early_stopping_patience), or until clio_cancel, which saves a checkpoint and
+ * returns CLIO_ERROR_CANCELLED. Checkpoints, train.csv, eval.csv and samples are written to params->out. A loss that is not finite ends the
+ * run with CLIO_ERROR_ARGUMENT, and the sentence names the step and the first such tensor; the last checkpoint stays valid. */
 CLIO_API clio_status clio_train(clio_context *ctx, const clio_train_params *params);
 
-/* Started by mpirun, the processes learn together, each from its part of every batch (clio must be built with MPI). Which of how many this
- * one is on its machine; 0 of 1 when there is one alone: so that each can open another device. */
+/* Data-parallel training: the number of this process among those that mpirun started on this machine, for a choice of devices; 0 of 1
+ * without mpirun. clio must be built with MPI. rank NULL: not wanted. ranks NULL: not wanted. */
 CLIO_API void clio_train_rank(int *rank, int *ranks);
 
 typedef enum clio_setting_type {
@@ -426,74 +470,79 @@ typedef enum clio_setting_type {
     CLIO_SETTING_TEXT
 } clio_setting_type;
 typedef struct clio_setting {
-    const char *name, *summary; /* NULL past the end */
+    const char *name, *summary; /* NULL past the last one */
     clio_setting_type type;
     double minimum, maximum; /* of integers and numbers */
     const char *choices;     /* of a choice, separated by '|': "adam|adamw|sgd|rmsprop"; otherwise NULL */
     char range[80];          /* the same as text: "1 to 4096", "adam|adamw|sgd|rmsprop", "true|false", "text" */
-    char value[40];          /* the default; "" where it depends on the model, or a text has none */
+    char value[40];          /* the default; "": it depends on the model, or a text has none */
 } clio_setting;
-/* The n-th model that can be trained: name and one line; both NULL past the end. */
+/* Model type number n that can be trained, n: any number from 0: its name and a line of description, both NULL past the last one.
+ * name NULL: not wanted. summary NULL: not wanted. */
 CLIO_API void clio_train_model(size_t n, const char **name, const char **summary);
-/* The n-th setting of that model, or of every run (model NULL). CLIO_ERROR_ARGUMENT: there is no such model. */
+/* Setting number n of a model type, n: any number from 0. model NULL: the settings of every run. */
 CLIO_API clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
 
-/* ---- generators: what was trained ---- */
+/* ---- generators: models that clio_train trained ---- */
 
 typedef struct clio_generator clio_generator;
-/* A folder of a finished or running training, or one of its checkpoints. */
+/* Load the output folder of a finished or running training run, or one of its checkpoints. CLIO_ERROR_FILE: there is no model in it. */
 CLIO_API clio_status clio_generator_load(clio_context *ctx, const char *path, clio_generator **out);
+/* generator NULL: nothing. */
 CLIO_API void clio_generator_free(clio_generator *generator);
 
 typedef struct clio_generator_info {
-    const char *model; /* "dcgan" */
-    int width, height, channels;
-    int latent;  /* numbers that an image is made from; 0: it only reconstructs */
-    int classes; /* labels that images can be asked for, or 0; of a model that learned captions: its prompts */
-    int encodes; /* whether it can reconstruct */
+    const char *model;           /* the model type, "dcgan"; belongs to the library */
+    int width, height, channels; /* of its images */
+    int latent;                  /* length of the latent vector; 0: the model has no latents to sample from */
+    int classes;                 /* number of labels, or of a model trained on captions its validation prompts; 0: unconditional */
+    int encodes;                 /* 1: clio_generator_reconstruct works */
 } clio_generator_info;
+/* generator NULL: zeros. */
 CLIO_API clio_generator_info clio_generator_get_info(const clio_generator *generator);
 
-/* `count` images; labels: `count` of them, or NULL (then each class in turn, where there are classes). */
+/* Sample images. Image n is the one of seed + n, for any count. count: 1 to 65536. labels: int [count], each below `classes`.
+ * labels NULL: every class in turn, where there are classes. */
 CLIO_API clio_status clio_generator_sample(clio_generator *generator, int count, uint64_t seed, const int *labels, clio_image_list **out);
-/* `frames` images on the way from the latent of seed `from` to that of seed `to`, along the sphere (White 2016), both included. */
+/* Interpolate between the latents of two seeds, both included, by spherical linear interpolation (White 2016). frames: 2 to 65536. label:
+ * any number for a model without classes, otherwise below `classes`. */
 CLIO_API clio_status clio_generator_interpolate(clio_generator *generator, uint64_t from, uint64_t to, int frames, int label,
                                                 clio_image_list **out);
-/* Images as they come back: scaled to the model's size, encoded, decoded. The result alternates: given, returned. */
-CLIO_API clio_status clio_generator_reconstruct(clio_generator *generator, const clio_image *pictures, size_t count, clio_image_list **out);
-/* All images on one sheet of rows of `columns` (0: about a square), small ones enlarged. */
-CLIO_API clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out);
+/* Encode and decode images, scaled to the model's size. The result has 2 count images: each input, followed by its reconstruction.
+ * count: 1 to 65536. */
+CLIO_API clio_status clio_generator_reconstruct(clio_generator *generator, const clio_image *images, size_t count, clio_image_list **out);
 
 /* ---- evaluation ---- */
 
 typedef struct clio_metric {
     const char *name; /* "psnr", "frechet_distance" */
     double value;
-    const char *unit; /* "dB"; "" */
+    const char *unit; /* "dB", "%" or "" */
 } clio_metric;
 typedef struct clio_metrics {
     const clio_metric *list;
     size_t count;
 } clio_metrics;
-CLIO_API void clio_metrics_free(clio_metrics *measures);
+/* metrics NULL: nothing. */
+CLIO_API void clio_metrics_free(clio_metrics *metrics);
 
 typedef struct clio_evaluate_params {
-    const char *model;    /* a folder that clio_train wrote */
+    const char *model;    /* an output folder of clio_train */
     const char *data;     /* as for clio_train */
-    const char *split;    /* "train", "validation" or "test"; NULL: the last of these that there is */
-    const char *features; /* a folder of a classifier (or another model with an encoder) that clio_train wrote: what it sees in images
-                             that the model draws and in those of the data is compared; NULL: no such comparison */
-    int count;            /* images, at most; 0: 10000 */
-    uint64_t seed;        /* of what is drawn */
+    const char *split;    /* "train", "validation" or "test"; NULL: the last of these that is not empty */
+    const char *features; /* an output folder of clio_train with a classifier, or another model with an encoder: Frechet and kernel distance
+                             are computed from its features of real and generated images; NULL: neither is computed */
+    int count;            /* images, 0 to 1000000, not 1, at most those of the split; 0: 10000 */
+    uint64_t seed;        /* of the generated images */
 } clio_evaluate_params;
-/* How good a trained model is, by whatever can be said of its kind: its own measures (elbo, accuracy), mse, psnr and ssim of what it gives
- * back, Frechet and kernel distance of what it draws. */
+/* Evaluate a trained model: its own metrics (elbo, accuracy), reconstruction_mse, psnr and ssim (Wang et al. 2004) of reconstructions, and
+ * with params->features frechet_distance (Heusel et al. 2017) and kernel_distance (Binkowski et al. 2018) of generated images. */
 CLIO_API clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_metrics **out);
-/* What was heard beside what was said, in two text files: line by line where they have as many, else as wholes: word and character error
- * rates, and the words that were substituted, inserted and left out. */
-CLIO_API clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_metrics **out);
-/* Captions beside references, both JSON lines with file_name and text (or caption); a file may have several references: BLEU, ROUGE-L and
- * CIDEr-D as coco-caption computes them. */
+/* Word and character error rate of transcripts, with substitutions, insertions and deletions. Both arguments are text files, which are
+ * compared line by line if they have the same number of lines, otherwise as a whole. */
+CLIO_API clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, const char *hypothesis, clio_metrics **out);
+/* BLEU, ROUGE-L and CIDEr-D of captions, as in coco-caption. Both arguments are JSON Lines files with file_name and text (or caption); a
+ * file_name may have several references. */
 CLIO_API clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_metrics **out);
 
 #ifdef __cplusplus

@@ -22,7 +22,7 @@ clio_status blas_gemm(clio_context *ctx, const struct tensor *c, const struct te
         code = CLBlastSgemm(CLBlastLayoutRowMajor, ta, tb, m, n, k, 1.0f, a->mem, g->a_offset, lda, b->mem, g->b_offset, ldb, 0.0f, c->mem,
                             g->c_offset, ldc, &ctx->queue, NULL);
     if (code != CLBlastSuccess)
-        FAIL(ctx, CLIO_ERROR_DEVICE, "CLBlast failed on %s (code %d, matmul of %d x %d x %d): open another device", ctx->device.name,
+        FAIL(ctx, CLIO_ERROR_DEVICE, "CLBlast failed on %s (code %d, product %d x %d x %d): choose another device", ctx->device.name,
              (int)code, g->m, g->n, g->k);
 fail:
     return st;

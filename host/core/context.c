@@ -3,7 +3,8 @@
 
 void clio_cancel(clio_context *ctx)
 {
-    ctx->cancelled = 1;
+    if (ctx)
+        ctx->cancelled = 1;
 }
 
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total)

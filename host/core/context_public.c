@@ -1,6 +1,7 @@
 /* context_public.c - the public functions that make and release a context, open its device, and report what it has: see clio.h. */
 #include "context.h"
 #include "fft.h"
+#include "require.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,10 @@
 
 clio_context *clio_create(void)
 {
-    return calloc(1, sizeof(clio_context));
+    clio_context *ctx = calloc(1, sizeof *ctx);
+    if (!ctx)
+        (void)clio_fail(NULL, CLIO_ERROR_MEMORY, __FILE__, __LINE__, "clio_create: the host is out of memory");
+    return ctx;
 }
 
 static void close_device(clio_context *ctx)
@@ -57,6 +61,8 @@ const char *clio_version(void)
 clio_status clio_set_cache(clio_context *ctx, const char *folder, int enabled)
 {
     clio_status st = CLIO_OK;
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(require_text_or_null(ctx, CALLER, folder, "folder"));
     free(ctx->programs.cache_folder);
     ctx->programs.cache_folder = NULL;
     ctx->programs.cache_disabled = !enabled;
@@ -68,13 +74,14 @@ fail:
 
 void clio_set_profile(clio_context *ctx, int enabled)
 {
-    if (!ctx->is_open)
+    if (ctx && !ctx->is_open)
         ctx->profile = enabled != 0;
 }
 
 void clio_set_memory_limit(clio_context *ctx, uint64_t bytes)
 {
-    ctx->memory_limit = bytes;
+    if (ctx)
+        ctx->memory_limit = bytes;
 }
 
 clio_status clio_set_weight_type(clio_context *ctx, const char *type)
@@ -89,18 +96,21 @@ clio_status clio_set_weight_type(clio_context *ctx, const char *type)
         {"q8_0", "any gemm.few.storage q8_0\n"},
     };
     clio_status st = CLIO_OK;
+    REQUIRE(ctx, ctx, "ctx");
+    if (type)
+        TRY(require_word(ctx, CALLER, type, "f32|f16|q8_0", "type"));
     ctx->weight_type = NULL;
     for (size_t i = 0; type && i < COUNT(types); i++)
         if (strcmp(types[i].name, type) == 0)
             ctx->weight_type = types[i].rows;
-    if (type && !ctx->weight_type)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the weight type \"%s\" is unknown: it must be f32, f16 or q8_0", type);
 fail:
     return st;
 }
 
 void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user)
 {
+    if (!ctx)
+        return;
     ctx->progress = progress;
     ctx->progress_user = user;
 }
@@ -143,8 +153,11 @@ static void mark_chosen(clio_context *ctx)
 clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count)
 {
     clio_status st = CLIO_OK;
-    *devices = NULL;
-    *count = 0;
+    SET_NULL(devices);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, devices, "devices");
+    REQUIRE(ctx, count, "count");
     if (!ctx->devices) {
         TRY(device_enumerate(ctx, &ctx->devices, &ctx->device_count));
         TRY(mem_alloc(ctx, &ctx->infos, ctx->device_count, sizeof *ctx->infos));
@@ -180,6 +193,7 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     const char *limit_text = getenv("CLIO_MEMORY_LIMIT");
     size_t count, chosen;
     cl_int cle = CL_SUCCESS;
+    REQUIRE(ctx, ctx, "ctx");
     close_device(ctx);
     if (!selector || !*selector)
         selector = getenv("CLIO_DEVICE");
@@ -202,13 +216,14 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     TRY(selftest_results_open(ctx));
     return CLIO_OK;
 fail:
-    close_device(ctx);
+    if (ctx)
+        close_device(ctx);
     return st;
 }
 
 const clio_device_info *clio_device(const clio_context *ctx)
 {
-    return ctx->is_open ? &ctx->info : NULL;
+    return ctx && ctx->is_open ? &ctx->info : NULL;
 }
 
 static int by_seconds(const void *a, const void *b)
@@ -222,8 +237,11 @@ clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_
     clio_status st = CLIO_OK;
     size_t n = 0, p = 0, i = 0;
     struct kernel *k;
-    *rows = NULL;
-    *count = 0;
+    SET_NULL(rows);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, rows, "rows");
+    REQUIRE(ctx, count, "count");
     TRY(context_need_device(ctx));
     TRY(launch_wait(ctx));
     while (kernel_next(ctx, &p, &i))
@@ -247,21 +265,26 @@ fail:
 
 void clio_memory(const clio_context *ctx, uint64_t *now, uint64_t *peak)
 {
-    *now = ctx->pool.now;
-    *peak = ctx->pool.peak;
+    if (now)
+        *now = ctx ? ctx->pool.now : 0;
+    if (peak)
+        *peak = ctx ? ctx->pool.peak : 0;
 }
 
-clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **checks, size_t *count)
+clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selftest **selftests, size_t *count)
 {
     clio_status st = CLIO_OK;
     const clio_device_info *infos;
     size_t devices, rows = 0;
     struct selftest_results read = {0};
-    *checks = NULL;
-    *count = 0;
+    SET_NULL(selftests);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, selftests, "selftests");
+    REQUIRE(ctx, count, "count");
     TRY(clio_device_list(ctx, &infos, &devices));
-    if (index < 0 || (size_t)index >= devices || infos[index].index != index)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no device %d: clio_device_list gives the index of each device", index);
+    REQUIRE_THAT(ctx, CALLER, index >= 0 && (size_t)index < devices && infos[index].index == index,
+                 "index is %d: there is no such device, clio_device_list gives the index of each", index);
     bool is_open = ctx->is_open && ctx->info.index == index;
     if (is_open)
         TRY(selftest_results_load(ctx));
@@ -281,7 +304,7 @@ clio_status clio_device_selftests(clio_context *ctx, int index, const clio_selft
             ctx->checks[rows++] =
                 (clio_selftest){r->family, selftest_result_is_general(r) ? "" : r->variant, *r->reason ? r->reason : NULL};
         }
-    *checks = ctx->checks;
+    *selftests = ctx->checks;
     *count = rows;
 fail:
     free(read.list);

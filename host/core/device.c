@@ -356,7 +356,7 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
              list[0].platform_name, list[0].problem);
     if (is_index) {
         if (index >= usable)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no device %lu: clio devices lists 0 to %zu", index, usable - 1);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "selector is %lu: there is no such device, only 0 to %zu", index, usable - 1);
         *chosen = index;
         return CLIO_OK;
     }
@@ -365,7 +365,8 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
             *chosen = i;
             return CLIO_OK;
         }
-    FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device matches \"%s\" (platform:type:name): clio devices lists all, the first is %s on %s", selector,
+    FAIL(ctx, CLIO_ERROR_ARGUMENT,
+         "no device matches \"%s\" (platform:type:name): clio_device_list lists what is here, the first is %s on %s", selector,
          list[0].name, list[0].platform_name);
 fail:
     return st;

@@ -146,7 +146,7 @@ static clio_status add_tuned(clio_context *ctx, const char *text)
     size_t shipped = p->count;
     TRY(params_tuned_header(ctx, &header));
     if (strncmp(text, header.data, header.size) != 0) {
-        snprintf(p->problem, sizeof p->problem, "%s is for another device or driver: run clio tune", p->tuned);
+        snprintf(p->problem, sizeof p->problem, "%s is for another device or driver: tune again", p->tuned);
         goto fail; /* st is CLIO_OK */
     }
     for (int number = 1; *text && !*p->problem; number++) {
@@ -155,7 +155,7 @@ static clio_status add_tuned(clio_context *ctx, const char *text)
         int got = read_line(text, length, &row);
         const char *why = got < 0 ? "expected `KIND key value`, KIND one of " KINDS : got ? row_problem(ctx, &row) : NULL;
         if (why)
-            snprintf(p->problem, sizeof p->problem, "%s, line %d: %s: correct the line, or run clio tune again", p->tuned, number, why);
+            snprintf(p->problem, sizeof p->problem, "%s, line %d: %s: correct the line, or tune again", p->tuned, number, why);
         else if (got)
             TRY(params_add(ctx, row.kind, row.key, row.value));
         text += length + (text[length] == '\n');

@@ -22,11 +22,11 @@ static clio_status check_fits(clio_context *ctx, uint64_t bytes, const char *wha
     const struct device *d = &ctx->device;
     char needs[24], used[24], limit[24];
     if (bytes > d->max_allocation)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "%s needs %s MiB in one piece, %s allows %s MiB: use a smaller model, or open another device", what,
+        FAIL(ctx, CLIO_ERROR_MEMORY, "%s needs %s MiB in one piece, %s allows %s MiB: use a smaller model, or another device", what,
              mib(needs, bytes), d->name, mib(limit, d->max_allocation));
     if (ctx->pool.now + bytes > d->memory_limit)
         FAIL(ctx, CLIO_ERROR_MEMORY,
-             "%s needs %s MiB beside the %s MiB in use, of %s MiB that %s offers: use a smaller model, or open another device", what,
+             "%s needs %s MiB beside the %s MiB in use, of %s MiB that %s offers: use a smaller model, or another device", what,
              mib(needs, bytes), mib(used, ctx->pool.now), mib(limit, d->memory_limit), d->name);
 fail:
     return st;

@@ -16,14 +16,23 @@ static const char *file_in_project(const char *file)
     return file;
 }
 
+/* The last failure in this thread of a call that had no context: what it was given instead was NULL. */
+static _Thread_local struct status_text without_context;
+
+static struct status_text *text_of(clio_context *ctx)
+{
+    return ctx ? &ctx->status : &without_context;
+}
+
 clio_status clio_fail(clio_context *ctx, clio_status code, const char *file, int line, const char *format, ...)
 {
+    struct status_text *text = text_of(ctx);
     va_list list;
     va_start(list, format);
-    vsnprintf(ctx->status.sentence, sizeof ctx->status.sentence, format, list);
+    vsnprintf(text->sentence, sizeof text->sentence, format, list);
     va_end(list);
-    snprintf(ctx->status.detail, sizeof ctx->status.detail, "%s:%d: %s", file_in_project(file), line, clio_status_name(code));
-    if (ctx->is_open)
+    snprintf(text->detail, sizeof text->detail, "%s:%d: %s", file_in_project(file), line, clio_status_name(code));
+    if (ctx && ctx->is_open)
         clio_fail_add(ctx, "; device %s, driver %s", ctx->device.name, ctx->device.driver);
     return code;
 }
@@ -40,31 +49,32 @@ clio_status clio_fail_cl(clio_context *ctx, cl_int cle, const char *file, int li
     const char *device = ctx->is_open ? ctx->device.name : "the OpenCL device";
     if (st == CLIO_ERROR_MEMORY)
         clio_fail(ctx, st, file, line,
-                  "%s is out of memory or resources (%s from %s): close other programs that use it, or open another device", device,
+                  "%s is out of memory or resources (%s from %s): close other programs that use it, or choose another device", device,
                   cl_error_name(cle), call);
     else
-        clio_fail(ctx, st, file, line, "%s failed in %s: %s; open another device (clio devices lists them)", device, call,
+        clio_fail(ctx, st, file, line, "%s failed in %s: %s; update its driver, or choose another device", device, call,
                   cl_error_name(cle));
     return st;
 }
 
 void clio_fail_add(clio_context *ctx, const char *format, ...)
 {
-    size_t used = strlen(ctx->status.detail);
+    struct status_text *text = text_of(ctx);
+    size_t used = strlen(text->detail);
     va_list list;
     va_start(list, format);
-    vsnprintf(ctx->status.detail + used, sizeof ctx->status.detail - used, format, list);
+    vsnprintf(text->detail + used, sizeof text->detail - used, format, list);
     va_end(list);
 }
 
 const char *clio_error(const clio_context *ctx)
 {
-    return ctx ? ctx->status.sentence : "out of memory: no context could be made";
+    return ctx ? ctx->status.sentence : without_context.sentence;
 }
 
 const char *clio_error_detail(const clio_context *ctx)
 {
-    return ctx ? ctx->status.detail : "";
+    return ctx ? ctx->status.detail : without_context.detail;
 }
 
 const char *clio_status_name(clio_status status)

@@ -4,8 +4,8 @@
  *   TRY(f(...))                       go to fail if f failed (f has set the message)
  *   CL_TRY(ctx, clFoo, (args))        call an OpenCL function returning cl_int
  *   CL_CHECK(ctx, cle, "clFoo")       the same for a cl_int received through a pointer
- *   FAIL(ctx, CLIO_ERROR_X, "message that names the file or parameter and what to do", ...)
- * Only clio_fail creates codes. ctx may be NULL only in tests.
+ *   FAIL(ctx, CLIO_ERROR_X, "sentence naming the file or parameter and the way out", ...)
+ * clio_fail is the only maker of codes. Where ctx is NULL, the text is kept for clio_error(NULL) in the same thread.
  */
 #ifndef CLIO_CORE_STATUS_H
 #define CLIO_CORE_STATUS_H

@@ -111,7 +111,7 @@ fail:
 
 static clio_status fail_file(clio_context *ctx, const char *path, const char *what)
 {
-    return clio_fail(ctx, CLIO_ERROR_FILE, __FILE__, __LINE__, "%s cannot be %s: %s; choose another path", path, what, strerror(errno));
+    return clio_fail(ctx, CLIO_ERROR_FILE, __FILE__, __LINE__, "%s cannot be %s: %s; name another file", path, what, strerror(errno));
 }
 
 static clio_status append(clio_context *ctx, struct tune_state *s, const char *text, size_t size)
@@ -203,7 +203,7 @@ clio_status tune_state_open(clio_context *ctx, struct tune_state *s, const char 
     if (s->file < 0)
         TRY(fail_file(ctx, path, "written"));
     if (fcntl(s->file, F_SETLK, &lock) && (errno == EACCES || errno == EAGAIN))
-        FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or choose another path", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or name another file", path);
     TRY(read_journal(ctx, s, identity, &known, &whole));
     if (known)
         TRY(cut(ctx, s, whole));

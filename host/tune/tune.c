@@ -2,14 +2,15 @@
 #include "tune.h"
 #include "../core/clock.h"
 #include "../core/file.h"
+#include "../core/require.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define TIME_LIMIT 600.0
+#define TIME_LIMIT_MAX 1e9
 #define COMPLETE "# search: complete\n"
 
 /* ---- identity of a journal ---- */
@@ -162,12 +163,12 @@ static clio_status print_file(struct tune_search *s, const clio_tune_result *r, 
         strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &utc);
     TRY(params_tuned_header(s->user, text));
     TRY(bytes_print(s->user, text, "%s",
-                    r->complete ? COMPLETE : "# search: incomplete, the time limit was reached; run clio tune again to continue\n"));
-    TRY(bytes_print(s->user, text,
-                    "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu gave a wrong result, %zu were too "
-                    "slow, %zu failed, and "
-                    "%zu crashed\n#\n",
-                    date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
+                    r->complete ? COMPLETE : "# search: the time was up before everything was tried; tune again to go on\n"));
+    TRY(bytes_print(
+        s->user, text,
+        "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu answered wrong, %zu were too slow, %zu failed, and "
+        "%zu ended the process\n#\n",
+        date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
     for (size_t i = 0; i < r->workload_count; i++)
         TRY(bytes_print(s->user, text, "# %s: %.4g ms shipped, %.4g ms tuned\n", r->workloads[i].name, 1e3 * r->workloads[i].before,
                         1e3 * r->workloads[i].after));
@@ -239,11 +240,7 @@ static clio_status result_path(clio_context *ctx, const char *path, bool writes,
     else
         TRY(params_tuned_path(ctx, out));
     if (!*out)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "no folder for the tuned parameters: set HOME or CLIO_TUNED_DIR, or give a path");
-    if (!strcmp(*out, "-"))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the tuned parameters cannot be written to standard output, because the state of the search is stored beside them: give a "
-             "path");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no place for the tuned parameters: set HOME or CLIO_TUNED_DIR, or name a file");
     if (!writes)
         return CLIO_OK;
     if (!path && (slash = strrchr(*out, '/'))) {
@@ -311,15 +308,17 @@ fail:
     return st;
 }
 
-static clio_status plan_of(clio_context *ctx, const clio_tune_params *params, struct tune_plan *plan)
+/* Check params (NULL: the defaults) and fill in the plan. */
+static clio_status plan_of(clio_context *ctx, struct caller at, const clio_tune_params *params, struct tune_plan *plan)
 {
     clio_status st = CLIO_OK;
-    const char *purpose = params && params->purpose ? params->purpose : "whisper";
+    const char *purpose = params && params->purpose ? params->purpose : "whisper", *path = params ? params->path : NULL;
     double limit = params ? params->time_limit : 0;
-    if (!tune_plan_for(purpose, plan))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the purpose \"%s\" is unknown: it must be whisper or all", purpose);
-    if (!isfinite(limit) || limit < 0)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "time_limit is %g, but must be a number of seconds from 0 on", limit);
+    REQUIRE_THAT(ctx, at, tune_plan_for(purpose, plan), "params.purpose is \"%.60s\": it must be whisper or all", purpose);
+    TRY(require_number(ctx, at, limit, 0, TIME_LIMIT_MAX, "params.time_limit"));
+    TRY(require_text_or_null(ctx, at, path, "params.path"));
+    REQUIRE_THAT(ctx, at, !path || strcmp(path, "-") != 0,
+                 "params.path is -, but the state of the search is kept beside the file: name a file");
     plan->time_limit = limit > 0 ? limit : TIME_LIMIT;
 fail:
     return st;
@@ -329,8 +328,10 @@ clio_status clio_tune(clio_context *ctx, const clio_tune_params *params, clio_tu
 {
     clio_status st = CLIO_OK;
     struct tune_plan plan;
-    *out = NULL;
-    TRY(plan_of(ctx, params, &plan));
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(plan_of(ctx, CALLER, params, &plan));
+    REQUIRE(ctx, out, "out");
     TRY(tune_with(ctx, &plan, params ? params->path : NULL, out));
 fail:
     return st;
@@ -343,9 +344,11 @@ clio_status clio_tune_list(clio_context *ctx, const clio_tune_params *params, cl
     struct tune_search s = {.state = {.file = -1}};
     clio_tune_result *r = NULL;
     char *name = NULL;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(plan_of(ctx, CALLER, params, &plan));
+    REQUIRE(ctx, out, "out");
     TRY(context_need_device(ctx));
-    TRY(plan_of(ctx, params, &plan));
     TRY(mem_alloc(ctx, &r, 1, sizeof *r));
     st = result_path(ctx, params ? params->path : NULL, false, &name);
     r->path = name;
@@ -362,7 +365,11 @@ fail:
 
 const char *clio_tuned_file(const clio_context *ctx, const char **problem)
 {
-    const struct params *p = &ctx->params;
+    const struct params *p = ctx ? &ctx->params : NULL;
+    if (problem)
+        *problem = NULL;
+    if (!p)
+        return NULL;
     if (problem)
         *problem = *p->problem ? p->problem : NULL;
     return p->is_tuned ? p->tuned : NULL;

@@ -11,6 +11,7 @@
 #define CLIO_MODELS_IMAGE_H
 
 #include "../../host/core/file.h"
+#include "../../host/core/require.h"
 
 /* Larger images are refused: a hostile file of a few bytes may promise any size. */
 #define IMAGE_SIDE_MAX 32768
@@ -32,6 +33,10 @@ struct metadata {
     size_t count;
 };
 
+/* Checks at the head of a public function (require.h): an image of a size that can be, with its pixels. */
+clio_status image_require(clio_context *ctx, struct caller at, const clio_image *image, const char *name);
+/* The parameter `images`: 1 to `most` images of one size. */
+clio_status images_require(clio_context *ctx, struct caller at, const clio_image_list *images, size_t most);
 /* A caller's image as one of these, which is only read and not freed. */
 struct image image_view(const clio_image *image);
 /* Hand an image to a caller, for clio_image_free: takes over what *image owns. */

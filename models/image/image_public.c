@@ -1,7 +1,12 @@
 /* image_public.c - image files in the public interface, over image.h. */
 #include "image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define ENTRIES_MAX 10000 /* of metadata */
+#define FRAMES_MAX 65536  /* of an animation */
+#define MILLISECONDS_MAX 65535
 
 struct image_file {
     clio_image public; /* first: the caller's pointer is this one */
@@ -12,7 +17,10 @@ clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **ou
 {
     clio_status st = CLIO_OK;
     struct image image = {0};
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE(ctx, out, "out");
     TRY(image_read(ctx, &image, path));
     TRY(image_give(ctx, &image, out));
 fail:
@@ -80,14 +88,65 @@ fail:
 
 /* ---- writing ---- */
 
-/* The caller's metadata as the writers take it: borrowed, but for the list itself. */
-static clio_status borrow(clio_context *ctx, struct metadata *metadata, const clio_metadata_entry *notes, size_t count)
+clio_status image_require(clio_context *ctx, struct caller at, const clio_image *image, const char *name)
+{
+    clio_status st = CLIO_OK;
+    char field[100];
+    REQUIRE_AT(ctx, at, image, name);
+    snprintf(field, sizeof field, "%s.width", name);
+    TRY(require_int(ctx, at, image->width, 1, IMAGE_SIDE_MAX, field));
+    snprintf(field, sizeof field, "%s.height", name);
+    TRY(require_int(ctx, at, image->height, 1, IMAGE_SIDE_MAX, field));
+    REQUIRE_THAT(ctx, at, (size_t)image->width * (size_t)image->height <= IMAGE_PIXELS_MAX,
+                 "%s has %d x %d pixels: an image has at most %zu", name, image->width, image->height, IMAGE_PIXELS_MAX);
+    snprintf(field, sizeof field, "%s.rgb", name);
+    REQUIRE_AT(ctx, at, image->rgb, field);
+fail:
+    return st;
+}
+
+clio_status images_require(clio_context *ctx, struct caller at, const clio_image_list *images, size_t most)
+{
+    clio_status st = CLIO_OK;
+    char field[60];
+    REQUIRE_AT(ctx, at, images, "images");
+    TRY(require_size(ctx, at, images->count, 1, most, "images.count"));
+    REQUIRE_AT(ctx, at, images->list, "images.list");
+    for (size_t i = 0; i < images->count; i++) {
+        const clio_image *one = &images->list[i].image, *first = &images->list[0].image;
+        snprintf(field, sizeof field, "images.list[%zu].image", i);
+        TRY(image_require(ctx, at, one, field));
+        REQUIRE_THAT(ctx, at, one->width == first->width && one->height == first->height,
+                     "%s has %d x %d pixels, and the first image %d x %d: all images must have one size", field, one->width, one->height,
+                     first->width, first->height);
+    }
+fail:
+    return st;
+}
+
+static clio_status require_entries(clio_context *ctx, struct caller at, const clio_metadata_entry *entries, size_t count)
+{
+    clio_status st = CLIO_OK;
+    char field[60];
+    TRY(require_list(ctx, at, entries, count, ENTRIES_MAX, "entries", "count"));
+    for (size_t i = 0; i < count; i++) {
+        snprintf(field, sizeof field, "entries[%zu].key", i);
+        TRY(require_text(ctx, at, entries[i].key, field));
+        snprintf(field, sizeof field, "entries[%zu].text", i);
+        REQUIRE_AT(ctx, at, entries[i].text, field);
+    }
+fail:
+    return st;
+}
+
+/* The caller's entries as the writers take them: borrowed, but for the list itself. */
+static clio_status borrow(clio_context *ctx, struct metadata *metadata, const clio_metadata_entry *entries, size_t count)
 {
     clio_status st = CLIO_OK;
     TRY(mem_alloc(ctx, &metadata->list, count + 1, sizeof *metadata->list));
     metadata->count = count;
     for (size_t i = 0; i < count; i++)
-        metadata->list[i] = (struct metadata_entry){(char *)(uintptr_t)notes[i].key, (char *)(uintptr_t)notes[i].text};
+        metadata->list[i] = (struct metadata_entry){(char *)(uintptr_t)entries[i].key, (char *)(uintptr_t)entries[i].text};
 fail:
     return st;
 }
@@ -97,12 +156,17 @@ struct image image_view(const clio_image *image)
     return (struct image){.width = image->width, .height = image->height, .rgb = (unsigned char *)(uintptr_t)image->rgb};
 }
 
-clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes, size_t count)
+clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *entries, size_t count)
 {
     clio_status st = CLIO_OK;
     struct metadata metadata = {0};
-    struct image whole = image_view(image);
-    TRY(borrow(ctx, &metadata, notes, count));
+    struct image whole;
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(image_require(ctx, CALLER, image, "image"));
+    REQUIRE_TEXT(ctx, path, "path");
+    TRY(require_entries(ctx, CALLER, entries, count));
+    whole = image_view(image);
+    TRY(borrow(ctx, &metadata, entries, count));
     TRY(image_write(ctx, &whole, path, &metadata));
 fail:
     free(metadata.list);
@@ -110,14 +174,17 @@ fail:
 }
 
 clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
-                                  const clio_metadata_entry *notes, size_t count)
+                                  const clio_metadata_entry *entries, size_t count)
 {
     clio_status st = CLIO_OK;
     struct metadata metadata = {0};
     struct animation a = {0};
-    if (!images->count)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation needs at least one image");
-    TRY(borrow(ctx, &metadata, notes, count));
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(images_require(ctx, CALLER, images, FRAMES_MAX));
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE_INT(ctx, milliseconds, 1, MILLISECONDS_MAX, "milliseconds");
+    TRY(require_entries(ctx, CALLER, entries, count));
+    TRY(borrow(ctx, &metadata, entries, count));
     TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds,
                        &metadata));
     for (size_t i = 0; i < images->count; i++) {
@@ -143,7 +210,10 @@ clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metada
 {
     clio_status st = CLIO_OK;
     struct metadata_list *n = NULL;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE(ctx, out, "out");
     TRY(mem_alloc(ctx, &n, 1, sizeof *n));
     TRY(image_metadata_read(ctx, &n->metadata, path));
     TRY(mem_alloc(ctx, &n->list, n->metadata.count + 1, sizeof *n->list));
@@ -158,9 +228,9 @@ fail:
     return st;
 }
 
-void clio_metadata_free(clio_metadata *notes)
+void clio_metadata_free(clio_metadata *metadata)
 {
-    struct metadata_list *n = (struct metadata_list *)(void *)notes;
+    struct metadata_list *n = (struct metadata_list *)(void *)metadata;
     if (!n)
         return;
     metadata_free(&n->metadata);

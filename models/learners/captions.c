@@ -48,11 +48,11 @@ clio_status captions_find(clio_context *ctx, struct captions *c, const struct le
     if (!encoder)
         return CLIO_OK;
     if (!file_is_folder(encoder))
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: name that of a CLIP text encoder (--set text_encoder=DIR)", encoder);
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: set text_encoder to that of a CLIP text encoder", encoder);
     TRY(learner_folder(ctx, l, "tokenizer", &tokenizer));
     TRY(folder_try(ctx, encoder, "../tokenizer", &tokenizer));
     if (!tokenizer)
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder %s: name its folder (--set tokenizer=DIR)", encoder);
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder %s: set tokenizer to its folder", encoder);
     st = captions_open(ctx, c, encoder, tokenizer, learned);
     encoder = tokenizer = NULL;
 fail:

@@ -44,8 +44,8 @@ static clio_status open_captions(clio_context *ctx, struct learner *l, struct un
     TRY(captions_find(ctx, &u->captions, l, learns ? &l->parameters[1] : NULL));
     if (learns && !u->captions.encoder)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "train_text_encoder is set, and there is no text encoder: name its folder (--set text_encoder=DIR), or a diffusers folder "
-             "that has one (--set pretrained=DIR)");
+             "train_text_encoder is set, and there is no text encoder: set text_encoder to its folder, or pretrained to a diffusers folder "
+             "that has one");
 fail:
     return st;
 }

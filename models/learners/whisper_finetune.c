@@ -86,8 +86,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].max_grad_norm = 1;
     TRY(folder_try(ctx, l->from, WHISPER, &s->dir));
     if (!s->dir && !*init)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s begins with one that was trained: name its folder (--set pretrained=DIR)",
-             l->kind->name);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s begins with a trained one: set pretrained to its folder", l->kind->name);
     if (!s->dir)
         TRY(mem_string(ctx, &s->dir, init));
     ctx->collects = &l->parameters[0];

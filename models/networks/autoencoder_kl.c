@@ -75,7 +75,7 @@ static clio_status take_buffers(clio_context *ctx, struct arena *arena, const st
     }
     for (int i = 0; i < 2; i++) {
         if (b->count[i] > INT_MAX)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the image is too large to be worked on in one piece: use --vae-tiling, or a smaller -W and -H");
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the image is too large to be worked on in one piece: use tiling, or a smaller width and height");
         b->t[i] = tensor_shape(DTYPE_F32, 1, (int)MAX(b->count[i], 1), 0, 0, 0);
         TRY(tensor_take(ctx, arena, &b->t[i]));
     }
@@ -214,8 +214,8 @@ static clio_status make_tile(void *user, float *out, const float *in, int h, int
     const struct job *j = user;
     TRY(plan(j, h, w));
     TRY(arena_commit(j->ctx, j->arena,
-                     j->decode ? "decoding the image (--vae-tiling needs less, so does a smaller -W and -H)"
-                               : "encoding the image (--vae-tiling needs less, so does a smaller -W and -H)"));
+                     j->decode ? "decoding the image (tiling needs less, and so do a smaller width and height)"
+                               : "encoding the image (tiling needs less, and so do a smaller width and height)"));
     TRY(forward(j, out, in, h, w));
 fail:
     return st;

@@ -278,7 +278,7 @@ static clio_status run(clio_context *ctx, struct arena *arena, const struct vae_
     st = forward(ctx, arena, net, decode, NULL, NULL, h, w);
     ctx->planning = before;
     TRY(st);
-    TRY(arena_commit(ctx, arena, "the small autoencoder (a smaller -W and -H needs less)"));
+    TRY(arena_commit(ctx, arena, "the small autoencoder (a smaller width and height need less)"));
     for (int b = 0; b < batch; b++)
         TRY(forward(ctx, arena, net, decode, out + (size_t)b * out_size, in + (size_t)b * in_size, h, w));
 fail:

@@ -148,7 +148,7 @@ static clio_status go_down(struct pass *p, const struct unet_block *block)
         int padding = p->net->config.padding;
         if (MIN(in->dim[1], in->dim[2]) + padding < 2)
             FAIL(p->ctx, CLIO_ERROR_ARGUMENT,
-                 "the image is too small for this model: its latents are halved %d times; use a larger -W and -H",
+                 "the image is too small for this model: its latents are halved %d times; use a larger width and height",
                  p->net->config.blocks - 1);
         TRY(push(p, (in->dim[1] + padding - 2) / 2 + 1, (in->dim[2] + padding - 2) / 2 + 1, in->dim[3]));
         TRY(downsample_fwd(p->ctx, p->arena, out, in, &block->conv, padding));

@@ -1,5 +1,6 @@
 /* evaluate.c - how good a trained model is: see clio_evaluate. Images go batch by batch through the model and, where one is given,
  * through a classifier, whose features are what drawn and real images are compared in. */
+#include "../../host/core/require.h"
 #include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
 #include "../train/train.h"
@@ -12,6 +13,7 @@
 #define BATCH 64
 #define COUNT_DEFAULT 10000
 #define COUNT_MAX 1000000
+#define SPLITS "train|validation|test"
 #define SUBSETS 100 /* of the kernel distance, as is usual */
 #define SUBSET_SIZE 1000
 
@@ -56,7 +58,7 @@ static clio_status open_classifier(struct evaluation *e)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s sees images of %d x %d x %d, and %s draws %d x %d x %d: train the classifier on such",
              e->params->features, b->width, b->height, b->channels, e->params->model, a->width, a->height, a->channels);
     if (!e->model.kind->has_latents)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing that could be compared: leave --features out", e->model.kind->name);
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing that could be compared: leave features out", e->model.kind->name);
     e->compares = true;
 fail:
     return st;
@@ -69,10 +71,8 @@ static clio_status choose_split(struct evaluation *e)
     const size_t *count = dataset_info(e->data)->count;
     int split = DATASET_SPLITS - 1;
     if (e->params->split) {
-        for (split = 0; split < DATASET_SPLITS && strcmp(names[split], e->params->split) != 0;)
+        for (split = 0; split < DATASET_SPLITS - 1 && strcmp(names[split], e->params->split) != 0;)
             split++;
-        if (split == DATASET_SPLITS)
-            FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "the split is train, validation or test, not %s", e->params->split);
     } else {
         while (split > 0 && count[split] == 0)
             split--;
@@ -206,7 +206,7 @@ static clio_status look_at_drawn(struct evaluation *e)
     TRY(mem_alloc(e->ctx, &drawn, BATCH * e->one, sizeof *drawn));
     for (size_t i = 0; i < e->count; i += BATCH) {
         int count = (int)MIN(e->count - i, (size_t)BATCH), choices = learner_labels(&e->model);
-        TRY(context_progress(e->ctx, "drawing", (double)i, (double)e->count));
+        TRY(context_progress(e->ctx, "sampling", (double)i, (double)e->count));
         for (int j = 0; choices && j < count; j++)
             labels[j] = (int)((i + (size_t)j) % (size_t)choices);
         TRY(learner_sample(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, drawn));
@@ -271,15 +271,31 @@ static void close_evaluation(struct evaluation *e)
     learner_close(e->ctx, &e->model);
 }
 
+static clio_status check_params(clio_context *ctx, struct caller at, const clio_evaluate_params *params)
+{
+    clio_status st = CLIO_OK;
+    REQUIRE_AT(ctx, at, ctx, "ctx");
+    REQUIRE_AT(ctx, at, params, "params");
+    TRY(require_text(ctx, at, params->model, "params.model"));
+    TRY(require_text(ctx, at, params->data, "params.data"));
+    if (params->split)
+        TRY(require_word(ctx, at, params->split, SPLITS, "params.split"));
+    TRY(require_text_or_null(ctx, at, params->features, "params.features"));
+    TRY(require_int(ctx, at, params->count, 0, COUNT_MAX, "params.count"));
+    REQUIRE_THAT(ctx, at, params->count != 1, "params.count is 1: metrics need at least 2 images");
+fail:
+    return st;
+}
+
 clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_metrics **out)
 {
     clio_status st = CLIO_OK;
     struct evaluation e = {.ctx = ctx, .params = params};
-    *out = NULL;
+    SET_NULL(out);
+    TRY(check_params(ctx, CALLER, params));
+    REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (params->count < 0 || params->count > COUNT_MAX || params->count == 1)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the number of images to measure must be from 2 to %d", COUNT_MAX);
     TRY(metric_list_new(ctx, &e.found));
     TRY(open_model(&e, params->model, &e.model));
     if (params->features)
@@ -293,7 +309,8 @@ clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params,
     *out = &e.found->public;
     e.found = NULL;
 fail:
-    close_evaluation(&e);
+    if (ctx)
+        close_evaluation(&e);
     clio_metrics_free(e.found ? &e.found->public : NULL);
     return st;
 }

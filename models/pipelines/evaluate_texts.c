@@ -1,5 +1,6 @@
-/* evaluate_texts.c - texts beside texts, from files: what was heard beside what was said, captions beside references. */
+/* evaluate_texts.c - metrics of text files: transcripts against reference transcripts, captions against reference captions. */
 #include "../../host/core/json.h"
+#include "../../host/core/require.h"
 #include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
 
@@ -51,15 +52,19 @@ static void join_lines(struct lines *l)
     l->count = MIN(l->count, (size_t)1);
 }
 
-clio_status clio_evaluate_transcripts(clio_context *ctx, const char *said, const char *heard, clio_metrics **out)
+clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, const char *hypothesis, clio_metrics **out)
 {
     clio_status st = CLIO_OK;
     struct lines a = {0}, b = {0};
     struct error_counts words = {0}, characters = {0};
     struct metric_list *found = NULL;
-    *out = NULL;
-    TRY(read_lines(ctx, &a, said));
-    TRY(read_lines(ctx, &b, heard));
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, reference, "reference");
+    REQUIRE_TEXT(ctx, hypothesis, "hypothesis");
+    REQUIRE(ctx, out, "out");
+    TRY(read_lines(ctx, &a, reference));
+    TRY(read_lines(ctx, &b, hypothesis));
     if (a.count != b.count) {
         join_lines(&a);
         join_lines(&b);
@@ -155,7 +160,11 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
     struct metric_list *found = NULL;
     const char *name;
     size_t count = 0;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, captions, "captions");
+    REQUIRE_TEXT(ctx, references, "references");
+    REQUIRE(ctx, out, "out");
     TRY(read_captions(ctx, &made, captions));
     TRY(read_captions(ctx, &given, references));
     TRY(mem_alloc(ctx, &cases, json_object_size(made), sizeof *cases));

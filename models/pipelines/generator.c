@@ -1,4 +1,4 @@
-/* generator.c - what was trained, in the public interface: images from latents, ways between them, reconstructions, sheets. */
+/* generator.c - trained models in the public interface: images from latents, interpolation, reconstruction, image grids. */
 #include "slerp.h"
 #include "../plot/image_grid.h"
 #include "../image/image.h"
@@ -8,6 +8,7 @@
 #include "../learners/pretrained.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define AT_ONCE 64 /* images in one pass of the network */
@@ -23,7 +24,10 @@ clio_status clio_generator_load(clio_context *ctx, const char *path, clio_genera
     clio_status st = CLIO_OK;
     clio_generator *g = NULL;
     char *folder = NULL;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, path, "path");
+    REQUIRE(ctx, out, "out");
     TRY(context_need_device(ctx));
     TRY(checkpoint_folder(ctx, path, &folder));
     TRY(mem_alloc(ctx, &g, 1, sizeof *g));
@@ -47,6 +51,8 @@ void clio_generator_free(clio_generator *g)
 
 clio_generator_info clio_generator_get_info(const clio_generator *g)
 {
+    if (!g)
+        return (clio_generator_info){0};
     const struct learner *l = &g->learner;
     return (clio_generator_info){.model = l->kind->name,
                                  .width = l->shape.width,
@@ -94,31 +100,32 @@ static clio_status draw_all(clio_generator *g, size_t count, const float *latent
     TRY(mem_alloc(g->ctx, &pixels, MIN(count, AT_ONCE) * one, sizeof *pixels));
     for (size_t i = 0; i < count; i += AT_ONCE) {
         size_t n = MIN(count - i, AT_ONCE);
-        TRY(context_progress(g->ctx, "drawing", (double)i, (double)count));
+        TRY(context_progress(g->ctx, "sampling", (double)i, (double)count));
         TRY(l->kind->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
         for (size_t j = 0; j < n; j++)
             TRY(to_picture(g, pixels + j * one, &out[(i + j) * stride]));
     }
-    TRY(context_progress(g->ctx, "drawing", (double)count, (double)count));
+    TRY(context_progress(g->ctx, "sampling", (double)count, (double)count));
 fail:
     free(pixels);
     return st;
 }
 
-static clio_status check_draw(clio_generator *g, int count, const int *labels)
+static clio_status require_label(const clio_generator *g, struct caller at, int label, const char *name)
 {
     clio_status st = CLIO_OK;
-    const struct learner *l = &g->learner;
-    if (!l->kind->has_latents)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it images to reconstruct", l->kind->name);
-    if (count < 1 || count > COUNT_MAX)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d, not %d", COUNT_MAX, count);
-    for (int i = 0; labels && i < count; i++)
-        if (labels[i] < 0 || labels[i] >= learner_labels(l))
-            FAIL(g->ctx, CLIO_ERROR_ARGUMENT,
-                 learner_labels(l) ? "there is no label %d: this model has 0 to %d"
-                                   : "label %d cannot be asked for: this model has none (%d)",
-                 labels[i], MAX(learner_labels(l) - 1, 0));
+    int labels = learner_labels(&g->learner);
+    REQUIRE_THAT(g->ctx, at, labels > 0, "%s is %d, but this model has no labels", name, label);
+    TRY(require_int(g->ctx, at, label, 0, labels - 1, name));
+fail:
+    return st;
+}
+
+static clio_status require_latents(const clio_generator *g, struct caller at)
+{
+    clio_status st = CLIO_OK;
+    REQUIRE_THAT(g->ctx, at, g->learner.kind->has_latents,
+                 "generator is a model %s, which makes no images from latents: let it reconstruct images", g->learner.kind->name);
 fail:
     return st;
 }
@@ -145,9 +152,17 @@ clio_status clio_generator_sample(clio_generator *g, int count, uint64_t seed, c
     float *latents = NULL;
     int *all = NULL;
     struct random r;
-    *out = NULL;
+    char name[40];
+    SET_NULL(out);
+    REQUIRE(NULL, g, "generator");
+    REQUIRE_INT(g->ctx, count, 1, COUNT_MAX, "count");
+    for (int i = 0; labels && i < count; i++) {
+        snprintf(name, sizeof name, "labels[%d]", i);
+        TRY(require_label(g, CALLER, labels[i], name));
+    }
+    REQUIRE(g->ctx, out, "out");
+    TRY(require_latents(g, CALLER));
     g->ctx->cancelled = 0;
-    TRY(check_draw(g, count, labels));
     TRY(images_new(g->ctx, (size_t)count, &images, &list));
     TRY(fill_labels(g, count, labels, &all));
     TRY(mem_alloc(g->ctx, &latents, (size_t)count * (size_t)g->learner.latent, sizeof *latents));
@@ -172,15 +187,17 @@ clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_
     clio_image_list *images = NULL;
     clio_imagine_result *list;
     float *latents = NULL, *ends = NULL;
-    int *labels = NULL, n = g->learner.latent;
+    int *labels = NULL, n = 0;
     struct random r;
-    *out = NULL;
-    g->ctx->cancelled = 0;
-    TRY(check_draw(g, frames, NULL));
+    SET_NULL(out);
+    REQUIRE(NULL, g, "generator");
+    REQUIRE_INT(g->ctx, frames, 2, COUNT_MAX, "frames");
     if (learner_labels(&g->learner))
-        TRY(check_draw(g, 1, &label));
-    if (frames < 2)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a way needs at least 2 images, its ends");
+        TRY(require_label(g, CALLER, label, "label"));
+    REQUIRE(g->ctx, out, "out");
+    TRY(require_latents(g, CALLER));
+    g->ctx->cancelled = 0;
+    n = g->learner.latent;
     TRY(images_new(g->ctx, (size_t)frames, &images, &list));
     TRY(fill_labels(g, frames, NULL, &labels));
     TRY(mem_alloc(g->ctx, &ends, 2 * (size_t)n, sizeof *ends));
@@ -227,25 +244,34 @@ fail:
     return st;
 }
 
-clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pictures, size_t count, clio_image_list **out)
+clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *given, size_t count, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
-    struct learner *l = &g->learner;
-    size_t one = picture_size(l);
+    struct learner *l = NULL;
+    size_t one = 0;
     clio_image_list *images = NULL;
     clio_imagine_result *list;
     float *pixels = NULL, *latents = NULL;
-    *out = NULL;
+    char name[40];
+    SET_NULL(out);
+    REQUIRE(NULL, g, "generator");
+    REQUIRE(g->ctx, given, "images");
+    REQUIRE_SIZE(g->ctx, count, 1, COUNT_MAX, "count");
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "images[%zu]", i);
+        TRY(image_require(g->ctx, CALLER, &given[i], name));
+    }
+    REQUIRE(g->ctx, out, "out");
+    l = &g->learner;
+    one = picture_size(l);
+    REQUIRE_THAT(g->ctx, CALLER, l->kind->encode && l->kind->sample && !learner_labels(l),
+                 "generator is a model %s, which does not encode images: it only samples them", l->kind->name);
     g->ctx->cancelled = 0;
-    if (!l->kind->encode || !l->kind->sample || learner_labels(l))
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take images in: it draws them", l->kind->name);
-    if (count < 1 || count > COUNT_MAX)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d", COUNT_MAX);
     TRY(images_new(g->ctx, 2 * count, &images, &list));
     TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));
     TRY(mem_alloc(g->ctx, &latents, count * (size_t)MAX(l->latent, 1), sizeof *latents));
     for (size_t i = 0; i < count; i++) {
-        TRY(to_pixels(g, &pictures[i], pixels + i * one));
+        TRY(to_pixels(g, &given[i], pixels + i * one));
         TRY(to_picture(g, pixels + i * one, &list[2 * i]));
     }
     for (size_t i = 0; i < count; i += AT_ONCE)
@@ -260,28 +286,30 @@ fail:
     return st;
 }
 
-/* ---- sheets ---- */
+/* ---- image grids ---- */
 
 clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out)
 {
     clio_status st = CLIO_OK;
-    const clio_image *first = &images->list[0].image;
-    size_t one = 3 * (size_t)first->width * (size_t)first->height;
-    struct image_grid grid = {
-        .count = (int)images->count, .height = first->height, .width = first->width, .channels = 3, .high = 1, .columns = columns};
+    const clio_image *first;
+    size_t one;
+    struct image_grid grid = {.channels = 3, .high = 1, .columns = columns};
     struct image image = {0};
     float *pixels = NULL;
-    *out = NULL;
-    if (images->count < 1 || images->count > COUNT_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet needs from 1 to %d images", COUNT_MAX);
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    TRY(images_require(ctx, CALLER, images, COUNT_MAX));
+    REQUIRE_INT(ctx, columns, 0, COUNT_MAX, "columns");
+    REQUIRE(ctx, out, "out");
+    first = &images->list[0].image;
+    one = 3 * (size_t)first->width * (size_t)first->height;
     TRY(mem_alloc(ctx, &pixels, images->count * one, sizeof *pixels));
-    for (size_t i = 0; i < images->count; i++) {
-        const clio_image *p = &images->list[i].image;
-        if (p->width != first->width || p->height != first->height)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the images of a sheet must have one size");
+    for (size_t i = 0; i < images->count; i++)
         for (size_t j = 0; j < one; j++)
-            pixels[i * one + j] = (float)p->rgb[j] / 255.0f;
-    }
+            pixels[i * one + j] = (float)images->list[i].image.rgb[j] / 255.0f;
+    grid.count = (int)images->count;
+    grid.height = first->height;
+    grid.width = first->width;
     grid.pixels = pixels;
     TRY(image_grid_draw(ctx, &image, &grid));
     TRY(image_give(ctx, &image, out));

@@ -1,5 +1,6 @@
 /* speech.c - load a Whisper folder: network, tokenizer, generation settings; plan the memory of a window. */
 #include "speech.h"
+#include "../../host/core/require.h"
 #include "../../host/core/json.h"
 
 #include <pthread.h>
@@ -227,13 +228,15 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
 {
     clio_status st = CLIO_OK;
     clio_speech *s = NULL;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, dir, "dir");
+    REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!dir || !file_is_folder(dir))
+    if (!file_is_folder(dir))
         FAIL(ctx, CLIO_ERROR_FILE,
-             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)",
-             dir ? dir : "(none)");
+             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)", dir);
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
     TRY(mem_string(ctx, &s->dir, dir));
@@ -266,5 +269,5 @@ void clio_speech_free(clio_speech *s)
 
 int clio_speech_is_multilingual(const clio_speech *s)
 {
-    return s->tokens.is_multilingual;
+    return s && s->tokens.is_multilingual;
 }

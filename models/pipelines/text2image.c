@@ -56,14 +56,18 @@ fail:
     return st;
 }
 
-clio_status clio_imagine(clio_diffusion *pictures, const clio_imagine_params *params, clio_image_list **out)
+clio_status clio_imagine(clio_diffusion *diffusion, const clio_imagine_params *params, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
-    clio_context *ctx = pictures->ctx;
-    struct imagine j = {.p = pictures, .params = params};
+    clio_context *ctx = NULL;
+    struct imagine j = {.p = diffusion, .params = params};
     clio_image_list *images = NULL;
     clio_imagine_result *list;
-    *out = NULL;
+    SET_NULL(out);
+    REQUIRE(NULL, diffusion, "diffusion");
+    ctx = diffusion->ctx;
+    REQUIRE(ctx, params, "params");
+    REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(imagine_to_latents(&j));
     TRY(images_new(ctx, (size_t)j.count, &images, &list));
@@ -71,7 +75,8 @@ clio_status clio_imagine(clio_diffusion *pictures, const clio_imagine_params *pa
     *out = images;
     images = NULL;
 fail:
-    imagine_close(&j);
+    if (diffusion)
+        imagine_close(&j);
     clio_image_list_free(images);
     return st;
 }

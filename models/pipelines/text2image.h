@@ -15,6 +15,7 @@
 #define CLIO_MODELS_PIPELINES_TEXT2IMAGE_H
 
 #include "prompt_weights.h"
+#include "../../host/core/require.h"
 #include "../samplers/sampler.h"
 #include "../loaders/single_file.h"
 #include "../networks/unet.h"
@@ -101,6 +102,8 @@ void imagine_close(struct imagine *j);
 
 /* ---- text2image_params.c ---- */
 
+/* The fields of the parameters of clio_diffusion_load. */
+clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diffusion_params *params);
 /* Everything about the parameters that can be seen to be wrong before a network is loaded; fills in sizes but for the latent's. */
 clio_status imagine_check(struct imagine *j);
 /* How image `index` is made, in stable-diffusion-webui's form, in fresh memory. */

@@ -25,11 +25,10 @@ static clio_status check_room(const struct imagine *j)
     all = piece + (j->p->has_unet ? 0 : j->ctx->pool.now);
     bool fits = piece <= d->max_allocation && all <= d->memory_limit;
     if (!fits)
-        FAIL(j->ctx, CLIO_ERROR_MEMORY, "decoding %d x %d pixels needs %.1f MiB%s, and %s offers %.1f MiB: use %sa smaller -W and -H",
-             j->width, j->height, (double)(piece <= d->max_allocation ? all : piece) / 0x1p20,
-             piece <= d->max_allocation ? "" : " in one piece", d->name,
-             (double)(piece <= d->max_allocation ? d->memory_limit : d->max_allocation) / 0x1p20,
-             j->params->tiling ? "" : "--vae-tiling or ");
+        FAIL(j->ctx, CLIO_ERROR_MEMORY,
+             "decoding %d x %d pixels needs %.1f MiB%s, and %s offers %.1f MiB: use %sa smaller width and height", j->width, j->height,
+             (double)(piece <= d->max_allocation ? all : piece) / 0x1p20, piece <= d->max_allocation ? "" : " in one piece", d->name,
+             (double)(piece <= d->max_allocation ? d->memory_limit : d->max_allocation) / 0x1p20, j->params->tiling ? "" : "tiling or ");
 fail:
     return st;
 }
@@ -58,8 +57,8 @@ static clio_status fill_in_sizes(struct imagine *j)
              "models",
              j->tiny ? j->p->taesd : j->p->path, j->channels, out, j->p->config.out);
     if (j->width % factor || j->height % factor)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d x %d pixels: this model makes images of multiples of %d each way (-W, -H)", j->width,
-             j->height, factor);
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d x %d pixels: with this model width and height must be multiples of %d", j->width, j->height,
+             factor);
     j->vae = *c;
     j->w = j->width / factor;
     j->h = j->height / factor;

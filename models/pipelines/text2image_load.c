@@ -224,8 +224,7 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
     TRY(file_join(p->ctx, &vocabulary, beside, "vocab.json"));
     if (!file_is_folder(dir) && !file_exists(vocabulary))
         FAIL(p->ctx, CLIO_ERROR_FILE,
-             "%s has no tokenizer in it: name a folder that holds CLIP's vocab.json and merges.txt with --tokenizer, or put them into a "
-             "folder "
+             "%s has no tokenizer in it: name a folder with CLIP's vocab.json and merges.txt as the tokenizer, or put them into a folder "
              "tokenizer beside the file",
              p->path);
     TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : beside));
@@ -318,9 +317,6 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
     for (size_t i = 0; params->prediction_type && i < COUNT(predictions); i++)
         if (!strcmp(params->prediction_type, predictions[i][0]))
             prediction = predictions[i][1];
-    if (params->prediction_type && !prediction)
-        FAIL(p->ctx, CLIO_ERROR_ARGUMENT,
-             "\"%.60s\" is nothing that a network predicts: use epsilon, v_prediction or sample (--prediction)", params->prediction_type);
     TRY(mem_string(p->ctx, &p->variant, params->variant));
     TRY(mem_string(p->ctx, &p->prediction, prediction));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));
@@ -344,14 +340,17 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     clio_status st = CLIO_OK;
     clio_diffusion *p = NULL;
     clio_diffusion_params none = {0};
-    *out = NULL;
+    params = params ? params : &none;
+    SET_NULL(out);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_TEXT(ctx, path, "path");
+    TRY(diffusion_check(ctx, CALLER, params));
+    REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!path || !file_exists(path))
+    if (!file_exists(path))
         FAIL(ctx, CLIO_ERROR_FILE, "there is no %s: name a Stable Diffusion folder in diffusers' layout, or a .safetensors checkpoint",
-             path ? path : "(none)");
-    if (!params)
-        params = &none;
+             path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     p->ctx = ctx;
     TRY(mem_string(ctx, &p->path, path));
@@ -391,5 +390,5 @@ void clio_diffusion_free(clio_diffusion *p)
 
 int clio_diffusion_size(const clio_diffusion *p)
 {
-    return p->side;
+    return p ? p->side : 0;
 }

@@ -1,7 +1,8 @@
-/* text2image_params.c - what a caller may ask clio_imagine for, and how an image was made as text. */
+/* text2image_params.c - the checks of the parameters of clio_diffusion_load and clio_imagine, and how an image was made as text. */
 #include "text2image.h"
+#include "../image/image.h"
 
-#include <math.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,10 @@
 #define SIDE_STEP 8 /* pixels; diffusers asks for the same */
 #define PIXELS_MAX (4096 * 4096)
 #define COUNT_MAX 1000
+#define STEPS_MAX 100000 /* timesteps that a scheduler may have */
+#define CLIP_SKIP_MAX 100
+#define LORAS_MAX 1000
+#define LORA_STRENGTH_MAX 1000.0
 
 clio_imagine_params clio_imagine_defaults(void)
 {
@@ -18,6 +23,26 @@ clio_imagine_params clio_imagine_defaults(void)
 const char *clio_imagine_samplers(void)
 {
     return sampler_methods();
+}
+
+clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diffusion_params *params)
+{
+    clio_status st = CLIO_OK;
+    char name[60];
+    TRY(require_text_or_null(ctx, at, params->variant, "params.variant"));
+    TRY(require_text_or_null(ctx, at, params->tokenizer, "params.tokenizer"));
+    if (params->prediction_type)
+        TRY(require_word(ctx, at, params->prediction_type, "epsilon|eps|v_prediction|v|sample", "params.prediction_type"));
+    TRY(require_text_or_null(ctx, at, params->taesd, "params.taesd"));
+    TRY(require_list(ctx, at, params->loras, params->lora_count, LORAS_MAX, "params.loras", "params.lora_count"));
+    for (size_t i = 0; i < params->lora_count; i++) {
+        snprintf(name, sizeof name, "params.loras[%zu].path", i);
+        TRY(require_text(ctx, at, params->loras[i].path, name));
+        snprintf(name, sizeof name, "params.loras[%zu].strength", i);
+        TRY(require_number(ctx, at, (double)params->loras[i].strength, -LORA_STRENGTH_MAX, LORA_STRENGTH_MAX, name));
+    }
+fail:
+    return st;
 }
 
 /* A seed that nobody chose, short enough for every other program. */
@@ -33,52 +58,52 @@ static int64_t new_seed(void)
     return x & 0x7fffffff;
 }
 
-static clio_status check_sizes(struct imagine *j)
+static clio_status check_sizes(struct imagine *j, struct caller at)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
     int sizes[2] = {a->width, a->height}, given[2] = {a->image ? a->image->width : 0, a->image ? a->image->height : 0};
     for (int i = 0; i < 2; i++) {
-        const char *flag = i ? "-H" : "-W", *name = i ? "height" : "width";
-        if (!sizes[i] && a->image && given[i] < SIDE_STEP)
-            FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-                 "the image to begin with is %d x %d pixels: it needs %d each way, or a size to scale it to (-W, -H)", given[0], given[1],
-                 SIDE_STEP);
+        const char *name = i ? "params.height" : "params.width";
+        TRY(require_int(j->ctx, at, sizes[i], 0, PIXELS_MAX / SIDE_STEP, name));
+        REQUIRE_THAT(j->ctx, at, sizes[i] || !a->image || given[i] >= SIDE_STEP,
+                     "params.image has %d x %d pixels: it needs %d each way, or set params.width and params.height to scale it", given[0],
+                     given[1], SIDE_STEP);
         if (!sizes[i])
             sizes[i] = a->image ? given[i] / SIDE_STEP * SIDE_STEP : j->p->side;
-        if (sizes[i] < SIDE_STEP)
-            FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a %s of %d pixels cannot be: use a multiple of %d from %d on (%s)", name, sizes[i],
-                 SIDE_STEP, SIDE_STEP, flag);
-        if (sizes[i] % SIDE_STEP)
-            FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a %s of %d pixels is no multiple of %d: use %d or %d (%s)", name, sizes[i], SIDE_STEP,
-                 MAX(SIDE_STEP, sizes[i] / SIDE_STEP * SIDE_STEP), (sizes[i] / SIDE_STEP + 1) * SIDE_STEP, flag);
+        REQUIRE_THAT(j->ctx, at, sizes[i] % SIDE_STEP == 0, "%s is %d, which is no multiple of %d: use %d or %d", name, sizes[i], SIDE_STEP,
+                     MAX(SIDE_STEP, sizes[i] / SIDE_STEP * SIDE_STEP), (sizes[i] / SIDE_STEP + 1) * SIDE_STEP);
     }
-    if ((int64_t)sizes[0] * sizes[1] > PIXELS_MAX)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "an image of %d x %d pixels is too large: at most 4096 x 4096, or as many in another shape (-W, -H)", sizes[0], sizes[1]);
+    REQUIRE_THAT(j->ctx, at, (int64_t)sizes[0] * sizes[1] <= PIXELS_MAX,
+                 "params.width and params.height are %d x %d pixels: at most 4096 x 4096, or as many in another shape, are possible",
+                 sizes[0], sizes[1]);
     j->width = sizes[0];
     j->height = sizes[1];
 fail:
     return st;
 }
 
-static clio_status check_images(struct imagine *j)
+static clio_status check_images(struct imagine *j, struct caller at)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
-    bool paints = j->p->config.in != j->p->config.out;
-    if (a->mask && !a->image)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a mask (--mask) says where an image is changed: give that image with -i");
-    if (paints && !a->mask)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "%s paints into images: give one with -i, and with --mask another one that is bright where to paint", j->p->path);
-    if (a->mask && (a->mask->width != a->image->width || a->mask->height != a->image->height))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "the mask is %d x %d pixels and the image %d x %d: make the mask as large as the image (--mask)",
-             a->mask->width, a->mask->height, a->image->width, a->image->height);
-    if (!a->image && a->strength != 0)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength (--strength) says how much of an image is changed: give that image with -i");
-    if (a->strength != 0 && !(a->strength > 0 && a->strength <= 1))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength of %g cannot be used: it goes from above 0 to 1 (--strength)", a->strength);
+    bool inpaints = j->p->config.in != j->p->config.out;
+    TRY(require_number(j->ctx, at, a->strength, 0, 1, "params.strength"));
+    if (a->image)
+        TRY(image_require(j->ctx, at, a->image, "params.image"));
+    if (a->mask)
+        TRY(image_require(j->ctx, at, a->mask, "params.mask"));
+    REQUIRE_THAT(j->ctx, at, !a->mask || a->image, "params.mask says where an image is changed, but params.image is NULL");
+    REQUIRE_THAT(
+        j->ctx, at, !inpaints || a->mask,
+        "params.mask is NULL, and %s is a model for inpainting: it needs params.image, and a mask that is bright where to change it",
+        j->p->path);
+    if (a->image && a->mask)
+        REQUIRE_THAT(j->ctx, at, a->mask->width == a->image->width && a->mask->height == a->image->height,
+                     "params.mask has %d x %d pixels and params.image %d x %d: both must have one size", a->mask->width, a->mask->height,
+                     a->image->width, a->image->height);
+    REQUIRE_THAT(j->ctx, at, a->image || a->strength == 0,
+                 "params.strength says how much of an image is changed, but params.image is NULL");
     j->strength = !a->image ? 0 : a->strength > 0 ? a->strength : a->mask ? 1 : 0.8;
     if (a->mask && j->strength == 1)
         j->strength = 0; /* from pure noise, as StableDiffusionInpaintPipeline has it */
@@ -86,19 +111,36 @@ fail:
     return st;
 }
 
-static clio_status check_way(struct imagine *j)
+static clio_status check_interpolation(struct imagine *j, struct caller at)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
     bool goes = a->prompt_to || a->seed_to >= 0;
-    if (goes && (a->frames < 2 || a->frames > COUNT_MAX))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d images make no way from one to the other: use 2 to %d (--frames)", a->frames, COUNT_MAX);
-    if (!goes && a->frames)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "frames (--frames) lead to another prompt (--interpolate) or seed (--interpolate-seed): give one");
-    if (goes && a->count != 1)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a way from one image to another is one piece: use no batch (-b) with it");
+    TRY(require_int(j->ctx, at, a->seed_to, -1, INT64_MAX, "params.seed_to"));
+    TRY(require_int(j->ctx, at, a->frames, 0, COUNT_MAX, "params.frames"));
+    REQUIRE_THAT(j->ctx, at, !goes || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX);
+    REQUIRE_THAT(j->ctx, at, goes || !a->frames, "params.frames is %d: set params.prompt_to or params.seed_to as well", a->frames);
+    REQUIRE_THAT(j->ctx, at, !goes || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1", a->count);
     j->count = goes ? a->frames : a->count;
+fail:
+    return st;
+}
+
+static clio_status check_sampling(struct imagine *j, struct caller at)
+{
+    clio_status st = CLIO_OK;
+    const clio_imagine_params *a = j->params;
+    TRY(require_int(j->ctx, at, a->steps, 1, STEPS_MAX, "params.steps"));
+    TRY(require_number(j->ctx, at, a->guidance_scale, 0, 1000, "params.guidance_scale"));
+    TRY(require_number(j->ctx, at, a->guidance_rescale, 0, 1, "params.guidance_rescale"));
+    TRY(require_int(j->ctx, at, a->seed, -1, INT64_MAX, "params.seed"));
+    REQUIRE_THAT(j->ctx, at, !a->sampler || sampler_is_known(a->sampler), "params.sampler is \"%.60s\": it must be one of %s",
+                 a->sampler ? a->sampler : "", sampler_methods());
+    if (a->timestep_spacing)
+        TRY(require_word(j->ctx, at, a->timestep_spacing, "leading|linspace|trailing", "params.timestep_spacing"));
+    TRY(require_number(j->ctx, at, a->eta, 0, 1, "params.eta"));
+    TRY(require_int(j->ctx, at, a->rng, CLIO_RNG_CPU, CLIO_RNG_CUDA, "params.rng"));
+    TRY(require_int(j->ctx, at, a->clip_skip, 0, CLIP_SKIP_MAX, "params.clip_skip"));
 fail:
     return st;
 }
@@ -107,25 +149,15 @@ clio_status imagine_check(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
+    const struct caller at = {"clio_imagine", __FILE__, __LINE__};
     struct sampler *s = NULL;
-    if (!a->prompt)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "there is no prompt: say what shall be seen (-p)");
-    if (a->count < 1 || a->count > COUNT_MAX)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d images can be made in one go, not %d (-b)", COUNT_MAX, a->count);
-    if (!(a->guidance_scale >= 0 && a->guidance_scale <= 1000))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a guidance scale of %g cannot be used: it goes from 0 to 1000, mostly 1 to 15 (--cfg-scale)",
-             a->guidance_scale);
-    if (!(a->guidance_rescale >= 0 && a->guidance_rescale <= 1))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "guidance is rescaled by 0 to 1, not by %g (--guidance-rescale)", a->guidance_rescale);
-    if (a->seed < -1)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a seed is a number from 0 on, or -1 for a new one, not %lld (-s)", (long long)a->seed);
-    if (a->rng != CLIO_RNG_CPU && a->rng != CLIO_RNG_CUDA)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "there is no random number generator %d: it is CLIO_RNG_CPU or CLIO_RNG_CUDA", a->rng);
-    if (a->clip_skip < 0)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d layers of the text encoder cannot be skipped (--clip-skip)", a->clip_skip);
-    TRY(check_way(j));
-    TRY(check_images(j));
-    TRY(check_sizes(j));
+    REQUIRE_AT(j->ctx, at, a->prompt, "params.prompt");
+    TRY(require_int(j->ctx, at, a->count, 1, COUNT_MAX, "params.count"));
+    TRY(require_int(j->ctx, at, a->preview_every, 0, INT_MAX, "params.preview_every"));
+    TRY(check_sampling(j, at));
+    TRY(check_interpolation(j, at));
+    TRY(check_images(j, at));
+    TRY(check_sizes(j, at));
     j->seed = a->seed < 0 ? new_seed() : a->seed;
     j->seed_to = a->seed_to;
     j->guided = a->guidance_scale > 1 && !j->p->config.guidance;

@@ -52,7 +52,7 @@ static clio_status take_tensors(struct imagine *j, int rows)
         st = forward(j, 0, 0);
     j->ctx->planning = planning;
     TRY(st);
-    TRY(arena_commit(j->ctx, &j->arena, "sampling (a smaller -W and -H needs less)"));
+    TRY(arena_commit(j->ctx, &j->arena, "sampling (a smaller width and height need less)"));
 fail:
     j->ctx->planning = planning;
     return st;
@@ -244,7 +244,7 @@ static clio_status sample_one(struct run *r)
             FAIL(j->ctx, CLIO_ERROR_FORMAT,
                  "the network of %s answers with numbers that are none: its weights are damaged, download them again, or are of a model "
                  "that predicts "
-                 "something else (--prediction)",
+                 "something else (prediction_type)",
                  j->p->path);
     memcpy(j->latents + (size_t)r->index * j->n, r->x, sizeof *r->x * j->n);
     sampler_free(r->sampler);

@@ -1,8 +1,14 @@
 /* transcribe.c - the public calls that turn sound into a transcript: parameters checked, prompt and prefix encoded, language named. */
 #include "transcribe.h"
+#include "../../host/core/require.h"
 #include "../tokenizers/whisper_languages.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define SECONDS_MAX 1e9
+#define TOKENS_MAX 448 /* text positions of every published Whisper model */
+#define FILES_MAX 1000000
 
 clio_speech_params clio_speech_defaults(void)
 {
@@ -15,7 +21,7 @@ clio_speech_params clio_speech_defaults(void)
                                 .suppress_blank = 1};
 }
 
-static clio_status find_language(struct call *call)
+static clio_status find_language(struct call *call, struct caller at)
 {
     clio_status st = CLIO_OK;
     const struct whisper_tokens *t = &call->speech->tokens;
@@ -26,50 +32,61 @@ static clio_status find_language(struct call *call)
     if (!wanted || !*wanted || strcmp(wanted, "auto") == 0)
         return CLIO_OK;
     code = language_find(wanted);
-    if (!code)
-        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "unknown language \"%s\": give a code such as en, de or zh, an English name, or auto", wanted);
+    REQUIRE_THAT(call->ctx, at, code != NULL,
+                 "params.language is \"%.60s\", an unknown language: give a code such as en, de or zh, an English name, or auto", wanted);
     int index = language_index(code);
-    if (!t->is_multilingual && strcmp(code, "en") != 0)
-        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only, not %s: use a multilingual one (without .en in its name)",
-             call->speech->dir, wanted);
-    if (t->is_multilingual && index >= t->language_count)
-        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s does not know the language %s: large-v3 models do", call->speech->dir,
-             wanted);
+    REQUIRE_THAT(call->ctx, at, t->is_multilingual || strcmp(code, "en") == 0,
+                 "params.language is %s, but the model in %s is for English only: use a multilingual one (without .en in its name)", wanted,
+                 call->speech->dir);
+    REQUIRE_THAT(call->ctx, at, !t->is_multilingual || index < t->language_count,
+                 "params.language is %s, and the model in %s does not know the language %s: large-v3 models do", wanted, call->speech->dir,
+                 wanted);
     if (t->is_multilingual)
         call->language = t->first_language + index;
 fail:
     return st;
 }
 
-static clio_status check_params(clio_context *ctx, const clio_speech *s, const clio_speech_params *p)
+static clio_status check_params(clio_context *ctx, struct caller at, const clio_speech *s, const clio_speech_params *p)
 {
     clio_status st = CLIO_OK;
-    if (!(p->temperature >= 0) || !(p->temperature_step >= 0) || p->temperature > 10 || p->max_tokens < 0)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "temperatures must be from 0 to 10, and the number of tokens not negative");
-    if (p->batch < 0 || p->batch > BATCH_AT_MOST)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d windows can be decoded together, not %d (-b)", BATCH_AT_MOST, p->batch);
-    if (!(p->offset >= 0) || !(p->duration >= 0) || p->offset > 1e9 || p->duration > 1e9)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "offset and duration are seconds from 0 on");
-    if (p->translate && !s->tokens.is_multilingual)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only and does not translate: use a multilingual one", s->dir);
+    TRY(require_number(ctx, at, (double)p->temperature, 0, 10, "params.temperature"));
+    TRY(require_number(ctx, at, (double)p->temperature_step, 0, 10, "params.temperature_step"));
+    TRY(require_number(ctx, at, (double)p->compression_threshold, 0, 1e6, "params.compression_threshold"));
+    TRY(require_number(ctx, at, (double)p->logprob_threshold, -1e6, 1e6, "params.logprob_threshold"));
+    TRY(require_number(ctx, at, (double)p->no_speech_threshold, 0, 1, "params.no_speech_threshold"));
+    TRY(require_int(ctx, at, p->max_tokens, 0, TOKENS_MAX, "params.max_tokens"));
+    TRY(require_int(ctx, at, p->batch, 0, BATCH_AT_MOST, "params.batch"));
+    TRY(require_number(ctx, at, p->offset, 0, SECONDS_MAX, "params.offset"));
+    TRY(require_number(ctx, at, p->duration, 0, SECONDS_MAX, "params.duration"));
+    REQUIRE_THAT(ctx, at, !p->translate || s->tokens.is_multilingual,
+                 "params.translate is set, but the model in %s is for English only: use a multilingual one", s->dir);
 fail:
     return st;
 }
 
-static clio_status transcribe(struct call *call, clio_speech *s, const clio_speech_params *params)
+/* The checks that the three functions share. params NULL: *defaults takes their place. */
+static clio_status call_open(struct call *call, struct caller at, clio_speech *s, const clio_speech_params *params,
+                             clio_speech_params *defaults)
 {
     clio_status st = CLIO_OK;
-    clio_speech_params defaults = clio_speech_defaults();
+    *defaults = clio_speech_defaults();
     call->speech = s;
     call->ctx = s->ctx;
-    call->params = params ? params : &defaults;
-    TRY(check_params(s->ctx, s, call->params));
-    TRY(find_language(call));
+    call->params = params ? params : defaults;
+    TRY(check_params(s->ctx, at, s, call->params));
+    TRY(find_language(call, at));
+fail:
+    return st;
+}
+
+static clio_status call_run(struct call *call)
+{
+    clio_status st = CLIO_OK;
     call->batch = MAX(call->params->batch, 1);
-    TRY(speech_reserve(s, call->batch));
+    TRY(speech_reserve(call->speech, call->batch));
     TRY(call_transcribe(call));
 fail:
-    sound_close(call->sound);
     return st;
 }
 
@@ -77,11 +94,17 @@ clio_status clio_speech_file(clio_speech *s, const char *path, const clio_speech
 {
     clio_status st = CLIO_OK;
     struct call call = {.count = 1, .out = out};
-    *out = NULL;
+    clio_speech_params defaults;
+    SET_NULL(out);
+    REQUIRE(NULL, s, "speech");
+    REQUIRE_TEXT(s->ctx, path, "path");
+    TRY(call_open(&call, CALLER, s, params, &defaults));
+    REQUIRE(s->ctx, out, "out");
     s->ctx->cancelled = 0;
     TRY(sound_open(s->ctx, &call.sound, path, MEL_RATE));
-    TRY(transcribe(&call, s, params));
+    TRY(call_run(&call));
 fail:
+    sound_close(call.sound);
     return st;
 }
 
@@ -89,11 +112,18 @@ clio_status clio_speech_samples(clio_speech *s, const float *samples, size_t cou
 {
     clio_status st = CLIO_OK;
     struct call call = {.count = 1, .out = out};
-    *out = NULL;
+    clio_speech_params defaults;
+    SET_NULL(out);
+    REQUIRE(NULL, s, "speech");
+    REQUIRE(s->ctx, samples, "samples");
+    REQUIRE_SIZE(s->ctx, count, 1, (size_t)SECONDS_MAX * SOUND_RATE, "count");
+    TRY(call_open(&call, CALLER, s, params, &defaults));
+    REQUIRE(s->ctx, out, "out");
     s->ctx->cancelled = 0;
     TRY(sound_open_samples(s->ctx, &call.sound, samples, count));
-    TRY(transcribe(&call, s, params));
+    TRY(call_run(&call));
 fail:
+    sound_close(call.sound);
     return st;
 }
 
@@ -102,10 +132,20 @@ clio_status clio_speech_files(clio_speech *s, const char *const *paths, size_t c
 {
     clio_status st = CLIO_OK;
     struct call call = {.count = count, .paths = paths, .on_file = on_file};
+    clio_speech_params defaults;
+    char name[40];
+    REQUIRE(NULL, s, "speech");
+    REQUIRE(s->ctx, paths, "paths");
+    REQUIRE_SIZE(s->ctx, count, 0, FILES_MAX, "count");
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "paths[%zu]", i);
+        TRY(require_text(s->ctx, CALLER, paths[i], name));
+    }
+    TRY(call_open(&call, CALLER, s, params, &defaults));
+    REQUIRE(s->ctx, on_file, "on_file");
     s->ctx->cancelled = 0;
-    if (!paths || !on_file)
-        FAIL(s->ctx, CLIO_ERROR_ARGUMENT, "no list of files to hear was given, or nothing that takes what is heard in them");
-    TRY(transcribe(&call, s, params));
+    TRY(call_run(&call));
 fail:
+    sound_close(call.sound);
     return st;
 }

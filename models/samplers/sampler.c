@@ -13,16 +13,16 @@ static clio_status begin(clio_context *ctx, struct sampler *s, double strength)
     s->first = 0;
     if (strength != 0) {
         if (!(strength > 0 && strength <= 1))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a strength of %g cannot be used: --strength must be above 0 and at most 1", strength);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "strength is %g: it must be above 0 and at most 1", strength);
         int made = (int)(s->steps * strength);
         if (made < 1)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a strength of %g leaves none of the %d steps: use a greater --strength or more --steps",
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "strength is %g, which leaves none of the %d steps: use a greater strength or more steps",
                  strength, s->steps);
         s->first = (s->steps - made) * (s->config.method == SAMPLER_HEUN ? 2 : 1);
     }
     if (s->config.method == SAMPLER_PNDM && !s->config.skip_prk && s->first > 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at an image: choose another --sampling-method (%s)",
+             "pndm with Runge-Kutta steps (skip_prk_steps is off) cannot begin at an image: choose another sampler (%s)",
              sampler_methods());
 fail:
     return st;
@@ -53,7 +53,7 @@ clio_status sampler_new(clio_context *ctx, struct sampler **out, const struct js
     *out = NULL;
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     if (!(options->eta >= 0 && options->eta <= 1))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an eta of %g cannot be used: it must be from 0 to 1", options->eta);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "eta is %g: it must be from 0 to 1", options->eta);
     s->n = n;
     s->steps = options->steps;
     s->eta = options->eta;

@@ -130,6 +130,8 @@ clio_status sampler_new(clio_context *ctx, struct sampler **out, const struct js
 void sampler_free(struct sampler *s);
 /* "pndm, ddim, ..." */
 const char *sampler_methods(void);
+/* Whether a name is one of them, or another spelling of it. */
+bool sampler_is_known(const char *name);
 
 /* x *= init_noise_sigma, in place: noise of standard deviation 1 as the first sample. */
 void sampler_init_noise(const struct sampler *s, float *x);

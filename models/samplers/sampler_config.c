@@ -124,8 +124,8 @@ static clio_status choice(clio_context *ctx, const struct json_file *file, const
         }
     for (int i = 0; i < count; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", choices[i]);
-    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"%s\" is \"%s\"; clio samples with %s: choose another with --sampling-method or edit the file",
-         file->path, key, text, list);
+    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"%s\" is \"%s\"; clio samples with %s: choose another sampler or edit the file", file->path,
+         key, text, list);
 fail:
     return st;
 }
@@ -137,8 +137,8 @@ static clio_status refuse(clio_context *ctx, const struct json_file *file, const
     json_t *value = json_object_get(file->root, key);
     if (value && !json_is_null(value) && !json_is_false(value) && !(json_is_array(value) && json_array_size(value) == 0))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s: \"%s\" is set, which clio does not sample with: choose another method (--sampling-method: %s) or remove the field",
-             file->path, key, sampler_methods());
+             "%s: \"%s\" is set, which clio does not sample with: choose another sampler (%s) or remove the field", file->path, key,
+             sampler_methods());
 fail:
     return st;
 }
@@ -267,10 +267,15 @@ static clio_status read_prediction(clio_context *ctx, struct sampler_config *c, 
     TRY(choice(ctx, file, "prediction_type", "epsilon", (const char *const[]){"epsilon", "v_prediction", "sample"}, 3, &place));
     c->prediction = (enum sampler_prediction)place;
     if (c->prediction == SAMPLER_SAMPLE && (c->method == SAMPLER_PNDM || c->method == SAMPLER_EULER_A))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: prediction_type \"sample\" has no meaning for %s: choose another --sampling-method (%s)",
-             file->path, name, sampler_methods());
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: prediction_type \"sample\" has no meaning for %s: choose another sampler (%s)", file->path,
+             name, sampler_methods());
 fail:
     return st;
+}
+
+bool sampler_is_known(const char *name)
+{
+    return find_method(name) != NULL;
 }
 
 /* The method asked for, or the one of the file's class. */
@@ -289,11 +294,9 @@ static clio_status choose(clio_context *ctx, struct sampler *s, const struct jso
     }
     *asked = name ? find_method(name) : NULL;
     if (name && !*asked)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sampling method \"%.64s\" (--sampling-method): choose one of %s", name,
-             sampler_methods());
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sampler \"%.64s\": choose one of %s", name, sampler_methods());
     if (!name && !row)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s asks for the scheduler %.64s, which clio does not have (it has %s): choose a method with --sampling-method (%s)",
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for the scheduler %.64s, which clio does not have (it has %s): choose a sampler (%s)",
              file->path, class_name, list, sampler_methods());
     s->config.method = *asked ? (*asked)->method : row->method;
 fail:

@@ -293,17 +293,15 @@ static clio_status check_steps(clio_context *ctx, const struct sampler *s)
     clio_status st = CLIO_OK;
     const struct sampler_config *c = &s->config;
     if (s->steps < 1)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d sampling steps cannot be made: --steps must be from 1 to %d", s->steps, c->train_steps);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "steps is %d: it must be from 1 to %d", s->steps, c->train_steps);
     if (s->steps > c->train_steps)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d sampling steps are more than the %d of the model's training: use fewer (--steps)", s->steps,
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "steps is %d, more than the %d timesteps of the model's training: use fewer", s->steps,
              c->train_steps);
     if (c->method == SAMPLER_LCM && s->steps > c->original_steps)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "%d sampling steps are more than the %d (original_inference_steps) that lcm chooses from: use fewer (--steps)", s->steps,
-             c->original_steps);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "steps is %d, more than the %d (original_inference_steps) that lcm chooses from: use fewer",
+             s->steps, c->original_steps);
     if (c->method == SAMPLER_PNDM && !c->skip_prk && s->steps < 4)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "pndm with Runge-Kutta steps (skip_prk_steps is off) needs at least 4 sampling steps, not %d (--steps)", s->steps);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "pndm with Runge-Kutta steps (skip_prk_steps is off) needs at least 4 steps, not %d", s->steps);
 fail:
     return st;
 }
@@ -317,12 +315,11 @@ static clio_status check_schedule(clio_context *ctx, const struct sampler *s)
         float t = s->times[i];
         if (!(t >= 0 && t <= (float)(c->train_steps - 1)) ||
             (c->method >= SAMPLER_DPM && !(s->sigmas[i + 1] < s->sigmas[i]) && !(c->method == SAMPLER_DPM && i == s->count - 1)))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d steps are too many for %s with this model's timesteps: use fewer (--steps)", s->steps,
-                 s->method);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "steps is %d, too many for %s with this model's timesteps: use fewer", s->steps, s->method);
     }
     if (c->method < SAMPLER_EULER && c->prediction == SAMPLER_EPSILON && !(s->alphas[(int)s->times[0]] > 0))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s cannot begin at pure noise (rescale_betas_zero_snr) with a model that predicts epsilon: choose euler (--sampling-method)",
+             "%s cannot begin at pure noise (rescale_betas_zero_snr) with a model that predicts epsilon: choose the sampler euler",
              s->method);
 fail:
     return st;

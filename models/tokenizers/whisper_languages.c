@@ -64,6 +64,8 @@ int language_index(const char *code)
 
 void clio_language(size_t n, const char **code, const char **name)
 {
-    *code = n < COUNT(languages) ? languages[n].code : NULL;
-    *name = n < COUNT(languages) ? languages[n].name : NULL;
+    if (code)
+        *code = n < COUNT(languages) ? languages[n].code : NULL;
+    if (name)
+        *name = n < COUNT(languages) ? languages[n].name : NULL;
 }

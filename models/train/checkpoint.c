@@ -299,7 +299,7 @@ clio_status checkpoint_read(clio_context *ctx, struct learner *l, struct train_s
     char *folder = NULL, *path = NULL, start[40];
     TRY(find_last(ctx, out, &folder));
     if (!folder)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s holds no checkpoint to go on from: train without --resume", out);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s holds no checkpoint to resume from: start a new run", out);
     TRY(read_state(ctx, l, folder, state));
     TRY(join(ctx, &path, folder, "training.safetensors"));
     TRY(weights_open(ctx, &weights, path, "training"));

@@ -1,6 +1,7 @@
 /* train.c - the loop of training; see train.h. What a run leaves for people to look at is train_files.c. */
 #include "train_run.h"
 #include "../../host/core/clock.h"
+#include "../../host/core/require.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -58,8 +59,7 @@ static clio_status explain(struct train_run *r, const char *what, const struct l
     }
     FAIL(r->ctx, CLIO_ERROR_ARGUMENT,
          "step %" PRId64
-         ": %s is not a finite number; the first tensor that is not is %s: use a lower learning rate (--set learning_rate=X) or "
-         "clip gradients (--set max_grad_norm=1)",
+         ": %s is not a finite number; the first tensor that is not is %s: set a lower learning_rate, or clip gradients with max_grad_norm",
          r->state.step + (b != NULL), what, found ? found : "that itself");
 fail:
     return st;
@@ -235,7 +235,8 @@ static clio_status run(struct train_run *r)
     TRY(show(r, false));
     if (r->stops && r->state.step < r->steps) {
         TRY(save(r));
-        FAIL(r->ctx, CLIO_ERROR_CANCELLED, "stopped after step %" PRId64 ", which is saved: --resume goes on from there", r->state.step);
+        FAIL(r->ctx, CLIO_ERROR_CANCELLED, "stopped after step %" PRId64 ", which is saved: resume the run to go on from there",
+             r->state.step);
     }
     if (enough) {
         snprintf(text, sizeof text, "nothing got better in %d looks: ended after step %" PRId64 "; the best is that of step %" PRId64,
@@ -253,16 +254,35 @@ fail:
 
 void clio_train_rank(int *rank, int *ranks)
 {
-    distributed_started(rank, ranks);
+    int started[2];
+    distributed_started(&started[0], &started[1]);
+    if (rank)
+        *rank = started[0];
+    if (ranks)
+        *ranks = started[1];
+}
+
+static clio_status check_params(clio_context *ctx, struct caller at, const clio_train_params *params)
+{
+    clio_status st = CLIO_OK;
+    REQUIRE_AT(ctx, at, ctx, "ctx");
+    REQUIRE_AT(ctx, at, params, "params");
+    TRY(require_text_or_null(ctx, at, params->model, "params.model"));
+    REQUIRE_THAT(ctx, at, params->model || params->resume, "params.model is NULL, and params.resume is 0");
+    TRY(require_text(ctx, at, params->data, "params.data"));
+    TRY(require_text(ctx, at, params->out, "params.out"));
+    TRY(require_text_or_null(ctx, at, params->settings, "params.settings"));
+fail:
+    return st;
 }
 
 clio_status clio_train(clio_context *ctx, const clio_train_params *params)
 {
-    clio_status st = CLIO_OK;
+    clio_status st = check_params(ctx, CALLER, params);
     struct train_run r = {.ctx = ctx, .params = params};
+    if (st)
+        return st;
     ctx->cancelled = 0;
-    if (!params || !params->data || !params->out)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "training needs a folder of data and a folder to write to");
     TRY(context_need_device(ctx));
     TRY(distributed_open(ctx, &r.parallel));
     TRY(distributed_agree(ctx, &r.parallel, train_open(&r)));

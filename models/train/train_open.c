@@ -85,7 +85,7 @@ static clio_status open_plan(struct train_run *r)
     json_t *settings = NULL, *earlier = NULL;
     json_error_t error;
     if (p->model && !kind)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio train --help lists them", p->model);
+        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio_train_model lists them", p->model);
     if (p->settings && !(settings = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
     if (settings && !json_is_object(settings))
@@ -101,7 +101,7 @@ static clio_status open_plan(struct train_run *r)
     if (!kind)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
              p->resume ? "there is no run to go on with yet: name the model to train"
-                       : "name the model to train: clio train --help lists them");
+                       : "name the model to train: clio_train_model lists them");
     r->resumes = earlier != NULL;
     TRY(train_plan_read(r->ctx, &r->plan, kind, earlier ? earlier : settings));
 fail:

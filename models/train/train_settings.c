@@ -1,6 +1,7 @@
 /* train_settings.c - what a run of training can be told: one table for the run, one for its optimizers, and the model's own (learner.h).
  * All come as one JSON object, from a file or from --set key=value. */
 #include "train.h"
+#include "../../host/core/require.h"
 #include "../learners/types.h"
 
 #include <stdio.h>
@@ -222,8 +223,8 @@ clio_status train_plan_idle(clio_context *ctx, const struct train_plan *plan, in
     json_object_foreach(plan->all, key, value)
     {
         if (strncmp(key, name, strlen(name)) == 0 && key[strlen(name)] == '.')
-            FAIL(ctx, CLIO_ERROR_ARGUMENT,
-                 "the setting %s is for a part that does not learn: let it (--set train_%s=true), or leave that out", key, name);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s is for a part that does not learn: set train_%s to true, or leave that out", key,
+                 name);
     }
 fail:
     return st;
@@ -236,8 +237,10 @@ void clio_train_model(size_t n, const char **name, const char **summary)
     size_t i = 0;
     while (learner_types[i] && i < n)
         i++;
-    *name = learner_types[i] ? learner_types[i]->name : NULL;
-    *summary = learner_types[i] ? learner_types[i]->summary : NULL;
+    if (name)
+        *name = learner_types[i] ? learner_types[i]->name : NULL;
+    if (summary)
+        *summary = learner_types[i] ? learner_types[i]->summary : NULL;
 }
 
 static void describe(const struct learner_setting *s, clio_setting *out)
@@ -288,9 +291,12 @@ clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, c
     clio_status st = CLIO_OK;
     const struct learner_type *kind = model ? learner_type_find(model) : NULL;
     const struct learner_setting *first = model ? NULL : train_settings, *second = model ? NULL : optimizer_settings;
-    *out = (clio_setting){0};
-    if (model && !kind)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio train --list names them", model);
+    if (out)
+        *out = (clio_setting){0};
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE_THAT(ctx, CALLER, !model || kind, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them",
+                 model ? model : "");
+    REQUIRE(ctx, out, "out");
     if (kind) {
         first = kind->settings;
         second = first + length(first);

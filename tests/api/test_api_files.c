@@ -170,10 +170,10 @@ static void hearing_files_can_be_cancelled(void **state)
             }
     p.language = "klingon";
     h = (struct heard){0};
-    assert_fails(shared, clio_speech_files(small, paths, FILES, &p, heard_file), CLIO_ERROR_ARGUMENT, "unknown language");
+    assert_fails(shared, clio_speech_files(small, paths, FILES, &p, heard_file), CLIO_ERROR_ARGUMENT, "an unknown language");
     p.language = "en";
-    assert_fails(shared, clio_speech_files(small, NULL, FILES, &p, heard_file), CLIO_ERROR_ARGUMENT, "no list of files");
-    assert_fails(shared, clio_speech_files(small, paths, FILES, &p, NULL), CLIO_ERROR_ARGUMENT, "no list of files");
+    assert_fails(shared, clio_speech_files(small, NULL, FILES, &p, heard_file), CLIO_ERROR_ARGUMENT, "paths is NULL");
+    assert_fails(shared, clio_speech_files(small, paths, FILES, &p, NULL), CLIO_ERROR_ARGUMENT, "on_file is NULL");
     assert_ok(shared, clio_speech_files(small, paths, 0, &p, heard_file));
     assert_int_equal(h.files, 0);
 }

@@ -138,9 +138,9 @@ static void silence_says_nothing(void **state)
         assert_true(t->segment_count == 0 && !*t->text);
         clio_transcript_free(t);
     }
-    assert_fails(shared, clio_speech_samples(small, samples, 0, &p, &t), CLIO_ERROR_ARGUMENT, "no sound");
+    assert_fails(shared, clio_speech_samples(small, samples, 0, &p, &t), CLIO_ERROR_ARGUMENT, "count is 0");
     assert_null(t);
-    assert_fails(shared, clio_speech_samples(small, NULL, 5, &p, &t), CLIO_ERROR_ARGUMENT, "no sound");
+    assert_fails(shared, clio_speech_samples(small, NULL, 5, &p, &t), CLIO_ERROR_ARGUMENT, "samples is NULL");
 }
 
 /* What is not a number is silence, and the rest is heard as ever. */
@@ -177,15 +177,15 @@ static void wrong_parameters_are_refused(void **state)
         clio_speech_params p;
         const char *part;
     } wrong[] = {
-        {{.language = "klingon"}, "unknown language \"klingon\""},
+        {{.language = "klingon"}, "params.language is \"klingon\", an unknown language"},
         {{.language = "yue"}, "does not know the language yue"}, /* came with large-v3 */
-        {{.temperature = -1}, "temperatures must be"},
-        {{.temperature_step = NAN}, "temperatures must be"},
-        {{.max_tokens = -1}, "not negative"},
-        {{.batch = -1}, "not -1"},
-        {{.batch = 1000}, "not 1000"},
-        {{.offset = -1}, "offset and duration"},
-        {{.duration = NAN}, "offset and duration"},
+        {{.temperature = -1}, "params.temperature is -1"},
+        {{.temperature_step = NAN}, "params.temperature_step is"},
+        {{.max_tokens = -1}, "params.max_tokens is -1"},
+        {{.batch = -1}, "params.batch is -1"},
+        {{.batch = 1000}, "params.batch is 1000"},
+        {{.offset = -1}, "params.offset is -1"},
+        {{.duration = NAN}, "params.duration is"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         t = (clio_transcript *)(void *)&t;

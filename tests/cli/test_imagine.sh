@@ -146,20 +146,20 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
 run="imagine -m $v1 -o x.png"
 # shellcheck disable=SC2086
 {
-    usage "no prompt" "no prompt given" "-p TEXT" -- $run
-    usage "no model" "no model given" "-m takes" -- imagine -p fox -o x.png
-    usage "a word too many" "unexpected argument red" "quote a prompt" -- $run -p a red fox
-    usage "width no multiple of 8" "a width of 100 pixels is no multiple of 8: use 96 or 104 (-W)" -- $run -q -p fox -W 100
-    usage "height no multiple of 8" "a height of 513 pixels" "use 512 or 520 (-H)" -- $run -q -p fox -H 513
-    usage "width zero" "-W must be a whole number from 8 to 16384, not \"0\"" -- $run -p fox -W 0
-    usage "height negative" "-H must be a whole number from 8 to 16384, not \"-64\"" -- $run -p fox -H -64
-    usage "width huge" "-W must be a whole number from 8 to 16384, not \"1000000000\"" -- $run -p fox -W 1000000000
-    usage "image huge" "16384 x 16384 pixels is too large" "-W, -H" -- $run -q -p fox -W 16384 -H 16384
-    usage "width no number" "-W must be a whole number from 8 to 16384, not \"wide\"" -- $run -p fox -W wide
-    usage "steps zero" "--steps must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox --steps 0
-    usage "steps negative" "--steps must be a whole number from 1 to 1000, not \"-1\"" -- $run -p fox --steps -1
-    usage "steps huge" "--steps must be a whole number from 1 to 1000, not \"99999999999\"" -- $run -p fox --steps 99999999999
-    usage "too many steps for lcm" "60 sampling steps" "--steps" -- $run -q -p fox --sampling-method lcm --steps 60
+    usage "no prompt" "there is no prompt" "-p TEXT" -- $run
+    usage "no model" "no model was named" "-m takes" -- imagine -p fox -o x.png
+    usage "a word too many" "red was named" "quotation marks" -- $run -p a red fox
+    usage "width no multiple of 8" "params.width is 100, which is no multiple of 8: use 96 or 104" -- $run -q -p fox -W 100
+    usage "height no multiple of 8" "params.height is 513" "use 512 or 520" -- $run -q -p fox -H 513
+    usage "width zero" "-W goes from 8 to 16384, and is 0" -- $run -p fox -W 0
+    usage "height negative" "-H goes from 8 to 16384, and is -64" -- $run -p fox -H -64
+    usage "width huge" "-W goes from 8 to 16384, and is 1000000000" -- $run -p fox -W 1000000000
+    usage "image huge" "16384 x 16384 pixels" "at most 4096 x 4096" -- $run -q -p fox -W 16384 -H 16384
+    usage "width no number" "-W needs a whole number" -- $run -p fox -W wide
+    usage "steps zero" "--steps goes from 1 to 1000, and is 0" -- $run -p fox --steps 0
+    usage "steps negative" "--steps goes from 1 to 1000, and is -1" -- $run -p fox --steps -1
+    usage "steps huge" "--steps goes from 1 to 1000" -- $run -p fox --steps 99999999999
+    usage "too many steps for lcm" "steps is 60" -- $run -q -p fox --sampling-method lcm --steps 60
     usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
     usage "unknown spacing" "--timestep-spacing must be leading, linspace or trailing, not \"wide\"" -- $run -q -p fox --timestep-spacing wide
     usage "unknown generator" "--rng must be cpu or cuda, not \"dice\"" -- $run -p fox --rng dice
@@ -172,8 +172,8 @@ run="imagine -m $v1 -o x.png"
     usage "strength 2" "--strength must be a number from 0.001 to 1, not \"2\"" -- $run -p fox -i fox.png --strength 2
     usage "mask without an input image" "--mask needs an input image" "-i" -- $run -p fox --mask fox.png
     usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
-    usage "frames without an interpolation" "--frames needs an interpolation" "--interpolate" -- $run -p fox --frames 3
-    usage "a way and a batch" "no batch" -- $run -q -p fox --interpolate owl -b 2
+    usage "frames without a way" "--interpolate" -- $run -p fox --frames 3
+    usage "a way and a batch" "params.count is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
     usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
@@ -199,7 +199,7 @@ printf 'words' >words.png
     fails "an image of any size" 1 "huge.png" -- $run -q -p fox -i huge.png
     fails "a folder" 1 "empty" -- $run -q -p fox -i empty
     fails "no such mask" 1 "nowhere.png" -- $run -q -p fox -i fox.png --mask nowhere.png
-    usage "mask of another size" "the mask is 32 x 64 pixels and the image 64 x 64" "--mask" -- $run -q -p fox -i fox.png --mask narrow.png
+    usage "mask of another size" "params.mask has 32 x 64 pixels and params.image 64 x 64" -- $run -q -p fox -i fox.png --mask narrow.png
     fails "--show of no image" 1 "words.png" -- imagine --show words.png
     fails "--show of no file" 1 "nowhere.png: no such file" -- imagine --show nowhere.png
 }
@@ -238,10 +238,10 @@ fi
     by="env CLIO_MEMORY_LIMIT=500K"
     fails "a device too small for the model" 1 "MiB" "use " -- imagine -m "$v1" -p fox $small -o x.png
     by="env CLIO_MEMORY_LIMIT=20M"
-    fails "too small for the image" 1 "decoding 512 x 512 pixels needs" "offers 20.0 MiB" "use --vae-tiling or a smaller -W and -H" -- imagine -q \
+    fails "too small for the image" 1 "decoding 512 x 512 pixels needs" "offers 20.0 MiB" "use tiling or a smaller width and height" -- imagine -q \
         -m "$v1" -p fox --steps 1 -W 512 -H 512 -o x.png
     by="env CLIO_MEMORY_LIMIT=12M"
-    fails "too small for its steps, even with tiles" 1 "sampling" "a smaller -W and -H needs less" -- imagine -q -m "$v1" -p fox --steps 1 \
+    fails "too small for its steps, even with tiles" 1 "sampling" "a smaller width and height need less" -- imagine -q -m "$v1" -p fox --steps 1 \
         -W 512 -H 512 --vae-tiling -o x.png
     works "large enough for a smaller one" -- imagine -m "$v1" -p fox $small -o x.png
     by="env CLIO_MEMORY_LIMIT=12M"

@@ -87,9 +87,9 @@ if make_model tiny.en 80 600; then
     [ "$(language)" = en ] || fail "tiny.en hears $(language)"
     hear
     clio 2 transcribe -m "$tmp/model" -q -l de "$sound"
-    says "hears English only"
+    says "is for English only"
     clio 2 transcribe -m "$tmp/model" -q --translate "$sound"
-    says "does not translate"
+    says "params.translate is set"
     rm -rf "$tmp/model"
 fi
 if make_model small 490 1700; then

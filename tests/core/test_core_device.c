@@ -46,8 +46,9 @@ static void test_selectors_that_fail(void **state)
 {
     size_t chosen;
     (void)state;
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "4", &chosen), CLIO_ERROR_ARGUMENT, "there is no device 4: clio devices lists 0 to 3");
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "99999999999999999999", &chosen), CLIO_ERROR_ARGUMENT, "there is no device");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "4", &chosen), CLIO_ERROR_ARGUMENT,
+          "selector is 4: there is no such device, only 0 to 3");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "99999999999999999999", &chosen), CLIO_ERROR_ARGUMENT, "there is no such device");
     FAILS(device_select(ctx, shelf, COUNT(shelf), "-1", &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"-1\"");
     FAILS(device_select(ctx, shelf, COUNT(shelf), "ruin", &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"ruin\" (platform:type:name)");
     FAILS(device_select(ctx, shelf, COUNT(shelf), "acme:cpu", &chosen), CLIO_ERROR_ARGUMENT, "the first is Rocket 9 on Acme GPUs");
@@ -181,7 +182,7 @@ static void test_open(void **state)
         }
     OK(clio_device_open(ctx, "0")); /* again: the first is closed */
     assert_int_equal(clio_device(ctx)->index, 0);
-    FAILS(clio_device_open(ctx, "99"), CLIO_ERROR_ARGUMENT, "there is no device 99");
+    FAILS(clio_device_open(ctx, "99"), CLIO_ERROR_ARGUMENT, "selector is 99");
     assert_null(clio_device(ctx));
 }
 

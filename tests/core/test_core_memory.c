@@ -55,7 +55,7 @@ static void test_refusal(void **state)
     OK(pool_get(ctx, &first, (uint64_t)(6 * MIB), "the encoder"));
     FAILS(pool_get(ctx, &second, (uint64_t)(5 * MIB), "the decoder"), CLIO_ERROR_MEMORY,
           "the decoder needs 5 MiB beside the 6 MiB in use, of 10 MiB");
-    assert_non_null(strstr(clio_error(ctx), "use a smaller model, or open another device"));
+    assert_non_null(strstr(clio_error(ctx), "use a smaller model, or another device"));
     assert_null(second);
     clio_memory(ctx, &now, &peak);
     assert_int_equal(now, (uint64_t)(6 * MIB));
@@ -65,7 +65,7 @@ static void test_refusal(void **state)
     pool_put(ctx, second);
     ctx->device.max_allocation = (uint64_t)(3 * MIB);
     FAILS(pool_get(ctx, &first, (uint64_t)(4 * MIB), "a table"), CLIO_ERROR_MEMORY, "a table needs 4 MiB in one piece");
-    assert_non_null(strstr(clio_error(ctx), "allows 3 MiB: use a smaller model, or open another device"));
+    assert_non_null(strstr(clio_error(ctx), "allows 3 MiB: use a smaller model, or another device"));
 }
 
 /* ---- the pool ---- */

@@ -29,7 +29,8 @@ static void test_broken_source(void **state)
     put_text("broken.cl", "#include \"part.clh\"\n\n__kernel void broken(__global float *x)\n{\n    x[0] = NONSENSE;\n}\n");
     put_text("part.clh", "/* a part */\n");
     clio_status status = kernel_get(ctx, "broken", "broken", "-DUNUSED=1", &k);
-    FAILS(status, CLIO_ERROR_BUILD, "could not compile cl/broken.cl (CL_BUILD_PROGRAM_FAILURE): update its driver, or open another device");
+    FAILS(status, CLIO_ERROR_BUILD,
+          "could not compile cl/broken.cl (CL_BUILD_PROGRAM_FAILURE): update its driver, or choose another device");
     assert_non_null(strstr(clio_error(ctx), ctx->device.name));
     assert_null(k);
     const char *detail = clio_error_detail(ctx);

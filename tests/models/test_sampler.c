@@ -248,7 +248,7 @@ static void refusals(void **state)
     bad(ddim, "ddum", 4, argument, "ddum");
     bad(ddim, "ddum", 4, argument, sampler_methods());
     bad(ddim, "", 4, argument, sampler_methods());
-    bad(ddim, NULL, 0, argument, "--steps must be from 1 to 1000");
+    bad(ddim, NULL, 0, argument, "steps is 0: it must be from 1 to 1000");
     bad(ddim, NULL, -3, argument, "-3");
     bad(ddim, NULL, 1001, argument, "1000");
     bad("{\"steps_offset\": 1}", "ddim", 1000, argument, "too many");
@@ -301,7 +301,7 @@ static void bad_options(void **state)
     struct sampler *s;
     static const double strengths[] = {-0.5, 1.01, 0.09, NAN};
     for (size_t i = 0; i < COUNT(strengths); i++)
-        assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .strength = strengths[i]}, &s), CLIO_ERROR_ARGUMENT, "--strength");
+        assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .strength = strengths[i]}, &s), CLIO_ERROR_ARGUMENT, "strength is ");
     assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .eta = 2}, &s), CLIO_ERROR_ARGUMENT, "eta");
     assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .spacing = "wide"}, &s), CLIO_ERROR_ARGUMENT, "trailing");
     assert_fails(make(ddim, &(struct sampler_options){.steps = 10, .method = "pndm", .strength = 0.5}, &s), CLIO_ERROR_UNSUPPORTED,

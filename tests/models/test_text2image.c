@@ -318,7 +318,7 @@ static void inpainting_is_diffusers(void **state)
     inpaint(p, &file, "nine.euler_a.0.7", "euler_a", 6, 0.7, 7);
     clio_imagine_params a = fox(1, NULL, 4);
     clio_image_list *images;
-    assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_ARGUMENT, "paints into images");
+    assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_ARGUMENT, "is a model for inpainting");
     assert_null(images);
     clio_diffusion_free(p);
     weights_close(&file);
@@ -444,7 +444,7 @@ static void little_memory(void **state)
     assert_true(fits >= 3 && fits < 15);
     clio_image_list_free(want);
     assert_int_equal(imagine_within(most, 0, &got, &peak, sentence), CLIO_ERROR_MEMORY);
-    assert_non_null(strstr(sentence, "use --vae-tiling or a smaller -W and -H"));
+    assert_non_null(strstr(sentence, "use tiling or a smaller width and height"));
 }
 
 static void batches_and_ways(void **state)
@@ -635,37 +635,39 @@ static void bad_parameters(void **state)
         assert_fails(clio_imagine(p, &a, &images), code, part);                                                                            \
         assert_null(images);                                                                                                               \
     } while (0)
-    REFUSES(a.prompt = NULL, CLIO_ERROR_ARGUMENT, "there is no prompt");
+    REFUSES(a.prompt = NULL, CLIO_ERROR_ARGUMENT, "clio_imagine: params.prompt is NULL");
     REFUSES(a.prompt = "a \xff fox", CLIO_ERROR_ARGUMENT, "UTF-8");
     REFUSES(a.negative_prompt = "\xc3", CLIO_ERROR_ARGUMENT, "UTF-8");
-    REFUSES(a.width = 100, CLIO_ERROR_ARGUMENT, "a width of 100 pixels is no multiple of 8: use 96 or 104 (-W)");
-    REFUSES(a.height = 7, CLIO_ERROR_ARGUMENT, "a height of 7 pixels cannot be");
-    REFUSES(a.width = -64, CLIO_ERROR_ARGUMENT, "a width of -64 pixels cannot be");
-    REFUSES(a.width = a.height = 8192, CLIO_ERROR_ARGUMENT, "8192 x 8192 pixels is too large");
-    REFUSES(a.width = a.height = 2147483640, CLIO_ERROR_ARGUMENT, "too large");
-    REFUSES(a.steps = 0, CLIO_ERROR_ARGUMENT, "0 sampling steps");
-    REFUSES(a.steps = -3, CLIO_ERROR_ARGUMENT, "-3 sampling steps");
-    REFUSES(a.steps = 1001, CLIO_ERROR_ARGUMENT, "1001 sampling steps");
-    REFUSES(a.sampler = "magic", CLIO_ERROR_ARGUMENT, "magic");
-    REFUSES(a.timestep_spacing = "wide", CLIO_ERROR_ARGUMENT, "wide");
-    REFUSES(a.guidance_scale = NAN, CLIO_ERROR_ARGUMENT, "--cfg-scale");
-    REFUSES(a.guidance_scale = -1, CLIO_ERROR_ARGUMENT, "--cfg-scale");
-    REFUSES(a.guidance_rescale = 2, CLIO_ERROR_ARGUMENT, "--guidance-rescale");
-    REFUSES(a.eta = 2, CLIO_ERROR_ARGUMENT, "eta of 2");
-    REFUSES(a.seed = -2, CLIO_ERROR_ARGUMENT, "-1 for a new one");
-    REFUSES(a.rng = 7, CLIO_ERROR_ARGUMENT, "random number generator 7");
-    REFUSES(a.clip_skip = -1, CLIO_ERROR_ARGUMENT, "--clip-skip");
+    REFUSES(a.width = 100, CLIO_ERROR_ARGUMENT, "params.width is 100, which is no multiple of 8: use 96 or 104");
+    REFUSES(a.height = 7, CLIO_ERROR_ARGUMENT, "params.height is 7, which is no multiple of 8: use 8 or 8");
+    REFUSES(a.width = -64, CLIO_ERROR_ARGUMENT, "params.width is -64: it must be from 0 to");
+    REFUSES(a.width = a.height = 8192, CLIO_ERROR_ARGUMENT, "params.width and params.height are 8192 x 8192 pixels");
+    REFUSES(a.width = a.height = 2147483640, CLIO_ERROR_ARGUMENT, "params.width is 2147483640");
+    REFUSES(a.steps = 0, CLIO_ERROR_ARGUMENT, "params.steps is 0");
+    REFUSES(a.steps = -3, CLIO_ERROR_ARGUMENT, "params.steps is -3");
+    REFUSES(a.steps = 1001, CLIO_ERROR_ARGUMENT, "steps is 1001");
+    REFUSES(a.sampler = "magic", CLIO_ERROR_ARGUMENT, "params.sampler is \"magic\": it must be one of pndm");
+    REFUSES(a.timestep_spacing = "wide", CLIO_ERROR_ARGUMENT,
+            "params.timestep_spacing is \"wide\": it must be leading, linspace or trailing");
+    REFUSES(a.guidance_scale = NAN, CLIO_ERROR_ARGUMENT, "params.guidance_scale");
+    REFUSES(a.guidance_scale = -1, CLIO_ERROR_ARGUMENT, "params.guidance_scale");
+    REFUSES(a.guidance_rescale = 2, CLIO_ERROR_ARGUMENT, "params.guidance_rescale");
+    REFUSES(a.eta = 2, CLIO_ERROR_ARGUMENT, "params.eta is 2");
+    REFUSES(a.seed = -2, CLIO_ERROR_ARGUMENT, "params.seed is -2");
+    REFUSES(a.rng = 7, CLIO_ERROR_ARGUMENT, "params.rng is 7");
+    REFUSES(a.clip_skip = -1, CLIO_ERROR_ARGUMENT, "params.clip_skip is -1");
     REFUSES(a.clip_skip = 3, CLIO_ERROR_ARGUMENT, "3 layers of the text encoder cannot be skipped");
-    REFUSES(a.count = 0, CLIO_ERROR_ARGUMENT, "-b");
-    REFUSES(a.count = 1001, CLIO_ERROR_ARGUMENT, "-b");
-    REFUSES(a.frames = 5, CLIO_ERROR_ARGUMENT, "--interpolate");
-    REFUSES(a.prompt_to = "x", CLIO_ERROR_ARGUMENT, "--frames");
-    REFUSES((a.prompt_to = "x", a.frames = 2, a.count = 2), CLIO_ERROR_ARGUMENT, "no batch");
-    REFUSES(a.mask = &where_to_paint, CLIO_ERROR_ARGUMENT, "with -i");
-    REFUSES(a.strength = 0.5, CLIO_ERROR_ARGUMENT, "with -i");
-    REFUSES((a.image = &picture_to_change, a.strength = 2), CLIO_ERROR_ARGUMENT, "strength of 2");
+    REFUSES(a.count = 0, CLIO_ERROR_ARGUMENT, "params.count");
+    REFUSES(a.count = 1001, CLIO_ERROR_ARGUMENT, "params.count");
+    REFUSES(a.frames = 5, CLIO_ERROR_ARGUMENT, "params.frames is 5");
+    REFUSES(a.prompt_to = "x", CLIO_ERROR_ARGUMENT, "params.frames is 0");
+    REFUSES((a.prompt_to = "x", a.frames = 2, a.count = 2), CLIO_ERROR_ARGUMENT, "params.count is 2");
+    REFUSES(a.mask = &where_to_paint, CLIO_ERROR_ARGUMENT, "params.mask says");
+    REFUSES(a.strength = 0.5, CLIO_ERROR_ARGUMENT, "params.strength says");
+    REFUSES((a.image = &picture_to_change, a.strength = 2), CLIO_ERROR_ARGUMENT, "params.strength is 2");
     REFUSES((a.image = &picture_to_change, a.strength = 0.1), CLIO_ERROR_ARGUMENT, "leaves none of the 1 steps");
-    REFUSES((a.image = &picture_to_change, a.mask = &smaller), CLIO_ERROR_ARGUMENT, "the mask is 64 x 64 pixels and the image 96 x 64");
+    REFUSES((a.image = &picture_to_change, a.mask = &smaller), CLIO_ERROR_ARGUMENT,
+            "params.mask has 64 x 64 pixels and params.image 96 x 64");
     REFUSES((a.image = &tiny, a.width = a.height = 0), CLIO_ERROR_ARGUMENT, "4 x 4 pixels");
     a = good;
     a.prompt = "";

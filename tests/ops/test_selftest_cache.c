@@ -206,8 +206,8 @@ static void test_shown_by_the_command(void **state)
     const clio_selftest *list;
     size_t count;
     unsetenv("CLIO_DISABLE");
-    FAILS(clio_device_selftests(ctx, 999, &list, &count), CLIO_ERROR_ARGUMENT, "there is no device 999");
-    FAILS(clio_device_selftests(ctx, -1, &list, &count), CLIO_ERROR_ARGUMENT, "there is no device -1");
+    FAILS(clio_device_selftests(ctx, 999, &list, &count), CLIO_ERROR_ARGUMENT, "index is 999");
+    FAILS(clio_device_selftests(ctx, -1, &list, &count), CLIO_ERROR_ARGUMENT, "index is -1");
     clio_destroy(ctx);
     ctx = clio_create(); /* none is open: read from the cache */
     const clio_device_info *devices;

@@ -340,7 +340,7 @@ static void test_time_limit(void **unused)
     assert_true(!r->complete && r->written && !is_changed(r) && calls == 0);
     clio_tune_free(r);
     char *text = slurp(path);
-    assert_non_null(strstr(text, "run clio tune again to continue"));
+    assert_non_null(strstr(text, "tune again to go on"));
     free(text);
     assert_true(file_exists(state));
 

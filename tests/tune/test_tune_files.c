@@ -335,11 +335,11 @@ static void test_public(void **unused)
     assert_null(r);
     FAILS(ctx, clio_tune_list(ctx, NULL, &r), CLIO_ERROR_ARGUMENT, "no device is open");
     OK(ctx, clio_device_open(ctx, NULL));
-    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "it must be whisper or all");
+    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "params.purpose is \"speed\": it must be whisper or all");
     p = (clio_tune_params){.time_limit = -1};
-    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "time_limit");
+    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "params.time_limit is -1");
     p = (clio_tune_params){.path = "-"};
-    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "standard output");
+    FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_ARGUMENT, "params.path is -");
     p = (clio_tune_params){.path = "/nowhere/x"};
     FAILS(ctx, clio_tune(ctx, &p, &r), CLIO_ERROR_FILE, "/nowhere");
     p = (clio_tune_params){.path = folder};
