@@ -126,7 +126,7 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
     x = picture(&b);
     TRY(take_own(ctx, arena, &b));
     last = picture(&b);
-    TRY(op_group_norm_fwd(ctx, arena, &last, &x, &side->norm.gamma, &side->norm.beta, net->config.groups, 1e-6f, ACT_SILU));
+    TRY(group_norm_fwd(ctx, arena, &last, &x, &side->norm, net->config.groups, 1e-6f, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);

@@ -18,7 +18,7 @@
 enum size { ONE, WIDTH, INNER, VOCAB, POSITIONS, SIZES };
 
 #define LINEAR(key, member, rows, columns, part, parts)                                                                                    \
-    ROW_LINEAR(clip_text_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, part, parts)
+    ROW_LINEAR(transformer_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, part, parts)
 
 static const struct state_dict_row network_table[] = {
     {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
@@ -28,14 +28,14 @@ static const struct state_dict_row network_table[] = {
 };
 
 static const struct state_dict_row layer_table[] = {
-    ROW_NORM(clip_text_layer, "layer_norm1", attention_norm, WIDTH),
-    LINEAR("self_attn.q_proj", qkv, WIDTH, WIDTH, 0, 3),
-    LINEAR("self_attn.k_proj", qkv, WIDTH, WIDTH, 1, 3),
-    LINEAR("self_attn.v_proj", qkv, WIDTH, WIDTH, 2, 3),
-    LINEAR("self_attn.out_proj", o, WIDTH, WIDTH, 0, 1),
-    ROW_NORM(clip_text_layer, "layer_norm2", inner_norm, WIDTH),
-    LINEAR("mlp.fc1", fc1, INNER, WIDTH, 0, 1),
-    LINEAR("mlp.fc2", fc2, WIDTH, INNER, 0, 1),
+    ROW_NORM(transformer_layer, "layer_norm1", self_norm, WIDTH),
+    LINEAR("self_attn.q_proj", self.qkv, WIDTH, WIDTH, 0, 3),
+    LINEAR("self_attn.k_proj", self.qkv, WIDTH, WIDTH, 1, 3),
+    LINEAR("self_attn.v_proj", self.qkv, WIDTH, WIDTH, 2, 3),
+    LINEAR("self_attn.out_proj", self.out, WIDTH, WIDTH, 0, 1),
+    ROW_NORM(transformer_layer, "layer_norm2", ff_norm, WIDTH),
+    LINEAR("mlp.fc1", ff.fc1, INNER, WIDTH, 0, 1),
+    LINEAR("mlp.fc2", ff.fc2, WIDTH, INNER, 0, 1),
 };
 
 /* ---- loading ---- */
@@ -212,36 +212,6 @@ void clip_text_free(clio_context *ctx, struct clip_text *net)
 
 /* ---- forward ---- */
 
-static clio_status norm(clio_context *ctx, const struct clip_text_config *c, const struct tensor *out, const struct tensor *in,
-                        const struct norm *n)
-{
-    return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, c->eps);
-}
-
-/* x f32 [B, T, width] in place; h is scratch of x's shape */
-static clio_status layer_forward(clio_context *ctx, struct arena *arena, const struct clip_text_config *c,
-                                 const struct clip_text_layer *layer, const struct tensor *x, const struct tensor *h)
-{
-    clio_status st = CLIO_OK;
-    int batch = x->dim[0], length = x->dim[1];
-    uint64_t mark = arena_mark(arena);
-    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * c->width, 0);
-    struct tensor inner = tensor_shape(DTYPE_F32, 3, batch, length, c->inner, 0);
-    TRY(tensor_take(ctx, arena, &qkv));
-    TRY(norm(ctx, c, h, x, &layer->attention_norm));
-    TRY(linear_fwd(ctx, &qkv, h, &layer->qkv, ACT_NONE, NULL));
-    TRY(self_attention_fwd(ctx, arena, h, &qkv, c->heads, true));
-    TRY(linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
-    arena_release(arena, mark);
-    TRY(tensor_take(ctx, arena, &inner));
-    TRY(norm(ctx, c, h, x, &layer->inner_norm));
-    TRY(linear_fwd(ctx, &inner, h, &layer->fc1, c->act, NULL));
-    TRY(linear_fwd(ctx, x, &inner, &layer->fc2, ACT_NONE, x));
-fail:
-    arena_release(arena, mark);
-    return st;
-}
-
 /* ids i32 [B, positions] -> out f32 [B, positions, width] */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
                            const struct tensor *ids, int skip)
@@ -249,6 +219,8 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     clio_status st = CLIO_OK;
     const struct clip_text_config *c = &net->config;
     int batch = ids->dim[0];
+    struct transformer_layer_options options = {
+        .eps = c->eps, .self = {.heads = c->heads, .causal = true, .storage = MATRIX_LARGE}, .ff = {.act = c->act}};
     uint64_t mark = arena_mark(arena);
     struct tensor x = tensor_shape(DTYPE_F32, 3, batch, c->positions, c->width, 0);
     if (skip < 0 || skip >= c->layers)
@@ -259,8 +231,8 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_take(ctx, arena, &x));
     TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->position_embedding, 0));
     for (int i = 0; i < c->layers - skip; i++)
-        TRY(layer_forward(ctx, arena, c, &net->layers[i], &x, out));
-    TRY(norm(ctx, c, out, &x, &net->final_norm));
+        TRY(transformer_layer_fwd(ctx, arena, &net->layers[i], &options, &x, &x, out));
+    TRY(layer_norm_fwd(ctx, out, &x, &net->final_norm, c->eps));
 fail:
     arena_release(arena, mark);
     return st;

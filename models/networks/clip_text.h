@@ -12,7 +12,7 @@
 #define CLIO_MODELS_NETWORKS_CLIP_TEXT_H
 
 #include "../../host/core/json.h"
-#include "../nn/linear.h"
+#include "../nn/transformer_layer.h"
 
 struct clip_text_config {
     int width, inner, layers, heads; /* hidden_size, intermediate_size, num_hidden_layers, num_attention_heads */
@@ -23,17 +23,13 @@ struct clip_text_config {
     float eps;
 };
 
-struct clip_text_layer {
-    struct norm attention_norm, inner_norm;
-    struct linear qkv, o, fc1, fc2;
-};
 struct clip_text {
     char *path; /* of the weights, for sentences */
     struct clip_text_config config;
     struct tensor embedding, position_embedding;
     struct norm final_norm;
     struct matrix projection; /* no bias */
-    struct clip_text_layer *layers;
+    struct transformer_layer *layers;
 };
 
 /* From its parsed config.json and its weights, of whichever files (those of a network that is trained: network.h). CLIO_ERROR_UNSUPPORTED:

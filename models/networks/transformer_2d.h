@@ -2,13 +2,8 @@
 #ifndef CLIO_MODELS_NETWORKS_TRANSFORMER_2D_H
 #define CLIO_MODELS_NETWORKS_TRANSFORMER_2D_H
 
-#include "../nn/attention.h"
+#include "../nn/transformer_layer.h"
 
-struct transformer_layer {
-    struct norm norm1, norm2, norm3;
-    struct matrix qkv, cross_q, cross_kv; /* these have no bias */
-    struct linear o, cross_o, ff_in, ff_out;
-};
 /* x + out(layers(in(norm(x)))): each layer attends to the pixels, then to the text, then feeds forward. */
 struct transformer {
     int width, heads, count, text; /* count: layers; text: width of the text states */
@@ -29,6 +24,6 @@ clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct
                             const struct tensor *x, const struct attention_cache *caches, int row, int length);
 /* On a tape: the same, of which only what goes from layer to layer is kept for gradients; caches are where it works. out is not x. */
 clio_status transformer_recompute_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
-                                  const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row);
+                                      const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row);
 
 #endif

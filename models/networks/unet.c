@@ -99,7 +99,7 @@ static struct tensor picture(const struct tensor *like, int height, int width, i
 static clio_status place(struct pass *p, struct tensor *t, const struct tensor *buffer)
 {
     t->mem = buffer->mem;
-    return p->ctx->tape ? tensor_take(p->ctx, p->arena, t) : CLIO_OK;
+    return tensor_renew(p->ctx, p->arena, t);
 }
 
 /* The transformer behind a residual block, if there is one, in place. */
@@ -279,7 +279,7 @@ clio_status unet_forward(clio_context *ctx, struct arena *arena, const struct un
         TRY(go_up(&p, &net->up[i]));
     struct tensor last = p.x;
     TRY(place(&p, &last, &p.x));
-    TRY(op_group_norm_fwd(ctx, arena, &last, &p.x, &net->norm_out.gamma, &net->norm_out.beta, c->groups, (float)c->eps, ACT_SILU));
+    TRY(group_norm_fwd(ctx, arena, &last, &p.x, &net->norm_out, c->groups, (float)c->eps, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &last, &net->conv_out, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);

@@ -26,7 +26,7 @@ clio_status resnet_load(clio_context *ctx, struct resnet *r, const char *prefix,
 {
     clio_status st = CLIO_OK;
     const int sizes[] = {[ONE] = 1, [IN] = r->in, [OUT] = r->out, [TIME] = r->time, [TAPS] = 3};
-    r->conv1.taps = r->conv2.taps = 3;
+    r->conv1.kernel = r->conv2.kernel = 3;
     TRY(state_dict_load(ctx, r, resnet_table, COUNT(resnet_table), prefix, sizes, weights));
     if (resnet_has_shortcut(r))
         TRY(state_dict_load(ctx, r, shortcut_table, COUNT(shortcut_table), prefix, sizes, weights));
@@ -45,12 +45,6 @@ void resnet_free(clio_context *ctx, struct resnet *r)
     state_dict_free(ctx, r, resnet_table, COUNT(resnet_table));
     state_dict_free(ctx, r, shortcut_table, COUNT(shortcut_table));
     state_dict_free(ctx, r, time_table, COUNT(time_table));
-}
-
-static clio_status group_norm(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                              const struct norm *n, int groups, float eps)
-{
-    return op_group_norm_fwd(ctx, arena, out, in, &n->gamma, &n->beta, groups, eps, ACT_SILU);
 }
 
 clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out, const struct tensor *in,
@@ -78,13 +72,12 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
         TRY(tensor_take(ctx, arena, &normed));
     if (shortcut)
         TRY(linear_fwd(ctx, out, in, &r->shortcut, ACT_NONE, NULL)); /* before `room` may overwrite in */
-    TRY(group_norm(ctx, arena, &normed, in, &r->norm1, r->groups, r->eps));
+    TRY(group_norm_fwd(ctx, arena, &normed, in, &r->norm1, r->groups, r->eps, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, &inner, &normed, &r->conv1, time ? &bias : NULL, ACT_NONE, NULL));
     arena_release(arena, inside);
     activated.mem = inner.mem;
-    if (ctx->tape) /* which keeps both */
-        TRY(tensor_take(ctx, arena, &activated));
-    TRY(group_norm(ctx, arena, &activated, &inner, &r->norm2, r->groups, r->eps));
+    TRY(tensor_renew(ctx, arena, &activated));
+    TRY(group_norm_fwd(ctx, arena, &activated, &inner, &r->norm2, r->groups, r->eps, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &activated, &r->conv2, NULL, ACT_NONE, shortcut ? out : in));
 fail:
     arena_release(arena, mark);
@@ -114,7 +107,7 @@ fail:
 }
 
 clio_status resnet_recompute_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out,
-                             const struct tensor *in, const struct tensor *skip, const struct tensor *time)
+                                 const struct tensor *in, const struct tensor *skip, const struct tensor *time)
 {
     struct resnet_user u = {.resnet = r, .joins = skip != NULL, .timed = time != NULL};
     struct tensor all[3] = {*in};

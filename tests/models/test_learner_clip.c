@@ -290,7 +290,7 @@ static void test_frozen(void **state)
         skip();
     open_reader(&l, FROZEN, 1, 0.9);
     const struct unet_learner *u = l.state;
-    const struct tensor *w = &u->captions.net.layers[0].fc1.w.data;
+    const struct tensor *w = &u->captions.net.layers[0].ff.fc1.w.data;
     size_t bytes = tensor_count(w) * sizeof(float);
     float *before = malloc(bytes), *after = malloc(bytes);
     assert_true(before && after);
