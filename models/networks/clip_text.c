@@ -3,8 +3,8 @@
 #include "clip_text.h"
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
+#include "../nn/embedding.h"
 #include "../nn/parameters.h"
-#include "../nn/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,22 +212,23 @@ void clip_text_free(clio_context *ctx, struct clip_text *net)
 
 /* ---- forward ---- */
 
-/* ids i32 [B, positions] -> out f32 [B, positions, width] */
+/* ids i32 [B, T] -> out f32 [B, T, width] */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
                            const struct tensor *ids, int skip)
 {
     clio_status st = CLIO_OK;
     const struct clip_text_config *c = &net->config;
-    int batch = ids->dim[0];
+    int batch = ids->dim[0], length = ids->dim[1];
     struct transformer_layer_options options = {
         .eps = c->eps, .self = {.heads = c->heads, .causal = true, .storage = MATRIX_LARGE}, .ff = {.act = c->act}};
     uint64_t mark = arena_mark(arena);
-    struct tensor x = tensor_shape(DTYPE_F32, 3, batch, c->positions, c->width, 0);
+    struct tensor x = tensor_shape(DTYPE_F32, 3, batch, length, c->width, 0);
     if (skip < 0 || skip >= c->layers)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d layers of the text encoder cannot be skipped, since %s has %d: skip 0 to %d", skip, net->path,
              c->layers, c->layers - 1);
-    TRY(op_check(ctx, "clip text encoder", "ids", ids, DTYPE_I32, 2, batch, c->positions, 0, 0));
-    TRY(op_check(ctx, "clip text encoder", "out", out, DTYPE_F32, 3, batch, c->positions, c->width, 0));
+    if (length > c->positions)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "clip text encoder: %d tokens, and it has %d positions", length, c->positions);
+    TRY(op_check(ctx, "clip text encoder", "out", out, DTYPE_F32, 3, batch, length, c->width, 0));
     TRY(tensor_take(ctx, arena, &x));
     TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->position_embedding, 0));
     for (int i = 0; i < c->layers - skip; i++)
@@ -238,29 +239,14 @@ fail:
     return st;
 }
 
-/* ids on the host, to a tensor that has memory. */
-static clio_status write_ids(clio_context *ctx, const struct clip_text *net, const struct tensor *on_device, const int *ids)
-{
-    clio_status st = CLIO_OK;
-    size_t count = tensor_count(on_device);
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= net->config.vocab)
-            FAIL(ctx, CLIO_ERROR_FORMAT,
-                 "token %d is outside the %d of %s: the folders tokenizer and text_encoder belong to different models, copy both again",
-                 ids[i], net->config.vocab, net->path);
-    TRY(tensor_write(ctx, on_device, 0, count, ids));
-fail:
-    return st;
-}
-
 clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out, const int *ids,
                               int skip)
 {
     clio_status st = CLIO_OK;
-    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], out->dim[1], 0, 0);
     uint64_t mark = arena_mark(arena);
     TRY(tensor_take(ctx, arena, &on_device));
-    TRY(write_ids(ctx, net, &on_device, ids));
+    TRY(token_ids_write(ctx, &on_device, ids, net->config.vocab, net->path));
     TRY(forward(ctx, arena, net, out, &on_device, skip));
 fail:
     arena_release(arena, mark);
@@ -271,9 +257,9 @@ clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, con
 {
     clio_status st = CLIO_OK;
     struct arena arena = {0};
-    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], out->dim[1], 0, 0);
     TRY(tensor_new(ctx, &on_device, "the prompt"));
-    TRY(write_ids(ctx, net, &on_device, ids));
+    TRY(token_ids_write(ctx, &on_device, ids, net->config.vocab, net->path));
     ctx->planning = true;
     st = forward(ctx, &arena, net, out, &on_device, skip);
     ctx->planning = false;
@@ -286,12 +272,12 @@ fail:
     return st;
 }
 
-/* transformers, CLIPTextTransformer.forward: the first end token; with the legacy number, the first of the greatest tokens. A text
- * without one: position 0. */
-static int end_of(const struct clip_text_config *c, const int *ids)
+/* Position of the end token, as transformers' CLIPTextTransformer.forward finds it: the first eos_token_id; with the legacy number, the
+ * first of the greatest ids. 0 for a text without one. */
+static int find_end(const struct clip_text_config *c, const int *ids, int length)
 {
     int at = 0;
-    for (int i = 0; i < c->positions; i++) {
+    for (int i = 0; i < length; i++) {
         if (c->end_token != LEGACY_END_TOKEN && ids[i] == c->end_token)
             return i;
         if (c->end_token == LEGACY_END_TOKEN && ids[i] > ids[at])
@@ -300,32 +286,47 @@ static int end_of(const struct clip_text_config *c, const int *ids)
     return at;
 }
 
-clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const struct tensor *hidden,
-                           const int *ids, bool projected)
+/* out = the states at rows i32 [B] of `states` f32 [B T, width], an embedding lookup; projected: through text_projection */
+static clio_status pool(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                        const struct tensor *states, const int *rows, bool projected)
+{
+    clio_status st = CLIO_OK;
+    int batch = out->dim[0];
+    uint64_t mark = arena_mark(arena);
+    struct tensor ids = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), end = tensor_shape(DTYPE_F32, 2, batch, net->config.width, 0, 0);
+    TRY(tensor_take(ctx, arena, &ids));
+    TRY(tensor_write(ctx, &ids, 0, (size_t)batch, rows));
+    if (!projected) {
+        TRY(op_embed_fwd(ctx, out, states, &ids, NULL, 0));
+    } else {
+        TRY(tensor_take(ctx, arena, &end));
+        TRY(op_embed_fwd(ctx, &end, states, &ids, NULL, 0));
+        TRY(op_gemm_fwd(ctx, out, &end, &net->projection, batch, NULL));
+    }
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status clip_text_pool(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                           const struct tensor *hidden, const int *ids, bool projected)
 {
     clio_status st = CLIO_OK;
     const struct clip_text_config *c = &net->config;
-    int batch = hidden->dim[0], *rows = NULL;
-    struct tensor on_device = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), pooled = tensor_shape(DTYPE_F32, 2, batch, c->width, 0, 0);
-    struct tensor table = tensor_reshape(hidden, 2, batch * c->positions, c->width, 0, 0);
+    int batch = hidden->dim[0], length = hidden->dim[1], *rows = NULL;
+    struct tensor states = tensor_reshape(hidden, 2, batch * length, c->width, 0, 0);
+    struct arena own = {0};
+    arena_grow(ctx, &own);
     if (projected && !c->projection)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text_projection: use a CLIP checkpoint that compares texts with images", net->path);
-    TRY(op_check(ctx, "clip text pool", "hidden", hidden, DTYPE_F32, 3, batch, c->positions, c->width, 0));
+    TRY(op_check(ctx, "clip text pool", "hidden", hidden, DTYPE_F32, 3, batch, length, c->width, 0));
+    TRY(op_check(ctx, "clip text pool", "out", out, DTYPE_F32, 2, batch, projected ? c->projection : c->width, 0, 0));
     TRY(mem_alloc(ctx, &rows, (size_t)batch, sizeof *rows));
     for (int i = 0; i < batch; i++)
-        rows[i] = i * c->positions + end_of(c, ids + (size_t)i * (size_t)c->positions);
-    TRY(tensor_new(ctx, &on_device, "the prompt"));
-    TRY(tensor_write(ctx, &on_device, 0, (size_t)batch, rows));
-    if (!projected) {
-        TRY(op_embed_fwd(ctx, out, &table, &on_device, NULL, 0)); /* rows of a table, which here is the hidden state */
-    } else {
-        TRY(tensor_new(ctx, &pooled, "the prompt"));
-        TRY(op_embed_fwd(ctx, &pooled, &table, &on_device, NULL, 0));
-        TRY(op_gemm_fwd(ctx, out, &pooled, &net->projection, batch, NULL));
-    }
+        rows[i] = i * length + find_end(c, ids + (size_t)i * (size_t)length, length);
+    TRY(pool(ctx, arena ? arena : &own, net, out, &states, rows, projected));
 fail:
     free(rows);
-    tensor_free(ctx, &pooled);
-    tensor_free(ctx, &on_device);
+    arena_free(ctx, &own);
     return st;
 }

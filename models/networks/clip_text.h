@@ -42,17 +42,18 @@ clio_status clip_text_read_config(clio_context *ctx, const struct json_file *fil
 /* Safe on a zeroed one. */
 void clip_text_free(clio_context *ctx, struct clip_text *net);
 
-/* The forward pass: ids [B][positions] in host memory -> out f32 [B, positions, width], after the final norm, with scratch of its own.
- * skip: how many of the last layers to leave out, 0 to layers - 1; 1 is the penultimate layer's output (diffusers' clip_skip; others count
- * from 1 where this counts from 0). Waits for nothing but the copy of ids. CLIO_ERROR_ARGUMENT: skip is too large; CLIO_ERROR_FORMAT: an id
- * that the vocabulary does not have. */
+/* Forward pass: ids [B, T] on the host -> out f32 [B, T, width], after the final norm, with scratch of its own; T is at most `positions`.
+ * skip: how many of the last layers to leave out, 0 to layers - 1; 1 gives the penultimate layer's output (diffusers' clip_skip; A1111
+ * counts from 1). Waits for nothing but the copy of ids. CLIO_ERROR_ARGUMENT: skip is too large; CLIO_ERROR_FORMAT: an id outside the
+ * vocabulary. */
 clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const int *ids, int skip);
 /* The same with scratch of a growing arena (pool.h), so that a tape can record it. */
 clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out, const int *ids,
                               int skip);
-/* The one vector that stands for a text, from `hidden` as clip_text_encode gave it with skip 0: its row at the end token,
- * out f32 [B, width], or, where the checkpoint has a projection and `projected`, [B, projection]. */
-clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const struct tensor *hidden,
-                           const int *ids, bool projected);
+/* Pooled output: the state at the end token of hidden f32 [B, T, width], which clip_text_encode gave with skip 0; out f32 [B, width], or
+ * [B, projection] if `projected` (transformers' pooler_output and text_embeds). arena: a growing one, which a tape may record; NULL:
+ * scratch of its own. CLIO_ERROR_UNSUPPORTED: projected, and the checkpoint has no projection. */
+clio_status clip_text_pool(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                           const struct tensor *hidden, const int *ids, bool projected);
 
 #endif
