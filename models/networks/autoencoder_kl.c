@@ -1,9 +1,8 @@
-/* autoencoder_kl.c - an autoencoder's two ways, over the parts of blocks.h.
+/* autoencoder_kl.c - encoder and decoder of AutoencoderKL, over the building blocks of models/nn.
  *
- * Memory: an image of 512 x 512 with 256 channels is 268 MB, so nothing is kept that is not needed. Each way works in two buffers that
- * change places where a step cannot work in place; a residual block lays its normalized input over its input when that is not needed any
- * more, otherwise into the other buffer, where that is large enough. On a tape, whose gradients read most of it again, each step's result
- * has memory of its own. */
+ * Memory: 512 x 512 pixels of 256 channels are 268 MB. Encoder and decoder work in two buffers, which swap roles where a step cannot work
+ * in place. A residual block writes its normalized input over its input where that is no longer needed, otherwise into the other buffer, if
+ * that is large enough. On a tape, whose gradients read most activations, each step's result has memory of its own. */
 #include "autoencoder_kl.h"
 #include "autoencoder_tiles.h"
 #include "../nn/layout.h"
@@ -17,8 +16,8 @@
 
 struct buffers {
     struct tensor t[2];
-    size_t count[2]; /* numbers that each has room for */
-    int at;          /* the one where the image is */
+    size_t count[2]; /* elements of each */
+    int at;          /* the one with the current activations */
     int batch, h, w, channels;
 };
 
@@ -27,7 +26,7 @@ static bool changes_place(const struct vae_step *s)
     return s->kind == VAE_DOWN || s->kind == VAE_UP || (s->kind == VAE_RESNET && resnet_has_shortcut(&s->resnet));
 }
 
-/* What the image is after step s. */
+/* Update the shape for step s. */
 static void advance(struct buffers *b, const struct vae_step *s)
 {
     b->at ^= changes_place(s);
@@ -46,7 +45,7 @@ static struct tensor picture(const struct buffers *b)
     return t;
 }
 
-/* On a tape: memory of its own for the image that is about to be made. */
+/* On a tape: new memory for the result of the next step. */
 static clio_status take_own(clio_context *ctx, struct arena *arena, struct buffers *b)
 {
     clio_status st = CLIO_OK;
@@ -59,7 +58,7 @@ fail:
     return st;
 }
 
-/* The buffers of a side for `batch` inputs of h x w. */
+/* Take the buffers of encoder or decoder for `batch` inputs of h x w. */
 static clio_status take_buffers(clio_context *ctx, struct arena *arena, const struct vae_side *side, int batch, int h, int w,
                                 struct buffers *b)
 {
@@ -167,7 +166,7 @@ fail:
     return st;
 }
 
-/* ---- one image or tile, from host to host ---- */
+/* ---- one image or tile, host to host ---- */
 
 struct job {
     clio_context *ctx;
@@ -221,7 +220,8 @@ fail:
     return st;
 }
 
-/* Tiles for h x w latents; false: one piece will do. A step is a whole number of latents, and of pixels where those are the input. */
+/* The tiles for h x w latents; false: no tiling is needed. The stride is a whole number of latents, and of pixels where pixels are the
+ * input. */
 static bool cut(const struct job *j, int h, int w, struct vae_tiling tiling, struct tiles *t)
 {
     const struct vae_config *c = &j->net->config;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Older configurations of SD 2 and OpenAI's say so, though no text ends with this token; transformers then takes the greatest token. */
+/* eos_token_id in older configurations of SD 2 and OpenAI, although no text ends with it; transformers then takes the greatest id. */
 #define LEGACY_END_TOKEN 2
 
 /* ---- the table of weights ---- */
@@ -52,7 +52,7 @@ static const struct field fields[] = {
     {"eos_token_id", NULL},
     {"layer_norm_eps", NULL},
     {"hidden_act", NULL},
-    /* do not matter: how it was trained or stored, and what the tokenizer says */
+    /* without effect: training, storage, the tokenizer */
     {"architectures", NULL},
     {"attention_dropout", NULL},
     {"bos_token_id", NULL},
@@ -67,7 +67,7 @@ static const struct field fields[] = {
     {"torch_dtype", NULL},
     {"transformers_version", NULL},
     {"use_cache", NULL},
-    /* must be so */
+    /* only these values */
     {"use_attention_mask", "false|null"},
     {"quantization_config", "null"},
 };
@@ -93,7 +93,7 @@ fail:
     return st;
 }
 
-/* Sizes and constants; a missing one is transformers' default. */
+/* Sizes and constants; transformers' default where a field is missing. */
 static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
 {
     clio_status st = CLIO_OK;
@@ -125,7 +125,7 @@ clio_status clip_text_read_config(clio_context *ctx, const struct json_file *fil
     const char *type;
     *c = (struct clip_text_config){0};
     TRY(json_text(ctx, file, "model_type", NULL, &type));
-    if (!strcmp(type, "clip")) { /* text and images: the text half lies one level down, among much that does not matter */
+    if (!strcmp(type, "clip")) { /* text and image model: the text model's configuration is nested */
         part.root = json_object_get(file->root, "text_config");
         if (!json_is_object(part.root))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"text_config\" is missing: check that the file belongs to this model", file->path);
@@ -153,7 +153,7 @@ static clio_status load_projection(clio_context *ctx, struct clip_text *net, con
     TRY(weights_need(ctx, weights, "text_projection.weight", 2, dim, &w));
     TRY(matrix_new(ctx, &net->projection, dim[0], dim[1], ctx->collects ? MATRIX_EXACT : MATRIX_LARGE, "the text encoder"));
     TRY(matrix_fill(ctx, &net->projection, 0, w));
-    if (ctx->collects) /* saved as it was read: what is learned from does not depend on it */
+    if (ctx->collects) /* not trained, since the loss does not depend on it; saved as it was read */
         TRY(parameters_add(ctx, ctx->collects, "text_projection.weight", 2, dim, &net->projection.data, &net->projection, false, false));
 fail:
     return st;
@@ -168,7 +168,7 @@ clio_status clip_text_load(clio_context *ctx, const struct json_file *config, co
     TRY(mem_string(ctx, &net->path, weights->path));
     TRY(clip_text_read_config(ctx, config, c));
     int sizes[SIZES] = {[ONE] = 1, [WIDTH] = c->width, [INNER] = c->inner, [VOCAB] = c->vocab, [POSITIONS] = c->positions};
-    /* transformers 5 writes a bare text encoder's keys without the prefix that it has always had. */
+    /* transformers 5 writes a text encoder's keys without this prefix. */
     const char *prefix = weights_find(weights, "embeddings.token_embedding.weight") ? "" : "text_model.";
     TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, weights));
     TRY(mem_alloc(ctx, &net->layers, (size_t)c->layers, sizeof *net->layers));

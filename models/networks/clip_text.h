@@ -1,12 +1,12 @@
 /* clip_text.h - CLIP's text encoder (Radford et al. 2021, "Learning transferable visual models from natural language supervision"), in the
- * layout of transformers' CLIPTextModel, CLIPTextModelWithProjection and the text half of CLIPModel. MODEL-clip.md says what is
- * particular about it.
+ * layout of transformers' CLIPTextModel, CLIPTextModelWithProjection and the text model of CLIPModel. MODEL-clip.md has its details.
+ * Callers that do not need CLIP in particular use text_encoder.h.
  *
  *     struct clip_text net;
  *     TRY(clip_text_open(ctx, "model/text_encoder", NULL, &net));
  *     struct tensor hidden = tensor_shape(DTYPE_F32, 3, 2, net.config.positions, net.config.width, 0);
  *     TRY(tensor_new(ctx, &hidden, "the prompt"));
- *     TRY(clip_text_encode(ctx, &net, &hidden, ids, 0));                     ids: 2 x 77 numbers on the host
+ *     TRY(clip_text_encode(ctx, &net, &hidden, ids, 0));                     ids: int [2][77] on the host
  */
 #ifndef CLIO_MODELS_NETWORKS_CLIP_TEXT_H
 #define CLIO_MODELS_NETWORKS_CLIP_TEXT_H
@@ -24,7 +24,7 @@ struct clip_text_config {
 };
 
 struct clip_text {
-    char *path; /* of the weights, for sentences */
+    char *path; /* of the weights, for messages */
     struct clip_text_config config;
     struct tensor embedding, position_embedding;
     struct norm final_norm;
@@ -32,14 +32,14 @@ struct clip_text {
     struct transformer_layer *layers;
 };
 
-/* From its parsed config.json and its weights, of whichever files (those of a network that is trained: network.h). CLIO_ERROR_UNSUPPORTED:
- * another type of model, or a field that clio does not know. On failure net is empty. */
+/* From a parsed config.json and weights; while ctx->collects, for training (state_dict.h). CLIO_ERROR_UNSUPPORTED: another model type, or a
+ * field that clio does not know. On failure net is empty. */
 clio_status clip_text_load(clio_context *ctx, const struct json_file *config, const struct weights *weights, struct clip_text *net);
-/* The same from the folder `dir`; see folder.h for `variant`. */
+/* The same from the folder `dir`; `variant` as in model_folder.h. */
 clio_status clip_text_open(clio_context *ctx, const char *dir, const char *variant, struct clip_text *net);
-/* The configuration alone; what the projection's columns are, the weights say. */
+/* The configuration only, without `projection`, which the weights determine. */
 clio_status clip_text_read_config(clio_context *ctx, const struct json_file *file, struct clip_text_config *c);
-/* Safe on a zeroed one. */
+/* Accepts a zeroed one. */
 void clip_text_free(clio_context *ctx, struct clip_text *net);
 
 /* Forward pass: ids [B, T] on the host -> out f32 [B, T, width], after the final norm, with scratch of its own; T is at most `positions`.
