@@ -38,7 +38,7 @@ static void advance(struct buffers *b, const struct vae_step *s)
         b->channels = s->resnet.out;
 }
 
-static struct tensor picture(const struct buffers *b)
+static struct tensor activations(const struct buffers *b)
 {
     struct tensor t = tensor_shape(DTYPE_F32, 4, b->batch, b->h, b->w, b->channels);
     t.mem = b->t[b->at].mem;
@@ -49,7 +49,7 @@ static struct tensor picture(const struct buffers *b)
 static clio_status take_own(clio_context *ctx, struct arena *arena, struct buffers *b)
 {
     clio_status st = CLIO_OK;
-    struct tensor t = picture(b);
+    struct tensor t = activations(b);
     if (!ctx->tape)
         return CLIO_OK;
     TRY(tensor_take(ctx, arena, &t));
@@ -89,12 +89,12 @@ fail:
 static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct vae_step *s, struct buffers *b)
 {
     clio_status st = CLIO_OK;
-    struct tensor in = picture(b);
+    struct tensor in = activations(b);
     const struct tensor *room = changes_place(s) ? &in : b->count[!b->at] >= tensor_count(&in) ? &b->t[!b->at] : NULL;
     advance(b, s);
     if (s->kind != VAE_ATTENTION)
         TRY(take_own(ctx, arena, b));
-    struct tensor out = picture(b);
+    struct tensor out = activations(b);
     switch (s->kind) {
     case VAE_RESNET:
         if (net->recompute && ctx->tape)
@@ -118,13 +118,13 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
     uint64_t mark = arena_mark(arena);
     struct buffers b;
     TRY(take_buffers(ctx, arena, side, in->dim[0], in->dim[1], in->dim[2], &b));
-    struct tensor x = picture(&b), last;
+    struct tensor x = activations(&b), last;
     TRY(linear_conv_fwd(ctx, arena, &x, in, &side->first, NULL, ACT_NONE, NULL));
     for (int i = 0; i < side->count; i++)
         TRY(step_fwd(ctx, arena, net, &side->steps[i], &b));
-    x = picture(&b);
+    x = activations(&b);
     TRY(take_own(ctx, arena, &b));
-    last = picture(&b);
+    last = activations(&b);
     TRY(group_norm_fwd(ctx, arena, &last, &x, &side->norm, net->config.groups, 1e-6f, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
 fail:
@@ -133,7 +133,7 @@ fail:
 }
 
 clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *moments,
-                           const struct tensor *pictures)
+                           const struct tensor *images)
 {
     clio_status st = CLIO_OK;
     const struct vae_config *c = &net->config;
@@ -141,7 +141,7 @@ clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct 
     struct tensor inner = *moments;
     if (c->quant)
         TRY(tensor_take(ctx, arena, &inner));
-    TRY(side_fwd(ctx, arena, net, net->encoder, &inner, pictures));
+    TRY(side_fwd(ctx, arena, net, net->encoder, &inner, images));
     if (c->quant)
         TRY(linear_fwd(ctx, moments, &inner, &net->quant, ACT_NONE, NULL));
 fail:
@@ -149,7 +149,7 @@ fail:
     return st;
 }
 
-clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *pictures,
+clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *images,
                            const struct tensor *latents)
 {
     clio_status st = CLIO_OK;
@@ -160,7 +160,7 @@ clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct 
         TRY(tensor_take(ctx, arena, &inner));
         TRY(linear_fwd(ctx, &inner, latents, &net->post_quant, ACT_NONE, NULL));
     }
-    TRY(side_fwd(ctx, arena, net, net->decoder, pictures, &inner));
+    TRY(side_fwd(ctx, arena, net, net->decoder, images, &inner));
 fail:
     arena_release(arena, mark);
     return st;
@@ -257,18 +257,18 @@ fail:
     return st;
 }
 
-clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *pictures, const float *latents, int batch,
-                       int h, int w, struct vae_tiling tiling)
+clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *images, const float *latents, int batch, int h,
+                       int w, struct vae_tiling tiling)
 {
     struct job j = {ctx, arena, net, true};
-    return run(&j, pictures, latents, batch, h, w, tiling);
+    return run(&j, images, latents, batch, h, w, tiling);
 }
 
-clio_status vae_encode(clio_context *ctx, struct arena *arena, const struct vae *net, float *moments, const float *pictures, int batch,
-                       int h, int w, struct vae_tiling tiling)
+clio_status vae_encode(clio_context *ctx, struct arena *arena, const struct vae *net, float *moments, const float *images, int batch, int h,
+                       int w, struct vae_tiling tiling)
 {
     struct job j = {ctx, arena, net, false};
-    return run(&j, moments, pictures, batch, h, w, tiling);
+    return run(&j, moments, images, batch, h, w, tiling);
 }
 
 clio_status vae_scratch(clio_context *ctx, const struct vae *net, bool decode, int h, int w, struct vae_tiling tiling, uint64_t *bytes)

@@ -52,8 +52,8 @@ clio_status vae_read_config(clio_context *ctx, const struct json_file *file, str
 
 /* On the device: images f32 [B, H, W, in] -> moments f32 [B, h, w, 2 latent], and latents f32 [B, h, w, latent] -> images. */
 clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *moments,
-                           const struct tensor *pictures);
-clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *pictures,
+                           const struct tensor *images);
+clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *images,
                            const struct tensor *latents);
 
 /* Tiles overlap and are blended as diffusers does it (AutoencoderKL.tiled_decode). */
@@ -65,11 +65,11 @@ struct vae_tiling {
 int vae_tile_size(const struct vae_config *c);
 
 /* latents [B, latent, h, w] -> images [B, out, h * factor, w * factor], one after the other; plans the arena itself. */
-clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *pictures, const float *latents, int batch,
-                       int h, int w, struct vae_tiling tiling);
+clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *images, const float *latents, int batch, int h,
+                       int w, struct vae_tiling tiling);
 /* images [B, in, h * factor, w * factor] -> moments [B, 2 * latent, h, w]: mean, then log variance. */
-clio_status vae_encode(clio_context *ctx, struct arena *arena, const struct vae *net, float *moments, const float *pictures, int batch,
-                       int h, int w, struct vae_tiling tiling);
+clio_status vae_encode(clio_context *ctx, struct arena *arena, const struct vae *net, float *moments, const float *images, int batch, int h,
+                       int w, struct vae_tiling tiling);
 /* Bytes of scratch that one call needs. */
 clio_status vae_scratch(clio_context *ctx, const struct vae *net, bool decode, int h, int w, struct vae_tiling tiling, uint64_t *bytes);
 

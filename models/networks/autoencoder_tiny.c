@@ -245,21 +245,21 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct tensor latent = tensor_shape(DTYPE_F32, 4, 1, h, w, net->latent);
-    struct tensor picture = tensor_shape(DTYPE_F32, 4, 1, h * net->factor, w * net->factor, decode ? net->out : net->in);
+    struct tensor image = tensor_shape(DTYPE_F32, 4, 1, h * net->factor, w * net->factor, decode ? net->out : net->in);
     TRY(tensor_take(ctx, arena, &latent));
-    TRY(tensor_take(ctx, arena, &picture));
+    TRY(tensor_take(ctx, arena, &image));
     if (decode) {
         TRY(nchw_write(ctx, &latent, in));
         TRY(op_add_fwd(ctx, &latent, &latent, &net->one, 1.0f / 3.0f, 0));
         TRY(op_activation_fwd(ctx, &latent, &latent, ACT_TANH, 0));
         TRY(op_add_fwd(ctx, &latent, &latent, &net->one, 3, 0));
-        TRY(side_fwd(ctx, arena, net->decoder, &picture, &latent));
-        TRY(op_add_fwd(ctx, &picture, &picture, &net->one, 2, -1));
-        TRY(nchw_read(ctx, &picture, out));
+        TRY(side_fwd(ctx, arena, net->decoder, &image, &latent));
+        TRY(op_add_fwd(ctx, &image, &image, &net->one, 2, -1));
+        TRY(nchw_read(ctx, &image, out));
     } else {
-        TRY(nchw_write(ctx, &picture, in));
-        TRY(op_add_fwd(ctx, &picture, &picture, &net->one, 0.5f, 0.5f));
-        TRY(side_fwd(ctx, arena, net->encoder, &latent, &picture));
+        TRY(nchw_write(ctx, &image, in));
+        TRY(op_add_fwd(ctx, &image, &image, &net->one, 0.5f, 0.5f));
+        TRY(side_fwd(ctx, arena, net->encoder, &latent, &image));
         TRY(nchw_read(ctx, &latent, out));
     }
 fail:
@@ -286,14 +286,14 @@ fail:
     return st;
 }
 
-clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *pictures, const float *latents,
+clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *images, const float *latents,
                             int batch, int h, int w)
 {
-    return run(ctx, arena, net, true, pictures, latents, batch, h, w);
+    return run(ctx, arena, net, true, images, latents, batch, h, w);
 }
 
-clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *pictures,
+clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *images,
                             int batch, int h, int w)
 {
-    return run(ctx, arena, net, false, latents, pictures, batch, h, w);
+    return run(ctx, arena, net, false, latents, images, batch, h, w);
 }

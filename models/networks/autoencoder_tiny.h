@@ -31,9 +31,9 @@ clio_status vae_tiny_load(clio_context *ctx, const struct json_file *config, con
                           struct vae_tiny *net);
 void vae_tiny_free(clio_context *ctx, struct vae_tiny *net);
 /* latents [B, latent, h, w] -> images [B, out, h * factor, w * factor], and back; NCHW on the host. */
-clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *pictures, const float *latents,
+clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *images, const float *latents,
                             int batch, int h, int w);
-clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *pictures,
+clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *images,
                             int batch, int h, int w);
 
 #endif

@@ -88,7 +88,7 @@ fail:
 
 /* ---- one evaluation ---- */
 
-static struct tensor picture(const struct tensor *like, int height, int width, int channels)
+static struct tensor activations(const struct tensor *like, int height, int width, int channels)
 {
     struct tensor t = tensor_shape(DTYPE_F32, 4, like->dim[0], height, width, channels);
     t.mem = like->mem;
@@ -129,7 +129,7 @@ static clio_status pass_resnet(struct pass *p, const struct resnet *r, const str
 static clio_status push(struct pass *p, int height, int width, int channels)
 {
     struct tensor *t = &p->skips[p->count++];
-    *t = picture(&p->skips[0], height, width, channels);
+    *t = activations(&p->skips[0], height, width, channels);
     return tensor_take(p->ctx, p->arena, t);
 }
 
@@ -201,7 +201,7 @@ fail:
 static clio_status join(struct pass *p, const struct resnet *r, const struct tensor *out, const struct tensor *skip)
 {
     clio_status st = CLIO_OK;
-    struct tensor joined = picture(skip, skip->dim[1], skip->dim[2], r->in);
+    struct tensor joined = activations(skip, skip->dim[1], skip->dim[2], r->in);
     if (is_recomputed(p->ctx, p->net))
         return resnet_recompute_fwd(p->ctx, p->arena, r, out, &p->x, skip, p->time);
     TRY(place(p, &joined, &p->joined));
@@ -217,7 +217,7 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
     for (int j = 0; j < block->count; j++) {
         const struct unet_layer *layer = &block->layers[j];
         const struct tensor *skip = &p->skips[--p->count];
-        struct tensor out = picture(skip, skip->dim[1], skip->dim[2], layer->resnet.out);
+        struct tensor out = activations(skip, skip->dim[1], skip->dim[2], layer->resnet.out);
         TRY(place(p, &out, &p->hidden));
         TRY(join(p, &layer->resnet, &out, skip));
         TRY(attend(p, layer, &out));
@@ -225,7 +225,7 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
     }
     if (block->resamples) {
         const struct tensor *next = &p->skips[p->count - 1]; /* upsample to its size: twice this one, or one less where it is odd */
-        struct tensor out = picture(next, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
+        struct tensor out = activations(next, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
         TRY(place(p, &out, &p->joined));
         TRY(upsample_fwd(p->ctx, p->arena, &out, &p->x, &block->conv));
         p->hidden = p->joined;
