@@ -132,7 +132,7 @@ struct diffusion {
     struct tensor in, out;
     struct vae vae;
     struct vae_tiny tiny;
-    float *latents, *pictures;
+    float *latents, *images;
 };
 
 static clio_status evaluate(void *what)
@@ -173,13 +173,13 @@ static void bench_unet(struct diffusion *d, const struct json_file *config, cons
 static clio_status decode_vae(void *what)
 {
     struct diffusion *d = what;
-    return vae_decode(ctx, &d->arena, &d->vae, d->pictures, d->latents, 1, SIDE, SIDE, (struct vae_tiling){0});
+    return vae_decode(ctx, &d->arena, &d->vae, d->images, d->latents, 1, SIDE, SIDE, (struct vae_tiling){0});
 }
 
 static clio_status decode_tiny(void *what)
 {
     struct diffusion *d = what;
-    return vae_tiny_decode(ctx, &d->arena, &d->tiny, d->pictures, d->latents, 1, SIDE, SIDE);
+    return vae_tiny_decode(ctx, &d->arena, &d->tiny, d->images, d->latents, 1, SIDE, SIDE);
 }
 
 static void bench_diffusion(const char *dir)
@@ -188,7 +188,7 @@ static void bench_diffusion(const char *dir)
     struct json_file config = {0};
     struct weights weights = {0};
     d.latents = noise((size_t)16 * SIDE * SIDE);
-    d.pictures = noise((size_t)3 * 64 * SIDE * SIDE);
+    d.images = noise((size_t)3 * 64 * SIDE * SIDE);
     if (open_part(dir, "unet", &config, &weights))
         bench_unet(&d, &config, &weights);
     close_part(&config, &weights);
@@ -206,7 +206,7 @@ static void bench_diffusion(const char *dir)
     close_part(&config, &weights);
     arena_free(ctx, &d.arena);
     free(d.latents);
-    free(d.pictures);
+    free(d.images);
 }
 
 /* ---- */

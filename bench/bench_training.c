@@ -40,11 +40,11 @@ static void make_batch(const struct learner *l, struct learner_batch *batch, int
 {
     const struct learner_shape *s = &l->shape;
     batch->count = batch->global_count = count;
-    batch->pictures = tensor_shape(DTYPE_F32, 4, count, s->height, s->width, s->channels);
-    must(tensor_new(ctx, &batch->pictures, "the bench"));
-    must(op_random_fwd(ctx, &batch->pictures, 1, 0, false));
-    if (!l->kind->unit)
-        must(op_add_fwd(ctx, &batch->pictures, &batch->pictures, &l->one, 2, -1));
+    batch->images = tensor_shape(DTYPE_F32, 4, count, s->height, s->width, s->channels);
+    must(tensor_new(ctx, &batch->images, "the bench"));
+    must(op_random_fwd(ctx, &batch->images, 1, 0, false));
+    if (!l->kind->unit_range)
+        must(op_add_fwd(ctx, &batch->images, &batch->images, &l->one, 2, -1));
 }
 
 static void bench(struct learner *l, int count, bool profile)
@@ -75,7 +75,7 @@ static void bench(struct learner *l, int count, bool profile)
     fflush(stdout);
     if (profile)
         show_profile(passed);
-    tensor_free(ctx, &batch.pictures);
+    tensor_free(ctx, &batch.images);
 }
 
 int main(int argc, char **argv)
@@ -85,11 +85,14 @@ int main(int argc, char **argv)
         struct learner_shape shape;
         int batch;
         const char *settings;
-    } modes[] = {
-        {"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
-        {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
-        {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\"}"},
-        {"recompute", "unet", {16, 16, 4, 0}, 64, "{\"block_channels\": \"64,128,128\", \"attention\": \"upper\", \"recompute\": true}"}};
+    } modes[] = {{"dcgan", "dcgan", {64, 64, 3, 0}, 64, "{}"},
+                 {"vae", "vae", {28, 28, 1, 0}, 128, "{}"},
+                 {"unet", "unet", {16, 16, 4, 0}, 64, "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\"}"},
+                 {"recompute",
+                  "unet",
+                  {16, 16, 4, 0},
+                  64,
+                  "{\"block_out_channels\": \"64,128,128\", \"attention_levels\": \"upper\", \"gradient_checkpointing\": true}"}};
     size_t mode = 0;
     while (mode < COUNT(modes) && (argc < 2 || strcmp(argv[1], modes[mode].name) != 0))
         mode++;

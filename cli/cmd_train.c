@@ -216,7 +216,7 @@ const struct command command_train = {
              "and from whatever a crash left, as if nothing had happened. clio sample draws from what was learned.",
     .more = "clio train --list\n"
             "clio train vae --data fashion-mnist --out my-vae --set epochs=3\n"
-            "clio train dcgan --data photos --out faces --set image_size=64 --set batch=64 --set flip=0.5\n"
+            "clio train dcgan --data photos --out faces --set image_size=64 --set batch_size=64 --set random_flip=0.5\n"
             "clio train dcgan --data photos --out faces --resume --set epochs=50",
     .options = options,
     .run = run_train,

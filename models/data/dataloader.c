@@ -20,8 +20,8 @@
 
 struct slot {
     struct batch batch;
-    float *pictures, *waves, *numbers;
-    size_t waves_room;
+    float *images, *audio, *numbers;
+    size_t audio_capacity;
     int32_t *labels, *lengths;
     const char **captions;
     uint32_t *samples_of;
@@ -113,7 +113,7 @@ static clio_status fill_sample(struct loader *l, struct slot *slot, size_t epoch
         size_t size = (size_t)info->width * (size_t)info->height * (size_t)info->channels;
         struct prepared picture = {NULL, NULL, 0, 0};
         TRY(prepared_picture(l, sample, s, &picture));
-        dataset_augment(l->ds, &picture, &l->options.augment, l->options.unit, &draws, slot->pictures + (size_t)i * size);
+        dataset_augment(l->ds, &picture, &l->options.augment, l->options.unit_range, &draws, slot->images + (size_t)i * size);
         free(picture.own);
     }
     slot->samples_of[i] = sample;
@@ -132,7 +132,7 @@ static clio_status fill_or_replace(struct loader *l, struct slot *slot, size_t e
     for (size_t tries = 0; tries < l->count; tries++) {
         uint32_t other = (uint32_t)((sample + tries) % l->count);
         st = fill_sample(l, slot, epoch, other, i);
-        if (!st || !l->ds->options.skip_bad || (st != CLIO_ERROR_FILE && st != CLIO_ERROR_FORMAT && st != CLIO_ERROR_UNSUPPORTED)) {
+        if (!st || !l->ds->options.skip_corrupt || (st != CLIO_ERROR_FILE && st != CLIO_ERROR_FORMAT && st != CLIO_ERROR_UNSUPPORTED)) {
             if (!st && tries)
                 atomic_fetch_add(&l->replaced, 1);
             return st;
@@ -148,20 +148,20 @@ static clio_status join_sounds(struct loader *l, struct slot *slot, int count)
     size_t samples = l->ds->options.samples;
     for (int i = 0; !l->ds->options.samples && i < count; i++)
         samples = MAX(samples, (size_t)slot->lengths[i]);
-    if (samples * (size_t)count > slot->waves_room) {
-        free(slot->waves);
-        slot->waves = NULL;
-        slot->waves_room = 0;
-        TRY(mem_alloc(l->ctx, &slot->waves, samples * (size_t)count, sizeof *slot->waves));
-        slot->waves_room = samples * (size_t)count;
+    if (samples * (size_t)count > slot->audio_capacity) {
+        free(slot->audio);
+        slot->audio = NULL;
+        slot->audio_capacity = 0;
+        TRY(mem_alloc(l->ctx, &slot->audio, samples * (size_t)count, sizeof *slot->audio));
+        slot->audio_capacity = samples * (size_t)count;
     }
     for (int i = 0; i < count; i++) {
-        float *to = slot->waves + (size_t)i * samples;
+        float *to = slot->audio + (size_t)i * samples;
         size_t length = (size_t)slot->lengths[i];
         memcpy(to, l->sounds[i], length * sizeof *to);
         memset(to + length, 0, (samples - length) * sizeof *to);
     }
-    slot->batch.waves = slot->waves;
+    slot->batch.audio = slot->audio;
     slot->batch.samples = samples;
 fail:
     return st;
@@ -179,7 +179,7 @@ static clio_status fill(struct loader *l, struct slot *slot, size_t epoch, size_
                                  .index = index,
                                  .count = count,
                                  .global_count = (int)n,
-                                 .pictures = is_sound ? NULL : slot->pictures,
+                                 .images = is_sound ? NULL : slot->images,
                                  .lengths = is_sound ? slot->lengths : NULL,
                                  .labels = info->classes ? slot->labels : NULL,
                                  .numbers = info->columns ? slot->numbers : NULL,
@@ -273,7 +273,7 @@ static clio_status make_slots(clio_context *ctx, struct loader *l)
     for (int i = 0; i < l->slot_count; i++) {
         struct slot *s = &l->slots[i];
         if (info->kind != DATASET_SOUNDS)
-            TRY(mem_alloc(ctx, &s->pictures, n * (size_t)info->width * (size_t)info->height, (size_t)info->channels * sizeof *s->pictures));
+            TRY(mem_alloc(ctx, &s->images, n * (size_t)info->width * (size_t)info->height, (size_t)info->channels * sizeof *s->images));
         TRY(mem_alloc(ctx, &s->numbers, n * (size_t)info->columns, sizeof *s->numbers));
         TRY(mem_alloc(ctx, &s->labels, n, sizeof *s->labels));
         TRY(mem_alloc(ctx, &s->lengths, n, sizeof *s->lengths));
@@ -345,8 +345,8 @@ void loader_close(struct loader *l)
         pthread_mutex_destroy(&l->lock);
     for (int i = 0; l->slots && i < l->slot_count; i++) {
         struct slot *s = &l->slots[i];
-        free(s->pictures);
-        free(s->waves);
+        free(s->images);
+        free(s->audio);
         free(s->numbers);
         free(s->labels);
         free(s->lengths);

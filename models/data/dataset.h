@@ -44,7 +44,7 @@ struct dataset_options {
     const char *caption; /* the column of metadata that holds the captions; NULL: the first there is of the names above */
     bool need_captions;  /* a sample without caption is refused */
     bool need_labels;    /* a dataset without labels is refused */
-    bool skip_bad;       /* pass over samples that would be refused, and count them */
+    bool skip_corrupt;   /* pass over samples that would be refused, and count them */
     double validation; /* 0 to below 1: this fraction of "train", drawn by the seed, becomes "validation" unless there is a folder of it */
     uint64_t seed;     /* of that draw */
 };
@@ -94,7 +94,7 @@ struct loader_options {
     int batch;       /* samples, over all ranks; a multiple of ranks */
     bool shuffle;    /* else in the order of names */
     bool drop_last;  /* the last batch of an epoch, where it is short */
-    bool unit;       /* images from 0 to 1; else from -1 to 1 */
+    bool unit_range; /* images from 0 to 1; else from -1 to 1 */
     uint64_t seed;   /* of orders and changes */
     int rank, ranks; /* of each batch of n samples this loader gives n * rank / ranks up to n * (rank + 1) / ranks */
     int ahead;       /* batches made ahead by the loader's thread; 0: 2; -1: none, and no thread */
@@ -105,11 +105,11 @@ struct loader_options loader_defaults(void); /* batch 64, shuffle, drop_last, ra
 
 /* Samples as numbers. Belongs to the loader, until the next loader_next, loader_seek or loader_close. */
 struct batch {
-    size_t epoch, index;   /* which batch of which epoch, from 0 */
-    int count;             /* samples here, at least 0: a short batch may leave a rank without any */
-    int global_count;      /* samples of this batch over all ranks */
-    const float *pictures; /* f32 [count, height, width, channels]; sounds: NULL */
-    const float *waves;    /* f32 [count, samples]; images: NULL */
+    size_t epoch, index; /* which batch of which epoch, from 0 */
+    int count;           /* samples here, at least 0: a short batch may leave a rank without any */
+    int global_count;    /* samples of this batch over all ranks */
+    const float *images; /* f32 [count, height, width, channels]; sounds: NULL */
+    const float *audio;  /* f32 [count, samples]; images: NULL */
     size_t samples;
     const int32_t *lengths;      /* [count] samples of each sound before the zeros */
     const int32_t *labels;       /* [count]; NULL without */

@@ -7,7 +7,7 @@
 
 clio_status dataset_skip(clio_context *ctx, struct dataset *ds, clio_status st)
 {
-    if (!st || !ds->options.skip_bad || st == CLIO_ERROR_MEMORY || st == CLIO_ERROR_CANCELLED || st == CLIO_ERROR_INTERNAL)
+    if (!st || !ds->options.skip_corrupt || st == CLIO_ERROR_MEMORY || st == CLIO_ERROR_CANCELLED || st == CLIO_ERROR_INTERNAL)
         return st;
     st = CLIO_OK;
     if (!ds->info.skipped++)

@@ -364,8 +364,8 @@ static clio_status make_samples(clio_context *ctx, struct dataset *ds, const str
         sound = !sound && e->kind == ENTRY_SOUND ? e : sound;
     }
     if (picture && sound)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds images (%s) and sounds (%s): name a folder that holds one of them", ds->root,
-             picture->name, sound->name);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds images (%s) and sounds (%s): name a folder that holds one of them", ds->root, picture->name,
+             sound->name);
     if (!picture && !sound)
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "%s holds nothing to learn from: clio reads PNG and JPEG images, sounds (WAV, FLAC and others), and IDX files such as "

@@ -189,8 +189,8 @@ static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *
     memset(&labels, 0, sizeof labels);
     TRY(file_join(ctx, &path, ds->root, name));
     if (ds->pixels[split])
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s is one of several IDX files of images for the same purpose: put each set into a folder of its own", path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is one of several IDX files of images for the same purpose: put each set into a folder of its own",
+             path);
     st = idx_open(ctx, &images, path, 3);
     path = NULL; /* now of `images` */
     TRY(st);
@@ -200,8 +200,8 @@ static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *
         path = NULL;
         TRY(st);
         if (labels.size[0] != images.size[0])
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu images and %s %zu labels: they do not belong together", images.path,
-                 images.size[0], labels.path, labels.size[0]);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu images and %s %zu labels: they do not belong together", images.path, images.size[0],
+                 labels.path, labels.size[0]);
         TRY(idx_read(ctx, &labels, &classes));
     }
     TRY(idx_read(ctx, &images, &ds->pixels[split]));

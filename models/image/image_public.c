@@ -109,8 +109,8 @@ fail:
     return st;
 }
 
-clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds, const clio_metadata_entry *notes,
-                                size_t count)
+clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
+                                  const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
     struct image_texts texts = {0};

@@ -57,8 +57,8 @@ static clio_status prepare(struct writer *w, const struct image_text *note)
     TRY(text_to_latin1(w->ctx, &made[0], note->key));
     if (!made[0] || !*made[0] || strlen(made[0]) > 79 || made[0][0] == ' ' || made[0][strlen(made[0]) - 1] == ' ' ||
         strpbrk(made[0], "\n\xa0") || strstr(made[0], "  "))
-        FAIL(w->ctx, CLIO_ERROR_ARGUMENT,
-             "an image's note cannot have the key \"%.80s\": 1 to 79 Latin-1 characters, single spaces within", note->key);
+        FAIL(w->ctx, CLIO_ERROR_ARGUMENT, "an image's note cannot have the key \"%.80s\": 1 to 79 Latin-1 characters, single spaces within",
+             note->key);
     TRY(text_to_latin1(w->ctx, &made[1], note->text));
     t->key = made[0];
     t->text = made[1] ? made[1] : note->text;

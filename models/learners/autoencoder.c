@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 static const struct learner_setting settings[] = {
-    {"form", 's', 0, 0, 0, "conv|dense", "of which layers it is made"},
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest images"},
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between images and latents"},
-    {"latent", 'i', 1, 65536, 32, NULL, "numbers that stand for an image"},
+    {"architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"},
+    {"base_channels", 'i', 1, 512, 32, NULL, "conv: channels at the full resolution, doubled at each halving"},
+    {"hidden_size", 'i', 1, 65536, 400, NULL, "dense: units of the hidden layer"},
+    {"latent_dim", 'i', 1, 65536, 32, NULL, "dimension of the latent vector"},
     {0},
 };
 static const char *const parts[] = {"autoencoder", NULL};
@@ -97,7 +97,7 @@ clio_status autoencoder_step(clio_context *ctx, struct learner *l, struct autoen
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, part));
     if (batch->count)
-        TRY(forward(ctx, &tape->arena, net, &batch->pictures, scale, true));
+        TRY(forward(ctx, &tape->arena, net, &batch->images, scale, true));
     tape_pause(ctx);
     TRY(learner_backward(ctx, l, tape, part, &net->loss));
 fail:
@@ -112,13 +112,13 @@ static clio_status open(clio_context *ctx, struct learner *l)
     struct autoencoder *net;
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     l->options[0] = optimizer_defaults();
     TRY(autoencoder_open(ctx, l, net,
                          &(struct autoencoder_plan){.prefix = "ae.",
-                                                    .dense = learner_choice(l, "form") == 1,
-                                                    .width = learner_int(l, "width"),
-                                                    .hidden = learner_int(l, "hidden"),
+                                                    .dense = learner_choice(l, "architecture") == 1,
+                                                    .width = learner_int(l, "base_channels"),
+                                                    .hidden = learner_int(l, "hidden_size"),
                                                     .code = l->latent,
                                                     .act_picture = ACT_SIGMOID},
                          &l->parameters[0]));
@@ -156,7 +156,7 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     arena_grow(ctx, &arena);
     TRY(learner_scalar(ctx, &net->loss, batch));
     if (batch->count)
-        TRY(forward(ctx, &arena, net, &batch->pictures, 1.0f / (float)learner_pixels(l), false));
+        TRY(forward(ctx, &arena, net, &batch->images, 1.0f / (float)learner_pixels(l), false));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, sums));
 fail:
     arena_free(ctx, &arena);
@@ -187,18 +187,18 @@ static clio_status encode(clio_context *ctx, struct learner *l, int count, const
 
 const struct learner_type learner_autoencoder = {
     .name = "autoencoder",
-    .summary = "images to a few numbers and back",
+    .summary = "autoencoder of images",
     .settings = settings,
     .parts = parts,
     .losses = losses,
-    .measures = measures,
-    .unit = true,
+    .metrics = measures,
+    .unit_range = true,
     .reconstructs = true,
     .open = open,
     .close = close,
     .init = init,
     .step = step,
-    .measure = measure,
+    .evaluate = measure,
     .sample = sample,
     .encode = encode,
 };

@@ -241,7 +241,7 @@ fail:
 int captions_prompts(const struct learner *l)
 {
     int count = 1;
-    for (const char *c = learner_text(l, "prompts"); *c; c++)
+    for (const char *c = learner_text(l, "validation_prompts"); *c; c++)
         count += *c == '|';
     return count;
 }
@@ -249,7 +249,7 @@ int captions_prompts(const struct learner *l)
 clio_status captions_prompt(clio_context *ctx, const struct learner *l, int index, char **text)
 {
     clio_status st = CLIO_OK;
-    const char *at = learner_text(l, "prompts");
+    const char *at = learner_text(l, "validation_prompts");
     for (index %= captions_prompts(l); index > 0; index--)
         at = strchr(at, '|') + 1;
     size_t length = strcspn(at, "|");

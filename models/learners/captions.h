@@ -10,9 +10,9 @@
 /* Settings of kinds that learn captions in the place of labels, one a line. */
 /* clang-format off */
 #define CAPTION_SETTINGS                                                                                                                   \
-    {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder: captions take the place of labels"},                              \
-    {"tokenizer", 't', 0, 0, 0, NULL, "folder of its tokenizer; beside text_encoder if not given"},                                        \
-    {"prompts", 't', 0, 0, 0, NULL, "captions of samples, separated by |"}
+    {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder: condition on captions instead of labels"},                              \
+    {"tokenizer", 't', 0, 0, 0, NULL, "folder of the tokenizer; default: next to text_encoder"},                                        \
+    {"validation_prompts", 't', 0, 0, 0, NULL, "captions of the samples, separated by |"}
 /* clang-format on */
 
 /* What an encoder that does not learn has said of a caption. */

@@ -11,9 +11,9 @@
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"width", 'i', 1, 512, 32, NULL, "channels of the largest images"},
-    {"features", 'i', 1, 4096, 128, NULL, "numbers that an image is described by"},
-    {"smoothing", 'f', 0, 0.9, 0, NULL, "part of the certainty that goes to the other classes"},
+    {"base_channels", 'i', 1, 512, 32, NULL, "channels at the full resolution, doubled at each halving"},
+    {"feature_dim", 'i', 1, 4096, 128, NULL, "dimension of the feature vector before the classification layer"},
+    {"label_smoothing", 'f', 0, 0.9, 0, NULL, "label smoothing of the cross-entropy loss"},
     {0},
 };
 /* clang-format on */
@@ -32,13 +32,13 @@ static clio_status open(clio_context *ctx, struct learner *l)
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     struct classifier *net;
-    struct pyramid shape = {.width = learner_int(l, "width"), .norm = true, .act = ACT_RELU};
+    struct pyramid shape = {.width = learner_int(l, "base_channels"), .norm = true, .act = ACT_RELU};
     struct layer_rows body = {0}, head = {0};
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "features");
+    l->latent = learner_int(l, "feature_dim");
     l->options[0] = optimizer_defaults();
-    net->smoothing = (float)learner_number(l, "smoothing");
+    net->smoothing = (float)learner_number(l, "label_smoothing");
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&body, &shape, l->latent);
     rows_act(&body, ACT_RELU, 0);
@@ -79,7 +79,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     *scores = tensor_shape(DTYPE_F32, 2, b, net->head.out[2], 0, 0);
     TRY(tensor_take(ctx, arena, &features));
     TRY(tensor_take(ctx, arena, scores));
-    TRY(sequential_fwd(ctx, arena, &net->body, &features, &batch->pictures, training));
+    TRY(sequential_fwd(ctx, arena, &net->body, &features, &batch->images, training));
     TRY(sequential_fwd(ctx, arena, &net->head, scores, &features, training));
     TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &batch->labels, args));
 fail:
@@ -164,16 +164,16 @@ static clio_status encode(clio_context *ctx, struct learner *l, int count, const
 }
 
 const struct learner_type learner_classifier = {.name = "classifier",
-                                                .summary = "which class an image is of; its features measure other models (clio eval)",
+                                                .summary = "image classifier; its features serve the Fréchet distance of clio eval",
                                                 .settings = settings,
                                                 .parts = parts,
                                                 .losses = losses,
-                                                .measures = measures,
-                                                .ascending = true,
+                                                .metrics = measures,
+                                                .higher_is_better = true,
                                                 .needs_labels = true,
                                                 .open = open,
                                                 .close = close,
                                                 .init = init,
                                                 .step = step,
-                                                .measure = measure,
+                                                .evaluate = measure,
                                                 .encode = encode};

@@ -3,9 +3,9 @@
  *
  *     x_t = sqrt(a_t) x + sqrt(1 - a_t) eps    loss = mean |network(x_t, t, condition) - target|^2    target = eps, or the velocity
  *
- * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_weighting min_snr (Hang et al. 2023) multiplies the squares
- * by min(snr, 5) / snr, of the velocity by min(snr, 5) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws nothing: a
- * image follows from the noise that it begins with, its latent. */
+ * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squares
+ * by min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws
+ * nothing: a image follows from the noise that it begins with, its latent. */
 #include "diffusion.h"
 #include "types.h"
 #include "../../host/core/random.h"
@@ -13,8 +13,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-
-#define SNR_AT_MOST 5.0
 
 static const char *const parts[] = {"unet", "text_encoder", NULL};
 static const char *const losses[] = {"loss", NULL};
@@ -31,7 +29,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].rule = OPTIM_ADAMW;
     l->options[0].rate = 1e-4;
     l->options[0].weight_decay = 0.01;
-    l->options[0].clip = 1;
+    l->options[0].max_grad_norm = 1;
     l->options[1] = l->options[0];
     l->options[1].rate = 2e-6; /* diffusers, examples/dreambooth/README.md, "Fine-tune text encoder with the UNet" */
     TRY(unet_learner_open(ctx, l, u));
@@ -143,12 +141,12 @@ static clio_status clean(clio_context *ctx, const struct learner *l, const struc
     int n = batch->count;
     size_t pixels = (size_t)n * (size_t)learner_pixels(l), one = (size_t)l->latent, count = (size_t)n * one;
     *x = unet_learner_tensor(u, n);
-    x->mem = batch->pictures.mem;
+    x->mem = batch->images.mem;
     if (u->vae_folder) {
         TRY(mem_alloc(ctx, &planes, MAX(pixels, count), sizeof *planes));
         TRY(mem_alloc(ctx, &moments, 2 * count, sizeof *moments));
         TRY(mem_alloc(ctx, &noise, count, sizeof *noise));
-        TRY(nchw_read(ctx, &batch->pictures, planes));
+        TRY(nchw_read(ctx, &batch->images, planes));
         TRY(vae_encode(ctx, &arena, &u->vae, moments, planes, n, u->height, u->width, (struct vae_tiling){0}));
         for (int i = 0; i < n; i++) {
             struct random r;
@@ -184,7 +182,7 @@ static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const
     TRY(mem_alloc(ctx, &weights, (size_t)count * (size_t)channels, sizeof *weights));
     for (int i = 0; i < count; i++) {
         double a = (double)u->alphas[(int)d->timesteps[i]], snr = a / fmax(1 - a, 1e-12);
-        double weight = fmin(snr, SNR_AT_MOST) / (u->velocity ? snr + 1 : fmax(snr, 1e-12));
+        double weight = fmin(snr, u->snr_gamma) / (u->velocity ? snr + 1 : fmax(snr, 1e-12));
         levels[2 * i] = sqrtf(u->alphas[(int)d->timesteps[i]]);
         levels[2 * i + 1] = sqrtf(1.0f - u->alphas[(int)d->timesteps[i]]);
         for (int c = 0; c < channels; c++)
@@ -207,7 +205,7 @@ static clio_status squares(clio_context *ctx, struct arena *arena, struct unet_l
     clio_status st = CLIO_OK;
     struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
     struct tensor by_sample = tensor_reshape(&u->weights, 4, y->dim[0], 1, 1, y->dim[3]), weights = *y, error = *y;
-    if (!u->min_snr)
+    if (u->snr_gamma <= 0)
         return op_loss_fwd(ctx, arena, &u->loss, y, target, args, false);
     TRY(tensor_take(ctx, arena, &weights));
     TRY(tensor_take(ctx, arena, &error));
@@ -283,11 +281,11 @@ fail:
 }
 
 #define UNET_FUNCTIONS                                                                                                                     \
-    .settings = unet_settings, .parts = parts, .losses = losses, .measures = losses, .has_latents = true, .open = open, .close = close,    \
-    .init = init, .step = step, .measure = measure, .sample = unet_learner_sample, .describe = unet_learner_describe,                      \
-    .places = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
+    .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,     \
+    .init = init, .step = step, .evaluate = measure, .sample = unet_learner_sample, .save_config = unet_learner_describe,                  \
+    .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
 const struct learner_type learner_unet = {
-    .name = "unet", .summary = "denoising diffusion with a UNet, of images or latents, with captions or without", UNET_FUNCTIONS};
+    .name = "unet", .summary = "diffusion model (DDPM) in pixel or latent space, optional text conditioning (CLIP)", UNET_FUNCTIONS};
 const struct learner_type learner_cunet = {
-    .name = "cunet", .summary = "denoising diffusion of images with labels", .needs_labels = true, UNET_FUNCTIONS};
+    .name = "cunet", .summary = "class-conditional diffusion model (DDPM)", .needs_labels = true, UNET_FUNCTIONS};

@@ -24,8 +24,9 @@ struct unet_learner {
     int height, width; /* of what is denoised; its channels are the network's */
     float *alphas;     /* [train_steps]: what is left of an image's variance, alphas_cumprod */
     int train_steps;
-    bool velocity, min_snr;
-    double drop; /* probability that a condition is left out */
+    bool velocity;
+    double snr_gamma; /* of Min-SNR weighting; 0: off */
+    double drop;      /* probability that a condition is left out */
     struct unet_prompt prompt;
     struct tensor states, clean, levels, weights, loss; /* of the batch at hand */
     struct arena vae_arena;

@@ -8,28 +8,29 @@
 
 /* clang-format off: a setting a line */
 const struct learner_setting unet_settings[] = {
-    {"block_channels", 't', 0, 0, 0, "64,128,192", "channels at each size of image, of which the next is half"},
-    {"layers", 'i', 1, 7, 2, NULL, "residual blocks at each size, on the way down"},
-    {"attention", 's', 0, 0, 0, "auto|upper|all|none",
-     "sizes at which pixels attend; upper: all but the smallest, and the middle; auto: upper with captions, else none"},
-    {"heads", 'i', 1, 64, 4, NULL, "of attention"},
-    {"groups", 'i', 1, 64, 32, NULL, "of channels that are normalized together"},
-    {"prediction", 's', 0, 0, 0, "epsilon|v_prediction", "what the network says: the noise, or the velocity"},
-    {"noise_schedule", 's', 0, 0, 0, "linear|scaled_linear|cosine", "how noise grows from step to step"},
-    {"beta_start", 'f', 0, 0.999, 0, NULL, "noise of the first step; 0: as usual for the schedule"},
-    {"beta_end", 'f', 0, 0.999, 0, NULL, "noise of the last step; 0: as usual for the schedule"},
-    {"timesteps", 'i', 2, 100000, 1000, NULL, "steps from image to noise"},
-    {"snr_weighting", 's', 0, 0, 0, "none|min_snr", "weight of timesteps; min_snr: at most 5 times the signal-to-noise ratio's"},
-    {"drop_condition", 'f', 0, 1, 0.1, NULL, "how often caption or label is left out, which guidance needs"},
-    {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder, for captions"},
-    {"train_text_encoder", 'b', 0, 1, 0, NULL, "it learns with the network; otherwise it stays as it is"},
-    {"tokenizer", 't', 0, 0, 0, NULL, "folder of its tokenizer; beside text_encoder if not given"},
-    {"vae", 't', 0, 0, 0, NULL, "folder of an autoencoder (AutoencoderKL), whose latents are learned instead of pixels"},
-    {"init", 't', 0, 0, 0, NULL, "a diffusers folder to begin with: its network goes before the settings above"},
-    {"sample_steps", 'i', 1, 1000, 50, NULL, "steps of sampling (DDIM)"},
-    {"guidance", 'f', 0, 100, 3, NULL, "how strongly samples follow captions or labels; 1: as they are"},
-    {"prompts", 't', 0, 0, 0, NULL, "captions of samples, separated by |"},
-    {"recompute", 'b', 0, 1, 0, NULL, "blocks are computed again for their gradients: less memory, about a third more time"},
+    {"block_out_channels", 't', 0, 0, 0, "64,128,192",
+     "channels of each resolution level; each level has half the resolution of the one before"},
+    {"layers_per_block", 'i', 1, 7, 2, NULL, "residual blocks per level on the way down"},
+    {"attention_levels", 's', 0, 0, 0, "auto|upper|all|none",
+     "levels with attention; upper: all but the lowest resolution, and the middle block; auto: upper with captions, otherwise none"},
+    {"num_attention_heads", 'i', 1, 64, 4, NULL, "attention heads"},
+    {"norm_num_groups", 'i', 1, 64, 32, NULL, "groups of group normalization"},
+    {"prediction_type", 's', 0, 0, 0, "epsilon|v_prediction", "what the network predicts: the noise, or the velocity v"},
+    {"beta_schedule", 's', 0, 0, 0, "linear|scaled_linear|cosine", "noise schedule; cosine is diffusers' squaredcos_cap_v2"},
+    {"beta_start", 'f', 0, 0.999, 0, NULL, "beta of the first timestep; 0: the schedule's usual value"},
+    {"beta_end", 'f', 0, 0.999, 0, NULL, "beta of the last timestep; 0: the schedule's usual value"},
+    {"num_train_timesteps", 'i', 2, 100000, 1000, NULL, "diffusion timesteps"},
+    {"snr_gamma", 'f', 0, 1000, 0, NULL, "gamma of Min-SNR loss weighting (Hang et al. 2023), usually 5; 0: off"},
+    {"conditioning_dropout", 'f', 0, 1, 0.1, NULL, "probability of dropping the caption or label, for classifier-free guidance"},
+    {"text_encoder", 't', 0, 0, 0, NULL, "folder of a CLIP text encoder: train on captions"},
+    {"train_text_encoder", 'b', 0, 1, 0, NULL, "also fine-tune the text encoder"},
+    {"tokenizer", 't', 0, 0, 0, NULL, "folder of the tokenizer; default: next to text_encoder"},
+    {"vae", 't', 0, 0, 0, NULL, "folder of an AutoencoderKL: latent diffusion instead of pixels"},
+    {"pretrained", 't', 0, 0, 0, NULL, "diffusers folder to start from; its UNet overrides the settings above"},
+    {"num_inference_steps", 'i', 1, 1000, 50, NULL, "DDIM steps when sampling"},
+    {"guidance_scale", 'f', 0, 100, 3, NULL, "classifier-free guidance scale when sampling; 1: off"},
+    {"validation_prompts", 't', 0, 0, 0, NULL, "captions of the samples, separated by |"},
+    {"gradient_checkpointing", 'b', 0, 1, 0, NULL, "recompute activations in the backward pass: less memory, about a third more time"},
     {0},
 };
 /* clang-format on */
@@ -44,7 +45,7 @@ static clio_status open_captions(clio_context *ctx, struct learner *l, struct un
     if (learns && !u->captions.encoder)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "train_text_encoder is set, and there is no text encoder: name its folder (--set text_encoder=DIR), or a diffusers folder "
-             "that has one (--set init=DIR)");
+             "that has one (--set pretrained=DIR)");
 fail:
     return st;
 }
@@ -85,9 +86,9 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
 {
     clio_status st = CLIO_OK;
     json_t *channels = NULL, *down = json_array(), *up = json_array();
-    int attention = learner_choice(l, "attention"), own = u->vae_folder ? u->vae.config.latent : l->shape.channels;
+    int attention = learner_choice(l, "attention_levels"), own = u->vae_folder ? u->vae.config.latent : l->shape.channels;
     attention = attention ? attention : u->captions.encoder ? 1 : 3;
-    TRY(learner_channels(ctx, l, learner_int(l, "heads"), &channels));
+    TRY(learner_channels(ctx, l, learner_int(l, "num_attention_heads"), &channels));
     size_t count = json_array_size(channels);
     for (size_t i = 0; i < count; i++) {
         bool attends = attention == 2 || (attention == 1 && i + 1 < count);
@@ -99,9 +100,9 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
         json_pack("{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size",
                   u->width, "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down,
                   "mid_block_type", attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
-                  learner_int(l, "layers"), "attention_head_dim", learner_int(l, "heads"), "norm_num_groups", learner_int(l, "groups"),
-                  "cross_attention_dim", u->captions.encoder ? u->captions.net.width : WIDTH_OF_NOTHING, "downsample_padding", 1,
-                  "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
+                  learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups",
+                  learner_int(l, "norm_num_groups"), "cross_attention_dim", u->captions.encoder ? u->captions.net.width : WIDTH_OF_NOTHING,
+                  "downsample_padding", 1, "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
     if (!u->config.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(mem_string(ctx, &u->config.path, "the settings of the model"));
@@ -119,12 +120,12 @@ static clio_status make_scheduler(clio_context *ctx, const struct learner *l, st
         double first, last;
     } rows[] = {{"linear", 0.0001, 0.02}, {"scaled_linear", 0.00085, 0.012}, {"squaredcos_cap_v2", 0.0001, 0.02}};
     clio_status st = CLIO_OK;
-    int schedule = learner_choice(l, "noise_schedule");
+    int schedule = learner_choice(l, "beta_schedule");
     double first = learner_number(l, "beta_start"), last = learner_number(l, "beta_end");
     u->scheduler.root = json_pack("{s:s,s:i,s:f,s:f,s:s,s:s,s:b,s:s,s:i}", "_class_name", "DDPMScheduler", "num_train_timesteps",
-                                  learner_int(l, "timesteps"), "beta_start", first > 0 ? first : rows[schedule].first, "beta_end",
+                                  learner_int(l, "num_train_timesteps"), "beta_start", first > 0 ? first : rows[schedule].first, "beta_end",
                                   last > 0 ? last : rows[schedule].last, "beta_schedule", rows[schedule].name, "prediction_type",
-                                  learner_choice(l, "prediction") ? "v_prediction" : "epsilon", "clip_sample", u->vae_folder == NULL,
+                                  learner_choice(l, "prediction_type") ? "v_prediction" : "epsilon", "clip_sample", u->vae_folder == NULL,
                                   "timestep_spacing", "leading", "steps_offset", 0);
     if (!u->scheduler.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
@@ -139,7 +140,7 @@ static clio_status open_scheduler(clio_context *ctx, const struct learner *l, st
     clio_status st = CLIO_OK;
     struct sampler *s = NULL;
     TRY(folder_json(ctx, &u->scheduler, l->from, "scheduler", "scheduler_config.json"));
-    TRY(folder_json(ctx, &u->scheduler, learner_text(l, "init"), "scheduler", "scheduler_config.json"));
+    TRY(folder_json(ctx, &u->scheduler, learner_text(l, "pretrained"), "scheduler", "scheduler_config.json"));
     if (!u->scheduler.root)
         TRY(make_scheduler(ctx, l, u));
     TRY(sampler_new(ctx, &s, &u->scheduler, 1, &(struct sampler_options){.method = "ddim", .steps = 1}));
@@ -179,7 +180,7 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct une
 {
     clio_status st = CLIO_OK;
     struct weights weights = {0};
-    const char *init = learner_text(l, "init");
+    const char *init = learner_text(l, "pretrained");
     char *folder = NULL;
     TRY(folder_json(ctx, &u->config, l->from, "unet", "config.json"));
     u->loaded = !u->config.root && *init;
@@ -197,7 +198,7 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct une
     ctx->collects = NULL;
     TRY(st);
     u->attends = u->net.attentions > 0;
-    u->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
+    u->net.recompute = json_is_true(json_object_get(l->config, "gradient_checkpointing"));
     TRY(check_network(ctx, l, u));
     if (u->captions.learns && !u->attends)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "train_text_encoder is set, and %s attends to no text: leave that out, or the setting attention",
@@ -212,8 +213,8 @@ clio_status unet_learner_open(clio_context *ctx, struct learner *l, struct unet_
 {
     clio_status st = CLIO_OK;
     arena_grow(ctx, &u->vae_arena);
-    u->drop = learner_number(l, "drop_condition");
-    u->min_snr = learner_choice(l, "snr_weighting") == 1;
+    u->drop = learner_number(l, "conditioning_dropout");
+    u->snr_gamma = learner_number(l, "snr_gamma");
     TRY(open_captions(ctx, l, u));
     TRY(open_vae(ctx, l, u));
     TRY(open_scheduler(ctx, l, u));

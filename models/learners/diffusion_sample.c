@@ -52,7 +52,7 @@ static clio_status ask(clio_context *ctx, struct learner *l, struct walk *w, str
                      &(struct unet_step){.timesteps = w->timesteps, .labels = l->shape.classes ? w->labels : NULL}));
     TRY(tensor_read(ctx, &w->out, 0, tensor_count(&w->out), w->both));
     if (w->copies == 2)
-        guidance_combine(y, w->both, w->both + n, (float)learner_number(l, "guidance"), 0, w->count, (size_t)l->latent);
+        guidance_combine(y, w->both, w->both + n, (float)learner_number(l, "guidance_scale"), 0, w->count, (size_t)l->latent);
     else
         memcpy(y, w->both, n * sizeof *y);
 fail:
@@ -102,7 +102,7 @@ static clio_status sample_some(clio_context *ctx, struct learner *l, struct walk
     TRY(mem_alloc(ctx, &w->labels, all, sizeof *w->labels));
     TRY(mem_alloc(ctx, &w->timesteps, all, sizeof *w->timesteps));
     TRY(sampler_new(ctx, &s, &u->scheduler, n,
-                    &(struct sampler_options){.method = "ddim", .steps = MIN(learner_int(l, "sample_steps"), u->train_steps)}));
+                    &(struct sampler_options){.method = "ddim", .steps = MIN(learner_int(l, "num_inference_steps"), u->train_steps)}));
     TRY(set_condition(ctx, l, w, &arena, labels));
     memcpy(x, latents, n * sizeof *x);
     sampler_init_noise(s, x);
@@ -129,7 +129,7 @@ clio_status unet_learner_sample(clio_context *ctx, struct learner *l, int count,
 {
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
-    double guidance = learner_number(l, "guidance");
+    double guidance = learner_number(l, "guidance_scale");
     bool guided = (guidance < 1 || guidance > 1) && u->drop > 0 && (l->shape.classes || u->captions.encoder);
     for (int at = 0; at < count; at += AT_ONCE) {
         struct walk w = {.count = MIN(AT_ONCE, count - at), .copies = guided ? 2 : 1};

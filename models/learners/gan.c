@@ -33,31 +33,31 @@ static const struct loss_terms {
 
 #define LATENT                                                                                                                             \
     {                                                                                                                                      \
-        "latent", 'i', 1, 65536, 100, NULL, "numbers of noise that an image is made from"                                                 \
+        "latent_dim", 'i', 1, 65536, 100, NULL, "dimension of the noise vector"                                                            \
     }
 #define LOSS                                                                                                                               \
     {                                                                                                                                      \
-        "loss", 's', 0, 0, 0, "bce|least-squares|hinge|wasserstein|jsd", "what the two play for"                                           \
+        "loss", 's', 0, 0, 0, "bce|least-squares|hinge|wasserstein|jsd", "adversarial loss"                                                \
     }
 #define HIDDEN                                                                                                                             \
     {                                                                                                                                      \
-        "hidden", 'i', 1, 16384, 256, NULL, "dense: numbers of the smallest hidden layer"                                                  \
+        "hidden_size", 'i', 1, 16384, 256, NULL, "dense: units of the smallest hidden layer"                                               \
     }
 #define DEPTH                                                                                                                              \
     {                                                                                                                                      \
-        "depth", 'i', 1, 6, 2, NULL, "dense: hidden layers, each twice as wide as the one nearer to the noise"                             \
+        "num_hidden_layers", 'i', 1, 6, 2, NULL, "dense: hidden layers, each twice as wide as the one nearer to the noise"                 \
     }
 #define NGF                                                                                                                                \
     {                                                                                                                                      \
-        "ngf", 'i', 1, 512, 64, NULL, "conv: channels of the generator's largest images"                                                 \
+        "ngf", 'i', 1, 512, 64, NULL, "conv: generator channels at the full resolution"                                                    \
     }
 #define NDF                                                                                                                                \
     {                                                                                                                                      \
-        "ndf", 'i', 1, 512, 64, NULL, "conv: channels of the discriminator's largest images"                                             \
+        "ndf", 'i', 1, 512, 64, NULL, "conv: discriminator channels at the full resolution"                                                \
     }
 #define FORM                                                                                                                               \
     {                                                                                                                                      \
-        "form", 's', 0, 0, 0, "conv|dense", "of which layers both are made"                                                                \
+        "architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"                            \
     }
 
 static const struct learner_setting gan_settings[] = {LATENT, HIDDEN, DEPTH, LOSS, {0}};
@@ -79,8 +79,8 @@ clio_status gan_generator_rows(clio_context *ctx, const struct learner *l, bool 
         rows_up(rows, &p, l->shape.channels, ACT_TANH);
         return CLIO_OK;
     }
-    for (int i = 0; i < learner_int(l, "depth"); i++) {
-        rows_linear(rows, NULL, learner_int(l, "hidden") << i);
+    for (int i = 0; i < learner_int(l, "num_hidden_layers"); i++) {
+        rows_linear(rows, NULL, learner_int(l, "hidden_size") << i);
         rows_act(rows, ACT_LEAKY_RELU, 0.2f);
         rows->row[rows->count++] = (struct layer_row){.kind = LAYER_BATCH_NORM};
     }
@@ -100,8 +100,8 @@ static clio_status discriminator_rows(clio_context *ctx, const struct learner *l
         rows_down(rows, &p, 1);
         return CLIO_OK;
     }
-    for (int i = learner_int(l, "depth"); i-- > 0;) {
-        rows_linear(rows, NULL, learner_int(l, "hidden") << i);
+    for (int i = learner_int(l, "num_hidden_layers"); i-- > 0;) {
+        rows_linear(rows, NULL, learner_int(l, "hidden_size") << i);
         rows_act(rows, ACT_LEAKY_RELU, 0.2f);
     }
     rows_linear(rows, NULL, 1);
@@ -111,7 +111,7 @@ fail:
 
 static bool is_dense(const struct learner *l)
 {
-    return json_object_get(l->config, "form") ? learner_choice(l, "form") == 1 : json_object_get(l->config, "ngf") == NULL;
+    return json_object_get(l->config, "architecture") ? learner_choice(l, "architecture") == 1 : json_object_get(l->config, "ngf") == NULL;
 }
 
 static clio_status open(clio_context *ctx, struct learner *l)
@@ -123,7 +123,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     bool dense = is_dense(l);
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     net->loss = json_object_get(l->config, "loss") ? (enum gan_loss)learner_choice(l, "loss") : GAN_JSD;
     for (int i = 0; i < 2; i++) {
         l->options[i] = optimizer_defaults();
@@ -136,7 +136,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(discriminator_rows(ctx, l, dense, net->loss != GAN_WASSERSTEIN, &d));
     TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
     TRY(sequential_new(ctx, &net->discriminator, "d.", d.row, d.count, dense ? 1 : s->height, dense ? 1 : s->width,
-                   (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
+                       (dense ? learner_pixels(l) : s->channels) + net->labels.width, &l->parameters[1]));
     if (net->loss == GAN_WASSERSTEIN)
         TRY(spectral_new(ctx, &net->spectral, &net->discriminator, "d."));
 fail:
@@ -213,7 +213,7 @@ static clio_status learn_discriminator(clio_context *ctx, struct learner *l, con
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 1));
     if (batch->count) {
-        TRY(judge(ctx, &tape->arena, net, loss, &batch->pictures, t->real, batch->count, batch->global_count, false));
+        TRY(judge(ctx, &tape->arena, net, loss, &batch->images, t->real, batch->count, batch->global_count, false));
         TRY(judge(ctx, &tape->arena, net, loss, &net->fake, t->fake, batch->count, batch->global_count, true));
     }
     tape_pause(ctx);
@@ -296,16 +296,19 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
 
 #define GAN_FUNCTIONS                                                                                                                      \
     .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
-    .describe = describe
+    .save_config = describe
 
-const struct learner_type learner_gan = {.name = "gan", .summary = "adversaries of dense layers", .settings = gan_settings, GAN_FUNCTIONS};
+const struct learner_type learner_gan = {
+    .name = "gan", .summary = "GAN of fully connected networks (Goodfellow et al. 2014)", .settings = gan_settings, GAN_FUNCTIONS};
 const struct learner_type learner_dcgan = {
-    .name = "dcgan", .summary = "adversaries of convolutions", .settings = dcgan_settings, GAN_FUNCTIONS};
+    .name = "dcgan", .summary = "deep convolutional GAN (Radford et al. 2016)", .settings = dcgan_settings, GAN_FUNCTIONS};
 const struct learner_type learner_cgan = {.name = "cgan",
-                                          .summary = "adversaries that know labels or captions",
+                                          .summary = "conditional GAN, class or text conditioned (Mirza and Osindero 2014)",
                                           .settings = cgan_settings,
                                           .needs_labels = true,
                                           .takes_captions = true,
                                           GAN_FUNCTIONS};
-const struct learner_type learner_jsd_gan = {
-    .name = "jsd-gan", .summary = "adversaries that estimate the Jensen-Shannon divergence", .settings = jsd_settings, GAN_FUNCTIONS};
+const struct learner_type learner_jsd_gan = {.name = "jsd-gan",
+                                             .summary = "GAN with a Jensen-Shannon divergence objective (f-GAN, Nowozin et al. 2016)",
+                                             .settings = jsd_settings,
+                                             GAN_FUNCTIONS};

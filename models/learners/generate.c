@@ -29,7 +29,7 @@ fail:
 }
 
 clio_status learner_run(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
-                            const int *labels, float *out, int out_width, learner_forward forward)
+                        const int *labels, float *out, int out_width, learner_forward forward)
 {
     clio_status st = CLIO_OK;
     struct arena arena = {0};

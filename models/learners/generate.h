@@ -8,7 +8,7 @@
 typedef clio_status (*learner_forward)(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out,
                                        const struct tensor *in);
 clio_status learner_run(clio_context *ctx, struct learner *l, struct label_input *input, int count, const float *in, int in_width,
-                            const int *labels, float *out, int out_width, learner_forward forward);
+                        const int *labels, float *out, int out_width, learner_forward forward);
 
 /* Images of `count` latents drawn from the prior, seeded. labels may be NULL. */
 clio_status learner_sample(clio_context *ctx, struct learner *l, int count, uint64_t seed, const int *labels, float *pictures);

@@ -137,11 +137,11 @@ static clio_status seek_scale(clio_context *ctx, struct learner *l, int first, i
         l->optimizers[i].step -= !one;
         made = made && one;
     }
-    l->good = made ? l->good + 1 : 0;
+    l->steps_since_overflow = made ? l->steps_since_overflow + 1 : 0;
     if (!made) {
         TRY(learner_set_loss_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
-    } else if (l->good == SCALE_STEPS) {
-        l->good = 0;
+    } else if (l->steps_since_overflow == SCALE_STEPS) {
+        l->steps_since_overflow = 0;
         TRY(learner_set_loss_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
     }
 fail:
@@ -152,12 +152,12 @@ clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate)
 {
     clio_status st = CLIO_OK;
     l->accumulate = accumulate;
-    l->seeks_scale = l->half && l->loss_scale <= 0;
-    TRY(learner_set_loss_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->half ? FIRST_SCALE : 1));
+    l->dynamic_loss_scale = l->fp16 && l->loss_scale <= 0;
+    TRY(learner_set_loss_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->fp16 ? FIRST_SCALE : 1));
     for (int i = 0; i < LEARNER_PARTS && l->kind->parts[i]; i++) {
         TRY(optimizer_open(ctx, &l->optimizers[i], &l->parameters[i], &l->options[i]));
         TRY(tape_open(ctx, &l->tapes[i]));
-        if (l->half)
+        if (l->fp16)
             TRY(parameters_use_fp16(ctx, &l->parameters[i]));
     }
     l->trains = true;
@@ -167,7 +167,7 @@ fail:
 
 clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tape, int part)
 {
-    return parameters_watch(ctx, tape, &l->parameters[part], l->micro > 0);
+    return parameters_watch(ctx, tape, &l->parameters[part], l->micro_batch > 0);
 }
 
 /* Of `count` parts, those that learn. */
@@ -175,17 +175,17 @@ static clio_status descend(clio_context *ctx, struct learner *l, struct tape *ta
 {
     clio_status st = CLIO_OK;
     TRY(tape_backward(ctx, tape, loss, &l->one));
-    if (l->micro + 1 < l->accumulate)
+    if (l->micro_batch + 1 < l->accumulate)
         return CLIO_OK;
     for (int i = first; i < first + count; i++) {
         struct optimizer *o = &l->optimizers[i];
         if (!l->parameters[i].count)
             continue;
         o->guard = *loss;
-        o->loss_scale = l->seeks_scale || l->loss_scale < 1 || l->loss_scale > 1 ? l->loss_scale : 0;
+        o->loss_scale = l->dynamic_loss_scale || l->loss_scale < 1 || l->loss_scale > 1 ? l->loss_scale : 0;
         TRY(optimizer_step(ctx, o, &tape->arena));
     }
-    if (l->seeks_scale)
+    if (l->dynamic_loss_scale)
         TRY(seek_scale(ctx, l, first, count));
 fail:
     return st;
@@ -238,7 +238,7 @@ fail:
 
 uint64_t learner_stream(const struct learner *l, int which)
 {
-    uint64_t batches = (uint64_t)l->step * (uint64_t)MAX(l->accumulate, 1) + (uint64_t)l->micro;
+    uint64_t batches = (uint64_t)l->step * (uint64_t)MAX(l->accumulate, 1) + (uint64_t)l->micro_batch;
     return batches * LEARNER_STREAMS + (uint64_t)which;
 }
 

@@ -24,10 +24,10 @@ extern const struct learner_shape learner_shape_of_sounds; /* for kinds that hea
 struct learner_batch {
     int count, global_count;     /* here, and over all processes: losses are means over global_count */
     int first;                   /* which of global_count the first one here is: noise belongs to a sample, whoever learns from it */
-    struct tensor pictures;      /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
+    struct tensor images;        /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
     struct tensor labels;        /* i32 [count]; memory NULL: none */
     const char *const *captions; /* or NULL */
-    const float *waves;          /* of who hears, instead of images: f32 [count][samples] on the host */
+    const float *audio;          /* of who hears, instead of images: f32 [count][samples] on the host */
     size_t samples;
     const int32_t *lengths; /* [count] of them: samples of each sound before the silence */
 };
@@ -40,12 +40,12 @@ struct learner_type {
     const char *const *parts;               /* of parameters, each with an optimizer: {"generator", "discriminator", NULL}; some may stay
                                              * without parameters, as settings say: they do not learn */
     const char *const *losses;              /* names of what step gives: {"d_loss", "g_loss", NULL} */
-    const char *const *measures;            /* names of what measure gives: {"elbo", NULL} */
-    bool ascending;                         /* the best is what has the greatest of measures[0]; otherwise the least */
-    bool unit;                              /* images from 0 to 1; otherwise from -1 to 1 */
+    const char *const *metrics;             /* names of what measure gives: {"elbo", NULL} */
+    bool higher_is_better;                  /* the best is what has the greatest of measures[0]; otherwise the least */
+    bool unit_range;                        /* images from 0 to 1; otherwise from -1 to 1 */
     bool needs_labels, has_latents, reconstructs;
     bool takes_captions; /* in the place of labels, where the setting text_encoder says through which encoder */
-    bool hears;          /* it learns from sounds: there are no images, and its shape says nothing */
+    bool takes_audio;    /* it learns from sounds: there are no images, and its shape says nothing */
     /* Build the networks for l->config and l->shape, their weights undefined; fill in l->parameters and what the optimizers begin with
      * (l->options). */
     clio_status (*open)(clio_context *ctx, struct learner *l);
@@ -56,7 +56,7 @@ struct learner_type {
     clio_status (*step)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *losses);
     /* The same without learning, networks as they are when they are used (batch norm with running statistics): sums over the batch, to be
      * divided by the number of samples. NULL: there is nothing to measure. */
-    clio_status (*measure)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums);
+    clio_status (*evaluate)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums);
     /* Images f32 [count, H, W, C] from latents f32 [count, latent] (host) and labels (host, NULL without; learner_labels). NULL: it makes
      * no images. */
     clio_status (*sample)(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures);
@@ -65,10 +65,10 @@ struct learner_type {
     /* Where a model has the layout that other programs know: for its parts the folder of a checkpoint that their weights lie in, and the
      * file's name without its ending (NULL: model); and what writes the files of that layout. A part without a folder of its own lies in
      * the first one's file, which is model.safetensors beside config.json if that has none either. */
-    struct learner_place {
+    struct learner_weight_file {
         const char *folder, *stem;
-    } places[LEARNER_PARTS];
-    clio_status (*describe)(clio_context *ctx, struct learner *l, const char *path);
+    } weight_files[LEARNER_PARTS];
+    clio_status (*save_config)(clio_context *ctx, struct learner *l, const char *path);
 };
 
 struct learner {
@@ -83,16 +83,16 @@ struct learner {
     struct optimizer optimizers[LEARNER_PARTS];
     uint64_t seed;
     int64_t step;                     /* which one comes next; the loop counts */
-    int accumulate, micro;            /* batches whose gradients make one step (1), and which of them this is */
+    int accumulate, micro_batch;      /* batches whose gradients make one step (1), and which of them this is */
     bool trains;                      /* optimizers are open */
     struct tape tapes[LEARNER_PARTS]; /* opened by learner_train */
     struct tensor one;                /* f32 [1]: loss_scale / accumulate, what backward begins with */
     /* Set before learner_train. With `half` products read weights rounded to half. loss_scale 0: with `half`, one is sought, which is
      * halved whenever gradients overflow (that step changes nothing) and doubled after many that did not; otherwise it is 1. */
-    bool half;
+    bool fp16;
     double loss_scale;
-    bool seeks_scale; /* it is sought */
-    int64_t good;     /* steps since it changed */
+    bool dynamic_loss_scale;      /* it is sought */
+    int64_t steps_since_overflow; /* steps since it changed */
 };
 
 /* A model with these settings learns captions in the place of labels. */

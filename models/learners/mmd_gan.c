@@ -12,16 +12,16 @@
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"form", 's', 0, 0, 0, "conv|dense", "of which layers the networks are made"},
-    {"latent", 'i', 1, 65536, 100, NULL, "numbers of noise that an image is made from"},
-    {"ngf", 'i', 1, 512, 64, NULL, "conv: channels of the generator's largest images"},
-    {"hidden", 'i', 1, 16384, 256, NULL, "dense: numbers of the smallest hidden layer"},
-    {"depth", 'i', 1, 6, 2, NULL, "dense: hidden layers of the generator, each twice as wide as the one before"},
-    {"features", 's', 0, 0, 0, "autoencoder|pixels", "as what images are compared"},
-    {"code", 'i', 1, 4096, 32, NULL, "autoencoder: numbers that stand for an image"},
-    {"width", 'i', 1, 512, 32, NULL, "autoencoder, conv: channels of its largest images"},
-    {"kernel", 's', 0, 0, 0, "rbf|rational", "what counts as alike"},
-    {"bandwidth", 'f', 1e-6, 1e6, 1, NULL, "factor of the distances at which it counts"},
+    {"architecture", 's', 0, 0, 0, "conv|dense", "architecture: convolutional (as DCGAN) or fully connected"},
+    {"latent_dim", 'i', 1, 65536, 100, NULL, "dimension of the noise vector"},
+    {"ngf", 'i', 1, 512, 64, NULL, "conv: generator channels at the full resolution"},
+    {"hidden_size", 'i', 1, 16384, 256, NULL, "dense: units of the smallest hidden layer"},
+    {"num_hidden_layers", 'i', 1, 6, 2, NULL, "dense: hidden layers of the generator, each twice as wide as the one before"},
+    {"feature_space", 's', 0, 0, 0, "autoencoder|pixels", "space in which the MMD compares images: codes of an autoencoder, or pixels"},
+    {"code_dim", 'i', 1, 4096, 32, NULL, "autoencoder: dimension of its code"},
+    {"base_channels", 'i', 1, 512, 32, NULL, "autoencoder, conv: channels at the full resolution"},
+    {"kernel", 's', 0, 0, 0, "rbf|rational", "kernel of the MMD: Gaussian mixture, or rational quadratic"},
+    {"bandwidth", 'f', 1e-6, 1e6, 1, NULL, "factor of the kernel's bandwidths"},
     {0},
 };
 /* clang-format on */
@@ -52,26 +52,26 @@ static clio_status open(clio_context *ctx, struct learner *l)
     clio_status st = CLIO_OK;
     struct mmd_gan *net;
     struct layer_rows g = {0};
-    bool dense = learner_choice(l, "form") == 1;
+    bool dense = learner_choice(l, "architecture") == 1;
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     l->options[0] = l->options[1] = optimizer_defaults();
     l->options[0].beta1 = 0.5;
-    net->encodes = learner_choice(l, "features") == 0;
+    net->encodes = learner_choice(l, "feature_space") == 0;
     TRY(gan_generator_rows(ctx, l, dense, &g));
     TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent, &l->parameters[0]));
     if (net->encodes)
         TRY(autoencoder_open(ctx, l, &net->features,
                              &(struct autoencoder_plan){.prefix = "ae.",
                                                         .dense = dense,
-                                                        .width = learner_int(l, "width"),
-                                                        .hidden = learner_int(l, "hidden"),
-                                                        .code = learner_int(l, "code"),
+                                                        .width = learner_int(l, "base_channels"),
+                                                        .hidden = learner_int(l, "hidden_size"),
+                                                        .code = learner_int(l, "code_dim"),
                                                         .act_picture = ACT_TANH,
                                                         .act_code = ACT_TANH},
                              &l->parameters[1]));
-    choose_kernels(l, net, net->encodes ? learner_int(l, "code") : learner_pixels(l));
+    choose_kernels(l, net, net->encodes ? learner_int(l, "code_dim") : learner_pixels(l));
 fail:
     return st;
 }
@@ -91,7 +91,7 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     clio_status st = CLIO_OK;
     const struct mmd_gan *net = l->state;
-    TRY(sequential_init(ctx, &net->generator, learner_choice(l, "form") == 1 ? INIT_RULE_TORCH : INIT_RULE_DCGAN, seed));
+    TRY(sequential_init(ctx, &net->generator, learner_choice(l, "architecture") == 1 ? INIT_RULE_TORCH : INIT_RULE_DCGAN, seed));
     TRY(autoencoder_init(ctx, &net->features, seed));
 fail:
     return st;
@@ -125,7 +125,7 @@ static clio_status compare(clio_context *ctx, struct learner *l, const struct le
     struct tensor z, x, y;
     TRY(learner_tensor(ctx, &net->fake, batch->count, learner_pixels(l)));
     TRY(learner_noise(ctx, arena, l, batch, learner_stream(l, 0), l->latent, &z));
-    TRY(features_of(ctx, arena, net, &batch->pictures, batch->count, &y));
+    TRY(features_of(ctx, arena, net, &batch->images, batch->count, &y));
     tape_resume(ctx, &l->tapes[0]);
     TRY(sequential_fwd(ctx, arena, &net->generator, &net->fake, &z, true));
     TRY(features_of(ctx, arena, net, &net->fake, batch->count, &x));
@@ -174,7 +174,7 @@ static clio_status sample(clio_context *ctx, struct learner *l, int count, const
 
 const struct learner_type learner_mmd_gan = {
     .name = "mmd-gan",
-    .summary = "a generator that matches moments",
+    .summary = "generative moment matching network with a maximum mean discrepancy loss (Li et al. 2015, 2017)",
     .settings = settings,
     .parts = parts,
     .losses = losses,

@@ -29,7 +29,7 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model %.60s, which is none that clio trains: those are %s", file->path, type,
              names.data);
     }
-    if ((*kind)->hears) {
+    if ((*kind)->takes_audio) {
         *shape = learner_shape_of_sounds;
     } else {
         TRY(config_ints(ctx, file, "image_size", 2, 1, LARGEST_SIDE, 0, size));
@@ -48,15 +48,15 @@ fail:
     return st;
 }
 
-static const struct learner_place *place_of(const struct learner *l, int part)
+static const struct learner_weight_file *place_of(const struct learner *l, int part)
 {
-    return &l->kind->places[l->kind->places[part].folder ? part : 0];
+    return &l->kind->weight_files[l->kind->weight_files[part].folder ? part : 0];
 }
 
 static clio_status read_part(clio_context *ctx, const struct learner *l, int part, const char *path)
 {
     clio_status st = CLIO_OK;
-    const struct learner_place *place = place_of(l, part);
+    const struct learner_weight_file *place = place_of(l, part);
     struct weights weights = {0};
     char *inner = NULL;
     TRY(file_join(ctx, &inner, path, place->folder ? place->folder : "."));
@@ -97,7 +97,7 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
     json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
     json_t *config =
         json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->kind->name, "image_size", size, "channels", s->channels, "classes", s->classes);
-    for (size_t i = 1; l->kind->hears && i < COUNT(shape_keys); i++)
+    for (size_t i = 1; l->kind->takes_audio && i < COUNT(shape_keys); i++)
         json_object_del(config, shape_keys[i]);
     if (!size || !config || json_object_update(config, l->config))
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
@@ -112,7 +112,7 @@ fail:
 static clio_status write_weights(clio_context *ctx, const struct learner *l, int part, const char *folder)
 {
     clio_status st = CLIO_OK;
-    const struct learner_place *place = place_of(l, part);
+    const struct learner_weight_file *place = place_of(l, part);
     struct safetensors_writer out = {0};
     struct bytes name = {0};
     char *inner = NULL, *path = NULL;
@@ -143,12 +143,12 @@ clio_status learner_save(clio_context *ctx, struct learner *l, const char *folde
     TRY(learner_swap_ema(ctx, l));
     swapped = true;
     for (int i = 0; i < LEARNER_PARTS; i++)
-        if (l->parameters[i].count && place_of(l, i) == &l->kind->places[i])
+        if (l->parameters[i].count && place_of(l, i) == &l->kind->weight_files[i])
             TRY(write_weights(ctx, l, i, folder));
     swapped = false;
     TRY(learner_swap_ema(ctx, l));
-    if (l->kind->describe)
-        TRY(l->kind->describe(ctx, l, folder));
+    if (l->kind->save_config)
+        TRY(l->kind->save_config(ctx, l, folder));
 fail:
     if (swapped) /* the failure that is told is the one that came before */
         (void)learner_swap_ema(ctx, l);

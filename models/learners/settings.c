@@ -81,8 +81,8 @@ const char *learner_text(const struct learner *l, const char *name)
 clio_status learner_channels(clio_context *ctx, const struct learner *l, int heads, json_t **list)
 {
     clio_status st = CLIO_OK;
-    const char *text = learner_text(l, "block_channels"), *at = text;
-    int groups = learner_int(l, "groups");
+    const char *text = learner_text(l, "block_out_channels"), *at = text;
+    int groups = learner_int(l, "norm_num_groups");
     *list = json_array();
     for (;;) {
         char *end;
@@ -110,7 +110,7 @@ clio_status learner_folder(clio_context *ctx, const struct learner *l, const cha
     TRY(folder_try(ctx, l->from, name, path));
     if (!*path && *learner_text(l, name))
         TRY(mem_string(ctx, path, learner_text(l, name)));
-    TRY(folder_try(ctx, learner_text(l, "init"), name, path));
+    TRY(folder_try(ctx, learner_text(l, "pretrained"), name, path));
 fail:
     return st;
 }

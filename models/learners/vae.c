@@ -13,12 +13,12 @@
 /* A setting a line. */
 /* clang-format off */
 #define VAE_SETTINGS                                                                                                                       \
-    {"form", 's', 0, 0, 0, "dense|conv", "of which layers it is made"},                                                                    \
-    {"hidden", 'i', 1, 65536, 400, NULL, "dense: numbers of the layer between images and latents"},                                      \
-    {"width", 'i', 1, 512, 32, NULL, "conv: channels of the largest images"},                                                            \
-    {"latent", 'i', 1, 65536, 20, NULL, "numbers that stand for an image"},                                                               \
-    {"beta", 'f', 0, 1e6, 1, NULL, "weight of the divergence from N(0, 1)"},                                                               \
-    {"reconstruction", 's', 0, 0, 0, "bce|mse", "what is lost: cross-entropy of each number, or half its squared error"}
+    {"architecture", 's', 0, 0, 0, "dense|conv", "architecture: fully connected or convolutional"},                                                                    \
+    {"hidden_size", 'i', 1, 65536, 400, NULL, "dense: units of the hidden layer"},                                      \
+    {"base_channels", 'i', 1, 512, 32, NULL, "conv: channels at the full resolution, doubled at each halving"},                                                            \
+    {"latent_dim", 'i', 1, 65536, 20, NULL, "dimension of the latent vector"},                                                               \
+    {"beta", 'f', 0, 1e6, 1, NULL, "weight of the KL divergence (beta-VAE)"},                                                               \
+    {"reconstruction_loss", 's', 0, 0, 0, "bce|mse", "reconstruction loss: binary cross-entropy, or half the squared error"}
 /* clang-format on */
 static const struct learner_setting vae_settings[] = {VAE_SETTINGS, {0}}, cvae_settings[] = {VAE_SETTINGS, CAPTION_SETTINGS, {0}};
 static const char *const parts[] = {"vae", NULL};
@@ -31,7 +31,7 @@ static const char *const measures[] = {"negative_elbo", "reconstruction", "kl", 
 static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_networks *net)
 {
     clio_status st = CLIO_OK;
-    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden"), told = net->labels.width;
+    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden_size"), told = net->labels.width;
     struct parameters *p = &l->parameters[0];
     struct layer_rows encoder = {0}, mu = {0}, logvar = {0}, decoder = {0};
     rows_linear(&encoder, "fc1", hidden);
@@ -54,13 +54,13 @@ static clio_status open_conv(clio_context *ctx, struct learner *l, struct vae_ne
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     struct parameters *p = &l->parameters[0];
-    struct pyramid shape = {.width = learner_int(l, "width"), .act = ACT_RELU};
+    struct pyramid shape = {.width = learner_int(l, "base_channels"), .act = ACT_RELU};
     struct layer_rows encoder = {0}, decoder = {0};
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&encoder, &shape, 0);
     rows_up(&decoder, &shape, s->channels, ACT_NONE);
     TRY(sequential_new(ctx, &net->encoder, "vae.encoder.", encoder.row, encoder.count, s->height, s->width, s->channels + net->labels.width,
-                   p));
+                       p));
     const int *in = net->encoder.out;
     struct layer_row mu = {.name = "mu", .kind = LAYER_CONV, .out = l->latent, .taps = shape.base, .stride = 1, .bias = true}, logvar = mu;
     logvar.name = "logvar";
@@ -77,12 +77,12 @@ static clio_status open(clio_context *ctx, struct learner *l)
     struct vae_networks *net;
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
-    l->latent = learner_int(l, "latent");
+    l->latent = learner_int(l, "latent_dim");
     l->options[0] = optimizer_defaults();
     net->beta = (float)learner_number(l, "beta");
-    net->reconstruction = learner_choice(l, "reconstruction") == 1 ? VAE_MSE : VAE_BCE;
+    net->reconstruction = learner_choice(l, "reconstruction_loss") == 1 ? VAE_MSE : VAE_BCE;
     TRY(label_input_new(ctx, &net->labels, l));
-    TRY(learner_choice(l, "form") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
+    TRY(learner_choice(l, "architecture") == 1 ? open_conv(ctx, l, net) : open_dense(ctx, l, net));
 fail:
     return st;
 }
@@ -119,7 +119,8 @@ static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const stru
 {
     clio_status st = CLIO_OK;
     int b = mu->dim[0], c = net->encoder.in[2] - net->labels.width;
-    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in, hidden = sequential_shape(&net->encoder, b);
+    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in,
+                  hidden = sequential_shape(&net->encoder, b);
     TRY(tensor_take(ctx, arena, &hidden));
     TRY(label_input_join(ctx, arena, &net->labels, &picture, &in));
     TRY(sequential_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
@@ -148,7 +149,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     const struct vae_networks *net = l->state;
-    const struct tensor *x = &batch->pictures;
+    const struct tensor *x = &batch->images;
     uint64_t mark = arena_mark(arena);
     struct tensor mu = tensor_shape(DTYPE_F32, 4, batch->count, 1, 1, l->latent), logvar = mu, z = mu, y = *x, drawn;
     struct loss_args args = {.loss = LOSS_BCE_LOGITS, .scale = scale};
@@ -272,12 +273,13 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
 }
 
 #define VAE_FUNCTIONS                                                                                                                      \
-    .parts = parts, .losses = losses, .measures = measures, .unit = true, .has_latents = true, .reconstructs = true, .open = open,         \
-    .close = close, .init = init, .step = step, .measure = measure, .sample = sample, .encode = encode, .describe = describe
+    .parts = parts, .losses = losses, .metrics = measures, .unit_range = true, .has_latents = true, .reconstructs = true, .open = open,    \
+    .close = close, .init = init, .step = step, .evaluate = measure, .sample = sample, .encode = encode, .save_config = describe
 
-const struct learner_type learner_vae = {.name = "vae", .summary = "variational autoencoder", .settings = vae_settings, VAE_FUNCTIONS};
+const struct learner_type learner_vae = {
+    .name = "vae", .summary = "variational autoencoder (Kingma and Welling 2014)", .settings = vae_settings, VAE_FUNCTIONS};
 const struct learner_type learner_cvae = {.name = "cvae",
-                                          .summary = "variational autoencoder of images with labels or captions",
+                                          .summary = "conditional VAE, class or text conditioned (Sohn et al. 2015)",
                                           .settings = cvae_settings,
                                           .needs_labels = true,
                                           .takes_captions = true,

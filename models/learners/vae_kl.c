@@ -14,16 +14,16 @@
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"block_channels", 't', 0, 0, 0, "64,128,128", "channels at each size of image, of which the next is half; the last is the latents'"},
-    {"layers", 'i', 1, 7, 1, NULL, "residual blocks at each size, on the way down"},
-    {"groups", 'i', 1, 64, 32, NULL, "of channels that are normalized together"},
-    {"latent_channels", 'i', 1, 256, 4, NULL, "numbers for each pixel of the smallest images"},
-    {"attention", 'b', 0, 1, 1, NULL, "the smallest images' pixels attend to each other"},
-    {"reconstruction", 's', 0, 0, 0, "l1|mse", "what is lost: differences of pixels, or their squares"},
-    {"kl_weight", 'f', 0, 1e6, 1e-6, NULL, "weight of the divergence from N(0, 1)"},
-    {"scaling_factor", 'f', 1e-6, 1e6, 0.18215, NULL, "what latents are multiplied with for a denoiser: 1 / their standard deviation"},
-    {"init", 't', 0, 0, 0, NULL, "a diffusers folder to begin with: its network goes before the settings above"},
-    {"recompute", 'b', 0, 1, 0, NULL, "blocks are computed again for their gradients: less memory, about a third more time"},
+    {"block_out_channels", 't', 0, 0, 0, "64,128,128", "channels of each resolution level; the last is the resolution of the latents"},
+    {"layers_per_block", 'i', 1, 7, 1, NULL, "residual blocks per level on the way down"},
+    {"norm_num_groups", 'i', 1, 64, 32, NULL, "groups of group normalization"},
+    {"latent_channels", 'i', 1, 256, 4, NULL, "channels of the latents"},
+    {"mid_block_attention", 'b', 0, 1, 1, NULL, "self-attention at the lowest resolution"},
+    {"reconstruction_loss", 's', 0, 0, 0, "l1|mse", "reconstruction loss: L1 or MSE"},
+    {"kl_weight", 'f', 0, 1e6, 1e-6, NULL, "weight of the KL divergence"},
+    {"scaling_factor", 'f', 1e-6, 1e6, 0.18215, NULL, "factor of the latents in latent diffusion: 1 / their standard deviation"},
+    {"pretrained", 't', 0, 0, 0, NULL, "diffusers folder to start from; its VAE overrides the settings above"},
+    {"gradient_checkpointing", 'b', 0, 1, 0, NULL, "recompute activations in the backward pass: less memory, about a third more time"},
     {0},
 };
 /* clang-format on */
@@ -43,8 +43,8 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
         json_pack("{s:s,s:i,s:i,s:i,s:i,s:O,s:O,s:O,s:i,s:i,s:b,s:f}", "_class_name", "AutoencoderKL", "in_channels", l->shape.channels,
                   "out_channels", l->shape.channels, "latent_channels", learner_int(l, "latent_channels"), "sample_size", l->shape.width,
                   "block_out_channels", channels, "down_block_types", down, "up_block_types", up, "layers_per_block",
-                  learner_int(l, "layers"), "norm_num_groups", learner_int(l, "groups"), "mid_block_add_attention",
-                  json_is_true(json_object_get(l->config, "attention")), "scaling_factor", learner_number(l, "scaling_factor"));
+                  learner_int(l, "layers_per_block"), "norm_num_groups", learner_int(l, "norm_num_groups"), "mid_block_add_attention",
+                  json_is_true(json_object_get(l->config, "mid_block_attention")), "scaling_factor", learner_number(l, "scaling_factor"));
     if (!k->config.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(mem_string(ctx, &k->config.path, "the settings of the model"));
@@ -59,7 +59,7 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct kl_
 {
     clio_status st = CLIO_OK;
     struct weights weights = {0};
-    const char *init = learner_text(l, "init");
+    const char *init = learner_text(l, "pretrained");
     char *folder = NULL;
     TRY(folder_json(ctx, &k->config, l->from, "vae", "config.json"));
     k->loaded = !k->config.root && *init;
@@ -75,7 +75,7 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct kl_
     ctx->collects = &l->parameters[0];
     st = vae_load(ctx, &k->config, k->loaded ? &weights : NULL, VAE_ENCODER | VAE_DECODER, &k->net);
     ctx->collects = NULL;
-    k->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
+    k->net.recompute = json_is_true(json_object_get(l->config, "gradient_checkpointing"));
 fail:
     weights_close(&weights);
     free(folder);
@@ -92,9 +92,9 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].rule = OPTIM_ADAMW;
     l->options[0].rate = 1e-4;
     l->options[0].weight_decay = 0.01;
-    l->options[0].clip = 1;
+    l->options[0].max_grad_norm = 1;
     k->kl_weight = (float)learner_number(l, "kl_weight");
-    k->loss_kind = learner_choice(l, "reconstruction") == 1 ? LOSS_MSE : LOSS_L1;
+    k->loss_kind = learner_choice(l, "reconstruction_loss") == 1 ? LOSS_MSE : LOSS_L1;
     TRY(load_network(ctx, l, k));
     const struct vae_config *c = &k->net.config;
     if (c->in != l->shape.channels || c->out != l->shape.channels || l->shape.height % c->factor || l->shape.width % c->factor)
@@ -157,7 +157,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     struct kl_learner *k = l->state;
-    const struct tensor *x = &batch->pictures;
+    const struct tensor *x = &batch->images;
     uint64_t mark = arena_mark(arena);
     struct tensor mu = small(l, batch->count, k->net.config.latent), logvar = mu, z = mu, y = *x, drawn;
     struct loss_args args = {.loss = k->loss_kind, .scale = scale / (float)learner_pixels(l)};
@@ -269,19 +269,19 @@ static clio_status describe(clio_context *ctx, struct learner *l, const char *pa
 
 const struct learner_type learner_vae_kl = {
     .name = "vae-kl",
-    .summary = "autoencoder between images and the latents of a unet",
+    .summary = "autoencoder with KL regularization for latent diffusion (AutoencoderKL)",
     .settings = settings,
     .parts = parts,
     .losses = losses,
-    .measures = measures,
+    .metrics = measures,
     .reconstructs = true,
     .open = open,
     .close = close,
     .init = init,
     .step = step,
-    .measure = measure,
+    .evaluate = measure,
     .sample = sample,
     .encode = encode,
-    .places = {{"vae", "diffusion_pytorch_model"}},
-    .describe = describe,
+    .weight_files = {{"vae", "diffusion_pytorch_model"}},
+    .save_config = describe,
 };

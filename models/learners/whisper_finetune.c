@@ -28,14 +28,14 @@
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
-    {"init", 't', 0, 0, 0, NULL, "folder of the Whisper model to begin with"},
-    {"language", 't', 0, 0, 0, "en", "of the captions"},
-    {"task", 's', 0, 0, 0, "transcribe|translate", "what the captions are: the words, or what they mean in English"},
-    {"recompute", 'b', 0, 1, 0, NULL, "the encoder's layers are computed again for their gradients: less memory, more time"},
-    {"time_masks", 'i', 0, 100, 0, NULL, "stripes of time blotted out of each log-mel that is learned from (SpecAugment)"},
-    {"time_width", 'i', 0, 3000, 100, NULL, "hundredths of a second that such a stripe lasts at most"},
-    {"frequency_masks", 'i', 0, 100, 0, NULL, "stripes of frequency blotted out of each"},
-    {"frequency_width", 'i', 0, 201, 27, NULL, "bands that such a stripe covers at most"},
+    {"pretrained", 't', 0, 0, 0, NULL, "folder of the Whisper model to fine-tune"},
+    {"language", 't', 0, 0, 0, "en", "language of the captions"},
+    {"task", 's', 0, 0, 0, "transcribe|translate", "task token: the captions are in the spoken language, or in English"},
+    {"gradient_checkpointing", 'b', 0, 1, 0, NULL, "recompute the encoder's activations in the backward pass: less memory, more time"},
+    {"num_time_masks", 'i', 0, 100, 0, NULL, "SpecAugment: time masks per log-mel spectrogram"},
+    {"time_mask_length", 'i', 0, 3000, 100, NULL, "SpecAugment: longest time mask, in frames of 10 ms"},
+    {"num_frequency_masks", 'i', 0, 100, 0, NULL, "SpecAugment: frequency masks per log-mel spectrogram"},
+    {"frequency_mask_length", 'i', 0, 201, 27, NULL, "SpecAugment: widest frequency mask, in mel bands"},
     {0},
 };
 /* clang-format on */
@@ -77,31 +77,32 @@ static clio_status open(clio_context *ctx, struct learner *l)
 {
     clio_status st = CLIO_OK;
     struct speech_learner *s;
-    const char *init = learner_text(l, "init");
+    const char *init = learner_text(l, "pretrained");
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     l->state = s;
     l->options[0] = optimizer_defaults();
     l->options[0].rule = OPTIM_ADAMW;
     l->options[0].rate = 1e-5;
-    l->options[0].clip = 1;
+    l->options[0].max_grad_norm = 1;
     TRY(folder_try(ctx, l->from, WHISPER, &s->dir));
     if (!s->dir && !*init)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s begins with one that was trained: name its folder (--set init=DIR)", l->kind->name);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s begins with one that was trained: name its folder (--set pretrained=DIR)",
+             l->kind->name);
     if (!s->dir)
         TRY(mem_string(ctx, &s->dir, init));
     ctx->collects = &l->parameters[0];
     st = whisper_load(ctx, &s->net, s->dir);
     ctx->collects = NULL;
     TRY(st);
-    s->net.recompute = json_is_true(json_object_get(l->config, "recompute"));
+    s->net.recompute = json_is_true(json_object_get(l->config, "gradient_checkpointing"));
     TRY(tokenizer_open(ctx, &s->tokenizer, s->dir, TOKENIZER_GPT2));
     TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
     TRY(make_prompt(ctx, l, s));
     TRY(mel_open(ctx, &s->mel, s->net.config.bands));
-    s->augment = (struct spec_augment){.time_masks = learner_int(l, "time_masks"),
-                                       .time_width = learner_int(l, "time_width"),
-                                       .frequency_masks = learner_int(l, "frequency_masks"),
-                                       .frequency_width = learner_int(l, "frequency_width")};
+    s->augment = (struct spec_augment){.time_masks = learner_int(l, "num_time_masks"),
+                                       .time_width = learner_int(l, "time_mask_length"),
+                                       .frequency_masks = learner_int(l, "num_frequency_masks"),
+                                       .frequency_width = learner_int(l, "frequency_mask_length")};
 fail:
     return st;
 }
@@ -170,7 +171,7 @@ static clio_status hear(clio_context *ctx, struct speech_learner *s, const struc
     TRY(mem_alloc(ctx, &x, (size_t)window + MEL_FFT, sizeof *x));
     for (int i = 0; i < batch->count; i++) {
         memset(x, 0, ((size_t)window + MEL_FFT) * sizeof *x);
-        memcpy(x + margin, batch->waves + (size_t)i * batch->samples, got * sizeof *x);
+        memcpy(x + margin, batch->audio + (size_t)i * batch->samples, got * sizeof *x);
         mel_reflect(x, margin, (size_t)window);
         TRY(tensor_write(ctx, &samples, 0, tensor_count(&samples), x));
         TRY(mel_forward(ctx, &arena, &s->mel, &part, &samples));
@@ -354,17 +355,17 @@ fail:
 
 const struct learner_type learner_whisper = {
     .name = "whisper",
-    .summary = "speech to text: a Whisper model that goes on learning, from sounds with captions",
+    .summary = "fine-tune Whisper for transcription or captioning",
     .settings = settings,
     .parts = parts,
     .losses = losses,
-    .measures = losses,
-    .hears = true,
+    .metrics = losses,
+    .takes_audio = true,
     .open = open,
     .close = close,
     .init = init,
     .step = step,
-    .measure = measure,
-    .places = {{WHISPER, NULL}},
-    .describe = describe,
+    .evaluate = measure,
+    .weight_files = {{WHISPER, NULL}},
+    .save_config = describe,
 };

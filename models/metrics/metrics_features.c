@@ -40,8 +40,8 @@ static clio_status check_finite(clio_context *ctx, const float *features, size_t
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < count * (size_t)width; i++)
         if (!isfinite(features[i]))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "number %zu of feature %zu is %g: images or the encoder's weights are broken",
-                 i % (size_t)width, i / (size_t)width, (double)features[i]);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "number %zu of feature %zu is %g: images or the encoder's weights are broken", i % (size_t)width,
+                 i / (size_t)width, (double)features[i]);
 fail:
     return st;
 }

@@ -80,8 +80,8 @@ clio_status metrics_ssim(clio_context *ctx, double *out, const float *a, const f
              "the structural similarity of images of %d x %d pixels is not defined: it needs at least %d x %d, the size of its window",
              width, height, WINDOW, WINDOW);
     if (count < 1 || channels < 1 || !(range > 0))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the structural similarity of %d images of %d channels from 0 to %g is not defined", count,
-             channels, range);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the structural similarity of %d images of %d channels from 0 to %g is not defined", count, channels,
+             range);
     TRY(mem_alloc(ctx, &rows, (size_t)(width - WINDOW + 1), sizeof *rows * 5 * WINDOW));
     for (int i = 0; i < WINDOW; i++)
         total += window[i] = exp(-0.5 * (i - WINDOW / 2) * (i - WINDOW / 2) / (DEVIATION * DEVIATION));

@@ -3,11 +3,12 @@
 #include "../../host/core/safetensors_write.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 struct optimizer_options optimizer_defaults(void)
 {
     return (struct optimizer_options){
-        .rule = OPTIM_ADAM, .rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .schedule = SCHEDULE_CONSTANT, .rate_end = 0};
+        .rule = OPTIM_ADAM, .rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .schedule = SCHEDULE_CONSTANT, .gamma = 0.1};
 }
 
 double optimizer_rate(const struct optimizer_options *o, int64_t step)
@@ -15,9 +16,9 @@ double optimizer_rate(const struct optimizer_options *o, int64_t step)
     double part = o->warmup > 0 && step < o->warmup ? (double)(step + 1) / (double)o->warmup : 1;
     double at = o->steps > o->warmup ? (double)(step - o->warmup) / (double)(o->steps - o->warmup) : 0;
     if (o->schedule == SCHEDULE_COSINE && step >= o->warmup)
-        part = o->rate_end + (1 - o->rate_end) * (1 + cos(acos(-1.0) * fmin(at, 1))) / 2;
+        part = o->end_factor + (1 - o->end_factor) * (1 + cos(acos(-1.0) * fmin(at, 1))) / 2;
     if (o->schedule == SCHEDULE_STEP && o->steps > 0)
-        part *= pow(o->rate_end, (double)(step / o->steps));
+        part *= pow(o->gamma, (double)(step / o->steps));
     return o->rate * part;
 }
 
@@ -29,7 +30,7 @@ clio_status optimizer_open(clio_context *ctx, struct optimizer *o, struct parame
     *o = (struct optimizer){.options = *options, .parameters = list};
     o->sums = tensor_shape(DTYPE_F32, 1, (int)MAX(list->count, (size_t)1), 0, 0, 0);
     o->scale = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-    TRY(parameters_alloc(ctx, list, options->average > 0));
+    TRY(parameters_alloc(ctx, list, options->ema_decay > 0));
     TRY(tensor_new(ctx, &o->sums, "training"));
     TRY(tensor_new(ctx, &o->scale, "training"));
     for (size_t i = 0; i < list->count; i++) {
@@ -84,13 +85,13 @@ static clio_status find_scale(clio_context *ctx, struct optimizer *o, struct are
     int slot = 0;
     bool scaled = o->loss_scale > 0;
     float loss_scale = scaled ? (float)o->loss_scale : 1;
-    *scale = o->options.clip > 0 || scaled || o->guard.mem ? &o->scale : NULL;
-    if (o->options.clip <= 0 && !scaled)
-        return o->guard.mem ? op_clip_scale(ctx, &o->scale, &o->guard, (int)tensor_count(&o->guard), 0, 1) : CLIO_OK;
+    *scale = o->options.max_grad_norm > 0 || scaled || o->guard.mem ? &o->scale : NULL;
     for (size_t i = 0; i < o->parameters->count; i++)
         if (o->parameters->list[i].trained)
             TRY(op_norm2(ctx, scratch, &o->sums, slot++, &o->parameters->list[i].grad));
-    TRY(op_clip_scale(ctx, &o->scale, &o->sums, slot, (float)o->options.clip, loss_scale));
+    if (o->options.max_grad_norm <= 0 && !scaled)
+        return o->guard.mem ? op_clip_scale(ctx, &o->scale, &o->guard, (int)tensor_count(&o->guard), 0, 1) : CLIO_OK;
+    TRY(op_clip_scale(ctx, &o->scale, &o->sums, slot, (float)o->options.max_grad_norm, loss_scale));
 fail:
     return st;
 }
@@ -100,7 +101,7 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
     clio_status st = CLIO_OK;
     const struct optimizer_options *s = &o->options;
     const struct tensor *scale;
-    double step = (double)o->step + 1, decay = fmin(s->average, step / (step + 9));
+    double step = (double)o->step + 1, decay = fmin(s->ema_decay, step / (step + 9));
     struct optim_args args = {.rule = s->rule,
                               .nesterov = s->nesterov,
                               .step = (int)MIN(o->step + 1, (int64_t)INT32_MAX),
@@ -128,6 +129,24 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
     }
     o->step++;
 fail:
+    return st;
+}
+
+clio_status optimizer_grad_norm(clio_context *ctx, const struct optimizer *o, double *norm)
+{
+    clio_status st = CLIO_OK;
+    float *squares = NULL;
+    size_t count = tensor_count(&o->sums), trained = 0;
+    double sum = 0;
+    for (size_t i = 0; i < o->parameters->count; i++)
+        trained += o->parameters->list[i].trained;
+    TRY(mem_alloc(ctx, &squares, count, sizeof *squares));
+    TRY(tensor_read(ctx, &o->sums, 0, count, squares));
+    for (size_t i = 0; i < trained; i++)
+        sum += (double)squares[i];
+    *norm = sqrt(sum) / (o->loss_scale > 0 ? o->loss_scale : 1);
+fail:
+    free(squares);
     return st;
 }
 

@@ -11,12 +11,12 @@ struct optimizer_options {
     double rate; /* learning rate, the greatest of the schedule */
     double momentum, beta1, beta2, eps, weight_decay;
     bool nesterov;
-    double clip;    /* greatest L2 norm of all gradients together (torch's clip_grad_norm_); 0: no clipping */
-    double average; /* EMA decay of the weights, at most (1 + step) / (10 + step); 0: no EMA */
+    double max_grad_norm; /* greatest L2 norm of all gradients together (torch's clip_grad_norm_); 0: no clipping */
+    double ema_decay;     /* EMA decay of the weights, at most (1 + step) / (10 + step); 0: no EMA */
     enum schedule schedule;
-    int64_t warmup; /* steps of linear warmup from 0 */
-    int64_t steps;  /* cosine: step at which rate * rate_end is reached; step: the rate is multiplied by rate_end every so many steps */
-    double rate_end;
+    int64_t warmup;           /* steps of linear warmup from 0 */
+    int64_t steps;            /* cosine: where the schedule ends; step: steps between decays */
+    double end_factor, gamma; /* cosine: final rate as a fraction of the peak; step: factor of each decay */
 };
 struct optimizer_options optimizer_defaults(void);                      /* Adam 1e-3, 0.9, 0.999, 1e-8 */
 double optimizer_rate(const struct optimizer_options *o, int64_t step); /* of step 0, 1, ... */
@@ -38,6 +38,8 @@ clio_status optimizer_open(clio_context *ctx, struct optimizer *o, struct parame
 void optimizer_close(clio_context *ctx, struct optimizer *o);
 /* Update every trained parameter from its gradient. */
 clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena *scratch);
+/* Global norm of the gradients of the last step, before clipping, without the loss scale. Waits for the device. */
+clio_status optimizer_grad_norm(clio_context *ctx, const struct optimizer *o, double *norm);
 /* Whether the last step changed the weights, that is, all gradients were finite. Waits for the device. */
 clio_status optimizer_made(clio_context *ctx, const struct optimizer *o, bool *made);
 /* Save and load the state as start + "m." + name and so on; the caller keeps the number of steps. */

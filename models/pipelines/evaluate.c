@@ -25,10 +25,10 @@ struct evaluation {
     struct dataset *data;
     enum dataset_split split;
     struct loader *loader;
-    size_t count, one;              /* images; numbers of one */
-    struct tensor pictures, labels; /* a batch */
-    float *other, *latents;         /* a batch: images given back or in the classifier's range; latents */
-    float *features[2];             /* f32 [count, features]: of the data, of what was drawn */
+    size_t count, one;            /* images; numbers of one */
+    struct tensor images, labels; /* a batch */
+    float *other, *latents;       /* a batch: images given back or in the classifier's range; latents */
+    float *features[2];           /* f32 [count, features]: of the data, of what was drawn */
     double sums[LEARNER_LOSSES], mse, ssim;
     struct metric_list *found;
 };
@@ -105,7 +105,7 @@ static clio_status open_data(struct evaluation *e)
     TRY(choose_split(e));
     batches.batch = BATCH;
     batches.shuffle = batches.drop_last = false;
-    batches.unit = l->kind->unit;
+    batches.unit_range = l->kind->unit_range;
     TRY(loader_open(e->ctx, &e->loader, e->data, e->split, &batches));
 fail:
     return st;
@@ -116,9 +116,9 @@ static clio_status take_memory(struct evaluation *e)
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &e->model.shape;
     e->one = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
-    e->pictures = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
+    e->images = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
     e->labels = tensor_shape(DTYPE_I32, 1, BATCH, 0, 0, 0);
-    TRY(tensor_new(e->ctx, &e->pictures, "evaluation"));
+    TRY(tensor_new(e->ctx, &e->images, "evaluation"));
     TRY(tensor_new(e->ctx, &e->labels, "evaluation"));
     TRY(mem_alloc(e->ctx, &e->other, BATCH * e->one, sizeof *e->other));
     TRY(mem_alloc(e->ctx, &e->latents, BATCH * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
@@ -133,15 +133,15 @@ static clio_status add_own(struct evaluation *e, const struct batch *b, int coun
 {
     clio_status st = CLIO_OK;
     double part[LEARNER_LOSSES] = {0};
-    struct learner_batch batch = {.count = count, .global_count = count, .pictures = e->pictures, .captions = b->captions};
-    batch.pictures.dim[0] = count;
-    TRY(tensor_write(e->ctx, &batch.pictures, 0, (size_t)count * e->one, b->pictures));
+    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .captions = b->captions};
+    batch.images.dim[0] = count;
+    TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->one, b->images));
     if (b->labels) {
         batch.labels = e->labels;
         batch.labels.dim[0] = count;
         TRY(tensor_write(e->ctx, &batch.labels, 0, (size_t)count, b->labels));
     }
-    TRY(e->model.kind->measure(e->ctx, &e->model, &batch, stream, part));
+    TRY(e->model.kind->evaluate(e->ctx, &e->model, &batch, stream, part));
     for (int i = 0; i < LEARNER_LOSSES; i++)
         e->sums[i] += part[i];
 fail:
@@ -158,11 +158,11 @@ static clio_status add_reconstruction(struct evaluation *e, const struct batch *
     clio_status st = CLIO_OK;
     struct learner *l = &e->model;
     double ssim;
-    TRY(l->kind->encode(e->ctx, l, count, b->pictures, b->labels, e->latents));
+    TRY(l->kind->encode(e->ctx, l, count, b->images, b->labels, e->latents));
     TRY(l->kind->sample(e->ctx, l, count, e->latents, b->labels, e->other));
-    e->mse += metrics_mse(b->pictures, e->other, (size_t)count * e->one) * count;
-    TRY(metrics_ssim(e->ctx, &ssim, b->pictures, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
-                     l->kind->unit ? 1 : 2));
+    e->mse += metrics_mse(b->images, e->other, (size_t)count * e->one) * count;
+    TRY(metrics_ssim(e->ctx, &ssim, b->images, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
+                     l->kind->unit_range ? 1 : 2));
     e->ssim += ssim * count;
 fail:
     return st;
@@ -172,7 +172,7 @@ fail:
 static clio_status add_features(struct evaluation *e, const float *pictures, size_t first, int count, int which)
 {
     const struct learner *c = &e->classifier;
-    bool from = e->model.kind->unit, to = c->kind->unit;
+    bool from = e->model.kind->unit_range, to = c->kind->unit_range;
     for (size_t i = 0; i < (size_t)count * e->one; i++)
         e->other[i] = from == to ? pictures[i] : from ? 2 * pictures[i] - 1 : (pictures[i] + 1) / 2;
     return c->kind->encode(e->ctx, &e->classifier, count, e->other, NULL, e->features[which] + first * (size_t)c->latent);
@@ -187,12 +187,12 @@ static clio_status look_at_data(struct evaluation *e)
         TRY(context_progress(e->ctx, "measuring", (double)i, (double)e->count));
         TRY(loader_next(e->ctx, e->loader, &b));
         count = (int)MIN(e->count - i, (size_t)b->count);
-        if (e->model.kind->measure)
+        if (e->model.kind->evaluate)
             TRY(add_own(e, b, count, i / BATCH));
         if (reconstructs(e))
             TRY(add_reconstruction(e, b, count));
         if (e->compares)
-            TRY(add_features(e, b->pictures, i, count, 0));
+            TRY(add_features(e, b->images, i, count, 0));
     }
 fail:
     return st;
@@ -243,11 +243,11 @@ static clio_status sum_up(struct evaluation *e)
     clio_status st = CLIO_OK;
     const struct learner_type *kind = e->model.kind;
     double n = (double)e->count;
-    for (int i = 0; kind->measure && kind->measures[i]; i++)
-        TRY(metric_list_add(e->ctx, e->found, kind->measures[i], e->sums[i] / n, ""));
+    for (int i = 0; kind->evaluate && kind->metrics[i]; i++)
+        TRY(metric_list_add(e->ctx, e->found, kind->metrics[i], e->sums[i] / n, ""));
     if (reconstructs(e)) {
         TRY(metric_list_add(e->ctx, e->found, "reconstruction_mse", e->mse / n, ""));
-        TRY(metric_list_add(e->ctx, e->found, "psnr", metrics_psnr(e->mse / n, kind->unit ? 1 : 2), "dB"));
+        TRY(metric_list_add(e->ctx, e->found, "psnr", metrics_psnr(e->mse / n, kind->unit_range ? 1 : 2), "dB"));
         TRY(metric_list_add(e->ctx, e->found, "ssim", e->ssim / n, ""));
     }
     if (e->compares)
@@ -259,7 +259,7 @@ fail:
 
 static void close_evaluation(struct evaluation *e)
 {
-    tensor_free(e->ctx, &e->pictures);
+    tensor_free(e->ctx, &e->images);
     tensor_free(e->ctx, &e->labels);
     free(e->other);
     free(e->latents);

@@ -71,7 +71,7 @@ static clio_status to_picture(const clio_generator *g, const float *pixels, clio
     const struct learner *l = &g->learner;
     size_t count = (size_t)l->shape.width * (size_t)l->shape.height;
     int channels = l->shape.channels;
-    float low = l->kind->unit ? 0.0f : -1.0f;
+    float low = l->kind->unit_range ? 0.0f : -1.0f;
     unsigned char *rgb = NULL;
     TRY(mem_alloc(g->ctx, &rgb, 3 * count, 1));
     for (size_t i = 0; i < 3 * count; i++) {
@@ -84,7 +84,8 @@ fail:
 }
 
 /* Latents through the network, AT_ONCE at a time, into out[0], out[stride], ... */
-static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out, size_t stride)
+static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
+                            size_t stride)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;
@@ -213,7 +214,7 @@ static clio_status to_pixels(const clio_generator *g, const clio_image *picture,
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     struct image view = image_view(picture), scaled = {0};
-    float low = l->kind->unit ? 0.0f : -1.0f;
+    float low = l->kind->unit_range ? 0.0f : -1.0f;
     TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
     for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
         const unsigned char *p = scaled.rgb + 3 * i;

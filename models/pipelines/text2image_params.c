@@ -73,9 +73,8 @@ static clio_status check_images(struct imagine *j)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
              "%s paints into images: give one with -i, and with --mask another one that is bright where to paint", j->p->path);
     if (a->mask && (a->mask->width != a->image->width || a->mask->height != a->image->height))
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "the mask is %d x %d pixels and the image %d x %d: make the mask as large as the image (--mask)", a->mask->width,
-             a->mask->height, a->image->width, a->image->height);
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "the mask is %d x %d pixels and the image %d x %d: make the mask as large as the image (--mask)",
+             a->mask->width, a->mask->height, a->image->width, a->image->height);
     if (!a->image && a->strength != 0)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength (--strength) says how much of an image is changed: give that image with -i");
     if (a->strength != 0 && !(a->strength > 0 && a->strength <= 1))
@@ -131,8 +130,12 @@ clio_status imagine_check(struct imagine *j)
     j->seed_to = a->seed_to;
     j->guided = a->guidance_scale > 1 && !j->p->config.guidance;
     j->tiny = j->p->taesd && !j->p->taesd_preview_only;
-    j->sampler = (struct sampler_options){
-        .method = a->sampler, .steps = a->steps, .strength = j->strength, .eta = a->eta, .spacing = a->timestep_spacing, .stable_diffusion = true};
+    j->sampler = (struct sampler_options){.method = a->sampler,
+                                          .steps = a->steps,
+                                          .strength = j->strength,
+                                          .eta = a->eta,
+                                          .spacing = a->timestep_spacing,
+                                          .stable_diffusion = true};
     TRY(sampler_new(j->ctx, &s, &j->p->scheduler, 1, &j->sampler));
     snprintf(j->method, sizeof j->method, "%s", s->method);
     j->evaluations = (s->count - s->first) * j->count;
@@ -176,8 +179,8 @@ clio_status imagine_describe(const struct imagine *j, int index, char **out)
     TRY(bytes_print(ctx, &b, "%s\n", a->prompt));
     if (a->negative_prompt && *a->negative_prompt)
         TRY(bytes_print(ctx, &b, "Negative prompt: %s\n", a->negative_prompt));
-    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method, a->guidance_scale,
-                    (long long)imagine_seed(j, index), j->width, j->height, name));
+    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method,
+                    a->guidance_scale, (long long)imagine_seed(j, index), j->width, j->height, name));
     if (a->image)
         TRY(bytes_print(ctx, &b, ", Denoising strength: %g", j->strength > 0 ? j->strength : 1.0));
     if (a->guidance_rescale > 0)

@@ -216,7 +216,8 @@ static clio_status step(struct run *r, int i)
         memcpy(r->in + in_size, r->in, sizeof *r->in * in_size);
     TRY(evaluate(r, r->sampler->timesteps[i]));
     if (j->guided)
-        guidance_combine(answer, r->answers, r->answers + j->n, (float)j->params->guidance_scale, (float)j->params->guidance_rescale, 1, j->n);
+        guidance_combine(answer, r->answers, r->answers + j->n, (float)j->params->guidance_scale, (float)j->params->guidance_rescale, 1,
+                         j->n);
     j->done++;
     if (every > 0 && (i - r->sampler->first + 1) % every == 0 && i + 1 < r->sampler->count)
         TRY(imagine_preview(j, r->sampler, r->index, i, r->in, answer));

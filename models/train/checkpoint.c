@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FORMAT 2 /* of training.json: names of settings */
 #define STEP_NAME "step-%08" PRId64
 
 /* dir/name, where name may be of several parts. */
@@ -89,10 +90,11 @@ static clio_status write_state(clio_context *ctx, const struct learner *l, const
                                const char *folder)
 {
     clio_status st = CLIO_OK;
-    json_t *json = json_pack("{s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "model", plan->kind->name, "step", (json_int_t)s->step,
-                             "epoch", (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best, "best_step",
-                             (json_int_t)s->best_step, "without_gain", s->without_gain, "made", (json_int_t)l->optimizers[0].step,
-                             (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale, (json_int_t)l->good, "settings", plan->all);
+    json_t *json = json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "format", FORMAT, "model", plan->kind->name, "step",
+                             (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best,
+                             "best_step", (json_int_t)s->best_step, "evals_without_improvement", s->evals_without_gain, "optimizer_steps",
+                             (json_int_t)l->optimizers[0].step, (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale,
+                             (json_int_t)l->steps_since_overflow, "settings", plan->all);
     if (!json)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(folder_put_json(ctx, json, folder, "", "training.json"));
@@ -178,7 +180,7 @@ clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct 
     if (state->best_step == state->step)
         TRY(point(ctx, out, "best", to));
     sync_folder(out);
-    tidy(ctx, checkpoints, plan->keep, state->best_step);
+    tidy(ctx, checkpoints, plan->save_total_limit, state->best_step);
 fail:
     if (st && partial)
         remove_folder(ctx, partial);
@@ -225,6 +227,10 @@ clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **set
     TRY(find_last(ctx, out, &folder));
     if (folder) {
         TRY(json_open(ctx, &file, folder, "training.json"));
+        if (json_integer_value(json_object_get(file.root, "format")) != FORMAT)
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s was written by another version of clio, whose training settings have other names: start a new run in another folder",
+                 file.path);
         TRY(json_text(ctx, &file, "model", NULL, &name));
         if (!(*kind = learner_type_find(name)))
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is of a model %s, which this version does not know", file.path, name);
@@ -247,7 +253,7 @@ static clio_status read_state(clio_context *ctx, struct learner *l, const char *
     const struct {
         const char *key;
         int64_t least;
-    } needed[] = {{"step", 0}, {"epoch", 0}, {"batch", 0}, {"best_step", -1}, {"without_gain", 0}};
+    } needed[] = {{"step", 0}, {"epoch", 0}, {"batch", 0}, {"best_step", -1}, {"evals_without_improvement", 0}};
     for (size_t i = 0; i < COUNT(needed); i++) {
         const json_t *value = json_object_get(file.root, needed[i].key);
         if (!json_is_integer(value) || json_integer_value(value) < needed[i].least)
@@ -258,14 +264,14 @@ static clio_status read_state(clio_context *ctx, struct learner *l, const char *
                               .batch = (size_t)json_integer_value(json_object_get(file.root, "batch")),
                               .best = json_number_value(json_object_get(file.root, "best")),
                               .best_step = json_integer_value(json_object_get(file.root, "best_step")),
-                              .without_gain = (int)json_integer_value(json_object_get(file.root, "without_gain"))};
-    made = json_object_get(file.root, "made");
+                              .evals_without_gain = (int)json_integer_value(json_object_get(file.root, "evals_without_improvement"))};
+    made = json_object_get(file.root, "optimizer_steps");
     scale = json_object_get(file.root, "loss_scale");
     for (size_t i = 0; i < LEARNER_PARTS; i++)
         l->optimizers[i].step = json_integer_value(json_array_get(made, i));
-    if (l->seeks_scale && json_number_value(json_array_get(scale, 0)) >= 1) {
+    if (l->dynamic_loss_scale && json_number_value(json_array_get(scale, 0)) >= 1) {
         TRY(learner_set_loss_scale(ctx, l, json_number_value(json_array_get(scale, 0))));
-        l->good = json_integer_value(json_array_get(scale, 1));
+        l->steps_since_overflow = json_integer_value(json_array_get(scale, 1));
     }
 fail:
     json_close(&file);

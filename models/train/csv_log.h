@@ -15,7 +15,8 @@ struct csv_log {
     size_t count, capacity;
 };
 /* Rows of an earlier run up to step `keep` stay (below 0: none), later ones are cut off; the names outlive the table. */
-clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names, int64_t keep);
+clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names,
+                         int64_t keep);
 clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row);
 void csv_log_close(struct csv_log *t);
 

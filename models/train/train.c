@@ -18,14 +18,14 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
     *out = (struct learner_batch){.count = b->count,
                                   .global_count = b->global_count,
                                   .first = b->global_count * r->parallel.rank / r->parallel.ranks,
-                                  .pictures = r->pictures,
+                                  .images = r->images,
                                   .captions = b->captions,
-                                  .waves = b->waves,
+                                  .audio = b->audio,
                                   .samples = b->samples,
                                   .lengths = b->lengths};
-    out->pictures.dim[0] = b->count;
-    if (b->pictures)
-        TRY(tensor_write(r->ctx, &out->pictures, 0, tensor_count(&out->pictures), b->pictures));
+    out->images.dim[0] = b->count;
+    if (b->images)
+        TRY(tensor_write(r->ctx, &out->images, 0, tensor_count(&out->images), b->images));
     if (b->labels) {
         out->labels = r->labels;
         out->labels.dim[0] = b->count;
@@ -59,8 +59,32 @@ static clio_status explain(struct train_run *r, const char *what, const struct l
     FAIL(r->ctx, CLIO_ERROR_ARGUMENT,
          "step %" PRId64
          ": %s is not a finite number; the first tensor that is not is %s: use a lower learning rate (--set learning_rate=X) or "
-         "clip gradients (--set clip=1)",
+         "clip gradients (--set max_grad_norm=1)",
          r->state.step + (b != NULL), what, found ? found : "that itself");
+fail:
+    return st;
+}
+
+/* A row of train.csv: epoch, losses, learning rate of the first part, norm of all gradients, samples per second. */
+static clio_status log_step(struct train_run *r, double seconds)
+{
+    clio_status st = CLIO_OK;
+    struct learner *l = &r->learner;
+    double row[TABLE_COLUMNS], squares = 0, norm;
+    int n = 0;
+    row[n++] = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches;
+    for (int i = 0; r->plan.kind->losses[i]; i++)
+        row[n++] = r->losses[i];
+    row[n++] = optimizer_rate(&l->optimizers[0].options, l->optimizers[0].step - 1);
+    for (int i = 0; l->kind->parts[i]; i++) {
+        if (!l->parameters[i].count)
+            continue;
+        TRY(optimizer_grad_norm(r->ctx, &l->optimizers[i], &norm));
+        squares += norm * norm;
+    }
+    row[n++] = sqrt(squares);
+    row[n++] = (double)r->plan.batch_size * r->plan.accumulate / seconds;
+    TRY(csv_log_add(r->ctx, &r->train_log, r->state.step, row));
 fail:
     return st;
 }
@@ -77,7 +101,7 @@ static clio_status make_step(struct train_run *r)
     for (int i = 0; i < r->plan.accumulate; i++) {
         TRY(loader_next(r->ctx, r->train, &b));
         TRY(upload(r, b, &batch));
-        r->learner.micro = i;
+        r->learner.micro_batch = i;
         TRY(r->plan.kind->step(r->ctx, &r->learner, &batch, losses));
         losses[LEARNER_LOSSES] = r->ctx->cancelled; /* parts of means over all: their sums are the means */
         TRY(distributed_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
@@ -92,7 +116,7 @@ static clio_status make_step(struct train_run *r)
     r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
     if (train_is_first(r))
-        TRY(csv_log_add(r->ctx, &r->loss_table, r->state.step, r->losses));
+        TRY(log_step(r, clock_seconds() - began));
     double took = clock_seconds() - began;
     r->seconds = r->seconds > 0 ? RATE_SPAN * r->seconds + (1 - RATE_SPAN) * took : r->warm ? took : 0;
     r->warm = true; /* the first step compiles kernels: it says nothing about the others */
@@ -110,7 +134,7 @@ static clio_status measure(struct train_run *r)
     clio_status st = CLIO_OK;
     double sums[LEARNER_LOSSES + 1] = {0}, part[LEARNER_LOSSES], *count = &sums[LEARNER_LOSSES];
     char text[200], more[40] = "";
-    const char *const *names = r->plan.kind->measures;
+    const char *const *names = r->plan.kind->metrics;
     TRY(loader_seek(r->ctx, r->validation, 0, 0));
     for (size_t i = 0; i < loader_batches(r->validation); i++) {
         const struct batch *b;
@@ -118,7 +142,7 @@ static clio_status measure(struct train_run *r)
         memset(part, 0, sizeof part);
         TRY(loader_next(r->ctx, r->validation, &b));
         TRY(upload(r, b, &batch));
-        TRY(r->plan.kind->measure(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
+        TRY(r->plan.kind->evaluate(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
         for (int j = 0; names[j]; j++)
             sums[j] += part[j];
         *count += b->count;
@@ -130,17 +154,17 @@ static clio_status measure(struct train_run *r)
             TRY(explain(r, names[j], NULL));
     }
     if (train_is_first(r))
-        TRY(csv_log_add(r->ctx, &r->measure_table, r->state.step, sums));
-    bool better = r->state.best_step < 0 || (r->plan.kind->ascending ? sums[0] > r->state.best : sums[0] < r->state.best);
+        TRY(csv_log_add(r->ctx, &r->eval_log, r->state.step, sums));
+    bool better = r->state.best_step < 0 || (r->plan.kind->higher_is_better ? sums[0] > r->state.best : sums[0] < r->state.best);
     if (better) {
         r->state.best = sums[0];
         r->state.best_step = r->state.step;
     }
-    r->state.without_gain = better ? 0 : r->state.without_gain + 1;
+    r->state.evals_without_gain = better ? 0 : r->state.evals_without_gain + 1;
     if (!better)
         snprintf(more, sizeof more, " (best: %.5g)", r->state.best);
     snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation %s%s", r->state.step, names[0], sums[0], *count,
-             r->plan.kind->hears ? "sounds" : "images", better ? ", the best so far" : more);
+             r->plan.kind->takes_audio ? "sounds" : "images", better ? ", the best so far" : more);
     train_report(r, text);
 fail:
     return st;
@@ -177,8 +201,8 @@ fail:
 static clio_status between_steps(struct train_run *r, bool *enough)
 {
     clio_status st = CLIO_OK;
-    bool measures = r->validation && is_due(r, r->plan.measure_every), saves = is_due(r, r->plan.save_every);
-    bool samples = r->plan.kind->sample && is_due(r, r->plan.sample_every);
+    bool measures = r->validation && is_due(r, r->plan.eval_steps), saves = is_due(r, r->plan.save_steps);
+    bool samples = r->plan.kind->sample && is_due(r, r->plan.sample_every_steps);
     if (!measures && !saves && !samples)
         return CLIO_OK;
     for (int i = 0; (measures || saves) && r->plan.kind->parts[i]; i++)
@@ -186,7 +210,7 @@ static clio_status between_steps(struct train_run *r, bool *enough)
     TRY(learner_swap_ema(r->ctx, &r->learner)); /* what is saved to be used is what is looked at */
     if (measures)
         TRY(measure(r));
-    *enough = r->plan.patience > 0 && r->state.without_gain >= r->plan.patience;
+    *enough = r->plan.early_stopping_patience > 0 && r->state.evals_without_gain >= r->plan.early_stopping_patience;
     if (measures || samples)
         st = show(r, samples);
     if (!st)
@@ -215,7 +239,7 @@ static clio_status run(struct train_run *r)
     }
     if (enough) {
         snprintf(text, sizeof text, "nothing got better in %d looks: ended after step %" PRId64 "; the best is that of step %" PRId64,
-                 r->plan.patience, r->state.step, r->state.best_step);
+                 r->plan.early_stopping_patience, r->state.step, r->state.best_step);
         train_report(r, text);
     }
     if (r->parallel.active && r->state.step > began) {

@@ -25,15 +25,15 @@ struct train_plan {
     const struct learner_type *kind;
     json_t *model; /* settings of the model alone, as given */
     json_t *all;   /* everything, as given: kept in training.json */
-    int64_t steps, save_every, sample_every, measure_every;
+    int64_t max_steps, save_steps, sample_every_steps, eval_steps;
     double epochs;
-    int batch, image_size, channels, keep, samples, patience, accumulate;
-    bool half;         /* see struct learner */
+    int batch_size, image_size, channels, save_total_limit, num_samples, early_stopping_patience, accumulate;
+    bool fp16;         /* see struct learner */
     double loss_scale; /* the same */
     uint64_t seed;
     struct dataset_options data;
     struct augment augment;
-    double validation; /* below 0: as the model needs */
+    double validation_split; /* below 0: as the model needs */
 };
 /* Take settings apart; an unknown name or a bad value is refused with a sentence that lists what there is. */
 clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *kind, const json_t *settings);
@@ -49,7 +49,7 @@ struct train_state {
     size_t epoch, batch; /* where the loader goes on */
     double best;         /* the best measure so far; meaningless while best_step is -1 */
     int64_t best_step;
-    int without_gain; /* looks since then */
+    int evals_without_gain; /* looks since then */
 };
 /* Write OUT/checkpoints/step-N with everything, link OUT/last to it (and OUT/best, if best_step is this step), and remove checkpoints
  * beyond the newest `keep`. After a failure there is nothing new. */

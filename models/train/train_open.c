@@ -14,32 +14,32 @@ static clio_status open_data(struct train_run *r)
     const struct dataset_info *info;
     TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
     info = dataset_info(r->data);
-    if (info->kind == DATASET_SOUNDS && !r->plan.kind->hears)
+    if (info->kind == DATASET_SOUNDS && !r->plan.kind->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from images", r->params->data, r->plan.kind->name);
-    if (info->kind != DATASET_SOUNDS && r->plan.kind->hears)
+    if (info->kind != DATASET_SOUNDS && r->plan.kind->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds images: a model %s learns from sounds", r->params->data, r->plan.kind->name);
-    r->shape = r->plan.kind->hears ? learner_shape_of_sounds
-                                   : (struct learner_shape){.height = info->height,
-                                                            .width = info->width,
-                                                            .channels = info->channels,
-                                                            .classes = r->plan.data.need_labels ? info->classes : 0};
-    o.batch = r->plan.batch;
-    o.unit = r->plan.kind->unit;
+    r->shape = r->plan.kind->takes_audio ? learner_shape_of_sounds
+                                         : (struct learner_shape){.height = info->height,
+                                                                  .width = info->width,
+                                                                  .channels = info->channels,
+                                                                  .classes = r->plan.data.need_labels ? info->classes : 0};
+    o.batch = r->plan.batch_size;
+    o.unit_range = r->plan.kind->unit_range;
     o.seed = r->plan.seed;
     o.augment = r->plan.augment;
     o.rank = r->parallel.rank;
     o.ranks = r->parallel.ranks;
-    if (r->plan.batch % o.ranks)
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "a batch of %d cannot be divided among %d processes: set batch to a multiple", r->plan.batch,
+    if (r->plan.batch_size % o.ranks)
+        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "a batch of %d cannot be divided among %d processes: set batch to a multiple", r->plan.batch_size,
              o.ranks);
     TRY(loader_open(r->ctx, &r->train, r->data, DATASET_TRAIN, &o));
     r->epoch_batches = loader_batches(r->train);
-    if (r->plan.kind->measure && info->count[DATASET_VALIDATION] > 0) {
+    if (r->plan.kind->evaluate && info->count[DATASET_VALIDATION] > 0) {
         o.shuffle = o.drop_last = false;
         o.augment = (struct augment){0};
         TRY(loader_open(r->ctx, &r->validation, r->data, DATASET_VALIDATION, &o));
     }
-    r->steps = r->plan.steps ? r->plan.steps : (int64_t)ceil(r->plan.epochs * (double)r->epoch_batches / r->plan.accumulate);
+    r->steps = r->plan.max_steps ? r->plan.max_steps : (int64_t)ceil(r->plan.epochs * (double)r->epoch_batches / r->plan.accumulate);
     if (info->skipped) {
         char text[600];
         snprintf(text, sizeof text, "%zu files were passed over, the first because %s", info->skipped, info->first_skipped);
@@ -49,17 +49,23 @@ fail:
     return st;
 }
 
-/* Nothing of another run may be written over by accident. */
+/* Refuse to overwrite another run. */
 static clio_status open_folder(struct train_run *r)
 {
     clio_status st = CLIO_OK;
+    static const char *const traces[] = {"train.csv", "checkpoints", "losses.csv"}; /* the last: of earlier versions */
     char *path = NULL;
     if (!train_is_first(r))
         return CLIO_OK;
     TRY(file_make_folder(r->ctx, r->params->out));
-    TRY(file_join(r->ctx, &path, r->params->out, "losses.csv"));
-    if (!r->params->resume && file_exists(path))
-        FAIL(r->ctx, CLIO_ERROR_FILE, "%s holds a run already: go on with it (--resume), or choose another folder (--out)", r->params->out);
+    for (size_t i = 0; !r->params->resume && i < COUNT(traces); i++) {
+        free(path);
+        path = NULL;
+        TRY(file_join(r->ctx, &path, r->params->out, traces[i]));
+        if (file_exists(path))
+            FAIL(r->ctx, CLIO_ERROR_FILE, "%s already holds a training run (%s): resume it, or choose another output folder",
+                 r->params->out, traces[i]);
+    }
     free(path);
     path = NULL;
     if (r->plan.kind->sample) {
@@ -104,6 +110,18 @@ fail:
     return st;
 }
 
+static void name_columns(struct train_run *r)
+{
+    int n = 0;
+    r->columns[n++] = "epoch";
+    for (const char *const *loss = r->plan.kind->losses; *loss; loss++)
+        r->columns[n++] = *loss;
+    r->columns[n++] = "learning_rate";
+    r->columns[n++] = "grad_norm";
+    r->columns[n++] = "samples_per_second";
+    r->columns[n] = NULL;
+}
+
 static clio_status open_learner(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -116,7 +134,7 @@ static clio_status open_learner(struct train_run *r)
             TRY(train_plan_idle(r->ctx, &r->plan, i));
         TRY(train_plan_optimizer(r->ctx, &r->plan, i, r->steps, &r->learner.options[i]));
     }
-    r->learner.half = r->plan.half;
+    r->learner.fp16 = r->plan.fp16;
     r->learner.loss_scale = r->plan.loss_scale;
     TRY(learner_train(r->ctx, &r->learner, r->plan.accumulate));
     r->state.best_step = -1;
@@ -124,14 +142,15 @@ static clio_status open_learner(struct train_run *r)
         TRY(checkpoint_read(r->ctx, &r->learner, &r->state, r->params->out));
     r->saved = r->resumes ? r->state.step : -1;
     TRY(loader_seek(r->ctx, r->train, r->state.epoch, r->state.batch));
-    r->pictures = tensor_shape(DTYPE_F32, 4, r->plan.batch, s->height, s->width, s->channels);
-    r->labels = tensor_shape(DTYPE_I32, 1, r->plan.batch, 0, 0, 0);
-    TRY(tensor_new(r->ctx, &r->pictures, "training"));
+    r->images = tensor_shape(DTYPE_F32, 4, r->plan.batch_size, s->height, s->width, s->channels);
+    r->labels = tensor_shape(DTYPE_I32, 1, r->plan.batch_size, 0, 0, 0);
+    TRY(tensor_new(r->ctx, &r->images, "training"));
     TRY(tensor_new(r->ctx, &r->labels, "training"));
+    name_columns(r);
     if (train_is_first(r))
-        TRY(csv_log_open(r->ctx, &r->loss_table, r->params->out, "losses.csv", r->plan.kind->losses, r->resumes ? r->state.step : -1));
+        TRY(csv_log_open(r->ctx, &r->train_log, r->params->out, "train.csv", r->columns, r->resumes ? r->state.step : -1));
     if (train_is_first(r) && r->validation)
-        TRY(csv_log_open(r->ctx, &r->measure_table, r->params->out, "measures.csv", r->plan.kind->measures, r->resumes ? r->state.step : -1));
+        TRY(csv_log_open(r->ctx, &r->eval_log, r->params->out, "eval.csv", r->plan.kind->metrics, r->resumes ? r->state.step : -1));
     for (int i = 0; r->plan.kind->parts[i]; i++) {
         size += parameters_size(&r->learner.parameters[i]);
         if (r->parallel.active) {
@@ -139,12 +158,12 @@ static clio_status open_learner(struct train_run *r)
             r->learner.optimizers[i].reduce_user = &r->parallel;
         }
     }
-    if (r->plan.kind->hears)
+    if (r->plan.kind->takes_audio)
         snprintf(what, sizeof what, "sounds");
     else
         snprintf(what, sizeof what, "images of %d x %d x %d", s->width, s->height, s->channels);
     snprintf(text, sizeof text, "%s: %zu parameters, %s, %zu to learn from in batches of %d, steps %" PRId64 " to %" PRId64,
-             r->plan.kind->name, size, what, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch, r->state.step, r->steps);
+             r->plan.kind->name, size, what, dataset_info(r->data)->count[DATASET_TRAIN], r->plan.batch_size, r->state.step, r->steps);
     train_report(r, text);
 fail:
     return st;
@@ -152,10 +171,10 @@ fail:
 
 void train_close(struct train_run *r)
 {
-    tensor_free(r->ctx, &r->pictures);
+    tensor_free(r->ctx, &r->images);
     tensor_free(r->ctx, &r->labels);
-    csv_log_close(&r->loss_table);
-    csv_log_close(&r->measure_table);
+    csv_log_close(&r->train_log);
+    csv_log_close(&r->eval_log);
     loader_close(r->validation);
     loader_close(r->train);
     learner_close(r->ctx, &r->learner);

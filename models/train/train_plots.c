@@ -10,15 +10,16 @@
 
 /* ---- plots ---- */
 
-static clio_status draw_table(struct train_run *r, const struct csv_log *t, const char *title, const char *file)
+/* Columns first .. first + count - 1 of the log over the step. */
+static clio_status draw_log(struct train_run *r, const struct csv_log *t, int first, int count, const char *title, const char *file)
 {
     clio_status st = CLIO_OK;
     struct plot_series series[TABLE_COLUMNS] = {0};
-    struct plot plot = {.title = title, .x_label = "step", .series = series, .count = (size_t)t->columns};
+    struct plot plot = {.title = title, .x_label = "step", .series = series, .count = (size_t)count};
     struct image image = {0};
     char *path = NULL;
-    for (int i = 0; i < t->columns; i++)
-        series[i] = (struct plot_series){.name = t->names[i], .x = t->values[0], .y = t->values[1 + i], .count = t->count};
+    for (int i = 0; i < count; i++)
+        series[i] = (struct plot_series){.name = t->names[first + i], .x = t->values[0], .y = t->values[1 + first + i], .count = t->count};
     TRY(plot_draw(r->ctx, &image, &plot));
     TRY(file_join(r->ctx, &path, r->params->out, file));
     TRY(image_write(r->ctx, &image, path, NULL));
@@ -32,11 +33,14 @@ clio_status train_plot(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     char title[100];
-    snprintf(title, sizeof title, "%s: losses", r->plan.kind->name);
-    TRY(draw_table(r, &r->loss_table, title, "losses.png"));
+    int losses = 0;
+    while (r->plan.kind->losses[losses])
+        losses++;
+    snprintf(title, sizeof title, "%s: training loss", r->plan.kind->name);
+    TRY(draw_log(r, &r->train_log, 1, losses, title, "train.png"));
     snprintf(title, sizeof title, "%s: validation", r->plan.kind->name);
     if (r->validation)
-        TRY(draw_table(r, &r->measure_table, title, "measures.png"));
+        TRY(draw_log(r, &r->eval_log, 0, r->eval_log.columns, title, "eval.png"));
 fail:
     return st;
 }
@@ -57,11 +61,11 @@ static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *
     n = MAX(1, MIN(sheet->count / 2, b->count));
     TRY(mem_alloc(r->ctx, &latents, (size_t)n * (size_t)MAX(l->latent, 1), sizeof *latents));
     TRY(mem_alloc(r->ctx, &back, (size_t)n * one, sizeof *back));
-    TRY(l->kind->encode(r->ctx, l, n, b->pictures, b->labels, latents));
+    TRY(l->kind->encode(r->ctx, l, n, b->images, b->labels, latents));
     TRY(l->kind->sample(r->ctx, l, n, latents, b->labels, back));
     for (size_t i = 0; i < (size_t)n * one; i++) {
         size_t picture = i / one;
-        pixels[2 * picture * one + i % one] = b->pictures[i];
+        pixels[2 * picture * one + i % one] = b->images[i];
         pixels[(2 * picture + 1) * one + i % one] = back[i];
     }
     sheet->count = 2 * n;
@@ -80,11 +84,11 @@ clio_status train_samples(struct train_run *r)
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &r->shape;
     size_t one = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    struct sheet sheet = {.count = r->plan.samples,
+    struct sheet sheet = {.count = r->plan.num_samples,
                           .height = s->height,
                           .width = s->width,
                           .channels = s->channels,
-                          .low = r->plan.kind->unit ? 0 : -1,
+                          .low = r->plan.kind->unit_range ? 0 : -1,
                           .high = 1};
     struct image image = {0};
     float *pixels = NULL;

@@ -20,10 +20,11 @@ struct train_run {
     bool stops;           /* one of the processes was asked to */
     int64_t steps, saved; /* of the whole run; the step of the newest checkpoint, or -1 */
     size_t epoch_batches;
-    struct csv_log loss_table, measure_table;
+    struct csv_log train_log, eval_log;
     double losses[LEARNER_LOSSES];
-    double seconds; /* a step, lately; 0: not known yet */
-    struct tensor pictures, labels;
+    const char *columns[TABLE_COLUMNS]; /* of train.csv after step */
+    double seconds;                     /* a step, lately; 0: not known yet */
+    struct tensor images, labels;
 };
 
 /* train_open.c: data, output folder, settings, model, optimizers. After a failure the run is to be closed. */

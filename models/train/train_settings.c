@@ -9,50 +9,52 @@
 #define MANY 1e15
 
 const struct learner_setting train_settings[] = {
-    {"epochs", 'f', 0, 1e6, 10, NULL, "how often the data is gone through"},
-    {"steps", 'i', 0, 1e12, 0, NULL, "batches to learn from; 0: as many as the epochs have"},
-    {"batch", 'i', 1, 65536, 64, NULL, "images of a step"},
-    {"accumulate", 'i', 1, 4096, 1, NULL, "batches whose gradients add up to one step of the optimizer"},
-    {"mixed_precision", 's', 0, 0, 0, "no|fp16", "fp16: products read weights rounded to half, which the optimizer keeps whole"},
-    {"loss_scale", 'f', 0, MANY, 0, NULL,
-     "factor of the loss while gradients are computed; 0: with fp16 as large as does not overflow, else 1"},
-    {"seed", 'i', 0, MANY, 0, NULL, "of weights, order, noise and augmentation"},
-    {"image_size", 'i', 0, 4096, 0, NULL, "width and height that images are brought to; 0: as they are"},
-    {"channels", 'i', 0, 3, 0, NULL, "1: grey, 3: colour; 0: as the data is"},
-    {"fit", 's', 0, 0, 0, "crop|stretch|pad", "how images of other proportions come to the size"},
-    {"validation", 'f', -1, 0.9, -1, NULL, "part of the data that is only measured; -1: a tenth where the model has a measure"},
-    {"skip_bad", 'b', 0, 1, 0, NULL, "pass over files that cannot be read"},
-    {"save_every", 'i', 0, 1e12, 0, NULL, "steps between checkpoints; 0: an epoch"},
-    {"keep", 'i', 1, 1e6, 2, NULL, "newest checkpoints that stay, beside the best"},
-    {"sample_every", 'i', -1, 1e12, 0, NULL, "steps between sheets of samples; 0: an epoch; -1: none"},
-    {"samples", 'i', 1, 1024, 64, NULL, "images on a sheet"},
-    {"measure_every", 'i', 0, 1e12, 0, NULL, "steps between looks at the validation data; 0: an epoch"},
-    {"patience", 'i', 0, 1e6, 0, NULL, "end after so many looks without gain; 0: never"},
-    {"flip", 'f', 0, 1, 0, NULL, "probability of mirroring left and right"},
-    {"crop", 'f', 0, 4, 0, NULL, "scale up by this fraction, then a random window"},
-    {"crop_pad", 'i', 0, 1024, 0, NULL, "black pixels on each side, then a random window"},
-    {"brightness", 'f', 0, 10, 0, NULL, "random change by up to this factor"},
-    {"contrast", 'f', 0, 10, 0, NULL, "the same for contrast"},
-    {"saturation", 'f', 0, 10, 0, NULL, "the same for saturation"},
-    {"noise", 'f', 0, 10, 0, NULL, "standard deviation of Gaussian noise on pixels of 0 to 1"},
+    {"epochs", 'f', 0, 1e6, 10, NULL, "passes over the training data"},
+    {"max_steps", 'i', 0, 1e12, 0, NULL, "optimizer steps in total; 0: as many as `epochs` has"},
+    {"batch_size", 'i', 1, 65536, 64, NULL, "samples in a batch, over all processes"},
+    {"gradient_accumulation_steps", 'i', 1, 4096, 1, NULL, "batches whose gradients are added up before an optimizer step"},
+    {"mixed_precision", 's', 0, 0, 0, "no|fp16",
+     "fp16: matmuls and convolutions read fp16 copies of the weights; the optimizer keeps fp32"},
+    {"loss_scale", 'f', 0, MANY, 0, NULL, "loss scale; 0: dynamic with mixed_precision=fp16 (as GradScaler), otherwise 1"},
+    {"seed", 'i', 0, MANY, 0, NULL, "random seed of weights, shuffling, noise and augmentation"},
+    {"image_size", 'i', 0, 4096, 0, NULL, "width and height that images are resized to; 0: their own size"},
+    {"channels", 'i', 0, 3, 0, NULL, "1: grayscale, 3: RGB; 0: as the data has them"},
+    {"resize_mode", 's', 0, 0, 0, "crop|stretch|pad", "how images with another aspect ratio are resized"},
+    {"validation_split", 'f', -1, 0.9, -1, NULL,
+     "fraction of the data held out for validation, where it has no split of its own; -1: 0.1 if the model has a validation metric"},
+    {"skip_corrupt", 'b', 0, 1, 0, NULL, "skip files that cannot be read instead of stopping"},
+    {"save_steps", 'i', 0, 1e12, 0, NULL, "steps between checkpoints; 0: one per epoch"},
+    {"save_total_limit", 'i', 1, 1e6, 2, NULL, "newest checkpoints to keep, besides the best one"},
+    {"sample_every_steps", 'i', -1, 1e12, 0, NULL, "steps between image grids of samples; 0: one per epoch; -1: none"},
+    {"num_samples", 'i', 1, 1024, 64, NULL, "images in a grid of samples"},
+    {"eval_steps", 'i', 0, 1e12, 0, NULL, "steps between evaluations on the validation data; 0: one per epoch"},
+    {"early_stopping_patience", 'i', 0, 1e6, 0, NULL, "stop after this many evaluations without improvement; 0: never"},
+    {"random_flip", 'f', 0, 1, 0, NULL, "probability of a horizontal flip"},
+    {"random_resized_crop", 'f', 0, 4, 0, NULL, "enlarge by up to this fraction, then crop at a random position"},
+    {"random_crop_padding", 'i', 0, 1024, 0, NULL, "pad each side with this many black pixels, then crop at a random position"},
+    {"brightness", 'f', 0, 10, 0, NULL, "color jitter: largest relative change of brightness"},
+    {"contrast", 'f', 0, 10, 0, NULL, "color jitter: largest relative change of contrast"},
+    {"saturation", 'f', 0, 10, 0, NULL, "color jitter: largest relative change of saturation"},
+    {"gaussian_noise", 'f', 0, 10, 0, NULL, "standard deviation of Gaussian noise added to pixels in the range 0 to 1"},
     {0},
 };
 
 const struct learner_setting optimizer_settings[] = {
-    {"optimizer", 's', 0, 0, 0, "adam|adamw|sgd|rmsprop", "the rule"},
-    {"learning_rate", 'f', 0, 1e6, 1e-3, NULL, "the highest"},
-    {"beta1", 'f', 0, 0.9999999, 0.9, NULL, "decay of the mean of gradients"},
-    {"beta2", 'f', 0, 0.9999999, 0.999, NULL, "decay of the mean of their squares"},
-    {"eps", 'f', 0, 1, 1e-8, NULL, "added to the root of the squares"},
-    {"momentum", 'f', 0, 0.9999999, 0, NULL, "of sgd and rmsprop"},
-    {"nesterov", 'b', 0, 1, 0, NULL, "momentum that looks ahead"},
-    {"weight_decay", 'f', 0, 1e6, 0, NULL, "pull of weights towards 0"},
-    {"clip", 'f', 0, 1e12, 0, NULL, "greatest norm of all gradients together; 0: any"},
-    {"ema", 'f', 0, 0.9999999, 0, NULL, "decay of the running average of weights, which is what is saved to be used; 0: none"},
-    {"schedule", 's', 0, 0, 0, "constant|cosine|step", "how the learning rate goes on"},
-    {"warmup", 'i', 0, 1e12, 0, NULL, "steps in which it rises from 0"},
-    {"schedule_steps", 'i', 0, 1e12, 0, NULL, "cosine: where it ends; step: how long each stays; 0: all steps"},
-    {"rate_end", 'f', 0, 1, 0, NULL, "cosine: part of the rate at the end; step: factor of each"},
+    {"optimizer", 's', 0, 0, 0, "adam|adamw|sgd|rmsprop", "optimizer"},
+    {"learning_rate", 'f', 0, 1e6, 1e-3, NULL, "peak learning rate"},
+    {"beta1", 'f', 0, 0.9999999, 0.9, NULL, "Adam: decay of the first moment"},
+    {"beta2", 'f', 0, 0.9999999, 0.999, NULL, "Adam: decay of the second moment; RMSprop: its smoothing constant alpha"},
+    {"eps", 'f', 0, 1, 1e-8, NULL, "Adam and RMSprop: added to the denominator"},
+    {"momentum", 'f', 0, 0.9999999, 0, NULL, "SGD and RMSprop: momentum"},
+    {"nesterov", 'b', 0, 1, 0, NULL, "SGD: Nesterov momentum"},
+    {"weight_decay", 'f', 0, 1e6, 0, NULL, "weight decay: decoupled with adamw, otherwise an L2 penalty"},
+    {"max_grad_norm", 'f', 0, 1e12, 0, NULL, "gradient clipping by global norm; 0: off"},
+    {"ema_decay", 'f', 0, 0.9999999, 0, NULL, "decay of the exponential moving average of weights, which is what gets saved; 0: off"},
+    {"lr_scheduler", 's', 0, 0, 0, "constant|cosine|step", "learning rate schedule after the warm-up"},
+    {"lr_warmup_steps", 'i', 0, 1e12, 0, NULL, "steps of linear warm-up"},
+    {"lr_scheduler_steps", 'i', 0, 1e12, 0, NULL, "cosine: step at which the schedule ends; step: steps between decays; 0: all steps"},
+    {"lr_end_factor", 'f', 0, 1, 0, NULL, "cosine: final learning rate as a fraction of the peak"},
+    {"lr_gamma", 'f', 0, 1, 0.1, NULL, "step: factor of each decay"},
     {0},
 };
 
@@ -114,38 +116,38 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(sort_settings(ctx, plan));
     const json_t *a = plan->all;
-    plan->steps = (int64_t)number(a, "steps");
+    plan->max_steps = (int64_t)number(a, "max_steps");
     plan->epochs = number(a, "epochs");
-    plan->batch = (int)number(a, "batch");
-    plan->accumulate = (int)number(a, "accumulate");
-    plan->half = number(a, "mixed_precision") > 0;
+    plan->batch_size = (int)number(a, "batch_size");
+    plan->accumulate = (int)number(a, "gradient_accumulation_steps");
+    plan->fp16 = number(a, "mixed_precision") > 0;
     plan->loss_scale = number(a, "loss_scale");
     plan->seed = (uint64_t)number(a, "seed");
     plan->image_size = (int)number(a, "image_size");
     plan->channels = (int)number(a, "channels");
-    plan->validation = number(a, "validation");
-    plan->save_every = (int64_t)number(a, "save_every");
-    plan->sample_every = (int64_t)number(a, "sample_every");
-    plan->measure_every = (int64_t)number(a, "measure_every");
-    plan->keep = (int)number(a, "keep");
-    plan->samples = (int)number(a, "samples");
-    plan->patience = (int)number(a, "patience");
+    plan->validation_split = number(a, "validation_split");
+    plan->save_steps = (int64_t)number(a, "save_steps");
+    plan->sample_every_steps = (int64_t)number(a, "sample_every_steps");
+    plan->eval_steps = (int64_t)number(a, "eval_steps");
+    plan->save_total_limit = (int)number(a, "save_total_limit");
+    plan->num_samples = (int)number(a, "num_samples");
+    plan->early_stopping_patience = (int)number(a, "early_stopping_patience");
     plan->data = dataset_defaults();
     plan->data.width = plan->data.height = plan->image_size;
     plan->data.channels = plan->channels;
-    plan->data.fit = (enum dataset_fit)number(a, "fit");
-    plan->data.skip_bad = number(a, "skip_bad") > 0;
+    plan->data.fit = (enum dataset_fit)number(a, "resize_mode");
+    plan->data.skip_corrupt = number(a, "skip_corrupt") > 0;
     plan->data.need_captions = learner_needs_captions(kind, plan->model);
     plan->data.need_labels = kind->needs_labels && !plan->data.need_captions;
     plan->data.seed = plan->seed;
-    plan->data.validation = plan->validation >= 0 ? plan->validation : kind->measure ? 0.1 : 0;
-    plan->augment = (struct augment){.crop_larger = (float)number(a, "crop"),
-                                     .crop_pad = (int)number(a, "crop_pad"),
-                                     .flip = (float)number(a, "flip"),
+    plan->data.validation = plan->validation_split >= 0 ? plan->validation_split : kind->evaluate ? 0.1 : 0;
+    plan->augment = (struct augment){.crop_larger = (float)number(a, "random_resized_crop"),
+                                     .crop_pad = (int)number(a, "random_crop_padding"),
+                                     .flip = (float)number(a, "random_flip"),
                                      .brightness = (float)number(a, "brightness"),
                                      .contrast = (float)number(a, "contrast"),
                                      .saturation = (float)number(a, "saturation"),
-                                     .noise = (float)number(a, "noise")};
+                                     .noise = (float)number(a, "gaussian_noise")};
     if (plan->channels == 2)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting channels must be 1 (grey), 3 (colour) or 0 (as the data is)");
 fail:
@@ -179,11 +181,16 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
     struct {
         const char *name;
         double *number;
-    } const numbers[] = {{"learning_rate", &o->rate}, {"beta1", &o->beta1},
-                         {"beta2", &o->beta2},        {"eps", &o->eps},
-                         {"momentum", &o->momentum},  {"weight_decay", &o->weight_decay},
-                         {"clip", &o->clip},          {"ema", &o->average},
-                         {"rate_end", &o->rate_end}};
+    } const numbers[] = {{"learning_rate", &o->rate},
+                         {"beta1", &o->beta1},
+                         {"beta2", &o->beta2},
+                         {"eps", &o->eps},
+                         {"momentum", &o->momentum},
+                         {"weight_decay", &o->weight_decay},
+                         {"max_grad_norm", &o->max_grad_norm},
+                         {"ema_decay", &o->ema_decay},
+                         {"lr_end_factor", &o->end_factor},
+                         {"lr_gamma", &o->gamma}};
     static const int rules[] = {OPTIM_ADAM, OPTIM_ADAMW, OPTIM_SGD, OPTIM_RMSPROP}; /* in the order of the words above */
     static const enum schedule schedules[] = {SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP};
     const json_t *value;
@@ -192,13 +199,14 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
             *numbers[i].number = json_number_value(value);
     if ((value = optimizer_value(plan, part, "optimizer")))
         o->rule = rules[learner_choice_index(learner_setting_find(optimizer_settings, "optimizer")->words, json_string_value(value))];
-    if ((value = optimizer_value(plan, part, "schedule")))
-        o->schedule = schedules[learner_choice_index(learner_setting_find(optimizer_settings, "schedule")->words, json_string_value(value))];
+    if ((value = optimizer_value(plan, part, "lr_scheduler")))
+        o->schedule =
+            schedules[learner_choice_index(learner_setting_find(optimizer_settings, "lr_scheduler")->words, json_string_value(value))];
     if ((value = optimizer_value(plan, part, "nesterov")))
         o->nesterov = json_is_true(value);
-    if ((value = optimizer_value(plan, part, "warmup")))
+    if ((value = optimizer_value(plan, part, "lr_warmup_steps")))
         o->warmup = (int64_t)json_number_value(value);
-    value = optimizer_value(plan, part, "schedule_steps");
+    value = optimizer_value(plan, part, "lr_scheduler_steps");
     o->steps = value && json_number_value(value) > 0 ? (int64_t)json_number_value(value) : steps;
     if (o->nesterov && o->momentum <= 0)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "nesterov looks ahead along the momentum: set momentum as well, to 0.9 for instance");

@@ -17,7 +17,7 @@ void train_report(struct train_run *r, const char *event)
     while (status.names[status.count])
         status.count++;
     if (r->seconds > 0) {
-        status.samples_per_second = (double)r->plan.batch * r->plan.accumulate / r->seconds;
+        status.samples_per_second = (double)r->plan.batch_size * r->plan.accumulate / r->seconds;
         status.seconds_left = (double)(r->steps - r->state.step) * r->seconds;
     }
     if (train_is_first(r) && r->params->on_status && r->params->on_status(r->params->user, &status))

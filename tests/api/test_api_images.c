@@ -77,8 +77,8 @@ static void a_picture_is_made_written_and_read(void **state)
     assert_non_null(strstr(p->parameters, "a red fox in the snow\nSteps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64"));
 
     const clio_metadata_entry given[] = {{"parameters", p->parameters},
-                               {"Comment", "F\xc3\xbc"
-                                           "chse \xe7\x8b\x90"}};
+                                         {"Comment", "F\xc3\xbc"
+                                                     "chse \xe7\x8b\x90"}};
     OK(clio_image_write(ctx, &p->image, file, given, 2));
     OK(clio_image_read(ctx, file, &read));
     assert_true(read->width == 64 && read->height == 64);

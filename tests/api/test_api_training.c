@@ -80,7 +80,7 @@ static int on_status(void *user, const clio_train_status *s)
     return seen->stop_at && s->step == seen->stop_at;
 }
 
-#define SETTINGS "\"hidden\": 16, \"latent\": 4, \"batch\": 6, \"validation\": 0.25"
+#define SETTINGS "\"hidden_size\": 16, \"latent_dim\": 4, \"batch_size\": 6, \"validation_split\": 0.25"
 
 /* Stopped by the callback after 4 steps of 9, saved, and gone on with. */
 static void test_run(void **state)
@@ -92,7 +92,7 @@ static void test_run(void **state)
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_CANCELLED, "step 4");
     assert_int_equal(seen.steps, 4);
     assert_true(seen.events > 0 && seen.saw_validation);
-    assert_fails(clio_train(ctx, &params), CLIO_ERROR_FILE, "holds a run");
+    assert_fails(clio_train(ctx, &params), CLIO_ERROR_FILE, "already holds a training run");
     params.resume = 1;
     params.settings = NULL;
     params.model = NULL;
@@ -110,7 +110,7 @@ static void test_refused(void **state)
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "hiden");
     params.settings = "[1]";
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "object");
-    params.settings = "{\"batch\": ";
+    params.settings = "{\"batch_size\": ";
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_ARGUMENT, "not JSON");
     params.settings = NULL;
     params.model = "diffusion of innovations";

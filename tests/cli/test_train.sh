@@ -13,38 +13,40 @@ cp -r data captions && for f in captions/*.png; do echo "a shape" >"${f%.png}.tx
 cp -r captions orphan && rm orphan/0005.png
 mkdir empty
 prepare() { rm -rf x; }
-nothing_left() { [ ! -e x/losses.csv ]; }
+# All of train.csv but its last column, samples per second.
+same_log() { [ "$(cut -d, -f1-7 "$1/train.csv")" = "$(cut -d, -f1-7 "$2/train.csv")" ]; }
+nothing_left() { [ ! -e x/train.csv ]; }
 last() { "$CLIO_BUILD_DIR/clio" sample -q -m "$1" -o "$2"; }
 is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]; }
 
 # ---- what works ----
 
-vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validation=0.25"
+vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 --set validation_split=0.25"
 # shellcheck disable=SC2086,SC2016 # words; what eval expands
 {
-    also='[ "$(wc -l <x/losses.csv)" -eq 5 ] && [ "$(wc -l <x/measures.csv)" -eq 3 ] && is_png x/losses.png && is_png x/measures.png && [ -e x/best/model.safetensors ] && is_png x/samples/step-00000004.png'
+    also='[ "$(wc -l <x/train.csv)" -eq 5 ] && [ "$(wc -l <x/eval.csv)" -eq 3 ] && is_png x/train.png && is_png x/eval.png && [ -e x/best/model.safetensors ] && is_png x/samples/step-00000004.png'
     works "a dense autoencoder of 2 epochs" -- train vae --data data -o x -q $vae
     cp -r x vae
-    also='diff -r x vae >/dev/null'
+    also='diff -r -x train.csv x vae >/dev/null && same_log x vae'
     works "the same bits again" -- train vae --data data -o x -q $vae
     also='! cmp -s x/last/model.safetensors vae/last/model.safetensors'
     works "other bits from another seed" -- train vae --data data -o x -q $vae --set seed=1
     for model in gan jsd-gan mmd-gan autoencoder; do
         also='[ -e x/last/model.safetensors ]'
-        works "$model" -- train $model --data data -o x -q --set batch=8 --set steps=2
+        works "$model" -- train $model --data data -o x -q --set batch_size=8 --set max_steps=2
     done
     also='is_png x/samples/step-00000002.png'
-    works "dcgan" -- train dcgan --data data -o x -q --set batch=8 --set steps=2 --set ngf=4 --set ndf=4
-    works "convolutions" -- train vae --data data -o x -q --set form=conv --set width=4 --set batch=8 --set steps=2
+    works "dcgan" -- train dcgan --data data -o x -q --set batch_size=8 --set max_steps=2 --set ngf=4 --set ndf=4
+    works "convolutions" -- train vae --data data -o x -q --set architecture=conv --set base_channels=4 --set batch_size=8 --set max_steps=2
     for model in cgan cvae classifier; do
-        works "$model" -- train $model --data classes -o x -q --set batch=8 --set steps=2
+        works "$model" -- train $model --data classes -o x -q --set batch_size=8 --set max_steps=2
     done
     cp -r x classifier
-    works "a larger one" -- train vae --data odd -o x -q --set image_size=32 --set batch=2 --set steps=1 --set validation=0
+    works "a larger one" -- train vae --data odd -o x -q --set image_size=32 --set batch_size=2 --set max_steps=1 --set validation_split=0
     cp -r x larger
-    works "accumulated gradients, a schedule, clipping and averages" -- train vae --data data -o x -q $vae --set accumulate=2 \
-        --set schedule=cosine --set warmup=1 --set clip=1 --set ema=0.9 --set optimizer=adamw --set weight_decay=0.01
-    works "augmentation" -- train vae --data data -o x -q $vae --set flip=0.5 --set crop=0.2 --set noise=0.1 --set brightness=0.2
+    works "accumulated gradients, a schedule, clipping and averages" -- train vae --data data -o x -q $vae --set gradient_accumulation_steps=2 \
+        --set lr_scheduler=cosine --set lr_warmup_steps=1 --set max_grad_norm=1 --set ema_decay=0.9 --set optimizer=adamw --set weight_decay=0.01
+    works "augmentation" -- train vae --data data -o x -q $vae --set random_flip=0.5 --set random_resized_crop=0.2 --set gaussian_noise=0.1 --set brightness=0.2
     also='is_png sheet.png'
     works "a sheet of samples" -- sample -q -m vae -o sheet.png
     also='is_png single.png && ! cmp -s single.png sheet.png'
@@ -68,23 +70,23 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     works "captions" -- eval --captions made --references made
     also='grep -q "^dcgan " out'
     works "the list of models" -- train --list
-    also='grep -q "^  latent " out && grep -q "^  learning_rate " out'
+    also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out'
     works "the settings of one" -- train --list vae
     also='[ -e x/last/model.safetensors ]'
-    works "a broken image passed over" -- train vae --data broken -o x -q $vae --set skip_bad=true
-    works "images of several sizes brought to one" -- train vae --data odd -o x -q --set batch=2 --set steps=1 --set image_size=16 --set validation=0
+    works "a broken image passed over" -- train vae --data broken -o x -q $vae --set skip_corrupt=true
+    works "images of several sizes brought to one" -- train vae --data odd -o x -q --set batch_size=2 --set max_steps=1 --set image_size=16 --set validation_split=0
     works "captions that nobody asked for" -- train vae --data captions -o x -q $vae
     if [ -d "$golden" ]; then
-        with="--set init=$golden --set batch=8 --set steps=2 --set validation=0 --set sample_every=-1"
+        with="--set pretrained=$golden --set batch_size=8 --set max_steps=2 --set validation_split=0 --set sample_every_steps=-1"
         also='[ -L x/last/text_encoder ] && [ -e x/last/text_encoder/model.safetensors ]'
         works "captions for a text encoder that stays as it is" -- train unet --data captions -o x -q $with
         cp -r x still
         also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors still/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
-        works "captions for a text encoder that learns" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema=0.9
-        with="--set text_encoder=$golden/text_encoder --set batch=8 --set steps=2 --set hidden=16 --set latent=4"
+        works "captions for a text encoder that learns" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema_decay=0.9
+        with="--set text_encoder=$golden/text_encoder --set batch_size=8 --set max_steps=2 --set hidden_size=16 --set latent_dim=4"
         also='[ -L x/last/text_encoder ] && [ -L x/last/tokenizer ] && is_png x/samples/step-00000002.png'
-        works "adversaries that know captions" -- train cgan --data captions -o x -q $with --set form=dense
-        works "an autoencoder that knows captions" -- train cvae --data captions -o x -q $with --set "prompts=a shape|fog at night"
+        works "adversaries that know captions" -- train cgan --data captions -o x -q $with --set architecture=dense
+        works "an autoencoder that knows captions" -- train cvae --data captions -o x -q $with --set "validation_prompts=a shape|fog at night"
         cp -r x told
         also='is_png one.png'
         works "images of one caption" -- sample -q -m told -b 3 --label 0 -o one.png
@@ -110,11 +112,11 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     usage "an unknown setting" "no setting colour" "learning_rate" -- train vae --data data -o x --set colour=3 -q
     usage "a setting without a value" "KEY=VALUE" -- train vae --data data -o x --set epochs
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
-    usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch=0 -q
+    usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q
     usage "a word that is none of them" "adam|adamw|sgd|rmsprop" -- train vae --data data -o x --set optimizer=adagrad -q
     usage "nesterov without momentum" "momentum" -- train vae --data data -o x -q $vae --set optimizer=sgd --set nesterov=true
-    usage "a text encoder that is to learn, and is not there" "train_text_encoder" "text_encoder=DIR" -- train unet --data captions -o x -q --set batch=8 --set train_text_encoder=true
-    usage "a rate for a text encoder that does not learn" "text_encoder.learning_rate" "train_text_encoder=true" -- train unet --data captions -o x -q --set batch=8 --set text_encoder.learning_rate=1e-6
+    usage "a text encoder that is to learn, and is not there" "train_text_encoder" "text_encoder=DIR" -- train unet --data captions -o x -q --set batch_size=8 --set train_text_encoder=true
+    usage "a rate for a text encoder that does not learn" "text_encoder.learning_rate" "train_text_encoder=true" -- train unet --data captions -o x -q --set batch_size=8 --set text_encoder.learning_rate=1e-6
     fails "an empty folder" 1 empty -- train vae --data empty -o x -q
     fails "no such folder" 1 nowhere -- train vae --data nowhere -o x -q
     fails "a broken image among good ones" 1 0003.png -- train vae --data broken -o x -q $vae
@@ -122,20 +124,20 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
     fails "images of several sizes" 1 9999.png 0000.png image_size -- train vae --data odd -o x -q
     fails "labels that the data has not" 1 labels -- train cvae --data data -o x -q
     fails "captions that the data has not" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
-    fails "a text encoder that is not there" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch=8
-    fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch=64
-    fails "images that convolutions cannot halve" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch=8
+    fails "a text encoder that is not there" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
+    fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
+    fails "images that convolutions cannot halve" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch_size=8
     nothing_left() { [ ! -e x/last ]; }
     fails "numbers that explode" 2 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
-    fails "a folder that holds a run" 1 vae --resume -- train vae --data data -o vae -q $vae
+    fails "a folder that holds a run" 1 vae "resume it" -- train vae --data data -o vae -q $vae
     fails "a run of another model" 2 "vae, not gan" -- train gan --data data -o vae -q --resume
     usage "nothing to resume, and no model" "name the model" -- train --data data -o x -q --resume
     cp -r vae cut && head -c 3000 vae/last/training.safetensors >"cut/$(readlink cut/last)/training.safetensors"
     fails "a checkpoint that was cut" 1 training.safetensors -- train --data data -o cut -q --resume
     cp -r vae other && sed -i 's/"step": 4/"step": "four"/' other/last/training.json
     fails "a checkpoint that does not say its step" 1 training.json step -- train --data data -o other -q --resume
-    fails "a model of another shape in a checkpoint" 1 training.safetensors -- train --data data -o vae -q --resume --set latent=5 --set epochs=3
+    fails "a model of another shape in a checkpoint" 1 training.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
     usage "a label that there is not" "label" -- sample -q -m vae --label 3 -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
@@ -152,7 +154,7 @@ vae="--set batch=8 --set epochs=2 --set hidden=16 --set latent=4 --set validatio
 if mkdir small && mount -t tmpfs -o size=300k none small 2>/dev/null; then
     # shellcheck disable=SC2016 # what eval expands
     also='[ ! -e small/x/last ] || [ -e small/x/last/training.json ]'
-    fails "a full disk" 1 "small" -- train vae --data data -o small/x -q --set batch=8 --set epochs=50 --set hidden=64
+    fails "a full disk" 1 "small" -- train vae --data data -o small/x -q --set batch_size=8 --set epochs=50 --set hidden_size=64
     umount small
 else
     skip "a full disk" "mounting needs root"
@@ -160,7 +162,7 @@ fi
 
 # ---- stopped and killed ----
 
-long="--set batch=8 --set steps=900 --set hidden=32 --set latent=4 --set save_every=7 --set sample_every=-1 --set validation=0 --set flip=0.5"
+long="--set batch_size=8 --set max_steps=900 --set hidden_size=32 --set latent_dim=4 --set save_steps=7 --set sample_every_steps=-1 --set validation_split=0 --set random_flip=0.5"
 # shellcheck disable=SC2086 # words
 "$clio" train vae --data data -o uncut -q $long || exit 1
 # shellcheck disable=SC2086 # words
@@ -176,7 +178,7 @@ else
     not_ok "stopped politely" "exit code $status"
 fi
 "$clio" train --data data -o stopped -q --resume 2>err
-if cmp -s stopped/last/training.safetensors uncut/last/training.safetensors && cmp -s stopped/losses.csv uncut/losses.csv; then
+if cmp -s stopped/last/training.safetensors uncut/last/training.safetensors && same_log stopped uncut; then
     ok "and gone on with: the same bits"
 else
     not_ok "and gone on with" "other bits"
@@ -188,9 +190,9 @@ for n in $(seq 60); do
     # shellcheck disable=SC2086 # words
     "$clio" train vae --data data -o killed -q $long --resume 2>err &
     child=$!
-    before=$(wc -l 2>/dev/null <killed/losses.csv || echo 0)
+    before=$(wc -l 2>/dev/null <killed/train.csv || echo 0)
     for _ in $(seq 500); do # until it learns, or has ended
-        if [ "$(wc -l 2>/dev/null <killed/losses.csv || echo 0)" -gt "$before" ] || ! kill -0 $child 2>/dev/null; then break; fi
+        if [ "$(wc -l 2>/dev/null <killed/train.csv || echo 0)" -gt "$before" ] || ! kill -0 $child 2>/dev/null; then break; fi
         sleep 0.02
     done
     sleep "0.$((n * 7919 % 30))"
@@ -217,7 +219,7 @@ if ldd "$CLIO_BUILD_DIR"/libclio.so | grep -q libmpi; then
     # Open MPI's components are unloaded before leaks are looked for, and what they leave cannot be told by name.
     # shellcheck disable=SC2086 # words
     if ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe -n 2 "$clio" train vae --data data -o pair -q $long 2>err &&
-        paste -d, pair/losses.csv uncut/losses.csv | awk -F, 'NR > 1 { n++; d = $2 - $6; if (d < 0) d = -d; if (d > 2e-4 * $6) bad = 1 } END { exit bad || n != 900 }'; then
+        paste -d, pair/train.csv uncut/train.csv | awk -F, 'NR > 1 { n++; d = $3 - $11; if (d < 0) d = -d; if (d > 2e-4 * $11) bad = 1 } END { exit bad || n != 900 }'; then
         ok "2 processes: the losses of one"
     else
         not_ok "2 processes" "other losses"

@@ -9,7 +9,7 @@ static void expect_bytes(const struct batch *b, size_t per, int first, int step,
 {
     for (size_t i = 0; i < (size_t)b->count * per; i++) {
         float x = (float)(unsigned char)((i + b->index * per * 4) * (size_t)step + (size_t)first) / 255.0f;
-        assert_float_equal(b->pictures[i], unit ? x : 2 * x - 1, 1e-6);
+        assert_float_equal(b->images[i], unit ? x : 2 * x - 1, 1e-6);
     }
 }
 
@@ -38,7 +38,7 @@ static void reads_idx(const char *ending)
     assert_null(dataset_path(ds, DATASET_TRAIN, 0));
     assert_string_equal(dataset_caption(ds, DATASET_TRAIN, 0), "");
     for (int unit = 0; unit < 2; unit++) {
-        o.unit = unit;
+        o.unit_range = unit;
         struct loader *l = load_with(ds, DATASET_TRAIN, &o);
         assert_int_equal(loader_batches(l), 3);
         for (int i = 0; i < 3; i++) {
@@ -46,7 +46,7 @@ static void reads_idx(const char *ending)
             assert_int_equal(b->count, i == 2 ? 2 : 4);
             assert_int_equal(b->index, i);
             assert_null(b->captions);
-            assert_null(b->waves);
+            assert_null(b->audio);
             expect_bytes(b, 12, 0, 7, unit);
             for (int k = 0; k < b->count; k++)
                 assert_int_equal(b->labels[k], 4 * i + k);
@@ -88,7 +88,7 @@ static void idx_resized(void **state)
         memset(grey.rgb + 3 * i, (25 + i) * 9, 3);
     OK(image_resize(ctx, &want, &grey, 8, 8));
     for (int i = 0; i < 8 * 8 * 3; i++)
-        assert_float_equal(b->pictures[8 * 8 * 3 + i], 2.0f * ((float)want.rgb[i] / 255.0f) - 1.0f, 1e-6);
+        assert_float_equal(b->images[8 * 8 * 3 + i], 2.0f * ((float)want.rgb[i] / 255.0f) - 1.0f, 1e-6);
     image_free(&grey);
     image_free(&want);
     loader_close(loader);
@@ -97,14 +97,14 @@ static void idx_resized(void **state)
     o.channels = 1;
     o.width = 9;
     struct dataset *padded = open_with(&o);
-    l.unit = true;
+    l.unit_range = true;
     loader = load_with(padded, DATASET_TRAIN, &l);
     b = next(loader);
     for (int y = 0; y < 8; y++)
         for (int x = 0; x < 9; x++) {
             bool inside = x >= 2 && x < 7 && y >= 1 && y < 6;
             float byte = inside ? (float)(((y - 1) * 5 + x - 2) * 9) : 0.0f;
-            assert_float_equal(b->pictures[y * 9 + x], byte / 255.0f, 1e-6);
+            assert_float_equal(b->images[y * 9 + x], byte / 255.0f, 1e-6);
         }
     loader_close(loader);
     dataset_close(padded);
@@ -115,7 +115,7 @@ static void idx_resized(void **state)
 
 static void expect_shades(const struct batch *b, int i, int seed, int width, int height)
 {
-    const float *p = b->pictures + (ptrdiff_t)i * width * height * 3;
+    const float *p = b->images + (ptrdiff_t)i * width * height * 3;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
             for (int c = 0; c < 3; c++, p++)
@@ -200,10 +200,10 @@ static void fits(void **state)
         int left = (width - 6) / 2, top = (height - 6) / 2;
         struct loader_options l = plain(1);
         o.fit = (enum dataset_fit)fit;
-        l.unit = true;
+        l.unit_range = true;
         struct dataset *ds = open_with(&o);
         struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
-        const float *got = next(loader)->pictures;
+        const float *got = next(loader)->images;
         OK(image_resize(ctx, &want, &in, width, height));
         for (int y = 0; y < 6; y++)
             for (int x = 0; x < 6; x++)
@@ -372,14 +372,14 @@ static void sounds(void **state)
     assert_float_equal(info->longest, 0.05, 1e-9);
     struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
     const struct batch *b = next(loader); /* as long as the longest */
-    assert_null(b->pictures);
+    assert_null(b->images);
     assert_int_equal(b->samples, 500);
     assert_true(b->lengths[0] == 500 && b->lengths[1] == 300);
     assert_string_equal(b->captions[0], "tick");
     assert_string_equal(b->captions[1], "tock");
     for (int i = 0; i < 500; i++) {
-        assert_float_equal(b->waves[i], (float)(i % 100) / 200.0f, 1e-4);
-        assert_float_equal(b->waves[500 + i], i < 300 ? (float)(i % 100) / 200.0f + 0.25f : 0.0f, 1e-4);
+        assert_float_equal(b->audio[i], (float)(i % 100) / 200.0f, 1e-4);
+        assert_float_equal(b->audio[500 + i], i < 300 ? (float)(i % 100) / 200.0f + 0.25f : 0.0f, 1e-4);
     }
     b = next(loader);
     assert_int_equal(b->samples, 800); /* 400 at half the rate */
@@ -393,9 +393,9 @@ static void sounds(void **state)
     b = next(loader);
     assert_int_equal(b->samples, 400);
     assert_true(b->lengths[0] == 400 && b->lengths[1] == 300);
-    assert_float_equal(b->waves[399], 99.0f / 200.0f, 1e-4);
-    assert_float_equal(b->waves[400 + 299], 99.0f / 200.0f + 0.25f, 1e-4);
-    assert_true(b->waves[400 + 300] == 0 && b->waves[799] == 0);
+    assert_float_equal(b->audio[399], 99.0f / 200.0f, 1e-4);
+    assert_float_equal(b->audio[400 + 299], 99.0f / 200.0f + 0.25f, 1e-4);
+    assert_true(b->audio[400 + 300] == 0 && b->audio[799] == 0);
     loader_close(loader);
     /* A part of it at random: a run of the same sawtooth, beginning elsewhere in another epoch. */
     l.augment.crop_time = true;
@@ -405,12 +405,12 @@ static void sounds(void **state)
     for (size_t e = 0; e < 8; e++) {
         OK(loader_seek(ctx, loader, e, 0));
         b = next(loader);
-        begins[e] = b->waves[0];
+        begins[e] = b->audio[0];
         differ = differ || begins[e] != begins[0];
         assert_int_equal(b->lengths[0], 400);
         assert_int_equal(b->lengths[1], 300);
         for (int i = 1; i < 400; i++) {
-            float step = b->waves[i] - b->waves[i - 1];
+            float step = b->audio[i] - b->audio[i - 1];
             assert_true(fabsf(step - 0.005f) < 1e-3f || fabsf(step + 99 * 0.005f) < 1e-3f);
         }
     }
@@ -482,7 +482,7 @@ static void fashion_mnist(void **state)
     assert_int_equal(info->count[DATASET_TEST], 10000);
     assert_true(info->width == 28 && info->height == 28 && info->classes == 10);
     o.batch = 100;
-    o.unit = true;
+    o.unit_range = true;
     struct loader *l = load_with(ds, DATASET_TRAIN, &o);
     assert_int_equal(loader_batches(l), 600);
     for (int i = 0; i < 600; i++) {
@@ -490,8 +490,8 @@ static void fashion_mnist(void **state)
         for (int k = 0; k < 100; k++)
             seen[b->labels[k]]++;
         for (size_t k = 0; k < 100 * 784; k++) {
-            sum += (double)b->pictures[k];
-            squares += (double)b->pictures[k] * (double)b->pictures[k];
+            sum += (double)b->images[k];
+            squares += (double)b->images[k] * (double)b->images[k];
         }
     }
     for (int i = 0; i < 10; i++)

@@ -7,14 +7,14 @@
 static struct dataset_options skipping(void)
 {
     struct dataset_options o = dataset_defaults();
-    o.skip_bad = true;
+    o.skip_corrupt = true;
     return o;
 }
 
 /* With skip_bad `good` samples are left, and `skipped` were passed over, the first because of `part`. */
 static void skips(struct dataset_options o, size_t good, size_t skipped, const char *part)
 {
-    o.skip_bad = true;
+    o.skip_corrupt = true;
     struct dataset *ds = open_with(&o);
     assert_int_equal(dataset_info(ds)->count[DATASET_TRAIN], good);
     assert_int_equal(dataset_info(ds)->skipped, skipped);
@@ -128,7 +128,7 @@ static void broken_pictures(void **state)
     struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
     OK(loader_next(ctx, loader, &b));
     assert_int_equal(b->count, 1);
-    assert_float_equal(b->pictures[0], 2.0f * (float)shade(1, 0, 0, 0) / 255.0f - 1.0f, 1e-6);
+    assert_float_equal(b->images[0], 2.0f * (float)shade(1, 0, 0, 0) / 255.0f - 1.0f, 1e-6);
     loader_close(loader);
     dataset_close(ds);
     put_cut_png("a.png", 1, 0.5);
@@ -188,7 +188,7 @@ static void spoilt_later(void **state)
         next(loader);
         b = next(loader);
         assert_true(b->samples_of[0] == 3 && b->samples_of[1] == 3); /* d.png stands in */
-        assert_memory_equal(b->pictures, b->pictures + 16 * 16 * 3, 16 * 16 * 3 * sizeof(float));
+        assert_memory_equal(b->images, b->images + 16 * 16 * 3, 16 * 16 * 3 * sizeof(float));
         assert_true(loader_replaced(loader) >= 1);
         loader_close(loader);
         dataset_close(ds);

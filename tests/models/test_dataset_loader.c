@@ -98,7 +98,7 @@ static void same(const struct batch *a, const struct batch *b, size_t per)
     assert_int_equal(a->count, b->count);
     assert_memory_equal(a->samples_of, b->samples_of, (size_t)a->count * sizeof *a->samples_of);
     assert_memory_equal(a->labels, b->labels, (size_t)a->count * sizeof *a->labels);
-    assert_memory_equal(a->pictures, b->pictures, (size_t)a->count * per * sizeof *a->pictures);
+    assert_memory_equal(a->images, b->images, (size_t)a->count * per * sizeof *a->images);
 }
 
 /* With a thread far ahead and without one, with kept images and without: the same, over three epochs. */
@@ -179,7 +179,7 @@ static void ranks(void **state)
             assert_int_equal(b->global_count, all->count);
             if (all->count == 8)
                 assert_int_equal(b->count, 2);
-            assert_memory_equal(b->pictures, all->pictures + (size_t)n * PIXELS, (size_t)b->count * PIXELS * sizeof(float));
+            assert_memory_equal(b->images, all->images + (size_t)n * PIXELS, (size_t)b->count * PIXELS * sizeof(float));
             assert_memory_equal(b->labels, all->labels + n, (size_t)b->count * sizeof *b->labels);
             n += b->count;
         }
@@ -200,13 +200,13 @@ static void changed(struct augment a, int n, float *with, float *without)
     struct loader_options o = plain(n);
     struct dataset *ds = open_with(NULL);
     size_t size = (size_t)n * 8 * 8 * 3 * sizeof(float);
-    o.unit = true;
+    o.unit_range = true;
     struct loader *l = load_with(ds, DATASET_TRAIN, &o);
-    memcpy(without, next(l)->pictures, size);
+    memcpy(without, next(l)->images, size);
     loader_close(l);
     o.augment = a;
     l = load_with(ds, DATASET_TRAIN, &o);
-    memcpy(with, next(l)->pictures, size);
+    memcpy(with, next(l)->images, size);
     loader_close(l);
     dataset_close(ds);
 }

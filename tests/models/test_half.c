@@ -9,18 +9,20 @@ static const struct sort {
     const char *kind, *settings;
     int side, channels;
 } sorts[] = {
-    {"autoencoder", "{'form': 'dense', 'hidden': 40, 'latent': 5}", 6, 1},
-    {"autoencoder", "{'width': 4, 'latent': 5}", 8, 3},
-    {"cvae", "{'form': 'conv', 'width': 4, 'latent': 5}", 8, 1},
-    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent': 5}", 16, 3},
-    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent': 5, 'loss': 'wasserstein'}", 8, 1},
-    {"unet", "{'block_channels': '8,16', 'layers': 1, 'groups': 4, 'heads': 2, 'attention': 'all'}", 8, 3},
+    {"autoencoder", "{'architecture': 'dense', 'hidden_size': 40, 'latent_dim': 5}", 6, 1},
+    {"autoencoder", "{'base_channels': 4, 'latent_dim': 5}", 8, 3},
+    {"cvae", "{'architecture': 'conv', 'base_channels': 4, 'latent_dim': 5}", 8, 1},
+    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5}", 16, 3},
+    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'}", 8, 1},
+    {"unet",
+     "{'block_out_channels': '8,16', 'layers_per_block': 1, 'norm_num_groups': 4, 'num_attention_heads': 2, 'attention_levels': 'all'}", 8,
+     3},
 };
 
 static void open_sort(struct learner *l, const struct sort *s, bool half, double scale)
 {
     assert_ok(make(l, s->kind, s->settings, s->side, s->side, s->channels, CLASSES));
-    l->half = half;
+    l->fp16 = half;
     l->loss_scale = scale;
 }
 
@@ -176,7 +178,7 @@ static void test_overflow(void **state)
     (void)state;
     open_sort(&l, &sorts[0], true, 0);
     assert_ok(learner_train(ctx, &l, 1));
-    assert_true(l.seeks_scale && l.loss_scale > 1);
+    assert_true(l.dynamic_loss_scale && l.loss_scale > 1);
     const struct parameter *p = &l.parameters[0].list[0];
     struct learner_batch b = make_batch(&l, 0, COUNT_OF_BATCH, COUNT_OF_BATCH);
     float *before = read_floats(&p->value);

@@ -11,23 +11,23 @@ static const struct sort {
     const char *kind, *settings;
     int side, channels;
 } sorts[] = {
-    {"autoencoder", "{'width': 4, 'latent': 5}", 8, 3},
-    {"autoencoder", "{'form': 'dense', 'hidden': 12, 'latent': 5}", 6, 1},
-    {"vae", "{'hidden': 12, 'latent': 5}", 7, 1},
-    {"vae", "{'form': 'conv', 'width': 4, 'latent': 5, 'reconstruction': 'mse', 'beta': 0.5}", 8, 3},
-    {"cvae", "{'hidden': 12, 'latent': 5}", 7, 1},
-    {"cvae", "{'form': 'conv', 'width': 4, 'latent': 5}", 8, 1},
-    {"gan", "{'hidden': 8, 'latent': 5}", 7, 1},
-    {"gan", "{'hidden': 8, 'depth': 1, 'latent': 5, 'loss': 'wasserstein'}", 7, 1},
-    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent': 5}", 16, 3},
-    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent': 5, 'loss': 'hinge'}", 14, 1},
-    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent': 5, 'loss': 'wasserstein'}", 8, 1},
-    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent': 5, 'loss': 'least-squares'}", 8, 1},
-    {"cgan", "{'ngf': 4, 'ndf': 4, 'latent': 5}", 8, 1},
-    {"cgan", "{'form': 'dense', 'hidden': 8, 'latent': 5, 'loss': 'jsd'}", 6, 1},
-    {"jsd-gan", "{'ngf': 4, 'ndf': 4, 'latent': 5}", 8, 3},
-    {"mmd-gan", "{'ngf': 4, 'width': 4, 'latent': 5, 'code': 6}", 8, 1},
-    {"mmd-gan", "{'form': 'dense', 'hidden': 8, 'latent': 5, 'features': 'pixels', 'kernel': 'rational'}", 6, 1},
+    {"autoencoder", "{'base_channels': 4, 'latent_dim': 5}", 8, 3},
+    {"autoencoder", "{'architecture': 'dense', 'hidden_size': 12, 'latent_dim': 5}", 6, 1},
+    {"vae", "{'hidden_size': 12, 'latent_dim': 5}", 7, 1},
+    {"vae", "{'architecture': 'conv', 'base_channels': 4, 'latent_dim': 5, 'reconstruction_loss': 'mse', 'beta': 0.5}", 8, 3},
+    {"cvae", "{'hidden_size': 12, 'latent_dim': 5}", 7, 1},
+    {"cvae", "{'architecture': 'conv', 'base_channels': 4, 'latent_dim': 5}", 8, 1},
+    {"gan", "{'hidden_size': 8, 'latent_dim': 5}", 7, 1},
+    {"gan", "{'hidden_size': 8, 'num_hidden_layers': 1, 'latent_dim': 5, 'loss': 'wasserstein'}", 7, 1},
+    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5}", 16, 3},
+    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'hinge'}", 14, 1},
+    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'}", 8, 1},
+    {"dcgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'least-squares'}", 8, 1},
+    {"cgan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5}", 8, 1},
+    {"cgan", "{'architecture': 'dense', 'hidden_size': 8, 'latent_dim': 5, 'loss': 'jsd'}", 6, 1},
+    {"jsd-gan", "{'ngf': 4, 'ndf': 4, 'latent_dim': 5}", 8, 3},
+    {"mmd-gan", "{'ngf': 4, 'base_channels': 4, 'latent_dim': 5, 'code_dim': 6}", 8, 1},
+    {"mmd-gan", "{'architecture': 'dense', 'hidden_size': 8, 'latent_dim': 5, 'feature_space': 'pixels', 'kernel': 'rational'}", 6, 1},
 };
 
 static void open_sort(struct learner *l, const struct sort *s)
@@ -182,16 +182,16 @@ static void check_gradients(const char *kind, const char *settings, int side, in
 static void test_gradients(void **state)
 {
     (void)state;
-    check_gradients("vae", "{'hidden': 5, 'latent': 3}", 4, 0, 0);
-    check_gradients("gan", "{'hidden': 4, 'latent': 3, 'depth': 1}", 4, 0, 1);
+    check_gradients("vae", "{'hidden_size': 5, 'latent_dim': 3}", 4, 0, 0);
+    check_gradients("gan", "{'hidden_size': 4, 'latent_dim': 3, 'num_hidden_layers': 1}", 4, 0, 1);
     if (test_small())
         return;
-    check_gradients("autoencoder", "{'width': 2, 'latent': 3}", 8, 0, 0);
-    check_gradients("cvae", "{'form': 'conv', 'width': 2, 'latent': 3, 'reconstruction': 'mse'}", 8, 0, 0);
-    check_gradients("cgan", "{'ngf': 2, 'ndf': 2, 'latent': 3}", 8, 0, 1);
-    check_gradients("cgan", "{'ngf': 2, 'ndf': 2, 'latent': 3}", 8, 1, 0);
-    check_gradients("jsd-gan", "{'ngf': 2, 'ndf': 2, 'latent': 3}", 8, 0, 1);
-    check_gradients("mmd-gan", "{'form': 'dense', 'hidden': 4, 'latent': 3, 'code': 4}", 4, 0, 0);
+    check_gradients("autoencoder", "{'base_channels': 2, 'latent_dim': 3}", 8, 0, 0);
+    check_gradients("cvae", "{'architecture': 'conv', 'base_channels': 2, 'latent_dim': 3, 'reconstruction_loss': 'mse'}", 8, 0, 0);
+    check_gradients("cgan", "{'ngf': 2, 'ndf': 2, 'latent_dim': 3}", 8, 0, 1);
+    check_gradients("cgan", "{'ngf': 2, 'ndf': 2, 'latent_dim': 3}", 8, 1, 0);
+    check_gradients("jsd-gan", "{'ngf': 2, 'ndf': 2, 'latent_dim': 3}", 8, 0, 1);
+    check_gradients("mmd-gan", "{'architecture': 'dense', 'hidden_size': 4, 'latent_dim': 3, 'code_dim': 4}", 4, 0, 0);
 }
 
 /* What a step of plain descent on part of a batch changes. */
@@ -216,7 +216,7 @@ static float *change(const char *settings, int first, int count, int all, double
 /* Parts of a batch, as several processes have them: gradients and losses add up to those of the whole, noise included. */
 static void test_processes(void **state)
 {
-    const char *settings = "{'hidden': 5, 'latent': 3}";
+    const char *settings = "{'hidden_size': 5, 'latent_dim': 3}";
     static const int firsts[] = {0, 4, 7, 7}, counts[] = {4, 3, 0, 1};
     double whole[LEARNER_LOSSES], sum[3] = {0}, losses[LEARNER_LOSSES];
     size_t n;
@@ -248,12 +248,12 @@ static void test_accumulate(void **state)
     for (int parts = 1; parts <= 2; parts++) {
         struct learner l;
         double losses[LEARNER_LOSSES];
-        assert_ok(make(&l, "autoencoder", "{'form': 'dense', 'hidden': 5, 'latent': 3}", 4, 4, 1, 0));
+        assert_ok(make(&l, "autoencoder", "{'architecture': 'dense', 'hidden_size': 5, 'latent_dim': 3}", 4, 4, 1, 0));
         l.options[0].rule = OPTIM_SGD;
         l.options[0].rate = 1;
         assert_ok(learner_train(ctx, &l, parts));
-        for (l.micro = 0; l.micro < parts; l.micro++) {
-            struct learner_batch b = make_batch(&l, l.micro * 4, 8 / parts, 8);
+        for (l.micro_batch = 0; l.micro_batch < parts; l.micro_batch++) {
+            struct learner_batch b = make_batch(&l, l.micro_batch * 4, 8 / parts, 8);
             b.first = 0;
             b.global_count = 8 / parts;
             assert_ok(l.kind->step(ctx, &l, &b, losses));
@@ -292,9 +292,9 @@ static void test_learns(void **state)
     (void)state;
     if (test_small())
         skip();
-    check_falls("autoencoder", "{'form': 'dense', 'hidden': 32, 'latent': 8}", 4, 150, 0.25);
-    check_falls("vae", "{'hidden': 32, 'latent': 8, 'beta': 0.1}", 4, 150, 0.8);
-    check_falls("mmd-gan", "{'form': 'dense', 'features': 'pixels', 'hidden': 32}", 4, 100,
+    check_falls("autoencoder", "{'architecture': 'dense', 'hidden_size': 32, 'latent_dim': 8}", 4, 150, 0.25);
+    check_falls("vae", "{'hidden_size': 32, 'latent_dim': 8, 'beta': 0.1}", 4, 150, 0.8);
+    check_falls("mmd-gan", "{'architecture': 'dense', 'feature_space': 'pixels', 'hidden_size': 32}", 4, 100,
                 0.75); /* two sets of six drawn from the same are not nearer */
 }
 
@@ -306,11 +306,11 @@ static void test_measures(void **state)
     double whole[LEARNER_LOSSES], sums[LEARNER_LOSSES], all[3] = {0};
     size_t n;
     (void)state;
-    assert_ok(make(&l, "cvae", "{'hidden': 5, 'latent': 3}", 4, 4, 1, CLASSES));
+    assert_ok(make(&l, "cvae", "{'hidden_size': 5, 'latent_dim': 3}", 4, 4, 1, CLASSES));
     float *before = all_parameters(&l, &n);
     for (int part = 0; part < 3; part++) { /* the whole batch, then its parts */
         struct learner_batch b = make_batch(&l, part == 2 ? 5 : 0, part == 0 ? 8 : part == 1 ? 5 : 3, 8);
-        assert_ok(l.kind->measure(ctx, &l, &b, 99, part ? sums : whole));
+        assert_ok(l.kind->evaluate(ctx, &l, &b, 99, part ? sums : whole));
         for (int j = 0; part && j < 3; j++)
             all[j] += sums[j];
         free_batch(&b);
@@ -371,7 +371,7 @@ static void test_bounded_slope(void **state)
     double losses[LEARNER_LOSSES];
     float w[64 * 256];
     (void)state;
-    assert_ok(make(&l, "dcgan", "{'ngf': 2, 'ndf': 4, 'latent': 3, 'loss': 'wasserstein'}", 8, 8, 1, 0));
+    assert_ok(make(&l, "dcgan", "{'ngf': 2, 'ndf': 4, 'latent_dim': 3, 'loss': 'wasserstein'}", 8, 8, 1, 0));
     l.options[1].rate = 0.05; /* would let them grow */
     assert_ok(learner_train(ctx, &l, 1));
     struct learner_batch b = make_batch(&l, 0, COUNT_OF_BATCH, COUNT_OF_BATCH);
@@ -399,7 +399,7 @@ static void test_averages_are_saved(void **state)
     size_t n;
     (void)state;
     open_sort(&l, &sorts[2]);
-    l.options[0].average = 0.9;
+    l.options[0].ema_decay = 0.9;
     l.options[0].rate = 0.1;
     assert_ok(learner_train(ctx, &l, 1));
     struct learner_batch b = make_batch(&l, 0, COUNT_OF_BATCH, COUNT_OF_BATCH);
@@ -428,9 +428,9 @@ static void test_refusals(void **state)
     struct learner l;
     (void)state;
     assert_fails(make(&l, "vae", "{'hiden': 5}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT,
-                 "there is no setting hiden of a model vae: there are form");
-    assert_fails(make(&l, "vae", "{'hidden': 0}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "hidden must be a whole number from 1");
-    assert_fails(make(&l, "vae", "{'form': 'round'}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "form must be one of dense|conv");
+                 "there is no setting hiden of a model vae: there are architecture");
+    assert_fails(make(&l, "vae", "{'hidden_size': 0}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "hidden_size must be a whole number from 1");
+    assert_fails(make(&l, "vae", "{'architecture': 'round'}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "architecture must be one of dense|conv");
     assert_fails(make(&l, "dcgan", "{}", 32, 48, 1, 0), CLIO_ERROR_ARGUMENT, "these are 48 x 32: set image_size");
     assert_fails(make(&l, "dcgan", "{}", 100, 100, 1, 0), CLIO_ERROR_ARGUMENT, "100 x 100: set image_size");
     assert_fails(make(&l, "cgan", "{}", 32, 32, 1, 0), CLIO_ERROR_ARGUMENT, "this data has none");
@@ -448,14 +448,14 @@ static void test_bad_files(void **state)
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_UNSUPPORTED, "describes a model bert");
     put_text("config.json", "{\"model_type\": \"vae\", \"channels\": 1}");
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_FORMAT, "image_size");
-    put_text("config.json", "{\"model_type\": \"vae\", \"image_size\": 4, \"channels\": 1, \"layers\": 3}");
+    put_text("config.json", "{\"model_type\": \"vae\", \"image_size\": 4, \"channels\": 1, \"layers_per_block\": 3}");
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_ARGUMENT, "no setting layers");
     open_sort(&l, &sorts[2]);
     assert_ok(learner_save(ctx, &l, folder));
     learner_close(ctx, &l);
     put_text("config.json", "{\"model_type\": \"gan\", \"image_size\": 7, \"channels\": 1}");
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_FORMAT, "g.0.weight is missing");
-    put_text("config.json", "{\"model_type\": \"vae\", \"image_size\": 8, \"channels\": 1, \"hidden\": 12}");
+    put_text("config.json", "{\"model_type\": \"vae\", \"image_size\": 8, \"channels\": 1, \"hidden_size\": 12}");
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_FORMAT, "vae.fc1.weight");
 }
 

@@ -176,7 +176,8 @@ static clio_status make_reader(struct learner *l, const char *encoder, const cha
 {
     char settings[1400];
     snprintf(settings, sizeof settings,
-             "{'block_channels': '16,16', 'layers': 1, 'groups': 8, 'sample_steps': 2, 'drop_condition': 0.2%s%s%s%s}",
+             "{'block_out_channels': '16,16', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 2, "
+             "'conditioning_dropout': 0.2%s%s%s%s}",
              encoder ? ", 'text_encoder': '" : "", encoder ? encoder : "", encoder ? "'" : "", more);
     return make(l, "unet", settings, SIDE, SIDE, 3, 0);
 }
@@ -200,7 +201,7 @@ static void open_reader(struct learner *l, const char *more, int accumulate, dou
     assert_int_equal(parameters_size(&l->parameters[1]) > 0, *more != '\0');
     for (int i = 0; i < LEARNER_PARTS; i++) {
         l->options[i].rate = 1e-3;
-        l->options[i].average = average;
+        l->options[i].ema_decay = average;
     }
     assert_ok(learner_train(test_context(), l, accumulate));
 }
@@ -252,13 +253,13 @@ static void test_steps(void **state)
     if (!pipeline())
         skip();
     for (int i = 0; i < 2; i++) {
-        open_reader(&l[i], i ? LEARNS ", 'recompute': true" : LEARNS, 2, 0);
+        open_reader(&l[i], i ? LEARNS ", 'gradient_checkpointing': true" : LEARNS, 2, 0);
         struct learner_batch b = batch_with_captions(&l[i]);
         for (int j = 0; j < 2; j++)
             before[j] = values(&l[i].parameters[j], &count[j]);
         assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
         assert_true(part_equals(&l[i], 0, before[0], count[0]) && part_equals(&l[i], 1, before[1], count[1]));
-        l[i].micro = 1;
+        l[i].micro_batch = 1;
         assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
         assert_false(part_equals(&l[i], 0, before[0], count[0]) || part_equals(&l[i], 1, before[1], count[1]));
         free(before[0]);
@@ -269,7 +270,7 @@ static void test_steps(void **state)
         assert_true(same_values(&l[0].parameters[j], &l[1].parameters[j]));
     struct learner_batch b = batch_with_captions(&l[0]);
     const float bad = NAN;
-    assert_ok(tensor_write(test_context(), &b.pictures, 5, 1, &bad));
+    assert_ok(tensor_write(test_context(), &b.images, 5, 1, &bad));
     assert_ok(l[0].kind->step(test_context(), &l[0], &b, losses));
     assert_false(isfinite(losses[0]));
     for (int j = 0; j < 2; j++)
@@ -416,7 +417,8 @@ static void test_refusals(void **state)
     if (!pipeline())
         skip();
     snprintf(encoder, sizeof encoder, "%s/text_encoder", pipeline());
-    assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention': 'none'"), CLIO_ERROR_ARGUMENT, "attends to no text");
+    assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention_levels': 'none'"), CLIO_ERROR_ARGUMENT,
+                 "attends to no text");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)

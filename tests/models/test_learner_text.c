@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #define BATCH 6
-#define PROMPTS ", 'prompts': 'a red fox|snow, at night'"
+#define PROMPTS ", 'validation_prompts': 'a red fox|snow, at night'"
 
 static const char *const captions[BATCH] = {"a red fox", "snow, at night", "", "a red fox", "fog", "snow, at night"};
 
@@ -17,10 +17,10 @@ static const struct sort {
     const char *kind, *settings;
     int side;
 } sorts[] = {
-    {"cvae", "'hidden': 12, 'latent': 5" PROMPTS, 7},
-    {"cvae", "'form': 'conv', 'width': 4, 'latent': 5" PROMPTS, 8},
-    {"cgan", "'form': 'dense', 'hidden': 8, 'latent': 5, 'loss': 'jsd'" PROMPTS, 6},
-    {"cgan", "'ngf': 4, 'ndf': 4, 'latent': 5, 'loss': 'wasserstein'" PROMPTS, 8},
+    {"cvae", "'hidden_size': 12, 'latent_dim': 5" PROMPTS, 7},
+    {"cvae", "'architecture': 'conv', 'base_channels': 4, 'latent_dim': 5" PROMPTS, 8},
+    {"cgan", "'architecture': 'dense', 'hidden_size': 8, 'latent_dim': 5, 'loss': 'jsd'" PROMPTS, 6},
+    {"cgan", "'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'" PROMPTS, 8},
 };
 
 /* One that reads with `encoder`, or with the golden one; its data has no labels. */
@@ -199,14 +199,14 @@ static void test_condition(void **state)
     (void)state;
     if (!pipeline() || test_small())
         skip();
-    assert_ok(make_reader(&l, "cvae", "'hidden': 16, 'latent': 1" PROMPTS, 6, NULL));
+    assert_ok(make_reader(&l, "cvae", "'hidden_size': 16, 'latent_dim': 1" PROMPTS, 6, NULL));
     l.options[0].rate = 1e-2;
     assert_ok(learner_train(ctx, &l, 1));
     struct learner_batch b = batch_with_captions(&l, 0, 2);
     b.global_count = 2;
     for (int i = 0; i < 72; i++)
         pictures[i] = i < 36 ? 1.0f : 0.0f;
-    assert_ok(tensor_write(ctx, &b.pictures, 0, COUNT(pictures), pictures));
+    assert_ok(tensor_write(ctx, &b.images, 0, COUNT(pictures), pictures));
     run_steps(&l, &b, 1, first);
     run_steps(&l, &b, 100, last);
     if (last[0] > 0.3 * first[0])
@@ -230,7 +230,7 @@ static void test_adversaries(void **state)
     for (int still = 0; still < 2; still++) {
         struct learner l;
         double first[LEARNER_LOSSES], last[LEARNER_LOSSES];
-        assert_ok(make_reader(&l, "cgan", "'form': 'dense', 'hidden': 16, 'latent': 5", 6, NULL));
+        assert_ok(make_reader(&l, "cgan", "'architecture': 'dense', 'hidden_size': 16, 'latent_dim': 5", 6, NULL));
         l.options[still].rate = 0;
         l.options[1 - still].rate = 1e-2;
         assert_ok(learner_train(ctx, &l, 1));
@@ -256,7 +256,7 @@ static void test_measures(void **state)
     assert_ok(make_reader(&l, "cvae", sorts[0].settings, 7, NULL));
     for (int part = 0; part < 3; part++) { /* the whole batch, then its parts */
         struct learner_batch b = batch_with_captions(&l, part == 2 ? 4 : 0, part == 0 ? 6 : part == 1 ? 4 : 2);
-        assert_ok(l.kind->measure(ctx, &l, &b, 99, part ? sums : whole));
+        assert_ok(l.kind->evaluate(ctx, &l, &b, 99, part ? sums : whole));
         for (int j = 0; part && j < 3; j++)
             all[j] += sums[j];
         free_batch(&b);
@@ -265,7 +265,7 @@ static void test_measures(void **state)
         assert_true(fabs(all[j] - whole[j]) <= 1e-5 * whole[j]);
     struct learner_batch b = batch_with_captions(&l, 0, BATCH);
     b.captions = (const char *const[]){"fog", "fog", "fog", "fog", "fog", "fog"};
-    assert_ok(l.kind->measure(ctx, &l, &b, 99, sums));
+    assert_ok(l.kind->evaluate(ctx, &l, &b, 99, sums));
     assert_true(sums[0] < whole[0] || sums[0] > whole[0]);
     free_batch(&b);
     learner_close(ctx, &l);
@@ -294,8 +294,8 @@ static void test_refusals(void **state)
         assert_ok(learner_train(ctx, &l, 1));
         struct learner_batch b = make_batch(&l, 0, BATCH, BATCH);
         assert_fails(l.kind->step(ctx, &l, &b, losses), CLIO_ERROR_ARGUMENT, "learns from captions (text_encoder), and the data has none");
-        if (l.kind->measure)
-            assert_fails(l.kind->measure(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
+        if (l.kind->evaluate)
+            assert_fails(l.kind->evaluate(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
         if (l.kind->encode)
             assert_fails(l.kind->encode(ctx, &l, 1, pictures, NULL, latents), CLIO_ERROR_ARGUMENT, "takes no images in without theirs");
         free_batch(&b);

@@ -147,11 +147,11 @@ static struct learner_batch two_colours(const struct learner *l, int count, int 
         x[i] = 0.3f * x[i] + (i / one % 2 ? 0.5f : -0.5f);
     for (int i = 0; i < count; i++)
         labels[i] = i % 3;
-    b.pictures = tensor_shape(DTYPE_F32, 4, count, side, side, 3);
+    b.images = tensor_shape(DTYPE_F32, 4, count, side, side, 3);
     b.labels = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
-    assert_ok(tensor_new(ctx, &b.pictures, "test"));
+    assert_ok(tensor_new(ctx, &b.images, "test"));
     assert_ok(tensor_new(ctx, &b.labels, "test"));
-    assert_ok(tensor_write(ctx, &b.pictures, 0, (size_t)count * one, x));
+    assert_ok(tensor_write(ctx, &b.images, 0, (size_t)count * one, x));
     assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels));
     free(x);
     return b;
@@ -161,7 +161,7 @@ static struct learner_batch two_colours(const struct learner *l, int count, int 
 static double measured(struct learner *l, const struct learner_batch *b)
 {
     double sums[LEARNER_LOSSES];
-    assert_ok(l->kind->measure(test_context(), l, b, 99, sums));
+    assert_ok(l->kind->evaluate(test_context(), l, b, 99, sums));
     assert_true(isfinite(sums[0]));
     return sums[0] / b->count;
 }
@@ -182,7 +182,7 @@ static void draw(struct learner *l, float *pictures)
         struct learner_batch b = two_colours(l, 2, 2);
         float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
         assert_true(latents && x);
-        assert_ok(tensor_read(test_context(), &b.pictures, 0, 2 * (size_t)learner_pixels(l), x));
+        assert_ok(tensor_read(test_context(), &b.images, 0, 2 * (size_t)learner_pixels(l), x));
         assert_ok(l->kind->encode(test_context(), l, 2, x, NULL, latents));
         assert_ok(l->kind->sample(test_context(), l, 2, latents, NULL, pictures));
         free(latents);
@@ -242,19 +242,19 @@ static void test_autoencoder_gradients(void **state)
     const char *path = test_golden("sd-v1-tiny/vae");
     if (!path)
         skip();
-    snprintf(settings, sizeof settings, "{'init': '%s', 'kl_weight': 0.001}", path);
+    snprintf(settings, sizeof settings, "{'pretrained': '%s', 'kl_weight': 0.001}", path);
     json_t *all = parse(settings);
     assert_ok(weights_open(ctx, &golden, test_golden("training/vae_gradients.safetensors"), NULL));
     assert_ok(learner_new(ctx, &l, learner_type_find("vae-kl"), (struct learner_shape){16, 24, 3, 0}, all, 7));
     json_decref(all);
-    l.options[0].clip = l.options[0].rate = 0;
+    l.options[0].max_grad_norm = l.options[0].rate = 0;
     assert_ok(learner_train(ctx, &l, 1));
-    struct learner_batch b = {.count = 2, .global_count = 2, .pictures = tensor_shape(DTYPE_F32, 4, 2, 16, 24, 3)};
+    struct learner_batch b = {.count = 2, .global_count = 2, .images = tensor_shape(DTYPE_F32, 4, 2, 16, 24, 3)};
     struct tensor eps = tensor_shape(DTYPE_F32, 4, 2, 4, 6, 4);
     float *x = test_floats(&golden, "sample", 2 * 16 * 24 * 3), *e = test_floats(&golden, "eps", 2 * 4 * 6 * 4);
-    assert_ok(tensor_new(ctx, &b.pictures, "test"));
+    assert_ok(tensor_new(ctx, &b.images, "test"));
     assert_ok(tensor_new(ctx, &eps, "test"));
-    assert_ok(nchw_write(ctx, &b.pictures, x));
+    assert_ok(nchw_write(ctx, &b.images, x));
     assert_ok(nchw_write(ctx, &eps, e));
     free(x);
     free(e);
@@ -265,7 +265,7 @@ static void test_autoencoder_gradients(void **state)
     assert_close(terms, want, 3, 1e-5);
     free(want);
     compare_gradients(&l.parameters[0], &golden);
-    tensor_free(ctx, &b.pictures);
+    tensor_free(ctx, &b.images);
     tensor_free(ctx, &eps);
     learner_close(ctx, &l);
     weights_close(&golden);
@@ -362,16 +362,19 @@ static void test_speech_gradients(void **state)
 static void test_autoencoder(void **state)
 {
     (void)state;
-    check_learner("vae-kl", "{'block_channels': '16,16', 'groups': 8, 'latent_channels': 2}", SIDE, 0, 20, 0.8);
+    check_learner("vae-kl", "{'block_out_channels': '16,16', 'norm_num_groups': 8, 'latent_channels': 2}", SIDE, 0, 20, 0.8);
     if (test_small())
         return;
-    check_learner("vae-kl", "{'block_channels': '8,16', 'groups': 4, 'attention': false, 'reconstruction': 'mse'}", SIDE, 0, 20, 0.8);
+    check_learner("vae-kl",
+                  "{'block_out_channels': '8,16', 'norm_num_groups': 4, 'mid_block_attention': false, 'reconstruction_loss': 'mse'}", SIDE,
+                  0, 20, 0.8);
 }
 
 static void test_pictures(void **state)
 {
     (void)state;
-    check_learner("unet", "{'block_channels': '16,32', 'layers': 1, 'groups': 8, 'sample_steps': 4}", SIDE, 0, 20, 0.7);
+    check_learner("unet", "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 4}", SIDE, 0,
+                  20, 0.7);
 }
 
 static void test_variants(void **state)
@@ -380,12 +383,14 @@ static void test_variants(void **state)
     if (test_small())
         skip();
     check_learner("unet",
-                  "{'block_channels': '16,32', 'layers': 1, 'groups': 8, 'sample_steps': 4, 'attention': 'all', 'heads': 2, "
-                  "'prediction': 'v_prediction', 'snr_weighting': 'min_snr', 'noise_schedule': 'cosine'}",
+                  "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 4, "
+                  "'attention_levels': 'all', 'num_attention_heads': 2, "
+                  "'prediction_type': 'v_prediction', 'snr_gamma': 5, 'beta_schedule': 'cosine'}",
                   SIDE - 1, 0, 20, 0.9);
     check_learner("cunet",
-                  "{'block_channels': 16, 'layers': 1, 'groups': 4, 'sample_steps': 3, 'noise_schedule': 'scaled_linear', "
-                  "'snr_weighting': 'min_snr', 'drop_condition': 0.5}",
+                  "{'block_out_channels': 16, 'layers_per_block': 1, 'norm_num_groups': 4, 'num_inference_steps': 3, 'beta_schedule': "
+                  "'scaled_linear', "
+                  "'snr_gamma': 5, 'conditioning_dropout': 0.5}",
                   SIDE, 3, 20, 0.9);
 }
 
@@ -400,13 +405,14 @@ static void test_pipeline(void **state)
         skip();
     snprintf(base, sizeof base, "%s", path);
     snprintf(settings, sizeof settings,
-             "{'block_channels': '16,32', 'layers': 1, 'groups': 8, 'sample_steps': 3, 'text_encoder': '%s/text_encoder', 'vae': '%s/vae', "
-             "'prompts': 'a cat|a red fox', 'drop_condition': 0.3}",
+             "{'block_out_channels': '16,32', 'layers_per_block': 1, 'norm_num_groups': 8, 'num_inference_steps': 3, 'text_encoder': "
+             "'%s/text_encoder', 'vae': '%s/vae', "
+             "'validation_prompts': 'a cat|a red fox', 'conditioning_dropout': 0.3}",
              base, base);
     check_learner("unet", settings, 32, 0, 20, 0.95);
     snprintf(settings, sizeof settings, "%s/model_index.json", folder);
     assert_int_equal(stat(settings, &about), 0);
-    snprintf(settings, sizeof settings, "{'init': '%s', 'sample_steps': 3}", base); /* the whole of it, tuned */
+    snprintf(settings, sizeof settings, "{'pretrained': '%s', 'num_inference_steps': 3}", base); /* the whole of it, tuned */
     check_learner("unet", settings, 32, 0, 10, 1.0);
 }
 
@@ -417,21 +423,21 @@ static void test_parts(void **state)
     struct learner l;
     double whole, sum = 0;
     (void)state;
-    assert_ok(make(&l, "cunet", "{'block_channels': '8,8', 'layers': 1, 'groups': 4}", SIDE, SIDE, 3, 3));
+    assert_ok(make(&l, "cunet", "{'block_out_channels': '8,8', 'layers_per_block': 1, 'norm_num_groups': 4}", SIDE, SIDE, 3, 3));
     struct learner_batch b = two_colours(&l, BATCH, BATCH), part = b;
     size_t one = (size_t)learner_pixels(&l);
-    assert_ok(l.kind->measure(ctx, &l, &b, 5, &whole));
+    assert_ok(l.kind->evaluate(ctx, &l, &b, 5, &whole));
     for (int first = 0; first < BATCH; first += 3) {
         double loss;
         part = two_colours(&l, BATCH, BATCH);
         int ids[BATCH];
-        assert_ok(tensor_copy(ctx, &part.pictures, 0, &b.pictures, (size_t)first * one, 3 * one));
+        assert_ok(tensor_copy(ctx, &part.images, 0, &b.images, (size_t)first * one, 3 * one));
         assert_ok(tensor_read(ctx, &b.labels, 0, BATCH, ids));
         assert_ok(tensor_write(ctx, &part.labels, 0, 3, ids + first));
         part.count = 3;
         part.first = first;
-        part.pictures.dim[0] = part.labels.dim[0] = 3;
-        assert_ok(l.kind->measure(ctx, &l, &part, 5, &loss));
+        part.images.dim[0] = part.labels.dim[0] = 3;
+        assert_ok(l.kind->evaluate(ctx, &l, &part, 5, &loss));
         sum += loss;
         free_batch(&part);
     }
@@ -444,17 +450,17 @@ static void test_refusals(void **state)
 {
     struct learner l;
     (void)state;
-    assert_fails(make(&l, "unet", "{'block_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "with commas between");
-    assert_fails(make(&l, "unet", "{'block_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "cannot be shared");
-    assert_fails(make(&l, "unet", "{'block_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a text");
-    assert_fails(make(&l, "unet", "{'init': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "/nowhere");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "with commas between");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "cannot be shared");
+    assert_fails(make(&l, "unet", "{'block_out_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a text");
+    assert_fails(make(&l, "unet", "{'pretrained': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "/nowhere");
     assert_fails(make(&l, "unet", "{'text_encoder': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");
     assert_fails(make(&l, "cunet", "{}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "labels");
     const char *path = test_golden("sd-v1-tiny/unet");
     char settings[1200];
     if (!path)
         skip();
-    snprintf(settings, sizeof settings, "{'init': '%s'}", path);
+    snprintf(settings, sizeof settings, "{'pretrained': '%s'}", path);
     assert_fails(make(&l, "unet", settings, SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "4 channels");
 }
 

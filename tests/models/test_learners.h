@@ -48,16 +48,16 @@ static inline struct learner_batch make_batch(const struct learner *l, int first
     struct learner_batch b = {.count = count, .global_count = all, .first = first};
     assert_true(x && labels);
     test_random(x, n, 3);
-    for (size_t i = 0; i < n && l->kind->unit; i++)
+    for (size_t i = 0; i < n && l->kind->unit_range; i++)
         x[i] = 0.5f * x[i] + 0.5f;
     for (int i = 0; i < all; i++)
         labels[i] = i % CLASSES;
-    b.pictures = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
+    b.images = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
     b.labels = tensor_shape(DTYPE_I32, 1, MAX(count, 1), 0, 0, 0);
-    assert_ok(tensor_new(ctx, &b.pictures, "test"));
+    assert_ok(tensor_new(ctx, &b.images, "test"));
     assert_ok(tensor_new(ctx, &b.labels, "test"));
     if (count) {
-        assert_ok(tensor_write(ctx, &b.pictures, 0, one * (size_t)count, x + one * (size_t)first));
+        assert_ok(tensor_write(ctx, &b.images, 0, one * (size_t)count, x + one * (size_t)first));
         assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels + first));
     }
     free(x);
@@ -67,7 +67,7 @@ static inline struct learner_batch make_batch(const struct learner *l, int first
 
 static inline void free_batch(struct learner_batch *b)
 {
-    tensor_free(test_context(), &b->pictures);
+    tensor_free(test_context(), &b->images);
     tensor_free(test_context(), &b->labels);
 }
 

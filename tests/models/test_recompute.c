@@ -81,13 +81,13 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     double losses[LEARNER_LOSSES];
     json_t *all = json_loads(settings, 0, NULL);
     assert_non_null(all);
-    json_object_set_new(all, "recompute", json_boolean(recompute));
+    json_object_set_new(all, "gradient_checkpointing", json_boolean(recompute));
     assert_ok(learner_new(ctx, &l, learner_type_find(kind), shape, all, 5));
     json_decref(all);
     assert_ok(learner_train(ctx, &l, 1));
-    batch.pictures = tensor_shape(DTYPE_F32, 4, BATCH, shape.height, shape.width, shape.channels);
-    assert_ok(tensor_new(ctx, &batch.pictures, "test"));
-    assert_ok(op_random_fwd(ctx, &batch.pictures, 1, 0, false));
+    batch.images = tensor_shape(DTYPE_F32, 4, BATCH, shape.height, shape.width, shape.channels);
+    assert_ok(tensor_new(ctx, &batch.images, "test"));
+    assert_ok(op_random_fwd(ctx, &batch.images, 1, 0, false));
     uint64_t before = memory_from_here();
     for (l.step = 0; l.step < STEPS; l.step++) {
         assert_ok(l.kind->step(ctx, &l, &batch, losses));
@@ -95,7 +95,7 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     }
     o.peak = ctx->pool.peak - before;
     read_gradients(&o, &l.parameters[0]);
-    tensor_free(ctx, &batch.pictures);
+    tensor_free(ctx, &batch.images);
     learner_close(ctx, &l);
     return o;
 }
@@ -109,13 +109,15 @@ static void compare_learner(const char *kind, const char *settings, struct learn
 static void test_unet_learner(void **state)
 {
     (void)state;
-    compare_learner("unet", "{\"block_channels\": \"16,24\", \"layers\": 3, \"groups\": 8}", (struct learner_shape){16, 16, 3, 0}, 0.6);
+    compare_learner("unet", "{\"block_out_channels\": \"16,24\", \"layers_per_block\": 3, \"norm_num_groups\": 8}",
+                    (struct learner_shape){16, 16, 3, 0}, 0.6);
 }
 
 static void test_autoencoder(void **state)
 {
     (void)state;
-    compare_learner("vae-kl", "{\"block_channels\": \"16,24\", \"layers\": 3, \"groups\": 8}", (struct learner_shape){16, 16, 3, 0}, 0.7);
+    compare_learner("vae-kl", "{\"block_out_channels\": \"16,24\", \"layers_per_block\": 3, \"norm_num_groups\": 8}",
+                    (struct learner_shape){16, 16, 3, 0}, 0.7);
 }
 
 /* ---- a UNet that attends to a text which is learned as well ---- */

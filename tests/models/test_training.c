@@ -53,8 +53,8 @@ static void check_gan(const char *kind, const char *file, const struct layer_row
     t.learner.state = net;
     t.learner.latent = 12;
     assert_ok(sequential_new(ctx, &net->generator, "g.", g, g_count, 1, 1, 12, &t.learner.parameters[0]));
-    assert_ok(sequential_new(ctx, &net->discriminator, "d.", d, d_count, flat ? 1 : TRIAL_SIDE, flat ? 1 : TRIAL_SIDE, flat ? TRIAL_PIXELS : 1,
-                         &t.learner.parameters[1]));
+    assert_ok(sequential_new(ctx, &net->discriminator, "d.", d, d_count, flat ? 1 : TRIAL_SIDE, flat ? 1 : TRIAL_SIDE,
+                             flat ? TRIAL_PIXELS : 1, &t.learner.parameters[1]));
     trial_load(&t, 2, -1, 0, TRIAL_BATCH);
     for (int i = 0; i < TRIAL_STEPS; i++) {
         double losses[2];

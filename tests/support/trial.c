@@ -23,7 +23,7 @@ bool trial_begin(struct trial *t, const char *kind, const char *file)
 
 void trial_end(struct trial *t)
 {
-    tensor_free(test_context(), &t->batch.pictures);
+    tensor_free(test_context(), &t->batch.images);
     learner_close(test_context(), &t->learner);
     weights_close(&t->golden);
 }
@@ -73,11 +73,11 @@ void trial_load(struct trial *t, float factor, float offset, int first, int coun
     for (int i = 0; i < TRIAL_BATCH * TRIAL_PIXELS; i++)
         image[i] = image[i] * factor + offset;
     t->batch = (struct learner_batch){.count = count, .global_count = TRIAL_BATCH, .first = first};
-    t->batch.pictures = tensor_shape(DTYPE_F32, 4, TRIAL_BATCH, TRIAL_SIDE, TRIAL_SIDE, 1);
-    assert_ok(tensor_new(ctx, &t->batch.pictures, "test"));
-    t->batch.pictures.dim[0] = count;
+    t->batch.images = tensor_shape(DTYPE_F32, 4, TRIAL_BATCH, TRIAL_SIDE, TRIAL_SIDE, 1);
+    assert_ok(tensor_new(ctx, &t->batch.images, "test"));
+    t->batch.images.dim[0] = count;
     if (count)
-        assert_ok(tensor_write(ctx, &t->batch.pictures, 0, (size_t)count * TRIAL_PIXELS, image + (size_t)first * TRIAL_PIXELS));
+        assert_ok(tensor_write(ctx, &t->batch.images, 0, (size_t)count * TRIAL_PIXELS, image + (size_t)first * TRIAL_PIXELS));
     free(image);
     for (int i = 0; i < LEARNER_PARTS; i++)
         assert_ok(parameters_read(ctx, &t->learner.parameters[i], PART_VALUE, "init.", &t->golden));

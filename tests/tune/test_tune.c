@@ -145,7 +145,8 @@ static void test_plans(void **unused)
         assert_true(tune_plan_for(purposes[p], &plan));
         assert_true(plan.case_count <= TUNE_CASES && plan.workload_count <= TUNE_WORKS && plan.step_count > 0);
         for (size_t i = 0; i < plan.case_count; i++)
-            assert_true(plan.cases[i].work < (int)plan.workload_count && plan.cases[i].decides && plan.cases[i].m > 0 && plan.cases[i].n > 0);
+            assert_true(plan.cases[i].work < (int)plan.workload_count && plan.cases[i].decides && plan.cases[i].m > 0 &&
+                        plan.cases[i].n > 0);
         OK(ctx, tune_search_open(&s, ctx, &plan));
         assert_true(s.key_count > 4 && s.key_count < TUNE_KEYS);
         for (size_t i = 0; i < plan.step_count; i++) { /* what is measured is checked at odd shapes, too */
