@@ -31,7 +31,7 @@ clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, 
     *c = (struct captions){.encoder = encoder, .tokenizer = tokenizer, .learns = learned != NULL, .room = ROOM};
     TRY(clip_tokenizer_open(ctx, &c->words, tokenizer));
     ctx->collects = learned;
-    st = clip_text_open(ctx, encoder, NULL, &c->net);
+    st = text_encoder_open(ctx, encoder, NULL, &c->net);
     ctx->collects = NULL;
     TRY(st);
     if (c->learns)
@@ -72,7 +72,7 @@ static void free_known(struct known_caption *k)
 
 void captions_close(clio_context *ctx, struct captions *c)
 {
-    clip_text_free(ctx, &c->net);
+    text_encoder_free(ctx, &c->net);
     clip_tokenizer_close(&c->words);
     json_close(&c->config);
     for (size_t i = 0; i < COUNT(c->known); i++)
@@ -85,17 +85,18 @@ void captions_close(clio_context *ctx, struct captions *c)
     *c = (struct captions){0};
 }
 
-/* start, as many tokens as fit, end, and what fills up */
-static clio_status read_caption(clio_context *ctx, struct captions *c, const char *text, int *row)
+/* A caption's row of ids [max_length]: start, as many tokens as fit, end, padding. length: tokens before the padding. */
+static clio_status read_caption(clio_context *ctx, struct captions *c, const char *text, int *row, int *length)
 {
     clio_status st = CLIO_OK;
-    int *ids = NULL, length = c->net.config.positions;
+    int *ids = NULL, most = c->net.max_length;
     size_t count = 0;
     TRY(clip_tokenizer_encode(ctx, &c->words, text ? text : "", &ids, &count));
-    int used = (int)MIN(count, (size_t)(length - 2));
+    int used = (int)MIN(count, (size_t)(most - 2));
     row[0] = c->words.start;
-    for (int i = 1; i < length; i++)
+    for (int i = 1; i < most; i++)
         row[i] = i <= used ? ids[i - 1] : i == used + 1 ? c->words.end : c->words.pad;
+    *length = used + 2;
 fail:
     free(ids);
     return st;
@@ -103,42 +104,39 @@ fail:
 
 int captions_size(const struct captions *c)
 {
-    const struct clip_text_config *n = &c->net.config;
-    return !c->pools ? n->positions * n->width : n->projection ? n->projection : n->width;
+    return c->pools ? c->net.pooled : c->net.max_length * c->net.width;
 }
 
-/* The vector that stands for a caption, from its states, to the host. Captions' vectors lie close together: at length 1, as a label's row
- * has it, what tells them apart is too little for a network to listen to. As large as normal noise is, it was enough. */
-static clio_status pool(clio_context *ctx, const struct captions *c, const struct tensor *states, const int *ids, float *out)
+/* Scale a pooled vector so that the mean of its squares is 1. Vectors of captions lie close together: scaled to length 1, as the row of a
+ * label is, they differ too little for a network to learn from; as large as normal noise, they did not. */
+static void normalize_pooled(float *x, int size)
 {
-    clio_status st = CLIO_OK;
-    int size = captions_size(c);
-    struct tensor pooled = tensor_shape(DTYPE_F32, 2, 1, size, 0, 0);
     double squares = 0;
-    TRY(tensor_new(ctx, &pooled, "the captions"));
-    TRY(clip_text_pool(ctx, &c->net, &pooled, states, ids, c->net.config.projection > 0));
-    TRY(tensor_read(ctx, &pooled, 0, (size_t)size, out));
     for (int i = 0; i < size; i++)
-        squares += (double)out[i] * (double)out[i];
+        squares += (double)x[i] * (double)x[i];
     for (int i = 0; squares > 0 && i < size; i++)
-        out[i] = (float)((double)out[i] / sqrt(squares / size));
-fail:
-    tensor_free(ctx, &pooled);
-    return st;
+        x[i] = (float)((double)x[i] / sqrt(squares / size));
 }
 
-/* What is said of one caption, to the host. */
+/* The states of one caption, or its pooled vector, to the host. */
 static clio_status encode_one(clio_context *ctx, struct captions *c, const char *text, float *out)
 {
     clio_status st = CLIO_OK;
-    int *ids = NULL, length = c->net.config.positions;
-    struct tensor states = tensor_shape(DTYPE_F32, 3, 1, length, c->net.config.width, 0);
-    TRY(mem_alloc(ctx, &ids, (size_t)length, sizeof *ids));
-    TRY(read_caption(ctx, c, text, ids));
+    int *ids = NULL, length;
+    struct text_tokens tokens = {.lengths = &length, .batch = 1, .length = c->net.max_length};
+    struct tensor states = tensor_shape(DTYPE_F32, 3, 1, c->net.max_length, c->net.width, 0);
+    struct tensor pooled = tensor_shape(DTYPE_F32, 2, 1, c->net.pooled, 0, 0);
+    TRY(mem_alloc(ctx, &ids, (size_t)c->net.max_length, sizeof *ids));
+    TRY(read_caption(ctx, c, text, ids, &length));
+    tokens.ids = ids;
     TRY(tensor_new(ctx, &states, "the captions"));
-    TRY(clip_text_encode(ctx, &c->net, &states, ids, 0));
-    TRY(c->pools ? pool(ctx, c, &states, ids, out) : tensor_read(ctx, &states, 0, tensor_count(&states), out));
+    TRY(tensor_new(ctx, &pooled, "the captions"));
+    TRY(text_encoder_encode(ctx, &c->net, &states, c->pools ? &pooled : NULL, &tokens, 0));
+    TRY(tensor_read(ctx, c->pools ? &pooled : &states, 0, (size_t)captions_size(c), out));
+    if (c->pools)
+        normalize_pooled(out, c->net.pooled);
 fail:
+    tensor_free(ctx, &pooled);
     tensor_free(ctx, &states);
     free(ids);
     return st;
@@ -183,13 +181,18 @@ static clio_status encode_learning(clio_context *ctx, struct arena *arena, struc
                                    const char *const *texts)
 {
     clio_status st = CLIO_OK;
-    int count = states->dim[0], length = c->net.config.positions, *ids = NULL;
-    TRY(mem_alloc(ctx, &ids, (size_t)count * (size_t)length, sizeof *ids));
+    int count = states->dim[0], most = c->net.max_length, *ids = NULL, *lengths = NULL;
+    struct text_tokens tokens = {.batch = count, .length = most};
+    TRY(mem_alloc(ctx, &ids, (size_t)count * (size_t)most, sizeof *ids));
+    TRY(mem_alloc(ctx, &lengths, (size_t)count, sizeof *lengths));
     for (int i = 0; i < count; i++)
-        TRY(read_caption(ctx, c, texts[i], ids + (size_t)i * (size_t)length));
-    TRY(ctx->tape ? clip_text_forward(ctx, arena, &c->net, states, ids, 0) : clip_text_encode(ctx, &c->net, states, ids, 0));
+        TRY(read_caption(ctx, c, texts[i], ids + (size_t)i * (size_t)most, &lengths[i]));
+    tokens.ids = ids;
+    tokens.lengths = lengths;
+    TRY(text_encoder_forward(ctx, ctx->tape ? arena : NULL, &c->net, states, NULL, &tokens, 0));
 fail:
     free(ids);
+    free(lengths);
     return st;
 }
 

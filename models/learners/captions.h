@@ -3,7 +3,7 @@
 #ifndef CLIO_MODELS_LEARNERS_CAPTIONS_H
 #define CLIO_MODELS_LEARNERS_CAPTIONS_H
 
-#include "../networks/clip_text.h"
+#include "../networks/text_encoder.h"
 #include "../tokenizers/clip_tokenizer.h"
 #include "settings.h"
 
@@ -26,7 +26,7 @@ struct captions {
     bool learns;
     bool pools;              /* set before the first is encoded, where the encoder does not learn: a caption is one vector */
     struct json_file config; /* of who learns: text_encoder/config.json */
-    struct clip_text net;
+    struct text_encoder net;
     struct clip_tokenizer words;
     struct known_caption *known[1024]; /* chains, by a hash of the text */
     size_t room;                       /* bytes left for more of them */
@@ -39,7 +39,7 @@ void captions_close(clio_context *ctx, struct captions *c);
 /* Numbers that are said of a caption: of all its tokens, or of the vector that stands for it. */
 int captions_size(const struct captions *c);
 /* said f32 [count, positions, width], or of who pools [count, captions_size], with memory: of texts, each cut to what the encoder takes.
- * NULL is an empty one. A pooled row is that of clip_text_pool, projected where the encoder knows how, with 1 as the mean of its squares.
+ * NULL is an empty one. A pooled row is the encoder's pooled vector with 1 as the mean of its squares.
  * Who learns is recorded by the tape, if there is one, whose arena it must be; otherwise the arena is not used. */
 clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *said,
                             const char *const *texts);

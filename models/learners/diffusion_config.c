@@ -96,13 +96,13 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
             json_array_insert_new(up, 0, json_string(attends ? "CrossAttnUpBlock2D" : "UpBlock2D")))
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     }
-    u->config.root = json_pack(
-        "{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size", u->width,
-        "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down, "mid_block_type",
-        attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
-        learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups",
-        learner_int(l, "norm_num_groups"), "cross_attention_dim", u->captions.encoder ? u->captions.net.config.width : WIDTH_OF_NOTHING,
-        "downsample_padding", 1, "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
+    u->config.root =
+        json_pack("{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size",
+                  u->width, "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down,
+                  "mid_block_type", attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
+                  learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups",
+                  learner_int(l, "norm_num_groups"), "cross_attention_dim", u->captions.encoder ? u->captions.net.width : WIDTH_OF_NOTHING,
+                  "downsample_padding", 1, "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
     if (!u->config.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(mem_string(ctx, &u->config.path, "the settings of the model"));
@@ -165,10 +165,10 @@ static clio_status check_network(clio_context *ctx, const struct learner *l, con
     if (c->in != own || c->out != own)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s takes %d channels and gives %d, and the %s have %d: set channels, or vae=DIR", u->config.path,
              c->in, c->out, u->vae_folder ? "latents" : "images", own);
-    if (u->captions.encoder && c->text != u->captions.net.config.width)
+    if (u->captions.encoder && c->text != u->captions.net.width)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "%s attends to %d numbers for a token, and the text encoder %s gives %d: they do not belong together", u->config.path, c->text,
-             u->captions.encoder, u->captions.net.config.width);
+             u->captions.encoder, u->captions.net.width);
     if (l->shape.classes ? c->classes != CLASS_TABLE || c->class_width <= l->shape.classes : c->classes != CLASS_NONE)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is made for %d labels (one of them for none), and the data has %d", u->config.path,
              c->classes == CLASS_TABLE ? c->class_width : 0, l->shape.classes);
@@ -289,7 +289,7 @@ clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct u
 {
     clio_status st = CLIO_OK;
     bool captions = u->captions.encoder != NULL;
-    int length = captions ? u->captions.net.config.positions : 1;
+    int length = captions ? u->captions.net.max_length : 1;
     if (u->attends) {
         TRY(learner_tensor(ctx, &u->states, count * length, u->net.config.text));
         struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);

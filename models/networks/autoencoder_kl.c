@@ -1,9 +1,8 @@
-/* autoencoder_kl.c - an autoencoder's two ways, over the parts of blocks.h.
+/* autoencoder_kl.c - encoder and decoder of AutoencoderKL, over the building blocks of models/nn.
  *
- * Memory: an image of 512 x 512 with 256 channels is 268 MB, so nothing is kept that is not needed. Each way works in two buffers that
- * change places where a step cannot work in place; a residual block lays its normalized input over its input when that is not needed any
- * more, otherwise into the other buffer, where that is large enough. On a tape, whose gradients read most of it again, each step's result
- * has memory of its own. */
+ * Memory: 512 x 512 pixels of 256 channels are 268 MB. Encoder and decoder work in two buffers, which swap roles where a step cannot work
+ * in place. A residual block writes its normalized input over its input where that is no longer needed, otherwise into the other buffer, if
+ * that is large enough. On a tape, whose gradients read most activations, each step's result has memory of its own. */
 #include "autoencoder_kl.h"
 #include "autoencoder_tiles.h"
 #include "../nn/layout.h"
@@ -17,8 +16,8 @@
 
 struct buffers {
     struct tensor t[2];
-    size_t count[2]; /* numbers that each has room for */
-    int at;          /* the one where the image is */
+    size_t count[2]; /* elements of each */
+    int at;          /* the one with the current activations */
     int batch, h, w, channels;
 };
 
@@ -27,7 +26,7 @@ static bool changes_place(const struct vae_step *s)
     return s->kind == VAE_DOWN || s->kind == VAE_UP || (s->kind == VAE_RESNET && resnet_has_shortcut(&s->resnet));
 }
 
-/* What the image is after step s. */
+/* Update the shape for step s. */
 static void advance(struct buffers *b, const struct vae_step *s)
 {
     b->at ^= changes_place(s);
@@ -39,18 +38,18 @@ static void advance(struct buffers *b, const struct vae_step *s)
         b->channels = s->resnet.out;
 }
 
-static struct tensor picture(const struct buffers *b)
+static struct tensor activations(const struct buffers *b)
 {
     struct tensor t = tensor_shape(DTYPE_F32, 4, b->batch, b->h, b->w, b->channels);
     t.mem = b->t[b->at].mem;
     return t;
 }
 
-/* On a tape: memory of its own for the image that is about to be made. */
+/* On a tape: new memory for the result of the next step. */
 static clio_status take_own(clio_context *ctx, struct arena *arena, struct buffers *b)
 {
     clio_status st = CLIO_OK;
-    struct tensor t = picture(b);
+    struct tensor t = activations(b);
     if (!ctx->tape)
         return CLIO_OK;
     TRY(tensor_take(ctx, arena, &t));
@@ -59,7 +58,7 @@ fail:
     return st;
 }
 
-/* The buffers of a side for `batch` inputs of h x w. */
+/* Take the buffers of encoder or decoder for `batch` inputs of h x w. */
 static clio_status take_buffers(clio_context *ctx, struct arena *arena, const struct vae_side *side, int batch, int h, int w,
                                 struct buffers *b)
 {
@@ -90,12 +89,12 @@ fail:
 static clio_status step_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct vae_step *s, struct buffers *b)
 {
     clio_status st = CLIO_OK;
-    struct tensor in = picture(b);
+    struct tensor in = activations(b);
     const struct tensor *room = changes_place(s) ? &in : b->count[!b->at] >= tensor_count(&in) ? &b->t[!b->at] : NULL;
     advance(b, s);
     if (s->kind != VAE_ATTENTION)
         TRY(take_own(ctx, arena, b));
-    struct tensor out = picture(b);
+    struct tensor out = activations(b);
     switch (s->kind) {
     case VAE_RESNET:
         if (net->recompute && ctx->tape)
@@ -119,14 +118,14 @@ static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct
     uint64_t mark = arena_mark(arena);
     struct buffers b;
     TRY(take_buffers(ctx, arena, side, in->dim[0], in->dim[1], in->dim[2], &b));
-    struct tensor x = picture(&b), last;
+    struct tensor x = activations(&b), last;
     TRY(linear_conv_fwd(ctx, arena, &x, in, &side->first, NULL, ACT_NONE, NULL));
     for (int i = 0; i < side->count; i++)
         TRY(step_fwd(ctx, arena, net, &side->steps[i], &b));
-    x = picture(&b);
+    x = activations(&b);
     TRY(take_own(ctx, arena, &b));
-    last = picture(&b);
-    TRY(op_group_norm_fwd(ctx, arena, &last, &x, &side->norm.gamma, &side->norm.beta, net->config.groups, 1e-6f, ACT_SILU));
+    last = activations(&b);
+    TRY(group_norm_fwd(ctx, arena, &last, &x, &side->norm, net->config.groups, 1e-6f, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &last, &side->last, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
@@ -134,7 +133,7 @@ fail:
 }
 
 clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *moments,
-                           const struct tensor *pictures)
+                           const struct tensor *images)
 {
     clio_status st = CLIO_OK;
     const struct vae_config *c = &net->config;
@@ -142,7 +141,7 @@ clio_status vae_encode_fwd(clio_context *ctx, struct arena *arena, const struct 
     struct tensor inner = *moments;
     if (c->quant)
         TRY(tensor_take(ctx, arena, &inner));
-    TRY(side_fwd(ctx, arena, net, net->encoder, &inner, pictures));
+    TRY(side_fwd(ctx, arena, net, net->encoder, &inner, images));
     if (c->quant)
         TRY(linear_fwd(ctx, moments, &inner, &net->quant, ACT_NONE, NULL));
 fail:
@@ -150,7 +149,7 @@ fail:
     return st;
 }
 
-clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *pictures,
+clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct vae *net, const struct tensor *images,
                            const struct tensor *latents)
 {
     clio_status st = CLIO_OK;
@@ -161,13 +160,13 @@ clio_status vae_decode_fwd(clio_context *ctx, struct arena *arena, const struct 
         TRY(tensor_take(ctx, arena, &inner));
         TRY(linear_fwd(ctx, &inner, latents, &net->post_quant, ACT_NONE, NULL));
     }
-    TRY(side_fwd(ctx, arena, net, net->decoder, pictures, &inner));
+    TRY(side_fwd(ctx, arena, net, net->decoder, images, &inner));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
-/* ---- one image or tile, from host to host ---- */
+/* ---- one image or tile, host to host ---- */
 
 struct job {
     clio_context *ctx;
@@ -221,7 +220,8 @@ fail:
     return st;
 }
 
-/* Tiles for h x w latents; false: one piece will do. A step is a whole number of latents, and of pixels where those are the input. */
+/* The tiles for h x w latents; false: no tiling is needed. The stride is a whole number of latents, and of pixels where pixels are the
+ * input. */
 static bool cut(const struct job *j, int h, int w, struct vae_tiling tiling, struct tiles *t)
 {
     const struct vae_config *c = &j->net->config;
@@ -257,18 +257,18 @@ fail:
     return st;
 }
 
-clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *pictures, const float *latents, int batch,
-                       int h, int w, struct vae_tiling tiling)
+clio_status vae_decode(clio_context *ctx, struct arena *arena, const struct vae *net, float *images, const float *latents, int batch, int h,
+                       int w, struct vae_tiling tiling)
 {
     struct job j = {ctx, arena, net, true};
-    return run(&j, pictures, latents, batch, h, w, tiling);
+    return run(&j, images, latents, batch, h, w, tiling);
 }
 
-clio_status vae_encode(clio_context *ctx, struct arena *arena, const struct vae *net, float *moments, const float *pictures, int batch,
-                       int h, int w, struct vae_tiling tiling)
+clio_status vae_encode(clio_context *ctx, struct arena *arena, const struct vae *net, float *moments, const float *images, int batch, int h,
+                       int w, struct vae_tiling tiling)
 {
     struct job j = {ctx, arena, net, false};
-    return run(&j, moments, pictures, batch, h, w, tiling);
+    return run(&j, moments, images, batch, h, w, tiling);
 }
 
 clio_status vae_scratch(clio_context *ctx, const struct vae *net, bool decode, int h, int w, struct vae_tiling tiling, uint64_t *bytes)

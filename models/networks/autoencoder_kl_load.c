@@ -1,5 +1,5 @@
-/* autoencoder_kl_load.c - an autoencoder's configuration, to the last field, and its weights as two rows of steps. The fields are those of
- * diffusers' AutoencoderKL.__init__ (0.42). */
+/* autoencoder_kl_load.c - AutoencoderKL's configuration and weights. Every field of the configuration is known or refused; they are those
+ * of diffusers' AutoencoderKL.__init__ (0.42). */
 #include "../loaders/config.h"
 #include "autoencoder_kl.h"
 #include "../nn/resnet_block.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EPSILON 1e-6f /* of every norm: diffusers' Encoder and Decoder say so, not the configuration */
+#define EPSILON 1e-6f /* of every norm: fixed in diffusers' Encoder and Decoder, not in the configuration */
 
 static const struct field vae_fields[] = {
     /* read below */
@@ -25,12 +25,12 @@ static const struct field vae_fields[] = {
     {"mid_block_add_attention", NULL},
     {"use_quant_conv", NULL},
     {"use_post_quant_conv", NULL},
-    /* do not matter: all is computed in f32 */
+    /* without effect: everything is computed in f32 */
     {"force_upcast", NULL},
     {"torch_dtype", NULL},
     {"dtype", NULL},
     {"dropout", NULL},
-    /* must be so */
+    /* only these values */
     {"act_fn", "\"silu\"|\"swish\""},
     {"down_block_types", "\"DownEncoderBlock2D\""},
     {"up_block_types", "\"UpDecoderBlock2D\""},
@@ -75,7 +75,7 @@ fail:
     return st;
 }
 
-/* Where the loading of one side is. */
+/* State while loading encoder or decoder. */
 struct loading {
     clio_context *ctx;
     const struct vae_config *c;
@@ -122,7 +122,7 @@ fail:
     return st;
 }
 
-/* The blocks between image and middle: `layers` residual blocks each, and a change of size behind all but the last. */
+/* The blocks between image and middle block: `layers` residual blocks each, then down- or upsampling in all but the last. */
 static clio_status add_blocks(struct loading *l, enum vae_kind kind, int layers)
 {
     clio_status st = CLIO_OK;

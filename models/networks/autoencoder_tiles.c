@@ -1,4 +1,4 @@
-/* autoencoder_tiles.c - see vae_tiles.h. Two rows of finished tiles are held: the one that is made, and the one above it. */
+/* autoencoder_tiles.c - run and blend tiles. Two rows of tiles are in memory: the current one and the one above it. */
 #include "autoencoder_tiles.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static int outputs(const struct tiles *t, int inputs)
     return inputs * t->up / t->down;
 }
 
-/* Rows y.. and columns x.. of each plane, h x w of them. */
+/* Copy h x w pixels from row y and column x on, of each channel. */
 static void crop(float *to, const float *from, int channels, int height, int width, int y, int x, int h, int w)
 {
     for (int c = 0; c < channels; c++)
@@ -22,7 +22,7 @@ static void crop(float *to, const float *from, int channels, int height, int wid
             memcpy(to, from + ((size_t)c * (size_t)height + (size_t)(y + i)) * (size_t)width + x, sizeof *to * (size_t)w);
 }
 
-/* The first rows (or columns) of b fade in over the last ones of a. */
+/* Blend the last rows (or columns) of a into the first ones of b, with linear weights. */
 static void fade(const struct tile *b, const struct tile *a, int channels, int blend, bool across)
 {
     int extent = MIN(blend, across ? MIN(a->w, b->w) : MIN(a->h, b->h));
@@ -38,7 +38,7 @@ static void fade(const struct tile *b, const struct tile *a, int channels, int b
             }
 }
 
-/* What is kept of a tile, to row y and column x of the result. */
+/* Copy the part of a tile that is kept to row y and column x of the result. */
 static void paste(const struct tiles *t, float *out, int height, int width, const struct tile *tile, int y, int x)
 {
     int h = MIN(MIN(tile->h, t->limit), height - y), w = MIN(MIN(tile->w, t->limit), width - x);

@@ -1,5 +1,5 @@
-/* autoencoder_tiles.h - an image (or its latents) cut into overlapping tiles, each brought to the other size, and the results blended
- * where they overlap: linear ramps, down first and then across, as diffusers does it (AutoencoderKL.blend_v, blend_h). All on the host. */
+/* autoencoder_tiles.h - tiled encoding and decoding: overlapping tiles, each processed by itself, blended linearly where they overlap,
+ * vertically first and then horizontally (diffusers' AutoencoderKL.tiled_decode, blend_v, blend_h). All on the host. */
 #ifndef CLIO_MODELS_NETWORKS_AUTOENCODER_TILES_H
 #define CLIO_MODELS_NETWORKS_AUTOENCODER_TILES_H
 
@@ -9,8 +9,8 @@
 typedef clio_status (*tile_fn)(void *user, float *out, const float *in, int h, int w);
 
 struct tiles {
-    int size, step;   /* of a tile and from one to the next, in pixels of the input */
-    int limit, blend; /* pixels of an output tile that are kept, and over which it is blended with the ones before it */
+    int size, step;   /* of a tile, and the stride between tiles, in input pixels */
+    int limit, blend; /* pixels of an output tile that are kept, and those that are blended with the tiles before it */
     int up, down;     /* output pixels = input pixels * up / down */
     int in_channels, out_channels;
     tile_fn make;

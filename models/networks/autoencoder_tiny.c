@@ -1,4 +1,5 @@
-/* autoencoder_tiny.c - see vae_tiny.h. The fields of the configuration are those of diffusers' AutoencoderTiny.__init__ (0.42). */
+/* autoencoder_tiny.c - configuration, weights and forward passes of AutoencoderTiny. The fields are those of diffusers'
+ * AutoencoderTiny.__init__ (0.42). */
 #include "autoencoder_tiny.h"
 #include "../loaders/config.h"
 #include "autoencoder_kl.h"
@@ -16,14 +17,14 @@ static const struct field tiny_fields[] = {
     {"decoder_block_out_channels", NULL},
     {"num_encoder_blocks", NULL},
     {"num_decoder_blocks", NULL},
-    /* do not matter: all is computed in f32; and how latents were squeezed into 8-bit images */
+    /* without effect: everything is computed in f32; scaling of latents to 8-bit images */
     {"force_upcast", NULL},
     {"block_out_channels", NULL},
     {"latent_magnitude", NULL},
     {"latent_shift", NULL},
     {"torch_dtype", NULL},
     {"dtype", NULL},
-    /* must be so */
+    /* only these values */
     {"act_fn", "\"relu\""},
     {"upsample_fn", "\"nearest\""},
     {"upsampling_scaling_factor", "2"},
@@ -31,7 +32,7 @@ static const struct field tiny_fields[] = {
     {"shift_factor", "0|0.0|null"},
 };
 
-/* Where the loading of one side is: `index` counts as torch does, activations and changes of size included. */
+/* State while loading encoder or decoder. index: of torch.nn.Sequential, which counts activations and upsampling too. */
 struct loading {
     clio_context *ctx;
     const struct weights *weights;
@@ -120,7 +121,7 @@ static clio_status load_decoder(struct loading *l, struct vae_tiny *net, const s
     for (int i = 0; i < s->count; i++) {
         bool last = i == s->count - 1;
         TRY(add_blocks(l, s->widths[i], s->blocks[i]));
-        l->index += !last; /* the enlargement */
+        l->index += !last; /* the upsampling */
         TRY(add_conv(l, s->widths[i], last ? net->out : s->widths[i], 1, last ? 1 : 2, last));
     }
 fail:
@@ -199,7 +200,7 @@ static struct tensor after(const struct vae_tiny_layer *l, const struct tensor *
     return tensor_shape(DTYPE_F32, 4, x->dim[0], x->dim[1] * l->upsample / l->stride, x->dim[2] * l->upsample / l->stride, l->conv[0].w.n);
 }
 
-/* in -> out through all layers, in two buffers as large as the largest image between them. */
+/* in -> out through all layers, in two buffers of the size of the largest activations. */
 static clio_status side_fwd(clio_context *ctx, struct arena *arena, const struct vae_tiny_side *side, const struct tensor *out,
                             const struct tensor *in)
 {
@@ -237,28 +238,28 @@ fail:
     return st;
 }
 
-/* One image: 3 tanh(x / 3) before the decoder; 0 to 1 is what both sides call an image. */
+/* One image or latent: 3 tanh(x / 3) before the decoder; images are 0 to 1 inside. */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, bool decode, float *out, const float *in,
                            int h, int w)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct tensor latent = tensor_shape(DTYPE_F32, 4, 1, h, w, net->latent);
-    struct tensor picture = tensor_shape(DTYPE_F32, 4, 1, h * net->factor, w * net->factor, decode ? net->out : net->in);
+    struct tensor image = tensor_shape(DTYPE_F32, 4, 1, h * net->factor, w * net->factor, decode ? net->out : net->in);
     TRY(tensor_take(ctx, arena, &latent));
-    TRY(tensor_take(ctx, arena, &picture));
+    TRY(tensor_take(ctx, arena, &image));
     if (decode) {
         TRY(nchw_write(ctx, &latent, in));
         TRY(op_add_fwd(ctx, &latent, &latent, &net->one, 1.0f / 3.0f, 0));
         TRY(op_activation_fwd(ctx, &latent, &latent, ACT_TANH, 0));
         TRY(op_add_fwd(ctx, &latent, &latent, &net->one, 3, 0));
-        TRY(side_fwd(ctx, arena, net->decoder, &picture, &latent));
-        TRY(op_add_fwd(ctx, &picture, &picture, &net->one, 2, -1));
-        TRY(nchw_read(ctx, &picture, out));
+        TRY(side_fwd(ctx, arena, net->decoder, &image, &latent));
+        TRY(op_add_fwd(ctx, &image, &image, &net->one, 2, -1));
+        TRY(nchw_read(ctx, &image, out));
     } else {
-        TRY(nchw_write(ctx, &picture, in));
-        TRY(op_add_fwd(ctx, &picture, &picture, &net->one, 0.5f, 0.5f));
-        TRY(side_fwd(ctx, arena, net->encoder, &latent, &picture));
+        TRY(nchw_write(ctx, &image, in));
+        TRY(op_add_fwd(ctx, &image, &image, &net->one, 0.5f, 0.5f));
+        TRY(side_fwd(ctx, arena, net->encoder, &latent, &image));
         TRY(nchw_read(ctx, &latent, out));
     }
 fail:
@@ -285,14 +286,14 @@ fail:
     return st;
 }
 
-clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *pictures, const float *latents,
+clio_status vae_tiny_decode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *images, const float *latents,
                             int batch, int h, int w)
 {
-    return run(ctx, arena, net, true, pictures, latents, batch, h, w);
+    return run(ctx, arena, net, true, images, latents, batch, h, w);
 }
 
-clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *pictures,
+clio_status vae_tiny_encode(clio_context *ctx, struct arena *arena, const struct vae_tiny *net, float *latents, const float *images,
                             int batch, int h, int w)
 {
-    return run(ctx, arena, net, false, latents, pictures, batch, h, w);
+    return run(ctx, arena, net, false, latents, images, batch, h, w);
 }

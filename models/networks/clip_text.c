@@ -3,14 +3,14 @@
 #include "clip_text.h"
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
+#include "../nn/embedding.h"
 #include "../nn/parameters.h"
-#include "../nn/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Older configurations of SD 2 and OpenAI's say so, though no text ends with this token; transformers then takes the greatest token. */
+/* eos_token_id in older configurations of SD 2 and OpenAI, although no text ends with it; transformers then takes the greatest id. */
 #define LEGACY_END_TOKEN 2
 
 /* ---- the table of weights ---- */
@@ -18,7 +18,7 @@
 enum size { ONE, WIDTH, INNER, VOCAB, POSITIONS, SIZES };
 
 #define LINEAR(key, member, rows, columns, part, parts)                                                                                    \
-    ROW_LINEAR(clip_text_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, part, parts)
+    ROW_LINEAR(transformer_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, part, parts)
 
 static const struct state_dict_row network_table[] = {
     {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
@@ -28,14 +28,14 @@ static const struct state_dict_row network_table[] = {
 };
 
 static const struct state_dict_row layer_table[] = {
-    ROW_NORM(clip_text_layer, "layer_norm1", attention_norm, WIDTH),
-    LINEAR("self_attn.q_proj", qkv, WIDTH, WIDTH, 0, 3),
-    LINEAR("self_attn.k_proj", qkv, WIDTH, WIDTH, 1, 3),
-    LINEAR("self_attn.v_proj", qkv, WIDTH, WIDTH, 2, 3),
-    LINEAR("self_attn.out_proj", o, WIDTH, WIDTH, 0, 1),
-    ROW_NORM(clip_text_layer, "layer_norm2", inner_norm, WIDTH),
-    LINEAR("mlp.fc1", fc1, INNER, WIDTH, 0, 1),
-    LINEAR("mlp.fc2", fc2, WIDTH, INNER, 0, 1),
+    ROW_NORM(transformer_layer, "layer_norm1", self_norm, WIDTH),
+    LINEAR("self_attn.q_proj", self.qkv, WIDTH, WIDTH, 0, 3),
+    LINEAR("self_attn.k_proj", self.qkv, WIDTH, WIDTH, 1, 3),
+    LINEAR("self_attn.v_proj", self.qkv, WIDTH, WIDTH, 2, 3),
+    LINEAR("self_attn.out_proj", self.out, WIDTH, WIDTH, 0, 1),
+    ROW_NORM(transformer_layer, "layer_norm2", ff_norm, WIDTH),
+    LINEAR("mlp.fc1", ff.fc1, INNER, WIDTH, 0, 1),
+    LINEAR("mlp.fc2", ff.fc2, WIDTH, INNER, 0, 1),
 };
 
 /* ---- loading ---- */
@@ -52,7 +52,7 @@ static const struct field fields[] = {
     {"eos_token_id", NULL},
     {"layer_norm_eps", NULL},
     {"hidden_act", NULL},
-    /* do not matter: how it was trained or stored, and what the tokenizer says */
+    /* without effect: training, storage, the tokenizer */
     {"architectures", NULL},
     {"attention_dropout", NULL},
     {"bos_token_id", NULL},
@@ -67,7 +67,7 @@ static const struct field fields[] = {
     {"torch_dtype", NULL},
     {"transformers_version", NULL},
     {"use_cache", NULL},
-    /* must be so */
+    /* only these values */
     {"use_attention_mask", "false|null"},
     {"quantization_config", "null"},
 };
@@ -93,7 +93,7 @@ fail:
     return st;
 }
 
-/* Sizes and constants; a missing one is transformers' default. */
+/* Sizes and constants; transformers' default where a field is missing. */
 static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
 {
     clio_status st = CLIO_OK;
@@ -125,7 +125,7 @@ clio_status clip_text_read_config(clio_context *ctx, const struct json_file *fil
     const char *type;
     *c = (struct clip_text_config){0};
     TRY(json_text(ctx, file, "model_type", NULL, &type));
-    if (!strcmp(type, "clip")) { /* text and images: the text half lies one level down, among much that does not matter */
+    if (!strcmp(type, "clip")) { /* text and image model: the text model's configuration is nested */
         part.root = json_object_get(file->root, "text_config");
         if (!json_is_object(part.root))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"text_config\" is missing: check that the file belongs to this model", file->path);
@@ -153,7 +153,7 @@ static clio_status load_projection(clio_context *ctx, struct clip_text *net, con
     TRY(weights_need(ctx, weights, "text_projection.weight", 2, dim, &w));
     TRY(matrix_new(ctx, &net->projection, dim[0], dim[1], ctx->collects ? MATRIX_EXACT : MATRIX_LARGE, "the text encoder"));
     TRY(matrix_fill(ctx, &net->projection, 0, w));
-    if (ctx->collects) /* saved as it was read: what is learned from does not depend on it */
+    if (ctx->collects) /* not trained, since the loss does not depend on it; saved as it was read */
         TRY(parameters_add(ctx, ctx->collects, "text_projection.weight", 2, dim, &net->projection.data, &net->projection, false, false));
 fail:
     return st;
@@ -168,7 +168,7 @@ clio_status clip_text_load(clio_context *ctx, const struct json_file *config, co
     TRY(mem_string(ctx, &net->path, weights->path));
     TRY(clip_text_read_config(ctx, config, c));
     int sizes[SIZES] = {[ONE] = 1, [WIDTH] = c->width, [INNER] = c->inner, [VOCAB] = c->vocab, [POSITIONS] = c->positions};
-    /* transformers 5 writes a bare text encoder's keys without the prefix that it has always had. */
+    /* transformers 5 writes a text encoder's keys without this prefix. */
     const char *prefix = weights_find(weights, "embeddings.token_embedding.weight") ? "" : "text_model.";
     TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, weights));
     TRY(mem_alloc(ctx, &net->layers, (size_t)c->layers, sizeof *net->layers));
@@ -212,72 +212,30 @@ void clip_text_free(clio_context *ctx, struct clip_text *net)
 
 /* ---- forward ---- */
 
-static clio_status norm(clio_context *ctx, const struct clip_text_config *c, const struct tensor *out, const struct tensor *in,
-                        const struct norm *n)
-{
-    return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, c->eps);
-}
-
-/* x f32 [B, T, width] in place; h is scratch of x's shape */
-static clio_status layer_forward(clio_context *ctx, struct arena *arena, const struct clip_text_config *c,
-                                 const struct clip_text_layer *layer, const struct tensor *x, const struct tensor *h)
-{
-    clio_status st = CLIO_OK;
-    int batch = x->dim[0], length = x->dim[1];
-    uint64_t mark = arena_mark(arena);
-    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * c->width, 0);
-    struct tensor inner = tensor_shape(DTYPE_F32, 3, batch, length, c->inner, 0);
-    TRY(tensor_take(ctx, arena, &qkv));
-    TRY(norm(ctx, c, h, x, &layer->attention_norm));
-    TRY(linear_fwd(ctx, &qkv, h, &layer->qkv, ACT_NONE, NULL));
-    TRY(self_attention_fwd(ctx, arena, h, &qkv, c->heads, true));
-    TRY(linear_fwd(ctx, x, h, &layer->o, ACT_NONE, x));
-    arena_release(arena, mark);
-    TRY(tensor_take(ctx, arena, &inner));
-    TRY(norm(ctx, c, h, x, &layer->inner_norm));
-    TRY(linear_fwd(ctx, &inner, h, &layer->fc1, c->act, NULL));
-    TRY(linear_fwd(ctx, x, &inner, &layer->fc2, ACT_NONE, x));
-fail:
-    arena_release(arena, mark);
-    return st;
-}
-
-/* ids i32 [B, positions] -> out f32 [B, positions, width] */
+/* ids i32 [B, T] -> out f32 [B, T, width] */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
                            const struct tensor *ids, int skip)
 {
     clio_status st = CLIO_OK;
     const struct clip_text_config *c = &net->config;
-    int batch = ids->dim[0];
+    int batch = ids->dim[0], length = ids->dim[1];
+    struct transformer_layer_options options = {
+        .eps = c->eps, .self = {.heads = c->heads, .causal = true, .storage = MATRIX_LARGE}, .ff = {.act = c->act}};
     uint64_t mark = arena_mark(arena);
-    struct tensor x = tensor_shape(DTYPE_F32, 3, batch, c->positions, c->width, 0);
+    struct tensor x = tensor_shape(DTYPE_F32, 3, batch, length, c->width, 0);
     if (skip < 0 || skip >= c->layers)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d layers of the text encoder cannot be skipped, since %s has %d: skip 0 to %d", skip, net->path,
              c->layers, c->layers - 1);
-    TRY(op_check(ctx, "clip text encoder", "ids", ids, DTYPE_I32, 2, batch, c->positions, 0, 0));
-    TRY(op_check(ctx, "clip text encoder", "out", out, DTYPE_F32, 3, batch, c->positions, c->width, 0));
+    if (length > c->positions)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "clip text encoder: %d tokens, and it has %d positions", length, c->positions);
+    TRY(op_check(ctx, "clip text encoder", "out", out, DTYPE_F32, 3, batch, length, c->width, 0));
     TRY(tensor_take(ctx, arena, &x));
     TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->position_embedding, 0));
     for (int i = 0; i < c->layers - skip; i++)
-        TRY(layer_forward(ctx, arena, c, &net->layers[i], &x, out));
-    TRY(norm(ctx, c, out, &x, &net->final_norm));
+        TRY(transformer_layer_fwd(ctx, arena, &net->layers[i], &options, &x, &x, out));
+    TRY(layer_norm_fwd(ctx, out, &x, &net->final_norm, c->eps));
 fail:
     arena_release(arena, mark);
-    return st;
-}
-
-/* ids on the host, to a tensor that has memory. */
-static clio_status write_ids(clio_context *ctx, const struct clip_text *net, const struct tensor *on_device, const int *ids)
-{
-    clio_status st = CLIO_OK;
-    size_t count = tensor_count(on_device);
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= net->config.vocab)
-            FAIL(ctx, CLIO_ERROR_FORMAT,
-                 "token %d is outside the %d of %s: the folders tokenizer and text_encoder belong to different models, copy both again",
-                 ids[i], net->config.vocab, net->path);
-    TRY(tensor_write(ctx, on_device, 0, count, ids));
-fail:
     return st;
 }
 
@@ -285,10 +243,10 @@ clio_status clip_text_forward(clio_context *ctx, struct arena *arena, const stru
                               int skip)
 {
     clio_status st = CLIO_OK;
-    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], out->dim[1], 0, 0);
     uint64_t mark = arena_mark(arena);
     TRY(tensor_take(ctx, arena, &on_device));
-    TRY(write_ids(ctx, net, &on_device, ids));
+    TRY(token_ids_write(ctx, &on_device, ids, net->config.vocab, net->path));
     TRY(forward(ctx, arena, net, out, &on_device, skip));
 fail:
     arena_release(arena, mark);
@@ -299,9 +257,9 @@ clio_status clip_text_encode(clio_context *ctx, const struct clip_text *net, con
 {
     clio_status st = CLIO_OK;
     struct arena arena = {0};
-    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], net->config.positions, 0, 0);
+    struct tensor on_device = tensor_shape(DTYPE_I32, 2, out->dim[0], out->dim[1], 0, 0);
     TRY(tensor_new(ctx, &on_device, "the prompt"));
-    TRY(write_ids(ctx, net, &on_device, ids));
+    TRY(token_ids_write(ctx, &on_device, ids, net->config.vocab, net->path));
     ctx->planning = true;
     st = forward(ctx, &arena, net, out, &on_device, skip);
     ctx->planning = false;
@@ -314,12 +272,12 @@ fail:
     return st;
 }
 
-/* transformers, CLIPTextTransformer.forward: the first end token; with the legacy number, the first of the greatest tokens. A text
- * without one: position 0. */
-static int end_of(const struct clip_text_config *c, const int *ids)
+/* Position of the end token, as transformers' CLIPTextTransformer.forward finds it: the first eos_token_id; with the legacy number, the
+ * first of the greatest ids. 0 for a text without one. */
+static int find_end(const struct clip_text_config *c, const int *ids, int length)
 {
     int at = 0;
-    for (int i = 0; i < c->positions; i++) {
+    for (int i = 0; i < length; i++) {
         if (c->end_token != LEGACY_END_TOKEN && ids[i] == c->end_token)
             return i;
         if (c->end_token == LEGACY_END_TOKEN && ids[i] > ids[at])
@@ -328,32 +286,47 @@ static int end_of(const struct clip_text_config *c, const int *ids)
     return at;
 }
 
-clio_status clip_text_pool(clio_context *ctx, const struct clip_text *net, const struct tensor *out, const struct tensor *hidden,
-                           const int *ids, bool projected)
+/* out = the states at rows i32 [B] of `states` f32 [B T, width], an embedding lookup; projected: through text_projection */
+static clio_status pool(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                        const struct tensor *states, const int *rows, bool projected)
+{
+    clio_status st = CLIO_OK;
+    int batch = out->dim[0];
+    uint64_t mark = arena_mark(arena);
+    struct tensor ids = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), end = tensor_shape(DTYPE_F32, 2, batch, net->config.width, 0, 0);
+    TRY(tensor_take(ctx, arena, &ids));
+    TRY(tensor_write(ctx, &ids, 0, (size_t)batch, rows));
+    if (!projected) {
+        TRY(op_embed_fwd(ctx, out, states, &ids, NULL, 0));
+    } else {
+        TRY(tensor_take(ctx, arena, &end));
+        TRY(op_embed_fwd(ctx, &end, states, &ids, NULL, 0));
+        TRY(op_gemm_fwd(ctx, out, &end, &net->projection, batch, NULL));
+    }
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+clio_status clip_text_pool(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
+                           const struct tensor *hidden, const int *ids, bool projected)
 {
     clio_status st = CLIO_OK;
     const struct clip_text_config *c = &net->config;
-    int batch = hidden->dim[0], *rows = NULL;
-    struct tensor on_device = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), pooled = tensor_shape(DTYPE_F32, 2, batch, c->width, 0, 0);
-    struct tensor table = tensor_reshape(hidden, 2, batch * c->positions, c->width, 0, 0);
+    int batch = hidden->dim[0], length = hidden->dim[1], *rows = NULL;
+    struct tensor states = tensor_reshape(hidden, 2, batch * length, c->width, 0, 0);
+    struct arena own = {0};
+    arena_grow(ctx, &own);
     if (projected && !c->projection)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text_projection: use a CLIP checkpoint that compares texts with images", net->path);
-    TRY(op_check(ctx, "clip text pool", "hidden", hidden, DTYPE_F32, 3, batch, c->positions, c->width, 0));
+    TRY(op_check(ctx, "clip text pool", "hidden", hidden, DTYPE_F32, 3, batch, length, c->width, 0));
+    TRY(op_check(ctx, "clip text pool", "out", out, DTYPE_F32, 2, batch, projected ? c->projection : c->width, 0, 0));
     TRY(mem_alloc(ctx, &rows, (size_t)batch, sizeof *rows));
     for (int i = 0; i < batch; i++)
-        rows[i] = i * c->positions + end_of(c, ids + (size_t)i * (size_t)c->positions);
-    TRY(tensor_new(ctx, &on_device, "the prompt"));
-    TRY(tensor_write(ctx, &on_device, 0, (size_t)batch, rows));
-    if (!projected) {
-        TRY(op_embed_fwd(ctx, out, &table, &on_device, NULL, 0)); /* rows of a table, which here is the hidden state */
-    } else {
-        TRY(tensor_new(ctx, &pooled, "the prompt"));
-        TRY(op_embed_fwd(ctx, &pooled, &table, &on_device, NULL, 0));
-        TRY(op_gemm_fwd(ctx, out, &pooled, &net->projection, batch, NULL));
-    }
+        rows[i] = i * length + find_end(c, ids + (size_t)i * (size_t)length, length);
+    TRY(pool(ctx, arena ? arena : &own, net, out, &states, rows, projected));
 fail:
     free(rows);
-    tensor_free(ctx, &pooled);
-    tensor_free(ctx, &on_device);
+    arena_free(ctx, &own);
     return st;
 }

@@ -2,32 +2,27 @@
 #ifndef CLIO_MODELS_NETWORKS_TRANSFORMER_2D_H
 #define CLIO_MODELS_NETWORKS_TRANSFORMER_2D_H
 
-#include "../nn/attention.h"
+#include "../nn/transformer_layer.h"
 
-struct transformer_layer {
-    struct norm norm1, norm2, norm3;
-    struct matrix qkv, cross_q, cross_kv; /* these have no bias */
-    struct linear o, cross_o, ff_in, ff_out;
-};
-/* x + out(layers(in(norm(x)))): each layer attends to the pixels, then to the text, then feeds forward. */
+/* x + proj_out(layers(proj_in(group_norm(x)))): each layer is self-attention over pixels, cross-attention to the text, feed-forward. */
 struct transformer {
-    int width, heads, count, text; /* count: layers; text: width of the text states */
+    int width, heads, count, text; /* channels; count: layers; text: width of the text states */
     int groups;
     struct norm norm;
     struct linear in, out;
     struct transformer_layer *layers;
-    int first; /* index of its first layer's cache among the network's */
+    int first; /* index of its first layer's KV cache in the UNet's list */
 };
 clio_status transformer_load(clio_context *ctx, struct transformer *t, const char *prefix, const struct weights *weights);
 void transformer_free(clio_context *ctx, struct transformer *t);
-/* Keys and values of each layer from text f32 [B, T, text], into caches[first...]; or, where kvs is not NULL, side by side into new tensors
- * kvs[first...], for transformer_recompute_fwd. */
+/* Compute keys and values of each layer from text f32 [B, T, text], into caches[first...]; or, unless kvs is NULL, as new tensors
+ * kvs[first...] f32 [B, T, 2 width], for transformer_recompute_fwd. */
 clio_status transformer_attend_to(clio_context *ctx, struct arena *arena, const struct transformer *t, struct attention_cache *caches,
                                   struct tensor *kvs, const struct tensor *text);
-/* x [B, H, W, width] to out, which may be x; its images attend to `length` positions of rows row.. of the caches. */
+/* x f32 [B, H, W, width] to out, which may be x. Image b attends to `length` positions of row row + b of the caches. */
 clio_status transformer_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
                             const struct tensor *x, const struct attention_cache *caches, int row, int length);
-/* On a tape: the same, of which only what goes from layer to layer is kept for gradients; caches are where it works. out is not x. */
+/* Gradient checkpointing: the same, keeping only the layers' inputs on the tape. caches: scratch. out is not x. */
 clio_status transformer_recompute_fwd(clio_context *ctx, struct arena *arena, const struct transformer *t, const struct tensor *out,
                                       const struct tensor *x, const struct attention_cache *caches, const struct tensor *kvs, int row);
 

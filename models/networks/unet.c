@@ -1,8 +1,8 @@
-/* unet.c - one evaluation of a UNet, over the parts of blocks.h.
+/* unet.c - forward pass of the UNet, over the building blocks of models/nn: down blocks, middle block, up blocks with skip connections.
  *
- * Memory: what the way down leaves for the skip connections stays in the arena. The way up works in two buffers as large as its widest
- * image: `hidden`, and `joined`, which takes hidden and skip side by side, then the same normalized, where hidden takes the result. On a
- * tape, whose gradients read most of it again, everything has memory of its own; with `recompute` only what goes into a block is kept. */
+ * Memory: outputs of the down blocks stay in the arena for the skip connections. The up blocks work in two buffers of the size of their
+ * largest activations: `hidden`, and `joined`, which holds hidden and skip concatenated, then the same normalized, while hidden takes the
+ * result. On a tape, whose gradients read most activations, each has memory of its own; with `recompute` only block inputs are kept. */
 #include "unet.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ struct pass {
     const struct tensor *time; /* [B, config.time] */
     struct tensor skips[1 + UNET_BLOCKS * UNET_LAYERS];
     int count;
-    struct tensor x, hidden, joined; /* x: where the way up is: of the middle, or hidden */
+    struct tensor x, hidden, joined; /* x: current activations of the up blocks: of the middle block, or hidden */
 };
 
 clio_status unet_prompt_new(clio_context *ctx, struct unet_prompt *prompt, const struct unet *net, int batch, int length)
@@ -54,7 +54,7 @@ void unet_prompt_free(clio_context *ctx, struct unet_prompt *prompt)
     *prompt = (struct unet_prompt){0};
 }
 
-/* Whether this evaluation will be computed again, block by block. */
+/* Whether blocks of this evaluation are recomputed for their gradients. */
 static bool is_recomputed(const clio_context *ctx, const struct unet *net)
 {
     return net->recompute && ctx->tape && !ctx->planning;
@@ -88,21 +88,21 @@ fail:
 
 /* ---- one evaluation ---- */
 
-static struct tensor picture(const struct tensor *like, int height, int width, int channels)
+static struct tensor activations(const struct tensor *like, int height, int width, int channels)
 {
     struct tensor t = tensor_shape(DTYPE_F32, 4, like->dim[0], height, width, channels);
     t.mem = like->mem;
     return t;
 }
 
-/* Memory for t: `buffer`, or, on a tape, its own. */
+/* Memory for t: the buffer, or new memory on a tape. */
 static clio_status place(struct pass *p, struct tensor *t, const struct tensor *buffer)
 {
     t->mem = buffer->mem;
-    return p->ctx->tape ? tensor_take(p->ctx, p->arena, t) : CLIO_OK;
+    return tensor_renew(p->ctx, p->arena, t);
 }
 
-/* The transformer behind a residual block, if there is one, in place. */
+/* The transformer after a residual block, if there is one, in place. */
 static clio_status attend(struct pass *p, const struct unet_layer *layer, struct tensor *x)
 {
     clio_status st = CLIO_OK;
@@ -117,7 +117,7 @@ fail:
     return st;
 }
 
-/* A residual block where nothing is joined and no memory is to be spared. */
+/* A residual block without skip connection, its normalized input in the arena. */
 static clio_status pass_resnet(struct pass *p, const struct resnet *r, const struct tensor *out, const struct tensor *in)
 {
     if (is_recomputed(p->ctx, p->net))
@@ -125,11 +125,11 @@ static clio_status pass_resnet(struct pass *p, const struct resnet *r, const str
     return resnet_fwd(p->ctx, p->arena, r, out, in, NULL, p->time);
 }
 
-/* The next skip connection, of this shape. */
+/* Take memory for the next skip connection. */
 static clio_status push(struct pass *p, int height, int width, int channels)
 {
     struct tensor *t = &p->skips[p->count++];
-    *t = picture(&p->skips[0], height, width, channels);
+    *t = activations(&p->skips[0], height, width, channels);
     return tensor_take(p->ctx, p->arena, t);
 }
 
@@ -157,7 +157,7 @@ fail:
     return st;
 }
 
-/* Room for the way up: its widest image, joined with its skip or larger by the next one. */
+/* Take the buffers of the up blocks: large enough for their largest activations, concatenated with a skip connection or upsampled. */
 static clio_status take_buffers(struct pass *p)
 {
     clio_status st = CLIO_OK;
@@ -197,11 +197,11 @@ fail:
     return st;
 }
 
-/* A residual block on the way up: of where it is and the skip connection side by side. */
+/* A residual block of an up block: of x and the skip connection, concatenated along channels. */
 static clio_status join(struct pass *p, const struct resnet *r, const struct tensor *out, const struct tensor *skip)
 {
     clio_status st = CLIO_OK;
-    struct tensor joined = picture(skip, skip->dim[1], skip->dim[2], r->in);
+    struct tensor joined = activations(skip, skip->dim[1], skip->dim[2], r->in);
     if (is_recomputed(p->ctx, p->net))
         return resnet_recompute_fwd(p->ctx, p->arena, r, out, &p->x, skip, p->time);
     TRY(place(p, &joined, &p->joined));
@@ -217,15 +217,15 @@ static clio_status go_up(struct pass *p, const struct unet_block *block)
     for (int j = 0; j < block->count; j++) {
         const struct unet_layer *layer = &block->layers[j];
         const struct tensor *skip = &p->skips[--p->count];
-        struct tensor out = picture(skip, skip->dim[1], skip->dim[2], layer->resnet.out);
+        struct tensor out = activations(skip, skip->dim[1], skip->dim[2], layer->resnet.out);
         TRY(place(p, &out, &p->hidden));
         TRY(join(p, &layer->resnet, &out, skip));
         TRY(attend(p, layer, &out));
         p->x = out;
     }
     if (block->resamples) {
-        const struct tensor *next = &p->skips[p->count - 1]; /* its size: twice this one, or one less where that was odd */
-        struct tensor out = picture(next, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
+        const struct tensor *next = &p->skips[p->count - 1]; /* upsample to its size: twice this one, or one less where it is odd */
+        struct tensor out = activations(next, next->dim[1], next->dim[2], p->x.dim[3]), spare = p->hidden;
         TRY(place(p, &out, &p->joined));
         TRY(upsample_fwd(p->ctx, p->arena, &out, &p->x, &block->conv));
         p->hidden = p->joined;
@@ -236,8 +236,8 @@ fail:
     return st;
 }
 
-/* in, or 2 in - 1 where the network asks for it, through the first convolution into the first skip connection. */
-static clio_status come_in(struct pass *p, const struct tensor *in)
+/* conv_in(in), or conv_in(2 in - 1) with center_input_sample, into the first skip connection. */
+static clio_status embed_input(struct pass *p, const struct tensor *in)
 {
     clio_status st = CLIO_OK;
     const struct unet *net = p->net;
@@ -270,7 +270,7 @@ clio_status unet_forward(clio_context *ctx, struct arena *arena, const struct un
         FAIL(ctx, CLIO_ERROR_INTERNAL, "UNet: rows %d to %d of a prompt of %d", step->row, step->row + in->dim[0] - 1, prompt->batch);
     TRY(tensor_take(ctx, arena, &time));
     TRY(unet_embed_step(ctx, arena, net, &time, step));
-    TRY(come_in(&p, in));
+    TRY(embed_input(&p, in));
     for (int i = 0; i < c->blocks; i++)
         TRY(go_down(&p, &net->down[i]));
     TRY(take_buffers(&p));
@@ -279,7 +279,7 @@ clio_status unet_forward(clio_context *ctx, struct arena *arena, const struct un
         TRY(go_up(&p, &net->up[i]));
     struct tensor last = p.x;
     TRY(place(&p, &last, &p.x));
-    TRY(op_group_norm_fwd(ctx, arena, &last, &p.x, &net->norm_out.gamma, &net->norm_out.beta, c->groups, (float)c->eps, ACT_SILU));
+    TRY(group_norm_fwd(ctx, arena, &last, &p.x, &net->norm_out, c->groups, (float)c->eps, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &last, &net->conv_out, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);

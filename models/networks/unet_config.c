@@ -1,4 +1,4 @@
-/* unet_config.c - a UNet's config.json, read to the last field; see fields.h. The fields are those of diffusers'
+/* unet_config.c - a UNet's config.json. Every field is known or refused (config.h); they are those of diffusers'
  * UNet2DConditionModel.__init__ (0.42). */
 #include "../loaders/config.h"
 #include "unet.h"
@@ -32,7 +32,7 @@ static const struct field unet_fields[] = {
     {"time_cond_proj_dim", NULL},
     {"conv_in_kernel", NULL},
     {"conv_out_kernel", NULL},
-    /* do not matter: how it was trained or is computed elsewhere, and the shape of weights, which they tell themselves */
+    /* without effect: training, other implementations, and shapes that the weights have themselves */
     {"dropout", NULL},
     {"upcast_attention", NULL},
     {"use_linear_projection", NULL},
@@ -46,7 +46,7 @@ static const struct field unet_fields[] = {
     {"use_ema_warmup", NULL},
     {"torch_dtype", NULL},
     {"dtype", NULL},
-    /* must be so */
+    /* only these values */
     {"act_fn", "\"silu\"|\"swish\""},
     {"only_cross_attention", "false|null"},
     {"mid_block_only_cross_attention", "false|null"},
@@ -68,7 +68,7 @@ static const struct field unet_fields[] = {
     {"cross_attention_norm", "null"},
 };
 
-/* Which of a side's blocks attend to the text; `way` is "Down" or "Up". */
+/* Which down or up blocks have cross-attention; `way` is "Down" or "Up". */
 static clio_status read_blocks(clio_context *ctx, const struct json_file *file, const char *key, const char *way, int count, bool *attends)
 {
     clio_status st = CLIO_OK;
@@ -142,7 +142,7 @@ fail:
     return st;
 }
 
-/* What is one number for all blocks or a list of numbers. */
+/* Fields that are one number for all blocks or a list. */
 static clio_status read_lists(clio_context *ctx, const struct json_file *file, struct unet_config *c)
 {
     clio_status st = CLIO_OK;
@@ -152,7 +152,7 @@ static clio_status read_lists(clio_context *ctx, const struct json_file *file, s
     TRY(config_ints(ctx, file, "layers_per_block", c->blocks, 1, UNET_LAYERS - 1, 2, c->layers));
     TRY(config_ints(ctx, file, "transformer_layers_per_block", c->blocks, 1, 64, 1, c->transformers));
     TRY(config_ints(ctx, file, "cross_attention_dim", c->blocks, 1, 1 << 14, 1280, texts));
-    /* What diffusers calls attention_head_dim is the number of heads, and always was: see UNet2DConditionModel.__init__. */
+    /* attention_head_dim is the number of heads: see the comment in diffusers' UNet2DConditionModel.__init__. */
     TRY(config_ints(ctx, file, heads && !json_is_null(heads) ? "num_attention_heads" : "attention_head_dim", c->blocks, 1, 1 << 10, 8,
                     c->heads));
     c->text = texts[0];

@@ -1,4 +1,4 @@
-/* unet_load.c - a UNet's weights: the parts that its configuration asks for, under diffusers' keys. */
+/* unet_load.c - load a UNet's weights by diffusers' keys, for the blocks that its configuration lists. */
 #include "unet.h"
 #include "../nn/resnet_block.h"
 #include "transformer_2d.h"
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Where loading is: the configuration, the weights, and the channels of the skip connections that the way down has left so far. */
+/* State while loading, with the channels of the skip connections so far. */
 struct loading {
     clio_context *ctx;
     struct unet *net;
@@ -20,7 +20,7 @@ static struct resnet resnet_of(const struct unet_config *c, int in, int out)
     return (struct resnet){.in = in, .out = out, .time = c->time, .groups = c->groups, .eps = (float)c->eps};
 }
 
-/* One residual block, and, where heads is not 0, the transformer behind it. */
+/* One residual block and, unless heads is 0, the transformer after it. */
 static clio_status load_layer(struct loading *l, struct unet_layer *layer, const char *prefix, int i, int in, int out, int heads, int count)
 {
     clio_status st = CLIO_OK;
@@ -96,7 +96,7 @@ fail:
     return st;
 }
 
-/* Block i of the way up mirrors block blocks - 1 - i of the way down, with a layer more: that for the input of the mirrored one. */
+/* Up block i mirrors down block blocks - 1 - i and has one layer more, for the skip connection of that block's input. */
 static clio_status load_up(struct loading *l, int i, int *channels)
 {
     clio_status st = CLIO_OK;

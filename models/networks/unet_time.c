@@ -1,6 +1,5 @@
-/* unet_time.c - what a UNet is told beside image and text, as one row of numbers for each image: how far the noise has gone, and, where
- * the network was made for it, the strength of guidance (Meng et al. 2023, "On distillation of guided diffusion models"; latent consistency
- * models) or a class. */
+/* unet_time.c - the time embedding: of the timestep and, where the network has them, of the guidance scale (Meng et al. 2023, "On
+ * distillation of guided diffusion models"; latent consistency models) and of a class label; f32 [B, time]. */
 #include "unet.h"
 
 #include <math.h>
@@ -20,7 +19,7 @@ void unet_sinusoid(float *out, float x, int width, bool cosines_first, int freq_
         out[width - 1] = 0;
 }
 
-/* Rows of sinusoids of scale * values [B] into t [B, width]. */
+/* t [B, width] = sinusoidal embedding of scale * values [B] */
 static clio_status write_sinusoids(clio_context *ctx, const struct tensor *t, const float *values, float scale, bool cosines_first,
                                    int freq_shift)
 {
@@ -38,8 +37,8 @@ fail:
     return st;
 }
 
-/* rows = sinusoids of the timesteps, and what the strength of guidance adds to them. Diffusers' pipelines embed 1000 times that number with
- * the sines first and a shift of 1 (get_guidance_scale_embedding), whatever the network's own order is. */
+/* rows = sinusoids of the timesteps + cond_proj(sinusoids of 1000 (guidance scale - 1)). For the latter diffusers' pipelines have the sines
+ * first and a shift of 1 (get_guidance_scale_embedding), whatever the network's own order. */
 static clio_status embed_time(clio_context *ctx, struct arena *arena, const struct unet *net, const struct tensor *rows,
                               const struct unet_step *step)
 {
@@ -57,7 +56,7 @@ fail:
     return st;
 }
 
-/* The row of the table for each label. */
+/* Look up the embedding of each class label. */
 static clio_status look_up(clio_context *ctx, struct arena *arena, const struct unet *net, const struct tensor *out, const float *labels)
 {
     clio_status st = CLIO_OK;
@@ -74,7 +73,7 @@ fail:
     return st;
 }
 
-/* out [B, time] from the labels */
+/* out [B, time] = class embedding of the labels */
 static clio_status embed_labels(clio_context *ctx, struct arena *arena, const struct unet *net, const struct tensor *out,
                                 const float *labels)
 {

@@ -1,4 +1,5 @@
-/* whisper.c - Whisper's weights and its forward passes, over the operations of host/ops. */
+/* whisper.c - Whisper's forward passes: encoder (two convolutions, transformer layers), decoder (transformer layers with cross-attention
+ * and KV caches), logits. */
 #include "whisper.h"
 #include "../../host/ops/tape.h"
 
@@ -6,7 +7,7 @@
 
 #define NORM_EPSILON 1e-5f
 
-/* ---- the table of weights ---- */
+/* ---- decoding state ---- */
 
 clio_status whisper_state_new(clio_context *ctx, struct whisper_state *state, const struct whisper *net, int batch)
 {
@@ -69,92 +70,46 @@ fail:
 
 /* ---- forward ---- */
 
-static clio_status norm(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct whisper_norm *n)
+static struct transformer_layer_options encoder_options(const struct whisper_config *c)
 {
-    return op_layer_norm_fwd(ctx, out, in, &n->gamma, &n->beta, NORM_EPSILON);
-}
-
-/* out[rows, n] = act(in w + bias) + residual, over all but the last dimension of in. */
-static clio_status linear(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct matrix *w,
-                          const struct tensor *bias, int act, const struct tensor *residual)
-{
-    struct gemm_epilogue e = {.bias = bias, .act = act, .residual = residual};
-    return op_gemm_fwd(ctx, out, in, w, (int)(tensor_count(in) / (size_t)w->k), &e);
-}
-
-/* x += fc2(gelu(fc1(norm(x)))); h is scratch of x's shape */
-static clio_status feed_forward(clio_context *ctx, struct arena *arena, const struct tensor *x, const struct tensor *h,
-                                const struct whisper_norm *n, const struct matrix *fc1, const struct tensor *fc1_bias,
-                                const struct matrix *fc2, const struct tensor *fc2_bias)
-{
-    clio_status st = CLIO_OK;
-    uint64_t mark = arena_mark(arena);
-    struct tensor inner = tensor_shape(DTYPE_F32, 3, x->dim[0], x->dim[1], fc1->n, 0);
-    TRY(tensor_take(ctx, arena, &inner));
-    TRY(norm(ctx, h, x, n));
-    TRY(linear(ctx, &inner, h, fc1, fc1_bias, ACT_GELU, NULL));
-    TRY(linear(ctx, x, &inner, fc2, fc2_bias, ACT_NONE, x));
-fail:
-    arena_release(arena, mark);
-    return st;
-}
-
-static clio_status encoder_layer(clio_context *ctx, struct arena *arena, const struct whisper_encoder_layer *layer, const struct tensor *x,
-                                 const struct tensor *h, int heads)
-{
-    clio_status st = CLIO_OK;
-    int batch = x->dim[0], length = x->dim[1], width = x->dim[2];
-    uint64_t mark = arena_mark(arena);
-    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * width, 0);
-    struct attention_cache cache;
-    TRY(tensor_take(ctx, arena, &qkv));
-    TRY(attention_cache_new(ctx, arena, &cache, batch, heads, width / heads, length, MATRIX_MANY, "the encoder"));
-    TRY(norm(ctx, h, x, &layer->attention_norm));
-    TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
-    TRY(op_attention_store(
-        ctx, &cache, &qkv, &qkv,
-        (struct attention_store_args){.rows = length, .ldk = 3 * width, .k_offset = width, .ldv = 3 * width, .v_offset = 2 * width}));
-    TRY(op_attention_fwd(ctx, arena, h, &qkv, &cache,
-                         (struct attention_args){.queries = length, .keys = length, .ldq = 3 * width, .ldo = width}));
-    TRY(linear(ctx, x, h, &layer->o, &layer->o_bias, ACT_NONE, x));
-    arena_release(arena, mark);
-    TRY(feed_forward(ctx, arena, x, h, &layer->inner_norm, &layer->fc1, &layer->fc1_bias, &layer->fc2, &layer->fc2_bias));
-fail:
-    arena_release(arena, mark);
-    return st;
+    return (struct transformer_layer_options){
+        .eps = NORM_EPSILON, .self = {.heads = c->encoder_heads, .storage = MATRIX_MANY}, .ff = {.act = ACT_GELU}};
 }
 
 struct layer_user {
-    const struct whisper_encoder_layer *layer;
-    int heads;
+    const struct whisper *net;
+    int layer;
 };
 
-/* A layer for tape_checkpoint. The decoder's are none: a text is short beside a window of sound, and they read a cache that was filled
- * before. */
+/* An encoder layer for tape_checkpoint. Decoder layers have none: texts are short compared with audio, and they read caches that were
+ * filled before. */
 static clio_status encoder_block(clio_context *ctx, struct arena *arena, const void *user, const struct tensor *out,
                                  const struct tensor *in)
 {
     clio_status st = CLIO_OK;
     const struct layer_user *u = user;
+    struct transformer_layer_options options = encoder_options(&u->net->config);
     uint64_t mark = arena_mark(arena);
     struct tensor h = *in;
     TRY(tensor_take(ctx, arena, &h));
-    TRY(op_add_fwd(ctx, out, in, in, 1, 0)); /* a layer works in place, and its input is kept */
-    TRY(encoder_layer(ctx, arena, u->layer, out, &h, u->heads));
+    TRY(op_add_fwd(ctx, out, in, in, 1, 0)); /* a copy: the layer runs in place, and its input is kept */
+    TRY(transformer_layer_fwd(ctx, arena, &u->net->encoder[u->layer], &options, out, out, &h));
 fail:
     arena_release(arena, mark);
     return st;
 }
 
+/* x f32 [B, positions, width] through all encoder layers; its memory may change. h: scratch of x's shape. */
 static clio_status encoder_layers(clio_context *ctx, struct arena *arena, const struct whisper *net, struct tensor *x,
                                   const struct tensor *h)
 {
     clio_status st = CLIO_OK;
+    struct transformer_layer_options options = encoder_options(&net->config);
     for (int i = 0; i < net->config.encoder_layers; i++) {
-        struct layer_user u = {.layer = &net->encoder[i], .heads = net->config.encoder_heads};
+        struct layer_user u = {.net = net, .layer = i};
         struct tensor next = *x;
         if (!net->recompute || !ctx->tape) {
-            TRY(encoder_layer(ctx, arena, u.layer, x, h, u.heads));
+            TRY(transformer_layer_fwd(ctx, arena, &net->encoder[i], &options, x, x, h));
             continue;
         }
         TRY(tensor_take(ctx, arena, &next));
@@ -174,18 +129,18 @@ clio_status whisper_encode(clio_context *ctx, struct arena *arena, const struct 
     uint64_t mark = arena_mark(arena);
     struct tensor x = tensor_shape(DTYPE_F32, 3, batch, c->positions, c->width, 0);
     struct tensor wide = tensor_shape(DTYPE_F32, 3, batch, 2 * c->positions, c->width, 0), h = *out;
-    struct gemm_epilogue first = {.bias = &net->conv1_bias, .act = ACT_GELU}, second = {.bias = &net->conv2_bias, .act = ACT_GELU};
+    struct gemm_epilogue first = {.bias = &net->conv1.bias, .act = ACT_GELU}, second = {.bias = &net->conv2.bias, .act = ACT_GELU};
     TRY(op_check(ctx, "whisper encoder", "mel", mel, DTYPE_F32, 3, -1, 2 * c->positions, c->bands, 0));
     TRY(op_check(ctx, "whisper encoder", "out", out, DTYPE_F32, 3, batch, c->positions, c->width, 0));
     TRY(tensor_take(ctx, arena, &x));
     uint64_t inside = arena_mark(arena);
     TRY(tensor_take(ctx, arena, &wide));
-    TRY(op_conv1d_fwd(ctx, arena, &wide, mel, &net->conv1, 3, 1, 1, &first));
-    TRY(op_conv1d_fwd(ctx, arena, &x, &wide, &net->conv2, 3, 2, 1, &second));
+    TRY(op_conv1d_fwd(ctx, arena, &wide, mel, &net->conv1.w, 3, 1, 1, &first));
+    TRY(op_conv1d_fwd(ctx, arena, &x, &wide, &net->conv2.w, 3, 2, 1, &second));
     arena_release(arena, inside);
     TRY(op_add_fwd(ctx, &x, &x, &net->encoder_positions, 1, 1));
     TRY(encoder_layers(ctx, arena, net, &x, &h));
-    TRY(norm(ctx, out, &x, &net->encoder_norm));
+    TRY(layer_norm_fwd(ctx, out, &x, &net->encoder_norm, NORM_EPSILON));
 fail:
     arena_release(arena, mark);
     return st;
@@ -200,56 +155,9 @@ clio_status whisper_attend_to(clio_context *ctx, struct arena *arena, const stru
     struct tensor kv = tensor_shape(DTYPE_F32, 3, encoded->dim[0], length, 2 * width, 0);
     TRY(tensor_take(ctx, arena, &kv));
     for (int i = 0; i < net->config.decoder_layers; i++) {
-        const struct whisper_decoder_layer *layer = &net->decoder[i];
-        TRY(linear(ctx, &kv, encoded, &layer->cross_kv, &layer->cross_kv_bias, ACT_NONE, NULL));
-        TRY(op_attention_store(
-            ctx, &state->cross[i], &kv, &kv,
-            (struct attention_store_args){
-                .batch = encoded->dim[0], .first = first, .rows = length, .ldk = 2 * width, .ldv = 2 * width, .v_offset = width}));
+        TRY(linear_fwd(ctx, &kv, encoded, &net->decoder[i].cross.kv, ACT_NONE, NULL));
+        TRY(cross_attention_store(ctx, &state->cross[i], &kv, first));
     }
-fail:
-    arena_release(arena, mark);
-    return st;
-}
-
-static clio_status decoder_layer(clio_context *ctx, struct arena *arena, const struct whisper_decoder_layer *layer,
-                                 struct attention_cache *self, const struct attention_cache *cross, const struct tensor *x,
-                                 const struct tensor *h, int first, int position, int source)
-{
-    clio_status st = CLIO_OK;
-    int batch = x->dim[0], length = x->dim[1], width = x->dim[2];
-    uint64_t mark = arena_mark(arena);
-    struct tensor qkv = tensor_shape(DTYPE_F32, 3, batch, length, 3 * width, 0), q = tensor_shape(DTYPE_F32, 3, batch, length, width, 0);
-    TRY(tensor_take(ctx, arena, &qkv));
-    TRY(tensor_take(ctx, arena, &q));
-    TRY(norm(ctx, h, x, &layer->attention_norm));
-    TRY(linear(ctx, &qkv, h, &layer->qkv, &layer->qkv_bias, ACT_NONE, NULL));
-    TRY(op_attention_store(ctx, self, &qkv, &qkv,
-                           (struct attention_store_args){.batch = batch,
-                                                         .first = first,
-                                                         .rows = length,
-                                                         .position = position,
-                                                         .ldk = 3 * width,
-                                                         .k_offset = width,
-                                                         .ldv = 3 * width,
-                                                         .v_offset = 2 * width}));
-    TRY(op_attention_fwd(ctx, arena, h, &qkv, self,
-                         (struct attention_args){.batch = batch,
-                                                 .first = first,
-                                                 .queries = length,
-                                                 .keys = position + length,
-                                                 .position = position,
-                                                 .causal = 1,
-                                                 .ldq = 3 * width,
-                                                 .ldo = width}));
-    TRY(linear(ctx, x, h, &layer->o, &layer->o_bias, ACT_NONE, x));
-    TRY(norm(ctx, h, x, &layer->cross_norm));
-    TRY(linear(ctx, &q, h, &layer->cross_q, &layer->cross_q_bias, ACT_NONE, NULL));
-    TRY(op_attention_fwd(
-        ctx, arena, h, &q, cross,
-        (struct attention_args){.batch = batch, .first = first, .queries = length, .keys = source, .ldq = width, .ldo = width}));
-    TRY(linear(ctx, x, h, &layer->cross_o, &layer->cross_o_bias, ACT_NONE, x));
-    TRY(feed_forward(ctx, arena, x, h, &layer->inner_norm, &layer->fc1, &layer->fc1_bias, &layer->fc2, &layer->fc2_bias));
 fail:
     arena_release(arena, mark);
     return st;
@@ -266,9 +174,15 @@ clio_status whisper_decode(clio_context *ctx, struct arena *arena, const struct 
     TRY(op_check(ctx, "whisper decoder", "hidden", hidden, DTYPE_F32, 3, batch, length, c->width, 0));
     TRY(tensor_take(ctx, arena, &x));
     TRY(op_embed_fwd(ctx, &x, &net->embedding, ids, &net->text_positions, position));
-    for (int i = 0; i < c->decoder_layers; i++)
-        TRY(decoder_layer(ctx, arena, &net->decoder[i], &state->self[i], &state->cross[i], &x, hidden, first, position, c->positions));
-    TRY(norm(ctx, hidden, &x, &net->decoder_norm));
+    for (int i = 0; i < c->decoder_layers; i++) {
+        struct transformer_layer_options options = {
+            .eps = NORM_EPSILON,
+            .self = {.heads = c->decoder_heads, .causal = true, .kv = {&state->self[i], first, position}},
+            .cross = {.heads = c->decoder_heads, .kv = {&state->cross[i], first, c->positions}},
+            .ff = {.act = ACT_GELU}};
+        TRY(transformer_layer_fwd(ctx, arena, &net->decoder[i], &options, &x, &x, hidden));
+    }
+    TRY(layer_norm_fwd(ctx, hidden, &x, &net->decoder_norm, NORM_EPSILON));
 fail:
     arena_release(arena, mark);
     return st;

@@ -7,67 +7,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, TEXT_POSITIONS, TAPS, SIZES };
+enum size { ONE, WIDTH, ENCODER_INNER, DECODER_INNER, BANDS, VOCAB, POSITIONS, TEXT_POSITIONS, KERNEL, SIZES };
 
-#define AT(type, member) offsetof(struct type, member)
-#define VECTOR(type, key, member, rows)                                                                                                    \
+#define LAYER_NORM(key, member) ROW_NORM(transformer_layer, key, member, WIDTH)
+#define LAYER_LINEAR(key, member, kind, rows, columns) ROW_LINEAR(transformer_layer, key, member, kind, rows, columns, 0, 0, 1)
+#define PROJECTION(key, member, kind, part, parts) ROW_LINEAR_MAYBE_BIAS(transformer_layer, key, member, kind, WIDTH, WIDTH, 0, part, parts)
+#define TABLE(key, member, kind, rows)                                                                                                     \
     {                                                                                                                                      \
-        key, AT(type, member), WEIGHT_VECTOR, rows, ONE, 0, 0, 1, false                                                                    \
+        key, offsetof(struct whisper, member), kind, rows, WIDTH, 0, 0, 1, false                                                           \
     }
-
-#define NORM(type, key, member) VECTOR(type, key ".weight", member.gamma, WIDTH), VECTOR(type, key ".bias", member.beta, WIDTH)
-#define LINEAR(type, key, member, kind, rows, columns)                                                                                     \
-    {key ".weight", AT(type, member), kind, rows, columns, 0, 0, 1, false}, VECTOR(type, key ".bias", member##_bias, rows)
-
-#define PART(type, key, member, kind, part, parts)                                                                                         \
-    {key ".weight", AT(type, member), kind, WIDTH, WIDTH, 0, part, parts, false},                                                          \
-    {                                                                                                                                      \
-        key ".bias", AT(type, member##_bias), WEIGHT_VECTOR, WIDTH, ONE, 0, part, parts, true                                              \
-    }
-
-#define CONVOLUTION(key, member, columns)                                                                                                  \
-    {key ".weight", AT(whisper, member), WEIGHT_MATRIX_MANY, WIDTH, columns, TAPS, 0, 1, false},                                           \
-        VECTOR(whisper, key ".bias", member##_bias, WIDTH)
 
 static const struct state_dict_row network_table[] = {
-    CONVOLUTION("encoder.conv1", conv1, BANDS),
-    CONVOLUTION("encoder.conv2", conv2, WIDTH),
-    {"encoder.embed_positions.weight", AT(whisper, encoder_positions), WEIGHT_TABLE, POSITIONS, WIDTH, 0, 0, 1, false},
-    NORM(whisper, "encoder.layer_norm", encoder_norm),
-    {"decoder.embed_tokens.weight", AT(whisper, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
-    {"decoder.embed_positions.weight", AT(whisper, text_positions), WEIGHT_TABLE, TEXT_POSITIONS, WIDTH, 0, 0, 1, false},
-    NORM(whisper, "decoder.layer_norm", decoder_norm),
+    ROW_LINEAR(whisper, "encoder.conv1", conv1, WEIGHT_MATRIX_MANY, WIDTH, BANDS, KERNEL, 0, 1),
+    ROW_LINEAR(whisper, "encoder.conv2", conv2, WEIGHT_MATRIX_MANY, WIDTH, WIDTH, KERNEL, 0, 1),
+    TABLE("encoder.embed_positions.weight", encoder_positions, WEIGHT_TABLE, POSITIONS),
+    ROW_NORM(whisper, "encoder.layer_norm", encoder_norm, WIDTH),
+    TABLE("decoder.embed_tokens.weight", embedding, WEIGHT_TABLE_F16, VOCAB),
+    TABLE("decoder.embed_positions.weight", text_positions, WEIGHT_TABLE, TEXT_POSITIONS),
+    ROW_NORM(whisper, "decoder.layer_norm", decoder_norm, WIDTH),
 };
-
-#define E(key, member, rows, columns) LINEAR(whisper_encoder_layer, key, member, WEIGHT_MATRIX_MANY, rows, columns)
 
 static const struct state_dict_row encoder_table[] = {
-    NORM(whisper_encoder_layer, "self_attn_layer_norm", attention_norm),
-    PART(whisper_encoder_layer, "self_attn.q_proj", qkv, WEIGHT_MATRIX_MANY, 0, 3),
-    PART(whisper_encoder_layer, "self_attn.k_proj", qkv, WEIGHT_MATRIX_MANY, 1, 3),
-    PART(whisper_encoder_layer, "self_attn.v_proj", qkv, WEIGHT_MATRIX_MANY, 2, 3),
-    E("self_attn.out_proj", o, WIDTH, WIDTH),
-    NORM(whisper_encoder_layer, "final_layer_norm", inner_norm),
-    E("fc1", fc1, ENCODER_INNER, WIDTH),
-    E("fc2", fc2, WIDTH, ENCODER_INNER),
+    LAYER_NORM("self_attn_layer_norm", self_norm),
+    PROJECTION("self_attn.q_proj", self.qkv, WEIGHT_MATRIX_MANY, 0, 3),
+    PROJECTION("self_attn.k_proj", self.qkv, WEIGHT_MATRIX_MANY, 1, 3),
+    PROJECTION("self_attn.v_proj", self.qkv, WEIGHT_MATRIX_MANY, 2, 3),
+    LAYER_LINEAR("self_attn.out_proj", self.out, WEIGHT_MATRIX_MANY, WIDTH, WIDTH),
+    LAYER_NORM("final_layer_norm", ff_norm),
+    LAYER_LINEAR("fc1", ff.fc1, WEIGHT_MATRIX_MANY, ENCODER_INNER, WIDTH),
+    LAYER_LINEAR("fc2", ff.fc2, WEIGHT_MATRIX_MANY, WIDTH, ENCODER_INNER),
 };
 
-#define D(key, member, rows, columns) LINEAR(whisper_decoder_layer, key, member, WEIGHT_MATRIX_FEW, rows, columns)
-
 static const struct state_dict_row decoder_table[] = {
-    NORM(whisper_decoder_layer, "self_attn_layer_norm", attention_norm),
-    PART(whisper_decoder_layer, "self_attn.q_proj", qkv, WEIGHT_MATRIX_FEW, 0, 3),
-    PART(whisper_decoder_layer, "self_attn.k_proj", qkv, WEIGHT_MATRIX_FEW, 1, 3),
-    PART(whisper_decoder_layer, "self_attn.v_proj", qkv, WEIGHT_MATRIX_FEW, 2, 3),
-    D("self_attn.out_proj", o, WIDTH, WIDTH),
-    NORM(whisper_decoder_layer, "encoder_attn_layer_norm", cross_norm),
-    D("encoder_attn.q_proj", cross_q, WIDTH, WIDTH),
-    PART(whisper_decoder_layer, "encoder_attn.k_proj", cross_kv, WEIGHT_MATRIX_MANY, 0, 2), /* these two meet all of a window at once */
-    PART(whisper_decoder_layer, "encoder_attn.v_proj", cross_kv, WEIGHT_MATRIX_MANY, 1, 2),
-    D("encoder_attn.out_proj", cross_o, WIDTH, WIDTH),
-    NORM(whisper_decoder_layer, "final_layer_norm", inner_norm),
-    D("fc1", fc1, DECODER_INNER, WIDTH),
-    D("fc2", fc2, WIDTH, DECODER_INNER),
+    LAYER_NORM("self_attn_layer_norm", self_norm),
+    PROJECTION("self_attn.q_proj", self.qkv, WEIGHT_MATRIX_FEW, 0, 3),
+    PROJECTION("self_attn.k_proj", self.qkv, WEIGHT_MATRIX_FEW, 1, 3),
+    PROJECTION("self_attn.v_proj", self.qkv, WEIGHT_MATRIX_FEW, 2, 3),
+    LAYER_LINEAR("self_attn.out_proj", self.out, WEIGHT_MATRIX_FEW, WIDTH, WIDTH),
+    LAYER_NORM("encoder_attn_layer_norm", cross_norm),
+    LAYER_LINEAR("encoder_attn.q_proj", cross.q, WEIGHT_MATRIX_FEW, WIDTH, WIDTH),
+    PROJECTION("encoder_attn.k_proj", cross.kv, WEIGHT_MATRIX_MANY, 0, 2), /* applied once to all positions of the encoder's output */
+    PROJECTION("encoder_attn.v_proj", cross.kv, WEIGHT_MATRIX_MANY, 1, 2),
+    LAYER_LINEAR("encoder_attn.out_proj", cross.out, WEIGHT_MATRIX_FEW, WIDTH, WIDTH),
+    LAYER_NORM("final_layer_norm", ff_norm),
+    LAYER_LINEAR("fc1", ff.fc1, WEIGHT_MATRIX_FEW, DECODER_INNER, WIDTH),
+    LAYER_LINEAR("fc2", ff.fc2, WEIGHT_MATRIX_FEW, WIDTH, DECODER_INNER),
 };
 
 static clio_status check_heads(clio_context *ctx, const struct json_file *file, const char *key, int width, int heads)
@@ -163,13 +147,13 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     TRY(weights_open(ctx, &weights, dir, "model"));
     int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
                         [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions,         [TEXT_POSITIONS] = c->text_positions,
-                        [TAPS] = 3};
-    /* WhisperModel's keys lack the "model." of WhisperForConditionalGeneration's. */
+                        [KERNEL] = 3};
+    /* Keys of WhisperModel lack the prefix "model." of WhisperForConditionalGeneration. */
     const char *prefix = weights_find(&weights, "encoder.conv1.weight") ? "" : "model.";
     TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
-    if (ctx->collects) /* sines: a table that does not learn (OpenAI, whisper/model.py) */
+    if (ctx->collects) /* fixed sinusoids, not trained (OpenAI's whisper/model.py) */
         parameters_set_buffer(ctx->collects, &net->encoder_positions);
-    /* The output product shares the embedding's weights, unless the folder has its own. */
+    /* The output projection shares the token embedding's weights, unless the checkpoint has its own. */
     const char *key = weights_find(&weights, "proj_out.weight") ? "proj_out.weight"
                       : *prefix                                 ? "model.decoder.embed_tokens.weight"
                                                                 : "decoder.embed_tokens.weight";

@@ -1,4 +1,4 @@
-/* init.c - initial weights: torch's defaults, DCGAN's, constants. */
+/* init.c - weight initialization: torch's defaults, normal (DCGAN), constants. */
 #include "parameters.h"
 #include "../../host/core/random.h"
 
@@ -46,8 +46,8 @@ static const struct parameter *find_weight(const struct parameters *list, const 
     return NULL;
 }
 
-/* Numbers that go into one output. */
-static double inputs_of(const struct parameter *p)
+/* Inputs of one output (torch.nn.init: fan_in). */
+static double fan_in(const struct parameter *p)
 {
     double count = 1;
     for (int i = 1; i < p->ndim; i++)
@@ -62,15 +62,15 @@ clio_status parameters_init(clio_context *ctx, const struct parameters *list, ui
         const struct parameter *p = &list->list[i];
         const char *name = p->names[0], *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
         if (p->matrix.n) {
-            TRY(parameter_init(ctx, p, INIT_TORCH, inputs_of(p), seed));
+            TRY(parameter_init(ctx, p, INIT_TORCH, fan_in(p), seed));
         } else if (p->ndim > 1) {
             TRY(parameter_init(ctx, p, INIT_NORMAL, 1, seed));
         } else if (strcmp(last, "bias") != 0) {
             TRY(parameter_init(ctx, p, INIT_CONSTANT, 1, seed));
         } else {
             const struct parameter *w = find_weight(list, name, (size_t)(last - name));
-            bool product = w && w->matrix.n;
-            TRY(parameter_init(ctx, p, product ? INIT_TORCH : INIT_CONSTANT, product ? inputs_of(w) : 0, seed));
+            bool linear = w && w->matrix.n;
+            TRY(parameter_init(ctx, p, linear ? INIT_TORCH : INIT_CONSTANT, linear ? fan_in(w) : 0, seed));
         }
     }
 fail:

@@ -1,10 +1,11 @@
-/* layout.c - images between the host's [B, C, H, W] and the device's [B, H, W, C]. */
+/* layout.c - NCHW on the host, NHWC on the device. */
 #include "layout.h"
 #include "../../host/ops/tape.h"
 
 #include <stdlib.h>
 
-static void turn(float *to, const float *from, int batch, int rows, int columns)
+/* to [B, columns, rows] = from [B, rows, columns] */
+static void transpose(float *to, const float *from, int batch, int rows, int columns)
 {
     for (int b = 0; b < batch; b++, to += (size_t)rows * (size_t)columns, from += (size_t)rows * (size_t)columns)
         for (int r = 0; r < rows; r++)
@@ -20,7 +21,7 @@ clio_status nchw_write(clio_context *ctx, const struct tensor *t, const float *p
     if (ctx->planning)
         return CLIO_OK;
     TRY(mem_alloc(ctx, &pixels, count, sizeof *pixels));
-    turn(pixels, planes, t->dim[0], t->dim[3], t->dim[1] * t->dim[2]);
+    transpose(pixels, planes, t->dim[0], t->dim[3], t->dim[1] * t->dim[2]);
     TRY(tensor_write(ctx, t, 0, count, pixels));
 fail:
     free(pixels);
@@ -36,7 +37,7 @@ clio_status nchw_read(clio_context *ctx, const struct tensor *t, float *planes)
         return CLIO_OK;
     TRY(mem_alloc(ctx, &pixels, count, sizeof *pixels));
     TRY(tensor_read(ctx, t, 0, count, pixels));
-    turn(planes, pixels, t->dim[0], t->dim[1] * t->dim[2], t->dim[3]);
+    transpose(planes, pixels, t->dim[0], t->dim[1] * t->dim[2], t->dim[3]);
 fail:
     free(pixels);
     return st;

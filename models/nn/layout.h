@@ -1,10 +1,10 @@
-/* layout.h - images between the host's [B, C, H, W] and the device's [B, H, W, C]. */
+/* layout.h - images between the host, which has them as [B, C, H, W] (NCHW), and the device, [B, H, W, C] (NHWC). */
 #ifndef CLIO_MODELS_NN_LAYOUT_H
 #define CLIO_MODELS_NN_LAYOUT_H
 
 #include "../../host/ops/ops.h"
 
-/* Images or latents between the host, [B, C, H, W], and a tensor [B, H, W, C]. */
+/* Copy images or latents f32 [B, C, H, W] on the host to or from t f32 [B, H, W, C]. */
 clio_status nchw_write(clio_context *ctx, const struct tensor *t, const float *planes);
 clio_status nchw_read(clio_context *ctx, const struct tensor *t, float *planes);
 

@@ -1,24 +1,24 @@
-/* linear.c - convolutions and residual blocks of the networks for images; see blocks.h. blocks_attention.c has the rest. */
+/* linear.c - load and apply linear layers and convolutions (out = act(W in + bias) + residual). */
 #include "linear.h"
 #include "../../host/ops/tape.h"
 
 #include <stdlib.h>
 
-static clio_status load_linear(clio_context *ctx, struct linear *l, enum weight_type kind, const char *key, int out, int in, int taps,
+static clio_status load_linear(clio_context *ctx, struct linear *l, enum weight_type kind, const char *key, int out, int in, int kernel,
                                bool optional, const struct weights *weights)
 {
     const struct state_dict_row table[] = {
         {".weight", offsetof(struct linear, w), kind, 1, 2, kind == WEIGHT_CONV_LARGE ? 3 : 0, 0, 1, false},
         {".bias", offsetof(struct linear, bias), WEIGHT_VECTOR, 1, 0, 0, 0, 1, optional},
     };
-    l->taps = taps;
-    return state_dict_load(ctx, l, table, COUNT(table), key, (int[]){1, out, in, taps}, weights);
+    l->kernel = kernel;
+    return state_dict_load(ctx, l, table, COUNT(table), key, (int[]){1, out, in, kernel}, weights);
 }
 
-clio_status linear_load(clio_context *ctx, struct linear *l, const char *key, int out, int in, int taps, bool optional,
+clio_status linear_load(clio_context *ctx, struct linear *l, const char *key, int out, int in, int kernel, bool optional,
                         const struct weights *weights)
 {
-    return load_linear(ctx, l, WEIGHT_CONV_LARGE, key, out, in, taps, optional, weights);
+    return load_linear(ctx, l, WEIGHT_CONV_LARGE, key, out, in, kernel, optional, weights);
 }
 
 clio_status linear_load_few(clio_context *ctx, struct linear *l, const char *key, int out, int in, const struct weights *weights)
@@ -32,48 +32,38 @@ void linear_free(clio_context *ctx, struct linear *l)
     tensor_free(ctx, &l->bias);
 }
 
-clio_status norm_load(clio_context *ctx, struct norm *n, const char *key, int width, const struct weights *weights)
+const struct tensor *linear_bias(const struct linear *l)
 {
-    static const struct state_dict_row table[] = {
-        ROW_VECTOR(norm, ".weight", gamma, 1, 0, 1),
-        ROW_VECTOR(norm, ".bias", beta, 1, 0, 1),
-    };
-    return state_dict_load(ctx, n, table, COUNT(table), key, (int[]){1, width}, weights);
-}
-
-void norm_free(clio_context *ctx, struct norm *n)
-{
-    tensor_free(ctx, &n->gamma);
-    tensor_free(ctx, &n->beta);
+    return l->bias.mem ? &l->bias : NULL;
 }
 
 clio_status linear_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, const struct linear *l, int act,
                        const struct tensor *residual)
 {
-    struct gemm_epilogue e = {.bias = &l->bias, .act = act, .residual = residual};
+    struct gemm_epilogue e = {.bias = linear_bias(l), .act = act, .residual = residual};
     return op_gemm_fwd(ctx, out, in, &l->w, (int)(tensor_count(in) / (size_t)l->w.k), &e);
 }
 
 clio_status linear_conv_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                             const struct linear *l, const struct tensor *bias, int act, const struct tensor *residual)
 {
-    if (l->taps == 1 && !bias)
+    if (l->kernel == 1 && !bias)
         return linear_fwd(ctx, out, in, l, act, residual);
-    struct gemm_epilogue e = {.bias = bias ? bias : &l->bias, .act = act, .residual = residual};
-    struct conv2d_window window = {.taps = l->taps, .stride = 1, .before = l->taps / 2, .after = l->taps / 2, .upsample = 1};
+    struct gemm_epilogue e = {.bias = bias ? bias : linear_bias(l), .act = act, .residual = residual};
+    struct conv2d_window window = {.taps = l->kernel, .stride = 1, .before = l->kernel / 2, .after = l->kernel / 2, .upsample = 1};
     return op_conv2d_fwd(ctx, arena, out, in, &l->w, window, &e);
 }
 
 clio_status downsample_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                            const struct linear *l, int padding)
 {
-    struct gemm_epilogue e = {.bias = &l->bias};
-    struct conv2d_window window = {.taps = l->taps, .stride = 2, .before = padding, .after = 1, .upsample = 1};
+    struct gemm_epilogue e = {.bias = linear_bias(l)};
+    struct conv2d_window window = {.taps = l->kernel, .stride = 2, .before = padding, .after = 1, .upsample = 1};
     return op_conv2d_fwd(ctx, arena, out, in, &l->w, window, &e);
 }
 
-/* out[B, H', W', C], where pixel (y, x) is that of `in` at (y H / H', x W / W'): a table of pixels and the rows that are wanted of it. */
-static clio_status stretch(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in)
+/* Nearest neighbour: pixel (y, x) of out [B, H', W', C] is pixel (y H / H', x W / W') of in [B, H, W, C], an embedding lookup of rows. */
+static clio_status resize_nearest(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in)
 {
     clio_status st = CLIO_OK;
     int batch = in->dim[0], height = in->dim[1], width = in->dim[2], channels = in->dim[3], count = batch * out->dim[1] * out->dim[2];
@@ -100,15 +90,20 @@ clio_status upsample_fwd(clio_context *ctx, struct arena *arena, const struct te
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
-    struct gemm_epilogue e = {.bias = &l->bias};
-    struct conv2d_window window = {.taps = l->taps, .stride = 1, .before = l->taps / 2, .after = l->taps / 2, .upsample = 2};
+    struct gemm_epilogue e = {.bias = linear_bias(l)};
+    struct conv2d_window window = {.taps = l->kernel, .stride = 1, .before = l->kernel / 2, .after = l->kernel / 2, .upsample = 2};
     if (out->dim[1] == 2 * in->dim[1] && out->dim[2] == 2 * in->dim[2])
         return op_conv2d_fwd(ctx, arena, out, in, &l->w, window, &e);
     struct tensor large = tensor_shape(DTYPE_F32, 4, in->dim[0], out->dim[1], out->dim[2], in->dim[3]);
     TRY(tensor_take(ctx, arena, &large));
-    TRY(stretch(ctx, arena, &large, in));
+    TRY(resize_nearest(ctx, arena, &large, in));
     TRY(linear_conv_fwd(ctx, arena, out, &large, l, NULL, ACT_NONE, NULL));
 fail:
     arena_release(arena, mark);
     return st;
+}
+
+clio_status tensor_renew(clio_context *ctx, struct arena *arena, struct tensor *t)
+{
+    return ctx->tape ? tensor_take(ctx, arena, t) : CLIO_OK;
 }

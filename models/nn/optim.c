@@ -1,4 +1,4 @@
-/* optim.c - see optimizer.h. The norm of the gradients and what follows from it stay on the device: no step waits for the host. */
+/* optim.c - optimizer steps. The gradient norm and the scale made of it stay on the device: no step waits for the host. */
 #include "optim.h"
 #include "../../host/core/safetensors_write.h"
 
@@ -55,8 +55,8 @@ void optimizer_close(clio_context *ctx, struct optimizer *o)
     *o = (struct optimizer){0};
 }
 
-/* What files do not have stays the zeros that stand for it. Its gradient is zero but for rounding (the bias of Whisper's keys), of which
- * Adam would make steps as long as of any other, and no run that is continued would know of them. */
+/* Keep keys that checkpoints lack at zero. Their gradient is zero up to rounding (the bias of Whisper's key projections), from which Adam
+ * would make steps as large as from any other, and a resumed run would not have them. */
 static clio_status keep_absent(clio_context *ctx, const struct optimizer *o, struct arena *scratch)
 {
     clio_status st = CLIO_OK;
@@ -78,7 +78,7 @@ fail:
     return st;
 }
 
-/* The factor of all gradients, on the device; NULL: 1. */
+/* The factor of all gradients (clipping, loss scale), on the device; NULL: 1. */
 static clio_status find_scale(clio_context *ctx, struct optimizer *o, struct arena *scratch, const struct tensor **scale)
 {
     clio_status st = CLIO_OK;

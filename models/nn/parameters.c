@@ -1,4 +1,4 @@
-/* parameters.c - see parameters.h. */
+/* parameters.c - the list of parameters, and their memory on the device. */
 #include "parameters.h"
 
 #include <math.h>
@@ -40,7 +40,7 @@ fail:
     return st;
 }
 
-/* What the network reads: value, or its rounded copy. */
+/* The tensor that the network reads: value, or its f16 copy. */
 static const struct tensor *read_by_network(const struct parameter *p)
 {
     return p->half.mem ? &p->half : &p->value;

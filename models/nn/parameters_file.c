@@ -92,7 +92,7 @@ clio_status parameters_read(clio_context *ctx, const struct parameters *list, en
                 continue;
             TRY(key_name(ctx, &name, start, part, p->names[j]));
             w = weights_find(from, name.data);
-            if (w && w->ndim == 2 && p->ndim == 4 && p->dim[2] == 1 && p->dim[3] == 1) /* a product over channels is stored as either */
+            if (w && w->ndim == 2 && p->ndim == 4 && p->dim[2] == 1 && p->dim[3] == 1) /* a 1x1 convolution may be stored as a matrix */
                 p->ndim = 2;
             TRY(weights_need(ctx, from, name.data, p->ndim, p->dim, &w));
             TRY(parameter_read_key(ctx, p, t, j, w));

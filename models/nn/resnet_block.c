@@ -2,15 +2,15 @@
 #include "resnet_block.h"
 #include "../../host/ops/tape.h"
 
-enum size { ONE, IN, OUT, TIME, TAPS };
+enum size { ONE, IN, OUT, TIME, KERNEL };
 #define NORM(key, member, width) ROW_NORM(resnet, key, member, width)
-#define LINEAR(key, member, kind, in, taps) ROW_LINEAR(resnet, key, member, kind, OUT, in, taps, 0, 1)
+#define LINEAR(key, member, kind, in, kernel) ROW_LINEAR(resnet, key, member, kind, OUT, in, kernel, 0, 1)
 
 static const struct state_dict_row resnet_table[] = {
     NORM("norm1", norm1, IN),
-    LINEAR("conv1", conv1, WEIGHT_CONV_LARGE, IN, TAPS),
+    LINEAR("conv1", conv1, WEIGHT_CONV_LARGE, IN, KERNEL),
     NORM("norm2", norm2, OUT),
-    LINEAR("conv2", conv2, WEIGHT_CONV_LARGE, OUT, TAPS),
+    LINEAR("conv2", conv2, WEIGHT_CONV_LARGE, OUT, KERNEL),
 };
 
 static const struct state_dict_row shortcut_table[] = {LINEAR("conv_shortcut", shortcut, WEIGHT_CONV_LARGE, IN, ONE)};
@@ -25,14 +25,14 @@ bool resnet_has_shortcut(const struct resnet *r)
 clio_status resnet_load(clio_context *ctx, struct resnet *r, const char *prefix, const struct weights *weights)
 {
     clio_status st = CLIO_OK;
-    const int sizes[] = {[ONE] = 1, [IN] = r->in, [OUT] = r->out, [TIME] = r->time, [TAPS] = 3};
-    r->conv1.taps = r->conv2.taps = 3;
+    const int sizes[] = {[ONE] = 1, [IN] = r->in, [OUT] = r->out, [TIME] = r->time, [KERNEL] = 3};
+    r->conv1.kernel = r->conv2.kernel = 3;
     TRY(state_dict_load(ctx, r, resnet_table, COUNT(resnet_table), prefix, sizes, weights));
     if (resnet_has_shortcut(r))
         TRY(state_dict_load(ctx, r, shortcut_table, COUNT(shortcut_table), prefix, sizes, weights));
     if (r->time) {
         TRY(state_dict_load(ctx, r, time_table, COUNT(time_table), prefix, sizes, weights));
-        r->biased = !ctx->collects; /* what is trained keeps both */
+        r->biased = !ctx->collects; /* while training both stay separate */
         if (r->biased)
             TRY(op_add_fwd(ctx, &r->embedding.bias, &r->embedding.bias, &r->conv1.bias, 1, 1));
     }
@@ -47,14 +47,8 @@ void resnet_free(clio_context *ctx, struct resnet *r)
     state_dict_free(ctx, r, time_table, COUNT(time_table));
 }
 
-static clio_status group_norm(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                              const struct norm *n, int groups, float eps)
-{
-    return op_group_norm_fwd(ctx, arena, out, in, &n->gamma, &n->beta, groups, eps, ACT_SILU);
-}
-
 clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resnet *r, const struct tensor *out, const struct tensor *in,
-                       const struct tensor *room, const struct tensor *time)
+                       const struct tensor *buffer, const struct tensor *time)
 {
     clio_status st = CLIO_OK;
     int batch = in->dim[0], height = in->dim[1], width = in->dim[2];
@@ -72,19 +66,18 @@ clio_status resnet_fwd(clio_context *ctx, struct arena *arena, const struct resn
     }
     TRY(tensor_take(ctx, arena, &inner));
     uint64_t inside = arena_mark(arena);
-    if (room && !ctx->tape)
-        normed.mem = room->mem;
+    if (buffer && !ctx->tape)
+        normed.mem = buffer->mem;
     else
         TRY(tensor_take(ctx, arena, &normed));
     if (shortcut)
-        TRY(linear_fwd(ctx, out, in, &r->shortcut, ACT_NONE, NULL)); /* before `room` may overwrite in */
-    TRY(group_norm(ctx, arena, &normed, in, &r->norm1, r->groups, r->eps));
+        TRY(linear_fwd(ctx, out, in, &r->shortcut, ACT_NONE, NULL)); /* before the buffer may overwrite in */
+    TRY(group_norm_fwd(ctx, arena, &normed, in, &r->norm1, r->groups, r->eps, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, &inner, &normed, &r->conv1, time ? &bias : NULL, ACT_NONE, NULL));
     arena_release(arena, inside);
     activated.mem = inner.mem;
-    if (ctx->tape) /* which keeps both */
-        TRY(tensor_take(ctx, arena, &activated));
-    TRY(group_norm(ctx, arena, &activated, &inner, &r->norm2, r->groups, r->eps));
+    TRY(tensor_renew(ctx, arena, &activated));
+    TRY(group_norm_fwd(ctx, arena, &activated, &inner, &r->norm2, r->groups, r->eps, ACT_SILU));
     TRY(linear_conv_fwd(ctx, arena, out, &activated, &r->conv2, NULL, ACT_NONE, shortcut ? out : in));
 fail:
     arena_release(arena, mark);

@@ -1,4 +1,4 @@
-/* sequential.c - see layers.h. */
+/* sequential.c - build, initialize and run a sequential network. */
 #include "sequential.h"
 
 #include <stdio.h>
@@ -10,13 +10,13 @@
 
 /* ---- building ---- */
 
-/* Where a network is being built. */
+/* A network under construction. */
 struct building {
     clio_context *ctx;
     struct sequential *net;
     const char *prefix, *name;
     char number[24];
-    int at[3]; /* height, width, channels behind the last layer */
+    int at[3]; /* height, width, channels of the last layer's output */
 };
 
 static int pixels_of(const int shape[3])
@@ -56,7 +56,7 @@ fail:
     return st;
 }
 
-/* The size behind a window. */
+/* Output size of a convolution: H' = (H + 2 padding - kernel) / stride + 1. */
 static clio_status place_window(const struct building *b, struct layer *l, const struct layer_row *row)
 {
     clio_status st = CLIO_OK;
@@ -138,7 +138,7 @@ clio_status sequential_new(clio_context *ctx, struct sequential *net, const char
     }
     memcpy(net->out, b.at, sizeof b.at);
 fail:
-    return st; /* what there is by now is the caller's to free: the list of parameters knows it */
+    return st; /* the caller frees what was built: the list of parameters refers to it */
 }
 
 void sequential_free(clio_context *ctx, struct sequential *net)
@@ -168,7 +168,7 @@ clio_status sequential_init(clio_context *ctx, const struct sequential *net, enu
             TRY(parameter_init(ctx, &p[3], INIT_CONSTANT, 1, seed));
             continue;
         }
-        /* torch counts the inputs of a transposed convolution as if it were the plain one of its weights */
+        /* fan_in of a transposed convolution, as torch computes it: of the convolution with these weights */
         double inputs = l->kind == LAYER_TRANSPOSED ? (double)l->w.n * l->window.taps * l->window.taps : (double)l->w.k;
         TRY(parameter_init(ctx, &p[0], dcgan ? INIT_NORMAL : INIT_TORCH, dcgan ? 0.02 : inputs, seed));
         if (l->bias.mem)
@@ -189,7 +189,7 @@ static clio_status batch_norm_fwd(clio_context *ctx, struct arena *arena, const 
                                   const struct tensor *in, bool training)
 {
     clio_status st = CLIO_OK;
-    struct tensor statistics = tensor_shape(DTYPE_F32, 2, 2, l->in[2], 0, 0); /* of this call: a tape may hold several */
+    struct tensor statistics = tensor_shape(DTYPE_F32, 2, 2, l->in[2], 0, 0); /* of this call: a tape may record several */
     if (training)
         TRY(tensor_take(ctx, arena, &statistics));
     TRY(op_batch_norm_fwd(ctx, arena, out, in, &l->gamma, &l->beta, &l->running_mean, &l->running_var, training ? &statistics : NULL,

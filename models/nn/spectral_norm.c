@@ -1,21 +1,21 @@
-/* spectral_norm.c - a discriminator whose slope is at most 1, layer by layer: after each step of its optimizer a layer's weights W are
- * divided by max(1, s), s their greatest singular value (Gouk et al. 2021, "Regularisation of neural networks by enforcing Lipschitz
- * continuity"), which a power iteration follows from step to step, as in spectral normalization (Miyato et al. 2018; there s is a part of
- * the forward pass). A convolution counts as the matrix of its weights, as in Miyato's. Nothing waits for the host. */
+/* spectral_norm.c - bound each layer's Lipschitz constant by 1: after each optimizer step, W /= max(1, s), s the greatest singular value of
+ * W (Gouk et al. 2021, "Regularisation of neural networks by enforcing Lipschitz continuity"). A power iteration estimates s from step to
+ * step, as in spectral normalization (Miyato et al. 2018), where s is part of the forward pass. A convolution is the matrix of its weights,
+ * as there. Nothing waits for the host. */
 #include "spectral_norm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TINY 0x1p-40f /* op_clip_scale to 1 with this loss scale is 1 / norm, of any norm above it */
+#define TINY 0x1p-40f /* op_clip_scale to 1 with this loss scale gives 1 / norm for any norm above it */
 #define FIRST_TIMES 10
 
 struct spectral {
     const struct sequential *net;
     struct spectral_row {
-        struct tensor v; /* f32 [1, k]: the direction in which W stretches most, of any length */
+        struct tensor v; /* f32 [1, k]: right singular vector of s, not normalized */
         size_t parameter;
-    } * rows; /* of layers with weights; without memory for others */
+    } * rows; /* one per layer; without memory for layers without weights */
     struct tensor sums, scale;
 };
 
@@ -93,7 +93,7 @@ fail:
     return st;
 }
 
-/* Of the numbers that are learned, where the layer reads rounded ones. */
+/* The same for the f32 weights of a layer that reads f16 copies, which are updated. */
 static clio_status bound_weights(clio_context *ctx, struct arena *arena, const struct spectral *s, const struct matrix *w,
                                  const struct tensor *v)
 {

@@ -4,12 +4,12 @@
 
 #include "sequential.h"
 
-/* Keeps every layer's greatest singular value at or below 1. What it goes by is part of the parameters: keys end with weight_v. */
+/* Keeps every layer's greatest singular value at most 1. Its vectors are added to the parameters, with keys that end with weight_v. */
 struct spectral;
 clio_status spectral_new(clio_context *ctx, struct spectral **out, const struct sequential *net, const char *prefix);
 void spectral_free(clio_context *ctx, struct spectral *s); /* accepts NULL */
 clio_status spectral_init(clio_context *ctx, const struct spectral *s, uint64_t seed);
-/* After the weights changed; `times` steps of the power iteration. */
+/* To be called after the weights changed; times: steps of the power iteration. */
 clio_status spectral_bound(clio_context *ctx, struct arena *arena, const struct spectral *s, int times);
 
 #endif

@@ -1,4 +1,4 @@
-/* state_dict.c - walk a table of weights; see network.h. */
+/* state_dict.c - load and free the members that a table of weights lists. */
 #include "parameters.h"
 
 #include <stdio.h>
@@ -33,7 +33,8 @@ fail:
     return st;
 }
 
-/* List what a row has loaded, as it is stored. A key that the checkpoint does not have is listed too: it has its part of a product. */
+/* Add what a row has loaded to the list of parameters, under its key. A key that the checkpoint lacks is added too: it is part of a matmul.
+ */
 static clio_status collect(clio_context *ctx, const struct state_dict_row *row, const char *key, int ndim, const int *dim,
                            const struct tensor *t, struct matrix *m, bool absent)
 {
@@ -54,12 +55,12 @@ static clio_status load_row(clio_context *ctx, char *base, const struct state_di
     clio_status st = CLIO_OK;
     const struct weight *w = NULL;
     int rows = sizes[row->rows], columns = sizes[row->columns], parts = MAX(row->parts, 1);
-    int taps = row->taps ? sizes[row->taps] : 1;
-    int ndim = row->kind == WEIGHT_VECTOR ? 1 : row->taps ? 3 : 2, dim[4] = {rows, columns, taps, taps};
+    int kernel = row->kernel ? sizes[row->kernel] : 1, points = kernel;
+    int ndim = row->kind == WEIGHT_VECTOR ? 1 : row->kernel ? 3 : 2, dim[4] = {rows, columns, kernel, kernel};
     const struct weight *found = weights ? weights_find(weights, key) : NULL;
     if (row->kind == WEIGHT_CONV_LARGE) {
-        ndim = taps == 1 && found && found->ndim == 2 ? 2 : 4;
-        taps *= taps;
+        ndim = kernel == 1 && found && found->ndim == 2 ? 2 : 4;
+        points = kernel * kernel;
     } else if (row->kind == WEIGHT_CONV1X1_LARGE) {
         ndim = found && found->ndim == 4 ? 4 : 2;
     }
@@ -68,7 +69,7 @@ static clio_status load_row(clio_context *ctx, char *base, const struct state_di
     if (is_matrix(row->kind)) {
         struct matrix *m = (struct matrix *)(void *)(base + row->offset);
         if (row->part == 0)
-            TRY(matrix_new(ctx, m, rows * parts, columns * taps, ctx->collects ? MATRIX_EXACT : matrix_use(row->kind), "the model"));
+            TRY(matrix_new(ctx, m, rows * parts, columns * points, ctx->collects ? MATRIX_EXACT : matrix_use(row->kind), "the model"));
         if (w) {
             TRY(matrix_fill(ctx, m, row->part * rows, w));
             weight_rest(w);

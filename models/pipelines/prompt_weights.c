@@ -342,22 +342,23 @@ void prompt_weigh(const struct prompt *p, float *hidden, int width)
     }
 }
 
-clio_status prompt_encode(clio_context *ctx, const struct prompt *p, const struct clip_text *net, int skip, const struct tensor *out)
+clio_status prompt_encode(clio_context *ctx, const struct prompt *p, const struct text_encoder *encoder, int skip, const struct tensor *out)
 {
     clio_status st = CLIO_OK;
-    const struct clip_text_config *c = &net->config;
-    struct tensor chunks = tensor_reshape(out, 3, p->chunks, p->length, c->width, 0);
-    size_t count = (size_t)p->chunks * (size_t)p->length * (size_t)c->width;
+    int width = encoder->width;
+    struct text_tokens tokens = {.ids = p->ids, .batch = p->chunks, .length = p->length};
+    struct tensor chunks = tensor_reshape(out, 3, p->chunks, p->length, width, 0);
+    size_t count = (size_t)p->chunks * (size_t)p->length * (size_t)width;
     float *hidden = NULL;
     bool weighted = false;
-    TRY(op_check(ctx, "prompt", "out", out, DTYPE_F32, 3, 1, p->chunks * p->length, c->width, 0));
-    TRY(clip_text_encode(ctx, net, &chunks, p->ids, skip));
+    TRY(op_check(ctx, "prompt", "out", out, DTYPE_F32, 3, 1, p->chunks * p->length, width, 0));
+    TRY(text_encoder_encode(ctx, encoder, &chunks, NULL, &tokens, skip));
     for (int i = 0; i < p->chunks; i++)
         weighted = weighted || is_weighted(p, i);
     if (weighted) {
         TRY(mem_alloc(ctx, &hidden, count, sizeof *hidden));
         TRY(tensor_read(ctx, out, 0, count, hidden));
-        prompt_weigh(p, hidden, c->width);
+        prompt_weigh(p, hidden, width);
         TRY(tensor_write(ctx, out, 0, count, hidden));
     }
 fail:

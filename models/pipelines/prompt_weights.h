@@ -18,7 +18,7 @@
 #ifndef CLIO_MODELS_PIPELINES_PROMPT_WEIGHTS_H
 #define CLIO_MODELS_PIPELINES_PROMPT_WEIGHTS_H
 
-#include "../networks/clip_text.h"
+#include "../networks/text_encoder.h"
 #include "../tokenizers/clip_tokenizer.h"
 
 #define PROMPT_LONGEST 65536 /* bytes; some 200 chunks */
@@ -39,7 +39,8 @@ void prompt_free(struct prompt *p);
 
 /* Apply the weights to hidden f32 [chunks][length][width] on the host. */
 void prompt_weigh(const struct prompt *p, float *hidden, int width);
-/* out f32 [1, chunks * length, width]: all chunks through the encoder (see clip_text_encode for skip), and weighed. */
-clio_status prompt_encode(clio_context *ctx, const struct prompt *p, const struct clip_text *net, int skip, const struct tensor *out);
+/* out f32 [1, chunks * length, width]: all chunks through the encoder (see text_encoder_encode for skip), and weighed. */
+clio_status prompt_encode(clio_context *ctx, const struct prompt *p, const struct text_encoder *encoder, int skip,
+                          const struct tensor *out);
 
 #endif

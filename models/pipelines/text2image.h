@@ -53,7 +53,7 @@ struct clio_diffusion {
 enum diffusion_part { PART_TEXT_ENCODER, PART_UNET, PART_VAE, PART_TAESD };
 
 /* Load what is not there yet. The weights' files are mapped only meanwhile. */
-clio_status diffusion_need_text_encoder(clio_diffusion *p, struct clip_text *net);
+clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder);
 clio_status diffusion_need_unet(clio_diffusion *p);
 clio_status diffusion_need_vae(clio_diffusion *p, int parts);
 clio_status diffusion_need_tiny(clio_diffusion *p, int parts);

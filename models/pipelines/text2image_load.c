@@ -84,15 +84,15 @@ fail:
 
 /* ---- networks ---- */
 
-clio_status diffusion_need_text_encoder(clio_diffusion *p, struct clip_text *net)
+clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder)
 {
     clio_status st = CLIO_OK;
     struct part part;
-    *net = (struct clip_text){0};
+    *encoder = (struct text_encoder){0};
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
     st = merge(p, LORA_TEXT_ENCODER, part.weights);
     if (!st)
-        st = clip_text_load(p->ctx, part.config, part.weights, net);
+        st = text_encoder_load(p->ctx, part.config, part.weights, encoder);
     part_close(&part);
 fail:
     return st;

@@ -5,21 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static clio_status encode(struct imagine *j, struct clip_text *net, const struct prompt *prompts)
+static clio_status encode(struct imagine *j, const struct text_encoder *encoder, const struct prompt *prompts)
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = j->ctx;
-    struct tensor hidden = tensor_shape(DTYPE_F32, 3, 1, j->length, net->config.width, 0);
+    struct tensor hidden = tensor_shape(DTYPE_F32, 3, 1, j->length, encoder->width, 0);
     size_t count = tensor_count(&hidden);
-    if (net->config.width != j->p->config.text)
+    if (encoder->width != j->p->config.text)
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "the text encoder of %s gives %d numbers for a token, and its UNet expects %d: they belong to different models, copy both "
              "again",
-             j->p->path, net->config.width, j->p->config.text);
+             j->p->path, encoder->width, j->p->config.text);
     TRY(tensor_new(ctx, &hidden, "the prompt"));
     for (int i = 0; i < STATES; i++)
         if (prompts[i].ids) {
-            TRY(prompt_encode(ctx, &prompts[i], net, j->params->clip_skip, &hidden));
+            TRY(prompt_encode(ctx, &prompts[i], encoder, j->params->clip_skip, &hidden));
             TRY(mem_alloc(ctx, &j->states[i], count, sizeof(float)));
             TRY(tensor_read(ctx, &hidden, 0, count, j->states[i]));
         }
@@ -36,7 +36,7 @@ clio_status imagine_encode_prompts(struct imagine *j)
     const char *texts[STATES] = {params->prompt, j->guided ? params->negative_prompt ? params->negative_prompt : "" : NULL,
                                  params->prompt_to};
     struct prompt prompts[STATES] = {0};
-    struct clip_text net = {0};
+    struct text_encoder encoder = {0};
     int chunks = 1;
     for (int i = 0; i < STATES; i++)
         if (texts[i]) {
@@ -47,16 +47,16 @@ clio_status imagine_encode_prompts(struct imagine *j)
         if (texts[i])
             TRY(prompt_extend(j->ctx, &prompts[i], &p->tokenizer, chunks));
     j->length = chunks * p->positions;
-    st = diffusion_need_text_encoder(p, &net);
+    st = diffusion_need_text_encoder(p, &encoder);
     if (st == CLIO_ERROR_MEMORY && (p->has_unet || p->vae_parts || p->tiny_parts)) {
         diffusion_drop_unet(p);
         diffusion_drop_vae(p);
-        st = diffusion_need_text_encoder(p, &net);
+        st = diffusion_need_text_encoder(p, &encoder);
     }
     TRY(st);
-    TRY(encode(j, &net, prompts));
+    TRY(encode(j, &encoder, prompts));
 fail:
-    clip_text_free(j->ctx, &net);
+    text_encoder_free(j->ctx, &encoder);
     for (int i = 0; i < STATES; i++)
         prompt_free(&prompts[i]);
     return st;

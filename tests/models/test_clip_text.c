@@ -73,10 +73,10 @@ static void check_golden(const char *kind, double tolerance)
     assert_close(again, want + count / 2, count / 2, tolerance);
 
     struct tensor hidden = test_tensor(DTYPE_F32, 3, 2, 77, 32, 0, got), out = test_tensor(DTYPE_F32, 2, 2, 32, 0, 0, NULL);
-    assert_ok(clip_text_pool(ctx, &net, &out, &hidden, ids, false));
+    assert_ok(clip_text_pool(ctx, NULL, &net, &out, &hidden, ids, false));
     float *pooled = test_read(&out), *want_pooled = test_floats(&golden, "text.pooler_output", 2 * 32);
     assert_close(pooled, want_pooled, 2 * 32, tolerance);
-    assert_fails(clip_text_pool(ctx, &net, &out, &hidden, ids, true), CLIO_ERROR_UNSUPPORTED, "has no text_projection");
+    assert_fails(clip_text_pool(ctx, NULL, &net, &out, &hidden, ids, true), CLIO_ERROR_UNSUPPORTED, "has no text_projection");
 
     float *want_skipped = test_floats(&golden, "text.hidden_states.2", count), *skipped = encode(&net, ids, 2, 1);
     normalise(want_skipped, 2 * 77, 32, &net);
@@ -138,7 +138,7 @@ static void clip_is_transformers(void **state)
         padded[i / 77][i % 77] = i % 77 < 6 ? ids[i / 77 * 6 + i % 77] : i % 600;
     float *x = encode(&net, padded[0], 2, 0);
     struct tensor hidden = test_tensor(DTYPE_F32, 3, 2, 77, 32, 0, x), out = test_tensor(DTYPE_F32, 2, 2, 24, 0, 0, NULL);
-    assert_ok(clip_text_pool(ctx, &net, &out, &hidden, padded[0], true));
+    assert_ok(clip_text_pool(ctx, NULL, &net, &out, &hidden, padded[0], true));
     float *got = test_read(&out);
     for (int b = 0; b < 2; b++) {
         double length = 0;
@@ -284,7 +284,7 @@ static void test_end_token(void **state)
         assert_ok(clip_text_open(ctx, folder, NULL, &net));
         float *x = encode(&net, cases[i].ids, 1, 0);
         struct tensor hidden = test_tensor(DTYPE_F32, 3, 1, POSITIONS, WIDTH, 0, x), out = test_tensor(DTYPE_F32, 2, 1, WIDTH, 0, 0, NULL);
-        assert_ok(clip_text_pool(ctx, &net, &out, &hidden, cases[i].ids, false));
+        assert_ok(clip_text_pool(ctx, NULL, &net, &out, &hidden, cases[i].ids, false));
         float *pooled = test_read(&out);
         assert_memory_equal(pooled, x + cases[i].end * WIDTH, WIDTH * sizeof *x);
         free(x);
@@ -300,6 +300,7 @@ static void test_chunks(void **state)
 {
     clio_context *ctx = test_context();
     struct clip_text net;
+    struct text_encoder encoder;
     int ids[2 * POSITIONS] = {18, 3, 4, 19, 19, 18, 7, 19, 19, 19};
     float weights[2 * POSITIONS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     struct prompt p = {.ids = ids, .weights = weights, .chunks = 2, .length = POSITIONS};
@@ -308,6 +309,7 @@ static void test_chunks(void **state)
     write_weights("model.safetensors", 1);
     put_text("config.json", "{\"model_type\": \"clip_text_model\", " CONFIG "}");
     assert_ok(clip_text_open(ctx, folder, NULL, &net));
+    assert_ok(text_encoder_open(ctx, folder, NULL, &encoder));
     float *first = encode(&net, ids, 1, 0), *second = encode(&net, ids + POSITIONS, 1, 0), *want = malloc(2 * size * sizeof *want);
     assert_non_null(want);
     memcpy(want, first, size * sizeof *want);
@@ -319,7 +321,7 @@ static void test_chunks(void **state)
             prompt_weigh(&p, want, WIDTH);
             assert_true(fabsf(want[size + WIDTH] - second[WIDTH]) > 1e-3f);
         }
-        assert_ok(prompt_encode(ctx, &p, &net, 0, &out));
+        assert_ok(prompt_encode(ctx, &p, &encoder, 0, &out));
         float *got = test_read(&out);
         assert_close(got, want, 2 * size, 1e-5);
         free(got);
@@ -329,6 +331,7 @@ static void test_chunks(void **state)
     free(second);
     free(want);
     clip_text_free(ctx, &net);
+    text_encoder_free(ctx, &encoder);
 }
 
 static void assert_opens(const char *variant, const char *file)

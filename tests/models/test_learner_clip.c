@@ -11,6 +11,7 @@
 
 #include "../../models/learners/diffusion.h"
 #include "../../models/train/train.h"
+#include "../../models/networks/clip_text.h"
 #include "../../models/nn/layout.h"
 
 #include <sys/stat.h>
@@ -77,7 +78,7 @@ static void test_gradients(void **state)
     assert_ok(weights_open(ctx, &golden, test_golden("training/clip_gradients.safetensors"), NULL));
     open_unet(base, &net, &lists[0]);
     open_captions(base, &captions, &lists[1]);
-    int length = captions.net.config.positions, width = captions.net.config.width;
+    int length = captions.net.max_length, width = captions.net.width;
     float *timesteps = test_floats(&golden, "timesteps", 2), loss_value;
     struct tensor x = on_device(&golden, "sample"), target = on_device(&golden, "target"), y = x;
     struct tensor states = test_tensor(DTYPE_F32, 3, 2, length, width, 0, NULL), loss = test_tensor(DTYPE_F32, 1, 1, 0, 0, 0, NULL);
@@ -123,7 +124,7 @@ static void test_gradients(void **state)
 
 static float *encoded(struct captions *c, const char *const *texts, int count)
 {
-    struct tensor states = test_tensor(DTYPE_F32, 3, count, c->net.config.positions, c->net.config.width, 0, NULL);
+    struct tensor states = test_tensor(DTYPE_F32, 3, count, c->net.max_length, c->net.width, 0, NULL);
     assert_ok(captions_encode(test_context(), NULL, c, &states, texts));
     float *got = test_read(&states);
     test_free(&states);
@@ -142,7 +143,7 @@ static void test_known(void **state)
         skip();
     open_captions(pipeline(), &c, NULL);
     open_captions(pipeline(), &learning, &list);
-    size_t one = (size_t)c.net.config.positions * (size_t)c.net.config.width, bytes = one * sizeof(float), room = c.room;
+    size_t one = (size_t)c.net.max_length * (size_t)c.net.width, bytes = one * sizeof(float), room = c.room;
     c.room = bytes + strlen(texts[0]); /* for one of them */
     float *little = encoded(&c, texts, COUNT(texts)), *again = encoded(&c, texts, COUNT(texts));
     assert_int_equal(c.room, 0);
@@ -291,7 +292,8 @@ static void test_frozen(void **state)
         skip();
     open_reader(&l, FROZEN, 1, 0.9);
     const struct unet_learner *u = l.state;
-    const struct tensor *w = &u->captions.net.layers[0].fc1.w.data;
+    const struct clip_text *encoder = u->captions.net.net;
+    const struct tensor *w = &encoder->layers[0].ff.fc1.w.data;
     size_t bytes = tensor_count(w) * sizeof(float);
     float *before = malloc(bytes), *after = malloc(bytes);
     assert_true(before && after);

@@ -4,6 +4,7 @@
 #include "test_learners.h"
 
 #include "../../models/learners/captions.h"
+#include "../../models/networks/clip_text.h"
 
 #include <sys/stat.h>
 
@@ -50,19 +51,20 @@ static struct label_input *input_of(struct learner *l)
 static void pooled(const struct captions *c, const char *text, int width, float *out)
 {
     clio_context *ctx = test_context();
+    const struct clip_text *net = c->net.net;
     struct clip_tokenizer words;
     int row[77], *ids = NULL;
     size_t count;
     double squares = 0;
-    assert_int_equal(c->net.config.positions, COUNT(row));
+    assert_int_equal(c->net.max_length, COUNT(row));
     assert_ok(clip_tokenizer_open(ctx, &words, c->tokenizer));
     assert_ok(clip_tokenizer_encode(ctx, &words, text, &ids, &count));
     for (size_t i = 0; i < COUNT(row); i++)
         row[i] = i == 0 ? words.start : i <= count ? ids[i - 1] : i == count + 1 ? words.end : words.pad;
-    struct tensor states = test_tensor(DTYPE_F32, 3, 1, 77, c->net.config.width, 0, NULL);
+    struct tensor states = test_tensor(DTYPE_F32, 3, 1, 77, c->net.width, 0, NULL);
     struct tensor vector = test_tensor(DTYPE_F32, 2, 1, width, 0, 0, NULL);
-    assert_ok(clip_text_encode(ctx, &c->net, &states, row, 0));
-    assert_ok(clip_text_pool(ctx, &c->net, &vector, &states, row, c->net.config.projection > 0));
+    assert_ok(clip_text_encode(ctx, net, &states, row, 0));
+    assert_ok(clip_text_pool(ctx, NULL, net, &vector, &states, row, net->config.projection > 0));
     float *got = test_read(&vector);
     for (int i = 0; i < width; i++)
         squares += (double)got[i] * (double)got[i];
