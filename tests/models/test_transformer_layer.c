@@ -148,7 +148,7 @@ static void attend(float *x, const struct pair *out, const float *q, int ldq, co
                                .ldq = ldq,
                                .ldo = WIDTH,
                                .scale = 1.0f / sqrtf(WIDTH / HEADS)};
-    ref_attention(mixed, q, k, v, &a);
+    ref_attention(mixed, q, k, v, NULL, &a);
     float *sum = apply(out, mixed, BATCH * LENGTH, ACT_NONE, x);
     memcpy(x, sum, sizeof *x * COUNT_X);
     free(sum);
