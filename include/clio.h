@@ -118,7 +118,8 @@ CLIO_API clio_status clio_device_open(clio_context *ctx, const char *selector);
 /* The opened device, or NULL. */
 CLIO_API const clio_device_info *clio_device(const clio_context *ctx);
 
-/* What the kernels did since the last call, one row per kernel, costliest first. Belongs to the context. */
+/* Kernels launched and data copied since the last call: one row per kernel, and one per kind of transfer between host and device ("write
+ * images", "read loss"); costliest first. Belongs to the context. */
 typedef struct clio_profile_row {
     const char *kernel;
     uint64_t calls;

@@ -7,6 +7,7 @@
 #include "params.h"
 #include "pool.h"
 #include "program.h"
+#include "transfers.h"
 #include "verdict.h"
 
 #include <signal.h>
@@ -24,6 +25,7 @@ struct clio_context {
     struct programs programs;
     struct pool pool;
     struct launches launches;
+    struct transfers transfers;
     struct params params;
     struct verdicts verdicts;
     struct verdict *shown; /* with checks: what clio_device_selftests last gave out */
