@@ -196,6 +196,7 @@ fail:
 clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *said, const char *const *texts)
 {
     clio_status st = CLIO_OK;
+    struct tensor out = *said;
     size_t all = tensor_count(said), one = all / (size_t)said->dim[0];
     struct tape *recording;
     float *data = NULL;
@@ -205,7 +206,8 @@ clio_status captions_encode(clio_context *ctx, struct arena *arena, struct capti
     TRY(mem_alloc(ctx, &data, all, sizeof *data));
     for (int i = 0; i < said->dim[0]; i++)
         TRY(encode_once(ctx, c, texts[i] ? texts[i] : "", data + (size_t)i * one));
-    TRY(tensor_write(ctx, said, 0, all, data));
+    out.what = "captions";
+    TRY(tensor_write(ctx, &out, 0, all, data));
 fail:
     tape_resume(ctx, recording);
     free(data);

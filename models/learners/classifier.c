@@ -24,7 +24,7 @@ static const char *const measures[] = {"accuracy", "cross_entropy", NULL};
 struct classifier {
     struct sequential body, head;
     float smoothing;
-    struct tensor loss;
+    struct tensor labels, loss;
 };
 
 static clio_status open(clio_context *ctx, struct learner *l)
@@ -54,6 +54,7 @@ static void close(clio_context *ctx, struct learner *l)
     struct classifier *net = l->state;
     sequential_free(ctx, &net->body);
     sequential_free(ctx, &net->head);
+    tensor_free(ctx, &net->labels);
     tensor_free(ctx, &net->loss);
     free(net);
 }
@@ -69,8 +70,8 @@ fail:
 }
 
 /* scores f32 [B, classes] in the arena; loss: the mean over those B. */
-static clio_status forward(clio_context *ctx, struct arena *arena, const struct classifier *net, const struct learner_batch *batch,
-                           bool training, struct tensor *scores)
+static clio_status forward(clio_context *ctx, struct arena *arena, struct classifier *net, const struct learner_batch *batch, bool training,
+                           struct tensor *scores)
 {
     clio_status st = CLIO_OK;
     int b = batch->count;
@@ -81,7 +82,8 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_take(ctx, arena, scores));
     TRY(sequential_fwd(ctx, arena, &net->body, &features, &batch->images, training));
     TRY(sequential_fwd(ctx, arena, &net->head, scores, &features, training));
-    TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &batch->labels, args));
+    TRY(learner_write_labels(ctx, &net->labels, batch->labels, b));
+    TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &net->labels, args));
 fail:
     return st;
 }
@@ -110,7 +112,7 @@ fail:
 }
 
 /* How many of `count` rows have their label's score greatest. */
-static int count_right(const float *scores, const int *labels, int count, int classes)
+static int count_right(const float *scores, const int32_t *labels, int count, int classes)
 {
     int right = 0;
     for (int i = 0; i < count; i++, scores += classes) {
@@ -129,7 +131,6 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     struct arena arena = {0};
     struct tensor scores;
     float *read = NULL;
-    int *labels = NULL;
     double mean;
     (void)stream;
     arena_grow(ctx, &arena);
@@ -137,16 +138,13 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
         TRY(learner_scalar(ctx, &net->loss, batch));
         TRY(forward(ctx, &arena, net, batch, false, &scores));
         TRY(mem_alloc(ctx, &read, tensor_count(&scores), sizeof *read));
-        TRY(mem_alloc(ctx, &labels, (size_t)batch->count, sizeof *labels));
         TRY(tensor_read(ctx, &scores, 0, tensor_count(&scores), read));
-        TRY(tensor_read(ctx, &batch->labels, 0, (size_t)batch->count, labels));
         TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, &mean));
-        sums[0] = count_right(read, labels, batch->count, l->shape.classes);
+        sums[0] = count_right(read, batch->labels, batch->count, l->shape.classes);
         sums[1] = mean * batch->count;
     }
 fail:
     arena_free(ctx, &arena);
-    free(labels);
     free(read);
     return st;
 }

@@ -49,15 +49,17 @@ void label_input_free(clio_context *ctx, struct label_input *in)
         captions_close(ctx, in->captions);
     free(in->captions);
     tensor_free(ctx, &in->table);
+    tensor_free(ctx, &in->ids);
     tensor_free(ctx, &in->rows);
 }
 
-clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
+clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const int32_t *labels, int count)
 {
     clio_status st = CLIO_OK;
     TRY(learner_tensor(ctx, &in->rows, count, in->width));
-    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
-    TRY(op_embed_fwd(ctx, &rows, &in->table, &list, NULL, 0));
+    TRY(learner_write_labels(ctx, &in->ids, labels, count));
+    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
+    TRY(op_embed_fwd(ctx, &rows, &in->table, &in->ids, NULL, 0));
 fail:
     return st;
 }
@@ -80,7 +82,7 @@ clio_status label_input_set(clio_context *ctx, struct label_input *in, const str
     if (in->captions)
         TRY(captions_need(ctx, batch));
     TRY(in->captions ? label_input_set_captions(ctx, in, batch->captions, batch->count)
-                     : label_input_set_labels(ctx, in, &batch->labels, batch->count));
+                     : label_input_set_labels(ctx, in, batch->labels, batch->count));
 fail:
     return st;
 }

@@ -10,14 +10,14 @@ struct label_input {
     int width;                 /* of a row; 0: there are no labels, and all below is without effect */
     struct tensor table;       /* of labels: the identity matrix */
     struct captions *captions; /* or NULL */
-    struct tensor rows;        /* f32 [B, width] of the batch at hand */
+    struct tensor ids, rows;   /* of the batch at hand: labels i32 [B], and f32 [B, width] */
 };
 clio_status label_input_new(clio_context *ctx, struct label_input *in, const struct learner *l);
 void label_input_free(clio_context *ctx, struct label_input *in);
 /* Fill rows, of the samples of a batch. */
 clio_status label_input_set(clio_context *ctx, struct label_input *in, const struct learner_batch *batch);
-/* The same from label ids i32 [count], or from captions. */
-clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count);
+/* The same from labels [count] on the host, or from captions. */
+clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const int32_t *labels, int count);
 clio_status label_input_set_captions(clio_context *ctx, struct label_input *in, const char *const *texts, int count);
 /* The folders of the encoder and its tokenizer in that of a checkpoint. */
 clio_status label_input_describe(clio_context *ctx, const struct label_input *in, const char *path);

@@ -29,7 +29,8 @@ struct unet_learner {
     double drop;      /* probability that a condition is left out */
     struct unet_prompt prompt;
     struct tensor states, clean, levels, weights, loss; /* of the batch at hand */
-    struct arena vae_arena;
+    struct tensor shift;                                /* f32 [1]: the VAE's shift_factor, without memory where it is 0 */
+    struct arena vae_arena;                             /* scratch of the VAE encoder */
 };
 
 extern const struct learner_setting unet_settings[];

@@ -56,6 +56,7 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
     struct json_file config = {0};
     struct weights weights = {0};
     const struct vae_config *c = &u->vae.config;
+    float shift;
     TRY(learner_folder(ctx, l, "vae", &u->vae_folder));
     u->height = l->shape.height;
     u->width = l->shape.width;
@@ -72,6 +73,11 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
              MAX(1, l->shape.width / c->factor) * c->factor);
     u->height /= c->factor;
     u->width /= c->factor;
+    shift = (float)c->shift;
+    if (shift < 0 || shift > 0) {
+        TRY(learner_tensor(ctx, &u->shift, 1, 1));
+        TRY(tensor_write(ctx, &u->shift, 0, 1, &shift));
+    }
 fail:
     weights_close(&weights);
     json_close(&config);
@@ -226,7 +232,7 @@ fail:
 
 void unet_learner_free(clio_context *ctx, struct unet_learner *u)
 {
-    struct tensor *const all[] = {&u->states, &u->clean, &u->levels, &u->weights, &u->loss};
+    struct tensor *const all[] = {&u->states, &u->clean, &u->levels, &u->weights, &u->loss, &u->shift};
     for (size_t i = 0; i < COUNT(all); i++)
         tensor_free(ctx, all[i]);
     unet_prompt_free(ctx, &u->prompt);

@@ -7,20 +7,16 @@
 #define AT_ONCE 64 /* images on their way at a time */
 
 /* Rows of what images are asked for by. */
-static clio_status set_asked(clio_context *ctx, struct arena *arena, const struct learner *l, struct label_input *in, const int *labels,
-                             int count)
+static clio_status set_condition(clio_context *ctx, const struct learner *l, struct label_input *in, const int *labels, int count)
 {
     clio_status st = CLIO_OK;
-    struct tensor ids = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
     char *texts[AT_ONCE] = {NULL};
     if (in->captions) {
         for (int i = 0; i < count; i++)
             TRY(captions_prompt(ctx, l, labels[i], &texts[i]));
         TRY(label_input_set_captions(ctx, in, (const char *const *)texts, count));
     } else {
-        TRY(tensor_take(ctx, arena, &ids));
-        TRY(tensor_write(ctx, &ids, 0, (size_t)count, labels));
-        TRY(label_input_set_labels(ctx, in, &ids, count));
+        TRY(label_input_set_labels(ctx, in, labels, count));
     }
 fail:
     for (int i = 0; i < count; i++)
@@ -43,7 +39,7 @@ clio_status learner_run(clio_context *ctx, struct learner *l, struct label_input
         TRY(tensor_take(ctx, &arena, &y));
         TRY(tensor_write(ctx, &x, 0, tensor_count(&x), in + (size_t)at * (size_t)in_width));
         if (input && input->width)
-            TRY(set_asked(ctx, &arena, l, input, labels + at, n));
+            TRY(set_condition(ctx, l, input, labels + at, n));
         TRY(forward(ctx, &arena, l, &y, &x));
         TRY(tensor_read(ctx, &y, 0, tensor_count(&y), out + (size_t)at * (size_t)out_width));
         arena_reset(&arena);

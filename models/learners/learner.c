@@ -79,7 +79,7 @@ clio_status learner_open(clio_context *ctx, struct learner *l, const struct lear
         l->shape.classes = 0;
     TRY(take_settings(ctx, l, settings));
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-    TRY(tensor_new(ctx, &l->one, "the model"));
+    TRY(tensor_new(ctx, &l->one, "loss scale"));
     TRY(tensor_write(ctx, &l->one, 0, 1, &one));
     TRY(kind->open(ctx, l));
 fail:
@@ -223,12 +223,25 @@ fail:
     return st;
 }
 
+clio_status learner_write_labels(clio_context *ctx, struct tensor *t, const int32_t *labels, int count)
+{
+    clio_status st = CLIO_OK;
+    if (!t->mem || t->dim[0] != count) {
+        tensor_free(ctx, t);
+        *t = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
+        TRY(tensor_new(ctx, t, "labels"));
+    }
+    TRY(tensor_write(ctx, t, 0, (size_t)count, labels));
+fail:
+    return st;
+}
+
 clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     if (!t->mem) {
         *t = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-        TRY(tensor_new(ctx, t, "training"));
+        TRY(tensor_new(ctx, t, "loss"));
     }
     if (!batch->count)
         TRY(tensor_zero(ctx, t));

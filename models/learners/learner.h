@@ -25,7 +25,7 @@ struct learner_batch {
     int count, global_count;     /* here, and over all processes: losses are means over global_count */
     int first;                   /* which of global_count the first one here is: noise belongs to a sample, whoever learns from it */
     struct tensor images;        /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
-    struct tensor labels;        /* i32 [count]; memory NULL: none */
+    const int32_t *labels;       /* [count] on the host, or NULL; learner_write_labels uploads them */
     const char *const *captions; /* or NULL */
     const float *audio;          /* of who hears, instead of images: f32 [count][samples] on the host */
     size_t samples;
@@ -123,6 +123,8 @@ clio_status learner_swap_ema(clio_context *ctx, const struct learner *l);
 
 /* t gets memory of this shape, f32, unless it has as much; what it held is lost. */
 clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns);
+/* labels [count] to the device, i32 [count]; t gets its memory here. */
+clio_status learner_write_labels(clio_context *ctx, struct tensor *t, const int32_t *labels, int count);
 /* Memory for a loss, f32 [1]; 0 where a process has no sample of the batch. */
 clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch);
 /* Number `which` of the streams of the batch at hand. */

@@ -131,26 +131,40 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 
 /* ---- a batch: sounds to spectrograms, captions to tokens ---- */
 
-/* Blot out stripes of the mels, each within its own sound: 0, as transformers does. The same ones for the same sample of the same batch,
- * whichever process has it and whether or not the run was cut before. */
-static clio_status blot_out(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct tensor *mel)
+/* Set random time and frequency masks of the spectrograms to 0, as transformers does, each within its own sound. They depend on the seed,
+ * the step and the sample's number in the batch alone: the same on every process, and after resuming. */
+static clio_status mask_mels(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                             const struct tensor *mel)
 {
     clio_status st = CLIO_OK;
     const struct speech_learner *s = l->state;
-    int frames = mel->dim[1], bands = mel->dim[2];
-    size_t one = (size_t)frames * (size_t)bands;
-    float *x = NULL;
-    if (!s->augment.time_masks && !s->augment.frequency_masks)
-        return CLIO_OK;
-    TRY(mem_alloc(ctx, &x, one, sizeof *x));
-    for (int i = 0; i < batch->count; i++) {
-        int heard = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
-        TRY(tensor_read(ctx, mel, (size_t)i * one, one, x));
-        spec_augment(x, heard, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
-        TRY(tensor_write(ctx, mel, (size_t)i * one, one, x));
+    int frames = mel->dim[1], bands = mel->dim[2], most = s->augment.time_masks + s->augment.frequency_masks, count = 0;
+    struct tape *recording = tape_pause(ctx);
+    struct spec_mask *masks = NULL;
+    int *boxes = NULL;
+    if (most) {
+        TRY(mem_alloc(ctx, &masks, (size_t)most, sizeof *masks));
+        TRY(mem_alloc(ctx, &boxes, (size_t)batch->count * (size_t)most, MASK_BOX * sizeof *boxes));
+    }
+    for (int i = 0; most && i < batch->count; i++) {
+        int length = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
+        int n = spec_augment(masks, length, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
+        for (int j = 0; j < n; j++, count++) {
+            const int box[MASK_BOX] = {i, masks[j].frame, masks[j].frame_end, masks[j].band, masks[j].band_end};
+            memcpy(boxes + MASK_BOX * (size_t)count, box, sizeof box);
+        }
+    }
+    if (count) {
+        struct tensor list = tensor_shape(DTYPE_I32, 2, count, MASK_BOX, 0, 0);
+        list.what = "masks";
+        TRY(tensor_take(ctx, arena, &list));
+        TRY(tensor_write(ctx, &list, 0, tensor_count(&list), boxes));
+        TRY(op_mask_fwd(ctx, mel, &list, 0));
     }
 fail:
-    free(x);
+    tape_resume(ctx, recording);
+    free(masks);
+    free(boxes);
     return st;
 }
 
@@ -164,6 +178,7 @@ static clio_status hear(clio_context *ctx, struct speech_learner *s, const struc
     size_t margin = MEL_FFT / 2, got = MIN(batch->samples, (size_t)window), one = tensor_count(mel) / (size_t)mel->dim[0];
     struct tensor samples = tensor_shape(DTYPE_F32, 1, window + MEL_FFT, 0, 0, 0);
     struct tensor part = tensor_shape(DTYPE_F32, 2, mel->dim[1], mel->dim[2], 0, 0);
+    samples.what = "audio";
     float *x = NULL;
     arena_grow(ctx, &arena);
     TRY(tensor_take(ctx, &arena, &samples));
@@ -257,6 +272,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     encoded = tensor_shape(DTYPE_F32, 3, n, c->positions, c->width, 0);
     hidden = tensor_shape(DTYPE_F32, 3, n, t.length, c->width, 0);
     logits = tensor_shape(DTYPE_F32, 2, n * t.length, c->vocab, 0, 0);
+    ids.what = targets.what = "tokens";
     struct tensor *const all[] = {&mel, &encoded, &ids, &targets, &hidden, &logits, &mean};
     for (size_t i = 0; i < COUNT(all); i++)
         TRY(tensor_take(ctx, arena, all[i]));
@@ -264,7 +280,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_write(ctx, &targets, 0, tensor_count(&targets), t.targets));
     TRY(hear(ctx, s, batch, &mel));
     if (learns)
-        TRY(blot_out(ctx, l, batch, &mel));
+        TRY(mask_mels(ctx, arena, l, batch, &mel));
     if (s->state.batch != n) {
         if (s->state.self)
             whisper_state_free(ctx, &s->state, &s->net);

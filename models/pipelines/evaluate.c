@@ -25,10 +25,10 @@ struct evaluation {
     struct dataset *data;
     enum dataset_split split;
     struct loader *loader;
-    size_t count, one;            /* images; numbers of one */
-    struct tensor images, labels; /* a batch */
-    float *other, *latents;       /* a batch: images given back or in the classifier's range; latents */
-    float *features[2];           /* f32 [count, features]: of the data, of what was drawn */
+    size_t count, one;      /* images; numbers of one */
+    struct tensor images;   /* a batch */
+    float *other, *latents; /* a batch: images given back or in the classifier's range; latents */
+    float *features[2];     /* f32 [count, features]: of the data, of what was drawn */
     double sums[LEARNER_LOSSES], mse, ssim;
     struct metric_list *found;
 };
@@ -117,9 +117,7 @@ static clio_status take_memory(struct evaluation *e)
     const struct learner_shape *s = &e->model.shape;
     e->one = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
     e->images = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
-    e->labels = tensor_shape(DTYPE_I32, 1, BATCH, 0, 0, 0);
     TRY(tensor_new(e->ctx, &e->images, "evaluation"));
-    TRY(tensor_new(e->ctx, &e->labels, "evaluation"));
     TRY(mem_alloc(e->ctx, &e->other, BATCH * e->one, sizeof *e->other));
     TRY(mem_alloc(e->ctx, &e->latents, BATCH * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
     for (int i = 0; e->compares && i < 2; i++)
@@ -133,14 +131,9 @@ static clio_status add_own(struct evaluation *e, const struct batch *b, int coun
 {
     clio_status st = CLIO_OK;
     double part[LEARNER_LOSSES] = {0};
-    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .captions = b->captions};
+    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .labels = b->labels, .captions = b->captions};
     batch.images.dim[0] = count;
     TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->one, b->images));
-    if (b->labels) {
-        batch.labels = e->labels;
-        batch.labels.dim[0] = count;
-        TRY(tensor_write(e->ctx, &batch.labels, 0, (size_t)count, b->labels));
-    }
     TRY(e->model.kind->evaluate(e->ctx, &e->model, &batch, stream, part));
     for (int i = 0; i < LEARNER_LOSSES; i++)
         e->sums[i] += part[i];
@@ -260,7 +253,6 @@ fail:
 static void close_evaluation(struct evaluation *e)
 {
     tensor_free(e->ctx, &e->images);
-    tensor_free(e->ctx, &e->labels);
     free(e->other);
     free(e->latents);
     free(e->features[0]);

@@ -19,6 +19,7 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
                                   .global_count = b->global_count,
                                   .first = b->global_count * r->parallel.rank / r->parallel.ranks,
                                   .images = r->images,
+                                  .labels = b->labels,
                                   .captions = b->captions,
                                   .audio = b->audio,
                                   .samples = b->samples,
@@ -26,11 +27,6 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
     out->images.dim[0] = b->count;
     if (b->images)
         TRY(tensor_write(r->ctx, &out->images, 0, tensor_count(&out->images), b->images));
-    if (b->labels) {
-        out->labels = r->labels;
-        out->labels.dim[0] = b->count;
-        TRY(tensor_write(r->ctx, &out->labels, 0, (size_t)b->count, b->labels));
-    }
 fail:
     return st;
 }

@@ -143,9 +143,7 @@ static clio_status open_learner(struct train_run *r)
     r->saved = r->resumes ? r->state.step : -1;
     TRY(loader_seek(r->ctx, r->train, r->state.epoch, r->state.batch));
     r->images = tensor_shape(DTYPE_F32, 4, r->plan.batch_size, s->height, s->width, s->channels);
-    r->labels = tensor_shape(DTYPE_I32, 1, r->plan.batch_size, 0, 0, 0);
-    TRY(tensor_new(r->ctx, &r->images, "training"));
-    TRY(tensor_new(r->ctx, &r->labels, "training"));
+    TRY(tensor_new(r->ctx, &r->images, "images"));
     name_columns(r);
     if (train_is_first(r))
         TRY(csv_log_open(r->ctx, &r->train_log, r->params->out, "train.csv", r->columns, r->resumes ? r->state.step : -1));
@@ -172,7 +170,6 @@ fail:
 void train_close(struct train_run *r)
 {
     tensor_free(r->ctx, &r->images);
-    tensor_free(r->ctx, &r->labels);
     csv_log_close(&r->train_log);
     csv_log_close(&r->eval_log);
     loader_close(r->validation);

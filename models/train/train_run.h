@@ -24,7 +24,7 @@ struct train_run {
     double losses[LEARNER_LOSSES];
     const char *columns[TABLE_COLUMNS]; /* of train.csv after step */
     double seconds;                     /* a step, lately; 0: not known yet */
-    struct tensor images, labels;
+    struct tensor images;               /* of the batch */
 };
 
 /* train_open.c: data, output folder, settings, model, optimizers. After a failure the run is to be closed. */

@@ -48,13 +48,21 @@ weights() { echo "$1/last/training.safetensors"; }
 # All of train.csv but its last column, samples per second.
 same_log() { [ "$(cut -d, -f1-5 "$1/train.csv")" = "$(cut -d, -f1-5 "$2/train.csv")" ]; }
 same() { cmp -s "$(weights "$1")" "$(weights "$2")" && same_log "$1" "$2"; }
+# What -v lists as copied between host and device, as "NAME CALLS", but for what is written and read with the model's weights.
+transfers() { awk '/^(read|write|other) / { name = $1; for (i = 2; i < NF - 4; i++) name = name " " $i; print name, $(NF - 4) }' log | grep -v "model\|weights\|window" | sort; }
 masks="--set num_time_masks=3 --set time_mask_length=200 --set num_frequency_masks=2 --set frequency_mask_length=20"
 # shellcheck disable=SC2086 # words
 {
     run plain --set validation_split=0 --set max_steps=4
     run off --set validation_split=0 --set max_steps=4 --set num_time_masks=0 --set num_frequency_masks=0 --set time_mask_length=200
     run on --set validation_split=0 --set max_steps=4 $masks
-    run again --set validation_split=0 --set max_steps=4 $masks
+    run again --set validation_split=0 --set max_steps=4 $masks -v
+    [ "$(transfers)" = "read gradient norm 4
+read loss 4
+write audio 8
+write loss scale 2
+write masks 4
+write tokens 8" ] || fail "4 steps with masks copy: $(transfers)"
     run cut --set validation_split=0 --set max_steps=2 $masks
     "$clio" train --data data --out cut --resume --set max_steps=4 >log 2>&1 || fail "going on with stripes"
     same off plain || fail "without stripes other bits"
@@ -72,6 +80,6 @@ masks="--set num_time_masks=3 --set time_mask_length=200 --set num_frequency_mas
     run masked --set validation_split=0.5 --set max_steps=1 --set learning_rate=0 $masks
     cmp -s still/eval.csv masked/eval.csv || fail "stripes change what is measured"
     same_log still masked && fail "stripes change nothing in a single step"
-    "$clio" train whisper --data data --out none --set pretrained=model --set num_time_masks=-1 >log 2>&1 && fail "took time_masks=-1"
-    grep -q "the setting time_masks must be a whole number from 0 to 100" log || fail "does not say what time_masks may be"
+    "$clio" train whisper --data data --out none --set pretrained=model --set num_time_masks=-1 >log 2>&1 && fail "took num_time_masks=-1"
+    grep -q "the setting num_time_masks must be a whole number from 0 to 100" log || fail "does not say what num_time_masks may be"
 }
