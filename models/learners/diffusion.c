@@ -1,11 +1,11 @@
-/* diffusion.c - a UNet that learns to take noise away (Ho et al. 2020, algorithms 1 and 2), with classifier-free guidance (Ho and
- * Salimans 2022): now and then the condition is left out.
+/* diffusion.c - train a UNet as a diffusion model (Ho et al. 2020, algorithm 1), with conditioning dropout for classifier-free guidance (Ho
+ * and Salimans 2022).
  *
  *     x_t = sqrt(a_t) x + sqrt(1 - a_t) eps    loss = mean |network(x_t, t, condition) - target|^2    target = eps, or the velocity
  *
- * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squares
- * by min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws
- * nothing: a image follows from the noise that it begins with, its latent. */
+ * t is random for each sample, a_t the scheduler's alphas_cumprod. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squared error by
+ * min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), deterministic given
+ * the initial noise, which is the latent. */
 #include "diffusion.h"
 #include "types.h"
 #include "../../host/core/random.h"
@@ -91,18 +91,18 @@ static void choices_free(struct choices *d)
 
 /* ---- conditions ---- */
 
-static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
-                                   const struct choices *d)
+static clio_status set_context(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                               const struct choices *d)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
     const char **texts = NULL;
     TRY(mem_alloc(ctx, &texts, (size_t)batch->count, sizeof *texts));
     if (u->captions.encoder)
-        TRY(captions_need(ctx, batch));
+        TRY(captions_require(ctx, batch));
     for (int i = 0; i < batch->count; i++)
         texts[i] = batch->captions && !d->dropped[i] ? batch->captions[i] : NULL;
-    TRY(unet_learner_attend(ctx, arena, u, batch->count, texts));
+    TRY(unet_learner_set_context(ctx, arena, u, batch->count, texts));
 fail:
     free(texts);
     return st;
@@ -219,7 +219,7 @@ fail:
 
 /* ---- the loss ---- */
 
-/* levels [count][2] of the timesteps, and the roots of the weights of their squares. */
+/* u->levels [count][2]: sqrt(a_t), sqrt(1 - a_t); u->weights: square roots of the Min-SNR weights. */
 static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const struct choices *d, int count)
 {
     clio_status st = CLIO_OK;
@@ -249,9 +249,9 @@ fail:
     return st;
 }
 
-/* u->loss = scale * sum of the squares of y - target, weighed where that was asked for. */
-static clio_status squares(clio_context *ctx, struct arena *arena, struct unet_learner *u, const struct tensor *y,
-                           const struct tensor *target, float scale)
+/* u->loss = scale * sum of (y - target)^2, with Min-SNR weights if they are set. */
+static clio_status squared_error(clio_context *ctx, struct arena *arena, struct unet_learner *u, const struct tensor *y,
+                                 const struct tensor *target, float scale)
 {
     clio_status st = CLIO_OK;
     struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
@@ -282,13 +282,13 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(write_levels(ctx, u, &d, batch->count));
     TRY(choose_labels(ctx, l, batch, &d, &labels));
     TRY(clean_samples(ctx, l, batch, stream, &x));
-    TRY(attend_to_batch(ctx, arena, l, batch, &d));
+    TRY(set_context(ctx, arena, l, batch, &d));
     TRY(tensor_take(ctx, arena, &noisy));
     TRY(tensor_take(ctx, arena, &target));
     TRY(tensor_take(ctx, arena, &y));
     TRY(op_diffusion_fwd(ctx, &noisy, &target, &x, &u->levels, batch->first, l->seed, stream + STREAM_NOISE, u->velocity));
     TRY(unet_forward(ctx, arena, &u->net, &u->prompt, &y, &noisy, &(struct unet_step){.timesteps = d.timesteps, .labels = labels}));
-    TRY(squares(ctx, arena, u, &y, &target, scale / (float)l->latent));
+    TRY(squared_error(ctx, arena, u, &y, &target, scale / (float)l->latent));
 fail:
     arena_release(arena, mark);
     choices_free(&d);
@@ -316,7 +316,7 @@ fail:
     return st;
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
@@ -325,7 +325,7 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     TRY(learner_scalar(ctx, &u->loss, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, l, batch, stream * LEARNER_STREAMS, 1));
-    TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, sums));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, totals));
 fail:
     arena_free(ctx, &arena);
     return st;
@@ -333,7 +333,7 @@ fail:
 
 #define UNET_FUNCTIONS                                                                                                                     \
     .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,     \
-    .init = init, .step = step, .evaluate = measure, .sample = unet_learner_sample, .save_config = unet_learner_describe,                  \
+    .init = init, .step = step, .evaluate = evaluate, .sample = unet_learner_sample, .save_config = unet_learner_save_config,              \
     .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
 const struct learner_type learner_unet = {

@@ -48,13 +48,13 @@ void clio_generator_free(clio_generator *g)
 clio_generator_info clio_generator_get_info(const clio_generator *g)
 {
     const struct learner *l = &g->learner;
-    return (clio_generator_info){.model = l->kind->name,
+    return (clio_generator_info){.model = l->type->name,
                                  .width = l->shape.width,
                                  .height = l->shape.height,
                                  .channels = l->shape.channels,
-                                 .latent = l->kind->has_latents ? l->latent : 0,
+                                 .latent = l->type->has_latents ? l->latent : 0,
                                  .classes = learner_labels(l),
-                                 .encodes = l->kind->encode && l->kind->sample && !learner_labels(l)};
+                                 .encodes = l->type->encode && l->type->sample && !learner_labels(l)};
 }
 
 /* ---- numbers to images ---- */
@@ -71,7 +71,7 @@ static clio_status to_picture(const clio_generator *g, const float *pixels, clio
     const struct learner *l = &g->learner;
     size_t count = (size_t)l->shape.width * (size_t)l->shape.height;
     int channels = l->shape.channels;
-    float low = l->kind->unit_range ? 0.0f : -1.0f;
+    float low = l->type->unit_range ? 0.0f : -1.0f;
     unsigned char *rgb = NULL;
     TRY(mem_alloc(g->ctx, &rgb, 3 * count, 1));
     for (size_t i = 0; i < 3 * count; i++) {
@@ -95,7 +95,7 @@ static clio_status draw_all(clio_generator *g, size_t count, const float *latent
     for (size_t i = 0; i < count; i += AT_ONCE) {
         size_t n = MIN(count - i, AT_ONCE);
         TRY(context_progress(g->ctx, "drawing", (double)i, (double)count));
-        TRY(l->kind->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
+        TRY(l->type->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
         for (size_t j = 0; j < n; j++)
             TRY(to_picture(g, pixels + j * one, &out[(i + j) * stride]));
     }
@@ -109,8 +109,8 @@ static clio_status check_draw(clio_generator *g, int count, const int *labels)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
-    if (!l->kind->has_latents)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it images to reconstruct", l->kind->name);
+    if (!l->type->has_latents)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it images to reconstruct", l->type->name);
     if (count < 1 || count > COUNT_MAX)
         FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d, not %d", COUNT_MAX, count);
     for (int i = 0; labels && i < count; i++)
@@ -214,7 +214,7 @@ static clio_status to_pixels(const clio_generator *g, const clio_image *picture,
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     struct image view = image_view(picture), scaled = {0};
-    float low = l->kind->unit_range ? 0.0f : -1.0f;
+    float low = l->type->unit_range ? 0.0f : -1.0f;
     TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
     for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
         const unsigned char *p = scaled.rgb + 3 * i;
@@ -237,8 +237,8 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pict
     float *pixels = NULL, *latents = NULL;
     *out = NULL;
     g->ctx->cancelled = 0;
-    if (!l->kind->encode || !l->kind->sample || learner_labels(l))
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take images in: it draws them", l->kind->name);
+    if (!l->type->encode || !l->type->sample || learner_labels(l))
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take images in: it draws them", l->type->name);
     if (count < 1 || count > COUNT_MAX)
         FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d", COUNT_MAX);
     TRY(images_new(g->ctx, 2 * count, &images, &list));
@@ -249,7 +249,7 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pict
         TRY(to_picture(g, pixels + i * one, &list[2 * i]));
     }
     for (size_t i = 0; i < count; i += AT_ONCE)
-        TRY(l->kind->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
+        TRY(l->type->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
     TRY(draw_all(g, count, latents, NULL, list + 1, 2));
     *out = images;
     images = NULL;

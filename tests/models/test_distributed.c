@@ -58,7 +58,7 @@ static void test_autoencoder(void **state)
             skip();
         load_part(&t, parts);
         for (int i = 0; i < TRIAL_STEPS; i++) {
-            assert_ok(t.learner.kind->step(ctx, &t.learner, &t.batch, losses[i]));
+            assert_ok(t.learner.type->step(ctx, &t.learner, &t.batch, losses[i]));
             assert_ok(distributed_sum(ctx, &parallel, losses[i], LEARNER_LOSSES));
         }
         check(&t, names, COUNT(names), losses);

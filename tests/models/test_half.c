@@ -6,7 +6,7 @@
 #define STEPS 12
 
 static const struct sort {
-    const char *kind, *settings;
+    const char *type, *settings;
     int side, channels;
 } sorts[] = {
     {"autoencoder", "{'architecture': 'dense', 'hidden_size': 40, 'latent_dim': 5}", 6, 1},
@@ -21,7 +21,7 @@ static const struct sort {
 
 static void open_sort(struct learner *l, const struct sort *s, bool half, double scale)
 {
-    assert_ok(make(l, s->kind, s->settings, s->side, s->side, s->channels, CLASSES));
+    assert_ok(make(l, s->type, s->settings, s->side, s->side, s->channels, CLASSES));
     l->fp16 = half;
     l->loss_scale = scale;
 }
@@ -109,7 +109,7 @@ static void test_gradients(void **state)
             copy_rounded(&whole, &half);
             run_steps(&half, &b, 1, losses[0]);
             run_steps(&whole, &b, 1, losses[1]);
-            for (int j = 0; half.kind->losses[j]; j++)
+            for (int j = 0; half.type->losses[j]; j++)
                 assert_true(fabs(losses[0][j] - losses[1][j]) <= 1e-5 * fmax(fabs(losses[1][j]), 1));
             compare_gradients(&half, &whole);
         }

@@ -142,13 +142,13 @@ static void test_known(void **state)
         skip();
     open_captions(pipeline(), &c, NULL);
     open_captions(pipeline(), &learning, &list);
-    size_t one = (size_t)c.net.config.positions * (size_t)c.net.config.width, bytes = one * sizeof(float), room = c.room;
-    c.room = bytes + strlen(texts[0]); /* for one of them */
+    size_t one = (size_t)c.net.config.positions * (size_t)c.net.config.width, bytes = one * sizeof(float), room = c.cache_left;
+    c.cache_left = bytes + strlen(texts[0]); /* for one of them */
     float *little = encoded(&c, texts, COUNT(texts)), *again = encoded(&c, texts, COUNT(texts));
-    assert_int_equal(c.room, 0);
-    c.room = room;
+    assert_int_equal(c.cache_left, 0);
+    c.cache_left = room;
     float *all = encoded(&c, texts, COUNT(texts)), *known = encoded(&c, texts, COUNT(texts)), *two = encoded(&c, other, COUNT(other));
-    assert_int_equal(c.room, room - 3 * bytes - strlen("snow, at night") - strlen("fog"));
+    assert_int_equal(c.cache_left, room - 3 * bytes - strlen("snow, at night") - strlen("fog"));
     assert_memory_equal(little, again, COUNT(texts) * bytes);
     assert_memory_equal(little, all, COUNT(texts) * bytes);
     assert_memory_equal(little, known, COUNT(texts) * bytes);
@@ -256,10 +256,10 @@ static void test_steps(void **state)
         struct learner_batch b = batch_with_captions(&l[i]);
         for (int j = 0; j < 2; j++)
             before[j] = values(&l[i].parameters[j], &count[j]);
-        assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
+        assert_ok(l[i].type->step(test_context(), &l[i], &b, losses));
         assert_true(part_equals(&l[i], 0, before[0], count[0]) && part_equals(&l[i], 1, before[1], count[1]));
         l[i].micro_batch = 1;
-        assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
+        assert_ok(l[i].type->step(test_context(), &l[i], &b, losses));
         assert_false(part_equals(&l[i], 0, before[0], count[0]) || part_equals(&l[i], 1, before[1], count[1]));
         free(before[0]);
         free(before[1]);
@@ -270,7 +270,7 @@ static void test_steps(void **state)
     struct learner_batch b = batch_with_captions(&l[0]);
     const float bad = NAN;
     assert_ok(tensor_write(test_context(), &b.images, 5, 1, &bad));
-    assert_ok(l[0].kind->step(test_context(), &l[0], &b, losses));
+    assert_ok(l[0].type->step(test_context(), &l[0], &b, losses));
     assert_false(isfinite(losses[0]));
     for (int j = 0; j < 2; j++)
         assert_true(same_values(&l[0].parameters[j], &l[1].parameters[j]));
@@ -353,11 +353,11 @@ static void test_files(void **state)
     assert_int_equal(stat(in_folder("last/text_encoder/config.json"), &about), 0);
     learner_close(ctx, &again);
 
-    open_reader(&again, FROZEN, 1, 0.9); /* what was learned is not thrown away in silence, nor made up */
-    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT, "text_encoder learned, and now it is not to");
+    open_reader(&again, FROZEN, 1, 0.9); /* trained weights are not lost silently, nor invented */
+    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT, "a run that trains text_encoder, and the settings do not train it");
     at.step = 5;
     assert_ok(checkpoint_write(ctx, &again, &plan, &at, folder));
-    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT, "text_encoder did not learn, and now it is to");
+    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT, "a run that does not train text_encoder, and the settings train it");
     free_batch(&b);
     learner_close(ctx, &again);
     learner_close(ctx, &loaded);
@@ -416,7 +416,7 @@ static void test_refusals(void **state)
         skip();
     snprintf(encoder, sizeof encoder, "%s/text_encoder", pipeline());
     assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention_levels': 'none'"), CLIO_ERROR_ARGUMENT,
-                 "attends to no text");
+                 "has no cross-attention");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)

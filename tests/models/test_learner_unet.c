@@ -157,7 +157,7 @@ static struct learner_batch two_colours(const struct learner *l, int count, int 
 static double measured(struct learner *l, const struct learner_batch *b)
 {
     double sums[LEARNER_LOSSES];
-    assert_ok(l->kind->evaluate(test_context(), l, b, 99, sums));
+    assert_ok(l->type->evaluate(test_context(), l, b, 99, sums));
     assert_true(isfinite(sums[0]));
     return sums[0] / b->count;
 }
@@ -166,40 +166,40 @@ static void run(struct learner *l, const struct learner_batch *b, int steps)
 {
     double out[LEARNER_LOSSES];
     for (int i = 0; i < steps; i++, l->step++) {
-        assert_ok(l->kind->step(test_context(), l, b, out));
+        assert_ok(l->type->step(test_context(), l, b, out));
         assert_true(isfinite(out[0]) && out[0] > 0);
     }
 }
 
-static void draw(struct learner *l, float *pictures)
+static void draw(struct learner *l, float *images)
 {
     int labels[] = {2, 0};
-    if (!l->kind->has_latents) { /* images in and out */
+    if (!l->type->has_latents) { /* images in and out */
         struct learner_batch b = two_colours(l, 2, 2);
         float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
         assert_true(latents && x);
         assert_ok(tensor_read(test_context(), &b.images, 0, 2 * (size_t)learner_pixels(l), x));
-        assert_ok(l->kind->encode(test_context(), l, 2, x, NULL, latents));
-        assert_ok(l->kind->sample(test_context(), l, 2, latents, NULL, pictures));
+        assert_ok(l->type->encode(test_context(), l, 2, x, NULL, latents));
+        assert_ok(l->type->sample(test_context(), l, 2, latents, NULL, images));
         free(latents);
         free(x);
         free_batch(&b);
         return;
     }
-    assert_ok(learner_sample(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, pictures));
+    assert_ok(learner_sample(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, images));
     for (int i = 0; i < 2 * learner_pixels(l); i++)
-        assert_true(isfinite(pictures[i]));
+        assert_true(isfinite(images[i]));
 }
 
 /* Learns, twice the same; saved and loaded, twice the same images. */
-static void check_learner(const char *kind, const char *settings, int side, int classes, int steps, double part)
+static void check_learner(const char *type, const char *settings, int side, int classes, int steps, double part)
 {
     clio_context *ctx = test_context();
     struct learner l[3];
     double after[2];
-    float *pictures[2];
+    float *images[2];
     for (int i = 0; i < 2; i++) {
-        assert_ok(make(&l[i], kind, settings, side, side, 3, classes));
+        assert_ok(make(&l[i], type, settings, side, side, 3, classes));
         l[i].options[0].rate = 2e-3;
         struct learner_batch b = two_colours(&l[i], BATCH, BATCH);
         double before = measured(&l[i], &b);
@@ -207,22 +207,22 @@ static void check_learner(const char *kind, const char *settings, int side, int 
         run(&l[i], &b, steps);
         after[i] = measured(&l[i], &b);
         if (!(after[i] < part * before))
-            fail_msg("%s: the loss was %g, and is %g after %d steps", kind, before, after[i], steps);
+            fail_msg("%s: the loss was %g, and is %g after %d steps", type, before, after[i], steps);
         free_batch(&b);
-        pictures[i] = malloc(2 * (size_t)learner_pixels(&l[i]) * sizeof **pictures);
-        assert_non_null(pictures[i]);
+        images[i] = malloc(2 * (size_t)learner_pixels(&l[i]) * sizeof **images);
+        assert_non_null(images[i]);
     }
     assert_true(memcmp(&after[0], &after[1], sizeof *after) == 0);
     assert_ok(learner_save(ctx, &l[0], folder));
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_true(json_equal(l[2].config, l[0].config));
-    draw(&l[0], pictures[0]);
-    draw(&l[2], pictures[1]);
-    assert_close(pictures[1], pictures[0], 2 * (size_t)learner_pixels(&l[0]), 1e-5);
+    draw(&l[0], images[0]);
+    draw(&l[2], images[1]);
+    assert_close(images[1], images[0], 2 * (size_t)learner_pixels(&l[0]), 1e-5);
     for (int i = 0; i < 3; i++)
         learner_close(ctx, &l[i]);
-    free(pictures[0]);
-    free(pictures[1]);
+    free(images[0]);
+    free(images[1]);
 }
 
 /* One step of the autoencoder with its noise given, which changes nothing. */
@@ -422,7 +422,7 @@ static void test_parts(void **state)
     assert_ok(make(&l, "cunet", "{'block_out_channels': '8,8', 'layers_per_block': 1, 'norm_num_groups': 4}", SIDE, SIDE, 3, 3));
     struct learner_batch b = two_colours(&l, BATCH, BATCH), part = b;
     size_t one = (size_t)learner_pixels(&l);
-    assert_ok(l.kind->evaluate(ctx, &l, &b, 5, &whole));
+    assert_ok(l.type->evaluate(ctx, &l, &b, 5, &whole));
     for (int first = 0; first < BATCH; first += 3) {
         double loss;
         part = two_colours(&l, BATCH, BATCH);
@@ -431,7 +431,7 @@ static void test_parts(void **state)
         part.count = 3;
         part.first = first;
         part.images.dim[0] = 3;
-        assert_ok(l.kind->evaluate(ctx, &l, &part, 5, &loss));
+        assert_ok(l.type->evaluate(ctx, &l, &part, 5, &loss));
         sum += loss;
         free_batch(&part);
     }
@@ -444,9 +444,9 @@ static void test_refusals(void **state)
 {
     struct learner l;
     (void)state;
-    assert_fails(make(&l, "unet", "{'block_out_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "with commas between");
-    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "cannot be shared");
-    assert_fails(make(&l, "unet", "{'block_out_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a text");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "separated by commas");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "20 is not a multiple of norm_num_groups (32)");
+    assert_fails(make(&l, "unet", "{'block_out_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a string");
     assert_fails(make(&l, "unet", "{'pretrained': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "/nowhere");
     assert_fails(make(&l, "unet", "{'text_encoder': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");
     assert_fails(make(&l, "cunet", "{}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "labels");

@@ -27,12 +27,12 @@ static inline json_t *parse(const char *text)
     return value;
 }
 
-static inline clio_status make(struct learner *l, const char *kind, const char *settings, int height, int width, int channels, int classes)
+static inline clio_status make(struct learner *l, const char *type, const char *settings, int height, int width, int channels, int classes)
 {
     json_t *all = parse(settings);
     struct learner_shape shape = {height, width, channels, classes};
-    assert_non_null(learner_type_find(kind));
-    clio_status st = learner_new(test_context(), l, learner_type_find(kind), shape, all, 7);
+    assert_non_null(learner_type_find(type));
+    clio_status st = learner_new(test_context(), l, learner_type_find(type), shape, all, 7);
     json_decref(all);
     return st;
 }
@@ -48,7 +48,7 @@ static inline struct learner_batch make_batch(const struct learner *l, int first
     struct learner_batch b = {.count = count, .global_count = all, .first = first};
     assert_true(x && all <= (int)COUNT(labels));
     test_random(x, n, 3);
-    for (size_t i = 0; i < n && l->kind->unit_range; i++)
+    for (size_t i = 0; i < n && l->type->unit_range; i++)
         x[i] = 0.5f * x[i] + 0.5f;
     for (int i = 0; i < all; i++)
         labels[i] = i % CLASSES;
@@ -69,10 +69,10 @@ static inline void free_batch(struct learner_batch *b)
 static inline void run_steps(struct learner *l, struct learner_batch *b, int steps, double losses[LEARNER_LOSSES])
 {
     for (int i = 0; i < steps; i++, l->step++) {
-        assert_ok(l->kind->step(test_context(), l, b, losses));
-        for (int j = 0; l->kind->losses[j]; j++)
+        assert_ok(l->type->step(test_context(), l, b, losses));
+        for (int j = 0; l->type->losses[j]; j++)
             if (!isfinite(losses[j]))
-                fail_msg("%s: %s of step %d is %g", l->kind->name, l->kind->losses[j], i, losses[j]);
+                fail_msg("%s: %s of step %d is %g", l->type->name, l->type->losses[j], i, losses[j]);
     }
 }
 

@@ -41,10 +41,10 @@ static void check_step(struct learner *l, const struct learner_batch *b, const c
     double losses[LEARNER_LOSSES];
     char got[TEXT];
     assert_ok(learner_train(ctx, l, 1));
-    assert_ok(l->kind->step(ctx, l, b, losses));
+    assert_ok(l->type->step(ctx, l, b, losses));
     l->step++;
     list_transfers(got);
-    assert_ok(l->kind->step(ctx, l, b, losses));
+    assert_ok(l->type->step(ctx, l, b, losses));
     list_transfers(got);
     if (strcmp(got, want) != 0)
         fail_msg("a step of %s copies:\n    %s\nand not:\n    %s", title, got, want);

@@ -49,8 +49,8 @@ struct trial {
     struct learner_batch batch; /* this process's part of the file's */
 };
 
-/* A learner of that kind without networks; false: there is no such file (then skip). */
-bool trial_begin(struct trial *t, const char *kind, const char *file);
+/* A learner of that type without networks; false: there is no such file (then skip). */
+bool trial_begin(struct trial *t, const char *type, const char *file);
 void trial_end(struct trial *t);
 /* The networks of these files. */
 bool trial_autoencoder(struct trial *t);
