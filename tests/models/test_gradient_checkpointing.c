@@ -1,4 +1,4 @@
-/* test_recompute.c - networks that compute blocks again for their gradients (the setting recompute, tape_checkpoint) against the same that
+/* test_gradient_checkpointing.c - networks that compute blocks again for their gradients (the setting recompute, tape_checkpoint) against the same that
  * keep what is between: the same losses and gradients to the bit, with less memory. */
 #include "../support/test.h"
 

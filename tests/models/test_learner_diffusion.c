@@ -1,4 +1,4 @@
-/* test_learner_unet.c - networks of inference, trained: gradients of a whole UNet and of a whole autoencoder against PyTorch's; and their
+/* test_learner_diffusion.c - networks of inference, trained: gradients of a whole UNet and of a whole autoencoder against PyTorch's; and their
  * learners: they learn, give the same bits twice, are saved as diffusers' folders and come back the same, with labels, captions and
  * latents; and what is refused.
  *
@@ -455,7 +455,7 @@ static void test_refusals(void **state)
     if (!path)
         skip();
     snprintf(settings, sizeof settings, "{'pretrained': '%s'}", path);
-    assert_fails(make(&l, "unet", settings, SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "4 channels");
+    assert_fails(make(&l, "unet", settings, SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "4 input and 4 output channels");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)

@@ -1,4 +1,4 @@
-/* test_learner_clip.c - CLIP's text encoder learns with the UNet that reads it: gradients of both against PyTorch's, steps that change
+/* test_learner_text_encoder.c - CLIP's text encoder learns with the UNet that reads it: gradients of both against PyTorch's, steps that change
  * both, files that hold both, runs that are continued; and an encoder that is not to learn, which does not.
  *
  * tests/golden/training/clip_gradients.safetensors: transformers' CLIPTextModel and diffusers' UNet2DConditionModel, of the golden folder

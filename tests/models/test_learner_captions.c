@@ -1,4 +1,4 @@
-/* test_learner_text.c - conditional adversaries and variational autoencoders that learn captions in the place of labels, through the text
+/* test_learner_captions.c - conditional adversaries and variational autoencoders that learn captions in the place of labels, through the text
  * encoder of the golden folder sd-v1-tiny: the rows that their networks take in, what they learn from them, files, and what is refused. */
 #include "test_encoder.h"
 #include "test_learners.h"

@@ -1,4 +1,4 @@
-/* test_half.c - training with weights that products read rounded to half, and with a scaled loss: gradients against a network of whole
+/* test_mixed_precision.c - training with weights that products read rounded to half, and with a scaled loss: gradients against a network of whole
  * numbers whose weights are the rounded ones, bits of what is rounded, steps that overflow, and scales that must not matter. */
 #include "test_learners.h"
 
