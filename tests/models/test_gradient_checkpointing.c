@@ -1,5 +1,5 @@
-/* test_gradient_checkpointing.c - networks that compute blocks again for their gradients (the setting recompute, tape_checkpoint) against the same that
- * keep what is between: the same losses and gradients to the bit, with less memory. */
+/* test_gradient_checkpointing.c - gradient checkpointing (the setting gradient_checkpointing, tape_checkpoint): the same losses and
+ * gradients to the bit as without, with less memory. */
 #include "../support/test.h"
 
 #include "../../models/learners/types.h"
@@ -62,7 +62,7 @@ static void compare(const char *name, struct outcome *kept, struct outcome *agai
     free(kept->sizes);
     free(again->grads);
     free(again->sizes);
-    fprintf(stderr, "# %s: %.2f MiB, computed again %.2f; %zu of %zu gradients are nothing but zeros\n", name, (double)kept->peak / 1048576,
+    fprintf(stderr, "# %s: %.2f MiB, with checkpointing %.2f; %zu of %zu gradients are zero\n", name, (double)kept->peak / 1048576,
             (double)again->peak / 1048576, zeros, kept->count);
     if (2 * zeros > kept->count)
         fail_msg("most gradients are zeros");
@@ -120,7 +120,7 @@ static void test_autoencoder(void **state)
                     (struct learner_shape){16, 16, 3, 0}, 0.7);
 }
 
-/* ---- a UNet that attends to a text which is learned as well ---- */
+/* ---- a UNet with cross-attention to a text that has gradients too ---- */
 
 #define SIDE 16
 #define LENGTH 7

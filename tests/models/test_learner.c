@@ -1,5 +1,5 @@
-/* test_learner.c - every type of model that learns: it opens, learns, gives the same bits when run twice, is saved and comes back the same;
- * gradients of whole steps against differences of the loss; batches in parts and over processes; and what is refused, with its sentence. */
+/* test_learner.c - every model type: training, the same bits when run twice, saving and loading; gradients of whole steps against finite
+ * differences of the loss; gradient accumulation and several processes; and errors. */
 #include "../support/folder.h"
 #include "test_learners.h"
 
@@ -42,7 +42,7 @@ static void assert_same(const float *a, const float *b, size_t count, const char
             fail_msg("%s: number %zu is %.9g, and was %.9g", what, i, (double)b[i], (double)a[i]);
 }
 
-static void draw(struct learner *l, float *images, int count)
+static void generate(struct learner *l, float *images, int count)
 {
     if (l->type->has_latents) {
         assert_ok(learner_sample(test_context(), l, count, 11, NULL, images));
@@ -79,8 +79,8 @@ static void check_sort(const struct sort *s)
     assert_ok(learner_save(ctx, &l[0], folder));
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_true(l[2].type == l[0].type && json_equal(l[2].config, l[0].config));
-    draw(&l[0], images[0], 4);
-    draw(&l[2], images[1], 4);
+    generate(&l[0], images[0], 4);
+    generate(&l[2], images[1], 4);
     assert_same(images[0], images[1], 4 * (size_t)learner_pixels(&l[0]), s->type);
     for (int i = 0; i < 3; i++)
         learner_close(ctx, &l[i]);
@@ -238,7 +238,7 @@ static void test_processes(void **state)
     free(got);
 }
 
-/* Two halves whose gradients add up make the step of the whole. */
+/* Gradient accumulation over two half batches equals a step with the whole batch. */
 static void test_accumulate(void **state)
 {
     clio_context *ctx = test_context();
@@ -267,7 +267,7 @@ static void test_accumulate(void **state)
     free(weights[1]);
 }
 
-/* ---- learning ---- */
+/* ---- training ---- */
 
 /* The last loss is at most `part` of the first. */
 static void check_falls(const char *type, const char *settings, int side, int steps, double part)
@@ -298,7 +298,7 @@ static void test_learns(void **state)
                 0.75); /* two sets of six drawn from the same are not nearer */
 }
 
-/* Measures are sums over a batch and change nothing; codes of images, and images of codes. */
+/* Evaluation sums metrics over a batch and changes nothing; images are encoded and reconstructed. */
 static void test_measures(void **state)
 {
     clio_context *ctx = test_context();
@@ -319,13 +319,13 @@ static void test_measures(void **state)
         assert_true(fabs(all[j] - whole[j]) <= 1e-5 * whole[j]);
     assert_true(fabs(whole[0] - whole[1] - whole[2]) <= 1e-6 * whole[0]);
     float *after = all_parameters(&l, &n);
-    assert_same(before, after, n, "measuring");
+    assert_same(before, after, n, "evaluating");
     float images[70 * 16], latents[70 * 3], alone[3], back[70 * 16];
     int labels[70];
     test_random(images, COUNT(images), 9);
     for (int i = 0; i < 70; i++)
         labels[i] = i % CLASSES;
-    assert_ok(l.type->encode(ctx, &l, 70, images, labels, latents)); /* more than go at a time */
+    assert_ok(l.type->encode(ctx, &l, 70, images, labels, latents)); /* more than one chunk */
     assert_ok(l.type->encode(ctx, &l, 1, images + 66 * 16, labels + 66, alone));
     assert_close(latents + 66 * 3, alone, 3, 1e-5);
     assert_ok(l.type->sample(ctx, &l, 70, latents, labels, back));

@@ -1,5 +1,5 @@
-/* test_learner_captions.c - conditional adversaries and variational autoencoders that learn captions in the place of labels, through the text
- * encoder of the golden folder sd-v1-tiny: the rows that their networks take in, what they learn from them, files, and what is refused. */
+/* test_learner_captions.c - cgan and cvae conditioned on captions through the text encoder of the golden folder sd-v1-tiny: the embeddings,
+ * that samples depend on the prompt, files, and errors. */
 #include "test_encoder.h"
 #include "test_learners.h"
 
@@ -22,7 +22,7 @@ static const struct sort {
     {"cgan", "'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'" PROMPTS, 8},
 };
 
-/* One that reads with `encoder`, or with the golden one; its data has no labels. */
+/* A model with the text encoder in `encoder`, or the golden one; its data has no labels. */
 static clio_status make_reader(struct learner *l, const char *type, const char *settings, int side, const char *encoder)
 {
     char all[1600];
@@ -75,7 +75,7 @@ static void pooled(const struct captions *c, const char *text, int width, float 
     clip_tokenizer_close(&words);
 }
 
-/* What stands where a label's row would: of each caption by itself, known ones too, whatever else is in the batch. */
+/* The rows of captions: each is independent of the others in the batch, and of the cache. */
 static void check_rows(const char *encoder, int width)
 {
     clio_context *ctx = test_context();
@@ -115,7 +115,7 @@ static void test_rows(void **state)
     check_rows(in_folder("encoder"), ENCODER_PROJECTION);
 }
 
-/* ---- kinds ---- */
+/* ---- models ---- */
 
 static void assert_link(const char *name)
 {
@@ -124,7 +124,7 @@ static void assert_link(const char *name)
     assert_true(S_ISLNK(about.st_mode));
 }
 
-/* Each prompt in turn, unless one is asked for, and each gives other images from the same latents. */
+/* Each prompt in turn, or one for all; prompts give different images from the same latents. */
 static void check_prompts(struct learner *l, const float *in_turn)
 {
     clio_context *ctx = test_context();
@@ -141,7 +141,7 @@ static void check_prompts(struct learner *l, const float *in_turn)
     free(images);
 }
 
-/* Twice the same bits, without labels; there and back through a folder that leads to the encoder. */
+/* The same bits twice, without labels; saved and loaded with links to the encoder. */
 static void check_sort(const struct sort *s)
 {
     clio_context *ctx = test_context();
@@ -291,11 +291,13 @@ static void test_refusals(void **state)
         assert_ok(make_reader(&l, sorts[i].type, sorts[i].settings, sorts[i].side, NULL));
         assert_ok(learner_train(ctx, &l, 1));
         struct learner_batch b = make_batch(&l, 0, BATCH, BATCH);
-        assert_fails(l.type->step(ctx, &l, &b, losses), CLIO_ERROR_ARGUMENT, "is conditioned on captions (text_encoder), and the data has none");
+        assert_fails(l.type->step(ctx, &l, &b, losses), CLIO_ERROR_ARGUMENT,
+                     "is conditioned on captions (text_encoder), and the data has none");
         if (l.type->evaluate)
             assert_fails(l.type->evaluate(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
         if (l.type->encode)
-            assert_fails(l.type->encode(ctx, &l, 1, images, NULL, latents), CLIO_ERROR_ARGUMENT, "cannot encode images without their captions");
+            assert_fails(l.type->encode(ctx, &l, 1, images, NULL, latents), CLIO_ERROR_ARGUMENT,
+                         "cannot encode images without their captions");
         free_batch(&b);
         learner_close(ctx, &l);
     }

@@ -1,6 +1,6 @@
-/* test_learner_diffusion.c - networks of inference, trained: gradients of a whole UNet and of a whole autoencoder against PyTorch's; and their
- * learners: they learn, give the same bits twice, are saved as diffusers' folders and come back the same, with labels, captions and
- * latents; and what is refused.
+/* test_learner_diffusion.c - training of the networks of inference: gradients of a whole UNet, autoencoder and Whisper against PyTorch's;
+ * and the learners of UNet and autoencoder: the loss falls, the same bits twice, diffusers folders saved and loaded, with labels, captions
+ * and latents; and errors.
  *
  * tests/golden/training/unet_gradients.safetensors: diffusers 0.42's UNet2DConditionModel from the golden folder sd-v1-tiny/unet, in
  * double; loss = mse(unet(sample, timesteps, text), target), "grad.KEY" its gradient by KEY, norm that of all gradients together.
@@ -153,8 +153,8 @@ static struct learner_batch two_colours(const struct learner *l, int count, int 
     return b;
 }
 
-/* The loss on timesteps that are always the same. */
-static double measured(struct learner *l, const struct learner_batch *b)
+/* The loss at fixed timesteps. */
+static double evaluated(struct learner *l, const struct learner_batch *b)
 {
     double sums[LEARNER_LOSSES];
     assert_ok(l->type->evaluate(test_context(), l, b, 99, sums));
@@ -171,10 +171,10 @@ static void run(struct learner *l, const struct learner_batch *b, int steps)
     }
 }
 
-static void draw(struct learner *l, float *images)
+static void generate(struct learner *l, float *images)
 {
     int labels[] = {2, 0};
-    if (!l->type->has_latents) { /* images in and out */
+    if (!l->type->has_latents) { /* encode and reconstruct */
         struct learner_batch b = two_colours(l, 2, 2);
         float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
         assert_true(latents && x);
@@ -191,7 +191,7 @@ static void draw(struct learner *l, float *images)
         assert_true(isfinite(images[i]));
 }
 
-/* Learns, twice the same; saved and loaded, twice the same images. */
+/* The loss falls, the same bits twice; saved and loaded, the same images. */
 static void check_learner(const char *type, const char *settings, int side, int classes, int steps, double part)
 {
     clio_context *ctx = test_context();
@@ -202,10 +202,10 @@ static void check_learner(const char *type, const char *settings, int side, int 
         assert_ok(make(&l[i], type, settings, side, side, 3, classes));
         l[i].options[0].rate = 2e-3;
         struct learner_batch b = two_colours(&l[i], BATCH, BATCH);
-        double before = measured(&l[i], &b);
+        double before = evaluated(&l[i], &b);
         assert_ok(learner_train(ctx, &l[i], 1));
         run(&l[i], &b, steps);
-        after[i] = measured(&l[i], &b);
+        after[i] = evaluated(&l[i], &b);
         if (!(after[i] < part * before))
             fail_msg("%s: the loss was %g, and is %g after %d steps", type, before, after[i], steps);
         free_batch(&b);
@@ -216,8 +216,8 @@ static void check_learner(const char *type, const char *settings, int side, int 
     assert_ok(learner_save(ctx, &l[0], folder));
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_true(json_equal(l[2].config, l[0].config));
-    draw(&l[0], images[0]);
-    draw(&l[2], images[1]);
+    generate(&l[0], images[0]);
+    generate(&l[2], images[1]);
     assert_close(images[1], images[0], 2 * (size_t)learner_pixels(&l[0]), 1e-5);
     for (int i = 0; i < 3; i++)
         learner_close(ctx, &l[i]);
@@ -225,7 +225,7 @@ static void check_learner(const char *type, const char *settings, int side, int 
     free(images[1]);
 }
 
-/* One step of the autoencoder with its noise given, which changes nothing. */
+/* One step of the autoencoder with given noise and learning rate 0. */
 static void test_autoencoder_gradients(void **state)
 {
     clio_context *ctx = test_context();
@@ -412,7 +412,7 @@ static void test_pipeline(void **state)
     check_learner("unet", settings, 32, 0, 10, 1.0);
 }
 
-/* A batch over two processes is drawn as one: its parts' losses add up. */
+/* A batch over two processes has the noise of one: the losses of its parts add up. */
 static void test_parts(void **state)
 {
     clio_context *ctx = test_context();
@@ -445,7 +445,8 @@ static void test_refusals(void **state)
     struct learner l;
     (void)state;
     assert_fails(make(&l, "unet", "{'block_out_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "separated by commas");
-    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "20 is not a multiple of norm_num_groups (32)");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT,
+                 "20 is not a multiple of norm_num_groups (32)");
     assert_fails(make(&l, "unet", "{'block_out_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a string");
     assert_fails(make(&l, "unet", "{'pretrained': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "/nowhere");
     assert_fails(make(&l, "unet", "{'text_encoder': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");

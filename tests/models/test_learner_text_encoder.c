@@ -1,5 +1,5 @@
-/* test_learner_text_encoder.c - CLIP's text encoder learns with the UNet that reads it: gradients of both against PyTorch's, steps that change
- * both, files that hold both, runs that are continued; and an encoder that is not to learn, which does not.
+/* test_learner_text_encoder.c - CLIP's text encoder trained with the UNet: gradients of both against PyTorch's, steps that change both,
+ * files of both, resumed runs; and a frozen encoder, which does not change.
  *
  * tests/golden/training/clip_gradients.safetensors: transformers' CLIPTextModel and diffusers' UNet2DConditionModel, of the golden folder
  * sd-v1-tiny, in double; loss = mse(unet(sample, timesteps, text_encoder(captions)), target), "grad.KEY" its gradient by KEY of the
@@ -132,7 +132,7 @@ static float *encoded(struct captions *c, const char *const *texts, int count)
 
 /* Whatever is kept, and whatever else is in the batch, the states of a caption have the same bits, which are those of all at once but for
  * rounding. */
-static void test_known(void **state)
+static void test_cache(void **state)
 {
     static const char *const texts[] = {"a red fox", NULL, "a red fox", "snow, at night", ""}, *const other[] = {"snow, at night", "fog"};
     struct captions c, learning;
@@ -354,10 +354,12 @@ static void test_files(void **state)
     learner_close(ctx, &again);
 
     open_reader(&again, FROZEN, 1, 0.9); /* trained weights are not lost silently, nor invented */
-    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT, "a run that trains text_encoder, and the settings do not train it");
+    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT,
+                 "a run that trains text_encoder, and the settings do not train it");
     at.step = 5;
     assert_ok(checkpoint_write(ctx, &again, &plan, &at, folder));
-    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT, "a run that does not train text_encoder, and the settings train it");
+    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT,
+                 "a run that does not train text_encoder, and the settings train it");
     free_batch(&b);
     learner_close(ctx, &again);
     learner_close(ctx, &loaded);
@@ -424,7 +426,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_known),
+                                       cmocka_unit_test(test_cache),
                                        cmocka_unit_test(test_steps),
                                        SAVES(test_frozen),
                                        SAVES(test_files),

@@ -1,4 +1,4 @@
-/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random images, steps. */
+/* test_learners.h - shared by tests of learners: a model from a JSON text, a batch of random images, steps. */
 #ifndef CLIO_TEST_LEARNERS_H
 #define CLIO_TEST_LEARNERS_H
 

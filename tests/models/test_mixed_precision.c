@@ -1,5 +1,5 @@
-/* test_mixed_precision.c - training with weights that products read rounded to half, and with a scaled loss: gradients against a network of whole
- * numbers whose weights are the rounded ones, bits of what is rounded, steps that overflow, and scales that must not matter. */
+/* test_mixed_precision.c - mixed-precision training: gradients against a network of fp32 weights rounded to fp16, bits of the rounded
+ * copies, steps whose gradients overflow, and loss scales that must not change the result. */
 #include "test_learners.h"
 
 #define COUNT_OF_BATCH 6
@@ -39,7 +39,7 @@ static float rounded(float x)
     return half_to_float(float_to_half(x));
 }
 
-/* Products' weights are twice there, the second time rounded; at least one number lies between two halves. */
+/* Weights of matmuls have an fp16 copy; at least one of them is not representable in fp16. */
 static void check_rounded(const struct learner *l)
 {
     size_t numbers = 0, between = 0;
@@ -119,7 +119,7 @@ static void test_gradients(void **state)
     }
 }
 
-/* It learns as with whole numbers: the loss falls nearly as far, and changes below a half's precision add up. */
+/* It trains as in fp32: the loss falls nearly as far, and updates below the precision of fp16 accumulate. */
 static void test_learns(void **state)
 {
     clio_context *ctx = test_context();

@@ -1,5 +1,5 @@
 /* test_training.c - three Adam steps of an autoencoder, a VAE, a GAN and a DCGAN against PyTorch's, from the same weights, batch and noise
- * (trial.h). The steps are the learners' own. */
+ * (trial.h), with the learners' own steps. */
 #include "../support/trial.h"
 
 static void test_autoencoder(void **state)
@@ -76,7 +76,7 @@ static void test_gan(void **state)
     check_gan("gan", "training/gan.safetensors", g, COUNT(g), d, COUNT(d), true);
 }
 
-/* The tables of the type itself: 16 pixels a side, ngf and ndf 8. */
+/* The layer tables of dcgan: 16 x 16 pixels, ngf and ndf 8. */
 static void test_dcgan(void **state)
 {
     struct learner l = {.type = learner_type_find("dcgan"), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}};
