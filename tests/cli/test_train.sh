@@ -17,7 +17,7 @@ prepare() { rm -rf x; }
 same_log() { [ "$(cut -d, -f1-7 "$1/train.csv")" = "$(cut -d, -f1-7 "$2/train.csv")" ]; }
 nothing_left() { [ ! -e x/train.csv ]; }
 # What -v lists as copied between host and device, but for weights: "NAME CALLS".
-transfers() { awk '/^(read|write|other) / { name = $1; for (i = 2; i < NF - 4; i++) name = name " " $i; print name, $(NF - 4) }' "$1" | grep -v "model\\|training" | sort; }
+transfers() { awk '/^(read|write|other) / { name = $1; for (i = 2; i < NF - 4; i++) name = name " " $i; print name, $(NF - 4) }' "$1" | grep -v "model\\|weights\\|training" | sort; }
 last() { "$CLIO_BUILD_DIR/clio" sample -q -m "$1" -o "$2"; }
 is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]; }
 

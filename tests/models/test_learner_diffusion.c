@@ -13,6 +13,7 @@
 #include "../support/golden_gradients.h"
 #include "test_learners.h"
 
+#include "../../host/core/random.h"
 #include "../../models/loaders/model_folder.h"
 #include "../../models/learners/vae_kl.h"
 #include "../../models/learners/diffusion.h"
@@ -21,6 +22,7 @@
 
 #include <math.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- gradients of the network ---- */
 
@@ -412,6 +414,83 @@ static void test_pipeline(void **state)
     check_learner("unet", settings, 32, 0, 10, 1.0);
 }
 
+/* Latents of `b` on the host, as the pipelines of inference compute them, in the device's order. The noise of a sample depends on (seed,
+ * stream, its number): four words of Philox, of which two seed torch's CUDA generator. */
+static float *host_latents(const struct learner *l, const struct learner_batch *b, uint64_t stream)
+{
+    clio_context *ctx = test_context();
+    const struct unet_learner *u = l->state;
+    size_t one = (size_t)l->latent, count = one * (size_t)b->count;
+    struct tensor z = unet_learner_tensor(u, b->count);
+    struct arena arena = {0};
+    float *planes = test_new((size_t)b->count * (size_t)learner_pixels(l)), *moments = test_new(2 * count), *noise = test_new(count);
+    float *latents = test_new(count);
+    for (int i = 0; i < b->count; i++) {
+        uint32_t words[4] = {(uint32_t)(b->first + i), 0, (uint32_t)stream, (uint32_t)(stream >> 32)};
+        struct random r;
+        random_philox(words, (const uint32_t[2]){(uint32_t)l->seed, (uint32_t)(l->seed >> 32)});
+        random_seed(&r, RANDOM_TORCH_CUDA, (uint64_t)words[0] << 32 | words[1]);
+        random_normal(&r, noise + (size_t)i * one, one);
+    }
+    assert_ok(nchw_read(ctx, &b->images, planes));
+    assert_ok(vae_encode(ctx, &arena, &u->vae, moments, planes, b->count, u->height, u->width, (struct vae_tiling){0}));
+    vae_sample(&u->vae.config, latents, moments, noise, b->count, u->height, u->width);
+    vae_to_sampler(&u->vae.config, latents, count);
+    assert_ok(tensor_new(ctx, &z, "test"));
+    assert_ok(nchw_write(ctx, &z, latents));
+    assert_ok(tensor_read(ctx, &z, 0, count, latents));
+    tensor_free(ctx, &z);
+    arena_free(ctx, &arena);
+    free(planes);
+    free(moments);
+    free(noise);
+    return latents;
+}
+
+/* The latents that are trained on, made on the device, against those: with a shift_factor, and with log variances that are clamped. */
+static void test_latents(void **state)
+{
+    enum { COUNT_OF_LATENTS = 3, CHANNELS = 4, STREAM = 99, STREAM_LATENTS = 2 };
+    clio_context *ctx = test_context();
+    char settings[400], target[1200];
+    const char *path = test_golden("sd-v1-tiny/vae");
+    (void)state;
+    if (!path)
+        skip();
+    snprintf(target, sizeof target, "%s/config.json", path);
+    json_t *config = json_load_file(target, 0, NULL);
+    assert_non_null(config);
+    json_object_set_new(config, "shift_factor", json_real(0.25));
+    assert_int_equal(mkdir(in_folder("vae"), 0700), 0);
+    assert_int_equal(json_dump_file(config, in_folder("vae/config.json"), 0), 0);
+    json_decref(config);
+    snprintf(target, sizeof target, "%s/diffusion_pytorch_model.safetensors", path);
+    assert_int_equal(symlink(target, in_folder("vae/diffusion_pytorch_model.safetensors")), 0);
+    snprintf(settings, sizeof settings, "{'block_out_channels': '8', 'layers_per_block': 1, 'norm_num_groups': 4, 'vae': '%s'}",
+             in_folder("vae"));
+    for (int extreme = 0; extreme < 2; extreme++) {
+        struct learner l;
+        double loss;
+        assert_ok(make(&l, "unet", settings, 16, 16, 3, 0));
+        struct unet_learner *u = l.state;
+        const float bias[2 * CHANNELS] = {0, 0, 0, 0, 100, -100, 100, -100}; /* of mean and log variance */
+        if (extreme)
+            assert_ok(tensor_write(ctx, &u->vae.quant.bias, 0, COUNT(bias), bias));
+        struct learner_batch b = two_colours(&l, COUNT_OF_LATENTS, COUNT_OF_LATENTS + 2);
+        b.first = 2;
+        assert_ok(l.type->evaluate(ctx, &l, &b, STREAM, &loss));
+        size_t count = (size_t)l.latent * COUNT_OF_LATENTS;
+        float *got = test_new(count), *want = host_latents(&l, &b, STREAM * LEARNER_STREAMS + STREAM_LATENTS);
+        assert_ok(tensor_read(ctx, &u->clean, 0, count, got));
+        for (size_t i = 0; i < count; i++) /* each on its own scale: exp(10) must not hide the others */
+            assert_close(got + i, want + i, 1, 2e-5);
+        free(got);
+        free(want);
+        free_batch(&b);
+        learner_close(ctx, &l);
+    }
+}
+
 /* A batch over two processes has the noise of one: the losses of its parts add up. */
 static void test_parts(void **state)
 {
@@ -470,6 +549,7 @@ int main(void)
                                        SAVES(test_pictures),
                                        SAVES(test_variants),
                                        SAVES(test_pipeline),
+                                       SAVES(test_latents),
                                        cmocka_unit_test(test_parts),
                                        cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
