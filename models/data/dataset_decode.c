@@ -1,5 +1,5 @@
-/* dataset_decode.c - one sample brought into memory: an image decoded and scaled, a sound decoded and resampled. What does not differ
- * from epoch to epoch is done here, so that a loader can keep it. */
+/* dataset_decode.c - load one sample: an image decoded and scaled, a sound decoded and resampled. What is the same in every epoch is done
+ * here, so that a loader can cache it. */
 #include "dataset_private.h"
 
 #include "../../audio/sound.h"
@@ -37,13 +37,7 @@ static void scaled_size(const struct image *image, enum dataset_fit fit, int wid
     *h = fit == DATASET_FIT_STRETCH ? height : MAX(floor(image->height * scale + 0.5), 1.0);
 }
 
-/* As Pillow's convert("L"). */
-static unsigned char grey(const unsigned char *rgb)
-{
-    return (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-}
-
-/* `image` in the middle of an image of width x height, which may be smaller or larger: cut off or black around it. */
+/* `image` centred in one of width x height, which may be smaller or larger: cropped, or padded with black. */
 static void place(const struct image *image, unsigned char *to, int width, int height, int channels)
 {
     int left = (image->width - width) / 2, top = (image->height - height) / 2;
@@ -56,7 +50,7 @@ static void place(const struct image *image, unsigned char *to, int width, int h
             }
             const unsigned char *from = image->rgb + 3 * ((size_t)row * (size_t)image->width + (size_t)column);
             if (channels == 1)
-                *to = grey(from);
+                *to = image_luma(from);
             else
                 memcpy(to, from, 3);
         }
@@ -80,8 +74,7 @@ clio_status dataset_prepare(clio_context *ctx, const struct dataset *ds, const s
              sample->width, sample->height, image.width, image.height);
     scaled_size(&image, ds->options.fit, width, height, &w, &h);
     if (w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX || w * h > (double)IMAGE_PIXELS_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or let images be stretched or padded",
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or stretch or pad images",
              sample->path ? sample->path : "an image of the IDX file", image.width, image.height, width, height);
     TRY(image_resize(ctx, &scaled, &image, (int64_t)w, (int64_t)h));
     /* A window that moves needs all that was scaled; else its middle is enough. */
@@ -114,7 +107,7 @@ static clio_status read_whole(clio_context *ctx, const char *path, struct sound 
         TRY(sound_read(sound, n, BLOCK, *out + n, &got));
         n += got;
         if (n > (size_t)SECONDS_MAX * (size_t)rate)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is longer than an hour: say how much of each sound is wanted, or cut it into pieces",
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is longer than an hour: set the length to take of each sound, or cut it into pieces",
                  path);
     }
     *count = n;

@@ -220,7 +220,8 @@ static void fits(void **state)
     image_free(&in);
 }
 
-/* Sizes as image_read gives them, from the headers alone where that can be: golden/image has JPEG of every kind, also turned ones. */
+/* Sizes as image_read gives them, from the headers alone where that can be: golden/image has JPEG and WebP of every kind, also with EXIF
+ * orientation. */
 static void sizes(void **state)
 {
     (void)state;
@@ -228,8 +229,8 @@ static void sizes(void **state)
     struct dataset_options o = dataset_defaults();
     struct image image;
     char command[1024];
-    snprintf(command, sizeof command, "cp %s/tests/golden/image/*.jpg %s/tests/golden/image/%s %s/", CLIO_SOURCE_DIR, CLIO_SOURCE_DIR,
-             names[0], folder);
+    snprintf(command, sizeof command, "cp %s/tests/golden/image/*.jpg %s/tests/golden/image/*.webp %s/tests/golden/image/%s %s/",
+             CLIO_SOURCE_DIR, CLIO_SOURCE_DIR, CLIO_SOURCE_DIR, names[0], folder);
     assert_int_equal(system(command), 0);
     o.width = o.height = 16;
     struct dataset *ds = open_with(&o);
