@@ -35,7 +35,7 @@ static void show_profile(double passed)
     fprintf(stderr, "busy %.3f s of %.3f s\n", all, passed);
 }
 
-/* Images of noise, as the kind wants them. */
+/* Images of noise, as the type wants them. */
 static void make_batch(const struct learner *l, struct learner_batch *batch, int count)
 {
     const struct learner_shape *s = &l->shape;
@@ -43,7 +43,7 @@ static void make_batch(const struct learner *l, struct learner_batch *batch, int
     batch->images = tensor_shape(DTYPE_F32, 4, count, s->height, s->width, s->channels);
     must(tensor_new(ctx, &batch->images, "the bench"));
     must(op_random_fwd(ctx, &batch->images, 1, 0, false));
-    if (!l->kind->unit_range)
+    if (!l->type->unit_range)
         must(op_add_fwd(ctx, &batch->images, &batch->images, &l->one, 2, -1));
 }
 
@@ -63,14 +63,14 @@ static void bench(struct learner *l, int count, bool profile)
             must(clio_profile(ctx, &rows, &unused));
         }
         double start = clock_seconds();
-        must(l->kind->step(ctx, l, &batch, losses)); /* waits: the losses are read */
+        must(l->type->step(ctx, l, &batch, losses)); /* waits: the losses are read */
         if (i >= WARM)
             seconds[runs++] = clock_seconds() - start;
     }
     double passed = clock_seconds() - began;
     clio_memory(ctx, &now, &peak);
     double middle = median(seconds, (size_t)runs);
-    printf("%s, %d x %d x %d, batch %d\t%.6f s\t%.1f images/s\t%.0f MiB\n", l->kind->name, l->shape.height, l->shape.width,
+    printf("%s, %d x %d x %d, batch %d\t%.6f s\t%.1f images/s\t%.0f MiB\n", l->type->name, l->shape.height, l->shape.width,
            l->shape.channels, count, middle, count / middle, (double)peak / 1048576.0);
     fflush(stdout);
     if (profile)
@@ -81,7 +81,7 @@ static void bench(struct learner *l, int count, bool profile)
 int main(int argc, char **argv)
 {
     static const struct {
-        const char *name, *kind;
+        const char *name, *type;
         struct learner_shape shape;
         int batch;
         const char *settings;
@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     bool profile = getenv("CLIO_BENCH_PROFILE") != NULL;
     clio_set_profile(ctx, profile);
     must(clio_device_open(ctx, NULL));
-    must(learner_new(ctx, &l, learner_type_find(modes[mode].kind), modes[mode].shape, settings, 1));
+    must(learner_new(ctx, &l, learner_type_find(modes[mode].type), modes[mode].shape, settings, 1));
     json_decref(settings);
     bench(&l, count, profile);
     learner_close(ctx, &l);

@@ -1,4 +1,4 @@
-/* elementwise.cl - operations on each element alone: activations, sums, gates, two tensors side by side. LANES neighbouring elements per
+/* elementwise.cl - operations on each element alone: activations, limits, sums, gates, two tensors side by side. LANES neighbouring elements per
  * work-item: 1 where each work-item is a lane of its own (neighbours then read neighbouring words), 16 on CPUs. */
 // isa:
 // isa-cpu: -DLANES=16
@@ -20,6 +20,21 @@ LANES_KERNEL void activation(__global float *out, __global const float *in, stru
 #endif
     for (size_t i = first; i < min(first + LANES, n); i++)
         out[i] = activate(in[i], args.act, args.slope);
+}
+
+/* out[i] = in[i], but at least alpha and at most beta. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local
+ * memory. out may be in. */
+LANES_KERNEL void clamp_all(__global float *out, __global const float *in, struct elementwise_args args)
+{
+    size_t first = get_global_id(0) * LANES, n = args.n;
+#if LANES == 16
+    if (first + 16 <= n) {
+        vstore16(clamp(vload16(0, in + first), args.alpha, args.beta), 0, out + first);
+        return;
+    }
+#endif
+    for (size_t i = first; i < min(first + LANES, n); i++)
+        out[i] = clamp(in[i], args.alpha, args.beta);
 }
 
 /* out[i] = alpha a[i] + beta b[i % nb]. Work-item: LANES elements from get_global_id(0) * LANES on. Any group size, no local memory.

@@ -27,7 +27,7 @@ void profile_print(clio_context *ctx)
 {
     const clio_profile_row *rows;
     size_t count;
-    clio_profile_row all = {.kernel = "all kernels"};
+    clio_profile_row all = {.kernel = "total"};
     int width = (int)strlen(all.kernel);
     uint64_t now, peak;
     if (clio_profile(ctx, &rows, &count)) {

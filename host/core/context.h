@@ -8,6 +8,7 @@
 #include "pool.h"
 #include "program.h"
 #include "selftest_results.h"
+#include "transfers.h"
 
 #include <signal.h>
 
@@ -24,6 +25,7 @@ struct clio_context {
     struct programs programs;
     struct pool pool;
     struct launches launches;
+    struct transfers transfers;
     struct params params;
     struct selftest_results selftests;
     struct selftest_result *shown_results; /* what clio_device_selftests returned last: `checks` points into it */

@@ -248,13 +248,20 @@ clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_
         n++;
     free(ctx->profile_rows);
     ctx->profile_rows = NULL;
-    TRY(mem_alloc(ctx, &ctx->profile_rows, n + 1, sizeof *ctx->profile_rows));
+    TRY(mem_alloc(ctx, &ctx->profile_rows, n + TRANSFER_ROWS, sizeof *ctx->profile_rows));
     n = p = i = 0;
     while ((k = kernel_next(ctx, &p, &i))) {
         if (k->calls)
             ctx->profile_rows[n++] = (clio_profile_row){k->label, k->calls, k->seconds, k->flops * 1e-9, k->bytes * 1e-9};
         k->calls = 0;
         k->seconds = k->flops = k->bytes = 0;
+    }
+    for (i = 0; i < ctx->transfers.count; i++) {
+        struct transfer *t = &ctx->transfers.rows[i];
+        if (t->calls)
+            ctx->profile_rows[n++] = (clio_profile_row){t->name, t->calls, t->seconds, 0, (double)t->bytes * 1e-9};
+        t->calls = t->bytes = 0;
+        t->seconds = 0;
     }
     qsort(ctx->profile_rows, n, sizeof *ctx->profile_rows, by_seconds);
     *rows = ctx->profile_rows;

@@ -47,6 +47,7 @@ struct tensor tensor_reshape(const struct tensor *t, int ndim, int d0, int d1, i
 {
     struct tensor r = tensor_shape(t->dtype, ndim, d0, d1, d2, d3);
     r.mem = t->mem;
+    r.what = t->what;
     return r;
 }
 
@@ -57,6 +58,7 @@ static uint64_t tensor_bytes(const struct tensor *t)
 
 clio_status tensor_new(clio_context *ctx, struct tensor *t, const char *what)
 {
+    t->what = t->what ? t->what : what;
     return pool_get(ctx, &t->mem, tensor_bytes(t), what);
 }
 
@@ -87,6 +89,7 @@ clio_status tensor_write(clio_context *ctx, const struct tensor *t, size_t first
     clio_status st = CLIO_OK;
     size_t size = dtype_size(t->dtype);
     uint16_t *halves = NULL;
+    cl_event event = NULL;
     if (ctx->planning || count == 0)
         return CLIO_OK;
     TRY(check_range(ctx, t, first, count));
@@ -96,7 +99,10 @@ clio_status tensor_write(clio_context *ctx, const struct tensor *t, size_t first
             halves[i] = float_to_half(((const float *)data)[i]);
         data = halves;
     }
-    CL_TRY(ctx, clEnqueueWriteBuffer, (ctx->queue, t->mem, CL_TRUE, first * size, count * size, data, 0, NULL, NULL));
+    CL_TRY(ctx, clEnqueueWriteBuffer,
+           (ctx->queue, t->mem, CL_TRUE, first * size, count * size, data, 0, NULL, ctx->profile ? &event : NULL));
+    if (ctx->profile)
+        transfer_add(ctx, "write", t, count * size, event);
 fail:
     free(halves);
     return st;
@@ -107,13 +113,17 @@ clio_status tensor_read(clio_context *ctx, const struct tensor *t, size_t first,
     clio_status st = CLIO_OK;
     size_t size = dtype_size(t->dtype);
     uint16_t *halves = NULL;
+    cl_event event = NULL;
     if (ctx->planning || count == 0)
         return CLIO_OK;
     TRY(check_range(ctx, t, first, count));
     if (t->dtype == DTYPE_F16)
         TRY(mem_alloc(ctx, &halves, count, sizeof *halves));
-    CL_TRY(ctx, clEnqueueReadBuffer,
-           (ctx->queue, t->mem, CL_TRUE, first * size, count * size, halves ? (void *)halves : data, 0, NULL, NULL));
+    CL_TRY(
+        ctx, clEnqueueReadBuffer,
+        (ctx->queue, t->mem, CL_TRUE, first * size, count * size, halves ? (void *)halves : data, 0, NULL, ctx->profile ? &event : NULL));
+    if (ctx->profile)
+        transfer_add(ctx, "read", t, count * size, event);
     for (size_t i = 0; halves && i < count; i++)
         ((float *)data)[i] = half_to_float(halves[i]);
     TRY(launch_collect(ctx, false));

@@ -14,6 +14,7 @@ struct tensor {
     enum dtype dtype;
     int ndim;
     int dim[TENSOR_DIMS]; /* unused ones are 1 */
+    const char *what;     /* what it holds, a constant: names its transfers in the profile (transfers.h); or NULL */
 };
 
 size_t dtype_size(enum dtype dtype);
@@ -27,7 +28,8 @@ struct tensor tensor_shape(enum dtype dtype, int ndim, int d0, int d1, int d2, i
 /* The same memory under another shape of as many elements. */
 struct tensor tensor_reshape(const struct tensor *t, int ndim, int d0, int d1, int d2, int d3);
 
-/* Fill in mem for a tensor that has a shape: from the pool (owned by the caller) or from an arena. */
+/* Fill in mem for a tensor that has a shape: from the pool (owned by the caller) or from an arena. `what` names it in errors, and its
+ * transfers unless t->what is set. */
 clio_status tensor_new(clio_context *ctx, struct tensor *t, const char *what);
 void tensor_free(clio_context *ctx, struct tensor *t);
 clio_status tensor_take(clio_context *ctx, struct arena *arena, struct tensor *t);

@@ -1,4 +1,4 @@
-/* op_elementwise.c - activation, add, gated activation and concatenation; kernels in cl/elementwise.cl. */
+/* op_elementwise.c - activation, clamp, add, gated activation and concatenation; kernels in cl/elementwise.cl. */
 #include "gradients.h"
 #include "lanes.h"
 #include "tape.h"
@@ -35,6 +35,26 @@ clio_status op_activation_fwd(clio_context *ctx, const struct tensor *out, const
 
     struct lanes_plan plan = lanes_plan(ctx, (size_t)args.n);
     TRY(kernel_get(ctx, "elementwise", "activation", plan.options, &kernel));
+    TRY(LAUNCH(ctx, kernel, GRID1(plan.items, plan.group), COST(args.n, 8.0 * args.n), ARG_TENSOR(out), ARG_TENSOR(in), ARG_VALUE(args)));
+fail:
+    return st;
+}
+
+clio_status op_clamp_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, float low, float high)
+{
+    clio_status st = CLIO_OK;
+    struct elementwise_args args = {.alpha = low, .beta = high};
+    struct kernel *kernel;
+    TRY(op_check(ctx, "clamp", "in", in, DTYPE_F32, in->ndim, -1, -1, -1, -1));
+    TRY(op_check(ctx, "clamp", "out", out, DTYPE_F32, in->ndim, in->dim[0], in->dim[1], in->dim[2], in->dim[3]));
+    TRY(op_elements(ctx, "clamp", in, &args.n));
+    if (!(low <= high))
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "clamp: from %g to %g", (double)low, (double)high);
+    if (ctx->tape)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "clamp: no gradient; pause the tape");
+
+    struct lanes_plan plan = lanes_plan(ctx, (size_t)args.n);
+    TRY(kernel_get(ctx, "elementwise", "clamp_all", plan.options, &kernel));
     TRY(LAUNCH(ctx, kernel, GRID1(plan.items, plan.group), COST(args.n, 8.0 * args.n), ARG_TENSOR(out), ARG_TENSOR(in), ARG_VALUE(args)));
 fail:
     return st;

@@ -80,6 +80,8 @@ clio_status op_group_norm_fwd(clio_context *ctx, struct arena *arena, const stru
 clio_status op_softmax_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, bool logarithm);
 /* out = act(in); out may be in. */
 clio_status op_activation_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, int act, float slope);
+/* out = in, but at least `low` and at most `high` (torch.clamp); out may be in. Without a gradient: not on a tape. */
+clio_status op_clamp_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *in, float low, float high);
 /* out = alpha a + beta b; b may have fewer elements, a divisor of a's, and is then repeated; out may be a. */
 clio_status op_add_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct tensor *b, float alpha,
                        float beta);
@@ -161,6 +163,12 @@ struct logits_choice {
  * logits_choice; the token also into tokens i32 [B], where the next step's embedding reads it. */
 clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *tokens,
                           const struct tensor *logits, const struct tensor *suppress, int row, struct logits_args args);
+
+/* ---- mask ---- */
+
+/* x f32 [B, rows, columns] = value inside rectangles, boxes i32 [count, MASK_BOX]: sample, first row, end of rows, first column, end of
+ * columns. In place; without a gradient: not on a tape. */
+clio_status op_mask_fwd(clio_context *ctx, const struct tensor *x, const struct tensor *boxes, float value);
 
 /* ---- mel ---- */
 

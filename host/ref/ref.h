@@ -23,6 +23,7 @@ void ref_group_norm(float *out, const float *in, const float *gamma, const float
 void ref_gated(float *out, const float *in, int rows, int n, int act);
 void ref_softmax(float *out, const float *in, int rows, int n, bool logarithm);
 void ref_activation(float *out, const float *in, int n, int act, float slope);
+void ref_clamp(float *out, const float *in, int n, float low, float high);
 void ref_add(float *out, const float *a, const float *b, int n, int nb, float alpha, float beta);
 void ref_embed(float *out, const float *table, const int *ids, const float *positions, const struct embed_args *args);
 
@@ -41,6 +42,9 @@ int ref_attention_visible(const struct attention_args *args, const int *key_leng
 /* See struct logits_choice; noise-free (greedy) only. */
 void ref_logits(int *token, float *logprob, float *no_speech, float *timestamps, const float *logits, const unsigned char *suppress,
                 const struct logits_args *args);
+
+/* x [batch, rows, columns] = value inside boxes [count][MASK_BOX] */
+void ref_mask(float *x, const int *boxes, const struct mask_args *args);
 
 void ref_log_mel(float *mel, int count);
 

@@ -1,10 +1,16 @@
-/* ref_elementwise.c - an activation of every element, and the weighted sum of two tensors, the second repeated. */
+/* ref_elementwise.c - an activation of every element, limits, and the weighted sum of two tensors, the second repeated. */
 #include "ref.h"
 
 void ref_activation(float *out, const float *in, int n, int act, float slope)
 {
     for (int i = 0; i < n; i++)
         out[i] = ref_activate(in[i], act, slope);
+}
+
+void ref_clamp(float *out, const float *in, int n, float low, float high)
+{
+    for (int i = 0; i < n; i++)
+        out[i] = in[i] < low ? low : in[i] > high ? high : in[i];
 }
 
 void ref_add(float *out, const float *a, const float *b, int n, int nb, float alpha, float beta)

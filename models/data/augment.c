@@ -120,31 +120,30 @@ void dataset_augment(const struct dataset *ds, const struct prepared *in, const 
 
 /* ---- spectrograms ---- */
 
-/* Where a stripe lies among n: its width from 0 to `widest`, its beginning anywhere that it fits. */
-static void stripe(const struct draws *d, uint32_t slot, int n, int widest, int *begin, int *end)
+/* A mask among n positions: its width from 0 to `widest`, its beginning anywhere that it fits. */
+static void random_interval(const struct draws *d, uint32_t slot, int n, int widest, int *begin, int *end)
 {
     int width = (int)draws_below(d, slot, (uint32_t)MIN(MAX(widest, 0), n) + 1);
     *begin = (int)draws_below(d, slot + 1, (uint32_t)(n - width) + 1);
     *end = *begin + width;
 }
 
-void spec_augment(float *mel, int frames, int bands, const struct spec_augment *o, uint64_t seed, uint64_t epoch, uint64_t sample)
+int spec_augment(struct spec_mask *masks, int frames, int bands, const struct spec_augment *o, uint64_t seed, uint64_t epoch,
+                 uint64_t sample)
 {
     const struct draws d = {seed, (uint32_t)epoch, (uint32_t)sample, DRAWS_SPECTROGRAM};
-    int widest = o->time_width, begin, end;
+    int widest = o->time_width, count = 0;
     if (frames < 1 || bands < 1)
-        return;
+        return 0;
     if (o->time_fraction > 0)
         widest = MIN(widest, (int)((double)o->time_fraction * frames));
-    for (int m = 0; m < o->time_masks; m++) {
-        stripe(&d, 4 * (uint32_t)m, frames, widest, &begin, &end);
-        for (size_t i = (size_t)begin * (size_t)bands; i < (size_t)end * (size_t)bands; i++)
-            mel[i] = o->value;
+    for (int m = 0; m < o->time_masks; m++, count++) {
+        masks[count] = (struct spec_mask){.band_end = bands};
+        random_interval(&d, 4 * (uint32_t)m, frames, widest, &masks[count].frame, &masks[count].frame_end);
     }
-    for (int m = 0; m < o->frequency_masks; m++) {
-        stripe(&d, 4 * (uint32_t)m + 2, bands, o->frequency_width, &begin, &end);
-        for (int f = 0; f < frames; f++)
-            for (int b = begin; b < end; b++)
-                mel[(size_t)f * (size_t)bands + (size_t)b] = o->value;
+    for (int m = 0; m < o->frequency_masks; m++, count++) {
+        masks[count] = (struct spec_mask){.frame_end = frames};
+        random_interval(&d, 4 * (uint32_t)m + 2, bands, o->frequency_width, &masks[count].band, &masks[count].band_end);
     }
+    return count;
 }

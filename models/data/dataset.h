@@ -135,15 +135,20 @@ clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_
 /* How many times so far a sample stood in for a broken one. */
 size_t loader_replaced(const struct loader *l);
 
-/* SpecAugment (Park et al. 2019, without time warping, which the paper finds to matter least): stripes of a spectrogram are blotted out,
- * each of a width drawn from 0 to the widest. All off when zero. */
+/* SpecAugment (Park et al. 2019, without time warping, the least important part according to the paper): masks of a log-mel spectrogram,
+ * each of a random width from 0 to the widest. All off when zero. */
 struct spec_augment {
     int time_masks, time_width;           /* frames */
-    float time_fraction;                  /* no mask of time is wider than this part of the frames; 0: no such limit */
+    float time_fraction;                  /* no time mask is wider than this part of the frames; 0: no such limit */
     int frequency_masks, frequency_width; /* bands */
-    float value;                          /* what is written; the mean of the spectrogram (0 when normalised) is the paper's */
 };
-/* mel f32 [frames, bands] in place; drawn from (seed, epoch, sample) alone. */
-void spec_augment(float *mel, int frames, int bands, const struct spec_augment *o, uint64_t seed, uint64_t epoch, uint64_t sample);
+/* Frames frame .. frame_end - 1, bands band .. band_end - 1. */
+struct spec_mask {
+    int frame, frame_end, band, band_end;
+};
+/* Choose masks of a spectrogram [frames, bands] from (seed, epoch, sample) alone; returns their number, at most time_masks +
+ * frequency_masks. */
+int spec_augment(struct spec_mask *masks, int frames, int bands, const struct spec_augment *o, uint64_t seed, uint64_t epoch,
+                 uint64_t sample);
 
 #endif

@@ -1,5 +1,6 @@
-/* autoencoder.c - an image to a few numbers and back, with the least mean squared error; of dense layers, or of convolutions that
- * halve the image. Also the source of features for learner_mmd.c. */
+/* autoencoder.c - autoencoder of images (Hinton and Salakhutdinov 2006), fully connected or convolutional; mmd_gan.c uses it for features.
+ *
+ *     loss = mean (decoder(encoder(x)) - x)^2 */
 #include "autoencoder.h"
 #include "generate.h"
 #include "types.h"
@@ -16,7 +17,7 @@ static const struct learner_setting settings[] = {
 };
 static const char *const parts[] = {"autoencoder", NULL};
 static const char *const losses[] = {"loss", NULL};
-static const char *const measures[] = {"mse", NULL};
+static const char *const metrics[] = {"mse", NULL};
 
 static void dense_rows(const struct learner *l, const struct autoencoder_plan *plan, struct layer_rows *down, struct layer_rows *up)
 {
@@ -26,7 +27,7 @@ static void dense_rows(const struct learner *l, const struct autoencoder_plan *p
     rows_linear(up, NULL, plan->hidden);
     rows_act(up, ACT_RELU, 0);
     rows_linear(up, NULL, learner_pixels(l));
-    rows_act(up, plan->act_picture, 0);
+    rows_act(up, plan->act_image, 0);
 }
 
 clio_status autoencoder_open(clio_context *ctx, struct learner *l, struct autoencoder *net, const struct autoencoder_plan *plan,
@@ -42,7 +43,7 @@ clio_status autoencoder_open(clio_context *ctx, struct learner *l, struct autoen
     } else {
         TRY(pyramid_fit(ctx, l, &p));
         rows_down(&down, &p, plan->code);
-        rows_up(&up, &p, s->channels, plan->act_picture);
+        rows_up(&up, &p, s->channels, plan->act_image);
     }
     if (plan->act_code != ACT_NONE)
         rows_act(&down, plan->act_code, 0);
@@ -70,7 +71,7 @@ void autoencoder_free(clio_context *ctx, struct autoencoder *net)
     tensor_free(ctx, &net->loss);
 }
 
-/* loss = scale * sum of (decoder(encoder(x)) - x)^2 */
+/* net->loss = scale * sum of (decoder(encoder(x)) - x)^2 */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct autoencoder *net, const struct tensor *x, float scale,
                            bool training)
 {
@@ -120,7 +121,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
                                                     .width = learner_int(l, "base_channels"),
                                                     .hidden = learner_int(l, "hidden_size"),
                                                     .code = l->latent,
-                                                    .act_picture = ACT_SIGMOID},
+                                                    .act_image = ACT_SIGMOID},
                          &l->parameters[0]));
 fail:
     return st;
@@ -147,7 +148,7 @@ fail:
     return st;
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
     struct autoencoder *net = l->state;
@@ -157,32 +158,32 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     TRY(learner_scalar(ctx, &net->loss, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, net, &batch->images, 1.0f / (float)learner_pixels(l), false));
-    TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, sums));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, totals));
 fail:
     arena_free(ctx, &arena);
     return st;
 }
 
-static clio_status decode(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status decode_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     return sequential_fwd(ctx, arena, &((struct autoencoder *)l->state)->decoder, out, in, false);
 }
 
-static clio_status to_code(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status encode_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     return sequential_fwd(ctx, arena, &((struct autoencoder *)l->state)->encoder, out, in, false);
 }
 
-static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
+static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images)
 {
     (void)labels;
-    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, images, learner_pixels(l), decode_fwd);
 }
 
-static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
+static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *images, const int *labels, float *latents)
 {
     (void)labels;
-    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_code);
+    return learner_run(ctx, l, NULL, count, images, learner_pixels(l), NULL, latents, l->latent, encode_fwd);
 }
 
 const struct learner_type learner_autoencoder = {
@@ -191,14 +192,14 @@ const struct learner_type learner_autoencoder = {
     .settings = settings,
     .parts = parts,
     .losses = losses,
-    .metrics = measures,
+    .metrics = metrics,
     .unit_range = true,
     .reconstructs = true,
     .open = open,
     .close = close,
     .init = init,
     .step = step,
-    .evaluate = measure,
+    .evaluate = evaluate,
     .sample = sample,
     .encode = encode,
 };

@@ -9,16 +9,16 @@ struct autoencoder {
     struct tensor loss;
 };
 struct autoencoder_plan {
-    const char *prefix; /* of keys: prefix + "encoder." and "decoder." */
+    const char *prefix; /* of tensor names: prefix + "encoder." and "decoder." */
     bool dense;
-    int width, hidden, code;   /* channels of the largest images; numbers of the hidden layer; numbers between */
-    int act_picture, act_code; /* the last activation of either side */
+    int width, hidden, code; /* channels at the full resolution; units of the hidden layer; dimension of the code */
+    int act_image, act_code; /* last activation of the decoder and of the encoder */
 };
 clio_status autoencoder_open(clio_context *ctx, struct learner *l, struct autoencoder *net, const struct autoencoder_plan *plan,
                              struct parameters *parameters);
 clio_status autoencoder_init(clio_context *ctx, const struct autoencoder *net, uint64_t seed);
 void autoencoder_free(clio_context *ctx, struct autoencoder *net);
-/* One step of part `part`: mean squared error of all numbers. */
+/* One training step of part `part` with the mean squared error. */
 clio_status autoencoder_step(clio_context *ctx, struct learner *l, struct autoencoder *net, int part, const struct learner_batch *batch);
 
 #endif

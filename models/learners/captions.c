@@ -1,8 +1,8 @@
-/* captions.c - captions to what a learner takes in: CLIP's tokens, as diffusers' training scripts make them (cut, and filled up to
- * the length that the encoder takes), through an encoder that stays as it is, or learns with a UNet.
+/* captions.c - captions to conditions: CLIP's tokens as in diffusers' training scripts (truncated and padded to the encoder's length),
+ * through an encoder that is frozen or trained with the UNet.
  *
- * One that stays as it is says the same of a caption each time, so that it is kept. It reads each caption by itself: what it says must not
- * depend on which others are in the batch, or a run that is continued, and has kept nothing yet, would end with other bits. */
+ * The output of a frozen encoder is cached by caption. Captions are encoded one at a time: the result must not depend on the other captions
+ * of the batch, or a resumed run, whose cache is empty, would end with other bits. */
 #include "captions.h"
 #include "../loaders/model_folder.h"
 
@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM ((size_t)512 << 20) /* for what is kept: the states of 2200 captions of Stable Diffusion 1 */
+#define CACHE_BYTES ((size_t)512 << 20) /* of the cache: 2200 captions of Stable Diffusion 1 */
 
-/* The encoder's own configuration, which goes with what it learns; that is saved as f32, whatever it was read as. */
+/* The encoder's configuration, for checkpoints. Weights are saved as f32, whatever their type was. */
 static clio_status read_config(clio_context *ctx, struct captions *c)
 {
     clio_status st = CLIO_OK;
@@ -25,22 +25,22 @@ fail:
     return st;
 }
 
-clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, char *tokenizer, struct parameters *learned)
+clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, char *tokenizer, struct parameters *trained)
 {
     clio_status st = CLIO_OK;
-    *c = (struct captions){.encoder = encoder, .tokenizer = tokenizer, .learns = learned != NULL, .room = ROOM};
+    *c = (struct captions){.encoder = encoder, .tokenizer = tokenizer, .trains = trained != NULL, .cache_left = CACHE_BYTES};
     TRY(clip_tokenizer_open(ctx, &c->words, tokenizer));
-    ctx->collects = learned;
+    ctx->collects = trained;
     st = text_encoder_open(ctx, encoder, NULL, &c->net);
     ctx->collects = NULL;
     TRY(st);
-    if (c->learns)
+    if (c->trains)
         TRY(read_config(ctx, c));
 fail:
     return st;
 }
 
-clio_status captions_find(clio_context *ctx, struct captions *c, const struct learner *l, struct parameters *learned)
+clio_status captions_find(clio_context *ctx, struct captions *c, const struct learner *l, struct parameters *trained)
 {
     clio_status st = CLIO_OK;
     char *encoder = NULL, *tokenizer = NULL;
@@ -53,7 +53,7 @@ clio_status captions_find(clio_context *ctx, struct captions *c, const struct le
     TRY(folder_try(ctx, encoder, "../tokenizer", &tokenizer));
     if (!tokenizer)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder %s: set tokenizer to its folder", encoder);
-    st = captions_open(ctx, c, encoder, tokenizer, learned);
+    st = captions_open(ctx, c, encoder, tokenizer, trained);
     encoder = tokenizer = NULL;
 fail:
     free(encoder);
@@ -61,11 +61,11 @@ fail:
     return st;
 }
 
-static void free_known(struct known_caption *k)
+static void free_cached(struct cached_caption *k)
 {
     if (k) {
         free(k->text);
-        free(k->said);
+        free(k->states);
         free(k);
     }
 }
@@ -75,10 +75,10 @@ void captions_close(clio_context *ctx, struct captions *c)
     text_encoder_free(ctx, &c->net);
     clip_tokenizer_close(&c->words);
     json_close(&c->config);
-    for (size_t i = 0; i < COUNT(c->known); i++)
-        for (struct known_caption *k = c->known[i], *next; k; k = next) {
+    for (size_t i = 0; i < COUNT(c->cache); i++)
+        for (struct cached_caption *k = c->cache[i], *next; k; k = next) {
             next = k->next;
-            free_known(k);
+            free_cached(k);
         }
     free(c->encoder);
     free(c->tokenizer);
@@ -104,11 +104,11 @@ fail:
 
 int captions_size(const struct captions *c)
 {
-    return c->pools ? c->net.pooled : c->net.max_length * c->net.width;
+    return c->pooled ? c->net.pooled : c->net.max_length * c->net.width;
 }
 
-/* Scale a pooled vector so that the mean of its squares is 1. Vectors of captions lie close together: scaled to length 1, as the row of a
- * label is, they differ too little for a network to learn from; as large as normal noise, they did not. */
+/* Scale a pooled vector so that the mean of its squares is 1. Embeddings of different captions are similar: scaled to length 1, like one-hot
+ * labels, networks ignored them; scaled to a mean square of 1, like noise, they did not. */
 static void normalize_pooled(float *x, int size)
 {
     double squares = 0;
@@ -131,9 +131,9 @@ static clio_status encode_one(clio_context *ctx, struct captions *c, const char 
     tokens.ids = ids;
     TRY(tensor_new(ctx, &states, "the captions"));
     TRY(tensor_new(ctx, &pooled, "the captions"));
-    TRY(text_encoder_encode(ctx, &c->net, &states, c->pools ? &pooled : NULL, &tokens, 0));
-    TRY(tensor_read(ctx, c->pools ? &pooled : &states, 0, (size_t)captions_size(c), out));
-    if (c->pools)
+    TRY(text_encoder_encode(ctx, &c->net, &states, c->pooled ? &pooled : NULL, &tokens, 0));
+    TRY(tensor_read(ctx, c->pooled ? &pooled : &states, 0, (size_t)captions_size(c), out));
+    if (c->pooled)
         normalize_pooled(out, c->net.pooled);
 fail:
     tensor_free(ctx, &pooled);
@@ -142,43 +142,43 @@ fail:
     return st;
 }
 
-/* Where the chain of captions leads to this one, or where it ends. */
-static struct known_caption **find_known(struct captions *c, const char *text)
+/* The link to this caption in its chain, or the end of the chain. */
+static struct cached_caption **find_cached(struct captions *c, const char *text)
 {
-    struct known_caption **k = &c->known[mem_hash(MEM_HASH_START, text, strlen(text)) % COUNT(c->known)];
+    struct cached_caption **k = &c->cache[mem_hash(MEM_HASH_START, text, strlen(text)) % COUNT(c->cache)];
     while (*k && strcmp((*k)->text, text) != 0)
         k = &(*k)->next;
     return k;
 }
 
-/* The same as encode_one, kept as long as there is room. */
-static clio_status encode_once(clio_context *ctx, struct captions *c, const char *text, float *out)
+/* encode_one through the cache. */
+static clio_status encode_cached(clio_context *ctx, struct captions *c, const char *text, float *out)
 {
     clio_status st = CLIO_OK;
     size_t count = (size_t)captions_size(c), bytes = count * sizeof *out + strlen(text);
-    struct known_caption **known = find_known(c, text), *fresh = NULL;
-    if (*known) {
-        memcpy(out, (*known)->said, count * sizeof *out);
+    struct cached_caption **cached = find_cached(c, text), *fresh = NULL;
+    if (*cached) {
+        memcpy(out, (*cached)->states, count * sizeof *out);
         return CLIO_OK;
     }
     TRY(encode_one(ctx, c, text, out));
-    if (bytes > c->room)
+    if (bytes > c->cache_left)
         return CLIO_OK;
     TRY(mem_alloc(ctx, &fresh, 1, sizeof *fresh));
     TRY(mem_string(ctx, &fresh->text, text));
-    TRY(mem_alloc(ctx, &fresh->said, count, sizeof *fresh->said));
-    memcpy(fresh->said, out, count * sizeof *out);
-    *known = fresh;
+    TRY(mem_alloc(ctx, &fresh->states, count, sizeof *fresh->states));
+    memcpy(fresh->states, out, count * sizeof *out);
+    *cached = fresh;
     fresh = NULL;
-    c->room -= bytes;
+    c->cache_left -= bytes;
 fail:
-    free_known(fresh);
+    free_cached(fresh);
     return st;
 }
 
-/* Who learns: all at once, recorded if there is a tape. */
-static clio_status encode_learning(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *states,
-                                   const char *const *texts)
+/* A trained encoder: the whole batch, recorded if there is a tape. */
+static clio_status encode_trained(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *states,
+                                  const char *const *texts)
 {
     clio_status st = CLIO_OK;
     int count = states->dim[0], most = c->net.max_length, *ids = NULL, *lengths = NULL;
@@ -196,40 +196,43 @@ fail:
     return st;
 }
 
-clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *said, const char *const *texts)
+clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *states,
+                            const char *const *texts)
 {
     clio_status st = CLIO_OK;
-    size_t all = tensor_count(said), one = all / (size_t)said->dim[0];
+    struct tensor out = *states;
+    size_t all = tensor_count(states), one = all / (size_t)states->dim[0];
     struct tape *recording;
     float *data = NULL;
-    if (c->learns)
-        return encode_learning(ctx, arena, c, said, texts);
+    if (c->trains)
+        return encode_trained(ctx, arena, c, states, texts);
     recording = tape_pause(ctx);
     TRY(mem_alloc(ctx, &data, all, sizeof *data));
-    for (int i = 0; i < said->dim[0]; i++)
-        TRY(encode_once(ctx, c, texts[i] ? texts[i] : "", data + (size_t)i * one));
-    TRY(tensor_write(ctx, said, 0, all, data));
+    for (int i = 0; i < states->dim[0]; i++)
+        TRY(encode_cached(ctx, c, texts[i] ? texts[i] : "", data + (size_t)i * one));
+    out.what = "captions";
+    TRY(tensor_write(ctx, &out, 0, all, data));
 fail:
     tape_resume(ctx, recording);
     free(data);
     return st;
 }
 
-clio_status captions_need(clio_context *ctx, const struct learner_batch *batch)
+clio_status captions_require(clio_context *ctx, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     if (!batch->captions)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "this model learns from captions (text_encoder), and the data has none: add metadata.jsonl or .txt "
+             "this model is conditioned on captions (text_encoder), and the data has none: add metadata.jsonl or .txt "
              "files beside the images");
 fail:
     return st;
 }
 
-clio_status captions_describe(clio_context *ctx, const struct captions *c, const char *path)
+clio_status captions_save(clio_context *ctx, const struct captions *c, const char *path)
 {
     clio_status st = CLIO_OK;
-    TRY(c->learns ? folder_put_json(ctx, c->config.root, path, "text_encoder", "config.json")
+    TRY(c->trains ? folder_put_json(ctx, c->config.root, path, "text_encoder", "config.json")
                   : folder_link(ctx, path, "text_encoder", c->encoder));
     TRY(folder_link(ctx, path, "tokenizer", c->tokenizer));
 fail:

@@ -1,6 +1,5 @@
-/* classifier.c - which class an image is of: convolutions that halve it, a layer of features, and scores for each class. Its
- * features are what other models' images are compared in (Fréchet and kernel distance), where no larger network of the kind of image is
- * at hand.
+/* classifier.c - convolutional image classifier. clio eval can compare generated and real images in its features (Fréchet and kernel
+ * distance), where no Inception network suits the images.
  *
  *     features = relu(down(x))    scores = W features + b    loss = mean cross-entropy of softmax(scores) */
 #include "conv_pyramid.h"
@@ -19,12 +18,12 @@ static const struct learner_setting settings[] = {
 /* clang-format on */
 static const char *const parts[] = {"classifier", NULL};
 static const char *const losses[] = {"loss", NULL};
-static const char *const measures[] = {"accuracy", "cross_entropy", NULL};
+static const char *const metrics[] = {"accuracy", "cross_entropy", NULL};
 
 struct classifier {
     struct sequential body, head;
     float smoothing;
-    struct tensor loss;
+    struct tensor labels, loss;
 };
 
 static clio_status open(clio_context *ctx, struct learner *l)
@@ -54,6 +53,7 @@ static void close(clio_context *ctx, struct learner *l)
     struct classifier *net = l->state;
     sequential_free(ctx, &net->body);
     sequential_free(ctx, &net->head);
+    tensor_free(ctx, &net->labels);
     tensor_free(ctx, &net->loss);
     free(net);
 }
@@ -69,8 +69,8 @@ fail:
 }
 
 /* scores f32 [B, classes] in the arena; loss: the mean over those B. */
-static clio_status forward(clio_context *ctx, struct arena *arena, const struct classifier *net, const struct learner_batch *batch,
-                           bool training, struct tensor *scores)
+static clio_status forward(clio_context *ctx, struct arena *arena, struct classifier *net, const struct learner_batch *batch, bool training,
+                           struct tensor *scores)
 {
     clio_status st = CLIO_OK;
     int b = batch->count;
@@ -81,7 +81,8 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_take(ctx, arena, scores));
     TRY(sequential_fwd(ctx, arena, &net->body, &features, &batch->images, training));
     TRY(sequential_fwd(ctx, arena, &net->head, scores, &features, training));
-    TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &batch->labels, args));
+    TRY(learner_write_labels(ctx, &net->labels, batch->labels, b));
+    TRY(op_cross_entropy_fwd(ctx, arena, &net->loss, scores, &net->labels, args));
 fail:
     return st;
 }
@@ -109,27 +110,26 @@ fail:
     return st;
 }
 
-/* How many of `count` rows have their label's score greatest. */
-static int count_right(const float *scores, const int *labels, int count, int classes)
+/* Rows whose label has the highest score. */
+static int count_correct(const float *scores, const int32_t *labels, int count, int classes)
 {
-    int right = 0;
+    int correct = 0;
     for (int i = 0; i < count; i++, scores += classes) {
         int best = 0;
         for (int c = 1; c < classes; c++)
             best = scores[c] > scores[best] ? c : best;
-        right += best == labels[i];
+        correct += best == labels[i];
     }
-    return right;
+    return correct;
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
     struct classifier *net = l->state;
     struct arena arena = {0};
     struct tensor scores;
     float *read = NULL;
-    int *labels = NULL;
     double mean;
     (void)stream;
     arena_grow(ctx, &arena);
@@ -137,30 +137,28 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
         TRY(learner_scalar(ctx, &net->loss, batch));
         TRY(forward(ctx, &arena, net, batch, false, &scores));
         TRY(mem_alloc(ctx, &read, tensor_count(&scores), sizeof *read));
-        TRY(mem_alloc(ctx, &labels, (size_t)batch->count, sizeof *labels));
         TRY(tensor_read(ctx, &scores, 0, tensor_count(&scores), read));
-        TRY(tensor_read(ctx, &batch->labels, 0, (size_t)batch->count, labels));
         TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss}, 1, &mean));
-        sums[0] = count_right(read, labels, batch->count, l->shape.classes);
-        sums[1] = mean * batch->count;
+        totals[0] = count_correct(read, batch->labels, batch->count, l->shape.classes);
+        totals[1] = mean * batch->count;
     }
 fail:
     arena_free(ctx, &arena);
-    free(labels);
     free(read);
     return st;
 }
 
-static clio_status to_features(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status features_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out,
+                                const struct tensor *in)
 {
     const struct classifier *net = l->state;
     return sequential_fwd(ctx, arena, &net->body, out, in, false);
 }
 
-static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
+static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *images, const int *labels, float *latents)
 {
-    (void)labels; /* of images that are to be described nobody knows them */
-    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), NULL, latents, l->latent, to_features);
+    (void)labels;
+    return learner_run(ctx, l, NULL, count, images, learner_pixels(l), NULL, latents, l->latent, features_fwd);
 }
 
 const struct learner_type learner_classifier = {.name = "classifier",
@@ -168,12 +166,12 @@ const struct learner_type learner_classifier = {.name = "classifier",
                                                 .settings = settings,
                                                 .parts = parts,
                                                 .losses = losses,
-                                                .metrics = measures,
+                                                .metrics = metrics,
                                                 .higher_is_better = true,
                                                 .needs_labels = true,
                                                 .open = open,
                                                 .close = close,
                                                 .init = init,
                                                 .step = step,
-                                                .evaluate = measure,
+                                                .evaluate = evaluate,
                                                 .encode = encode};

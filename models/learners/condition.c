@@ -1,16 +1,14 @@
-/* condition.c - what the kinds of learner.h share: settings, labels, noise, and the way from host to host. */
+/* condition.c - see condition.h. */
 #include "condition.h"
 
 #include <stdlib.h>
 
-/* ---- labels ---- */
-
 int learner_labels(const struct learner *l)
 {
-    return learner_needs_captions(l->kind, l->config) ? captions_prompts(l) : l->shape.classes;
+    return learner_needs_captions(l->type, l->config) ? captions_prompts(l) : l->shape.classes;
 }
 
-/* The identity matrix of a row for each class. */
+/* The identity matrix. */
 static clio_status new_table(clio_context *ctx, struct label_input *in, int classes)
 {
     clio_status st = CLIO_OK;
@@ -20,7 +18,7 @@ static clio_status new_table(clio_context *ctx, struct label_input *in, int clas
     TRY(mem_alloc(ctx, &data, n * n, sizeof *data));
     for (size_t i = 0; i < n; i++)
         data[i * n + i] = 1;
-    TRY(tensor_new(ctx, &in->table, "the model"));
+    TRY(tensor_new(ctx, &in->table, "label table"));
     TRY(tensor_write(ctx, &in->table, 0, n * n, data));
 fail:
     free(data);
@@ -31,10 +29,10 @@ clio_status label_input_new(clio_context *ctx, struct label_input *in, const str
 {
     clio_status st = CLIO_OK;
     *in = (struct label_input){.width = l->shape.classes};
-    if (learner_needs_captions(l->kind, l->config)) {
+    if (learner_needs_captions(l->type, l->config)) {
         TRY(mem_alloc(ctx, &in->captions, 1, sizeof *in->captions));
         TRY(captions_find(ctx, in->captions, l, NULL));
-        in->captions->pools = true;
+        in->captions->pooled = true;
         in->width = captions_size(in->captions);
     } else if (in->width) {
         TRY(new_table(ctx, in, in->width));
@@ -49,15 +47,17 @@ void label_input_free(clio_context *ctx, struct label_input *in)
         captions_close(ctx, in->captions);
     free(in->captions);
     tensor_free(ctx, &in->table);
+    tensor_free(ctx, &in->ids);
     tensor_free(ctx, &in->rows);
 }
 
-clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const struct tensor *ids, int count)
+clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const int32_t *labels, int count)
 {
     clio_status st = CLIO_OK;
     TRY(learner_tensor(ctx, &in->rows, count, in->width));
-    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0), list = tensor_reshape(ids, 1, count, 0, 0, 0);
-    TRY(op_embed_fwd(ctx, &rows, &in->table, &list, NULL, 0));
+    TRY(learner_write_labels(ctx, &in->ids, labels, count));
+    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
+    TRY(op_embed_fwd(ctx, &rows, &in->table, &in->ids, NULL, 0));
 fail:
     return st;
 }
@@ -78,16 +78,16 @@ clio_status label_input_set(clio_context *ctx, struct label_input *in, const str
     if (!in->width || !batch->count)
         return CLIO_OK;
     if (in->captions)
-        TRY(captions_need(ctx, batch));
+        TRY(captions_require(ctx, batch));
     TRY(in->captions ? label_input_set_captions(ctx, in, batch->captions, batch->count)
-                     : label_input_set_labels(ctx, in, &batch->labels, batch->count));
+                     : label_input_set_labels(ctx, in, batch->labels, batch->count));
 fail:
     return st;
 }
 
-clio_status label_input_describe(clio_context *ctx, const struct label_input *in, const char *path)
+clio_status label_input_save(clio_context *ctx, const struct label_input *in, const char *path)
 {
-    return in->captions ? captions_describe(ctx, in->captions, path) : CLIO_OK;
+    return in->captions ? captions_save(ctx, in->captions, path) : CLIO_OK;
 }
 
 clio_status label_input_join(clio_context *ctx, struct arena *arena, const struct label_input *in, const struct tensor *x,

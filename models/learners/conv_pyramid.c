@@ -1,5 +1,5 @@
-/* conv_pyramid.c - tables of layers that several kinds use: convolutions that halve an image until a base of 4 to 7 pixels a side is left,
- * which one window covers, and transposed ones the other way (DCGAN, Radford et al. 2016, with any base). */
+/* conv_pyramid.c - layer tables of DCGAN (Radford et al. 2016) for any image size: strided convolutions halve the image down to a base of 4
+ * to 7 pixels, which one kernel covers; transposed convolutions do the reverse. */
 #include "conv_pyramid.h"
 
 clio_status pyramid_fit(clio_context *ctx, const struct learner *l, struct pyramid *p)
@@ -14,10 +14,9 @@ clio_status pyramid_fit(clio_context *ctx, const struct learner *l, struct pyram
     }
     if (l->shape.height != side || p->base < 4 || p->base > 7 || p->levels < 1 || p->levels > LEARNER_LEVELS)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "a model %s of convolutions takes square images of 28, 32, 48, 64, 96, 128 or another 4 to 7 times a power of 2 pixels a "
-             "side, "
-             "and these are %d x %d: set image_size to one of them",
-             l->kind->name, l->shape.width, l->shape.height);
+             "a convolutional %s takes square images of 28, 32, 48, 64, 96, 128 or another 4 to 7 times a power of 2 pixels, and these are "
+             "%d x %d: set image_size to one of them",
+             l->type->name, l->shape.width, l->shape.height);
 fail:
     return st;
 }
@@ -44,17 +43,17 @@ void rows_act(struct layer_rows *rows, int act, float slope)
     row->slope = slope;
 }
 
-static void add_conv(struct layer_rows *rows, enum layer_kind kind, int out, int taps, bool halves, bool bias)
+static void add_conv(struct layer_rows *rows, enum layer_kind kind, int out, int taps, bool downsample, bool bias)
 {
     struct layer_row *row = add(rows, kind);
     row->out = out;
     row->taps = taps;
-    row->stride = halves ? 2 : 1;
-    row->padding = halves ? 1 : 0;
+    row->stride = downsample ? 2 : 1;
+    row->padding = downsample ? 1 : 0;
     row->bias = bias;
 }
 
-static void add_behind(struct layer_rows *rows, const struct pyramid *p, bool norm)
+static void add_norm_act(struct layer_rows *rows, const struct pyramid *p, bool norm)
 {
     if (norm)
         add(rows, LAYER_BATCH_NORM);
@@ -65,7 +64,7 @@ void rows_down(struct layer_rows *rows, const struct pyramid *p, int out)
 {
     for (int i = 0; i < p->levels; i++) {
         add_conv(rows, LAYER_CONV, p->width << i, 4, true, !p->norm);
-        add_behind(rows, p, p->norm && i > 0); /* none behind the first, as in DCGAN */
+        add_norm_act(rows, p, p->norm && i > 0); /* no batch norm after the first convolution, as in DCGAN */
     }
     if (out)
         add_conv(rows, LAYER_CONV, out, p->base, false, !p->norm);
@@ -76,7 +75,7 @@ void rows_up(struct layer_rows *rows, const struct pyramid *p, int channels, int
     for (int i = p->levels - 1; i >= 0; i--) {
         bool first = i == p->levels - 1;
         add_conv(rows, LAYER_TRANSPOSED, p->width << i, first ? p->base : 4, !first, !p->norm);
-        add_behind(rows, p, p->norm);
+        add_norm_act(rows, p, p->norm);
     }
     add_conv(rows, LAYER_TRANSPOSED, channels, 4, true, !p->norm);
     if (act != ACT_NONE)

@@ -1,5 +1,5 @@
-/* conv_pyramid.h - tables of layers of convolutional encoders, generators and discriminators: twice the channels at each halving of the
- * size. */
+/* conv_pyramid.h - layer tables of convolutional encoders, generators and discriminators: the channels double where the resolution halves.
+ */
 #ifndef CLIO_MODELS_LEARNERS_CONV_PYRAMID_H
 #define CLIO_MODELS_LEARNERS_CONV_PYRAMID_H
 
@@ -7,7 +7,7 @@
 #include "../nn/sequential.h"
 
 #define LEARNER_ROWS 40
-#define LEARNER_LEVELS 6 /* halvings of an image, at most */
+#define LEARNER_LEVELS 6 /* halvings of the resolution, at most */
 
 struct layer_rows {
     struct layer_row row[LEARNER_ROWS];
@@ -15,18 +15,18 @@ struct layer_rows {
 };
 struct pyramid {
     int base, levels; /* side = base << levels, base 4 to 7 */
-    int width;        /* channels of the largest images; twice as many at each halving */
-    bool norm;        /* batch norm between convolution and activation, and no bias then */
+    int width;        /* channels at the full resolution, doubled at each halving */
+    bool norm;        /* batch norm between convolution and activation, instead of a bias */
     int act;
     float slope;
 };
-/* Base and levels of square images; other ones are refused, with the sizes that would do. */
+/* Base and levels for the learner's images; an error for images that are not square or of another size. */
 clio_status pyramid_fit(clio_context *ctx, const struct learner *l, struct pyramid *p);
-/* Image to `out` numbers (of several networks that share all but their last layer: out 0, without it). */
+/* Image to a vector of `out`; out 0: without the last layer, for networks that share the others. */
 void rows_down(struct layer_rows *rows, const struct pyramid *p, int out);
-/* A vector to images of `channels`, with `act` behind them. */
+/* Vector to images of `channels`, followed by `act`. */
 void rows_up(struct layer_rows *rows, const struct pyramid *p, int channels, int act);
-/* Appended to the table; name NULL: numbered. */
+/* Append a layer; name NULL: numbered. */
 void rows_linear(struct layer_rows *rows, const char *name, int out);
 void rows_act(struct layer_rows *rows, int act, float slope);
 

@@ -1,11 +1,11 @@
-/* diffusion.c - a UNet that learns to take noise away (Ho et al. 2020, algorithms 1 and 2), with classifier-free guidance (Ho and
- * Salimans 2022): now and then the condition is left out.
+/* diffusion.c - train a UNet as a diffusion model (Ho et al. 2020, algorithm 1), with conditioning dropout for classifier-free guidance (Ho
+ * and Salimans 2022).
  *
  *     x_t = sqrt(a_t) x + sqrt(1 - a_t) eps    loss = mean |network(x_t, t, condition) - target|^2    target = eps, or the velocity
  *
- * with t drawn for every sample, a_t the alphas_cumprod of the scheduler. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squares
- * by min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), which draws
- * nothing: a image follows from the noise that it begins with, its latent. */
+ * t is random for each sample, a_t the scheduler's alphas_cumprod. snr_gamma (Min-SNR, Hang et al. 2023) multiplies the squared error by
+ * min(snr, gamma) / snr, for the velocity by min(snr, gamma) / (snr + 1). Samples are made by DDIM (Song et al. 2020), deterministic given
+ * the initial noise, which is the latent. */
 #include "diffusion.h"
 #include "types.h"
 #include "../../host/core/random.h"
@@ -17,7 +17,7 @@
 static const char *const parts[] = {"unet", "text_encoder", NULL};
 static const char *const losses[] = {"loss", NULL};
 
-enum { STREAM_NOISE, STREAM_DRAWS, STREAM_LATENTS };
+enum { STREAM_NOISE, STREAM_CHOICES, STREAM_LATENTS };
 
 static clio_status open(clio_context *ctx, struct learner *l)
 {
@@ -49,10 +49,10 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
     return u->loaded ? CLIO_OK : parameters_init(ctx, &l->parameters[0], seed);
 }
 
-/* ---- what is drawn for a batch ---- */
+/* ---- random choices of a batch ---- */
 
-/* Two random words of a sample of the batch of all processes. */
-static void draw(const struct learner *l, uint64_t stream, int sample, uint32_t words[4])
+/* Four random words for a sample of the batch, counted over all processes. */
+static void random_words(const struct learner *l, uint64_t stream, int sample, uint32_t words[4])
 {
     const uint32_t key[2] = {(uint32_t)l->seed, (uint32_t)(l->seed >> 32)};
     words[0] = (uint32_t)sample;
@@ -62,13 +62,12 @@ static void draw(const struct learner *l, uint64_t stream, int sample, uint32_t 
     random_philox(words, key);
 }
 
-struct drawn {
+struct choices {
     float *timesteps; /* [count] */
-    bool *dropped;    /* [count]: nothing is said of the sample */
+    bool *dropped;    /* [count]: train without the caption or label */
 };
 
-static clio_status draw_batch(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream,
-                              struct drawn *d)
+static clio_status choose(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream, struct choices *d)
 {
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
@@ -76,7 +75,7 @@ static clio_status draw_batch(clio_context *ctx, const struct learner *l, const 
     TRY(mem_alloc(ctx, &d->dropped, (size_t)batch->count, sizeof *d->dropped));
     for (int i = 0; i < batch->count; i++) {
         uint32_t words[4];
-        draw(l, stream + STREAM_DRAWS, batch->first + i, words);
+        random_words(l, stream + STREAM_CHOICES, batch->first + i, words);
         d->timesteps[i] = (float)((uint64_t)words[0] * (uint64_t)u->train_steps >> 32);
         d->dropped[i] = (double)words[1] * 0x1p-32 < u->drop;
     }
@@ -84,7 +83,7 @@ fail:
     return st;
 }
 
-static void drawn_free(struct drawn *d)
+static void choices_free(struct choices *d)
 {
     free(d->timesteps);
     free(d->dropped);
@@ -92,88 +91,136 @@ static void drawn_free(struct drawn *d)
 
 /* ---- conditions ---- */
 
-static clio_status attend_to_batch(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
-                                   const struct drawn *d)
+static clio_status set_context(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                               const struct choices *d)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
     const char **texts = NULL;
     TRY(mem_alloc(ctx, &texts, (size_t)batch->count, sizeof *texts));
     if (u->captions.encoder)
-        TRY(captions_need(ctx, batch));
+        TRY(captions_require(ctx, batch));
     for (int i = 0; i < batch->count; i++)
         texts[i] = batch->captions && !d->dropped[i] ? batch->captions[i] : NULL;
-    TRY(unet_learner_attend(ctx, arena, u, batch->count, texts));
+    TRY(unet_learner_set_context(ctx, arena, u, batch->count, texts));
 fail:
     free(texts);
     return st;
 }
 
-/* Labels as the network's table has them: the class behind the last stands for none. Fresh memory; NULL without labels. */
-static clio_status read_labels(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct drawn *d,
-                               float **labels)
+/* Labels as ids of the network's table, whose last class stands for "no label". Fresh memory; NULL without labels. */
+static clio_status choose_labels(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct choices *d,
+                                 float **labels)
 {
     clio_status st = CLIO_OK;
-    int *ids = NULL, classes = l->shape.classes;
+    int classes = l->shape.classes;
     *labels = NULL;
     if (!classes)
         return CLIO_OK;
-    TRY(mem_alloc(ctx, &ids, (size_t)batch->count, sizeof *ids));
     TRY(mem_alloc(ctx, labels, (size_t)batch->count, sizeof **labels));
-    TRY(tensor_read(ctx, &batch->labels, 0, (size_t)batch->count, ids));
-    for (int i = 0; i < batch->count; i++)
-        (*labels)[i] = (float)(d->dropped[i] || ids[i] < 0 || ids[i] >= classes ? classes : ids[i]);
+    for (int i = 0; i < batch->count; i++) {
+        int id = batch->labels[i];
+        (*labels)[i] = (float)(d->dropped[i] || id < 0 || id >= classes ? classes : id);
+    }
 fail:
-    free(ids);
     return st;
 }
 
-/* ---- images ---- */
+/* ---- images or latents ---- */
 
-/* *x: what is to be made noisy of the batch, its images or latents drawn for them. */
-static clio_status clean(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream, struct tensor *x)
+/* eps f32 [count, h, w, channels] with memory: the noise of torch's CUDA generator, seeded by the sample's number in the batch. */
+static clio_status write_noise(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream,
+                               const struct tensor *eps)
+{
+    clio_status st = CLIO_OK;
+    size_t one = (size_t)l->latent;
+    float *noise = NULL;
+    TRY(mem_alloc(ctx, &noise, (size_t)batch->count * one, sizeof *noise));
+    for (int i = 0; i < batch->count; i++) {
+        struct random r;
+        uint32_t words[4];
+        random_words(l, stream + STREAM_LATENTS, batch->first + i, words);
+        random_seed(&r, RANDOM_TORCH_CUDA, (uint64_t)words[0] << 32 | words[1]);
+        random_normal(&r, noise + (size_t)i * one, one);
+    }
+    TRY(nchw_write(ctx, eps, noise));
+fail:
+    free(noise);
+    return st;
+}
+
+/* moments f32 [count, h, w, 2 channels], with memory, of the batch's images: one at a time, as they need most of the memory. */
+static clio_status encode_images(clio_context *ctx, struct unet_learner *u, const struct learner_batch *batch, const struct tensor *moments)
+{
+    clio_status st = CLIO_OK;
+    struct arena *arena = &u->vae_arena;
+    uint64_t mark = arena_mark(arena);
+    struct tensor image = batch->images, part = *moments;
+    image.dim[0] = part.dim[0] = 1;
+    size_t pixels = tensor_count(&image), size = tensor_count(&part);
+    TRY(tensor_take(ctx, arena, &image));
+    TRY(tensor_take(ctx, arena, &part));
+    for (int i = 0; i < batch->count; i++) {
+        TRY(tensor_copy(ctx, &image, 0, &batch->images, (size_t)i * pixels, pixels));
+        TRY(vae_encode_fwd(ctx, arena, &u->vae, &part, &image));
+        TRY(tensor_copy(ctx, moments, (size_t)i * size, &part, 0, size));
+    }
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* latents = (mean + exp(logvar / 2) eps - shift) * scaling, on the device. */
+static clio_status sample_latents(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream,
+                                  const struct tensor *latents)
+{
+    clio_status st = CLIO_OK;
+    struct unet_learner *u = l->state;
+    struct arena *arena = &u->vae_arena;
+    uint64_t mark = arena_mark(arena);
+    const struct vae_config *c = &u->vae.config;
+    struct tensor mean = *latents, logvar = mean, eps = mean, moments = mean;
+    moments.dim[3] *= 2;
+    eps.what = "noise";
+    struct tensor *const scratch[] = {&mean, &logvar, &eps, &moments};
+    for (size_t i = 0; i < COUNT(scratch); i++)
+        TRY(tensor_take(ctx, arena, scratch[i]));
+    TRY(encode_images(ctx, u, batch, &moments));
+    TRY(op_split_fwd(ctx, &mean, &logvar, &moments));
+    TRY(op_clamp_fwd(ctx, &logvar, &logvar, VAE_LOGVAR_MIN, VAE_LOGVAR_MAX));
+    TRY(write_noise(ctx, l, batch, stream, &eps));
+    TRY(op_reparam_fwd(ctx, latents, &mean, &logvar, &eps, 0, 0));
+    if (u->shift.mem)
+        TRY(op_add_fwd(ctx, latents, latents, &u->shift, 1, -1));
+    TRY(op_add_fwd(ctx, latents, latents, latents, (float)c->scaling, 0));
+fail:
+    arena_release(arena, mark);
+    return st;
+}
+
+/* *x: what noise is added to, the images of the batch or their latents. */
+static clio_status clean_samples(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, uint64_t stream,
+                                 struct tensor *x)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
     struct tape *recording = tape_pause(ctx);
-    struct arena arena = {0};
-    float *planes = NULL, *moments = NULL, *noise = NULL;
-    int n = batch->count;
-    size_t pixels = (size_t)n * (size_t)learner_pixels(l), one = (size_t)l->latent, count = (size_t)n * one;
-    *x = unet_learner_tensor(u, n);
+    *x = unet_learner_tensor(u, batch->count);
     x->mem = batch->images.mem;
     if (u->vae_folder) {
-        TRY(mem_alloc(ctx, &planes, MAX(pixels, count), sizeof *planes));
-        TRY(mem_alloc(ctx, &moments, 2 * count, sizeof *moments));
-        TRY(mem_alloc(ctx, &noise, count, sizeof *noise));
-        TRY(nchw_read(ctx, &batch->images, planes));
-        TRY(vae_encode(ctx, &arena, &u->vae, moments, planes, n, u->height, u->width, (struct vae_tiling){0}));
-        for (int i = 0; i < n; i++) {
-            struct random r;
-            uint32_t words[4];
-            draw(l, stream + STREAM_LATENTS, batch->first + i, words);
-            random_seed(&r, RANDOM_TORCH_CUDA, (uint64_t)words[0] << 32 | words[1]);
-            random_normal(&r, noise + (size_t)i * one, one);
-        }
-        vae_sample(&u->vae.config, planes, moments, noise, n, u->height, u->width);
-        vae_to_sampler(&u->vae.config, planes, count);
-        TRY(learner_tensor(ctx, &u->clean, n, (int)one));
+        TRY(learner_tensor(ctx, &u->clean, batch->count, l->latent));
         x->mem = u->clean.mem;
-        TRY(nchw_write(ctx, x, planes));
+        TRY(sample_latents(ctx, l, batch, stream, x));
     }
 fail:
     tape_resume(ctx, recording);
-    arena_free(ctx, &arena);
-    free(planes);
-    free(moments);
-    free(noise);
     return st;
 }
 
 /* ---- the loss ---- */
 
-/* levels [count][2] of the timesteps, and the roots of the weights of their squares. */
-static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const struct drawn *d, int count)
+/* u->levels [count][2]: sqrt(a_t), sqrt(1 - a_t); u->weights: square roots of the Min-SNR weights. */
+static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const struct choices *d, int count)
 {
     clio_status st = CLIO_OK;
     int channels = u->net.config.out;
@@ -189,18 +236,22 @@ static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const
             weights[i * channels + c] = (float)sqrt(weight);
     }
     TRY(learner_tensor(ctx, &u->levels, count, 2));
-    TRY(learner_tensor(ctx, &u->weights, count, channels));
+    u->levels.what = "noise levels";
     TRY(tensor_write(ctx, &u->levels, 0, 2 * (size_t)count, levels));
-    TRY(tensor_write(ctx, &u->weights, 0, (size_t)count * (size_t)channels, weights));
+    if (u->snr_gamma > 0) {
+        TRY(learner_tensor(ctx, &u->weights, count, channels));
+        u->weights.what = "loss weights";
+        TRY(tensor_write(ctx, &u->weights, 0, (size_t)count * (size_t)channels, weights));
+    }
 fail:
     free(levels);
     free(weights);
     return st;
 }
 
-/* u->loss = scale * sum of the squares of y - target, weighed where that was asked for. */
-static clio_status squares(clio_context *ctx, struct arena *arena, struct unet_learner *u, const struct tensor *y,
-                           const struct tensor *target, float scale)
+/* u->loss = scale * sum of (y - target)^2, with Min-SNR weights if they are set. */
+static clio_status squared_error(clio_context *ctx, struct arena *arena, struct unet_learner *u, const struct tensor *y,
+                                 const struct tensor *target, float scale)
 {
     clio_status st = CLIO_OK;
     struct loss_args args = {.loss = LOSS_MSE, .scale = scale};
@@ -224,23 +275,23 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
     uint64_t mark = arena_mark(arena);
-    struct drawn d = {0};
+    struct choices d = {0};
     struct tensor x, noisy = unet_learner_tensor(u, batch->count), target = noisy, y = noisy;
     float *labels = NULL;
-    TRY(draw_batch(ctx, l, batch, stream, &d));
+    TRY(choose(ctx, l, batch, stream, &d));
     TRY(write_levels(ctx, u, &d, batch->count));
-    TRY(read_labels(ctx, l, batch, &d, &labels));
-    TRY(clean(ctx, l, batch, stream, &x));
-    TRY(attend_to_batch(ctx, arena, l, batch, &d));
+    TRY(choose_labels(ctx, l, batch, &d, &labels));
+    TRY(clean_samples(ctx, l, batch, stream, &x));
+    TRY(set_context(ctx, arena, l, batch, &d));
     TRY(tensor_take(ctx, arena, &noisy));
     TRY(tensor_take(ctx, arena, &target));
     TRY(tensor_take(ctx, arena, &y));
     TRY(op_diffusion_fwd(ctx, &noisy, &target, &x, &u->levels, batch->first, l->seed, stream + STREAM_NOISE, u->velocity));
     TRY(unet_forward(ctx, arena, &u->net, &u->prompt, &y, &noisy, &(struct unet_step){.timesteps = d.timesteps, .labels = labels}));
-    TRY(squares(ctx, arena, u, &y, &target, scale / (float)l->latent));
+    TRY(squared_error(ctx, arena, u, &y, &target, scale / (float)l->latent));
 fail:
     arena_release(arena, mark);
-    drawn_free(&d);
+    choices_free(&d);
     free(labels);
     return st;
 }
@@ -265,7 +316,7 @@ fail:
     return st;
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
@@ -274,7 +325,7 @@ static clio_status measure(clio_context *ctx, struct learner *l, const struct le
     TRY(learner_scalar(ctx, &u->loss, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, l, batch, stream * LEARNER_STREAMS, 1));
-    TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, sums));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&u->loss}, 1, totals));
 fail:
     arena_free(ctx, &arena);
     return st;
@@ -282,7 +333,7 @@ fail:
 
 #define UNET_FUNCTIONS                                                                                                                     \
     .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,     \
-    .init = init, .step = step, .evaluate = measure, .sample = unet_learner_sample, .save_config = unet_learner_describe,                  \
+    .init = init, .step = step, .evaluate = evaluate, .sample = unet_learner_sample, .save_config = unet_learner_save_config,              \
     .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
 const struct learner_type learner_unet = {

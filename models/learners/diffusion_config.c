@@ -1,5 +1,5 @@
-/* diffusion_config.c - what a denoising UNet is made of: its settings as the configurations that diffusers reads, and the folders of a
- * pipeline (text_encoder, tokenizer, vae, scheduler, unet), which come from a setting, from `init`, or from the checkpoint itself. */
+/* diffusion_config.c - settings of a diffusion model as diffusers' configurations, and the folders of a pipeline (text_encoder, tokenizer,
+ * vae, scheduler, unet), each from the checkpoint itself, from its setting, or from `pretrained`. */
 #include "diffusion.h"
 #include "../loaders/model_folder.h"
 
@@ -40,9 +40,9 @@ const struct learner_setting unet_settings[] = {
 static clio_status open_captions(clio_context *ctx, struct learner *l, struct unet_learner *u)
 {
     clio_status st = CLIO_OK;
-    bool learns = json_is_true(json_object_get(l->config, "train_text_encoder"));
-    TRY(captions_find(ctx, &u->captions, l, learns ? &l->parameters[1] : NULL));
-    if (learns && !u->captions.encoder)
+    bool trains = json_is_true(json_object_get(l->config, "train_text_encoder"));
+    TRY(captions_find(ctx, &u->captions, l, trains ? &l->parameters[1] : NULL));
+    if (trains && !u->captions.encoder)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "train_text_encoder is set, and there is no text encoder: set text_encoder to its folder, or pretrained to a diffusers folder "
              "that has one");
@@ -56,6 +56,7 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
     struct json_file config = {0};
     struct weights weights = {0};
     const struct vae_config *c = &u->vae.config;
+    float shift;
     TRY(learner_folder(ctx, l, "vae", &u->vae_folder));
     u->height = l->shape.height;
     u->width = l->shape.width;
@@ -66,12 +67,17 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
     TRY(vae_load(ctx, &config, &weights, VAE_ENCODER | VAE_DECODER, &u->vae));
     if (l->shape.channels != c->in || c->in != c->out || l->shape.width % c->factor || l->shape.height % c->factor)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the autoencoder %s is for images of %d channels whose sides are multiples of %d, not %d x %d with %d: set channels=%d "
+             "the VAE %s needs images with %d channels and sides that are multiples of %d, not %d x %d with %d: set channels=%d "
              "image_size=%d",
              u->vae_folder, c->in, c->factor, l->shape.width, l->shape.height, l->shape.channels, c->in,
              MAX(1, l->shape.width / c->factor) * c->factor);
     u->height /= c->factor;
     u->width /= c->factor;
+    shift = (float)c->shift;
+    if (shift < 0 || shift > 0) {
+        TRY(learner_tensor(ctx, &u->shift, 1, 1));
+        TRY(tensor_write(ctx, &u->shift, 0, 1, &shift));
+    }
 fail:
     weights_close(&weights);
     json_close(&config);
@@ -80,7 +86,7 @@ fail:
 
 /* ---- configurations ---- */
 
-#define WIDTH_OF_NOTHING 8 /* cross_attention_dim without captions: layers attend to a single row of zeros */
+#define EMPTY_CONTEXT_WIDTH 8 /* cross_attention_dim without captions: attention to a single row of zeros */
 
 static clio_status make_config(clio_context *ctx, const struct learner *l, struct unet_learner *u)
 {
@@ -91,18 +97,18 @@ static clio_status make_config(clio_context *ctx, const struct learner *l, struc
     TRY(learner_channels(ctx, l, learner_int(l, "num_attention_heads"), &channels));
     size_t count = json_array_size(channels);
     for (size_t i = 0; i < count; i++) {
-        bool attends = attention == 2 || (attention == 1 && i + 1 < count);
-        if (json_array_append_new(down, json_string(attends ? "CrossAttnDownBlock2D" : "DownBlock2D")) ||
-            json_array_insert_new(up, 0, json_string(attends ? "CrossAttnUpBlock2D" : "UpBlock2D")))
+        bool has_attention = attention == 2 || (attention == 1 && i + 1 < count);
+        if (json_array_append_new(down, json_string(has_attention ? "CrossAttnDownBlock2D" : "DownBlock2D")) ||
+            json_array_insert_new(up, 0, json_string(has_attention ? "CrossAttnUpBlock2D" : "UpBlock2D")))
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     }
-    u->config.root =
-        json_pack("{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size",
-                  u->width, "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down,
-                  "mid_block_type", attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
-                  learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups",
-                  learner_int(l, "norm_num_groups"), "cross_attention_dim", u->captions.encoder ? u->captions.net.width : WIDTH_OF_NOTHING,
-                  "downsample_padding", 1, "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
+    u->config.root = json_pack(
+        "{s:s,s:i,s:i,s:i,s:O,s:O,s:s,s:O,s:i,s:i,s:i,s:i,s:i,s:o}", "_class_name", "UNet2DConditionModel", "sample_size", u->width,
+        "in_channels", own, "out_channels", own, "block_out_channels", channels, "down_block_types", down, "mid_block_type",
+        attention == 3 ? "UNetMidBlock2D" : "UNetMidBlock2DCrossAttn", "up_block_types", up, "layers_per_block",
+        learner_int(l, "layers_per_block"), "attention_head_dim", learner_int(l, "num_attention_heads"), "norm_num_groups",
+        learner_int(l, "norm_num_groups"), "cross_attention_dim", u->captions.encoder ? u->captions.net.width : EMPTY_CONTEXT_WIDTH,
+        "downsample_padding", 1, "num_class_embeds", l->shape.classes ? json_integer(l->shape.classes + 1) : json_null());
     if (!u->config.root)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(mem_string(ctx, &u->config.path, "the settings of the model"));
@@ -134,7 +140,7 @@ fail:
     return st;
 }
 
-/* The rule of the noise, of which the sampler knows how to read it. */
+/* The noise schedule, read by the sampler. */
 static clio_status open_scheduler(clio_context *ctx, const struct learner *l, struct unet_learner *u)
 {
     clio_status st = CLIO_OK;
@@ -155,7 +161,7 @@ fail:
     return st;
 }
 
-/* ---- all of it ---- */
+/* ---- open and close ---- */
 
 static clio_status check_network(clio_context *ctx, const struct learner *l, const struct unet_learner *u)
 {
@@ -163,14 +169,14 @@ static clio_status check_network(clio_context *ctx, const struct learner *l, con
     const struct unet_config *c = &u->net.config;
     int own = u->vae_folder ? u->vae.config.latent : l->shape.channels;
     if (c->in != own || c->out != own)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s takes %d channels and gives %d, and the %s have %d: set channels, or vae=DIR", u->config.path,
-             c->in, c->out, u->vae_folder ? "latents" : "images", own);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %d input and %d output channels, and the %s have %d: set channels, or vae=DIR",
+             u->config.path, c->in, c->out, u->vae_folder ? "latents" : "images", own);
     if (u->captions.encoder && c->text != u->captions.net.width)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "%s attends to %d numbers for a token, and the text encoder %s gives %d: they do not belong together", u->config.path, c->text,
-             u->captions.encoder, u->captions.net.width);
+             "%s has cross_attention_dim %d, and the text encoder %s has a width of %d: use the text encoder of this UNet", u->config.path,
+             c->text, u->captions.encoder, u->captions.net.width);
     if (l->shape.classes ? c->classes != CLASS_TABLE || c->class_width <= l->shape.classes : c->classes != CLASS_NONE)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is made for %d labels (one of them for none), and the data has %d", u->config.path,
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %d class embeddings (one more than classes), and the data has %d classes", u->config.path,
              c->classes == CLASS_TABLE ? c->class_width : 0, l->shape.classes);
 fail:
     return st;
@@ -197,11 +203,11 @@ static clio_status load_network(clio_context *ctx, struct learner *l, struct une
     st = unet_load(ctx, &u->config, u->loaded ? &weights : NULL, &u->net);
     ctx->collects = NULL;
     TRY(st);
-    u->attends = u->net.attentions > 0;
+    u->has_attention = u->net.attentions > 0;
     u->net.recompute = json_is_true(json_object_get(l->config, "gradient_checkpointing"));
     TRY(check_network(ctx, l, u));
-    if (u->captions.learns && !u->attends)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "train_text_encoder is set, and %s attends to no text: leave that out, or the setting attention",
+    if (u->captions.trains && !u->has_attention)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "train_text_encoder is set, and %s has no cross-attention: unset it, or set attention_levels=upper",
              u->config.path);
 fail:
     weights_close(&weights);
@@ -226,7 +232,7 @@ fail:
 
 void unet_learner_free(clio_context *ctx, struct unet_learner *u)
 {
-    struct tensor *const all[] = {&u->states, &u->clean, &u->levels, &u->weights, &u->loss};
+    struct tensor *const all[] = {&u->states, &u->clean, &u->levels, &u->weights, &u->loss, &u->shift};
     for (size_t i = 0; i < COUNT(all); i++)
         tensor_free(ctx, all[i]);
     unet_prompt_free(ctx, &u->prompt);
@@ -240,9 +246,9 @@ void unet_learner_free(clio_context *ctx, struct unet_learner *u)
     free(u->alphas);
 }
 
-/* ---- for other programs ---- */
+/* ---- files of a diffusers folder ---- */
 
-clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const char *path)
+clio_status unet_learner_save_config(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
@@ -250,10 +256,10 @@ clio_status unet_learner_describe(clio_context *ctx, struct learner *l, const ch
     TRY(folder_put_json(ctx, u->config.root, path, "unet", "config.json"));
     TRY(folder_put_json(ctx, u->scheduler.root, path, "scheduler", "scheduler_config.json"));
     if (u->captions.encoder)
-        TRY(captions_describe(ctx, &u->captions, path));
+        TRY(captions_save(ctx, &u->captions, path));
     if (u->vae_folder)
         TRY(folder_link(ctx, path, "vae", u->vae_folder));
-    if (u->captions.encoder && u->vae_folder && !l->shape.classes) { /* a whole pipeline */
+    if (u->captions.encoder && u->vae_folder && !l->shape.classes) { /* a complete pipeline */
         const char *class = json_string_value(json_object_get(u->scheduler.root, "_class_name"));
         index = json_pack("{s:s,s:[s,s],s:[s,s],s:[s,s],s:[s,s],s:[s,s],s:[n,n],s:[n,n],s:b}", "_class_name", "StableDiffusionPipeline",
                           "scheduler", "diffusers", class ? class : "DDPMScheduler", "text_encoder", "transformers", "CLIPTextModel",
@@ -268,8 +274,8 @@ fail:
     return st;
 }
 
-/* The prompt of `count` rows, whose keys and values are those of u->states. */
-static clio_status attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, int length)
+/* Keys and values of u->states, for `count` samples. */
+static clio_status set_keys(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, int length)
 {
     clio_status st = CLIO_OK;
     struct unet_prompt *p = &u->prompt;
@@ -277,7 +283,7 @@ static clio_status attend(clio_context *ctx, struct arena *arena, struct unet_le
         unet_prompt_free(ctx, p);
         TRY(unet_prompt_new(ctx, p, &u->net, count, length));
     }
-    if (u->attends) {
+    if (u->has_attention) {
         struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
         TRY(unet_attend_to(ctx, arena, &u->net, p, &states));
     }
@@ -285,12 +291,12 @@ fail:
     return st;
 }
 
-clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
+clio_status unet_learner_set_context(clio_context *ctx, struct arena *arena, struct unet_learner *u, int count, const char *const *texts)
 {
     clio_status st = CLIO_OK;
     bool captions = u->captions.encoder != NULL;
     int length = captions ? u->captions.net.max_length : 1;
-    if (u->attends) {
+    if (u->has_attention) {
         TRY(learner_tensor(ctx, &u->states, count * length, u->net.config.text));
         struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
         if (captions)
@@ -298,7 +304,7 @@ clio_status unet_learner_attend(clio_context *ctx, struct arena *arena, struct u
         else
             TRY(tensor_zero(ctx, &states));
     }
-    TRY(attend(ctx, arena, u, count, length));
+    TRY(set_keys(ctx, arena, u, count, length));
 fail:
     return st;
 }

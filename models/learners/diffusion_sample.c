@@ -1,4 +1,4 @@
-/* diffusion_sample.c - from noise to images: DDIM (Song et al. 2020) with a network that is learning, or has learned, to denoise. */
+/* diffusion_sample.c - sample images with DDIM (Song et al. 2020), during training and after. */
 #include "diffusion.h"
 #include "generate.h"
 #include "../samplers/guidance.h"
@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT_ONCE 32 /* samples on their way at a time */
+#define CHUNK 32 /* samples in a batch */
 
-/* One way from noise to images: with guidance every sample is there twice, without its condition and with it. */
-struct walk {
+/* A batch that is sampled; with guidance each sample is there twice, unconditional and conditional. */
+struct chunk {
     int count, copies; /* copies: 2 with guidance */
     float *labels, *timesteps, *both;
     struct tensor in, out;
 };
 
-static clio_status set_condition(clio_context *ctx, struct learner *l, struct walk *w, struct arena *arena, const int *labels)
+static clio_status set_condition(clio_context *ctx, struct learner *l, struct chunk *w, struct arena *arena, const int *labels)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
@@ -30,7 +30,7 @@ static clio_status set_condition(clio_context *ctx, struct learner *l, struct wa
         if (u->captions.encoder && given)
             TRY(captions_prompt(ctx, l, i % w->count, &texts[i]));
     }
-    TRY(unet_learner_attend(ctx, arena, u, all, (const char *const *)texts));
+    TRY(unet_learner_set_context(ctx, arena, u, all, (const char *const *)texts));
 fail:
     for (int i = 0; texts && i < all; i++)
         free(texts[i]);
@@ -38,8 +38,9 @@ fail:
     return st;
 }
 
-/* y = the network's answer to x, both [count][latent] on the host */
-static clio_status ask(clio_context *ctx, struct learner *l, struct walk *w, struct arena *arena, const float *x, float timestep, float *y)
+/* y = the network's prediction for x, with guidance, both [count][latent] on the host */
+static clio_status predict(clio_context *ctx, struct learner *l, struct chunk *w, struct arena *arena, const float *x, float timestep,
+                           float *y)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
@@ -59,8 +60,8 @@ fail:
     return st;
 }
 
-/* Latents as the sampler leaves them, f32 [count, h, w, c], to images f32 [count, H, W, C]. */
-static clio_status decode(clio_context *ctx, const struct learner *l, int count, float *latents, float *pictures)
+/* Latents of the sampler f32 [count, h, w, c] to images f32 [count, H, W, C]. */
+static clio_status decode(clio_context *ctx, const struct learner *l, int count, float *latents, float *images)
 {
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
@@ -71,11 +72,11 @@ static clio_status decode(clio_context *ctx, const struct learner *l, int count,
     TRY(tensor_new(ctx, &z, "samples"));
     TRY(tensor_new(ctx, &x, "samples"));
     TRY(tensor_write(ctx, &z, 0, n, latents));
-    TRY(nchw_read(ctx, &z, latents)); /* to planes and back again */
+    TRY(nchw_read(ctx, &z, latents)); /* NHWC to NCHW */
     vae_from_sampler(&u->vae.config, latents, n);
-    TRY(vae_decode(ctx, &arena, &u->vae, pictures, latents, count, u->height, u->width, (struct vae_tiling){0}));
-    TRY(nchw_write(ctx, &x, pictures));
-    TRY(tensor_read(ctx, &x, 0, tensor_count(&x), pictures));
+    TRY(vae_decode(ctx, &arena, &u->vae, images, latents, count, u->height, u->width, (struct vae_tiling){0}));
+    TRY(nchw_write(ctx, &x, images));
+    TRY(tensor_read(ctx, &x, 0, tensor_count(&x), images));
 fail:
     tensor_free(ctx, &z);
     tensor_free(ctx, &x);
@@ -83,8 +84,8 @@ fail:
     return st;
 }
 
-static clio_status sample_some(clio_context *ctx, struct learner *l, struct walk *w, const float *latents, const int *labels,
-                               float *pictures)
+static clio_status sample_chunk(clio_context *ctx, struct learner *l, struct chunk *w, const float *latents, const int *labels,
+                                float *images)
 {
     clio_status st = CLIO_OK;
     struct unet_learner *u = l->state;
@@ -107,13 +108,13 @@ static clio_status sample_some(clio_context *ctx, struct learner *l, struct walk
     memcpy(x, latents, n * sizeof *x);
     sampler_init_noise(s, x);
     for (int i = s->first; i < s->count; i++) {
-        TRY(ask(ctx, l, w, &arena, x, s->timesteps[i], y));
+        TRY(predict(ctx, l, w, &arena, x, s->timesteps[i], y));
         TRY(sampler_step(ctx, s, i, y, x, NULL));
     }
     if (u->vae_folder)
-        TRY(decode(ctx, l, w->count, x, pictures));
+        TRY(decode(ctx, l, w->count, x, images));
     else
-        memcpy(pictures, x, n * sizeof *x);
+        memcpy(images, x, n * sizeof *x);
 fail:
     sampler_free(s);
     arena_free(ctx, &arena);
@@ -125,16 +126,16 @@ fail:
     return st;
 }
 
-clio_status unet_learner_sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
+clio_status unet_learner_sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images)
 {
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
     double guidance = learner_number(l, "guidance_scale");
     bool guided = (guidance < 1 || guidance > 1) && u->drop > 0 && (l->shape.classes || u->captions.encoder);
-    for (int at = 0; at < count; at += AT_ONCE) {
-        struct walk w = {.count = MIN(AT_ONCE, count - at), .copies = guided ? 2 : 1};
-        TRY(sample_some(ctx, l, &w, latents + (size_t)at * (size_t)l->latent, labels ? labels + at : NULL,
-                        pictures + (size_t)at * (size_t)learner_pixels(l)));
+    for (int at = 0; at < count; at += CHUNK) {
+        struct chunk w = {.count = MIN(CHUNK, count - at), .copies = guided ? 2 : 1};
+        TRY(sample_chunk(ctx, l, &w, latents + (size_t)at * (size_t)l->latent, labels ? labels + at : NULL,
+                         images + (size_t)at * (size_t)learner_pixels(l)));
     }
 fail:
     return st;

@@ -1,16 +1,15 @@
-/* gan.c - adversaries (Goodfellow et al. 2014): a generator G of images from noise, and a discriminator D that tells them from
- * real ones. Dense, or DCGAN (Radford, Metz and Chintala 2016); with labels (Mirza and Osindero 2014) or captions (Reed et al. 2016).
- * Losses, D's of real x and generated images, and G's:
+/* gan.c - generative adversarial networks (Goodfellow et al. 2014): a generator G maps noise to images, a discriminator D tells them from
+ * real ones. Fully connected, or DCGAN (Radford, Metz and Chintala 2016); conditional on labels (Mirza and Osindero 2014) or captions (Reed
+ * et al. 2016). Losses of D on real and generated images, and of G:
  *
- *     bce            -log sigmoid(D(x)), -log(1 - sigmoid(D(G(z))))     -log sigmoid(D(G(z))): does not saturate
+ *     bce            -log sigmoid(D(x)), -log(1 - sigmoid(D(G(z))))     -log sigmoid(D(G(z))): non-saturating
  *     least-squares  (D(x) - 1)^2, D(G(z))^2                            (D(G(z)) - 1)^2 (Mao et al. 2017)
  *     hinge          max(0, 1 - D(x)), max(0, 1 + D(G(z)))              -D(G(z)) (Lim and Ye 2017)
- *     wasserstein    -D(x), D(G(z)), D's layers bounded                 -D(G(z)) (Arjovsky et al. 2017; learner_spectral.c)
- *     jsd            the f-GAN's bound on the Jensen-Shannon divergence (Nowozin, Cseke and Tomioka 2016), for G the form of its
- * section 3.2
+ *     wasserstein    -D(x), D(G(z)), with spectral norm                 -D(G(z)) (Arjovsky et al. 2017; nn/spectral_norm.h)
+ *     jsd            f-GAN bound on the Jensen-Shannon divergence (Nowozin, Cseke and Tomioka 2016), G's of its section 3.2
  *
- * A step: G makes images, on tape 0; D learns from them and real ones, two batches for its batch norm, on tape 1; then what D, as it is
- * by now, thinks of the images goes on tape 0, where its weights are constants, and G learns. */
+ * A step: G generates images, on tape 0; D is trained on them and on real ones, two batches for its batch norm, on tape 1; then the updated
+ * D runs on the generated images on tape 0, where its weights are constants, and G is trained. */
 #include "gan.h"
 #include "generate.h"
 #include "types.h"
@@ -18,7 +17,7 @@
 #include <stdlib.h>
 
 static const struct loss_terms {
-    struct loss_args real, fake, generator; /* without scale but its sign */
+    struct loss_args real, fake, generator; /* scale: the sign alone */
 } terms[] = {
     [GAN_BCE] = {{.loss = LOSS_BCE_LOGITS, .scale = 1, .target = 1},
                  {.loss = LOSS_BCE_LOGITS, .scale = 1, .target = 0},
@@ -131,7 +130,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
         l->options[i].beta1 = 0.5;
     }
     TRY(label_input_new(ctx, &net->labels, l));
-    /* batch norm has no place where D's slope is bounded: it would divide by what it likes */
+    /* no batch norm in a critic with spectral norm: it would rescale the bounded layers */
     TRY(gan_generator_rows(ctx, l, dense, &g));
     TRY(discriminator_rows(ctx, l, dense, net->loss != GAN_WASSERSTEIN, &d));
     TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent + net->labels.width, &l->parameters[0]));
@@ -172,26 +171,26 @@ fail:
 /* ---- a step ---- */
 
 /* Images from z f32 [B, latent]. */
-static clio_status generate(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *pictures,
+static clio_status generate(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *images,
                             const struct tensor *z, bool training)
 {
     clio_status st = CLIO_OK;
     int latent = net->generator.in[2] - net->labels.width;
     struct tensor noise = tensor_reshape(z, 4, z->dim[0], 1, 1, latent), in;
     TRY(label_input_join(ctx, arena, &net->labels, &noise, &in));
-    TRY(sequential_fwd(ctx, arena, &net->generator, pictures, &in, training));
+    TRY(sequential_fwd(ctx, arena, &net->generator, images, &in, training));
 fail:
     return st;
 }
 
-/* loss = what `args` makes of D(images), or is added to it. */
-static clio_status judge(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *loss,
-                         const struct tensor *pictures, struct loss_args args, int count, int global_count, bool add)
+/* loss = the loss `args` of D(images), or added to it. */
+static clio_status discriminator_loss(clio_context *ctx, struct arena *arena, const struct gan *net, const struct tensor *loss,
+                                      const struct tensor *images, struct loss_args args, int count, int global_count, bool add)
 {
     clio_status st = CLIO_OK;
     const int *in = net->discriminator.in;
     uint64_t mark = arena_mark(arena);
-    struct tensor x = tensor_reshape(pictures, 4, count, in[0], in[1], in[2] - net->labels.width), joined, score;
+    struct tensor x = tensor_reshape(images, 4, count, in[0], in[1], in[2] - net->labels.width), joined, score;
     score = sequential_shape(&net->discriminator, count);
     args.scale /= (float)global_count;
     TRY(tensor_take(ctx, arena, &score));
@@ -203,7 +202,7 @@ fail:
     return st;
 }
 
-static clio_status learn_discriminator(clio_context *ctx, struct learner *l, const struct learner_batch *batch)
+static clio_status train_discriminator(clio_context *ctx, struct learner *l, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     struct gan *net = l->state;
@@ -213,8 +212,8 @@ static clio_status learn_discriminator(clio_context *ctx, struct learner *l, con
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 1));
     if (batch->count) {
-        TRY(judge(ctx, &tape->arena, net, loss, &batch->images, t->real, batch->count, batch->global_count, false));
-        TRY(judge(ctx, &tape->arena, net, loss, &net->fake, t->fake, batch->count, batch->global_count, true));
+        TRY(discriminator_loss(ctx, &tape->arena, net, loss, &batch->images, t->real, batch->count, batch->global_count, false));
+        TRY(discriminator_loss(ctx, &tape->arena, net, loss, &net->fake, t->fake, batch->count, batch->global_count, true));
     }
     tape_pause(ctx);
     TRY(learner_backward(ctx, l, tape, 1, loss));
@@ -226,18 +225,18 @@ fail:
     return st;
 }
 
-/* G's images, on tape 0. */
-static clio_status begin_generator(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *z)
+/* Generate images, on tape 0. */
+static clio_status generate_fakes(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *z)
 {
     clio_status st = CLIO_OK;
     struct gan *net = l->state;
     struct tape *tape = &l->tapes[0];
-    struct tensor drawn;
+    struct tensor noise;
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 0));
     if (batch->count && !z) {
-        TRY(learner_noise(ctx, &tape->arena, l, batch, learner_stream(l, 0), l->latent, &drawn));
-        z = &drawn;
+        TRY(learner_noise(ctx, &tape->arena, l, batch, learner_stream(l, 0), l->latent, &noise));
+        z = &noise;
     }
     if (batch->count)
         TRY(generate(ctx, &tape->arena, net, &net->fake, z, true));
@@ -255,12 +254,12 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
     TRY(learner_scalar(ctx, &net->losses[1], batch));
     TRY(learner_tensor(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
     TRY(label_input_set(ctx, &net->labels, batch));
-    TRY(begin_generator(ctx, l, batch, z));
-    TRY(learn_discriminator(ctx, l, batch));
+    TRY(generate_fakes(ctx, l, batch, z));
+    TRY(train_discriminator(ctx, l, batch));
     tape_resume(ctx, tape);
     if (batch->count)
-        TRY(judge(ctx, &tape->arena, net, &net->losses[1], &net->fake, terms[net->loss].generator, batch->count, batch->global_count,
-                  false));
+        TRY(discriminator_loss(ctx, &tape->arena, net, &net->losses[1], &net->fake, terms[net->loss].generator, batch->count,
+                               batch->global_count, false));
     tape_pause(ctx);
     TRY(learner_backward(ctx, l, tape, 0, &net->losses[1]));
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->losses[0], &net->losses[1]}, 2, out));
@@ -275,28 +274,29 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     return gan_step(ctx, l, batch, NULL, out);
 }
 
-/* ---- use ---- */
+/* ---- sampling ---- */
 
-static clio_status to_pictures(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status generate_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out,
+                                const struct tensor *in)
 {
     return generate(ctx, arena, l->state, out, in, false);
 }
 
-static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
+static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images)
 {
     struct gan *net = l->state;
-    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), to_pictures);
+    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, images, learner_pixels(l), generate_fwd);
 }
 
-static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+static clio_status save_config(clio_context *ctx, struct learner *l, const char *path)
 {
     const struct gan *net = l->state;
-    return label_input_describe(ctx, &net->labels, path);
+    return label_input_save(ctx, &net->labels, path);
 }
 
 #define GAN_FUNCTIONS                                                                                                                      \
     .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
-    .save_config = describe
+    .save_config = save_config
 
 const struct learner_type learner_gan = {
     .name = "gan", .summary = "GAN of fully connected networks (Goodfellow et al. 2014)", .settings = gan_settings, GAN_FUNCTIONS};

@@ -14,9 +14,9 @@ struct gan {
     struct spectral *spectral; /* or NULL */
     struct tensor fake, losses[2];
 };
-/* Layers of a generator, by the settings ngf, or hidden and depth. */
+/* Layers of a generator, by the setting ngf, or hidden_size and num_hidden_layers. */
 clio_status gan_generator_rows(clio_context *ctx, const struct learner *l, bool dense, struct layer_rows *rows);
-/* z f32 [count, latent] takes the place of what would be drawn; NULL. */
+/* A training step with the noise z f32 [count, latent]; NULL: random. */
 clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *z, double *losses);
 
 #endif

@@ -1,22 +1,22 @@
-/* learner.c - see learner.h: the kinds there are, and what is the same for all: settings, files, optimizers. */
+/* learner.c - see learner.h: open and close a model, loss scaling, backward passes. */
 #include "learner.h"
 #include "settings.h"
 
 #include <math.h>
 #include <string.h>
 
-/* torch.amp.GradScaler begins so, and doubles so often. */
-#define FIRST_SCALE 65536.0
+/* As torch.amp.GradScaler: initial scale, and steps without overflow until it is doubled. */
+#define INITIAL_SCALE 65536.0
 #define SCALE_STEPS 2000
-#define MOST_SCALE 16777216.0
+#define MAX_SCALE 16777216.0
 
-bool learner_needs_captions(const struct learner_type *kind, const json_t *settings)
+bool learner_needs_captions(const struct learner_type *type, const json_t *settings)
 {
     const json_t *encoder = json_object_get(settings, "text_encoder");
-    return kind->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
+    return type->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
 }
 
-const struct learner_shape learner_shape_of_sounds = {1, 1, 1, 0};
+const struct learner_shape learner_audio_shape = {1, 1, 1, 0};
 
 /* ---- settings ---- */
 
@@ -34,10 +34,10 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
-    const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
+    const struct learner_setting *s = learner_setting_find(l->type->settings, name);
     if (!s) {
-        TRY(learner_setting_names(ctx, &names, l->kind->settings));
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no setting %s of a model %s: there are %s", name, l->kind->name, names.data);
+        TRY(learner_setting_names(ctx, &names, l->type->settings));
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s; its settings are %s", name, l->type->name, names.data);
     }
     TRY(learner_setting_check(ctx, s, value));
     json_t *own =
@@ -49,13 +49,13 @@ fail:
     return st;
 }
 
-static clio_status take_settings(clio_context *ctx, struct learner *l, const json_t *settings)
+static clio_status read_settings(clio_context *ctx, struct learner *l, const json_t *settings)
 {
     clio_status st = CLIO_OK;
     const char *name;
     json_t *value;
     l->config = json_object();
-    for (const struct learner_setting *s = l->kind->settings; s->name; s++)
+    for (const struct learner_setting *s = l->type->settings; s->name; s++)
         if (!l->config || json_object_set_new(l->config, s->name, default_value(s)))
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     json_object_foreach((json_t *)(uintptr_t)settings, name, value) TRY(set(ctx, l, name, value));
@@ -65,35 +65,35 @@ fail:
 
 /* ---- open and close ---- */
 
-clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
+clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
                          const json_t *settings, const char *from)
 {
     clio_status st = CLIO_OK;
     const float one = 1;
-    *l = (struct learner){.kind = kind, .shape = shape, .from = from};
-    bool labels = kind->needs_labels && !learner_needs_captions(kind, settings);
+    *l = (struct learner){.type = type, .shape = shape, .from = from};
+    bool labels = type->needs_labels && !learner_needs_captions(type, settings);
     if (labels && shape.classes < 1)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s learns what labels look like, and this data has none: use a dataset with labels, or %s",
-             kind->name, kind->reconstructs ? "vae" : "dcgan");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s needs labels, and this data has none: use a dataset with labels, or the model %s", type->name,
+             type->reconstructs ? "vae" : "dcgan");
     if (!labels)
         l->shape.classes = 0;
-    TRY(take_settings(ctx, l, settings));
+    TRY(read_settings(ctx, l, settings));
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-    TRY(tensor_new(ctx, &l->one, "the model"));
+    TRY(tensor_new(ctx, &l->one, "loss scale"));
     TRY(tensor_write(ctx, &l->one, 0, 1, &one));
-    TRY(kind->open(ctx, l));
+    TRY(type->open(ctx, l));
 fail:
     l->from = NULL;
     return st;
 }
 
-clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
+clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
                         const json_t *settings, uint64_t seed)
 {
     clio_status st = CLIO_OK;
-    TRY(learner_open(ctx, l, kind, shape, settings, NULL));
+    TRY(learner_open(ctx, l, type, shape, settings, NULL));
     l->seed = seed;
-    TRY(kind->init(ctx, l, seed));
+    TRY(type->init(ctx, l, seed));
 fail:
     if (st)
         learner_close(ctx, l);
@@ -106,8 +106,8 @@ void learner_close(clio_context *ctx, struct learner *l)
         tape_close(&l->tapes[i]);
         optimizer_close(ctx, &l->optimizers[i]);
     }
-    if (l->kind && l->state)
-        l->kind->close(ctx, l);
+    if (l->type && l->state)
+        l->type->close(ctx, l);
     for (int i = 0; i < LEARNER_PARTS; i++)
         parameters_free(ctx, &l->parameters[i]);
     tensor_free(ctx, &l->one);
@@ -125,24 +125,24 @@ fail:
     return st;
 }
 
-/* After a step of `count` parts: the next one's scale. A step whose gradients overflowed was none. */
-static clio_status seek_scale(clio_context *ctx, struct learner *l, int first, int count)
+/* Dynamic loss scaling, after a step of `count` parts. A step whose gradients overflowed was skipped and is not counted. */
+static clio_status update_loss_scale(clio_context *ctx, struct learner *l, int first, int count)
 {
     clio_status st = CLIO_OK;
-    bool made = true;
+    bool all_made = true;
     for (int i = first; i < first + count; i++) {
-        bool one = true;
+        bool made = true;
         if (l->parameters[i].count)
-            TRY(optimizer_made(ctx, &l->optimizers[i], &one));
-        l->optimizers[i].step -= !one;
-        made = made && one;
+            TRY(optimizer_made(ctx, &l->optimizers[i], &made));
+        l->optimizers[i].step -= !made;
+        all_made = all_made && made;
     }
-    l->steps_since_overflow = made ? l->steps_since_overflow + 1 : 0;
-    if (!made) {
+    l->steps_since_overflow = all_made ? l->steps_since_overflow + 1 : 0;
+    if (!all_made) {
         TRY(learner_set_loss_scale(ctx, l, fmax(l->loss_scale / 2, 1)));
     } else if (l->steps_since_overflow == SCALE_STEPS) {
         l->steps_since_overflow = 0;
-        TRY(learner_set_loss_scale(ctx, l, fmin(l->loss_scale * 2, MOST_SCALE)));
+        TRY(learner_set_loss_scale(ctx, l, fmin(l->loss_scale * 2, MAX_SCALE)));
     }
 fail:
     return st;
@@ -153,8 +153,8 @@ clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate)
     clio_status st = CLIO_OK;
     l->accumulate = accumulate;
     l->dynamic_loss_scale = l->fp16 && l->loss_scale <= 0;
-    TRY(learner_set_loss_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->fp16 ? FIRST_SCALE : 1));
-    for (int i = 0; i < LEARNER_PARTS && l->kind->parts[i]; i++) {
+    TRY(learner_set_loss_scale(ctx, l, l->loss_scale > 0 ? l->loss_scale : l->fp16 ? INITIAL_SCALE : 1));
+    for (int i = 0; i < LEARNER_PARTS && l->type->parts[i]; i++) {
         TRY(optimizer_open(ctx, &l->optimizers[i], &l->parameters[i], &l->options[i]));
         TRY(tape_open(ctx, &l->tapes[i]));
         if (l->fp16)
@@ -170,8 +170,9 @@ clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tap
     return parameters_watch(ctx, tape, &l->parameters[part], l->micro_batch > 0);
 }
 
-/* Of `count` parts, those that learn. */
-static clio_status descend(clio_context *ctx, struct learner *l, struct tape *tape, int first, int count, const struct tensor *loss)
+/* Backward, and optimizer steps of `count` parts from `first` on. */
+static clio_status backward_and_step(clio_context *ctx, struct learner *l, struct tape *tape, int first, int count,
+                                     const struct tensor *loss)
 {
     clio_status st = CLIO_OK;
     TRY(tape_backward(ctx, tape, loss, &l->one));
@@ -186,19 +187,19 @@ static clio_status descend(clio_context *ctx, struct learner *l, struct tape *ta
         TRY(optimizer_step(ctx, o, &tape->arena));
     }
     if (l->dynamic_loss_scale)
-        TRY(seek_scale(ctx, l, first, count));
+        TRY(update_loss_scale(ctx, l, first, count));
 fail:
     return st;
 }
 
 clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss)
 {
-    return descend(ctx, l, tape, part, 1, loss);
+    return backward_and_step(ctx, l, tape, part, 1, loss);
 }
 
 clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss)
 {
-    return descend(ctx, l, tape, 0, LEARNER_PARTS, loss);
+    return backward_and_step(ctx, l, tape, 0, LEARNER_PARTS, loss);
 }
 
 clio_status learner_swap_ema(clio_context *ctx, const struct learner *l)
@@ -223,12 +224,25 @@ fail:
     return st;
 }
 
+clio_status learner_write_labels(clio_context *ctx, struct tensor *t, const int32_t *labels, int count)
+{
+    clio_status st = CLIO_OK;
+    if (!t->mem || t->dim[0] != count) {
+        tensor_free(ctx, t);
+        *t = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
+        TRY(tensor_new(ctx, t, "labels"));
+    }
+    TRY(tensor_write(ctx, t, 0, (size_t)count, labels));
+fail:
+    return st;
+}
+
 clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     if (!t->mem) {
         *t = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
-        TRY(tensor_new(ctx, t, "training"));
+        TRY(tensor_new(ctx, t, "loss"));
     }
     if (!batch->count)
         TRY(tensor_zero(ctx, t));

@@ -1,9 +1,9 @@
-/* learner.h - a model as the loop of training (train.h) and `clio sample` know it: one that learns from batches and can be asked for
- * images.
+/* learner.h - a trainable model: what one training step, one evaluation batch and one sample are. The training loop (models/train), `clio
+ * sample` and `clio eval` know models through this interface alone.
  *
- * A kind of model is a row of learner_types. Its settings are those of its config.json, which the checkpoint keeps; everything else about a
- * run (data, steps, optimizer) is train.h's. All randomness of step n is op_random_fwd(seed, n * LEARNER_STREAMS + which): a run that is
- * continued draws what an uncut one would have drawn. */
+ * A model type is an entry of learner_types (types.h). Its settings are stored in config.json, which is part of every checkpoint; data,
+ * number of steps and optimizers belong to the training loop. All randomness of step n is op_random_fwd(seed, n * LEARNER_STREAMS +
+ * stream), so that a resumed run draws the same numbers as an uninterrupted one. */
 #ifndef CLIO_MODELS_LEARNERS_LEARNER_H
 #define CLIO_MODELS_LEARNERS_LEARNER_H
 
@@ -14,57 +14,56 @@
 #define LEARNER_PARTS 2
 #define LEARNER_LOSSES 6
 
-/* What data the model is made for; a config.json says it as image_size, channels, classes. */
+/* Shape of the data; config.json stores it as image_size, channels and classes. */
 struct learner_shape {
     int height, width, channels, classes;
 };
-extern const struct learner_shape learner_shape_of_sounds; /* for kinds that hear */
+extern const struct learner_shape learner_audio_shape; /* for models with takes_audio */
 
-/* A batch on the device. */
+/* A batch. */
 struct learner_batch {
-    int count, global_count;     /* here, and over all processes: losses are means over global_count */
-    int first;                   /* which of global_count the first one here is: noise belongs to a sample, whoever learns from it */
-    struct tensor images;        /* f32 [count, H, W, C], 0 to 1 or -1 to 1 as the kind asks */
-    struct tensor labels;        /* i32 [count]; memory NULL: none */
-    const char *const *captions; /* or NULL */
-    const float *audio;          /* of who hears, instead of images: f32 [count][samples] on the host */
+    int count, global_count;     /* samples in this process, and in all of them: losses are means over global_count */
+    int first;                   /* number of the first sample here among global_count: noise depends on it, not on the process */
+    struct tensor images;        /* f32 [count, H, W, C] on the device, 0 to 1 with unit_range, otherwise -1 to 1 */
+    const int32_t *labels;       /* [count] on the host, or NULL; learner_write_labels uploads them */
+    const char *const *captions; /* [count], or NULL */
+    const float *audio;          /* with takes_audio, instead of images: f32 [count][samples] on the host */
     size_t samples;
-    const int32_t *lengths; /* [count] of them: samples of each sound before the silence */
+    const int32_t *lengths; /* [count]: samples of each recording before its padding */
 };
 
 struct learner;
 struct learner_type {
-    const char *name;                       /* "model_type" of config.json, and what the command calls it: "vae", "dcgan" */
-    const char *summary;                    /* one line for the command's help */
+    const char *name;                       /* "vae": model_type of config.json, and argument of clio train */
+    const char *summary;                    /* one line for clio train --list */
     const struct learner_setting *settings; /* ends with a NULL name */
-    const char *const *parts;               /* of parameters, each with an optimizer: {"generator", "discriminator", NULL}; some may stay
-                                             * without parameters, as settings say: they do not learn */
-    const char *const *losses;              /* names of what step gives: {"d_loss", "g_loss", NULL} */
-    const char *const *metrics;             /* names of what measure gives: {"elbo", NULL} */
-    bool higher_is_better;                  /* the best is what has the greatest of measures[0]; otherwise the least */
+    const char *const *parts;               /* parts with an optimizer each, such as {"generator", "discriminator", NULL}; a part without
+                                             * parameters (as settings may choose) is not trained */
+    const char *const *losses;              /* names of the losses that step returns, {"d_loss", "g_loss", NULL} */
+    const char *const *metrics;             /* names of the metrics that evaluate returns, {"negative_elbo", NULL} */
+    bool higher_is_better;                  /* the best checkpoint has the highest metrics[0]; otherwise the lowest */
     bool unit_range;                        /* images from 0 to 1; otherwise from -1 to 1 */
     bool needs_labels, has_latents, reconstructs;
-    bool takes_captions; /* in the place of labels, where the setting text_encoder says through which encoder */
-    bool takes_audio;    /* it learns from sounds: there are no images, and its shape says nothing */
-    /* Build the networks for l->config and l->shape, their weights undefined; fill in l->parameters and what the optimizers begin with
-     * (l->options). */
+    bool takes_captions; /* captions instead of labels, where the setting text_encoder is set */
+    bool takes_audio;    /* trains on audio: no images, and the shape is learner_audio_shape */
+    /* Build the networks for l->config and l->shape, weights uninitialized; list l->parameters and set default l->options. */
     clio_status (*open)(clio_context *ctx, struct learner *l);
     void (*close)(clio_context *ctx, struct learner *l);
-    /* Weights to begin with, from a seed. */
+    /* Initialize the weights from a seed. */
     clio_status (*init)(clio_context *ctx, struct learner *l, uint64_t seed);
-    /* One step on a batch: forward, backward, optimizer. losses: means over the batch, in the order of their names. */
+    /* Forward, backward and optimizer step on a batch. losses: means over the batch, in the order of their names. */
     clio_status (*step)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *losses);
-    /* The same without learning, networks as they are when they are used (batch norm with running statistics): sums over the batch, to be
-     * divided by the number of samples. NULL: there is nothing to measure. */
-    clio_status (*evaluate)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums);
-    /* Images f32 [count, H, W, C] from latents f32 [count, latent] (host) and labels (host, NULL without; learner_labels). NULL: it makes
-     * no images. */
-    clio_status (*sample)(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures);
-    /* Latents (means) of images: NULL where there is no encoder. Who learned captions refuses. */
-    clio_status (*encode)(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents);
-    /* Where a model has the layout that other programs know: for its parts the folder of a checkpoint that their weights lie in, and the
-     * file's name without its ending (NULL: model); and what writes the files of that layout. A part without a folder of its own lies in
-     * the first one's file, which is model.safetensors beside config.json if that has none either. */
+    /* Metrics of a batch in evaluation mode (batch norm with running statistics), summed over its samples: the caller divides by their
+     * number. NULL: no metrics. */
+    clio_status (*evaluate)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals);
+    /* Images f32 [count, H, W, C] from latents f32 [count, latent] and labels (learner_labels; NULL without), all on the host. NULL: cannot
+     * generate. */
+    clio_status (*sample)(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images);
+    /* Latents (means) of images. NULL: no encoder. Refused by models trained on captions. */
+    clio_status (*encode)(clio_context *ctx, struct learner *l, int count, const float *images, const int *labels, float *latents);
+    /* Layout of a checkpoint that other programs read: for each part the folder of its weights, and the file's name without its ending
+     * (NULL: model). Parts without a folder share the file of the first one, model.safetensors beside config.json unless that has a folder.
+     * save_config writes the other files of that layout. */
     struct learner_weight_file {
         const char *folder, *stem;
     } weight_files[LEARNER_PARTS];
@@ -72,65 +71,67 @@ struct learner_type {
 };
 
 struct learner {
-    const struct learner_type *kind;
+    const struct learner_type *type;
     struct learner_shape shape;
-    json_t *config;   /* an object with every setting of the kind, checked */
-    void *state;      /* the kind's networks */
-    const char *from; /* while it is opened: the folder that its weights will be read from, NULL for a fresh one */
-    int latent;       /* width of a latent, 0 without */
+    json_t *config;   /* an object with every setting of the type, checked */
+    void *state;      /* the type's networks */
+    const char *from; /* during open: the folder that its weights will be read from, or NULL for a new model */
+    int latent;       /* size of a latent, 0 without */
     struct parameters parameters[LEARNER_PARTS];
-    struct optimizer_options options[LEARNER_PARTS]; /* what the kind begins with; --set changes them before learner_train */
+    struct optimizer_options options[LEARNER_PARTS]; /* the type's defaults; may be changed before learner_train */
     struct optimizer optimizers[LEARNER_PARTS];
     uint64_t seed;
-    int64_t step;                     /* which one comes next; the loop counts */
-    int accumulate, micro_batch;      /* batches whose gradients make one step (1), and which of them this is */
+    int64_t step;                     /* the next step; counted by the training loop */
+    int accumulate, micro_batch;      /* gradient accumulation: batches per optimizer step, and number of this one */
     bool trains;                      /* optimizers are open */
     struct tape tapes[LEARNER_PARTS]; /* opened by learner_train */
-    struct tensor one;                /* f32 [1]: loss_scale / accumulate, what backward begins with */
-    /* Set before learner_train. With `half` products read weights rounded to half. loss_scale 0: with `half`, one is sought, which is
-     * halved whenever gradients overflow (that step changes nothing) and doubled after many that did not; otherwise it is 1. */
+    struct tensor one;                /* f32 [1]: loss_scale / accumulate, the gradient that backward starts from */
+    /* Set before learner_train. fp16: matmuls read fp16 copies of the weights. loss_scale 0: dynamic with fp16, which is halved when
+     * gradients overflow (that step is skipped) and doubled after many steps without; otherwise 1. */
     bool fp16;
     double loss_scale;
-    bool dynamic_loss_scale;      /* it is sought */
-    int64_t steps_since_overflow; /* steps since it changed */
+    bool dynamic_loss_scale;
+    int64_t steps_since_overflow; /* or since the scale was doubled */
 };
 
-/* A model with these settings learns captions in the place of labels. */
-bool learner_needs_captions(const struct learner_type *kind, const json_t *settings);
-/* The networks of a model type without weights. After a failure the model is to be closed. from: the folder that the weights will be read
- * from; NULL: a new model. */
-clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
+/* Whether a model with these settings is conditioned on captions instead of labels. */
+bool learner_needs_captions(const struct learner_type *type, const json_t *settings);
+/* Networks of a model type, weights uninitialized. After a failure call learner_close. from: the folder that the weights will be read from;
+ * NULL: a new model. */
+clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
                          const json_t *settings, const char *from);
-/* A fresh one for this shape; settings: an object of changed settings (unknown names and bad values are refused with a sentence), or NULL.
- */
-clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *kind, struct learner_shape shape,
+/* A new model with initialized weights. settings: an object with the settings that differ from their defaults, or NULL; unknown names and
+ * invalid values are an error. */
+clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
                         const json_t *settings, uint64_t seed);
 void learner_close(clio_context *ctx, struct learner *l);
-/* Open optimizers with l->options as they are now, and tapes; each step will be made of `accumulate` batches. */
+/* Open optimizers with l->options, and tapes. accumulate: batches per optimizer step. */
 clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate);
-/* Another loss scale, from the next step on. */
+/* Set the loss scale from the next step on. */
 clio_status learner_set_loss_scale(clio_context *ctx, struct learner *l, double scale);
-/* For kinds: watch the parameters of a part on a tape (adding to the gradients of the step's earlier batches); and go backward from a loss
- * f32 [1]: after the last batch of the step, the part's optimizer makes its step, unless the loss is not finite. */
-clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tape, int part);
-clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss);
-/* The same for all parts, which the tape watches, from one loss. */
-clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss);
-/* Exchange weights and their averages, where there are any: before something is drawn or measured, and again after. */
+/* Exchange weights and their exponential moving averages, where there are any: before sampling or evaluation, and again after. */
 clio_status learner_swap_ema(clio_context *ctx, const struct learner *l);
 
 /* ---- for the steps of model types ---- */
 
-/* t gets memory of this shape, f32, unless it has as much; what it held is lost. */
+/* Track the parameters of a part on a tape; gradients of earlier batches of the same optimizer step are kept. */
+clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tape, int part);
+/* Backward from a loss f32 [1]. After the last batch of an optimizer step the part's optimizer runs, unless the loss is not finite. */
+clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss);
+/* The same for all parts, tracked on one tape. */
+clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss);
+/* Give t memory f32 [rows, columns], unless it has that size; its content is lost. */
 clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns);
-/* Memory for a loss, f32 [1]; 0 where a process has no sample of the batch. */
+/* Upload labels as t i32 [count], which gets its memory here. */
+clio_status learner_write_labels(clio_context *ctx, struct tensor *t, const int32_t *labels, int count);
+/* Give t memory f32 [1], for a loss; 0 where the batch has no sample in this process. */
 clio_status learner_scalar(clio_context *ctx, struct tensor *t, const struct learner_batch *batch);
-/* Number `which` of the streams of the batch at hand. */
+/* The random stream `which` of the current batch. */
 uint64_t learner_stream(const struct learner *l, int which);
-/* noise f32 [count, width] in the arena: rows of what all processes draw together. */
+/* Gaussian noise f32 [count, width] in the arena: this process's rows of the noise for the whole batch. */
 clio_status learner_noise(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
                           uint64_t stream, int width, struct tensor *noise);
-/* Losses, each f32 [1]; waits. */
+/* Read losses, each f32 [1]. */
 clio_status learner_read(clio_context *ctx, const struct tensor *const *losses, int count, double *out);
 
 static inline int learner_pixels(const struct learner *l)

@@ -1,7 +1,7 @@
-/* mmd_gan.c - a generator without adversary: what it makes and real images are to be alike under the maximum mean discrepancy
- * (Gretton et al. 2012; Li, Swersky and Zemel 2015, "Generative moment matching networks"; Dziugaite et al. 2015). They are compared as
- * images, or as codes of an autoencoder that learns beside it from the real ones. Unlike in Li et al. 2015 the generator makes images,
- * not codes, and learns through the encoder; unlike in the MMD GAN of Li et al. 2017 the encoder does not play against it. */
+/* mmd_gan.c - generative moment matching network: a generator without a discriminator, trained to make the maximum mean discrepancy between
+ * its images and real ones small (Gretton et al. 2012; Li, Swersky and Zemel 2015; Dziugaite et al. 2015). Images are compared as pixels,
+ * or as codes of an autoencoder that is trained on the real ones at the same time. Unlike in Li et al. 2015 the generator makes images, not
+ * codes, with gradients through the encoder; unlike in the MMD GAN of Li et al. 2017 the encoder is not adversarial. */
 #include "autoencoder.h"
 #include "gan.h"
 #include "generate.h"
@@ -31,12 +31,12 @@ static const char *const losses[] = {"mmd", "reconstruction", NULL};
 struct mmd_gan {
     struct sequential generator;
     struct autoencoder features;
-    bool encodes; /* features are codes */
+    bool encodes; /* the features are codes */
     struct tensor fake, mmd, loss;
     struct mmd_args args;
 };
 
-/* Distances in D dimensions grow as the root of D, where each number is about 1. */
+/* Distances between vectors of D numbers of about 1 grow with sqrt(D). */
 static void choose_kernels(const struct learner *l, struct mmd_gan *net, int dimensions)
 {
     static const float rbf[] = {0.125f, 0.25f, 0.5f, 1, 2}, rational[] = {0.2f, 0.5f, 1, 2, 5};
@@ -68,7 +68,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
                                                         .width = learner_int(l, "base_channels"),
                                                         .hidden = learner_int(l, "hidden_size"),
                                                         .code = learner_int(l, "code_dim"),
-                                                        .act_picture = ACT_TANH,
+                                                        .act_image = ACT_TANH,
                                                         .act_code = ACT_TANH},
                              &l->parameters[1]));
     choose_kernels(l, net, net->encodes ? learner_int(l, "code_dim") : learner_pixels(l));
@@ -99,24 +99,24 @@ fail:
 
 /* ---- a step ---- */
 
-/* Images as they are compared: f32 [B, D]. Codes are in the arena. */
-static clio_status features_of(clio_context *ctx, struct arena *arena, const struct mmd_gan *net, const struct tensor *pictures, int batch,
+/* Features of images: f32 [B, D]; codes are in the arena. */
+static clio_status features_of(clio_context *ctx, struct arena *arena, const struct mmd_gan *net, const struct tensor *images, int batch,
                                struct tensor *features)
 {
     clio_status st = CLIO_OK;
-    *features = *pictures;
+    *features = *images;
     if (net->encodes) {
         *features = sequential_shape(&net->features.encoder, batch);
         TRY(tensor_take(ctx, arena, features));
-        TRY(sequential_fwd(ctx, arena, &net->features.encoder, features, pictures, true));
+        TRY(sequential_fwd(ctx, arena, &net->features.encoder, features, images, true));
     }
     *features = tensor_reshape(features, 2, batch, (int)(tensor_count(features) / (size_t)batch), 0, 0);
 fail:
     return st;
 }
 
-/* loss = the share of this process in the discrepancy of what the generator makes now and of real images. */
-static clio_status compare(clio_context *ctx, struct learner *l, const struct learner_batch *batch)
+/* net->loss = this process's share of the discrepancy between generated and real images. */
+static clio_status mmd_loss(clio_context *ctx, struct learner *l, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     struct mmd_gan *net = l->state;
@@ -149,7 +149,7 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     TRY(learner_watch(ctx, l, tape, 0));
     tape_pause(ctx);
     if (batch->count)
-        TRY(compare(ctx, l, batch));
+        TRY(mmd_loss(ctx, l, batch));
     TRY(learner_backward(ctx, l, tape, 0, &net->loss));
     out[1] = 0;
     TRY(learner_read(ctx, (const struct tensor *const[]){&net->loss, &net->features.loss}, net->encodes ? 2 : 1, out));
@@ -159,17 +159,18 @@ fail:
     return st;
 }
 
-/* ---- use ---- */
+/* ---- sampling ---- */
 
-static clio_status to_pictures(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status generate_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out,
+                                const struct tensor *in)
 {
     return sequential_fwd(ctx, arena, &((struct mmd_gan *)l->state)->generator, out, in, false);
 }
 
-static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
+static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images)
 {
     (void)labels;
-    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, pictures, learner_pixels(l), to_pictures);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, NULL, images, learner_pixels(l), generate_fwd);
 }
 
 const struct learner_type learner_mmd_gan = {

@@ -1,4 +1,4 @@
-/* pretrained.h - a model's folder: config.json and weights. */
+/* pretrained.h - load and save a model's folder: config.json and weights. */
 #ifndef CLIO_MODELS_LEARNERS_PRETRAINED_H
 #define CLIO_MODELS_LEARNERS_PRETRAINED_H
 
@@ -6,7 +6,7 @@
 
 /* From a folder with config.json and model.safetensors. */
 clio_status learner_load(clio_context *ctx, struct learner *l, const char *path);
-/* config.json and model.safetensors (averaged weights where there are any: what inference should read) into an existing folder. */
+/* Write config.json and the weights into an existing folder: the moving averages where there are any, for inference. */
 clio_status learner_save(clio_context *ctx, struct learner *l, const char *folder);
 
 #endif

@@ -1,4 +1,4 @@
-/* settings.c - settings as tables: looked up, listed, checked; see learner.h. */
+/* settings.c - see settings.h. */
 #include "settings.h"
 #include "../loaders/model_folder.h"
 
@@ -43,11 +43,11 @@ clio_status learner_setting_check(clio_context *ctx, const struct learner_settin
     if (s->type == 'b' && !json_is_boolean(value))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be true or false", s->name);
     if (s->type == 't' && !json_is_string(value) && !json_is_integer(value))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be a text", s->name);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be a string", s->name);
     if (s->type == 'i' || s->type == 'f') {
         double x = json_number_value(value);
         if (!json_is_number(value) || !(x >= s->least && x <= s->most) || (s->type == 'i' && !json_is_integer(value)))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be a %s from %g to %g", s->name, s->type == 'i' ? "whole number" : "number",
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be %s from %g to %g", s->name, s->type == 'i' ? "an integer" : "a number",
                  s->least, s->most);
     }
 fail:
@@ -66,11 +66,11 @@ double learner_number(const struct learner *l, const char *name)
 
 int learner_choice(const struct learner *l, const char *name)
 {
-    const struct learner_setting *s = learner_setting_find(l->kind->settings, name);
+    const struct learner_setting *s = learner_setting_find(l->type->settings, name);
     return MAX(learner_choice_index(s->words, json_string_value(json_object_get(l->config, name))), 0);
 }
 
-/* ---- settings of diffusers' layout ---- */
+/* ---- settings that follow diffusers ---- */
 
 const char *learner_text(const struct learner *l, const char *name)
 {
@@ -89,10 +89,10 @@ clio_status learner_channels(clio_context *ctx, const struct learner *l, int hea
         long n = strtol(at, &end, 10);
         if (end == at || n < 1 || n > 1 << 14 || (*end != ',' && *end) || json_array_size(*list) == LEARNER_BLOCKS)
             FAIL(ctx, CLIO_ERROR_ARGUMENT,
-                 "the setting block_channels must be up to %d whole numbers with commas between, such as 64,128,192", LEARNER_BLOCKS);
+                 "the setting block_out_channels must be up to %d integers separated by commas, such as 64,128,192", LEARNER_BLOCKS);
         if (n % groups || n % heads)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%ld channels (block_channels) cannot be shared by %d groups (groups) and %d heads (heads)", n,
-                 groups, heads);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "block_out_channels: %ld is not a multiple of norm_num_groups (%d) and num_attention_heads (%d)",
+                 n, groups, heads);
         if (json_array_append_new(*list, json_integer(n)))
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
         if (!*end)

@@ -1,9 +1,9 @@
-/* vae.c - variational autoencoders (Kingma and Welling 2014), dense or of convolutions, with the weight beta of the divergence
- * (Higgins et al. 2017), and with labels or captions given to both sides (Sohn, Lee and Yan 2015).
+/* vae.c - variational autoencoders (Kingma and Welling 2014), fully connected or convolutional, with a weight beta of the KL divergence
+ * (Higgins et al. 2017), unconditional or conditional on labels or captions (Sohn, Lee and Yan 2015).
  *
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = -log p(x | decoder(z)) + beta KL(N(mu, exp(logvar)) | N(0, 1))
  *
- * Both terms are sums over an image, and means over the batch. */
+ * Both terms are summed over an image, and averaged over the batch. */
 #include "vae.h"
 #include "generate.h"
 #include "types.h"
@@ -23,15 +23,15 @@
 static const struct learner_setting vae_settings[] = {VAE_SETTINGS, {0}}, cvae_settings[] = {VAE_SETTINGS, CAPTION_SETTINGS, {0}};
 static const char *const parts[] = {"vae", NULL};
 static const char *const losses[] = {"loss", "reconstruction", "kl", NULL};
-static const char *const measures[] = {"negative_elbo", "reconstruction", "kl", NULL};
+static const char *const metrics[] = {"negative_elbo", "reconstruction", "kl", NULL};
 
 /* ---- networks ---- */
 
-/* Keys of the dense form are those of torch's example: fc1, mu, logvar, fc2, fc3. */
+/* Tensor names as in PyTorch's VAE example: fc1, mu, logvar, fc2, fc3. */
 static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_networks *net)
 {
     clio_status st = CLIO_OK;
-    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden_size"), told = net->labels.width;
+    int pixels = learner_pixels(l), hidden = learner_int(l, "hidden_size"), condition = net->labels.width;
     struct parameters *p = &l->parameters[0];
     struct layer_rows encoder = {0}, mu = {0}, logvar = {0}, decoder = {0};
     rows_linear(&encoder, "fc1", hidden);
@@ -41,10 +41,10 @@ static clio_status open_dense(clio_context *ctx, struct learner *l, struct vae_n
     rows_linear(&decoder, "fc2", hidden);
     rows_act(&decoder, ACT_RELU, 0);
     rows_linear(&decoder, "fc3", pixels);
-    TRY(sequential_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + told, p));
+    TRY(sequential_new(ctx, &net->encoder, "vae.", encoder.row, encoder.count, 1, 1, pixels + condition, p));
     TRY(sequential_new(ctx, &net->mu, "vae.", mu.row, mu.count, 1, 1, hidden, p));
     TRY(sequential_new(ctx, &net->logvar, "vae.", logvar.row, logvar.count, 1, 1, hidden, p));
-    TRY(sequential_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + told, p));
+    TRY(sequential_new(ctx, &net->decoder, "vae.", decoder.row, decoder.count, 1, 1, l->latent + condition, p));
 fail:
     return st;
 }
@@ -119,10 +119,10 @@ static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const stru
 {
     clio_status st = CLIO_OK;
     int b = mu->dim[0], c = net->encoder.in[2] - net->labels.width;
-    struct tensor picture = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in,
+    struct tensor image = tensor_reshape(x, 4, b, net->encoder.in[0], net->encoder.in[1], c), in,
                   hidden = sequential_shape(&net->encoder, b);
     TRY(tensor_take(ctx, arena, &hidden));
-    TRY(label_input_join(ctx, arena, &net->labels, &picture, &in));
+    TRY(label_input_join(ctx, arena, &net->labels, &image, &in));
     TRY(sequential_fwd(ctx, arena, &net->encoder, &hidden, &in, true));
     TRY(sequential_fwd(ctx, arena, &net->mu, mu, &hidden, true));
     if (logvar)
@@ -143,7 +143,8 @@ fail:
     return st;
 }
 
-/* terms: scale times the sums of -log p(x | z) and of the divergence; loss: terms[0] + beta terms[1]. eps NULL: drawn. */
+/* net->terms: scale * sum over the batch of -log p(x | z) and of the KL divergence; net->loss: terms[0] + beta terms[1]. eps NULL: random.
+ */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
                            const struct tensor *eps, uint64_t stream, float scale)
 {
@@ -151,7 +152,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     const struct vae_networks *net = l->state;
     const struct tensor *x = &batch->images;
     uint64_t mark = arena_mark(arena);
-    struct tensor mu = tensor_shape(DTYPE_F32, 4, batch->count, 1, 1, l->latent), logvar = mu, z = mu, y = *x, drawn;
+    struct tensor mu = tensor_shape(DTYPE_F32, 4, batch->count, 1, 1, l->latent), logvar = mu, z = mu, y = *x, noise;
     struct loss_args args = {.loss = LOSS_BCE_LOGITS, .scale = scale};
     TRY(tensor_take(ctx, arena, &mu));
     TRY(tensor_take(ctx, arena, &logvar));
@@ -159,12 +160,12 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(tensor_take(ctx, arena, &y));
     TRY(encode_fwd(ctx, arena, net, &mu, &logvar, x));
     if (!eps && batch->first > 0) {
-        TRY(learner_noise(ctx, arena, l, batch, stream, l->latent, &drawn));
-        eps = &drawn;
+        TRY(learner_noise(ctx, arena, l, batch, stream, l->latent, &noise));
+        eps = &noise;
     }
     if (eps)
-        drawn = tensor_reshape(eps, 4, batch->count, 1, 1, l->latent);
-    TRY(op_reparam_fwd(ctx, &z, &mu, &logvar, eps ? &drawn : NULL, l->seed, stream));
+        noise = tensor_reshape(eps, 4, batch->count, 1, 1, l->latent);
+    TRY(op_reparam_fwd(ctx, &z, &mu, &logvar, eps ? &noise : NULL, l->seed, stream));
     TRY(decode_fwd(ctx, arena, net, &y, &z));
     if (net->reconstruction == VAE_MSE) {
         args = (struct loss_args){.loss = LOSS_MSE, .scale = 0.5f * scale};
@@ -178,7 +179,7 @@ fail:
     return st;
 }
 
-static clio_status room_for_losses(clio_context *ctx, struct vae_networks *net, const struct learner_batch *batch)
+static clio_status alloc_losses(clio_context *ctx, struct vae_networks *net, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     TRY(learner_scalar(ctx, &net->loss, batch));
@@ -188,14 +189,14 @@ fail:
     return st;
 }
 
-/* ---- as a learner ---- */
+/* ---- training and evaluation ---- */
 
 clio_status vae_step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *eps, double *out)
 {
     clio_status st = CLIO_OK;
     struct vae_networks *net = l->state;
     struct tape *tape = &l->tapes[0];
-    TRY(room_for_losses(ctx, net, batch));
+    TRY(alloc_losses(ctx, net, batch));
     TRY(label_input_set(ctx, &net->labels, batch));
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 0));
@@ -215,24 +216,24 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     return vae_step(ctx, l, batch, NULL, out);
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
     struct vae_networks *net = l->state;
     struct arena arena = {0};
     arena_grow(ctx, &arena);
-    TRY(room_for_losses(ctx, net, batch));
+    TRY(alloc_losses(ctx, net, batch));
     TRY(label_input_set(ctx, &net->labels, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, l, batch, NULL, stream, 1));
-    TRY(learner_read(ctx, (const struct tensor *const[]){&net->terms[0], &net->terms[1]}, 2, sums + 1));
-    sums[0] = sums[1] + sums[2];
+    TRY(learner_read(ctx, (const struct tensor *const[]){&net->terms[0], &net->terms[1]}, 2, totals + 1));
+    totals[0] = totals[1] + totals[2];
 fail:
     arena_free(ctx, &arena);
     return st;
 }
 
-static clio_status decode(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status images_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     clio_status st = CLIO_OK;
     struct tensor z = tensor_reshape(in, 4, in->dim[0], 1, 1, l->latent);
@@ -242,39 +243,39 @@ fail:
     return st;
 }
 
-static clio_status to_means(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status means_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     struct tensor mu = tensor_reshape(out, 4, in->dim[0], 1, 1, l->latent);
     return encode_fwd(ctx, arena, l->state, &mu, NULL, in);
 }
 
-static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
+static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images)
 {
     struct vae_networks *net = l->state;
-    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, &net->labels, count, latents, l->latent, labels, images, learner_pixels(l), images_fwd);
 }
 
-static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
+static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *images, const int *labels, float *latents)
 {
     clio_status st = CLIO_OK;
     struct vae_networks *net = l->state;
     if (net->labels.captions)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "this model %s learned captions (text_encoder), and takes no images in without theirs: it draws them", l->kind->name);
-    TRY(learner_run(ctx, l, &net->labels, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means));
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "this %s is conditioned on captions (text_encoder): it cannot encode images without their captions",
+             l->type->name);
+    TRY(learner_run(ctx, l, &net->labels, count, images, learner_pixels(l), labels, latents, l->latent, means_fwd));
 fail:
     return st;
 }
 
-static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+static clio_status save_config(clio_context *ctx, struct learner *l, const char *path)
 {
     const struct vae_networks *net = l->state;
-    return label_input_describe(ctx, &net->labels, path);
+    return label_input_save(ctx, &net->labels, path);
 }
 
 #define VAE_FUNCTIONS                                                                                                                      \
-    .parts = parts, .losses = losses, .metrics = measures, .unit_range = true, .has_latents = true, .reconstructs = true, .open = open,    \
-    .close = close, .init = init, .step = step, .evaluate = measure, .sample = sample, .encode = encode, .save_config = describe
+    .parts = parts, .losses = losses, .metrics = metrics, .unit_range = true, .has_latents = true, .reconstructs = true, .open = open,     \
+    .close = close, .init = init, .step = step, .evaluate = evaluate, .sample = sample, .encode = encode, .save_config = save_config
 
 const struct learner_type learner_vae = {
     .name = "vae", .summary = "variational autoencoder (Kingma and Welling 2014)", .settings = vae_settings, VAE_FUNCTIONS};

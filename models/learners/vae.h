@@ -7,13 +7,13 @@
 
 enum { VAE_BCE, VAE_MSE };
 struct vae_networks {
-    struct sequential encoder, mu, logvar, decoder; /* the decoder gives logits */
+    struct sequential encoder, mu, logvar, decoder; /* the decoder returns logits */
     struct label_input labels;
-    int reconstruction; /* VAE_BCE: the images are probabilities; VAE_MSE: means of normal distributions of variance 1 */
+    int reconstruction; /* VAE_BCE: Bernoulli likelihood; VAE_MSE: Gaussian of variance 1 */
     float beta;
     struct tensor loss, terms[2];
 };
-/* eps f32 [count, latent] takes the place of what would be drawn; NULL. */
+/* A training step with the noise eps f32 [count, latent]; NULL: random. */
 clio_status vae_step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *eps, double *losses);
 
 #endif

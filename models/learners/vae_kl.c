@@ -1,10 +1,10 @@
-/* vae_kl.c - the autoencoder between images and latents of Stable Diffusion (Rombach et al. 2022, "High-resolution image synthesis
- * with latent diffusion models", app. G), learned without its discriminator:
+/* vae_kl.c - train the autoencoder of Stable Diffusion (Rombach et al. 2022, "High-resolution image synthesis with latent diffusion
+ * models", app. G), without its discriminator:
  *
  *     mu, logvar = encoder(x)    z = mu + exp(logvar / 2) eps    loss = mean |x - decoder(z)| + kl_weight KL(N(mu, exp(logvar)) | N(0, 1))
  *
- * where the first term (or its squares) is a mean over all numbers of an image, the second a sum over its latents, as in diffusers'
- * training script. The logarithm of the variance is taken as it is: diffusers keeps it in -30 to 20, where it stays by itself. */
+ * The first term (or its squares) is a mean over the pixels of an image, the second a sum over its latents, as in diffusers' training
+ * script. logvar is not clamped to -30 to 20 as in diffusers: it stays there by itself. */
 #include "vae_kl.h"
 #include "generate.h"
 #include "types.h"
@@ -29,7 +29,7 @@ static const struct learner_setting settings[] = {
 /* clang-format on */
 static const char *const parts[] = {"vae", NULL};
 static const char *const losses[] = {"loss", "reconstruction", "kl", NULL};
-static const char *const measures[] = {"reconstruction", "kl", NULL};
+static const char *const metrics[] = {"reconstruction", "kl", NULL};
 
 static clio_status make_config(clio_context *ctx, const struct learner *l, struct kl_learner *k)
 {
@@ -94,7 +94,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].weight_decay = 0.01;
     l->options[0].max_grad_norm = 1;
     k->kl_weight = (float)learner_number(l, "kl_weight");
-    k->loss_kind = learner_choice(l, "reconstruction_loss") == 1 ? LOSS_MSE : LOSS_L1;
+    k->loss_function = learner_choice(l, "reconstruction_loss") == 1 ? LOSS_MSE : LOSS_L1;
     TRY(load_network(ctx, l, k));
     const struct vae_config *c = &k->net.config;
     if (c->in != l->shape.channels || c->out != l->shape.channels || l->shape.height % c->factor || l->shape.width % c->factor)
@@ -126,8 +126,8 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 
 /* ---- forward ---- */
 
-/* f32 [count, h, w, channels] of the latents */
-static struct tensor small(const struct learner *l, int count, int channels)
+/* f32 [count, h, w, channels] at the resolution of the latents, without memory */
+static struct tensor latent_tensor(const struct learner *l, int count, int channels)
 {
     const struct kl_learner *k = l->state;
     int factor = k->net.config.factor;
@@ -140,7 +140,7 @@ static clio_status encode_fwd(clio_context *ctx, struct arena *arena, const stru
 {
     clio_status st = CLIO_OK;
     const struct kl_learner *k = l->state;
-    struct tensor moments = small(l, mu->dim[0], 2 * k->net.config.latent), unused = *mu;
+    struct tensor moments = latent_tensor(l, mu->dim[0], 2 * k->net.config.latent), unused = *mu;
     TRY(tensor_take(ctx, arena, &moments));
     if (!logvar)
         TRY(tensor_take(ctx, arena, &unused));
@@ -150,8 +150,8 @@ fail:
     return st;
 }
 
-/* terms: scale times the sums over the batch of the mean difference of an image and of the divergence; loss: both, weighed. eps NULL:
- * drawn. */
+/* k->terms: scale * sum over the batch of the reconstruction loss of an image and of its KL divergence; k->loss: their weighted sum. eps
+ * NULL: random. */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
                            const struct tensor *eps, uint64_t stream, float scale)
 {
@@ -159,20 +159,20 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     struct kl_learner *k = l->state;
     const struct tensor *x = &batch->images;
     uint64_t mark = arena_mark(arena);
-    struct tensor mu = small(l, batch->count, k->net.config.latent), logvar = mu, z = mu, y = *x, drawn;
-    struct loss_args args = {.loss = k->loss_kind, .scale = scale / (float)learner_pixels(l)};
+    struct tensor mu = latent_tensor(l, batch->count, k->net.config.latent), logvar = mu, z = mu, y = *x, noise;
+    struct loss_args args = {.loss = k->loss_function, .scale = scale / (float)learner_pixels(l)};
     TRY(tensor_take(ctx, arena, &mu));
     TRY(tensor_take(ctx, arena, &logvar));
     TRY(tensor_take(ctx, arena, &z));
     TRY(tensor_take(ctx, arena, &y));
     TRY(encode_fwd(ctx, arena, l, &mu, &logvar, x));
     if (!eps && batch->first > 0) {
-        TRY(learner_noise(ctx, arena, l, batch, stream, l->latent, &drawn));
-        eps = &drawn;
+        TRY(learner_noise(ctx, arena, l, batch, stream, l->latent, &noise));
+        eps = &noise;
     }
     if (eps)
-        drawn = tensor_reshape(eps, 4, mu.dim[0], mu.dim[1], mu.dim[2], mu.dim[3]);
-    TRY(op_reparam_fwd(ctx, &z, &mu, &logvar, eps ? &drawn : NULL, l->seed, stream));
+        noise = tensor_reshape(eps, 4, mu.dim[0], mu.dim[1], mu.dim[2], mu.dim[3]);
+    TRY(op_reparam_fwd(ctx, &z, &mu, &logvar, eps ? &noise : NULL, l->seed, stream));
     TRY(vae_decode_fwd(ctx, arena, &k->net, &y, &z));
     TRY(op_loss_fwd(ctx, arena, &k->terms[0], &y, x, args, false));
     TRY(op_gaussian_kl_fwd(ctx, arena, &k->terms[1], &mu, &logvar, scale));
@@ -182,7 +182,7 @@ fail:
     return st;
 }
 
-static clio_status room_for_losses(clio_context *ctx, struct kl_learner *k, const struct learner_batch *batch)
+static clio_status alloc_losses(clio_context *ctx, struct kl_learner *k, const struct learner_batch *batch)
 {
     clio_status st = CLIO_OK;
     TRY(learner_scalar(ctx, &k->loss, batch));
@@ -192,14 +192,14 @@ fail:
     return st;
 }
 
-/* ---- as a learner ---- */
+/* ---- training and evaluation ---- */
 
 clio_status kl_step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *eps, double *out)
 {
     clio_status st = CLIO_OK;
     struct kl_learner *k = l->state;
     struct tape *tape = &l->tapes[0];
-    TRY(room_for_losses(ctx, k, batch));
+    TRY(alloc_losses(ctx, k, batch));
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 0));
     if (batch->count)
@@ -218,50 +218,50 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     return kl_step(ctx, l, batch, NULL, out);
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
     struct kl_learner *k = l->state;
     struct arena arena = {0};
     arena_grow(ctx, &arena);
-    TRY(room_for_losses(ctx, k, batch));
+    TRY(alloc_losses(ctx, k, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, l, batch, NULL, stream, 1));
-    TRY(learner_read(ctx, (const struct tensor *const[]){&k->terms[0], &k->terms[1]}, 2, sums));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&k->terms[0], &k->terms[1]}, 2, totals));
 fail:
     arena_free(ctx, &arena);
     return st;
 }
 
-static clio_status decode(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status images_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     const struct kl_learner *k = l->state;
-    struct tensor z = small(l, in->dim[0], k->net.config.latent);
+    struct tensor z = latent_tensor(l, in->dim[0], k->net.config.latent);
     struct tensor x = tensor_reshape(out, 4, in->dim[0], l->shape.height, l->shape.width, l->shape.channels);
     z.mem = in->mem;
     return vae_decode_fwd(ctx, arena, &k->net, &x, &z);
 }
 
-static clio_status to_means(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
+static clio_status means_fwd(clio_context *ctx, struct arena *arena, struct learner *l, const struct tensor *out, const struct tensor *in)
 {
     const struct kl_learner *k = l->state;
-    struct tensor mu = small(l, in->dim[0], k->net.config.latent);
+    struct tensor mu = latent_tensor(l, in->dim[0], k->net.config.latent);
     struct tensor x = tensor_reshape(in, 4, in->dim[0], l->shape.height, l->shape.width, l->shape.channels);
     mu.mem = out->mem;
     return encode_fwd(ctx, arena, l, &mu, NULL, &x);
 }
 
-static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *pictures)
+static clio_status sample(clio_context *ctx, struct learner *l, int count, const float *latents, const int *labels, float *images)
 {
-    return learner_run(ctx, l, NULL, count, latents, l->latent, labels, pictures, learner_pixels(l), decode);
+    return learner_run(ctx, l, NULL, count, latents, l->latent, labels, images, learner_pixels(l), images_fwd);
 }
 
-static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *pictures, const int *labels, float *latents)
+static clio_status encode(clio_context *ctx, struct learner *l, int count, const float *images, const int *labels, float *latents)
 {
-    return learner_run(ctx, l, NULL, count, pictures, learner_pixels(l), labels, latents, l->latent, to_means);
+    return learner_run(ctx, l, NULL, count, images, learner_pixels(l), labels, latents, l->latent, means_fwd);
 }
 
-static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+static clio_status save_config(clio_context *ctx, struct learner *l, const char *path)
 {
     const struct kl_learner *k = l->state;
     return folder_put_json(ctx, k->config.root, path, "vae", "config.json");
@@ -273,15 +273,15 @@ const struct learner_type learner_vae_kl = {
     .settings = settings,
     .parts = parts,
     .losses = losses,
-    .metrics = measures,
+    .metrics = metrics,
     .reconstructs = true,
     .open = open,
     .close = close,
     .init = init,
     .step = step,
-    .evaluate = measure,
+    .evaluate = evaluate,
     .sample = sample,
     .encode = encode,
     .weight_files = {{"vae", "diffusion_pytorch_model"}},
-    .save_config = describe,
+    .save_config = save_config,
 };

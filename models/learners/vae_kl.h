@@ -1,4 +1,4 @@
-/* vae_kl.h - the autoencoder of Stable Diffusion as a learner; see learner_kl.c. */
+/* vae_kl.h - train the autoencoder of Stable Diffusion. */
 #ifndef CLIO_MODELS_LEARNERS_VAE_KL_H
 #define CLIO_MODELS_LEARNERS_VAE_KL_H
 
@@ -7,13 +7,13 @@
 
 struct kl_learner {
     struct vae net;
-    struct json_file config; /* vae/config.json, made or read */
-    bool loaded;             /* the weights are those of `init` */
-    int loss_kind;           /* LOSS_MSE or LOSS_L1 */
+    struct json_file config; /* vae/config.json, new or loaded */
+    bool loaded;             /* the weights are those of `pretrained` */
+    int loss_function;       /* LOSS_MSE or LOSS_L1 */
     float kl_weight;
     struct tensor loss, terms[2];
 };
-/* eps f32 [count, h, w, latent] takes the place of what would be drawn; NULL. */
+/* A training step with the noise eps f32 [count, h, w, latent]; NULL: random. */
 clio_status kl_step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const struct tensor *eps, double *losses);
 
 #endif

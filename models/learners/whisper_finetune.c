@@ -1,14 +1,12 @@
-/* whisper_finetune.c - a Whisper network that goes on learning (Radford et al. 2022): from sounds with captions, a whole text at a time
- * (teacher forcing).
+/* whisper_finetune.c - fine-tune Whisper (Radford et al. 2022) on audio with captions, with teacher forcing.
  *
- *     loss = cross-entropy of each token of the text and of the end token, given the sound and all tokens before
+ *     loss = cross-entropy of each token of the caption and of the end token, given the audio and all tokens before
  *
- * To make little data go further, stripes of the log-mels of training may be blotted out (SpecAugment, Park et al. 2019), anew at each step
- * and within the sound, not the silence behind it.
+ * SpecAugment (Park et al. 2019) masks random times and frequencies of the training spectrograms, new ones at each step, within the
+ * recording and not its padding.
  *
- * The tokens in front of the text (<|startoftranscript|>, language, task, <|notimestamps|>) are given, not learned. A sound is one window
- * of 30 seconds: what is longer is cut, what is shorter is followed by silence. A checkpoint holds a folder whisper that transcription
- * reads. */
+ * The prompt tokens (<|startoftranscript|>, language, task, <|notimestamps|>) are given and have no loss. A recording is one window of 30
+ * seconds: longer ones are cut, shorter ones are padded with silence. A checkpoint has a folder `whisper` that clio transcribe reads. */
 #include "settings.h"
 #include "types.h"
 #include "../data/dataset.h"
@@ -22,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROMPT_AT_MOST 4
-#define NOT_LEARNED (-100) /* as in torch */
-#define WHISPER "whisper"
+#define MAX_PROMPT 4
+#define IGNORE_INDEX (-100) /* as in PyTorch */
+#define WHISPER "whisper"   /* folder in a checkpoint */
 
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
@@ -42,27 +40,27 @@ static const struct learner_setting settings[] = {
 static const char *const parts[] = {"whisper", NULL};
 static const char *const losses[] = {"loss", NULL};
 
-struct speech_learner {
-    char *dir; /* of the tokenizer and the other files of the model */
+struct whisper_learner {
+    char *dir; /* the model's folder: tokenizer and configuration */
     struct whisper net;
     struct tokenizer tokenizer;
     struct whisper_tokens tokens;
     struct mel mel;
     struct whisper_state state;
-    int prompt[PROMPT_AT_MOST], prompt_count;
-    struct spec_augment augment; /* of what is learned from */
+    int prompt[MAX_PROMPT], prompt_count;
+    struct spec_augment augment; /* in training only */
     struct tensor loss;
 };
 
-static clio_status make_prompt(clio_context *ctx, const struct learner *l, struct speech_learner *s)
+static clio_status make_prompt(clio_context *ctx, const struct learner *l, struct whisper_learner *s)
 {
     clio_status st = CLIO_OK;
     const struct whisper_tokens *t = &s->tokens;
     const char *code = language_find(learner_text(l, "language"));
     int language = code ? language_index(code) : -1;
     if (t->is_multilingual && (language < 0 || language >= t->language_count))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting language must name a language that the model %s knows, such as en, not \"%.40s\"",
-             s->dir, learner_text(l, "language"));
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting language must be a language of the model %s, such as en, not \"%.40s\"", s->dir,
+             learner_text(l, "language"));
     s->prompt[s->prompt_count++] = t->sot;
     if (t->is_multilingual) {
         s->prompt[s->prompt_count++] = t->first_language + language;
@@ -76,8 +74,8 @@ fail:
 static clio_status open(clio_context *ctx, struct learner *l)
 {
     clio_status st = CLIO_OK;
-    struct speech_learner *s;
-    const char *init = learner_text(l, "pretrained");
+    struct whisper_learner *s;
+    const char *pretrained = learner_text(l, "pretrained");
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     l->state = s;
     l->options[0] = optimizer_defaults();
@@ -85,10 +83,10 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->options[0].rate = 1e-5;
     l->options[0].max_grad_norm = 1;
     TRY(folder_try(ctx, l->from, WHISPER, &s->dir));
-    if (!s->dir && !*init)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s begins with a trained one: set pretrained to its folder", l->kind->name);
+    if (!s->dir && !*pretrained)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s starts from a trained one: set pretrained to its folder", l->type->name);
     if (!s->dir)
-        TRY(mem_string(ctx, &s->dir, init));
+        TRY(mem_string(ctx, &s->dir, pretrained));
     ctx->collects = &l->parameters[0];
     st = whisper_load(ctx, &s->net, s->dir);
     ctx->collects = NULL;
@@ -108,7 +106,7 @@ fail:
 
 static void close(clio_context *ctx, struct learner *l)
 {
-    struct speech_learner *s = l->state;
+    struct whisper_learner *s = l->state;
     if (s->state.self)
         whisper_state_free(ctx, &s->state, &s->net);
     mel_close(ctx, &s->mel);
@@ -119,7 +117,7 @@ static void close(clio_context *ctx, struct learner *l)
     free(s);
 }
 
-/* The weights are there since open. */
+/* Weights are loaded in open. */
 static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
 {
     (void)ctx;
@@ -128,33 +126,47 @@ static clio_status init(clio_context *ctx, struct learner *l, uint64_t seed)
     return CLIO_OK;
 }
 
-/* ---- a batch: sounds to spectrograms, captions to tokens ---- */
+/* ---- a batch: audio to log-mel spectrograms, captions to tokens ---- */
 
-/* Blot out stripes of the mels, each within its own sound: 0, as transformers does. The same ones for the same sample of the same batch,
- * whichever process has it and whether or not the run was cut before. */
-static clio_status blot_out(clio_context *ctx, const struct learner *l, const struct learner_batch *batch, const struct tensor *mel)
+/* Set random time and frequency masks of the spectrograms to 0, as transformers does, each within its own sound. They depend on the seed,
+ * the step and the sample's number in the batch alone: the same on every process, and after resuming. */
+static clio_status mask_mels(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                             const struct tensor *mel)
 {
     clio_status st = CLIO_OK;
-    const struct speech_learner *s = l->state;
-    int frames = mel->dim[1], bands = mel->dim[2];
-    size_t one = (size_t)frames * (size_t)bands;
-    float *x = NULL;
-    if (!s->augment.time_masks && !s->augment.frequency_masks)
-        return CLIO_OK;
-    TRY(mem_alloc(ctx, &x, one, sizeof *x));
-    for (int i = 0; i < batch->count; i++) {
-        int heard = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
-        TRY(tensor_read(ctx, mel, (size_t)i * one, one, x));
-        spec_augment(x, heard, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
-        TRY(tensor_write(ctx, mel, (size_t)i * one, one, x));
+    const struct whisper_learner *s = l->state;
+    int frames = mel->dim[1], bands = mel->dim[2], most = s->augment.time_masks + s->augment.frequency_masks, count = 0;
+    struct tape *recording = tape_pause(ctx);
+    struct spec_mask *masks = NULL;
+    int *boxes = NULL;
+    if (most) {
+        TRY(mem_alloc(ctx, &masks, (size_t)most, sizeof *masks));
+        TRY(mem_alloc(ctx, &boxes, (size_t)batch->count * (size_t)most, MASK_BOX * sizeof *boxes));
+    }
+    for (int i = 0; most && i < batch->count; i++) {
+        int length = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
+        int n = spec_augment(masks, length, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
+        for (int j = 0; j < n; j++, count++) {
+            const int box[MASK_BOX] = {i, masks[j].frame, masks[j].frame_end, masks[j].band, masks[j].band_end};
+            memcpy(boxes + MASK_BOX * (size_t)count, box, sizeof box);
+        }
+    }
+    if (count) {
+        struct tensor list = tensor_shape(DTYPE_I32, 2, count, MASK_BOX, 0, 0);
+        list.what = "masks";
+        TRY(tensor_take(ctx, arena, &list));
+        TRY(tensor_write(ctx, &list, 0, tensor_count(&list), boxes));
+        TRY(op_mask_fwd(ctx, mel, &list, 0));
     }
 fail:
-    free(x);
+    tape_resume(ctx, recording);
+    free(masks);
+    free(boxes);
     return st;
 }
 
-/* mel f32 [count, 2 positions, bands], with memory. */
-static clio_status hear(clio_context *ctx, struct speech_learner *s, const struct learner_batch *batch, const struct tensor *mel)
+/* Log-mel spectrograms f32 [count, 2 positions, bands], with memory, of the batch's audio. */
+static clio_status compute_mels(clio_context *ctx, struct whisper_learner *s, const struct learner_batch *batch, const struct tensor *mel)
 {
     clio_status st = CLIO_OK;
     struct arena arena = {0};
@@ -163,6 +175,7 @@ static clio_status hear(clio_context *ctx, struct speech_learner *s, const struc
     size_t margin = MEL_FFT / 2, got = MIN(batch->samples, (size_t)window), one = tensor_count(mel) / (size_t)mel->dim[0];
     struct tensor samples = tensor_shape(DTYPE_F32, 1, window + MEL_FFT, 0, 0, 0);
     struct tensor part = tensor_shape(DTYPE_F32, 2, mel->dim[1], mel->dim[2], 0, 0);
+    samples.what = "audio";
     float *x = NULL;
     arena_grow(ctx, &arena);
     TRY(tensor_take(ctx, &arena, &samples));
@@ -183,20 +196,19 @@ fail:
     return st;
 }
 
-/* What the decoder reads, and what it is to say after each of them: i32 [count][length] each. */
+/* Input tokens of the decoder, and the target after each: i32 [count][length] each. */
 struct texts {
     int length, *ids, *targets;
 };
 
-/* The tokens of a caption in `row` of ids and targets, which are full of end tokens and NOT_LEARNED. NULL ids: only *length, of all that is
- * read. */
-static clio_status write_text(clio_context *ctx, struct speech_learner *s, const char *caption, int *ids, int *targets, int *length)
+/* Tokens of a caption into a row of ids and targets, which hold end tokens and IGNORE_INDEX. ids NULL: only *length. */
+static clio_status tokenize_caption(clio_context *ctx, struct whisper_learner *s, const char *caption, int *ids, int *targets, int *length)
 {
     clio_status st = CLIO_OK;
     struct bytes text = {0};
     int *tokens = NULL;
     size_t count = 0;
-    TRY(bytes_print(ctx, &text, " %s", caption)); /* as the models were trained: words begin with a space */
+    TRY(bytes_print(ctx, &text, " %s", caption)); /* words begin with a space, as in Whisper's training */
     TRY(tokenizer_encode(ctx, &s->tokenizer, text.data, &tokens, &count));
     int used = (int)MIN(count, (size_t)(s->net.config.text_positions - s->prompt_count));
     *length = s->prompt_count + used;
@@ -212,16 +224,16 @@ fail:
     return st;
 }
 
-static clio_status read_texts(clio_context *ctx, struct speech_learner *s, const struct learner_batch *batch, struct texts *t)
+static clio_status tokenize_batch(clio_context *ctx, struct whisper_learner *s, const struct learner_batch *batch, struct texts *t)
 {
     clio_status st = CLIO_OK;
     int length;
     if (!batch->captions)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "this model learns from captions, and the data has none: add metadata.jsonl or .txt files beside the "
-             "sounds");
+             "this model is trained on captions, and the data has none: add metadata.jsonl or .txt files beside the audio "
+             "files");
     for (int i = 0; i < batch->count; i++) {
-        TRY(write_text(ctx, s, batch->captions[i], NULL, NULL, &length));
+        TRY(tokenize_caption(ctx, s, batch->captions[i], NULL, NULL, &length));
         t->length = MAX(t->length, length);
     }
     size_t all = (size_t)batch->count * (size_t)t->length;
@@ -229,41 +241,42 @@ static clio_status read_texts(clio_context *ctx, struct speech_learner *s, const
     TRY(mem_alloc(ctx, &t->targets, all, sizeof *t->targets));
     for (size_t i = 0; i < all; i++) {
         t->ids[i] = s->tokens.eot;
-        t->targets[i] = NOT_LEARNED;
+        t->targets[i] = IGNORE_INDEX;
     }
     for (int i = 0; i < batch->count; i++)
-        TRY(write_text(ctx, s, batch->captions[i], t->ids + i * t->length, t->targets + i * t->length, &length));
+        TRY(tokenize_caption(ctx, s, batch->captions[i], t->ids + i * t->length, t->targets + i * t->length, &length));
 fail:
     return st;
 }
 
 /* ---- the loss ---- */
 
-/* s->loss = scale * mean over the tokens of the batch; learns: of sounds of which stripes are blotted out, if that is set. */
+/* s->loss = scale * mean over the tokens of the batch; training: with SpecAugment, if it is set. */
 static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch, float scale,
-                           bool learns)
+                           bool training)
 {
     clio_status st = CLIO_OK;
-    struct speech_learner *s = l->state;
+    struct whisper_learner *s = l->state;
     const struct whisper_config *c = &s->net.config;
     uint64_t mark = arena_mark(arena);
     struct texts t = {0};
     int n = batch->count;
-    TRY(read_texts(ctx, s, batch, &t));
+    TRY(tokenize_batch(ctx, s, batch, &t));
     struct tensor mel = tensor_shape(DTYPE_F32, 3, n, 2 * c->positions, c->bands, 0), encoded = mel, hidden, logits;
     struct tensor ids = tensor_shape(DTYPE_I32, 2, n, t.length, 0, 0), targets = tensor_shape(DTYPE_I32, 1, n * t.length, 0, 0, 0);
     struct tensor mean = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
     encoded = tensor_shape(DTYPE_F32, 3, n, c->positions, c->width, 0);
     hidden = tensor_shape(DTYPE_F32, 3, n, t.length, c->width, 0);
     logits = tensor_shape(DTYPE_F32, 2, n * t.length, c->vocab, 0, 0);
+    ids.what = targets.what = "tokens";
     struct tensor *const all[] = {&mel, &encoded, &ids, &targets, &hidden, &logits, &mean};
     for (size_t i = 0; i < COUNT(all); i++)
         TRY(tensor_take(ctx, arena, all[i]));
     TRY(tensor_write(ctx, &ids, 0, tensor_count(&ids), t.ids));
     TRY(tensor_write(ctx, &targets, 0, tensor_count(&targets), t.targets));
-    TRY(hear(ctx, s, batch, &mel));
-    if (learns)
-        TRY(blot_out(ctx, l, batch, &mel));
+    TRY(compute_mels(ctx, s, batch, &mel));
+    if (training)
+        TRY(mask_mels(ctx, arena, l, batch, &mel));
     if (s->state.batch != n) {
         if (s->state.self)
             whisper_state_free(ctx, &s->state, &s->net);
@@ -274,7 +287,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(whisper_decode(ctx, arena, &s->net, &s->state, &hidden, &ids, 0, 0));
     TRY(whisper_all_logits(ctx, &s->net, &logits, &hidden));
     TRY(op_cross_entropy_fwd(ctx, arena, &mean, &logits, &targets,
-                             (struct cross_entropy_args){.rows = n * t.length, .n = c->vocab, .ignore = NOT_LEARNED}));
+                             (struct cross_entropy_args){.rows = n * t.length, .n = c->vocab, .ignore = IGNORE_INDEX}));
     TRY(op_add_fwd(ctx, &s->loss, &mean, &mean, scale, 0));
 fail:
     arena_release(arena, mark);
@@ -286,7 +299,7 @@ fail:
 static clio_status step(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *out)
 {
     clio_status st = CLIO_OK;
-    struct speech_learner *s = l->state;
+    struct whisper_learner *s = l->state;
     struct tape *tape = &l->tapes[0];
     TRY(learner_scalar(ctx, &s->loss, batch));
     TRY(tape_start(ctx, tape));
@@ -302,17 +315,17 @@ fail:
     return st;
 }
 
-static clio_status measure(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *sums)
+static clio_status evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals)
 {
     clio_status st = CLIO_OK;
-    struct speech_learner *s = l->state;
+    struct whisper_learner *s = l->state;
     struct arena arena = {0};
     (void)stream;
     arena_grow(ctx, &arena);
     TRY(learner_scalar(ctx, &s->loss, batch));
     if (batch->count)
         TRY(forward(ctx, &arena, l, batch, (float)batch->count, false));
-    TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, sums));
+    TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, totals));
 fail:
     arena_free(ctx, &arena);
     return st;
@@ -326,11 +339,11 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* Everything of the model's folder but weights. */
-static clio_status describe(clio_context *ctx, struct learner *l, const char *path)
+/* Link everything of the model's folder but the weights. */
+static clio_status save_config(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
-    const struct speech_learner *s = l->state;
+    const struct whisper_learner *s = l->state;
     char *inner = NULL, *file = NULL;
     DIR *dir = opendir(s->dir);
     struct dirent *entry;
@@ -364,7 +377,7 @@ const struct learner_type learner_whisper = {
     .close = close,
     .init = init,
     .step = step,
-    .evaluate = measure,
+    .evaluate = evaluate,
     .weight_files = {{WHISPER, NULL}},
-    .save_config = describe,
+    .save_config = save_config,
 };

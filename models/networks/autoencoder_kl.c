@@ -11,8 +11,6 @@
 #include <math.h>
 
 #define OVERLAP 0.25 /* diffusers: tile_overlap_factor */
-#define LOGVAR_LEAST -30.0f
-#define LOGVAR_MOST 20.0f
 
 struct buffers {
     struct tensor t[2];
@@ -296,7 +294,7 @@ void vae_sample(const struct vae_config *c, float *latents, const float *moments
     for (int b = 0; b < batch; b++)
         for (size_t i = 0; i < count; i++) {
             const float *mean = moments + (size_t)b * 2 * count + i;
-            float logvar = fminf(fmaxf(mean[count], LOGVAR_LEAST), LOGVAR_MOST);
+            float logvar = fminf(fmaxf(mean[count], VAE_LOGVAR_MIN), VAE_LOGVAR_MAX);
             size_t at = (size_t)b * count + i;
             latents[at] = mean[0] + (noise ? expf(0.5f * logvar) * noise[at] : 0);
         }

@@ -12,6 +12,8 @@
 #include "../nn/attention.h"
 
 #define VAE_BLOCKS 8 /* at most, on each side */
+#define VAE_LOGVAR_MIN (-30.0f)
+#define VAE_LOGVAR_MAX 20.0f
 
 struct vae_config {
     int in, out, latent, blocks, layers, groups, channels[VAE_BLOCKS];

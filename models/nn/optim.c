@@ -31,8 +31,8 @@ clio_status optimizer_open(clio_context *ctx, struct optimizer *o, struct parame
     o->sums = tensor_shape(DTYPE_F32, 1, (int)MAX(list->count, (size_t)1), 0, 0, 0);
     o->scale = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
     TRY(parameters_alloc(ctx, list, options->ema_decay > 0));
-    TRY(tensor_new(ctx, &o->sums, "training"));
-    TRY(tensor_new(ctx, &o->scale, "training"));
+    TRY(tensor_new(ctx, &o->sums, "gradient norm"));
+    TRY(tensor_new(ctx, &o->scale, "gradient scale"));
     for (size_t i = 0; i < list->count; i++) {
         struct parameter *p = &list->list[i];
         struct tensor *const state[] = {has_m ? &p->m : NULL, has_v ? &p->v : NULL};

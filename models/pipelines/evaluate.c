@@ -27,10 +27,10 @@ struct evaluation {
     struct dataset *data;
     enum dataset_split split;
     struct loader *loader;
-    size_t count, one;            /* images; numbers of one */
-    struct tensor images, labels; /* a batch */
-    float *other, *latents;       /* a batch: images given back or in the classifier's range; latents */
-    float *features[2];           /* f32 [count, features]: of the data, of what was drawn */
+    size_t count, one;      /* images; numbers of one */
+    struct tensor images;   /* a batch */
+    float *other, *latents; /* a batch: images given back or in the classifier's range; latents */
+    float *features[2];     /* f32 [count, features]: of the data, of what was drawn */
     double sums[LEARNER_LOSSES], mse, ssim;
     struct metric_list *found;
 };
@@ -51,14 +51,15 @@ static clio_status open_classifier(struct evaluation *e)
     clio_status st = CLIO_OK;
     const struct learner_shape *a = &e->model.shape, *b = &e->classifier.shape;
     TRY(open_model(e, e->params->features, &e->classifier));
-    if (!e->classifier.kind->encode)
+    if (!e->classifier.type->encode)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a model %s, which sees no features in images: train a classifier", e->params->features,
-             e->classifier.kind->name);
+             e->classifier.type->name);
     if (a->width != b->width || a->height != b->height || a->channels != b->channels)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s sees images of %d x %d x %d, and %s draws %d x %d x %d: train the classifier on such",
              e->params->features, b->width, b->height, b->channels, e->params->model, a->width, a->height, a->channels);
-    if (!e->model.kind->has_latents)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing that could be compared: leave features out", e->model.kind->name);
+    if (!e->model.type->has_latents)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s does not sample images that could be compared: leave features out",
+             e->model.type->name);
     e->compares = true;
 fail:
     return st;
@@ -94,8 +95,8 @@ static clio_status open_data(struct evaluation *e)
     o.width = l->shape.width;
     o.height = l->shape.height;
     o.channels = l->shape.channels;
-    o.need_captions = learner_needs_captions(l->kind, l->config);
-    o.need_labels = l->kind->needs_labels && !o.need_captions;
+    o.need_captions = learner_needs_captions(l->type, l->config);
+    o.need_labels = l->type->needs_labels && !o.need_captions;
     TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
     if (dataset_info(e->data)->kind == DATASET_SOUNDS)
         FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds, and %s knows images", e->params->data, e->params->model);
@@ -105,7 +106,7 @@ static clio_status open_data(struct evaluation *e)
     TRY(choose_split(e));
     batches.batch = BATCH;
     batches.shuffle = batches.drop_last = false;
-    batches.unit_range = l->kind->unit_range;
+    batches.unit_range = l->type->unit_range;
     TRY(loader_open(e->ctx, &e->loader, e->data, e->split, &batches));
 fail:
     return st;
@@ -117,9 +118,7 @@ static clio_status take_memory(struct evaluation *e)
     const struct learner_shape *s = &e->model.shape;
     e->one = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
     e->images = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
-    e->labels = tensor_shape(DTYPE_I32, 1, BATCH, 0, 0, 0);
     TRY(tensor_new(e->ctx, &e->images, "evaluation"));
-    TRY(tensor_new(e->ctx, &e->labels, "evaluation"));
     TRY(mem_alloc(e->ctx, &e->other, BATCH * e->one, sizeof *e->other));
     TRY(mem_alloc(e->ctx, &e->latents, BATCH * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
     for (int i = 0; e->compares && i < 2; i++)
@@ -133,15 +132,10 @@ static clio_status add_own(struct evaluation *e, const struct batch *b, int coun
 {
     clio_status st = CLIO_OK;
     double part[LEARNER_LOSSES] = {0};
-    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .captions = b->captions};
+    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .labels = b->labels, .captions = b->captions};
     batch.images.dim[0] = count;
     TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->one, b->images));
-    if (b->labels) {
-        batch.labels = e->labels;
-        batch.labels.dim[0] = count;
-        TRY(tensor_write(e->ctx, &batch.labels, 0, (size_t)count, b->labels));
-    }
-    TRY(e->model.kind->evaluate(e->ctx, &e->model, &batch, stream, part));
+    TRY(e->model.type->evaluate(e->ctx, &e->model, &batch, stream, part));
     for (int i = 0; i < LEARNER_LOSSES; i++)
         e->sums[i] += part[i];
 fail:
@@ -150,7 +144,7 @@ fail:
 
 static bool reconstructs(const struct evaluation *e)
 {
-    return e->model.kind->encode && e->model.kind->sample && !learner_needs_captions(e->model.kind, e->model.config);
+    return e->model.type->encode && e->model.type->sample && !learner_needs_captions(e->model.type, e->model.config);
 }
 
 static clio_status add_reconstruction(struct evaluation *e, const struct batch *b, int count)
@@ -158,11 +152,11 @@ static clio_status add_reconstruction(struct evaluation *e, const struct batch *
     clio_status st = CLIO_OK;
     struct learner *l = &e->model;
     double ssim;
-    TRY(l->kind->encode(e->ctx, l, count, b->images, b->labels, e->latents));
-    TRY(l->kind->sample(e->ctx, l, count, e->latents, b->labels, e->other));
+    TRY(l->type->encode(e->ctx, l, count, b->images, b->labels, e->latents));
+    TRY(l->type->sample(e->ctx, l, count, e->latents, b->labels, e->other));
     e->mse += metrics_mse(b->images, e->other, (size_t)count * e->one) * count;
     TRY(metrics_ssim(e->ctx, &ssim, b->images, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
-                     l->kind->unit_range ? 1 : 2));
+                     l->type->unit_range ? 1 : 2));
     e->ssim += ssim * count;
 fail:
     return st;
@@ -172,10 +166,10 @@ fail:
 static clio_status add_features(struct evaluation *e, const float *pictures, size_t first, int count, int which)
 {
     const struct learner *c = &e->classifier;
-    bool from = e->model.kind->unit_range, to = c->kind->unit_range;
+    bool from = e->model.type->unit_range, to = c->type->unit_range;
     for (size_t i = 0; i < (size_t)count * e->one; i++)
         e->other[i] = from == to ? pictures[i] : from ? 2 * pictures[i] - 1 : (pictures[i] + 1) / 2;
-    return c->kind->encode(e->ctx, &e->classifier, count, e->other, NULL, e->features[which] + first * (size_t)c->latent);
+    return c->type->encode(e->ctx, &e->classifier, count, e->other, NULL, e->features[which] + first * (size_t)c->latent);
 }
 
 static clio_status look_at_data(struct evaluation *e)
@@ -187,7 +181,7 @@ static clio_status look_at_data(struct evaluation *e)
         TRY(context_progress(e->ctx, "measuring", (double)i, (double)e->count));
         TRY(loader_next(e->ctx, e->loader, &b));
         count = (int)MIN(e->count - i, (size_t)b->count);
-        if (e->model.kind->evaluate)
+        if (e->model.type->evaluate)
             TRY(add_own(e, b, count, i / BATCH));
         if (reconstructs(e))
             TRY(add_reconstruction(e, b, count));
@@ -241,7 +235,7 @@ fail:
 static clio_status sum_up(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
-    const struct learner_type *kind = e->model.kind;
+    const struct learner_type *kind = e->model.type;
     double n = (double)e->count;
     for (int i = 0; kind->evaluate && kind->metrics[i]; i++)
         TRY(metric_list_add(e->ctx, e->found, kind->metrics[i], e->sums[i] / n, ""));
@@ -260,7 +254,6 @@ fail:
 static void close_evaluation(struct evaluation *e)
 {
     tensor_free(e->ctx, &e->images);
-    tensor_free(e->ctx, &e->labels);
     free(e->other);
     free(e->latents);
     free(e->features[0]);

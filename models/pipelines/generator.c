@@ -54,13 +54,13 @@ clio_generator_info clio_generator_get_info(const clio_generator *g)
     if (!g)
         return (clio_generator_info){0};
     const struct learner *l = &g->learner;
-    return (clio_generator_info){.model = l->kind->name,
+    return (clio_generator_info){.model = l->type->name,
                                  .width = l->shape.width,
                                  .height = l->shape.height,
                                  .channels = l->shape.channels,
-                                 .latent = l->kind->has_latents ? l->latent : 0,
+                                 .latent = l->type->has_latents ? l->latent : 0,
                                  .classes = learner_labels(l),
-                                 .encodes = l->kind->encode && l->kind->sample && !learner_labels(l)};
+                                 .encodes = l->type->encode && l->type->sample && !learner_labels(l)};
 }
 
 /* ---- numbers to images ---- */
@@ -77,7 +77,7 @@ static clio_status to_picture(const clio_generator *g, const float *pixels, clio
     const struct learner *l = &g->learner;
     size_t count = (size_t)l->shape.width * (size_t)l->shape.height;
     int channels = l->shape.channels;
-    float low = l->kind->unit_range ? 0.0f : -1.0f;
+    float low = l->type->unit_range ? 0.0f : -1.0f;
     unsigned char *rgb = NULL;
     TRY(mem_alloc(g->ctx, &rgb, 3 * count, 1));
     for (size_t i = 0; i < 3 * count; i++) {
@@ -101,7 +101,7 @@ static clio_status draw_all(clio_generator *g, size_t count, const float *latent
     for (size_t i = 0; i < count; i += AT_ONCE) {
         size_t n = MIN(count - i, AT_ONCE);
         TRY(context_progress(g->ctx, "sampling", (double)i, (double)count));
-        TRY(l->kind->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
+        TRY(l->type->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
         for (size_t j = 0; j < n; j++)
             TRY(to_picture(g, pixels + j * one, &out[(i + j) * stride]));
     }
@@ -124,8 +124,8 @@ fail:
 static clio_status require_latents(const clio_generator *g, struct caller at)
 {
     clio_status st = CLIO_OK;
-    REQUIRE_THAT(g->ctx, at, g->learner.kind->has_latents,
-                 "generator is a model %s, which makes no images from latents: let it reconstruct images", g->learner.kind->name);
+    REQUIRE_THAT(g->ctx, at, g->learner.type->has_latents,
+                 "generator is a model %s, which makes no images from latents: let it reconstruct images", g->learner.type->name);
 fail:
     return st;
 }
@@ -231,7 +231,7 @@ static clio_status to_pixels(const clio_generator *g, const clio_image *picture,
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     struct image view = image_view(picture), scaled = {0};
-    float low = l->kind->unit_range ? 0.0f : -1.0f;
+    float low = l->type->unit_range ? 0.0f : -1.0f;
     TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
     for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
         const unsigned char *p = scaled.rgb + 3 * i;
@@ -264,8 +264,8 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *give
     REQUIRE(g->ctx, out, "out");
     l = &g->learner;
     one = picture_size(l);
-    REQUIRE_THAT(g->ctx, CALLER, l->kind->encode && l->kind->sample && !learner_labels(l),
-                 "generator is a model %s, which does not encode images: it only samples them", l->kind->name);
+    REQUIRE_THAT(g->ctx, CALLER, l->type->encode && l->type->sample && !learner_labels(l),
+                 "generator is a model %s, which does not encode images: it only samples them", l->type->name);
     g->ctx->cancelled = 0;
     TRY(images_new(g->ctx, 2 * count, &images, &list));
     TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));
@@ -275,7 +275,7 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *give
         TRY(to_picture(g, pixels + i * one, &list[2 * i]));
     }
     for (size_t i = 0; i < count; i += AT_ONCE)
-        TRY(l->kind->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
+        TRY(l->type->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
     TRY(draw_all(g, count, latents, NULL, list + 1, 2));
     *out = images;
     images = NULL;

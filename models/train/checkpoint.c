@@ -1,5 +1,5 @@
-/* checkpoint.c - where a run of training is, on disk: see train.h. A checkpoint is written into a folder of another name, whose files and
- * entries are brought to the disk before it gets its own: whatever stops the program, each step-N that is there is whole. */
+/* checkpoint.c - write and read checkpoints; see train.h. A checkpoint is written into a folder with a temporary name, synced to disk, and
+ * renamed: whatever stops the program, every step-N is complete. */
 #include "../learners/pretrained.h"
 #include "../../host/core/safetensors_write.h"
 #include "train.h"
@@ -15,10 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORMAT 2 /* of training.json: names of settings */
+#define FORMAT 2 /* of training.json; files without "format" have the setting names of an older version */
 #define STEP_NAME "step-%08" PRId64
 
-/* dir/name, where name may be of several parts. */
+/* *out = dir/name; frees the old *out. */
 static clio_status join(clio_context *ctx, char **out, const char *dir, const char *name)
 {
     free(*out);
@@ -26,7 +26,7 @@ static clio_status join(clio_context *ctx, char **out, const char *dir, const ch
     return file_join(ctx, out, dir, name);
 }
 
-/* Entries of a folder survive a power cut only after this. File systems that cannot are left as they are. */
+/* Sync the entries of a folder to disk, where the file system can. */
 static void sync_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY);
@@ -36,7 +36,7 @@ static void sync_folder(const char *path)
     }
 }
 
-/* A folder and those in it. */
+/* Sync a folder and its subfolders. */
 static void sync_folders(clio_context *ctx, const char *path)
 {
     DIR *dir = opendir(path);
@@ -51,7 +51,7 @@ static void sync_folders(clio_context *ctx, const char *path)
     sync_folder(path);
 }
 
-/* A folder and what is in it; of links, the link. */
+/* Remove a folder and its content; links, not their targets. */
 static void remove_folder(clio_context *ctx, const char *path)
 {
     DIR *dir = opendir(path);
@@ -67,8 +67,8 @@ static void remove_folder(clio_context *ctx, const char *path)
     rmdir(path);
 }
 
-/* A link `out`/name to a folder beside it, replaced in one step. */
-static clio_status point(clio_context *ctx, const char *out, const char *name, const char *to)
+/* Replace the link out/name atomically. */
+static clio_status set_link(clio_context *ctx, const char *out, const char *name, const char *to)
 {
     clio_status st = CLIO_OK;
     char *link = NULL, *fresh = NULL, text[64];
@@ -90,11 +90,11 @@ static clio_status write_state(clio_context *ctx, const struct learner *l, const
                                const char *folder)
 {
     clio_status st = CLIO_OK;
-    json_t *json = json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "format", FORMAT, "model", plan->kind->name, "step",
+    json_t *json = json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[f,I],s:O}", "format", FORMAT, "model", plan->type->name, "step",
                              (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "batch", (json_int_t)s->batch, "best", s->best,
-                             "best_step", (json_int_t)s->best_step, "evals_without_improvement", s->evals_without_gain, "optimizer_steps",
-                             (json_int_t)l->optimizers[0].step, (json_int_t)l->optimizers[1].step, "loss_scale", l->loss_scale,
-                             (json_int_t)l->steps_since_overflow, "settings", plan->all);
+                             "best_step", (json_int_t)s->best_step, "evals_without_improvement", s->evals_without_improvement,
+                             "optimizer_steps", (json_int_t)l->optimizers[0].step, (json_int_t)l->optimizers[1].step, "loss_scale",
+                             l->loss_scale, (json_int_t)l->steps_since_overflow, "settings", plan->all);
     if (!json)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(folder_put_json(ctx, json, folder, "", "training.json"));
@@ -103,15 +103,15 @@ fail:
     return st;
 }
 
-/* What resuming needs beside model.safetensors: the optimizers, and the weights themselves where that file holds averages. */
+/* What resuming needs besides model.safetensors: optimizer states, and the weights, as that file may hold their moving averages. */
 static clio_status write_training(clio_context *ctx, const struct learner *l, const char *folder)
 {
     clio_status st = CLIO_OK;
     struct safetensors_writer out = {0};
     char *path = NULL, start[40];
     TRY(safetensors_writer_open(ctx, &out));
-    for (int i = 0; l->kind->parts[i]; i++) {
-        snprintf(start, sizeof start, "%s.", l->kind->parts[i]);
+    for (int i = 0; l->type->parts[i]; i++) {
+        snprintf(start, sizeof start, "%s.", l->type->parts[i]);
         TRY(optimizer_write(ctx, &l->optimizers[i], start, &out));
         TRY(parameters_write(ctx, &l->parameters[i], PART_VALUE, start, &out));
     }
@@ -129,9 +129,9 @@ static int compare_steps(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Remove what a killed run left half-written, and all but the newest `keep` and the best. Old checkpoints in the way of nobody are no
- * reason to fail. */
-static void tidy(clio_context *ctx, const char *checkpoints, int keep, int64_t best)
+/* Remove partial checkpoints of a killed run, and all but the newest `keep` and the best. A failure is ignored: it only costs disk space.
+ */
+static void remove_old(clio_context *ctx, const char *checkpoints, int keep, int64_t best)
 {
     DIR *dir = opendir(checkpoints);
     struct dirent *entry;
@@ -171,16 +171,16 @@ clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct 
     snprintf(name, sizeof name, STEP_NAME, state->step);
     TRY(join(ctx, &whole, checkpoints, name));
     if (file_exists(whole))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is there already, and not of this run: choose another folder", whole);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s exists and belongs to another run: choose another output folder", whole);
     if (rename(partial, whole))
         FAIL(ctx, CLIO_ERROR_FILE, "cannot rename %s to %s: %s", partial, whole, strerror(errno));
     sync_folder(checkpoints);
     snprintf(to, sizeof to, "checkpoints/%s", name);
-    TRY(point(ctx, out, "last", to));
+    TRY(set_link(ctx, out, "last", to));
     if (state->best_step == state->step)
-        TRY(point(ctx, out, "best", to));
+        TRY(set_link(ctx, out, "best", to));
     sync_folder(out);
-    tidy(ctx, checkpoints, plan->save_total_limit, state->best_step);
+    remove_old(ctx, checkpoints, plan->save_total_limit, state->best_step);
 fail:
     if (st && partial)
         remove_folder(ctx, partial);
@@ -192,7 +192,7 @@ fail:
 
 /* ---- reading ---- */
 
-/* The newest whole checkpoint in fresh memory, whether or not the run still came to set its link; NULL: there is none. */
+/* The newest checkpoint, even if the run was stopped before it set the link; fresh memory, or NULL. */
 static clio_status find_last(clio_context *ctx, const char *out, char **folder)
 {
     clio_status st = CLIO_OK;
@@ -217,7 +217,7 @@ fail:
     return st;
 }
 
-clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **settings, const struct learner_type **kind)
+clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **settings, const struct learner_type **type)
 {
     clio_status st = CLIO_OK;
     struct json_file file = {0};
@@ -232,8 +232,8 @@ clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **set
                  "%s was written by another version of clio, whose training settings have other names: start a new run in another folder",
                  file.path);
         TRY(json_text(ctx, &file, "model", NULL, &name));
-        if (!(*kind = learner_type_find(name)))
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is of a model %s, which this version does not know", file.path, name);
+        if (!(*type = learner_type_find(name)))
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: there is no model %s in this version", file.path, name);
         *settings = json_deep_copy(json_object_get(file.root, "settings"));
         if (!json_is_object(*settings))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no settings", file.path);
@@ -257,14 +257,15 @@ static clio_status read_state(clio_context *ctx, struct learner *l, const char *
     for (size_t i = 0; i < COUNT(needed); i++) {
         const json_t *value = json_object_get(file.root, needed[i].key);
         if (!json_is_integer(value) || json_integer_value(value) < needed[i].least)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s does not say its %s", file.path, needed[i].key);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"%s\"", file.path, needed[i].key);
     }
-    *s = (struct train_state){.step = json_integer_value(json_object_get(file.root, "step")),
-                              .epoch = (size_t)json_integer_value(json_object_get(file.root, "epoch")),
-                              .batch = (size_t)json_integer_value(json_object_get(file.root, "batch")),
-                              .best = json_number_value(json_object_get(file.root, "best")),
-                              .best_step = json_integer_value(json_object_get(file.root, "best_step")),
-                              .evals_without_gain = (int)json_integer_value(json_object_get(file.root, "evals_without_improvement"))};
+    *s =
+        (struct train_state){.step = json_integer_value(json_object_get(file.root, "step")),
+                             .epoch = (size_t)json_integer_value(json_object_get(file.root, "epoch")),
+                             .batch = (size_t)json_integer_value(json_object_get(file.root, "batch")),
+                             .best = json_number_value(json_object_get(file.root, "best")),
+                             .best_step = json_integer_value(json_object_get(file.root, "best_step")),
+                             .evals_without_improvement = (int)json_integer_value(json_object_get(file.root, "evals_without_improvement"))};
     made = json_object_get(file.root, "optimizer_steps");
     scale = json_object_get(file.root, "loss_scale");
     for (size_t i = 0; i < LEARNER_PARTS; i++)
@@ -278,16 +279,16 @@ fail:
     return st;
 }
 
-/* A part learns all along a run, or not at all: otherwise what it has learned would be lost without a word. */
+/* A part is trained in the whole run or not at all: otherwise its trained weights would be lost silently. */
 static clio_status check_part(clio_context *ctx, const struct learner *l, int part, const char *start, const struct weights *weights)
 {
     clio_status st = CLIO_OK;
-    bool learns = l->parameters[part].count > 0, learned = false;
+    bool trains = l->parameters[part].count > 0, trained = false;
     for (size_t i = 0; i < weights->count; i++)
-        learned = learned || strncmp(weights->list[i].name, start, strlen(start)) == 0;
-    if (learned != learns)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is of a run in which %s %s, and now it %s: go on with the settings of that run", weights->path,
-             l->kind->parts[part], learned ? "learned" : "did not learn", learns ? "is to" : "is not to");
+        trained = trained || strncmp(weights->list[i].name, start, strlen(start)) == 0;
+    if (trained != trains)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is of a run that %s %s, and the settings %s it: resume with the settings of that run",
+             weights->path, trained ? "trains" : "does not train", l->type->parts[part], trains ? "train" : "do not train");
 fail:
     return st;
 }
@@ -303,8 +304,8 @@ clio_status checkpoint_read(clio_context *ctx, struct learner *l, struct train_s
     TRY(read_state(ctx, l, folder, state));
     TRY(join(ctx, &path, folder, "training.safetensors"));
     TRY(weights_open(ctx, &weights, path, "training"));
-    for (int i = 0; l->kind->parts[i]; i++) {
-        snprintf(start, sizeof start, "%s.", l->kind->parts[i]);
+    for (int i = 0; l->type->parts[i]; i++) {
+        snprintf(start, sizeof start, "%s.", l->type->parts[i]);
         TRY(check_part(ctx, l, i, start, &weights));
         TRY(parameters_read(ctx, &l->parameters[i], PART_VALUE, start, &weights));
         TRY(optimizer_read(ctx, &l->optimizers[i], start, &weights));
@@ -332,7 +333,7 @@ clio_status checkpoint_folder(clio_context *ctx, const char *path, char **folder
         }
     }
     if (!*folder)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s holds no trained model: neither config.json nor best/ nor last/ is there", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s holds no trained model: it has neither config.json nor best/ nor last/", path);
 fail:
     free(config);
     return st;

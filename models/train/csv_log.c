@@ -1,4 +1,4 @@
-/* csv_log.c - see table.h. */
+/* csv_log.c - see csv_log.h. */
 #include "csv_log.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static clio_status remember(clio_context *ctx, struct csv_log *t, double step, const double *row)
+static clio_status append_row(clio_context *ctx, struct csv_log *t, double step, const double *row)
 {
     clio_status st = CLIO_OK;
     if (t->count == t->capacity) {
@@ -39,14 +39,14 @@ fail:
     return st;
 }
 
-/* Rows of as many numbers as there are columns; what else stands there is passed over: a killed run may have left half a line. */
+/* Read complete rows; others are skipped: a killed run may have left a partial line. */
 static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
 {
     clio_status st = CLIO_OK;
     FILE *in = fopen(t->path, "r");
-    char line[64 * TABLE_COLUMNS];
+    char line[64 * CSV_COLUMNS];
     while (in && fgets(line, sizeof line, in)) {
-        double numbers[TABLE_COLUMNS];
+        double numbers[CSV_COLUMNS];
         char *at = line, *end;
         int n = 0;
         for (; n <= t->columns; n++, at = end + 1) {
@@ -55,7 +55,7 @@ static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
                 break;
         }
         if (n > t->columns && numbers[0] <= (double)keep)
-            TRY(remember(ctx, t, numbers[0], numbers + 1));
+            TRY(append_row(ctx, t, numbers[0], numbers + 1));
     }
 fail:
     if (in)
@@ -71,7 +71,7 @@ clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folde
     *t = (struct csv_log){.names = names};
     while (names[t->columns])
         t->columns++;
-    if (t->columns >= TABLE_COLUMNS)
+    if (t->columns >= CSV_COLUMNS)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s would have %d columns", file, t->columns);
     TRY(file_join(ctx, &t->path, folder, file));
     if (keep >= 0)
@@ -100,7 +100,7 @@ clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, cons
 {
     clio_status st = CLIO_OK;
     struct bytes text = {0};
-    TRY(remember(ctx, t, (double)step, row));
+    TRY(append_row(ctx, t, (double)step, row));
     TRY(put_row(ctx, t, &text, t->count - 1));
     if (fwrite(text.data, 1, text.size, t->stream) != text.size || fflush(t->stream))
         FAIL(ctx, CLIO_ERROR_FILE, "cannot write %s: %s", t->path, strerror(errno));
@@ -113,7 +113,7 @@ void csv_log_close(struct csv_log *t)
 {
     if (t->stream)
         fclose(t->stream);
-    for (int i = 0; i < TABLE_COLUMNS; i++)
+    for (int i = 0; i < CSV_COLUMNS; i++)
         free(t->values[i]);
     free(t->path);
     *t = (struct csv_log){0};

@@ -1,20 +1,21 @@
-/* csv_log.h - numbers that a run of training leaves row by row: a CSV file that is appended to, and the same in memory for plots. */
+/* csv_log.h - a CSV file that a training run appends to, and its rows in memory for plots. */
 #ifndef CLIO_MODELS_TRAIN_CSV_LOG_H
 #define CLIO_MODELS_TRAIN_CSV_LOG_H
 
 #include "../../host/core/file.h"
 
-#define TABLE_COLUMNS 12
+#define CSV_COLUMNS 12
 
 struct csv_log {
     char *path;
-    void *stream;                  /* FILE * */
-    const char *const *names;      /* of the columns after "step", ends with NULL */
-    int columns;                   /* without step */
-    double *values[TABLE_COLUMNS]; /* [count] each; [0] is the step, [1 + i] column i */
+    void *stream;                /* FILE * */
+    const char *const *names;    /* of the columns after "step", ends with NULL */
+    int columns;                 /* without step */
+    double *values[CSV_COLUMNS]; /* [count] each; [0] is the step, [1 + i] column i */
     size_t count, capacity;
 };
-/* Rows of an earlier run up to step `keep` stay (below 0: none), later ones are cut off; the names outlive the table. */
+/* Open the file for appending: rows of an earlier run up to step `keep` (below 0: none) are kept, later ones removed. `names` must outlive
+ * the log. */
 clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names,
                          int64_t keep);
 clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row);

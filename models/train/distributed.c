@@ -1,4 +1,4 @@
-/* distributed.c - see parallel.h. */
+/* distributed.c - see distributed.h. */
 #include "distributed.h"
 #include "../../host/core/clock.h"
 
@@ -8,18 +8,18 @@
 #include <mpi.h>
 #endif
 
-/* As the common MPI launchers say it to their processes. */
+/* Environment variables of common MPI launchers. */
 static const char *const size_names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
 static const char *const rank_names[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"};
 
-static int read_number(const char *const *names, size_t count, int otherwise)
+static int read_number(const char *const *names, size_t count, int fallback)
 {
     for (size_t i = 0; i < count; i++) {
         const char *text = getenv(names[i]);
         if (text && *text)
             return atoi(text);
     }
-    return otherwise;
+    return fallback;
 }
 
 bool distributed_started(int *rank, int *ranks)
@@ -34,17 +34,17 @@ bool distributed_started(int *rank, int *ranks)
 clio_status distributed_open(clio_context *ctx, struct distributed *p)
 {
     clio_status st = CLIO_OK;
-    int begun, ended, rank, ranks;
+    int initialized, finalized, rank, ranks;
     *p = (struct distributed){.ranks = 1};
     if (!distributed_started(&rank, &ranks))
         return CLIO_OK;
-    MPI_Initialized(&begun);
-    MPI_Finalized(&ended);
-    if (ended)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI allows one run of several processes in a program, and it is over: start the program again");
-    if (!begun && MPI_Init(NULL, NULL) != MPI_SUCCESS)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI cannot begin: is this process started by mpirun?");
-    p->owns = !begun;
+    MPI_Initialized(&initialized);
+    MPI_Finalized(&finalized);
+    if (finalized)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI allows one parallel run per process: start the program again");
+    if (!initialized && MPI_Init(NULL, NULL) != MPI_SUCCESS)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI_Init failed: start the processes with mpirun");
+    p->owns = !initialized;
     MPI_Comm_rank(MPI_COMM_WORLD, &p->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &p->ranks);
     p->active = p->ranks > 1;
@@ -60,7 +60,7 @@ void distributed_close(struct distributed *p, bool together)
     *p = (struct distributed){0};
 }
 
-static clio_status make_room(clio_context *ctx, struct distributed *p, size_t count)
+static clio_status grow_buffer(clio_context *ctx, struct distributed *p, size_t count)
 {
     clio_status st = CLIO_OK;
     if (count <= p->capacity)
@@ -74,19 +74,19 @@ fail:
     return st;
 }
 
-/* Pieces, because a count is an int. */
-static clio_status add_up(clio_context *ctx, struct distributed *p, size_t count)
+/* In pieces, because MPI counts are ints. */
+static clio_status allreduce(clio_context *ctx, struct distributed *p, size_t count)
 {
     clio_status st = CLIO_OK;
     const size_t piece = (size_t)1 << 28;
     for (size_t at = 0; at < count; at += piece)
         if (MPI_Allreduce(MPI_IN_PLACE, p->buffer + at, (int)MIN(piece, count - at), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD) != MPI_SUCCESS)
-            FAIL(ctx, CLIO_ERROR_INTERNAL, "the processes could not add up their gradients");
+            FAIL(ctx, CLIO_ERROR_INTERNAL, "MPI_Allreduce of gradients failed");
 fail:
     return st;
 }
 
-/* All tensors at once: one message instead of many. `gradients`: of what is trained; otherwise values of what is not. */
+/* All tensors at once: one message instead of many. `gradients`: of trained parameters; otherwise values of untrained ones. */
 static clio_status reduce(clio_context *ctx, struct distributed *p, const struct parameters *list, bool gradients, float scale)
 {
     clio_status st = CLIO_OK;
@@ -95,7 +95,7 @@ static clio_status reduce(clio_context *ctx, struct distributed *p, const struct
     for (size_t i = 0; i < list->count; i++)
         if (list->list[i].trained == gradients)
             count += tensor_count(&list->list[i].value);
-    TRY(make_room(ctx, p, count));
+    TRY(grow_buffer(ctx, p, count));
     for (int back = 0; back < 2; back++, at = 0) {
         for (size_t i = 0; i < list->count; i++) {
             const struct parameter *q = &list->list[i];
@@ -108,7 +108,7 @@ static clio_status reduce(clio_context *ctx, struct distributed *p, const struct
         }
         if (back)
             break;
-        TRY(add_up(ctx, p, count));
+        TRY(allreduce(ctx, p, count));
         for (size_t i = 0; scale < 1 && i < count; i++)
             p->buffer[i] *= scale;
     }
@@ -131,7 +131,7 @@ clio_status distributed_sum(clio_context *ctx, struct distributed *p, double *va
 {
     clio_status st = CLIO_OK;
     if (p->active && MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD) != MPI_SUCCESS)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "the processes could not add up their losses");
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "MPI_Allreduce of losses failed");
 fail:
     return st;
 }

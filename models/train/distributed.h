@@ -1,10 +1,10 @@
-/* distributed.h - several processes that learn one model together, each on its part of every batch (data-parallel): gradients are added up
- * after each backward pass, so that all of them make the same step. Over MPI, where clio was built with it (-DCLIO_MPI=ON); otherwise there
- * is one.
+/* distributed.h - data-parallel training: several processes train one model, each on its part of every batch; gradients are summed after
+ * each backward pass, so that all take the same optimizer step. Over MPI, where clio was built with it (-DCLIO_MPI=ON); otherwise there is
+ * one process.
  *
- * What is added up travels through the host: any device can take part, whatever its vendor. The order of additions is the MPI library's;
- * so results equal those of one process to rounding. Networks with batch norm see the statistics of their own part of a batch, as
- * torch's DistributedDataParallel does. */
+ * Gradients are summed on the host: devices of different vendors can take part. The MPI library chooses the order of additions, so results
+ * equal those of one process to rounding. Batch norm uses the statistics of each process's part of a batch, as in PyTorch's
+ * DistributedDataParallel. */
 #ifndef CLIO_MODELS_TRAIN_DISTRIBUTED_H
 #define CLIO_MODELS_TRAIN_DISTRIBUTED_H
 
@@ -12,27 +12,27 @@
 
 struct distributed {
     int rank, ranks;
-    bool active;   /* there are several */
-    bool owns;     /* MPI was begun here */
+    bool active;   /* more than one process */
+    bool owns;     /* MPI was initialized here */
     float *buffer; /* gradients of all parameters */
     size_t capacity;
-    double seconds; /* spent in adding up, waiting for others included */
+    double seconds; /* spent in all-reduce, including waiting for other processes */
 };
-/* Among the processes that mpirun started, or alone. CLIO_ERROR_UNSUPPORTED: started by mpirun, but built without MPI. */
+/* Join the processes that mpirun started, or run alone. CLIO_ERROR_UNSUPPORTED: started by mpirun, but built without MPI. */
 clio_status distributed_open(clio_context *ctx, struct distributed *p);
-/* After this no other parallel run can begin in this process: MPI does not allow it. `together`: all processes come here; otherwise this
- * one failed while others wait for it, and they are ended by mpirun as soon as this process is. */
+/* After this no other parallel run can start in this process: MPI does not allow it. `together`: all processes call it; otherwise this one
+ * failed, and mpirun ends the others when this process exits. */
 void distributed_close(struct distributed *p, bool together);
-/* Whether mpirun started this process, and as which of how many on this machine; without MPI's help. */
+/* Whether mpirun started this process, its rank on this machine and the number of processes, from environment variables. */
 bool distributed_started(int *rank, int *ranks);
 
-/* struct optimizer.reduce: gradients of all that is trained become the sums over the processes. user: struct distributed. */
+/* For struct optimizer.reduce: sum the gradients of trained parameters over the processes. user: struct distributed. */
 clio_status distributed_reduce(clio_context *ctx, void *user, struct parameters *list);
-/* values[i]: sums over the processes. */
+/* Sum values[i] over the processes. */
 clio_status distributed_sum(clio_context *ctx, struct distributed *p, double *values, int count);
-/* Buffers that are not trained (running statistics) become the means over the processes. */
+/* Average untrained buffers (running statistics) over the processes. */
 clio_status distributed_average_buffers(clio_context *ctx, struct distributed *p, const struct parameters *list);
-/* CLIO_OK everywhere, or the status of any that failed: so that none waits for one that gave up. */
+/* CLIO_OK on all processes, or an error on all if one failed, so that none waits for it. */
 clio_status distributed_agree(clio_context *ctx, struct distributed *p, clio_status st);
 
 #endif

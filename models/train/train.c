@@ -1,4 +1,4 @@
-/* train.c - the loop of training; see train.h. What a run leaves for people to look at is train_files.c. */
+/* train.c - the training loop; see train.h. Plots and samples are written by train_plots.c. */
 #include "train_run.h"
 #include "../../host/core/clock.h"
 #include "../../host/core/require.h"
@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RATE_SPAN 0.9 /* of the running mean of seconds a step */
+#define RATE_DECAY 0.9 /* of the running mean of seconds per step */
 
 /* ---- a step ---- */
 
-/* A batch to the device. */
+/* Write a batch to the device. */
 static clio_status upload(struct train_run *r, const struct batch *b, struct learner_batch *out)
 {
     clio_status st = CLIO_OK;
@@ -20,6 +20,7 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
                                   .global_count = b->global_count,
                                   .first = b->global_count * r->parallel.rank / r->parallel.ranks,
                                   .images = r->images,
+                                  .labels = b->labels,
                                   .captions = b->captions,
                                   .audio = b->audio,
                                   .samples = b->samples,
@@ -27,25 +28,20 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
     out->images.dim[0] = b->count;
     if (b->images)
         TRY(tensor_write(r->ctx, &out->images, 0, tensor_count(&out->images), b->images));
-    if (b->labels) {
-        out->labels = r->labels;
-        out->labels.dim[0] = b->count;
-        TRY(tensor_write(r->ctx, &out->labels, 0, (size_t)b->count, b->labels));
-    }
 fail:
     return st;
 }
 
-/* `what` came out not finite: say which tensor was that first, of the weights or, where there is the batch of a step (which then changed
- * nothing), of what was computed from it. */
-static clio_status explain(struct train_run *r, const char *what, const struct learner_batch *b)
+/* An error: `what` is not finite. It names the first tensor that is not, among the weights or, given the batch of a step (which then
+ * changed nothing), among the step's results. */
+static clio_status fail_nonfinite(struct train_run *r, const char *what, const struct learner_batch *b)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &r->learner;
     const char *name = NULL, *found = NULL;
     char text[200];
-    double again[LEARNER_LOSSES];
-    for (int i = 0; l->kind->parts[i] && !name; i++)
+    double losses[LEARNER_LOSSES];
+    for (int i = 0; l->type->parts[i] && !name; i++)
         TRY(parameters_nonfinite(r->ctx, &l->parameters[i], false, &name));
     if (name) {
         snprintf(text, sizeof text, "the weight %s", name);
@@ -53,7 +49,7 @@ static clio_status explain(struct train_run *r, const char *what, const struct l
     } else if (b) {
         for (int i = 0; i < LEARNER_PARTS; i++)
             l->tapes[i].examine = true;
-        TRY(l->kind->step(r->ctx, l, b, again));
+        TRY(l->type->step(r->ctx, l, b, losses));
         for (int i = 0; i < LEARNER_PARTS && !found; i++)
             found = l->tapes[i].nonfinite[0] ? l->tapes[i].nonfinite : NULL;
     }
@@ -70,13 +66,13 @@ static clio_status log_step(struct train_run *r, double seconds)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &r->learner;
-    double row[TABLE_COLUMNS], squares = 0, norm;
+    double row[CSV_COLUMNS], squares = 0, norm;
     int n = 0;
     row[n++] = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches;
-    for (int i = 0; r->plan.kind->losses[i]; i++)
+    for (int i = 0; r->plan.type->losses[i]; i++)
         row[n++] = r->losses[i];
     row[n++] = optimizer_rate(&l->optimizers[0].options, l->optimizers[0].step - 1);
-    for (int i = 0; l->kind->parts[i]; i++) {
+    for (int i = 0; l->type->parts[i]; i++) {
         if (!l->parameters[i].count)
             continue;
         TRY(optimizer_grad_norm(r->ctx, &l->optimizers[i], &norm));
@@ -89,26 +85,26 @@ fail:
     return st;
 }
 
-static clio_status make_step(struct train_run *r)
+static clio_status train_step(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct batch *b;
     struct learner_batch batch;
     double began = clock_seconds(), losses[LEARNER_LOSSES + 1] = {0};
-    const char *const *names = r->plan.kind->losses;
+    const char *const *names = r->plan.type->losses;
     memset(r->losses, 0, sizeof r->losses);
     r->learner.step = r->state.step;
     for (int i = 0; i < r->plan.accumulate; i++) {
         TRY(loader_next(r->ctx, r->train, &b));
         TRY(upload(r, b, &batch));
         r->learner.micro_batch = i;
-        TRY(r->plan.kind->step(r->ctx, &r->learner, &batch, losses));
-        losses[LEARNER_LOSSES] = r->ctx->cancelled; /* parts of means over all: their sums are the means */
+        TRY(r->plan.type->step(r->ctx, &r->learner, &batch, losses));
+        losses[LEARNER_LOSSES] = r->ctx->cancelled; /* each process has its share of the mean: their sum is the mean */
         TRY(distributed_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
         r->stops = losses[LEARNER_LOSSES] > 0;
         for (int j = 0; names[j]; j++) {
             if (!isfinite(losses[j]))
-                TRY(explain(r, names[j], &batch));
+                TRY(fail_nonfinite(r, names[j], &batch));
             r->losses[j] += losses[j] / r->plan.accumulate;
         }
     }
@@ -117,9 +113,9 @@ static clio_status make_step(struct train_run *r)
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
     if (train_is_first(r))
         TRY(log_step(r, clock_seconds() - began));
-    double took = clock_seconds() - began;
-    r->seconds = r->seconds > 0 ? RATE_SPAN * r->seconds + (1 - RATE_SPAN) * took : r->warm ? took : 0;
-    r->warm = true; /* the first step compiles kernels: it says nothing about the others */
+    double seconds = clock_seconds() - began;
+    r->seconds = r->seconds > 0 ? RATE_DECAY * r->seconds + (1 - RATE_DECAY) * seconds : r->warm ? seconds : 0;
+    r->warm = true; /* the first step compiles kernels and is not counted */
     train_report(r, NULL);
     if (!r->parallel.active)
         r->stops = r->ctx->cancelled;
@@ -127,14 +123,14 @@ fail:
     return st;
 }
 
-/* ---- looking ---- */
+/* ---- evaluation ---- */
 
-static clio_status measure(struct train_run *r)
+static clio_status evaluate(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    double sums[LEARNER_LOSSES + 1] = {0}, part[LEARNER_LOSSES], *count = &sums[LEARNER_LOSSES];
-    char text[200], more[40] = "";
-    const char *const *names = r->plan.kind->metrics;
+    double totals[LEARNER_LOSSES + 1] = {0}, part[LEARNER_LOSSES], *count = &totals[LEARNER_LOSSES];
+    char text[200], best[40] = "best so far";
+    const char *const *names = r->plan.type->metrics;
     TRY(loader_seek(r->ctx, r->validation, 0, 0));
     for (size_t i = 0; i < loader_batches(r->validation); i++) {
         const struct batch *b;
@@ -142,29 +138,29 @@ static clio_status measure(struct train_run *r)
         memset(part, 0, sizeof part);
         TRY(loader_next(r->ctx, r->validation, &b));
         TRY(upload(r, b, &batch));
-        TRY(r->plan.kind->evaluate(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
+        TRY(r->plan.type->evaluate(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
         for (int j = 0; names[j]; j++)
-            sums[j] += part[j];
+            totals[j] += part[j];
         *count += b->count;
     }
-    TRY(distributed_sum(r->ctx, &r->parallel, sums, LEARNER_LOSSES + 1));
+    TRY(distributed_sum(r->ctx, &r->parallel, totals, LEARNER_LOSSES + 1));
     for (int j = 0; names[j]; j++) {
-        sums[j] /= *count;
-        if (!isfinite(sums[j]))
-            TRY(explain(r, names[j], NULL));
+        totals[j] /= *count;
+        if (!isfinite(totals[j]))
+            TRY(fail_nonfinite(r, names[j], NULL));
     }
     if (train_is_first(r))
-        TRY(csv_log_add(r->ctx, &r->eval_log, r->state.step, sums));
-    bool better = r->state.best_step < 0 || (r->plan.kind->higher_is_better ? sums[0] > r->state.best : sums[0] < r->state.best);
+        TRY(csv_log_add(r->ctx, &r->eval_log, r->state.step, totals));
+    bool better = r->state.best_step < 0 || (r->plan.type->higher_is_better ? totals[0] > r->state.best : totals[0] < r->state.best);
     if (better) {
-        r->state.best = sums[0];
+        r->state.best = totals[0];
         r->state.best_step = r->state.step;
     }
-    r->state.evals_without_gain = better ? 0 : r->state.evals_without_gain + 1;
+    r->state.evals_without_improvement = better ? 0 : r->state.evals_without_improvement + 1;
     if (!better)
-        snprintf(more, sizeof more, " (best: %.5g)", r->state.best);
-    snprintf(text, sizeof text, "step %" PRId64 ": %s %.5g on %.0f validation %s%s", r->state.step, names[0], sums[0], *count,
-             r->plan.kind->takes_audio ? "sounds" : "images", better ? ", the best so far" : more);
+        snprintf(best, sizeof best, "best: %.5g", r->state.best);
+    snprintf(text, sizeof text, "step %" PRId64 ": validation %s %.5g on %.0f %s (%s)", r->state.step, names[0], totals[0], *count,
+             r->plan.type->takes_audio ? "recordings" : "images", best);
     train_report(r, text);
 fail:
     return st;
@@ -186,10 +182,10 @@ fail:
     return st;
 }
 
-static clio_status show(struct train_run *r, bool sheet)
+static clio_status write_plots(struct train_run *r, bool samples)
 {
     clio_status st = CLIO_OK;
-    if (train_is_first(r) && sheet)
+    if (train_is_first(r) && samples)
         TRY(train_samples(r));
     if (train_is_first(r))
         TRY(train_plot(r));
@@ -197,25 +193,25 @@ fail:
     return st;
 }
 
-/* Everything that comes between steps. */
-static clio_status between_steps(struct train_run *r, bool *enough)
+/* Evaluation, samples and checkpoint, as they are due after this step. *stop: early stopping. */
+static clio_status after_step(struct train_run *r, bool *stop)
 {
     clio_status st = CLIO_OK;
-    bool measures = r->validation && is_due(r, r->plan.eval_steps), saves = is_due(r, r->plan.save_steps);
-    bool samples = r->plan.kind->sample && is_due(r, r->plan.sample_every_steps);
-    if (!measures && !saves && !samples)
+    bool evaluates = r->validation && is_due(r, r->plan.eval_steps), saves = is_due(r, r->plan.save_steps);
+    bool samples = r->plan.type->sample && is_due(r, r->plan.sample_every_steps);
+    if (!evaluates && !saves && !samples)
         return CLIO_OK;
-    for (int i = 0; (measures || saves) && r->plan.kind->parts[i]; i++)
+    for (int i = 0; (evaluates || saves) && r->plan.type->parts[i]; i++)
         TRY(distributed_average_buffers(r->ctx, &r->parallel, &r->learner.parameters[i]));
-    TRY(learner_swap_ema(r->ctx, &r->learner)); /* what is saved to be used is what is looked at */
-    if (measures)
-        TRY(measure(r));
-    *enough = r->plan.early_stopping_patience > 0 && r->state.evals_without_gain >= r->plan.early_stopping_patience;
-    if (measures || samples)
-        st = show(r, samples);
+    TRY(learner_swap_ema(r->ctx, &r->learner)); /* evaluate the weights that are saved for inference */
+    if (evaluates)
+        TRY(evaluate(r));
+    *stop = r->plan.early_stopping_patience > 0 && r->state.evals_without_improvement >= r->plan.early_stopping_patience;
+    if (evaluates || samples)
+        st = write_plots(r, samples);
     if (!st)
         st = learner_swap_ema(r->ctx, &r->learner);
-    if (!st && (*enough || saves || (measures && r->state.best_step == r->state.step)))
+    if (!st && (*stop || saves || (evaluates && r->state.best_step == r->state.step)))
         st = save(r);
     TRY(distributed_agree(r->ctx, &r->parallel, st));
 fail:
@@ -225,26 +221,27 @@ fail:
 static clio_status run(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    bool enough = false;
+    bool early = false;
     int64_t began = r->state.step;
     char text[200];
-    while (r->state.step < r->steps && !enough && !r->stops) {
-        TRY(make_step(r));
-        TRY(between_steps(r, &enough));
+    while (r->state.step < r->steps && !early && !r->stops) {
+        TRY(train_step(r));
+        TRY(after_step(r, &early));
     }
-    TRY(show(r, false));
+    TRY(write_plots(r, false));
     if (r->stops && r->state.step < r->steps) {
         TRY(save(r));
         FAIL(r->ctx, CLIO_ERROR_CANCELLED, "stopped after step %" PRId64 ", which is saved: resume the run to go on from there",
              r->state.step);
     }
-    if (enough) {
-        snprintf(text, sizeof text, "nothing got better in %d looks: ended after step %" PRId64 "; the best is that of step %" PRId64,
-                 r->plan.early_stopping_patience, r->state.step, r->state.best_step);
+    if (early) {
+        snprintf(text, sizeof text,
+                 "early stopping after step %" PRId64 ": no improvement in %d evaluations; the best checkpoint is step %" PRId64,
+                 r->state.step, r->plan.early_stopping_patience, r->state.best_step);
         train_report(r, text);
     }
     if (r->parallel.active && r->state.step > began) {
-        snprintf(text, sizeof text, "%d processes spent %.2g s a step in adding up gradients", r->parallel.ranks,
+        snprintf(text, sizeof text, "%d processes spent %.2g s per step in the all-reduce of gradients", r->parallel.ranks,
                  r->parallel.seconds / (double)(r->state.step - began));
         train_report(r, text);
     }

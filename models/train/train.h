@@ -1,13 +1,13 @@
-/* train.h - a run of training: data, steps, measures, files; continued where it was cut.
+/* train.h - a training run: data, steps, evaluation, files, resuming.
  *
- * OUT/checkpoints/step-N/         config.json and model.safetensors, as inference reads them; training.safetensors (state of the
- *                                 optimizers), training.json (where the run is). Written under another name, synced, renamed when whole
- * OUT/last, OUT/best              links to two of them
- * OUT/losses.csv, measures.csv    a row for each step, and for each look at the validation data
- * OUT/losses.png, measures.png    the same as plots, OUT/samples/step-N.png what the model draws: made as it goes
+ * OUT/checkpoints/step-N/   config.json and model.safetensors, as inference reads them; training.safetensors (optimizer state) and
+ *                           training.json (position of the run). Written under a temporary name, synced, then renamed
+ * OUT/last, OUT/best        links to two of them
+ * OUT/train.csv, eval.csv   a row per step, and a row per evaluation
+ * OUT/train.png, eval.png   the same as plots; OUT/samples/step-N.png: generated images
  *
- * A run is determined by its settings, the data and the device: order of samples, augmentation and noise follow from (seed, epoch, step)
- * alone. So continuing at a checkpoint gives, on the same device, the bits of a run that was never cut. */
+ * Settings, data and device determine a run: the order of samples, augmentation and noise depend on (seed, epoch, step) alone. A run
+ * resumed from a checkpoint ends, on the same device, with the bits of an uninterrupted one. */
 #ifndef CLIO_MODELS_TRAIN_TRAIN_H
 #define CLIO_MODELS_TRAIN_TRAIN_H
 
@@ -16,15 +16,15 @@
 
 #include <clio.h>
 
-/* Settings of a run, beside those of the model (learner.h). */
+/* Settings of a run; those of the model are in learner.h. */
 extern const struct learner_setting train_settings[];
-/* Settings of an optimizer; "generator.rate" means that part's alone. */
+/* Settings of optimizers; "generator.learning_rate" is for one part of the model. */
 extern const struct learner_setting optimizer_settings[];
 
 struct train_plan {
-    const struct learner_type *kind;
-    json_t *model; /* settings of the model alone, as given */
-    json_t *all;   /* everything, as given: kept in training.json */
+    const struct learner_type *type;
+    json_t *model; /* settings of the model, as given */
+    json_t *all;   /* all settings, as given; stored in training.json */
     int64_t max_steps, save_steps, sample_every_steps, eval_steps;
     double epochs;
     int batch_size, image_size, channels, save_total_limit, num_samples, early_stopping_patience, accumulate;
@@ -33,33 +33,33 @@ struct train_plan {
     uint64_t seed;
     struct dataset_options data;
     struct augment augment;
-    double validation_split; /* below 0: as the model needs */
+    double validation_split; /* below 0: 0.1 if the model has metrics */
 };
-/* Take settings apart; an unknown name or a bad value is refused with a sentence that lists what there is. */
-clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *kind, const json_t *settings);
-/* The optimizer of part `part` from what the kind begins with and what the settings change. steps: of the whole run. */
+/* Read settings; an unknown name or an invalid value is an error that lists the valid ones. */
+clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *type, const json_t *settings);
+/* Options of the optimizer of a part: *o holds the type's defaults, settings override them. steps: of the whole run. */
 clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *plan, int part, int64_t steps, struct optimizer_options *o);
-/* Refuses settings of the optimizer of a part without parameters. */
-clio_status train_plan_idle(clio_context *ctx, const struct train_plan *plan, int part);
+/* An error if there are optimizer settings for a part that is not trained. */
+clio_status train_plan_check_frozen(clio_context *ctx, const struct train_plan *plan, int part);
 void train_plan_free(struct train_plan *plan);
 
-/* Where a run is: training.json. */
+/* Position of a run, stored in training.json. */
 struct train_state {
-    int64_t step;        /* steps made */
-    size_t epoch, batch; /* where the loader goes on */
-    double best;         /* the best measure so far; meaningless while best_step is -1 */
+    int64_t step;        /* completed steps */
+    size_t epoch, batch; /* next batch of the data loader */
+    double best;         /* best metric so far; undefined while best_step is -1 */
     int64_t best_step;
-    int evals_without_gain; /* looks since then */
+    int evals_without_improvement;
 };
-/* Write OUT/checkpoints/step-N with everything, link OUT/last to it (and OUT/best, if best_step is this step), and remove checkpoints
- * beyond the newest `keep`. After a failure there is nothing new. */
+/* Write OUT/checkpoints/step-N, link OUT/last to it (and OUT/best, if best_step is this step), and remove checkpoints older than the newest
+ * save_total_limit. After a failure nothing new is left. */
 clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct train_plan *plan, const struct train_state *state,
                              const char *out);
-/* The settings of the last checkpoint in `out`; *settings NULL: there is none. */
-clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **settings, const struct learner_type **kind);
-/* Fill an opened learner, ready to train, from it. */
+/* The settings of the last checkpoint in `out`; *settings NULL: no checkpoint. */
+clio_status checkpoint_settings(clio_context *ctx, const char *out, json_t **settings, const struct learner_type **type);
+/* Load it into a learner for which learner_train was called. */
 clio_status checkpoint_read(clio_context *ctx, struct learner *l, struct train_state *state, const char *out);
-/* The folder a model is in: `path` itself if it has a config.json, or its `best`, or its `last`; fresh memory. */
+/* The folder of a trained model: `path` if it has a config.json, else its `best`, else its `last`; fresh memory. */
 clio_status checkpoint_folder(clio_context *ctx, const char *path, char **folder);
 
 #endif

@@ -27,13 +27,13 @@ static clio_status plot_losses(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct csv_log *t = &r->train_log;
-    struct plot_series series[TABLE_COLUMNS] = {0};
+    struct plot_series series[CSV_COLUMNS] = {0};
     char title[100];
     struct plot plot = {.title = title, .x_label = "step", .y_label = "loss", .series = series};
     struct image image = {0};
-    for (int i = 0; r->plan.kind->losses[i]; i++, plot.count++) /* behind the step and the epoch */
-        series[i] = (struct plot_series){.name = r->plan.kind->losses[i], .x = t->values[0], .y = t->values[2 + i], .count = t->count};
-    snprintf(title, sizeof title, "%s: training loss", r->plan.kind->name);
+    for (int i = 0; r->plan.type->losses[i]; i++, plot.count++) /* after the step and the epoch */
+        series[i] = (struct plot_series){.name = r->plan.type->losses[i], .x = t->values[0], .y = t->values[2 + i], .count = t->count};
+    snprintf(title, sizeof title, "%s: training loss", r->plan.type->name);
     TRY(plot_draw(r->ctx, &image, &plot));
     TRY(write_image(r, &image, "train.png"));
 fail:
@@ -48,17 +48,17 @@ static clio_status plot_metrics(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct csv_log *t = &r->eval_log;
-    struct plot_series series[TABLE_COLUMNS] = {0};
-    struct plot plots[TABLE_COLUMNS] = {0};
+    struct plot_series series[CSV_COLUMNS] = {0};
+    struct plot plots[CSV_COLUMNS] = {0};
     char title[100];
     struct image image = {0};
-    snprintf(title, sizeof title, "%s: evaluation", r->plan.kind->name);
+    snprintf(title, sizeof title, "%s: evaluation", r->plan.type->name);
     for (int i = 0; i < t->columns; i++) {
         series[i] = (struct plot_series){.x = t->values[0], .y = t->values[1 + i], .count = t->count, .exact = true};
         plots[i] = (struct plot){.title = i ? NULL : title, .x_label = "step", .y_label = t->names[i], .series = &series[i], .count = 1};
         plots[i].height = t->columns > 1 ? PANEL_HEIGHT : 0;
     }
-    series[0].best = r->plan.kind->higher_is_better ? PLOT_BEST_HIGHEST : PLOT_BEST_LOWEST;
+    series[0].best = r->plan.type->higher_is_better ? PLOT_BEST_HIGHEST : PLOT_BEST_LOWEST;
     TRY(plot_draw_stacked(r->ctx, &image, plots, (size_t)t->columns));
     TRY(write_image(r, &image, "eval.png"));
 fail:
@@ -85,19 +85,19 @@ static clio_status reconstruct(struct train_run *r, struct image_grid *grid, flo
     struct learner *l = &r->learner;
     struct loader *from = r->validation ? r->validation : r->train;
     const struct batch *b;
-    float *latents = NULL, *back = NULL;
+    float *latents = NULL, *decoded = NULL;
     int n;
     TRY(loader_seek(r->ctx, from, 0, 0));
     TRY(loader_next(r->ctx, from, &b));
     n = MAX(1, MIN(grid->count / 2, b->count));
     TRY(mem_alloc(r->ctx, &latents, (size_t)n * (size_t)MAX(l->latent, 1), sizeof *latents));
-    TRY(mem_alloc(r->ctx, &back, (size_t)n * one, sizeof *back));
-    TRY(l->kind->encode(r->ctx, l, n, b->images, b->labels, latents));
-    TRY(l->kind->sample(r->ctx, l, n, latents, b->labels, back));
+    TRY(mem_alloc(r->ctx, &decoded, (size_t)n * one, sizeof *decoded));
+    TRY(l->type->encode(r->ctx, l, n, b->images, b->labels, latents));
+    TRY(l->type->sample(r->ctx, l, n, latents, b->labels, decoded));
     for (size_t i = 0; i < (size_t)n * one; i++) {
-        size_t picture = i / one;
-        pixels[2 * picture * one + i % one] = b->images[i];
-        pixels[(2 * picture + 1) * one + i % one] = back[i];
+        size_t image = i / one;
+        pixels[2 * image * one + i % one] = b->images[i];
+        pixels[(2 * image + 1) * one + i % one] = decoded[i];
     }
     grid->count = 2 * n;
     for (grid->columns = 2; grid->columns * grid->columns < grid->count;) /* both of a pair in one row */
@@ -105,18 +105,18 @@ static clio_status reconstruct(struct train_run *r, struct image_grid *grid, flo
     if (from == r->train)
         TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
 fail:
-    free(back);
+    free(decoded);
     free(latents);
     return st;
 }
 
-/* The class or the prompt of each sample, which learner_sample takes in turn; NULL without labels. Free with free_captions. */
+/* The class or the prompt of each sample, in the order of learner_sample; NULL without labels. Free with free_captions. */
 static clio_status caption_samples(struct train_run *r, int count, char ***out)
 {
     clio_status st = CLIO_OK;
     const struct dataset_info *info = dataset_info(r->data);
     int labels = learner_labels(&r->learner);
-    bool has_prompts = learner_needs_captions(r->plan.kind, r->learner.config);
+    bool has_prompts = learner_needs_captions(r->plan.type, r->learner.config);
     *out = NULL;
     if (labels < 1)
         return CLIO_OK;
@@ -130,7 +130,7 @@ fail:
     return st;
 }
 
-/* Two columns in turn. */
+/* Captions of pairs from reconstruct. */
 static clio_status caption_pairs(struct train_run *r, int count, char ***out)
 {
     clio_status st = CLIO_OK;
@@ -157,14 +157,14 @@ clio_status train_samples(struct train_run *r)
                               .height = s->height,
                               .width = s->width,
                               .channels = s->channels,
-                              .low = r->plan.kind->unit_range ? 0 : -1,
+                              .low = r->plan.type->unit_range ? 0 : -1,
                               .high = 1};
     struct image image = {0};
     float *pixels = NULL;
     char name[64], **captions = NULL;
-    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(grid.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
-    grid.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
-    if (r->plan.kind->has_latents) {
+    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(grid.count, 2) * one, sizeof *pixels));         /* a reconstruction has two images */
+    grid.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* a column for each label */
+    if (r->plan.type->has_latents) {
         TRY(learner_sample(r->ctx, &r->learner, grid.count, r->plan.seed, NULL, pixels));
         TRY(caption_samples(r, grid.count, &captions));
     } else {

@@ -1,4 +1,4 @@
-/* train_run.h - a run of training while it runs: between the files of models/train. */
+/* train_run.h - the state of a training run, shared by the files of models/train. */
 #ifndef CLIO_MODELS_TRAIN_TRAIN_RUN_H
 #define CLIO_MODELS_TRAIN_TRAIN_RUN_H
 
@@ -11,23 +11,23 @@ struct train_run {
     const clio_train_params *params;
     struct train_plan plan;
     struct dataset *data;
-    struct loader *train, *validation; /* validation NULL: nothing is measured */
+    struct loader *train, *validation; /* validation NULL: no evaluation */
     struct learner_shape shape;
     struct learner learner;
     struct train_state state;
     bool resumes, warm;
     struct distributed parallel;
-    bool stops;           /* one of the processes was asked to */
+    bool stops;           /* a process was interrupted */
     int64_t steps, saved; /* of the whole run; the step of the newest checkpoint, or -1 */
     size_t epoch_batches;
     struct csv_log train_log, eval_log;
     double losses[LEARNER_LOSSES];
-    const char *columns[TABLE_COLUMNS]; /* of train.csv after step */
-    double seconds;                     /* a step, lately; 0: not known yet */
-    struct tensor images, labels;
+    const char *columns[CSV_COLUMNS]; /* of train.csv after step */
+    double seconds;                   /* per step, running mean; 0: unknown */
+    struct tensor images;             /* of the batch */
 };
 
-/* train_open.c: data, output folder, settings, model, optimizers. After a failure the run is to be closed. */
+/* train_open.c: open data, output folder, settings, model, optimizers. After a failure call train_close. */
 clio_status train_open(struct train_run *r);
 void train_close(struct train_run *r);
 
@@ -35,9 +35,10 @@ void train_close(struct train_run *r);
 bool train_is_first(const struct train_run *r);
 void train_report(struct train_run *r, const char *event);
 
-/* OUT/losses.png, and measures.png where there are some. */
+/* Write OUT/train.png, and eval.png with a validation split. */
 clio_status train_plot(struct train_run *r);
-/* OUT/samples/step-N.png: what the model draws from the same latents each time, or, where it has none, images and what comes back. */
+/* Write OUT/samples/step-N.png: images from the same latents each time, or, without latents, validation images and their reconstructions.
+ */
 clio_status train_samples(struct train_run *r);
 
 #endif

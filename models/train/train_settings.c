@@ -1,5 +1,5 @@
-/* train_settings.c - what a run of training can be told: one table for the run, one for its optimizers, and the model's own (learner.h).
- * All come as one JSON object, from a file or from --set key=value. */
+/* train_settings.c - settings of a training run and of its optimizers; those of the model are in its learner. All come as one JSON object,
+ * from a file or from the command line. */
 #include "train.h"
 #include "../../host/core/require.h"
 #include "../learners/types.h"
@@ -69,21 +69,21 @@ static double number(const json_t *all, const char *name)
                                    : s->otherwise;
 }
 
-/* ---- all of them ---- */
+/* ---- the plan ---- */
 
 /* The setting `key` names, with or without the part of the model in front: "discriminator.learning_rate". */
-static const struct learner_setting *find_optimizer(const struct learner_type *kind, const char *key)
+static const struct learner_setting *find_optimizer(const struct learner_type *type, const char *key)
 {
     const char *dot = strchr(key, '.');
     if (!dot)
         return learner_setting_find(optimizer_settings, key);
-    for (int i = 0; kind->parts[i]; i++)
-        if (strlen(kind->parts[i]) == (size_t)(dot - key) && strncmp(kind->parts[i], key, (size_t)(dot - key)) == 0)
+    for (int i = 0; type->parts[i]; i++)
+        if (strlen(type->parts[i]) == (size_t)(dot - key) && strncmp(type->parts[i], key, (size_t)(dot - key)) == 0)
             return learner_setting_find(optimizer_settings, dot + 1);
     return NULL;
 }
 
-static clio_status sort_settings(clio_context *ctx, struct train_plan *plan)
+static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
@@ -92,13 +92,14 @@ static clio_status sort_settings(clio_context *ctx, struct train_plan *plan)
     json_object_foreach(plan->all, key, value)
     {
         const struct learner_setting *s = learner_setting_find(train_settings, key),
-                                     *model = learner_setting_find(plan->kind->settings, key);
-        s = s ? s : model ? model : find_optimizer(plan->kind, key);
+                                     *model = learner_setting_find(plan->type->settings, key);
+        s = s ? s : model ? model : find_optimizer(plan->type, key);
         if (!s) {
-            TRY(learner_setting_names(ctx, &names, plan->kind->settings));
+            TRY(learner_setting_names(ctx, &names, plan->type->settings));
             TRY(learner_setting_names(ctx, &names, train_settings));
             TRY(learner_setting_names(ctx, &names, optimizer_settings));
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no setting %s for a model %s: there are %s", key, plan->kind->name, names.data);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s or of training; the settings are %s", key, plan->type->name,
+                 names.data);
         }
         TRY(learner_setting_check(ctx, s, value));
         if (model && json_object_set(plan->model, key, value))
@@ -109,13 +110,13 @@ fail:
     return st;
 }
 
-clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *kind, const json_t *settings)
+clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *type, const json_t *settings)
 {
     clio_status st = CLIO_OK;
-    *plan = (struct train_plan){.kind = kind, .model = json_object(), .all = settings ? json_deep_copy(settings) : json_object()};
+    *plan = (struct train_plan){.type = type, .model = json_object(), .all = settings ? json_deep_copy(settings) : json_object()};
     if (!plan->model || !plan->all)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    TRY(sort_settings(ctx, plan));
+    TRY(check_settings(ctx, plan));
     const json_t *a = plan->all;
     plan->max_steps = (int64_t)number(a, "max_steps");
     plan->epochs = number(a, "epochs");
@@ -138,10 +139,10 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data.channels = plan->channels;
     plan->data.fit = (enum dataset_fit)number(a, "resize_mode");
     plan->data.skip_corrupt = number(a, "skip_corrupt") > 0;
-    plan->data.need_captions = learner_needs_captions(kind, plan->model);
-    plan->data.need_labels = kind->needs_labels && !plan->data.need_captions;
+    plan->data.need_captions = learner_needs_captions(type, plan->model);
+    plan->data.need_labels = type->needs_labels && !plan->data.need_captions;
     plan->data.seed = plan->seed;
-    plan->data.validation = plan->validation_split >= 0 ? plan->validation_split : kind->evaluate ? 0.1 : 0;
+    plan->data.validation = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;
     plan->augment = (struct augment){.crop_larger = (float)number(a, "random_resized_crop"),
                                      .crop_pad = (int)number(a, "random_crop_padding"),
                                      .flip = (float)number(a, "random_flip"),
@@ -150,7 +151,7 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
                                      .saturation = (float)number(a, "saturation"),
                                      .noise = (float)number(a, "gaussian_noise")};
     if (plan->channels == 2)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting channels must be 1 (grey), 3 (colour) or 0 (as the data is)");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting channels must be 1 (grayscale), 3 (RGB) or 0 (as the data)");
 fail:
     if (st)
         train_plan_free(plan);
@@ -166,12 +167,12 @@ void train_plan_free(struct train_plan *plan)
 
 /* ---- optimizers ---- */
 
-/* The value for this part of the model: its own, or that of all. */
+/* The setting of this part of the model, or that of all parts. */
 static const json_t *optimizer_value(const struct train_plan *plan, int part, const char *name)
 {
     char key[80];
     const json_t *own;
-    snprintf(key, sizeof key, "%s.%s", plan->kind->parts[part], name);
+    snprintf(key, sizeof key, "%s.%s", plan->type->parts[part], name);
     own = json_object_get(plan->all, key);
     return own ? own : json_object_get(plan->all, name);
 }
@@ -210,15 +211,15 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
     value = optimizer_value(plan, part, "lr_scheduler_steps");
     o->steps = value && json_number_value(value) > 0 ? (int64_t)json_number_value(value) : steps;
     if (o->nesterov && o->momentum <= 0)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "nesterov looks ahead along the momentum: set momentum as well, to 0.9 for instance");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "nesterov needs momentum: set momentum too, such as 0.9");
 fail:
     return st;
 }
 
-clio_status train_plan_idle(clio_context *ctx, const struct train_plan *plan, int part)
+clio_status train_plan_check_frozen(clio_context *ctx, const struct train_plan *plan, int part)
 {
     clio_status st = CLIO_OK;
-    const char *key, *name = plan->kind->parts[part];
+    const char *key, *name = plan->type->parts[part];
     json_t *value;
     json_object_foreach(plan->all, key, value)
     {
@@ -230,7 +231,7 @@ fail:
     return st;
 }
 
-/* ---- what there is, for people ---- */
+/* ---- public list of models and settings ---- */
 
 void clio_train_model(size_t n, const char **name, const char **summary)
 {
@@ -289,20 +290,20 @@ static size_t length(const struct learner_setting *table)
 clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out)
 {
     clio_status st = CLIO_OK;
-    const struct learner_type *kind = model ? learner_type_find(model) : NULL;
+    const struct learner_type *type = model ? learner_type_find(model) : NULL;
     const struct learner_setting *first = model ? NULL : train_settings, *second = model ? NULL : optimizer_settings;
     if (out)
         *out = (clio_setting){0};
     REQUIRE(ctx, ctx, "ctx");
-    REQUIRE_THAT(ctx, CALLER, !model || kind, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them",
+    REQUIRE_THAT(ctx, CALLER, !model || type, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them",
                  model ? model : "");
     REQUIRE(ctx, out, "out");
-    if (kind) {
-        first = kind->settings;
+    if (type) {
+        first = type->settings;
         second = first + length(first);
     }
     describe(n < length(first) ? nth(first, n) : nth(second, n - length(first)), out);
-    if (!model && n >= length(first)) /* optimizers begin as the model likes it */
+    if (!model && n >= length(first)) /* defaults of optimizers depend on the model */
         out->value[0] = '\0';
 fail:
     return st;

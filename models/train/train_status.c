@@ -11,7 +11,7 @@ void train_report(struct train_run *r, const char *event)
     clio_train_status status = {.step = r->state.step,
                                 .steps = r->steps,
                                 .epoch = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches,
-                                .names = r->plan.kind->losses,
+                                .names = r->plan.type->losses,
                                 .losses = r->losses,
                                 .event = event};
     while (status.names[status.count])

@@ -1,7 +1,7 @@
 #!/bin/sh
-# clio train, sample and eval as a person uses them: what works, what of the data and the settings can be wrong (each case demands the exit
-# code, one sentence that names what is wrong, and nothing half written), a run that is stopped politely, and one that is killed at random
-# moments twenty times and yet ends with the bits of an uncut one. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR.
+# clio train, sample and eval: what works, errors in data and settings (exit code, one sentence that names what is wrong, no partial files), a
+# run that is interrupted and resumed, and one that is killed at random moments twenty times and ends with the same bits as an uninterrupted
+# one. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR.
 set -u
 # shellcheck source=tests/support/cases.sh
 . "$CLIO_SOURCE_DIR/tests/support/cases.sh"
@@ -16,6 +16,8 @@ prepare() { rm -rf x; }
 # All of train.csv but its last column, samples per second.
 same_log() { [ "$(cut -d, -f1-7 "$1/train.csv")" = "$(cut -d, -f1-7 "$2/train.csv")" ]; }
 nothing_left() { [ ! -e x/train.csv ]; }
+# What -v lists as copied between host and device, but for weights: "NAME CALLS".
+transfers() { awk '/^(read|write|other) / { name = $1; for (i = 2; i < NF - 4; i++) name = name " " $i; print name, $(NF - 4) }' "$1" | grep -v "model\\|weights\\|training" | sort; }
 last() { "$CLIO_BUILD_DIR/clio" sample -q -m "$1" -o "$2"; }
 is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]; }
 
@@ -27,6 +29,12 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     also='[ "$(wc -l <x/train.csv)" -eq 5 ] && [ "$(wc -l <x/eval.csv)" -eq 3 ] && is_png x/train.png && is_png x/eval.png && [ -e x/best/model.safetensors ] && is_png x/samples/step-00000004.png'
     works "a dense autoencoder of 2 epochs" -- train vae --data data -o x -q $vae
     cp -r x vae
+    # 4 steps, 2 evaluations: images are written, losses and gradient norms read; the rest is weights
+    if "$clio" train vae --data data -o copies $vae --set sample_every_steps=-1 -v 2>err && [ "$(transfers err)" = "read gradient norm 4
+read loss 16
+write images 6
+write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok "copies of images and losses alone" "$(transfers err)"; fi
+    rm -rf copies
     also='diff -r -x train.csv x vae >/dev/null && same_log x vae'
     works "the same bits again" -- train vae --data data -o x -q $vae
     also='! cmp -s x/last/model.safetensors vae/last/model.safetensors'
@@ -47,19 +55,19 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     works "accumulated gradients, a schedule, clipping and averages" -- train vae --data data -o x -q $vae --set gradient_accumulation_steps=2 \
         --set lr_scheduler=cosine --set lr_warmup_steps=1 --set max_grad_norm=1 --set ema_decay=0.9 --set optimizer=adamw --set weight_decay=0.01
     works "augmentation" -- train vae --data data -o x -q $vae --set random_flip=0.5 --set random_resized_crop=0.2 --set gaussian_noise=0.1 --set brightness=0.2
-    also='is_png sheet.png'
-    works "a sheet of samples" -- sample -q -m vae -o sheet.png
-    also='is_png single.png && ! cmp -s single.png sheet.png'
-    works "a sheet of one" -- sample -q -m vae -o single.png -b 1
-    works "a sheet of few" -- sample -q -m vae -o sheet.png -b 3
-    also='is_png way.png && grep -q acTL way.png'
-    works "a way between two" -- sample -q -m vae -s 1 --interpolate-seed 2 --frames 3 -o way.png
+    also='is_png grid.png'
+    works "a grid of samples" -- sample -q -m vae -o grid.png
+    also='is_png single.png && ! cmp -s single.png grid.png'
+    works "a grid of one image" -- sample -q -m vae -o single.png -b 1
+    works "a grid of few images" -- sample -q -m vae -o grid.png -b 3
+    also='is_png interpolation.png && grep -q acTL interpolation.png'
+    works "an interpolation" -- sample -q -m vae -s 1 --interpolate-seed 2 --frames 3 -o interpolation.png
     also='is_png back.png'
-    works "images taken in and given back" -- sample -q -m vae data/0001.png data/0002.png -o back.png
+    works "images encoded and reconstructed" -- sample -q -m vae data/0001.png data/0002.png -o back.png
     also='is_png one.png && is_png one_2.png'
     works "a file for each" -- sample -q -m vae -b 2 --separate -o one.png
     also='grep -q "^psnr" out && grep -q "^negative_elbo" out && grep -q "^images *24" out'
-    works "measures" -- eval -m vae --data data
+    works "metrics" -- eval -m vae --data data
     also='grep -q "\"frechet_distance\":" out'
     works "distances, as JSON" -- eval -m vae --data data --features classifier --json
     printf 'the cat sat\non the mat\n' >said && printf 'the cat sat\non a mat\n' >heard
@@ -73,30 +81,30 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out'
     works "the settings of one" -- train --list vae
     also='[ -e x/last/model.safetensors ]'
-    works "a broken image passed over" -- train vae --data broken -o x -q $vae --set skip_corrupt=true
-    works "images of several sizes brought to one" -- train vae --data odd -o x -q --set batch_size=2 --set max_steps=1 --set image_size=16 --set validation_split=0
-    works "captions that nobody asked for" -- train vae --data captions -o x -q $vae
+    works "a corrupt image skipped" -- train vae --data broken -o x -q $vae --set skip_corrupt=true
+    works "images of several sizes resized to one" -- train vae --data odd -o x -q --set batch_size=2 --set max_steps=1 --set image_size=16 --set validation_split=0
+    works "captions that the model does not use" -- train vae --data captions -o x -q $vae
     if [ -d "$golden" ]; then
         with="--set pretrained=$golden --set batch_size=8 --set max_steps=2 --set validation_split=0 --set sample_every_steps=-1"
         also='[ -L x/last/text_encoder ] && [ -e x/last/text_encoder/model.safetensors ]'
-        works "captions for a text encoder that stays as it is" -- train unet --data captions -o x -q $with
-        cp -r x still
-        also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors still/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
-        works "captions for a text encoder that learns" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema_decay=0.9
+        works "captions with a frozen text encoder" -- train unet --data captions -o x -q $with
+        cp -r x frozen
+        also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors frozen/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
+        works "captions with a trained text encoder" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema_decay=0.9
         with="--set text_encoder=$golden/text_encoder --set batch_size=8 --set max_steps=2 --set hidden_size=16 --set latent_dim=4"
         also='[ -L x/last/text_encoder ] && [ -L x/last/tokenizer ] && is_png x/samples/step-00000002.png'
-        works "adversaries that know captions" -- train cgan --data captions -o x -q $with --set architecture=dense
-        works "an autoencoder that knows captions" -- train cvae --data captions -o x -q $with --set "validation_prompts=a shape|fog at night"
-        cp -r x told
+        works "a GAN conditioned on captions" -- train cgan --data captions -o x -q $with --set architecture=dense
+        works "a VAE conditioned on captions" -- train cvae --data captions -o x -q $with --set "validation_prompts=a shape|fog at night"
+        cp -r x captioned
         also='is_png one.png'
-        works "images of one caption" -- sample -q -m told -b 3 --label 0 -o one.png
+        works "images of one caption" -- sample -q -m captioned -b 3 --label 0 -o one.png
         also='is_png other.png && ! cmp -s one.png other.png'
-        works "images of another" -- sample -q -m told -b 3 --label 1 -o other.png
+        works "images of another" -- sample -q -m captioned -b 3 --label 1 -o other.png
         also='grep -q "^negative_elbo" out && ! grep -q "^psnr" out'
-        works "measures with captions" -- eval -m told --data captions
-        fails "an image without its caption" 2 cvae "does not encode images" -- sample -q -m told data/0001.png -o x.png
+        works "metrics with captions" -- eval -m captioned --data captions
+        fails "an image without its caption" 2 cvae "does not encode images" -- sample -q -m captioned data/0001.png -o x.png
     else
-        skip "captions for a text encoder" "there is no $golden (CLIO_GOLDEN)"
+        skip "captions with a text encoder" "there is no $golden (CLIO_GOLDEN)"
     fi
 }
 
@@ -109,39 +117,54 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     usage "two models" "vae and gan" -- train vae gan --data data -o x
     usage "no data" "--data" -- train vae -o x
     usage "no folder to write to" "--out" -- train vae --data data
-    usage "an unknown setting" "no setting colour" "learning_rate" -- train vae --data data -o x --set colour=3 -q
+    usage "an unknown setting" "colour is not a setting of vae" "learning_rate" -- train vae --data data -o x --set colour=3 -q
     usage "a setting without a value" "NAME=VALUE" -- train vae --data data -o x --set epochs
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q
     usage "a word that is none of them" "adam|adamw|sgd|rmsprop" -- train vae --data data -o x --set optimizer=adagrad -q
     usage "nesterov without momentum" "momentum" -- train vae --data data -o x -q $vae --set optimizer=sgd --set nesterov=true
-    usage "a text encoder that is to learn, and is not there" "train_text_encoder" "set text_encoder" -- train unet --data captions -o x -q --set batch_size=8 --set train_text_encoder=true
-    usage "a rate for a text encoder that does not learn" "text_encoder.learning_rate" "set train_text_encoder to true" -- train unet --data captions -o x -q --set batch_size=8 --set text_encoder.learning_rate=1e-6
+    usage "train_text_encoder without a text encoder" "train_text_encoder" "set text_encoder" -- train unet --data captions -o x -q --set batch_size=8 --set train_text_encoder=true
+    usage "a learning rate for a frozen text encoder" "text_encoder.learning_rate" "set train_text_encoder to true" -- train unet --data captions -o x -q --set batch_size=8 --set text_encoder.learning_rate=1e-6
     fails "an empty folder" 1 empty -- train vae --data empty -o x -q
     fails "no such folder" 1 nowhere -- train vae --data nowhere -o x -q
     fails "a broken image among good ones" 1 0003.png -- train vae --data broken -o x -q $vae
     fails "a caption without its image" 1 0005 -- train vae --data orphan -o x -q
     fails "images of several sizes" 1 9999.png 0000.png image_size -- train vae --data odd -o x -q
-    fails "labels that the data has not" 1 labels -- train cvae --data data -o x -q
-    fails "captions that the data has not" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
-    fails "a text encoder that is not there" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
+    fails "a dataset without labels" 1 labels -- train cvae --data data -o x -q
+    fails "a dataset without captions" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
+    fails "a missing text encoder" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
     fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
-    fails "images that convolutions cannot halve" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch_size=8
+    fails "an image size that DCGAN does not support" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch_size=8
     nothing_left() { [ ! -e x/last ]; }
-    fails "numbers that explode" 2 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
+    fails "a loss that diverges" 2 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
     fails "a folder that holds a run" 1 vae "resume it" -- train vae --data data -o vae -q $vae
+    # a run of a version whose settings had other names, and whose training.json had no "format"
+    cp -r vae old && sed -i 's/"format": 2, *//; s/hidden_size/hidden/g; s/latent_dim/latent/g' old/checkpoints/*/training.json old/checkpoints/*/config.json
+    mv old/train.csv old/losses.csv && cp -r old before
+    also='diff -r old before >/dev/null'
+    fails "a run of an older version, resumed" 1 training.json "another version of clio" "other names" -- train --data data -o old -q --resume
+    also='diff -r old before >/dev/null'
+    fails "a run of an older version, resumed with settings" 1 training.json "another version of clio" -- train vae --data data -o old -q $vae --resume
+    also='diff -r old before >/dev/null'
+    fails "a new run in the folder of an older version" 1 "old already holds a training run" -- train vae --data data -o old -q $vae
+    rm -rf old/checkpoints old/last old/best && rm -rf before && cp -r old before
+    also='diff -r old before >/dev/null'
+    fails "a new run beside the losses of an older version" 1 "old already holds a training run (losses.csv)" -- train vae --data data -o old -q $vae
+    cp -r vae old/run && sed -i 's/hidden_size/hidden/' old/run/checkpoints/*/config.json
+    fails "samples of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- sample -q -m old/run -o x.png
+    fails "metrics of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- eval -q -m old/run --data data
     fails "a run of another model" 2 "vae, not gan" -- train gan --data data -o vae -q --resume
     usage "nothing to resume, and no model" "name the model" -- train --data data -o x -q --resume
     cp -r vae cut && head -c 3000 vae/last/training.safetensors >"cut/$(readlink cut/last)/training.safetensors"
-    fails "a checkpoint that was cut" 1 training.safetensors -- train --data data -o cut -q --resume
+    fails "a truncated checkpoint" 1 training.safetensors -- train --data data -o cut -q --resume
     cp -r vae other && sed -i 's/"step": 4/"step": "four"/' other/last/training.json
-    fails "a checkpoint that does not say its step" 1 training.json step -- train --data data -o other -q --resume
+    fails "a checkpoint without a valid step" 1 training.json step -- train --data data -o other -q --resume
     fails "a model of another shape in a checkpoint" 1 training.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
-    usage "a label that there is not" "label" -- sample -q -m vae --label 3 -o x.png
+    usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
-    fails "a model that takes no images in" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
+    fails "a model without a decoder" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier
     usage "nothing to evaluate" "--reference" -- eval
     usage "a transcript alone" "--hypothesis" -- eval --reference said
@@ -173,17 +196,17 @@ kill -TERM $child 2>/dev/null
 wait $child
 status=$?
 if [ $status -eq 0 ] || { [ $status -eq 130 ] && grep -q "which is saved" err; }; then
-    ok "stopped politely (exit code $status)"
+    ok "interrupted (exit code $status)"
 else
-    not_ok "stopped politely" "exit code $status"
+    not_ok "interrupted" "exit code $status"
 fi
 "$clio" train --data data -o stopped -q --resume 2>err
 if cmp -s stopped/last/training.safetensors uncut/last/training.safetensors && same_log stopped uncut; then
-    ok "and gone on with: the same bits"
+    ok "and resumed: the same bits"
 else
-    not_ok "and gone on with" "other bits"
+    not_ok "and resumed" "other bits"
 fi
-# Killed at moments that differ; a run that ends in spite of it must have the bits, and then another one begins.
+# Killed at different moments; a run that ends before it is killed must have the same bits, and another one is started.
 kills=0 ends=0 bad=''
 for n in $(seq 60); do
     [ $kills -lt 20 ] || break
@@ -191,7 +214,7 @@ for n in $(seq 60); do
     "$clio" train vae --data data -o killed -q $long --resume 2>err &
     child=$!
     before=$(wc -l 2>/dev/null <killed/train.csv || echo 0)
-    for _ in $(seq 500); do # until it learns, or has ended
+    for _ in $(seq 500); do # until it trains, or has ended
         if [ "$(wc -l 2>/dev/null <killed/train.csv || echo 0)" -gt "$before" ] || ! kill -0 $child 2>/dev/null; then break; fi
         sleep 0.02
     done

@@ -1,4 +1,4 @@
-/* test_core_program.c - sources and their includes, build errors, launches, the profile, cancelling. */
+/* test_core_program.c - sources and their includes, build errors, launches, the profile with its transfers, cancelling. */
 #include "../support/test_own.h"
 
 #include "../../host/ops/ops.h"
@@ -107,6 +107,58 @@ static void test_profile(void **state)
     }
 }
 
+/* Copies between host and device have rows of their own, by direction and by what the tensor holds; rows beyond the table share the last.
+ */
+static void test_transfers(void **state)
+{
+    static char names[TRANSFER_ROWS + 2][16];
+    struct tensor named = tensor_shape(DTYPE_F32, 1, 4, 0, 0, 0), unnamed = tensor_shape(DTYPE_F32, 1, 4, 0, 0, 0), view;
+    const clio_profile_row *rows;
+    const float data[4] = {1, 2, 3, 4};
+    float back[4];
+    size_t count, other = 0;
+    (void)state;
+    clio_destroy(ctx);
+    ctx = clio_create();
+    clio_set_profile(ctx, 1);
+    OK(clio_device_open(ctx, NULL));
+    OK(tensor_new(ctx, &named, "loss"));
+    OK(tensor_new(ctx, &unnamed, "test"));
+    unnamed.what = NULL;
+    OK(tensor_write(ctx, &unnamed, 0, 4, data));
+    OK(tensor_write(ctx, &named, 0, 4, data));
+    view = tensor_reshape(&named, 2, 2, 2, 0, 0);
+    for (int i = 0; i < 3; i++)
+        OK(tensor_read(ctx, &view, 0, 2, back));
+    ctx->planning = true;
+    OK(tensor_read(ctx, &view, 0, 2, back)); /* a plan copies nothing */
+    ctx->planning = false;
+    OK(clio_profile(ctx, &rows, &count));
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        bool is_read = strcmp(rows[i].kernel, "read loss") == 0;
+        assert_true(is_read || strcmp(rows[i].kernel, "write loss") == 0 || strcmp(rows[i].kernel, "write f32") == 0);
+        assert_int_equal(rows[i].calls, is_read ? 3 : 1);
+        assert_true(rows[i].seconds >= 0 && rows[i].gbytes > 0.99 * (is_read ? 24e-9 : 16e-9) &&
+                    rows[i].gbytes < (is_read ? 25e-9 : 17e-9));
+    }
+    OK(clio_profile(ctx, &rows, &count)); /* counted once */
+    assert_int_equal(count, 0);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(names[i], sizeof names[i], "tensor %zu", i);
+        named.what = names[i];
+        OK(tensor_write(ctx, &named, 0, 4, data));
+    }
+    OK(clio_profile(ctx, &rows, &count));
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].kernel, "other transfers") == 0)
+            other = rows[i].calls;
+    assert_int_equal(count + other - 1, COUNT(names));
+    assert_true(other > 1);
+    tensor_free(ctx, &named);
+    tensor_free(ctx, &unnamed);
+}
+
 static int stop(void *user, const char *what, double done, double total)
 {
     int *calls = user;
@@ -161,7 +213,8 @@ static void test_wrong_launches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_source), EACH(test_broken_source), EACH(test_includes), EACH(test_profile), EACH(test_cancel), EACH(test_wrong_launches),
+        EACH(test_source),    EACH(test_broken_source), EACH(test_includes),       EACH(test_profile),
+        EACH(test_transfers), EACH(test_cancel),        EACH(test_wrong_launches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,11 @@
-/* test_distributed.c - several processes that learn one model together (models/train/distributed.h) against PyTorch's three Adam steps with
- * the whole batch in one: each process has its part of the golden batch and noise (trial.h), gradients and losses are added up as training
- * does, and every process must have the golden losses and weights. Whatever the parts: alike, of several sizes, or nothing for all but the
- * last.
+/* test_distributed.c - data-parallel training (models/train/distributed.h) against PyTorch's three Adam steps with the whole batch in one
+ * process: each process has its part of the golden batch and noise (trial.h), gradients and losses are summed, and every process must have
+ * the golden losses and weights, whether the parts are equal, of several sizes, or all samples are in the last process.
  *
  *     test_distributed                     alone
- *     mpirun -n 2 test_distributed 2       the number is how many there must be (test_distributed_mpi.sh)
+ *     mpirun -n 2 test_distributed 2       the expected number of processes (test_distributed_mpi.sh)
  *
- * What is checked is checked when all have stopped talking: a process that fails on the way leaves the others waiting for it. */
+ * Results are checked after the last exchange: a process that fails earlier would leave the others waiting. */
 #include "../support/trial.h"
 
 #include "../../models/train/distributed.h"
@@ -58,7 +57,7 @@ static void test_autoencoder(void **state)
             skip();
         load_part(&t, parts);
         for (int i = 0; i < TRIAL_STEPS; i++) {
-            assert_ok(t.learner.kind->step(ctx, &t.learner, &t.batch, losses[i]));
+            assert_ok(t.learner.type->step(ctx, &t.learner, &t.batch, losses[i]));
             assert_ok(distributed_sum(ctx, &parallel, losses[i], LEARNER_LOSSES));
         }
         check(&t, names, COUNT(names), losses);

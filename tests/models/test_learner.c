@@ -1,5 +1,5 @@
-/* test_learner.c - every kind of model that learns: it opens, learns, gives the same bits when run twice, is saved and comes back the same;
- * gradients of whole steps against differences of the loss; batches in parts and over processes; and what is refused, with its sentence. */
+/* test_learner.c - every model type: training, the same bits when run twice, saving and loading; gradients of whole steps against finite
+ * differences of the loss; gradient accumulation and several processes; and errors. */
 #include "../support/folder.h"
 #include "test_learners.h"
 
@@ -8,7 +8,7 @@
 #define COUNT_OF_BATCH 6
 
 static const struct sort {
-    const char *kind, *settings;
+    const char *type, *settings;
     int side, channels;
 } sorts[] = {
     {"autoencoder", "{'base_channels': 4, 'latent_dim': 5}", 8, 3},
@@ -32,7 +32,7 @@ static const struct sort {
 
 static void open_sort(struct learner *l, const struct sort *s)
 {
-    assert_ok(make(l, s->kind, s->settings, s->side, s->side, s->channels, CLASSES));
+    assert_ok(make(l, s->type, s->settings, s->side, s->side, s->channels, CLASSES));
 }
 
 static void assert_same(const float *a, const float *b, size_t count, const char *what)
@@ -42,15 +42,15 @@ static void assert_same(const float *a, const float *b, size_t count, const char
             fail_msg("%s: number %zu is %.9g, and was %.9g", what, i, (double)b[i], (double)a[i]);
 }
 
-static void draw(struct learner *l, float *pictures, int count)
+static void generate(struct learner *l, float *images, int count)
 {
-    if (l->kind->has_latents) {
-        assert_ok(learner_sample(test_context(), l, count, 11, NULL, pictures));
+    if (l->type->has_latents) {
+        assert_ok(learner_sample(test_context(), l, count, 11, NULL, images));
         return;
     }
     float latents[4 * 8];
     test_random(latents, COUNT(latents), 5);
-    assert_ok(l->kind->sample(test_context(), l, count, latents, NULL, pictures));
+    assert_ok(l->type->sample(test_context(), l, count, latents, NULL, images));
 }
 
 /* Twice the same steps, and there and back through a folder. */
@@ -59,7 +59,7 @@ static void check_sort(const struct sort *s)
     clio_context *ctx = test_context();
     struct learner l[3];
     double losses[3][LEARNER_LOSSES] = {{0}};
-    float *weights[2], pictures[2][4 * 16 * 16 * 3];
+    float *weights[2], images[2][4 * 16 * 16 * 3];
     size_t count, before;
     for (int i = 0; i < 2; i++) {
         open_sort(&l[i], s);
@@ -72,16 +72,16 @@ static void check_sort(const struct sort *s)
         free(fresh);
         free_batch(&b);
     }
-    assert_same(weights[0], weights[1], count, s->kind);
-    for (int j = 0; l[0].kind->losses[j]; j++)
+    assert_same(weights[0], weights[1], count, s->type);
+    for (int j = 0; l[0].type->losses[j]; j++)
         assert_true(!(losses[0][j] < losses[1][j] || losses[0][j] > losses[1][j]));
 
     assert_ok(learner_save(ctx, &l[0], folder));
     assert_ok(learner_load(ctx, &l[2], folder));
-    assert_true(l[2].kind == l[0].kind && json_equal(l[2].config, l[0].config));
-    draw(&l[0], pictures[0], 4);
-    draw(&l[2], pictures[1], 4);
-    assert_same(pictures[0], pictures[1], 4 * (size_t)learner_pixels(&l[0]), s->kind);
+    assert_true(l[2].type == l[0].type && json_equal(l[2].config, l[0].config));
+    generate(&l[0], images[0], 4);
+    generate(&l[2], images[1], 4);
+    assert_same(images[0], images[1], 4 * (size_t)learner_pixels(&l[0]), s->type);
     for (int i = 0; i < 3; i++)
         learner_close(ctx, &l[i]);
     free(weights[0]);
@@ -138,24 +138,24 @@ static double loss_at(struct learner *l, struct learner_batch *b, const struct p
     assert_ok(tensor_read(ctx, &p->value, at, 1, &value));
     moved = value + h;
     assert_ok(tensor_write(ctx, &p->value, at, 1, &moved));
-    assert_ok(l->kind->step(ctx, l, b, losses));
+    assert_ok(l->type->step(ctx, l, b, losses));
     assert_ok(tensor_write(ctx, &p->value, at, 1, &value));
     return losses[loss];
 }
 
 /* What a step of plain descent changes is the gradient of loss `loss` by the weights of part `part`. */
-static void check_gradients(const char *kind, const char *settings, int side, int part, int loss)
+static void check_gradients(const char *type, const char *settings, int side, int part, int loss)
 {
     clio_context *ctx = test_context();
     struct learner moved, still;
     double losses[LEARNER_LOSSES];
     const float h = 0.01f;
-    assert_ok(make(&moved, kind, settings, side, side, 1, CLASSES));
-    assert_ok(make(&still, kind, settings, side, side, 1, CLASSES));
+    assert_ok(make(&moved, type, settings, side, side, 1, CLASSES));
+    assert_ok(make(&still, type, settings, side, side, 1, CLASSES));
     descend(&moved, part, 1);
     descend(&still, part, 0);
     struct learner_batch b = make_batch(&moved, 0, COUNT_OF_BATCH, COUNT_OF_BATCH);
-    assert_ok(moved.kind->step(ctx, &moved, &b, losses));
+    assert_ok(moved.type->step(ctx, &moved, &b, losses));
     for (size_t i = 0; i < moved.parameters[part].count; i++) {
         const struct parameter *p = &moved.parameters[part].list[i], *q = &still.parameters[part].list[i];
         float grads[8], want[8];
@@ -171,7 +171,7 @@ static void check_gradients(const char *kind, const char *settings, int side, in
         }
         for (int j = 0; j < n; j++)
             if (fabs((double)(grads[j] - want[j])) > 3e-3 + 0.03 * fabs((double)want[j]))
-                fail_msg("%s: the gradient of %s by %s is %g, differences say %g", kind, moved.kind->losses[loss], p->names[0],
+                fail_msg("%s: the gradient of %s by %s is %g, differences say %g", type, moved.type->losses[loss], p->names[0],
                          (double)grads[j], (double)want[j]);
     }
     free_batch(&b);
@@ -203,7 +203,7 @@ static float *change(const char *settings, int first, int count, int all, double
     descend(&l, 0, 1);
     struct learner_batch b = make_batch(&l, first, count, all);
     float *before = all_parameters(&l, n);
-    assert_ok(l.kind->step(ctx, &l, &b, losses));
+    assert_ok(l.type->step(ctx, &l, &b, losses));
     float *after = all_parameters(&l, n);
     for (size_t i = 0; i < *n; i++)
         after[i] -= before[i];
@@ -238,7 +238,7 @@ static void test_processes(void **state)
     free(got);
 }
 
-/* Two halves whose gradients add up make the step of the whole. */
+/* Gradient accumulation over two half batches equals a step with the whole batch. */
 static void test_accumulate(void **state)
 {
     clio_context *ctx = test_context();
@@ -256,7 +256,7 @@ static void test_accumulate(void **state)
             struct learner_batch b = make_batch(&l, l.micro_batch * 4, 8 / parts, 8);
             b.first = 0;
             b.global_count = 8 / parts;
-            assert_ok(l.kind->step(ctx, &l, &b, losses));
+            assert_ok(l.type->step(ctx, &l, &b, losses));
             free_batch(&b);
         }
         weights[parts - 1] = all_parameters(&l, &n);
@@ -267,22 +267,22 @@ static void test_accumulate(void **state)
     free(weights[1]);
 }
 
-/* ---- learning ---- */
+/* ---- training ---- */
 
 /* The last loss is at most `part` of the first. */
-static void check_falls(const char *kind, const char *settings, int side, int steps, double part)
+static void check_falls(const char *type, const char *settings, int side, int steps, double part)
 {
     clio_context *ctx = test_context();
     struct learner l;
     double first[LEARNER_LOSSES], last[LEARNER_LOSSES];
-    assert_ok(make(&l, kind, settings, side, side, 1, 0));
+    assert_ok(make(&l, type, settings, side, side, 1, 0));
     l.options[0].rate = 1e-2;
     assert_ok(learner_train(ctx, &l, 1));
     struct learner_batch b = make_batch(&l, 0, COUNT_OF_BATCH, COUNT_OF_BATCH);
     run_steps(&l, &b, 1, first);
     run_steps(&l, &b, steps, last);
     if (last[0] > part * first[0])
-        fail_msg("%s: %s fell from %g to %g in %d steps", kind, l.kind->losses[0], first[0], last[0], steps);
+        fail_msg("%s: %s fell from %g to %g in %d steps", type, l.type->losses[0], first[0], last[0], steps);
     free_batch(&b);
     learner_close(ctx, &l);
 }
@@ -298,7 +298,7 @@ static void test_learns(void **state)
                 0.75); /* two sets of six drawn from the same are not nearer */
 }
 
-/* Measures are sums over a batch and change nothing; codes of images, and images of codes. */
+/* Evaluation sums metrics over a batch and changes nothing; images are encoded and reconstructed. */
 static void test_measures(void **state)
 {
     clio_context *ctx = test_context();
@@ -310,7 +310,7 @@ static void test_measures(void **state)
     float *before = all_parameters(&l, &n);
     for (int part = 0; part < 3; part++) { /* the whole batch, then its parts */
         struct learner_batch b = make_batch(&l, part == 2 ? 5 : 0, part == 0 ? 8 : part == 1 ? 5 : 3, 8);
-        assert_ok(l.kind->evaluate(ctx, &l, &b, 99, part ? sums : whole));
+        assert_ok(l.type->evaluate(ctx, &l, &b, 99, part ? sums : whole));
         for (int j = 0; part && j < 3; j++)
             all[j] += sums[j];
         free_batch(&b);
@@ -319,19 +319,19 @@ static void test_measures(void **state)
         assert_true(fabs(all[j] - whole[j]) <= 1e-5 * whole[j]);
     assert_true(fabs(whole[0] - whole[1] - whole[2]) <= 1e-6 * whole[0]);
     float *after = all_parameters(&l, &n);
-    assert_same(before, after, n, "measuring");
-    float pictures[70 * 16], latents[70 * 3], alone[3], back[70 * 16];
+    assert_same(before, after, n, "evaluating");
+    float images[70 * 16], latents[70 * 3], alone[3], back[70 * 16];
     int labels[70];
-    test_random(pictures, COUNT(pictures), 9);
+    test_random(images, COUNT(images), 9);
     for (int i = 0; i < 70; i++)
         labels[i] = i % CLASSES;
-    assert_ok(l.kind->encode(ctx, &l, 70, pictures, labels, latents)); /* more than go at a time */
-    assert_ok(l.kind->encode(ctx, &l, 1, pictures + 66 * 16, labels + 66, alone));
+    assert_ok(l.type->encode(ctx, &l, 70, images, labels, latents)); /* more than one chunk */
+    assert_ok(l.type->encode(ctx, &l, 1, images + 66 * 16, labels + 66, alone));
     assert_close(latents + 66 * 3, alone, 3, 1e-5);
-    assert_ok(l.kind->sample(ctx, &l, 70, latents, labels, back));
+    assert_ok(l.type->sample(ctx, &l, 70, latents, labels, back));
     for (size_t i = 0; i < COUNT(back); i++)
         assert_true(back[i] > 0 && back[i] < 1);
-    assert_fails(l.kind->sample(ctx, &l, 70, latents, NULL, back), CLIO_ERROR_ARGUMENT, "a label for each image");
+    assert_fails(l.type->sample(ctx, &l, 70, latents, NULL, back), CLIO_ERROR_ARGUMENT, "a label for each image");
     free(before);
     free(after);
     learner_close(ctx, &l);
@@ -428,8 +428,8 @@ static void test_refusals(void **state)
     struct learner l;
     (void)state;
     assert_fails(make(&l, "vae", "{'hiden': 5}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT,
-                 "there is no setting hiden of a model vae: there are architecture");
-    assert_fails(make(&l, "vae", "{'hidden_size': 0}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "hidden_size must be a whole number from 1");
+                 "hiden is not a setting of vae; its settings are architecture");
+    assert_fails(make(&l, "vae", "{'hidden_size': 0}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "hidden_size must be an integer from 1");
     assert_fails(make(&l, "vae", "{'architecture': 'round'}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "architecture must be one of dense|conv");
     assert_fails(make(&l, "dcgan", "{}", 32, 48, 1, 0), CLIO_ERROR_ARGUMENT, "these are 48 x 32: set image_size");
     assert_fails(make(&l, "dcgan", "{}", 100, 100, 1, 0), CLIO_ERROR_ARGUMENT, "100 x 100: set image_size");
@@ -445,11 +445,11 @@ static void test_bad_files(void **state)
     (void)state;
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_FILE, "config.json");
     put_text("config.json", "{\"model_type\": \"bert\", \"image_size\": 4, \"channels\": 1}");
-    assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_UNSUPPORTED, "describes a model bert");
+    assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_UNSUPPORTED, "model_type bert is not one that clio trains");
     put_text("config.json", "{\"model_type\": \"vae\", \"channels\": 1}");
     assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_FORMAT, "image_size");
     put_text("config.json", "{\"model_type\": \"vae\", \"image_size\": 4, \"channels\": 1, \"layers_per_block\": 3}");
-    assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_ARGUMENT, "no setting layers");
+    assert_fails(learner_load(ctx, &l, folder), CLIO_ERROR_UNSUPPORTED, "\"layers_per_block\" is not a setting of vae");
     open_sort(&l, &sorts[2]);
     assert_ok(learner_save(ctx, &l, folder));
     learner_close(ctx, &l);

@@ -1,4 +1,4 @@
-/* test_learners.h - what tests of models that learn share: a model from a text, a batch of random images, steps. */
+/* test_learners.h - shared by tests of learners: a model from a JSON text, a batch of random images, steps. */
 #ifndef CLIO_TEST_LEARNERS_H
 #define CLIO_TEST_LEARNERS_H
 
@@ -27,12 +27,12 @@ static inline json_t *parse(const char *text)
     return value;
 }
 
-static inline clio_status make(struct learner *l, const char *kind, const char *settings, int height, int width, int channels, int classes)
+static inline clio_status make(struct learner *l, const char *type, const char *settings, int height, int width, int channels, int classes)
 {
     json_t *all = parse(settings);
     struct learner_shape shape = {height, width, channels, classes};
-    assert_non_null(learner_type_find(kind));
-    clio_status st = learner_new(test_context(), l, learner_type_find(kind), shape, all, 7);
+    assert_non_null(learner_type_find(type));
+    clio_status st = learner_new(test_context(), l, learner_type_find(type), shape, all, 7);
     json_decref(all);
     return st;
 }
@@ -44,40 +44,35 @@ static inline struct learner_batch make_batch(const struct learner *l, int first
     const struct learner_shape *s = &l->shape;
     size_t one = (size_t)learner_pixels(l), n = one * (size_t)all;
     float *x = malloc(n * sizeof *x);
-    int *labels = malloc((size_t)all * sizeof *labels);
+    static int32_t labels[64];
     struct learner_batch b = {.count = count, .global_count = all, .first = first};
-    assert_true(x && labels);
+    assert_true(x && all <= (int)COUNT(labels));
     test_random(x, n, 3);
-    for (size_t i = 0; i < n && l->kind->unit_range; i++)
+    for (size_t i = 0; i < n && l->type->unit_range; i++)
         x[i] = 0.5f * x[i] + 0.5f;
     for (int i = 0; i < all; i++)
         labels[i] = i % CLASSES;
     b.images = tensor_shape(DTYPE_F32, 4, MAX(count, 1), s->height, s->width, s->channels);
-    b.labels = tensor_shape(DTYPE_I32, 1, MAX(count, 1), 0, 0, 0);
+    b.labels = labels + first;
     assert_ok(tensor_new(ctx, &b.images, "test"));
-    assert_ok(tensor_new(ctx, &b.labels, "test"));
-    if (count) {
+    if (count)
         assert_ok(tensor_write(ctx, &b.images, 0, one * (size_t)count, x + one * (size_t)first));
-        assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels + first));
-    }
     free(x);
-    free(labels);
     return b;
 }
 
 static inline void free_batch(struct learner_batch *b)
 {
     tensor_free(test_context(), &b->images);
-    tensor_free(test_context(), &b->labels);
 }
 
 static inline void run_steps(struct learner *l, struct learner_batch *b, int steps, double losses[LEARNER_LOSSES])
 {
     for (int i = 0; i < steps; i++, l->step++) {
-        assert_ok(l->kind->step(test_context(), l, b, losses));
-        for (int j = 0; l->kind->losses[j]; j++)
+        assert_ok(l->type->step(test_context(), l, b, losses));
+        for (int j = 0; l->type->losses[j]; j++)
             if (!isfinite(losses[j]))
-                fail_msg("%s: %s of step %d is %g", l->kind->name, l->kind->losses[j], i, losses[j]);
+                fail_msg("%s: %s of step %d is %g", l->type->name, l->type->losses[j], i, losses[j]);
     }
 }
 

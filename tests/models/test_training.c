@@ -1,5 +1,5 @@
 /* test_training.c - three Adam steps of an autoencoder, a VAE, a GAN and a DCGAN against PyTorch's, from the same weights, batch and noise
- * (trial.h). The steps are the learners' own. */
+ * (trial.h), with the learners' own steps. */
 #include "../support/trial.h"
 
 static void test_autoencoder(void **state)
@@ -12,7 +12,7 @@ static void test_autoencoder(void **state)
     trial_load(&t, 1, 0, 0, TRIAL_BATCH);
     for (int i = 0; i < TRIAL_STEPS; i++) {
         double loss;
-        assert_ok(t.learner.kind->step(ctx, &t.learner, &t.batch, &loss));
+        assert_ok(t.learner.type->step(ctx, &t.learner, &t.batch, &loss));
         trial_check_loss(&t, i, "loss", loss);
     }
     trial_check_parameters(&t);
@@ -41,12 +41,12 @@ static void test_vae(void **state)
     trial_end(&t);
 }
 
-static void check_gan(const char *kind, const char *file, const struct layer_row *g, size_t g_count, const struct layer_row *d,
+static void check_gan(const char *type, const char *file, const struct layer_row *g, size_t g_count, const struct layer_row *d,
                       size_t d_count, bool flat)
 {
     clio_context *ctx = test_context();
     struct trial t;
-    if (!trial_begin(&t, kind, file))
+    if (!trial_begin(&t, type, file))
         skip();
     struct gan *net = calloc(1, sizeof *net);
     assert_non_null(net);
@@ -76,10 +76,10 @@ static void test_gan(void **state)
     check_gan("gan", "training/gan.safetensors", g, COUNT(g), d, COUNT(d), true);
 }
 
-/* The tables of the kind itself: 16 pixels a side, ngf and ndf 8. */
+/* The layer tables of dcgan: 16 x 16 pixels, ngf and ndf 8. */
 static void test_dcgan(void **state)
 {
-    struct learner l = {.kind = learner_type_find("dcgan"), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}};
+    struct learner l = {.type = learner_type_find("dcgan"), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}};
     struct pyramid p = {.norm = true, .act = ACT_RELU}, q = {.norm = true, .act = ACT_LEAKY_RELU, .slope = 0.2f};
     struct layer_rows g = {0}, d = {0};
     (void)state;

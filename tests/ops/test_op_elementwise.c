@@ -116,6 +116,28 @@ static void test_add(void **state)
     }
 }
 
+static void test_clamp(void **state)
+{
+    static float x[5003], want[5003];
+    (void)state;
+    for (size_t lanes = 0; lanes < COUNT(widths); lanes++) {
+        test_context()->device.simd_width = widths[lanes];
+        for (int i = 0; i < size_count(); i++) {
+            int n = sizes[i];
+            test_random(x, (size_t)n, (uint32_t)n);
+            ref_clamp(want, x, n, -0.5f, 0.25f);
+            struct tensor in = test_tensor(DTYPE_F32, 1, n, 1, 1, 1, x), out = i % 2 ? in : test_tensor(DTYPE_F32, 1, n, 1, 1, 1, NULL);
+            assert_ok(op_clamp_fwd(test_context(), &out, &in, -0.5f, 0.25f));
+            float *y = test_read(&out);
+            assert_memory_equal(y, want, (size_t)n * sizeof *y);
+            free(y);
+            if (i % 2 == 0)
+                test_free(&out);
+            test_free(&in);
+        }
+    }
+}
+
 static float *run_gated(const float *x, int rows, int n, int act)
 {
     struct tensor in = test_tensor(DTYPE_F32, 2, rows, 2 * n, 1, 1, x), out = test_tensor(DTYPE_F32, 2, rows, n, 1, 1, NULL);
@@ -234,6 +256,8 @@ static void test_wrong_shapes(void **state)
     assert_fails(op_activation_fwd(ctx, &b, &a, ACT_RELU, 0), CLIO_ERROR_INTERNAL, "out is f32 [5]");
     assert_fails(op_activation_fwd(ctx, &a, &a, ACT_COUNT, 0), CLIO_ERROR_INTERNAL, "no activation");
     struct tensor odd = test_tensor(DTYPE_F32, 2, 3, 5, 1, 1, NULL), four = test_tensor(DTYPE_F32, 2, 3, 4, 1, 1, NULL);
+    assert_fails(op_clamp_fwd(ctx, &b, &a, 0, 1), CLIO_ERROR_INTERNAL, "out is f32 [5]");
+    assert_fails(op_clamp_fwd(ctx, &a, &a, 1, 0), CLIO_ERROR_INTERNAL, "from 1 to 0");
     assert_fails(op_gated_fwd(ctx, &four, &odd, ACT_GELU), CLIO_ERROR_INTERNAL, "f32 [3, 5] cannot be halved");
     assert_fails(op_gated_fwd(ctx, &odd, &a, ACT_GELU), CLIO_ERROR_INTERNAL, "out is f32 [3, 5], but must be f32 [3, 4]");
     assert_fails(op_gated_fwd(ctx, &four, &a, -1), CLIO_ERROR_INTERNAL, "no activation -1");
@@ -248,9 +272,9 @@ static void test_wrong_shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_activations),  cmocka_unit_test(test_extremes), cmocka_unit_test(test_add),
-        cmocka_unit_test(test_gated),        cmocka_unit_test(test_concat),   cmocka_unit_test(test_torch),
-        cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_extremes),     cmocka_unit_test(test_add),
+        cmocka_unit_test(test_clamp),       cmocka_unit_test(test_gated),        cmocka_unit_test(test_concat),
+        cmocka_unit_test(test_torch),       cmocka_unit_test(test_wrong_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

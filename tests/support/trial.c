@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-bool trial_begin(struct trial *t, const char *kind, const char *file)
+bool trial_begin(struct trial *t, const char *type, const char *file)
 {
     const char *path = test_golden(file);
     if (!path)
         return false;
-    *t = (struct trial){.learner = {.kind = learner_type_find(kind), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}}};
+    *t = (struct trial){.learner = {.type = learner_type_find(type), .shape = {TRIAL_SIDE, TRIAL_SIDE, 1, 0}}};
     assert_ok(weights_open(test_context(), &t->golden, path, NULL));
     struct learner *l = &t->learner;
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);

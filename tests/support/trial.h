@@ -1,6 +1,6 @@
-/* trial.h - a learner whose networks are those of a golden file (shared/tools/make_golden.py, def training), built of the learners' own
- * pieces, and which starts from that file's weights, batch and noise: what test_training.c does alone and test_distributed.c among several
- * processes. Every loss is to be within 1e-4 of itself, weights and running statistics within 1e-4 of the largest of each tensor. */
+/* trial.h - a learner with the networks, weights, batch and noise of a golden file (shared/tools/make_golden.py, def training), for
+ * test_training.c and, among several processes, test_distributed.c. Losses must be within a relative 1e-4, weights and running statistics
+ * within 1e-4 of the largest value of each tensor. */
 #ifndef CLIO_TEST_TRIAL_H
 #define CLIO_TEST_TRIAL_H
 
@@ -49,18 +49,18 @@ struct trial {
     struct learner_batch batch; /* this process's part of the file's */
 };
 
-/* A learner of that kind without networks; false: there is no such file (then skip). */
-bool trial_begin(struct trial *t, const char *kind, const char *file);
+/* A learner of that type without networks; false: the file is missing (then skip). */
+bool trial_begin(struct trial *t, const char *type, const char *file);
 void trial_end(struct trial *t);
 /* The networks of these files. */
 bool trial_autoencoder(struct trial *t);
 bool trial_vae(struct trial *t);
-/* Once there are networks: the weights to begin with, and `count` images of the batch from the one numbered `first`, times `factor` plus
- * `offset`. */
+/* After the networks were made: load the initial weights, and `count` images of the batch from the one numbered `first`, times `factor`
+ * plus `offset`. */
 void trial_load(struct trial *t, float factor, float offset, int first, int count);
-/* Step i's noise of the file for these images, f32 [count, width], to be given back with test_free. */
+/* Step i's noise of the file for these images, f32 [count, width], for test_free. */
 struct tensor trial_noise(const struct trial *t, const char *name, int step, int width);
-/* What step i gave, and what the weights are at the end, against the file. */
+/* Compare the loss of a step, and the final weights, with the file. */
 void trial_check_loss(const struct trial *t, int step, const char *name, double got);
 void trial_check_parameters(const struct trial *t);
 

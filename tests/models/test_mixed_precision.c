@@ -1,12 +1,12 @@
-/* test_half.c - training with weights that products read rounded to half, and with a scaled loss: gradients against a network of whole
- * numbers whose weights are the rounded ones, bits of what is rounded, steps that overflow, and scales that must not matter. */
+/* test_mixed_precision.c - mixed-precision training: gradients against a network of fp32 weights rounded to fp16, bits of the rounded
+ * copies, steps whose gradients overflow, and loss scales that must not change the result. */
 #include "test_learners.h"
 
 #define COUNT_OF_BATCH 6
 #define STEPS 12
 
 static const struct sort {
-    const char *kind, *settings;
+    const char *type, *settings;
     int side, channels;
 } sorts[] = {
     {"autoencoder", "{'architecture': 'dense', 'hidden_size': 40, 'latent_dim': 5}", 6, 1},
@@ -21,7 +21,7 @@ static const struct sort {
 
 static void open_sort(struct learner *l, const struct sort *s, bool half, double scale)
 {
-    assert_ok(make(l, s->kind, s->settings, s->side, s->side, s->channels, CLASSES));
+    assert_ok(make(l, s->type, s->settings, s->side, s->side, s->channels, CLASSES));
     l->fp16 = half;
     l->loss_scale = scale;
 }
@@ -39,7 +39,7 @@ static float rounded(float x)
     return half_to_float(float_to_half(x));
 }
 
-/* Products' weights are twice there, the second time rounded; at least one number lies between two halves. */
+/* Weights of matmuls have an fp16 copy; at least one of them is not representable in fp16. */
 static void check_rounded(const struct learner *l)
 {
     size_t numbers = 0, between = 0;
@@ -109,7 +109,7 @@ static void test_gradients(void **state)
             copy_rounded(&whole, &half);
             run_steps(&half, &b, 1, losses[0]);
             run_steps(&whole, &b, 1, losses[1]);
-            for (int j = 0; half.kind->losses[j]; j++)
+            for (int j = 0; half.type->losses[j]; j++)
                 assert_true(fabs(losses[0][j] - losses[1][j]) <= 1e-5 * fmax(fabs(losses[1][j]), 1));
             compare_gradients(&half, &whole);
         }
@@ -119,7 +119,7 @@ static void test_gradients(void **state)
     }
 }
 
-/* It learns as with whole numbers: the loss falls nearly as far, and changes below a half's precision add up. */
+/* It trains as in fp32: the loss falls nearly as far, and updates below the precision of fp16 accumulate. */
 static void test_learns(void **state)
 {
     clio_context *ctx = test_context();

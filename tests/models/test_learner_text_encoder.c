@@ -1,5 +1,5 @@
-/* test_learner_clip.c - CLIP's text encoder learns with the UNet that reads it: gradients of both against PyTorch's, steps that change
- * both, files that hold both, runs that are continued; and an encoder that is not to learn, which does not.
+/* test_learner_text_encoder.c - CLIP's text encoder trained with the UNet: gradients of both against PyTorch's, steps that change both,
+ * files of both, resumed runs; and a frozen encoder, which does not change.
  *
  * tests/golden/training/clip_gradients.safetensors: transformers' CLIPTextModel and diffusers' UNet2DConditionModel, of the golden folder
  * sd-v1-tiny, in double; loss = mse(unet(sample, timesteps, text_encoder(captions)), target), "grad.KEY" its gradient by KEY of the
@@ -133,7 +133,7 @@ static float *encoded(struct captions *c, const char *const *texts, int count)
 
 /* Whatever is kept, and whatever else is in the batch, the states of a caption have the same bits, which are those of all at once but for
  * rounding. */
-static void test_known(void **state)
+static void test_cache(void **state)
 {
     static const char *const texts[] = {"a red fox", NULL, "a red fox", "snow, at night", ""}, *const other[] = {"snow, at night", "fog"};
     struct captions c, learning;
@@ -143,13 +143,13 @@ static void test_known(void **state)
         skip();
     open_captions(pipeline(), &c, NULL);
     open_captions(pipeline(), &learning, &list);
-    size_t one = (size_t)c.net.max_length * (size_t)c.net.width, bytes = one * sizeof(float), room = c.room;
-    c.room = bytes + strlen(texts[0]); /* for one of them */
+    size_t one = (size_t)c.net.max_length * (size_t)c.net.width, bytes = one * sizeof(float), room = c.cache_left;
+    c.cache_left = bytes + strlen(texts[0]); /* for one of them */
     float *little = encoded(&c, texts, COUNT(texts)), *again = encoded(&c, texts, COUNT(texts));
-    assert_int_equal(c.room, 0);
-    c.room = room;
+    assert_int_equal(c.cache_left, 0);
+    c.cache_left = room;
     float *all = encoded(&c, texts, COUNT(texts)), *known = encoded(&c, texts, COUNT(texts)), *two = encoded(&c, other, COUNT(other));
-    assert_int_equal(c.room, room - 3 * bytes - strlen("snow, at night") - strlen("fog"));
+    assert_int_equal(c.cache_left, room - 3 * bytes - strlen("snow, at night") - strlen("fog"));
     assert_memory_equal(little, again, COUNT(texts) * bytes);
     assert_memory_equal(little, all, COUNT(texts) * bytes);
     assert_memory_equal(little, known, COUNT(texts) * bytes);
@@ -257,10 +257,10 @@ static void test_steps(void **state)
         struct learner_batch b = batch_with_captions(&l[i]);
         for (int j = 0; j < 2; j++)
             before[j] = values(&l[i].parameters[j], &count[j]);
-        assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
+        assert_ok(l[i].type->step(test_context(), &l[i], &b, losses));
         assert_true(part_equals(&l[i], 0, before[0], count[0]) && part_equals(&l[i], 1, before[1], count[1]));
         l[i].micro_batch = 1;
-        assert_ok(l[i].kind->step(test_context(), &l[i], &b, losses));
+        assert_ok(l[i].type->step(test_context(), &l[i], &b, losses));
         assert_false(part_equals(&l[i], 0, before[0], count[0]) || part_equals(&l[i], 1, before[1], count[1]));
         free(before[0]);
         free(before[1]);
@@ -271,7 +271,7 @@ static void test_steps(void **state)
     struct learner_batch b = batch_with_captions(&l[0]);
     const float bad = NAN;
     assert_ok(tensor_write(test_context(), &b.images, 5, 1, &bad));
-    assert_ok(l[0].kind->step(test_context(), &l[0], &b, losses));
+    assert_ok(l[0].type->step(test_context(), &l[0], &b, losses));
     assert_false(isfinite(losses[0]));
     for (int j = 0; j < 2; j++)
         assert_true(same_values(&l[0].parameters[j], &l[1].parameters[j]));
@@ -355,11 +355,13 @@ static void test_files(void **state)
     assert_int_equal(stat(in_folder("last/text_encoder/config.json"), &about), 0);
     learner_close(ctx, &again);
 
-    open_reader(&again, FROZEN, 1, 0.9); /* what was learned is not thrown away in silence, nor made up */
-    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT, "text_encoder learned, and now it is not to");
+    open_reader(&again, FROZEN, 1, 0.9); /* trained weights are not lost silently, nor invented */
+    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT,
+                 "a run that trains text_encoder, and the settings do not train it");
     at.step = 5;
     assert_ok(checkpoint_write(ctx, &again, &plan, &at, folder));
-    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT, "text_encoder did not learn, and now it is to");
+    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT,
+                 "a run that does not train text_encoder, and the settings train it");
     free_batch(&b);
     learner_close(ctx, &again);
     learner_close(ctx, &loaded);
@@ -418,7 +420,7 @@ static void test_refusals(void **state)
         skip();
     snprintf(encoder, sizeof encoder, "%s/text_encoder", pipeline());
     assert_fails(make_reader(&l, encoder, ", 'train_text_encoder': true, 'attention_levels': 'none'"), CLIO_ERROR_ARGUMENT,
-                 "attends to no text");
+                 "has no cross-attention");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -426,7 +428,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_known),
+                                       cmocka_unit_test(test_cache),
                                        cmocka_unit_test(test_steps),
                                        SAVES(test_frozen),
                                        SAVES(test_files),

@@ -1,5 +1,5 @@
-/* test_recompute.c - networks that compute blocks again for their gradients (the setting recompute, tape_checkpoint) against the same that
- * keep what is between: the same losses and gradients to the bit, with less memory. */
+/* test_gradient_checkpointing.c - gradient checkpointing (the setting gradient_checkpointing, tape_checkpoint): the same losses and
+ * gradients to the bit as without, with less memory. */
 #include "../support/test.h"
 
 #include "../../models/learners/types.h"
@@ -62,7 +62,7 @@ static void compare(const char *name, struct outcome *kept, struct outcome *agai
     free(kept->sizes);
     free(again->grads);
     free(again->sizes);
-    fprintf(stderr, "# %s: %.2f MiB, computed again %.2f; %zu of %zu gradients are nothing but zeros\n", name, (double)kept->peak / 1048576,
+    fprintf(stderr, "# %s: %.2f MiB, with checkpointing %.2f; %zu of %zu gradients are zero\n", name, (double)kept->peak / 1048576,
             (double)again->peak / 1048576, zeros, kept->count);
     if (2 * zeros > kept->count)
         fail_msg("most gradients are zeros");
@@ -72,7 +72,7 @@ static void compare(const char *name, struct outcome *kept, struct outcome *agai
 
 /* ---- learners ---- */
 
-static struct outcome train(const char *kind, const char *settings, struct learner_shape shape, bool recompute)
+static struct outcome train(const char *type, const char *settings, struct learner_shape shape, bool recompute)
 {
     clio_context *ctx = test_context();
     struct outcome o = {.count = 0};
@@ -82,7 +82,7 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     json_t *all = json_loads(settings, 0, NULL);
     assert_non_null(all);
     json_object_set_new(all, "gradient_checkpointing", json_boolean(recompute));
-    assert_ok(learner_new(ctx, &l, learner_type_find(kind), shape, all, 5));
+    assert_ok(learner_new(ctx, &l, learner_type_find(type), shape, all, 5));
     json_decref(all);
     assert_ok(learner_train(ctx, &l, 1));
     batch.images = tensor_shape(DTYPE_F32, 4, BATCH, shape.height, shape.width, shape.channels);
@@ -90,7 +90,7 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     assert_ok(op_random_fwd(ctx, &batch.images, 1, 0, false));
     uint64_t before = memory_from_here();
     for (l.step = 0; l.step < STEPS; l.step++) {
-        assert_ok(l.kind->step(ctx, &l, &batch, losses));
+        assert_ok(l.type->step(ctx, &l, &batch, losses));
         o.losses[l.step] = losses[0];
     }
     o.peak = ctx->pool.peak - before;
@@ -100,10 +100,10 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     return o;
 }
 
-static void compare_learner(const char *kind, const char *settings, struct learner_shape shape, double most)
+static void compare_learner(const char *type, const char *settings, struct learner_shape shape, double most)
 {
-    struct outcome kept = train(kind, settings, shape, false), again = train(kind, settings, shape, true);
-    compare(kind, &kept, &again, most);
+    struct outcome kept = train(type, settings, shape, false), again = train(type, settings, shape, true);
+    compare(type, &kept, &again, most);
 }
 
 static void test_unet_learner(void **state)
@@ -120,7 +120,7 @@ static void test_autoencoder(void **state)
                     (struct learner_shape){16, 16, 3, 0}, 0.7);
 }
 
-/* ---- a UNet that attends to a text which is learned as well ---- */
+/* ---- a UNet with cross-attention to a text that has gradients too ---- */
 
 #define SIDE 16
 #define LENGTH 7

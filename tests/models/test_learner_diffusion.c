@@ -1,6 +1,6 @@
-/* test_learner_unet.c - networks of inference, trained: gradients of a whole UNet and of a whole autoencoder against PyTorch's; and their
- * learners: they learn, give the same bits twice, are saved as diffusers' folders and come back the same, with labels, captions and
- * latents; and what is refused.
+/* test_learner_diffusion.c - training of the networks of inference: gradients of a whole UNet, autoencoder and Whisper against PyTorch's;
+ * and the learners of UNet and autoencoder: the loss falls, the same bits twice, diffusers folders saved and loaded, with labels, captions
+ * and latents; and errors.
  *
  * tests/golden/training/unet_gradients.safetensors: diffusers 0.42's UNet2DConditionModel from the golden folder sd-v1-tiny/unet, in
  * double; loss = mse(unet(sample, timesteps, text), target), "grad.KEY" its gradient by KEY, norm that of all gradients together.
@@ -13,6 +13,7 @@
 #include "../support/golden_gradients.h"
 #include "test_learners.h"
 
+#include "../../host/core/random.h"
 #include "../../models/loaders/model_folder.h"
 #include "../../models/learners/vae_kl.h"
 #include "../../models/learners/diffusion.h"
@@ -21,6 +22,7 @@
 
 #include <math.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- gradients of the network ---- */
 
@@ -137,31 +139,27 @@ static const char *const captions[] = {"a red fox", "", "snow, at night", "a pho
 static struct learner_batch two_colours(const struct learner *l, int count, int all)
 {
     clio_context *ctx = test_context();
-    int side = l->shape.width, labels[BATCH];
+    static const int32_t labels[BATCH] = {0, 1, 2, 0, 1, 2};
+    int side = l->shape.width;
     size_t one = (size_t)(3 * side * side);
     float *x = malloc((size_t)count * one * sizeof *x);
-    struct learner_batch b = {.count = count, .global_count = all, .captions = captions};
+    struct learner_batch b = {.count = count, .global_count = all, .labels = labels, .captions = captions};
     assert_non_null(x);
     test_random(x, (size_t)count * one, 3);
     for (size_t i = 0; i < (size_t)count * one; i++)
         x[i] = 0.3f * x[i] + (i / one % 2 ? 0.5f : -0.5f);
-    for (int i = 0; i < count; i++)
-        labels[i] = i % 3;
     b.images = tensor_shape(DTYPE_F32, 4, count, side, side, 3);
-    b.labels = tensor_shape(DTYPE_I32, 1, count, 0, 0, 0);
     assert_ok(tensor_new(ctx, &b.images, "test"));
-    assert_ok(tensor_new(ctx, &b.labels, "test"));
     assert_ok(tensor_write(ctx, &b.images, 0, (size_t)count * one, x));
-    assert_ok(tensor_write(ctx, &b.labels, 0, (size_t)count, labels));
     free(x);
     return b;
 }
 
-/* The loss on timesteps that are always the same. */
-static double measured(struct learner *l, const struct learner_batch *b)
+/* The loss at fixed timesteps. */
+static double evaluated(struct learner *l, const struct learner_batch *b)
 {
     double sums[LEARNER_LOSSES];
-    assert_ok(l->kind->evaluate(test_context(), l, b, 99, sums));
+    assert_ok(l->type->evaluate(test_context(), l, b, 99, sums));
     assert_true(isfinite(sums[0]));
     return sums[0] / b->count;
 }
@@ -170,66 +168,66 @@ static void run(struct learner *l, const struct learner_batch *b, int steps)
 {
     double out[LEARNER_LOSSES];
     for (int i = 0; i < steps; i++, l->step++) {
-        assert_ok(l->kind->step(test_context(), l, b, out));
+        assert_ok(l->type->step(test_context(), l, b, out));
         assert_true(isfinite(out[0]) && out[0] > 0);
     }
 }
 
-static void draw(struct learner *l, float *pictures)
+static void generate(struct learner *l, float *images)
 {
     int labels[] = {2, 0};
-    if (!l->kind->has_latents) { /* images in and out */
+    if (!l->type->has_latents) { /* encode and reconstruct */
         struct learner_batch b = two_colours(l, 2, 2);
         float *latents = malloc(2 * (size_t)l->latent * sizeof *latents), *x = malloc(2 * (size_t)learner_pixels(l) * sizeof *x);
         assert_true(latents && x);
         assert_ok(tensor_read(test_context(), &b.images, 0, 2 * (size_t)learner_pixels(l), x));
-        assert_ok(l->kind->encode(test_context(), l, 2, x, NULL, latents));
-        assert_ok(l->kind->sample(test_context(), l, 2, latents, NULL, pictures));
+        assert_ok(l->type->encode(test_context(), l, 2, x, NULL, latents));
+        assert_ok(l->type->sample(test_context(), l, 2, latents, NULL, images));
         free(latents);
         free(x);
         free_batch(&b);
         return;
     }
-    assert_ok(learner_sample(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, pictures));
+    assert_ok(learner_sample(test_context(), l, 2, 11, l->shape.classes ? labels : NULL, images));
     for (int i = 0; i < 2 * learner_pixels(l); i++)
-        assert_true(isfinite(pictures[i]));
+        assert_true(isfinite(images[i]));
 }
 
-/* Learns, twice the same; saved and loaded, twice the same images. */
-static void check_learner(const char *kind, const char *settings, int side, int classes, int steps, double part)
+/* The loss falls, the same bits twice; saved and loaded, the same images. */
+static void check_learner(const char *type, const char *settings, int side, int classes, int steps, double part)
 {
     clio_context *ctx = test_context();
     struct learner l[3];
     double after[2];
-    float *pictures[2];
+    float *images[2];
     for (int i = 0; i < 2; i++) {
-        assert_ok(make(&l[i], kind, settings, side, side, 3, classes));
+        assert_ok(make(&l[i], type, settings, side, side, 3, classes));
         l[i].options[0].rate = 2e-3;
         struct learner_batch b = two_colours(&l[i], BATCH, BATCH);
-        double before = measured(&l[i], &b);
+        double before = evaluated(&l[i], &b);
         assert_ok(learner_train(ctx, &l[i], 1));
         run(&l[i], &b, steps);
-        after[i] = measured(&l[i], &b);
+        after[i] = evaluated(&l[i], &b);
         if (!(after[i] < part * before))
-            fail_msg("%s: the loss was %g, and is %g after %d steps", kind, before, after[i], steps);
+            fail_msg("%s: the loss was %g, and is %g after %d steps", type, before, after[i], steps);
         free_batch(&b);
-        pictures[i] = malloc(2 * (size_t)learner_pixels(&l[i]) * sizeof **pictures);
-        assert_non_null(pictures[i]);
+        images[i] = malloc(2 * (size_t)learner_pixels(&l[i]) * sizeof **images);
+        assert_non_null(images[i]);
     }
     assert_true(memcmp(&after[0], &after[1], sizeof *after) == 0);
     assert_ok(learner_save(ctx, &l[0], folder));
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_true(json_equal(l[2].config, l[0].config));
-    draw(&l[0], pictures[0]);
-    draw(&l[2], pictures[1]);
-    assert_close(pictures[1], pictures[0], 2 * (size_t)learner_pixels(&l[0]), 1e-5);
+    generate(&l[0], images[0]);
+    generate(&l[2], images[1]);
+    assert_close(images[1], images[0], 2 * (size_t)learner_pixels(&l[0]), 1e-5);
     for (int i = 0; i < 3; i++)
         learner_close(ctx, &l[i]);
-    free(pictures[0]);
-    free(pictures[1]);
+    free(images[0]);
+    free(images[1]);
 }
 
-/* One step of the autoencoder with its noise given, which changes nothing. */
+/* One step of the autoencoder with given noise and learning rate 0. */
 static void test_autoencoder_gradients(void **state)
 {
     clio_context *ctx = test_context();
@@ -416,7 +414,84 @@ static void test_pipeline(void **state)
     check_learner("unet", settings, 32, 0, 10, 1.0);
 }
 
-/* A batch over two processes is drawn as one: its parts' losses add up. */
+/* Latents of `b` on the host, as the pipelines of inference compute them, in the device's order. The noise of a sample depends on (seed,
+ * stream, its number): four words of Philox, of which two seed torch's CUDA generator. */
+static float *host_latents(const struct learner *l, const struct learner_batch *b, uint64_t stream)
+{
+    clio_context *ctx = test_context();
+    const struct unet_learner *u = l->state;
+    size_t one = (size_t)l->latent, count = one * (size_t)b->count;
+    struct tensor z = unet_learner_tensor(u, b->count);
+    struct arena arena = {0};
+    float *planes = test_new((size_t)b->count * (size_t)learner_pixels(l)), *moments = test_new(2 * count), *noise = test_new(count);
+    float *latents = test_new(count);
+    for (int i = 0; i < b->count; i++) {
+        uint32_t words[4] = {(uint32_t)(b->first + i), 0, (uint32_t)stream, (uint32_t)(stream >> 32)};
+        struct random r;
+        random_philox(words, (const uint32_t[2]){(uint32_t)l->seed, (uint32_t)(l->seed >> 32)});
+        random_seed(&r, RANDOM_TORCH_CUDA, (uint64_t)words[0] << 32 | words[1]);
+        random_normal(&r, noise + (size_t)i * one, one);
+    }
+    assert_ok(nchw_read(ctx, &b->images, planes));
+    assert_ok(vae_encode(ctx, &arena, &u->vae, moments, planes, b->count, u->height, u->width, (struct vae_tiling){0}));
+    vae_sample(&u->vae.config, latents, moments, noise, b->count, u->height, u->width);
+    vae_to_sampler(&u->vae.config, latents, count);
+    assert_ok(tensor_new(ctx, &z, "test"));
+    assert_ok(nchw_write(ctx, &z, latents));
+    assert_ok(tensor_read(ctx, &z, 0, count, latents));
+    tensor_free(ctx, &z);
+    arena_free(ctx, &arena);
+    free(planes);
+    free(moments);
+    free(noise);
+    return latents;
+}
+
+/* The latents that are trained on, made on the device, against those: with a shift_factor, and with log variances that are clamped. */
+static void test_latents(void **state)
+{
+    enum { COUNT_OF_LATENTS = 3, CHANNELS = 4, STREAM = 99, STREAM_LATENTS = 2 };
+    clio_context *ctx = test_context();
+    char settings[400], target[1200];
+    const char *path = test_golden("sd-v1-tiny/vae");
+    (void)state;
+    if (!path)
+        skip();
+    snprintf(target, sizeof target, "%s/config.json", path);
+    json_t *config = json_load_file(target, 0, NULL);
+    assert_non_null(config);
+    json_object_set_new(config, "shift_factor", json_real(0.25));
+    assert_int_equal(mkdir(in_folder("vae"), 0700), 0);
+    assert_int_equal(json_dump_file(config, in_folder("vae/config.json"), 0), 0);
+    json_decref(config);
+    snprintf(target, sizeof target, "%s/diffusion_pytorch_model.safetensors", path);
+    assert_int_equal(symlink(target, in_folder("vae/diffusion_pytorch_model.safetensors")), 0);
+    snprintf(settings, sizeof settings, "{'block_out_channels': '8', 'layers_per_block': 1, 'norm_num_groups': 4, 'vae': '%s'}",
+             in_folder("vae"));
+    for (int extreme = 0; extreme < 2; extreme++) {
+        struct learner l;
+        double loss;
+        assert_ok(make(&l, "unet", settings, 16, 16, 3, 0));
+        struct unet_learner *u = l.state;
+        const float bias[2 * CHANNELS] = {0, 0, 0, 0, 100, -100, 100, -100}; /* of mean and log variance */
+        if (extreme)
+            assert_ok(tensor_write(ctx, &u->vae.quant.bias, 0, COUNT(bias), bias));
+        struct learner_batch b = two_colours(&l, COUNT_OF_LATENTS, COUNT_OF_LATENTS + 2);
+        b.first = 2;
+        assert_ok(l.type->evaluate(ctx, &l, &b, STREAM, &loss));
+        size_t count = (size_t)l.latent * COUNT_OF_LATENTS;
+        float *got = test_new(count), *want = host_latents(&l, &b, STREAM * LEARNER_STREAMS + STREAM_LATENTS);
+        assert_ok(tensor_read(ctx, &u->clean, 0, count, got));
+        for (size_t i = 0; i < count; i++) /* each on its own scale: exp(10) must not hide the others */
+            assert_close(got + i, want + i, 1, 2e-5);
+        free(got);
+        free(want);
+        free_batch(&b);
+        learner_close(ctx, &l);
+    }
+}
+
+/* A batch over two processes has the noise of one: the losses of its parts add up. */
 static void test_parts(void **state)
 {
     clio_context *ctx = test_context();
@@ -426,18 +501,16 @@ static void test_parts(void **state)
     assert_ok(make(&l, "cunet", "{'block_out_channels': '8,8', 'layers_per_block': 1, 'norm_num_groups': 4}", SIDE, SIDE, 3, 3));
     struct learner_batch b = two_colours(&l, BATCH, BATCH), part = b;
     size_t one = (size_t)learner_pixels(&l);
-    assert_ok(l.kind->evaluate(ctx, &l, &b, 5, &whole));
+    assert_ok(l.type->evaluate(ctx, &l, &b, 5, &whole));
     for (int first = 0; first < BATCH; first += 3) {
         double loss;
         part = two_colours(&l, BATCH, BATCH);
-        int ids[BATCH];
         assert_ok(tensor_copy(ctx, &part.images, 0, &b.images, (size_t)first * one, 3 * one));
-        assert_ok(tensor_read(ctx, &b.labels, 0, BATCH, ids));
-        assert_ok(tensor_write(ctx, &part.labels, 0, 3, ids + first));
+        part.labels += first;
         part.count = 3;
         part.first = first;
-        part.images.dim[0] = part.labels.dim[0] = 3;
-        assert_ok(l.kind->evaluate(ctx, &l, &part, 5, &loss));
+        part.images.dim[0] = 3;
+        assert_ok(l.type->evaluate(ctx, &l, &part, 5, &loss));
         sum += loss;
         free_batch(&part);
     }
@@ -450,9 +523,10 @@ static void test_refusals(void **state)
 {
     struct learner l;
     (void)state;
-    assert_fails(make(&l, "unet", "{'block_out_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "with commas between");
-    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "cannot be shared");
-    assert_fails(make(&l, "unet", "{'block_out_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a text");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '16;32'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "separated by commas");
+    assert_fails(make(&l, "unet", "{'block_out_channels': '20'}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT,
+                 "20 is not a multiple of norm_num_groups (32)");
+    assert_fails(make(&l, "unet", "{'block_out_channels': true}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "must be a string");
     assert_fails(make(&l, "unet", "{'pretrained': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "/nowhere");
     assert_fails(make(&l, "unet", "{'text_encoder': '/nowhere'}", SIDE, SIDE, 3, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");
     assert_fails(make(&l, "cunet", "{}", SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "labels");
@@ -461,7 +535,7 @@ static void test_refusals(void **state)
     if (!path)
         skip();
     snprintf(settings, sizeof settings, "{'pretrained': '%s'}", path);
-    assert_fails(make(&l, "unet", settings, SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "4 channels");
+    assert_fails(make(&l, "unet", settings, SIDE, SIDE, 3, 0), CLIO_ERROR_ARGUMENT, "4 input and 4 output channels");
 }
 
 #define SAVES(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -475,6 +549,7 @@ int main(void)
                                        SAVES(test_pictures),
                                        SAVES(test_variants),
                                        SAVES(test_pipeline),
+                                       SAVES(test_latents),
                                        cmocka_unit_test(test_parts),
                                        cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);

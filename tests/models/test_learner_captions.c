@@ -1,5 +1,5 @@
-/* test_learner_text.c - conditional adversaries and variational autoencoders that learn captions in the place of labels, through the text
- * encoder of the golden folder sd-v1-tiny: the rows that their networks take in, what they learn from them, files, and what is refused. */
+/* test_learner_captions.c - cgan and cvae conditioned on captions through the text encoder of the golden folder sd-v1-tiny: the embeddings,
+ * that samples depend on the prompt, files, and errors. */
 #include "test_encoder.h"
 #include "test_learners.h"
 
@@ -14,7 +14,7 @@
 static const char *const captions[BATCH] = {"a red fox", "snow, at night", "", "a red fox", "fog", "snow, at night"};
 
 static const struct sort {
-    const char *kind, *settings;
+    const char *type, *settings;
     int side;
 } sorts[] = {
     {"cvae", "'hidden_size': 12, 'latent_dim': 5" PROMPTS, 7},
@@ -23,26 +23,26 @@ static const struct sort {
     {"cgan", "'ngf': 4, 'ndf': 4, 'latent_dim': 5, 'loss': 'wasserstein'" PROMPTS, 8},
 };
 
-/* One that reads with `encoder`, or with the golden one; its data has no labels. */
-static clio_status make_reader(struct learner *l, const char *kind, const char *settings, int side, const char *encoder)
+/* A model with the text encoder in `encoder`, or the golden one; its data has no labels. */
+static clio_status make_reader(struct learner *l, const char *type, const char *settings, int side, const char *encoder)
 {
     char all[1600];
     snprintf(all, sizeof all, "{%s, 'text_encoder': '%s%s', 'tokenizer': '%s/tokenizer'}", settings, encoder ? encoder : pipeline(),
              encoder ? "" : "/text_encoder", pipeline());
-    return make(l, kind, all, side, side, 1, 0);
+    return make(l, type, all, side, side, 1, 0);
 }
 
 static struct learner_batch batch_with_captions(const struct learner *l, int first, int count)
 {
     struct learner_batch b = make_batch(l, first, count, BATCH);
-    tensor_free(test_context(), &b.labels);
+    b.labels = NULL;
     b.captions = captions + first;
     return b;
 }
 
 static struct label_input *input_of(struct learner *l)
 {
-    return strcmp(l->kind->name, "cgan") == 0 ? &((struct gan *)l->state)->labels : &((struct vae_networks *)l->state)->labels;
+    return strcmp(l->type->name, "cgan") == 0 ? &((struct gan *)l->state)->labels : &((struct vae_networks *)l->state)->labels;
 }
 
 /* ---- rows ---- */
@@ -77,7 +77,7 @@ static void pooled(const struct captions *c, const char *text, int width, float 
     clip_tokenizer_close(&words);
 }
 
-/* What stands where a label's row would: of each caption by itself, known ones too, whatever else is in the batch. */
+/* The rows of captions: each is independent of the others in the batch, and of the cache. */
 static void check_rows(const char *encoder, int width)
 {
     clio_context *ctx = test_context();
@@ -86,7 +86,7 @@ static void check_rows(const char *encoder, int width)
     assert_ok(make_reader(&l, "cvae", sorts[0].settings, 7, encoder));
     struct label_input *in = input_of(&l);
     assert_int_equal(in->width, width);
-    size_t room = in->captions->room, bytes = (size_t)width * sizeof(float);
+    size_t left = in->captions->cache_left, bytes = (size_t)width * sizeof(float);
     struct learner_batch all = batch_with_captions(&l, 0, BATCH), one = batch_with_captions(&l, 4, 1);
     assert_ok(label_input_set(ctx, in, &all));
     assert_ok(tensor_read(ctx, &in->rows, 0, (size_t)(BATCH * width), rows));
@@ -96,7 +96,7 @@ static void check_rows(const char *encoder, int width)
     }
     assert_memory_equal(rows, rows + 3 * width, bytes);
     assert_true(memcmp(rows, rows + width, bytes) != 0 && memcmp(rows, rows + 2 * width, bytes) != 0);
-    assert_int_equal(in->captions->room, room - 4 * bytes - strlen("a red fox") - strlen("snow, at night") - strlen("fog"));
+    assert_int_equal(in->captions->cache_left, left - 4 * bytes - strlen("a red fox") - strlen("snow, at night") - strlen("fog"));
     assert_ok(label_input_set(ctx, in, &one));
     assert_ok(tensor_read(ctx, &in->rows, 0, (size_t)width, again));
     assert_memory_equal(again, rows + 4 * width, bytes);
@@ -117,7 +117,7 @@ static void test_rows(void **state)
     check_rows(in_folder("encoder"), ENCODER_PROJECTION);
 }
 
-/* ---- kinds ---- */
+/* ---- models ---- */
 
 static void assert_link(const char *name)
 {
@@ -126,33 +126,33 @@ static void assert_link(const char *name)
     assert_true(S_ISLNK(about.st_mode));
 }
 
-/* Each prompt in turn, unless one is asked for, and each gives other images from the same latents. */
+/* Each prompt in turn, or one for all; prompts give different images from the same latents. */
 static void check_prompts(struct learner *l, const float *in_turn)
 {
     clio_context *ctx = test_context();
     size_t one = (size_t)learner_pixels(l);
-    float *pictures = malloc(4 * one * sizeof *pictures);
-    assert_non_null(pictures);
+    float *images = malloc(4 * one * sizeof *images);
+    assert_non_null(images);
     assert_int_equal(learner_labels(l), 2);
     for (int prompt = 0; prompt < 2; prompt++) {
         const int labels[4] = {prompt, prompt, prompt, prompt};
-        assert_ok(learner_sample(ctx, l, 4, 11, labels, pictures));
+        assert_ok(learner_sample(ctx, l, 4, 11, labels, images));
         for (int i = 0; i < 4; i++)
-            assert_true((memcmp(pictures + (size_t)i * one, in_turn + (size_t)i * one, one * sizeof *pictures) == 0) == (i % 2 == prompt));
+            assert_true((memcmp(images + (size_t)i * one, in_turn + (size_t)i * one, one * sizeof *images) == 0) == (i % 2 == prompt));
     }
-    free(pictures);
+    free(images);
 }
 
-/* Twice the same bits, without labels; there and back through a folder that leads to the encoder. */
+/* The same bits twice, without labels; saved and loaded with links to the encoder. */
 static void check_sort(const struct sort *s)
 {
     clio_context *ctx = test_context();
     struct learner l[3];
     double losses[2][LEARNER_LOSSES] = {{0}};
-    float *weights[2], pictures[2][4 * 8 * 8];
+    float *weights[2], images[2][4 * 8 * 8];
     size_t count;
     for (int i = 0; i < 2; i++) {
-        assert_ok(make_reader(&l[i], s->kind, s->settings, s->side, NULL));
+        assert_ok(make_reader(&l[i], s->type, s->settings, s->side, NULL));
         assert_ok(learner_train(ctx, &l[i], 1));
         struct learner_batch b = batch_with_captions(&l[i], 0, BATCH);
         run_steps(&l[i], &b, 3, losses[i]);
@@ -168,10 +168,10 @@ static void check_sort(const struct sort *s)
     assert_ok(learner_save(ctx, &l[0], folder)); /* what lies in the folder goes before the setting */
     assert_ok(learner_load(ctx, &l[2], folder));
     assert_int_equal(l[2].shape.classes, 0);
-    assert_ok(learner_sample(ctx, &l[0], 4, 11, NULL, pictures[0]));
-    assert_ok(learner_sample(ctx, &l[2], 4, 11, NULL, pictures[1]));
-    assert_memory_equal(pictures[0], pictures[1], 4 * (size_t)learner_pixels(&l[0]) * sizeof pictures[0][0]);
-    check_prompts(&l[2], pictures[0]);
+    assert_ok(learner_sample(ctx, &l[0], 4, 11, NULL, images[0]));
+    assert_ok(learner_sample(ctx, &l[2], 4, 11, NULL, images[1]));
+    assert_memory_equal(images[0], images[1], 4 * (size_t)learner_pixels(&l[0]) * sizeof images[0][0]);
+    check_prompts(&l[2], images[0]);
     for (int i = 0; i < 3; i++)
         learner_close(ctx, &l[i]);
     free(weights[0]);
@@ -195,7 +195,7 @@ static void test_condition(void **state)
     clio_context *ctx = test_context();
     struct learner l;
     double first[LEARNER_LOSSES], last[LEARNER_LOSSES];
-    float pictures[2 * 36];
+    float images[2 * 36];
     (void)state;
     if (!pipeline() || test_small())
         skip();
@@ -205,16 +205,16 @@ static void test_condition(void **state)
     struct learner_batch b = batch_with_captions(&l, 0, 2);
     b.global_count = 2;
     for (int i = 0; i < 72; i++)
-        pictures[i] = i < 36 ? 1.0f : 0.0f;
-    assert_ok(tensor_write(ctx, &b.images, 0, COUNT(pictures), pictures));
+        images[i] = i < 36 ? 1.0f : 0.0f;
+    assert_ok(tensor_write(ctx, &b.images, 0, COUNT(images), images));
     run_steps(&l, &b, 1, first);
     run_steps(&l, &b, 100, last);
     if (last[0] > 0.3 * first[0])
         fail_msg("the loss fell from %g to %g only", first[0], last[0]);
-    assert_ok(learner_sample(ctx, &l, 2, 5, NULL, pictures));
+    assert_ok(learner_sample(ctx, &l, 2, 5, NULL, images));
     for (int i = 0; i < 72; i++)
-        if (i < 36 ? pictures[i] < 0.8f : pictures[i] > 0.2f)
-            fail_msg("pixel %d of the image of \"%s\" is %g", i % 36, captions[i / 36], (double)pictures[i]);
+        if (i < 36 ? images[i] < 0.8f : images[i] > 0.2f)
+            fail_msg("pixel %d of the image of \"%s\" is %g", i % 36, captions[i / 36], (double)images[i]);
     free_batch(&b);
     learner_close(ctx, &l);
 }
@@ -238,7 +238,7 @@ static void test_adversaries(void **state)
         run_steps(&l, &b, 1, first);
         run_steps(&l, &b, 60, last);
         if (last[still] > parts[still] * first[still])
-            fail_msg("%s fell from %g to %g only", l.kind->losses[still], first[still], last[still]);
+            fail_msg("%s fell from %g to %g only", l.type->losses[still], first[still], last[still]);
         free_batch(&b);
         learner_close(ctx, &l);
     }
@@ -256,7 +256,7 @@ static void test_measures(void **state)
     assert_ok(make_reader(&l, "cvae", sorts[0].settings, 7, NULL));
     for (int part = 0; part < 3; part++) { /* the whole batch, then its parts */
         struct learner_batch b = batch_with_captions(&l, part == 2 ? 4 : 0, part == 0 ? 6 : part == 1 ? 4 : 2);
-        assert_ok(l.kind->evaluate(ctx, &l, &b, 99, part ? sums : whole));
+        assert_ok(l.type->evaluate(ctx, &l, &b, 99, part ? sums : whole));
         for (int j = 0; part && j < 3; j++)
             all[j] += sums[j];
         free_batch(&b);
@@ -265,7 +265,7 @@ static void test_measures(void **state)
         assert_true(fabs(all[j] - whole[j]) <= 1e-5 * whole[j]);
     struct learner_batch b = batch_with_captions(&l, 0, BATCH);
     b.captions = (const char *const[]){"fog", "fog", "fog", "fog", "fog", "fog"};
-    assert_ok(l.kind->evaluate(ctx, &l, &b, 99, sums));
+    assert_ok(l.type->evaluate(ctx, &l, &b, 99, sums));
     assert_true(sums[0] < whole[0] || sums[0] > whole[0]);
     free_batch(&b);
     learner_close(ctx, &l);
@@ -278,10 +278,10 @@ static void test_refusals(void **state)
     clio_context *ctx = test_context();
     struct learner l;
     double losses[LEARNER_LOSSES];
-    float pictures[49] = {0}, latents[5];
+    float images[49] = {0}, latents[5];
     char alone[100];
     (void)state;
-    assert_fails(make(&l, "vae", "{'text_encoder': 'x'}", 7, 7, 1, 0), CLIO_ERROR_ARGUMENT, "no setting text_encoder of a model vae");
+    assert_fails(make(&l, "vae", "{'text_encoder': 'x'}", 7, 7, 1, 0), CLIO_ERROR_ARGUMENT, "text_encoder is not a setting of vae");
     assert_fails(make(&l, "cvae", "{'text_encoder': ''}", 7, 7, 1, 0), CLIO_ERROR_ARGUMENT, "this data has none");
     assert_fails(make(&l, "cvae", "{'text_encoder': '/nowhere'}", 7, 7, 1, 0), CLIO_ERROR_FILE, "there is no folder /nowhere");
     assert_fails(make(&l, "cunet", "{'text_encoder': '/nowhere'}", 8, 8, 1, 0), CLIO_ERROR_ARGUMENT, "this data has none");
@@ -290,14 +290,16 @@ static void test_refusals(void **state)
     snprintf(alone, sizeof alone, "{'text_encoder': '%s'}", folder);
     assert_fails(make(&l, "cgan", alone, 8, 8, 1, 0), CLIO_ERROR_FILE, "there is no tokenizer beside the text encoder");
     for (size_t i = 0; i < COUNT(sorts); i += 2) {
-        assert_ok(make_reader(&l, sorts[i].kind, sorts[i].settings, sorts[i].side, NULL));
+        assert_ok(make_reader(&l, sorts[i].type, sorts[i].settings, sorts[i].side, NULL));
         assert_ok(learner_train(ctx, &l, 1));
         struct learner_batch b = make_batch(&l, 0, BATCH, BATCH);
-        assert_fails(l.kind->step(ctx, &l, &b, losses), CLIO_ERROR_ARGUMENT, "learns from captions (text_encoder), and the data has none");
-        if (l.kind->evaluate)
-            assert_fails(l.kind->evaluate(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
-        if (l.kind->encode)
-            assert_fails(l.kind->encode(ctx, &l, 1, pictures, NULL, latents), CLIO_ERROR_ARGUMENT, "takes no images in without theirs");
+        assert_fails(l.type->step(ctx, &l, &b, losses), CLIO_ERROR_ARGUMENT,
+                     "is conditioned on captions (text_encoder), and the data has none");
+        if (l.type->evaluate)
+            assert_fails(l.type->evaluate(ctx, &l, &b, 0, losses), CLIO_ERROR_ARGUMENT, "the data has none");
+        if (l.type->encode)
+            assert_fails(l.type->encode(ctx, &l, 1, images, NULL, latents), CLIO_ERROR_ARGUMENT,
+                         "cannot encode images without their captions");
         free_batch(&b);
         learner_close(ctx, &l);
     }
