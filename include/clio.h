@@ -141,7 +141,8 @@ typedef struct clio_profile_row {
     uint64_t calls;
     double seconds, gflops, gbytes; /* totals: time on the device, 10^9 floating-point operations, 10^9 bytes of memory traffic */
 } clio_profile_row;
-/* One row per kernel that ran since the last call of this function, the most expensive first; empty without clio_set_profile. The array
+/* Kernels launched and data copied since the last call of this function: one row per kernel, and one per transfer between host and device
+ * by what it holds ("write images", "read loss"); the most expensive first; empty without clio_set_profile. The array
  * belongs to the context and is valid until the next call of this function. */
 CLIO_API clio_status clio_profile(clio_context *ctx, const clio_profile_row **rows, size_t *count);
 /* Device memory that clio holds, in bytes: now, and the peak since the device was opened. now NULL: not wanted. peak NULL: not wanted.
