@@ -10,7 +10,7 @@
 const struct learner_setting unet_settings[] = {
     {"block_out_channels", 't', 0, 0, 0, "64,128,192",
      "channels of each resolution level; each level has half the resolution of the one before"},
-    {"layers_per_block", 'i', 1, 7, 2, NULL, "residual blocks per level on the way down"},
+    {"layers_per_block", 'i', 1, 7, 2, NULL, "residual blocks per level of the down path"},
     {"attention_levels", 's', 0, 0, 0, "auto|upper|all|none",
      "levels with attention; upper: all but the lowest resolution, and the middle block; auto: upper with captions, otherwise none"},
     {"num_attention_heads", 'i', 1, 64, 4, NULL, "attention heads"},

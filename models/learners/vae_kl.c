@@ -15,7 +15,7 @@
 /* clang-format off: a setting a line */
 static const struct learner_setting settings[] = {
     {"block_out_channels", 't', 0, 0, 0, "64,128,128", "channels of each resolution level; the last is the resolution of the latents"},
-    {"layers_per_block", 'i', 1, 7, 1, NULL, "residual blocks per level on the way down"},
+    {"layers_per_block", 'i', 1, 7, 1, NULL, "residual blocks per level of the down path"},
     {"norm_num_groups", 'i', 1, 64, 32, NULL, "groups of group normalization"},
     {"latent_channels", 'i', 1, 256, 4, NULL, "channels of the latents"},
     {"mid_block_attention", 'b', 0, 1, 1, NULL, "self-attention at the lowest resolution"},

@@ -33,7 +33,7 @@ while IFS="$tab" read -r expression instead; do
     found=$(grep -niHE -- "$expression" README.md docs/*.md include/clio.h "$tmp/clio"* "$tmp"/*.1 | grep -vFf "$allowed" | sed "s|^$tmp/||")
     [ -n "$found" ] || continue
     hits=$((hits + $(echo "$found" | wc -l)))
-    printf '%s\n' "$found" | cut -c1-200 | sed "s|\$|   <- $expression: $instead|"
+    printf '%s\n' "$found" | cut -c1-200 | while IFS= read -r line; do printf '%s   <- %s: %s\n' "$line" "$expression" "$instead"; done
 done <tests/words.txt
 if [ "$rows" -lt 30 ]; then echo "test_words: only $rows rows of tests/words.txt were read"; exit 1; fi
 echo "test_words: $rows expressions, $hits hits"
