@@ -37,6 +37,7 @@ static int finish_output(int code)
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct settings set = options_initial(command);
+    set.command = command->name;
     int code = options_parse(command, argc, argv, &set);
     if (!code && set.help) {
         help_print(command, stdout);

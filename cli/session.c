@@ -1,5 +1,6 @@
 /* session.c - see session.h. */
 #include "session.h"
+#include "library_message.h"
 #include "bar.h"
 #include "model_path.h"
 #include "profile.h"
@@ -58,6 +59,14 @@ int session_stopped(void)
     return stopped;
 }
 
+/* The last failure of the library, in the command's terms. */
+static void say_library_error(const struct session *s)
+{
+    char *text = library_message(s->set->command, clio_error(s->ctx));
+    say_error("%s", text);
+    free(text);
+}
+
 bool session_context(struct session *s, const struct settings *set)
 {
     clio_status st = CLIO_OK;
@@ -70,7 +79,7 @@ bool session_context(struct session *s, const struct settings *set)
     if (set->no_cache || set->cache)
         st = clio_set_cache(s->ctx, set->cache, !set->no_cache);
     if (st) {
-        say_error("%s", clio_error(s->ctx));
+        say_library_error(s);
         return false;
     }
     clio_set_profile(s->ctx, set->verbose);
@@ -93,7 +102,7 @@ int session_failed(struct session *s, clio_status st)
     if (s->output_error && st == CLIO_ERROR_CANCELLED)
         return EXIT_FAILED; /* session_close reports it */
     s->lost = st == CLIO_ERROR_DEVICE;
-    say_error("%s", clio_error(s->ctx));
+    say_library_error(s);
     if (s->set->verbose)
         fprintf(stderr, "      %s\n", clio_error_detail(s->ctx));
     return st == CLIO_ERROR_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;

@@ -156,22 +156,22 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
 # shellcheck disable=SC2086
 {
     usage "unknown language" "\"klingon\"" "give a code" -- $quick mini -l klingon "$speech"
-    usage "unknown device" "\"no-such-device\"" "clio_device_list lists" -- $quick mini -d no-such-device "$speech"
-    usage "device out of range" "selector is 999" "no such device" -- $quick mini -d 999 "$speech"
+    usage "unknown device" "\"no-such-device\"" "clio devices lists" -- $quick mini -d no-such-device "$speech"
+    usage "device out of range" "-d is 999" "no such device" -- $quick mini -d 999 "$speech"
     by="env CLIO_DEVICE=no-such-device"
-    usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio_device_list lists" -- $quick mini "$speech"
+    usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio devices lists" -- $quick mini "$speech"
     usage "unknown option" "unknown option --frobnicate" "clio transcribe --help" -- $quick mini --frobnicate "$speech"
-    usage "abbreviated option" "unknown option --see" "is --seed meant?" -- $quick mini --see 0 "$speech"
-    usage "unknown command" "\"frobnicate\"" "clio help" -- frobnicate
-    usage "a file instead of a command" "a.wav" "clio transcribe a.wav" -- a.wav
-    usage "help on an unknown command" "\"frobnicate\"" "clio help" -- help frobnicate
-    usage "no type of weights" "type is \"q3\"" "f32, f16 or q8_0" -- $quick mini --type q3 "$speech"
-    usage "no number" "--seed needs a whole number" "\"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
-    usage "no whole number" "--max-tokens needs a whole number" "\"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
-    usage "number out of range" "-tp" "from 0 to 1" "7" -- $quick mini -tp 7 "$speech"
-    usage "missing value at the end" "--seed needs a value" "clio transcribe --help" -- $quick mini "$speech" --seed
-    usage "missing value before an option" "-of needs a value" "-osrt" -- $quick mini -of -osrt "$speech"
-    usage "no sound file" "no sound file was named" "clio transcribe FILE" -- $quick mini
+    usage "abbreviated option" "unknown option --see" "did you mean --seed?" -- $quick mini --see 0 "$speech"
+    usage "unknown command" "unknown command \"frobnicate\"" "clio --help" -- frobnicate
+    usage "a file instead of a command" "\"a.wav\" is not a command" "clio transcribe a.wav" -- a.wav
+    usage "help on an unknown command" "unknown command \"frobnicate\"" "clio --help" -- help frobnicate
+    usage "unknown weight type" "--type must be f32, f16 or q8_0, not \"q3\"" -- $quick mini --type q3 "$speech"
+    usage "no number" "--seed must be a whole number of at least 0, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "no whole number" "--max-tokens must be a whole number from 0 to 448, not \"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
+    usage "number out of range" "-tp must be a number from 0 to 1, not \"7\"" -- $quick mini -tp 7 "$speech"
+    usage "missing value at the end" "--seed needs a value: N" "clio transcribe --help" -- $quick mini "$speech" --seed
+    usage "missing value before an option" "-of needs a value (NAME), but -osrt follows, which is an option" -- $quick mini -of -osrt "$speech"
+    usage "no sound file" "no audio file given" "clio transcribe FILE" -- $quick mini
     usage "standard input twice" "standard input can be read only once" "clio transcribe --help" -- $quick mini - -
     usage "two results of one name" "two results would be written to" -- $quick mini -osrt a.wav a.wav
     by="env CLIO_MEMORY_LIMIT=lots"

@@ -146,19 +146,19 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
 run="imagine -m $v1 -o x.png"
 # shellcheck disable=SC2086
 {
-    usage "no prompt" "there is no prompt" "-p TEXT" -- $run
-    usage "no model" "no model was named" "-m takes" -- imagine -p fox -o x.png
-    usage "a word too many" "red was named" "quotation marks" -- $run -p a red fox
-    usage "width no multiple of 8" "params.width is 100, which is no multiple of 8: use 96 or 104" -- $run -q -p fox -W 100
-    usage "height no multiple of 8" "params.height is 513" "use 512 or 520" -- $run -q -p fox -H 513
-    usage "width zero" "-W goes from 8 to 16384, and is 0" -- $run -p fox -W 0
-    usage "height negative" "-H goes from 8 to 16384, and is -64" -- $run -p fox -H -64
-    usage "width huge" "-W goes from 8 to 16384, and is 1000000000" -- $run -p fox -W 1000000000
+    usage "no prompt" "no prompt given" "-p TEXT" -- $run
+    usage "no model" "no model given" "-m takes" -- imagine -p fox -o x.png
+    usage "a word too many" "unexpected argument red" "quote a prompt" -- $run -p a red fox
+    usage "width no multiple of 8" "-W is 100, which is no multiple of 8: use 96 or 104" -- $run -q -p fox -W 100
+    usage "height no multiple of 8" "-H is 513" "use 512 or 520" -- $run -q -p fox -H 513
+    usage "width zero" "-W must be a whole number from 8 to 16384, not \"0\"" -- $run -p fox -W 0
+    usage "height negative" "-H must be a whole number from 8 to 16384, not \"-64\"" -- $run -p fox -H -64
+    usage "width huge" "-W must be a whole number from 8 to 16384, not \"1000000000\"" -- $run -p fox -W 1000000000
     usage "image huge" "16384 x 16384 pixels" "at most 4096 x 4096" -- $run -q -p fox -W 16384 -H 16384
-    usage "width no number" "-W needs a whole number" -- $run -p fox -W wide
-    usage "steps zero" "--steps goes from 1 to 1000, and is 0" -- $run -p fox --steps 0
-    usage "steps negative" "--steps goes from 1 to 1000, and is -1" -- $run -p fox --steps -1
-    usage "steps huge" "--steps goes from 1 to 1000" -- $run -p fox --steps 99999999999
+    usage "width no number" "-W must be a whole number from 8 to 16384, not \"wide\"" -- $run -p fox -W wide
+    usage "steps zero" "--steps must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox --steps 0
+    usage "steps negative" "--steps must be a whole number from 1 to 1000, not \"-1\"" -- $run -p fox --steps -1
+    usage "steps huge" "--steps must be a whole number from 1 to 1000, not \"99999999999\"" -- $run -p fox --steps 99999999999
     usage "too many steps for lcm" "steps is 60" -- $run -q -p fox --sampling-method lcm --steps 60
     usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
     usage "unknown spacing" "--timestep-spacing must be leading, linspace or trailing, not \"wide\"" -- $run -q -p fox --timestep-spacing wide
@@ -173,12 +173,12 @@ run="imagine -m $v1 -o x.png"
     usage "mask without an input image" "--mask needs an input image" "-i" -- $run -p fox --mask fox.png
     usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
     usage "frames without a way" "--interpolate" -- $run -p fox --frames 3
-    usage "a way and a batch" "params.count is 2" -- $run -q -p fox --interpolate owl -b 2
+    usage "a way and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
     usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
-    usage "a JPEG is asked for" "ends in .png, not x.jpg" -- imagine -m "$v1" -p fox -o x.jpg
+    usage "a BMP file is asked for" "ends in .png, .jpg, .jpeg or .webp, not x.bmp" -- imagine -m "$v1" -p fox -o x.bmp
     usage "several images on standard output" "-o - writes one image" -- imagine -m "$v1" -p fox -o - -b 2
 }
 
@@ -199,7 +199,7 @@ printf 'words' >words.png
     fails "an image of any size" 1 "huge.png" -- $run -q -p fox -i huge.png
     fails "a folder" 1 "empty" -- $run -q -p fox -i empty
     fails "no such mask" 1 "nowhere.png" -- $run -q -p fox -i fox.png --mask nowhere.png
-    usage "mask of another size" "params.mask has 32 x 64 pixels and params.image 64 x 64" -- $run -q -p fox -i fox.png --mask narrow.png
+    usage "mask of another size" "--mask has 32 x 64 pixels and -i 64 x 64" -- $run -q -p fox -i fox.png --mask narrow.png
     fails "--show of no image" 1 "words.png" -- imagine --show words.png
     fails "--show of no file" 1 "nowhere.png: no such file" -- imagine --show nowhere.png
 }

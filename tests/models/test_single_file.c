@@ -477,7 +477,7 @@ static void test_twice(void **state)
     made_floats(&m, "model.diffusion_model.output_blocks.2.2.conv.weight", 1, (const int[]){1}, zeros); /* it has output_blocks.2.1.conv */
     made_write(&m, in_folder("twice.safetensors"));
     FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_FORMAT,
-          "holds the tensor up_blocks.0.upsamplers.0.conv.weight twice");
+          "contains the tensor up_blocks.0.upsamplers.0.conv.weight twice");
     made_free(&m);
     close_golden(&g);
 }

@@ -58,6 +58,7 @@ fails() {
     while IFS= read -r part; do
         grep -qF -- "$part" err || why="$why \"$part\" is missing;"
     done <parts
+    ! grep -qE 'params\.|clio_[a-z]' err || why="$why it names a parameter or function of the library;"
     [ -n "$prints" ] || [ ! -s out ] || why="$why it printed something;"
     nothing_left || why="$why it left a file behind;"
     eval "$also" || why="$why not true: $also;"
