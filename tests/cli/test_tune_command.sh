@@ -29,7 +29,7 @@ says "time-limit must be a number from 0.01 to 100000"
 tune 2 --time-limit never
 says "must be a number"
 tune 2 -o -
-says "give a path"
+says "name a file"
 tune 1 -o "$tmp/no/such/folder"
 says "does not exist"
 tune 1 -o "$tmp"
