@@ -1,4 +1,5 @@
-/* generator.c - what was trained, in the public interface: images from latents, ways between them, reconstructions, sheets. */
+/* generator.c - images from a trained model (GAN, VAE, diffusion model): sample from latents, interpolate between two latents, reconstruct
+ * images; image grids. */
 #include "slerp.h"
 #include "../plot/image_grid.h"
 #include "../image/image.h"
@@ -10,8 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define AT_ONCE 64 /* images in one pass of the network */
-#define COUNT_MAX 65536
+#define BATCH_SIZE 64 /* images per forward pass */
+#define MAX_IMAGES 65536
 
 struct clio_generator {
     clio_context *ctx;
@@ -57,15 +58,15 @@ clio_generator_info clio_generator_get_info(const clio_generator *g)
                                  .encodes = l->kind->encode && l->kind->sample && !learner_labels(l)};
 }
 
-/* ---- numbers to images ---- */
+/* ---- latents to images ---- */
 
-static size_t picture_size(const struct learner *l)
+static size_t image_size(const struct learner *l)
 {
     return (size_t)l->shape.width * (size_t)l->shape.height * (size_t)l->shape.channels;
 }
 
-/* `pixels` f32 [H, W, C] as 8-bit RGB in fresh memory. */
-static clio_status to_picture(const clio_generator *g, const float *pixels, clio_imagine_result *out)
+/* pixels: f32 [H, W, C]. out->image: 8-bit RGB, allocated. */
+static clio_status pixels_to_image(const clio_generator *g, const float *pixels, clio_imagine_result *out)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
@@ -83,48 +84,46 @@ fail:
     return st;
 }
 
-/* Latents through the network, AT_ONCE at a time, into out[0], out[stride], ... */
-static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
-                            size_t stride)
+/* Images of all latents into out[0], out[stride], ...; latents: f32 [count, latent size]. */
+static clio_status sample_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
+                              size_t stride)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;
-    size_t one = picture_size(l);
+    size_t one = image_size(l);
     float *pixels = NULL;
-    TRY(mem_alloc(g->ctx, &pixels, MIN(count, AT_ONCE) * one, sizeof *pixels));
-    for (size_t i = 0; i < count; i += AT_ONCE) {
-        size_t n = MIN(count - i, AT_ONCE);
-        TRY(context_progress(g->ctx, "drawing", (double)i, (double)count));
+    TRY(mem_alloc(g->ctx, &pixels, MIN(count, BATCH_SIZE) * one, sizeof *pixels));
+    for (size_t i = 0; i < count; i += BATCH_SIZE) {
+        size_t n = MIN(count - i, BATCH_SIZE);
+        TRY(context_progress(g->ctx, "generating", (double)i, (double)count));
         TRY(l->kind->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
         for (size_t j = 0; j < n; j++)
-            TRY(to_picture(g, pixels + j * one, &out[(i + j) * stride]));
+            TRY(pixels_to_image(g, pixels + j * one, &out[(i + j) * stride]));
     }
-    TRY(context_progress(g->ctx, "drawing", (double)count, (double)count));
+    TRY(context_progress(g->ctx, "generating", (double)count, (double)count));
 fail:
     free(pixels);
     return st;
 }
 
-static clio_status check_draw(clio_generator *g, int count, const int *labels)
+static clio_status check_sample(clio_generator *g, int count, const int *labels)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
     if (!l->kind->has_latents)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s draws nothing by itself: give it images to reconstruct", l->kind->name);
-    if (count < 1 || count > COUNT_MAX)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d, not %d", COUNT_MAX, count);
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a %s model has no latents to sample from: use it to reconstruct images", l->kind->name);
+    if (count < 1 || count > MAX_IMAGES)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d, not %d", MAX_IMAGES, count);
     for (int i = 0; labels && i < count; i++)
         if (labels[i] < 0 || labels[i] >= learner_labels(l))
-            FAIL(g->ctx, CLIO_ERROR_ARGUMENT,
-                 learner_labels(l) ? "there is no label %d: this model has 0 to %d"
-                                   : "label %d cannot be asked for: this model has none (%d)",
-                 labels[i], MAX(learner_labels(l) - 1, 0));
+            FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "label %d does not exist: this model has %d labels, numbered from 0", labels[i],
+                 learner_labels(l));
 fail:
     return st;
 }
 
-/* The labels asked for, or each in turn; NULL without. Fresh memory. */
-static clio_status fill_labels(clio_generator *g, int count, const int *asked, int **labels)
+/* The chosen labels, or 0, 1, 2, ... in turn; NULL for a model without labels. Allocated. */
+static clio_status fill_labels(clio_generator *g, int count, const int *chosen, int **labels)
 {
     clio_status st = CLIO_OK;
     *labels = NULL;
@@ -132,7 +131,7 @@ static clio_status fill_labels(clio_generator *g, int count, const int *asked, i
         return CLIO_OK;
     TRY(mem_alloc(g->ctx, labels, (size_t)count, sizeof **labels));
     for (int i = 0; i < count; i++)
-        (*labels)[i] = asked ? asked[i] : i % learner_labels(&g->learner);
+        (*labels)[i] = chosen ? chosen[i] : i % learner_labels(&g->learner);
 fail:
     return st;
 }
@@ -143,26 +142,26 @@ clio_status clio_generator_sample(clio_generator *g, int count, uint64_t seed, c
     clio_image_list *images = NULL;
     clio_imagine_result *list;
     float *latents = NULL;
-    int *all = NULL;
+    int *filled = NULL;
     struct random r;
     *out = NULL;
     g->ctx->cancelled = 0;
-    TRY(check_draw(g, count, labels));
+    TRY(check_sample(g, count, labels));
     TRY(images_new(g->ctx, (size_t)count, &images, &list));
-    TRY(fill_labels(g, count, labels, &all));
+    TRY(fill_labels(g, count, labels, &filled));
     TRY(mem_alloc(g->ctx, &latents, (size_t)count * (size_t)g->learner.latent, sizeof *latents));
-    for (int i = 0; i < count; i++) { /* image n of a seed is the same, however many are drawn */
+    for (int i = 0; i < count; i++) { /* image n of a seed does not depend on count */
         random_seed(&r, RANDOM_TORCH_CUDA, seed + (uint64_t)i);
         random_normal(&r, latents + (size_t)i * (size_t)g->learner.latent, (size_t)g->learner.latent);
         list[i].seed = (int64_t)(seed + (uint64_t)i);
     }
-    TRY(draw_all(g, (size_t)count, latents, all, list, 1));
+    TRY(sample_all(g, (size_t)count, latents, filled, list, 1));
     *out = images;
     images = NULL;
 fail:
     clio_image_list_free(images);
     free(latents);
-    free(all);
+    free(filled);
     return st;
 }
 
@@ -176,11 +175,11 @@ clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_
     struct random r;
     *out = NULL;
     g->ctx->cancelled = 0;
-    TRY(check_draw(g, frames, NULL));
+    TRY(check_sample(g, frames, NULL));
     if (learner_labels(&g->learner))
-        TRY(check_draw(g, 1, &label));
+        TRY(check_sample(g, 1, &label));
     if (frames < 2)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a way needs at least 2 images, its ends");
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "interpolation needs at least 2 frames, not %d", frames);
     TRY(images_new(g->ctx, (size_t)frames, &images, &list));
     TRY(fill_labels(g, frames, NULL, &labels));
     TRY(mem_alloc(g->ctx, &ends, 2 * (size_t)n, sizeof *ends));
@@ -195,7 +194,7 @@ clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_
             labels[i] = label;
         list[i].seed = (int64_t)from;
     }
-    TRY(draw_all(g, (size_t)frames, latents, labels, list, 1));
+    TRY(sample_all(g, (size_t)frames, latents, labels, list, 1));
     *out = images;
     images = NULL;
 fail:
@@ -206,14 +205,14 @@ fail:
     return st;
 }
 
-/* ---- images to numbers ---- */
+/* ---- images to latents ---- */
 
-/* An image at the network's size, as its numbers [H, W, C]. */
-static clio_status to_pixels(const clio_generator *g, const clio_image *picture, float *pixels)
+/* Resize an image to the network's size; pixels: f32 [H, W, C] in the network's range. */
+static clio_status image_to_pixels(const clio_generator *g, const clio_image *image, float *pixels)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
-    struct image view = image_view(picture), scaled = {0};
+    struct image view = image_view(image), scaled = {0};
     float low = l->kind->unit_range ? 0.0f : -1.0f;
     TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
     for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
@@ -227,63 +226,63 @@ fail:
     return st;
 }
 
-clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *pictures, size_t count, clio_image_list **out)
+clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *images, size_t count, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;
-    size_t one = picture_size(l);
-    clio_image_list *images = NULL;
+    size_t one = image_size(l);
+    clio_image_list *result = NULL;
     clio_imagine_result *list;
     float *pixels = NULL, *latents = NULL;
     *out = NULL;
     g->ctx->cancelled = 0;
     if (!l->kind->encode || !l->kind->sample || learner_labels(l))
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a model %s cannot take images in: it draws them", l->kind->name);
-    if (count < 1 || count > COUNT_MAX)
-        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d", COUNT_MAX);
-    TRY(images_new(g->ctx, 2 * count, &images, &list));
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "a %s model cannot reconstruct images: use a model with an encoder", l->kind->name);
+    if (count < 1 || count > MAX_IMAGES)
+        FAIL(g->ctx, CLIO_ERROR_ARGUMENT, "the number of images must be from 1 to %d", MAX_IMAGES);
+    TRY(images_new(g->ctx, 2 * count, &result, &list));
     TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));
     TRY(mem_alloc(g->ctx, &latents, count * (size_t)MAX(l->latent, 1), sizeof *latents));
     for (size_t i = 0; i < count; i++) {
-        TRY(to_pixels(g, &pictures[i], pixels + i * one));
-        TRY(to_picture(g, pixels + i * one, &list[2 * i]));
+        TRY(image_to_pixels(g, &images[i], pixels + i * one));
+        TRY(pixels_to_image(g, pixels + i * one, &list[2 * i]));
     }
-    for (size_t i = 0; i < count; i += AT_ONCE)
-        TRY(l->kind->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
-    TRY(draw_all(g, count, latents, NULL, list + 1, 2));
-    *out = images;
-    images = NULL;
+    for (size_t i = 0; i < count; i += BATCH_SIZE)
+        TRY(l->kind->encode(g->ctx, l, (int)MIN(count - i, BATCH_SIZE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
+    TRY(sample_all(g, count, latents, NULL, list + 1, 2));
+    *out = result;
+    result = NULL;
 fail:
-    clio_image_list_free(images);
+    clio_image_list_free(result);
     free(latents);
     free(pixels);
     return st;
 }
 
-/* ---- sheets ---- */
+/* ---- image grids ---- */
 
 clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out)
 {
     clio_status st = CLIO_OK;
     const clio_image *first = &images->list[0].image;
     size_t one = 3 * (size_t)first->width * (size_t)first->height;
-    struct sheet sheet = {
+    struct sheet grid = {
         .count = (int)images->count, .height = first->height, .width = first->width, .channels = 3, .high = 1, .columns = columns};
     struct image image = {0};
     float *pixels = NULL;
     *out = NULL;
-    if (images->count < 1 || images->count > COUNT_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sheet needs from 1 to %d images", COUNT_MAX);
+    if (images->count < 1 || images->count > MAX_IMAGES)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an image grid needs from 1 to %d images", MAX_IMAGES);
     TRY(mem_alloc(ctx, &pixels, images->count * one, sizeof *pixels));
     for (size_t i = 0; i < images->count; i++) {
         const clio_image *p = &images->list[i].image;
         if (p->width != first->width || p->height != first->height)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the images of a sheet must have one size");
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "all images of an image grid must have the same size");
         for (size_t j = 0; j < one; j++)
             pixels[i * one + j] = (float)p->rgb[j] / 255.0f;
     }
-    sheet.pixels = pixels;
-    TRY(image_grid_draw(ctx, &image, &sheet));
+    grid.pixels = pixels;
+    TRY(image_grid_draw(ctx, &image, &grid));
     TRY(image_give(ctx, &image, out));
 fail:
     image_free(&image);

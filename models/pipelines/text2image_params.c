@@ -1,4 +1,4 @@
-/* text2image_params.c - what a caller may ask clio_imagine for, and how an image was made as text. */
+/* text2image_params.c - check the parameters of clio_imagine; the generation parameters as text (stable-diffusion-webui's infotext). */
 #include "text2image.h"
 
 #include <math.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SIDE_STEP 8 /* pixels; diffusers asks for the same */
+#define SIDE_STEP 8 /* pixels; as in StableDiffusionPipeline.check_inputs */
 #define PIXELS_MAX (4096 * 4096)
 #define COUNT_MAX 1000
 
@@ -20,14 +20,14 @@ const char *clio_imagine_samplers(void)
     return sampler_methods();
 }
 
-/* A seed that nobody chose, short enough for every other program. */
+/* A random seed of 31 bits, which other programs accept as well. */
 static int64_t new_seed(void)
 {
     uint32_t x = (uint32_t)time(NULL) * 2654435761u;
     FILE *file = fopen("/dev/urandom", "rb");
     if (file) {
         size_t got = fread(&x, sizeof x, 1, file);
-        (void)got; /* then the time has to do */
+        (void)got; /* on failure x is the time */
         fclose(file);
     }
     return x & 0x7fffffff;
@@ -81,12 +81,12 @@ static clio_status check_images(struct imagine *j)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "a strength of %g cannot be used: it goes from above 0 to 1 (--strength)", a->strength);
     j->strength = !a->image ? 0 : a->strength > 0 ? a->strength : a->mask ? 1 : 0.8;
     if (a->mask && j->strength == 1)
-        j->strength = 0; /* from pure noise, as StableDiffusionInpaintPipeline has it */
+        j->strength = 0; /* from pure noise, as in StableDiffusionInpaintPipeline */
 fail:
     return st;
 }
 
-static clio_status check_way(struct imagine *j)
+static clio_status check_interpolation(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
@@ -123,7 +123,7 @@ clio_status imagine_check(struct imagine *j)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "there is no random number generator %d: it is CLIO_RNG_CPU or CLIO_RNG_CUDA", a->rng);
     if (a->clip_skip < 0)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d layers of the text encoder cannot be skipped (--clip-skip)", a->clip_skip);
-    TRY(check_way(j));
+    TRY(check_interpolation(j));
     TRY(check_images(j));
     TRY(check_sizes(j));
     j->seed = a->seed < 0 ? new_seed() : a->seed;
@@ -144,7 +144,7 @@ fail:
     return st;
 }
 
-double imagine_share(const struct imagine *j, int index)
+double imagine_fraction(const struct imagine *j, int index)
 {
     return j->params->frames > 1 ? (double)index / (j->params->frames - 1) : 0;
 }
@@ -154,7 +154,7 @@ int64_t imagine_seed(const struct imagine *j, int index)
     return j->params->frames ? j->seed : j->seed + index;
 }
 
-/* The name of the model: the last part of its path, of a file without its ending. */
+/* Name of the model: the last part of its path; of a file without the extension. */
 static void model_name(const struct imagine *j, char name[128])
 {
     const char *slash = strrchr(j->p->path, '/');
@@ -164,7 +164,7 @@ static void model_name(const struct imagine *j, char name[128])
         *ending = 0;
     for (char *c = name; *c; c++)
         if (*c == ',' || (unsigned char)*c < ' ')
-            *c = '_'; /* a comma ends a value there */
+            *c = '_'; /* infotext separates values by commas */
 }
 
 clio_status imagine_describe(const struct imagine *j, int index, char **out)
@@ -186,7 +186,7 @@ clio_status imagine_describe(const struct imagine *j, int index, char **out)
     if (a->guidance_rescale > 0)
         TRY(bytes_print(ctx, &b, ", CFG Rescale: %g", a->guidance_rescale));
     if (a->clip_skip)
-        TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* others count from 1 */
+        TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* stable-diffusion-webui counts from 1 */
     if (a->timestep_spacing)
         TRY(bytes_print(ctx, &b, ", Spacing: %s", a->timestep_spacing));
     if (a->eta > 0)

@@ -1,4 +1,4 @@
-/* transcribe.c - the public calls that turn sound into a transcript: parameters checked, prompt and prefix encoded, language named. */
+/* transcribe.c - the public functions that transcribe files and samples: check the parameters, find the language token. */
 #include "transcribe.h"
 #include "../tokenizers/whisper_languages.h"
 
@@ -22,18 +22,19 @@ static clio_status find_language(struct call *call)
     const char *wanted = call->params->language, *code;
     call->language = -1;
     if (!wanted && call_prefix(call))
-        wanted = "en"; /* a captioner's prefix is English, and no language is spoken */
+        wanted = "en"; /* captions are English, and there may be no speech to detect a language from */
     if (!wanted || !*wanted || strcmp(wanted, "auto") == 0)
         return CLIO_OK;
     code = language_find(wanted);
     if (!code)
-        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "unknown language \"%s\": give a code such as en, de or zh, an English name, or auto", wanted);
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "unknown language \"%s\": use a code such as en, de or zh, an English name, or auto", wanted);
     int index = language_index(code);
     if (!t->is_multilingual && strcmp(code, "en") != 0)
-        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only, not %s: use a multilingual one (without .en in its name)",
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT,
+             "the model in %s is English-only and cannot transcribe %s: use a multilingual model (without .en in its name)",
              call->speech->dir, wanted);
     if (t->is_multilingual && index >= t->language_count)
-        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s does not know the language %s: large-v3 models do", call->speech->dir,
+        FAIL(call->ctx, CLIO_ERROR_ARGUMENT, "the model in %s does not support the language %s: use a large-v3 model", call->speech->dir,
              wanted);
     if (t->is_multilingual)
         call->language = t->first_language + index;
@@ -46,12 +47,12 @@ static clio_status check_params(clio_context *ctx, const clio_speech *s, const c
     clio_status st = CLIO_OK;
     if (!(p->temperature >= 0) || !(p->temperature_step >= 0) || p->temperature > 10 || p->max_tokens < 0)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "temperatures must be from 0 to 10, and the number of tokens not negative");
-    if (p->batch < 0 || p->batch > BATCH_AT_MOST)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d windows can be decoded together, not %d (-b)", BATCH_AT_MOST, p->batch);
+    if (p->batch < 0 || p->batch > MAX_BATCH_SIZE)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "from 1 to %d windows can be decoded together, not %d (-b)", MAX_BATCH_SIZE, p->batch);
     if (!(p->offset >= 0) || !(p->duration >= 0) || p->offset > 1e9 || p->duration > 1e9)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "offset and duration are seconds from 0 on");
     if (p->translate && !s->tokens.is_multilingual)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the model in %s hears English only and does not translate: use a multilingual one", s->dir);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the model in %s is English-only and cannot translate: use a multilingual model", s->dir);
 fail:
     return st;
 }

@@ -157,9 +157,9 @@ static void refusals(void **state)
     clio_image *image = (clio_image *)(void *)file;
     clio_metadata *notes = (clio_metadata *)(void *)file;
     clio_context *closed = clio_create();
-    FAILS(clio_diffusion_load(ctx, NULL, NULL, &pictures), CLIO_ERROR_FILE, "there is no (none)");
+    FAILS(clio_diffusion_load(ctx, NULL, NULL, &pictures), CLIO_ERROR_FILE, "(none) does not exist");
     assert_null(pictures);
-    FAILS(clio_diffusion_load(ctx, "/nowhere", NULL, &pictures), CLIO_ERROR_FILE, "there is no /nowhere");
+    FAILS(clio_diffusion_load(ctx, "/nowhere", NULL, &pictures), CLIO_ERROR_FILE, "/nowhere does not exist");
     assert_int_equal(clio_diffusion_load(closed, model, NULL, &pictures), CLIO_ERROR_ARGUMENT);
     assert_non_null(strstr(clio_error(closed), "no device is open"));
     FAILS(clio_image_read(ctx, "/nowhere.png", &image), CLIO_ERROR_FILE, "/nowhere.png");

@@ -178,7 +178,7 @@ static void wrong_parameters_are_refused(void **state)
         const char *part;
     } wrong[] = {
         {{.language = "klingon"}, "unknown language \"klingon\""},
-        {{.language = "yue"}, "does not know the language yue"}, /* came with large-v3 */
+        {{.language = "yue"}, "does not support the language yue"}, /* came with large-v3 */
         {{.temperature = -1}, "temperatures must be"},
         {{.temperature_step = NAN}, "temperatures must be"},
         {{.max_tokens = -1}, "not negative"},

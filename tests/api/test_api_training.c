@@ -189,7 +189,7 @@ static void test_generator(void **state)
     clio_image_list_free(back);
     assert_fails(clio_generator_sample(g, 0, 1, NULL, &few), CLIO_ERROR_ARGUMENT, "number of images");
     assert_fails(clio_generator_sample(g, 1, 1, (int[]){0}, &few), CLIO_ERROR_ARGUMENT, "label");
-    assert_fails(clio_generator_interpolate(g, 1, 2, 1, 0, &way), CLIO_ERROR_ARGUMENT, "2 images");
+    assert_fails(clio_generator_interpolate(g, 1, 2, 1, 0, &way), CLIO_ERROR_ARGUMENT, "2 frames");
     clio_generator_free(g);
     clio_generator_free(NULL);
     assert_fails(clio_generator_load(ctx, data, &g), CLIO_ERROR_FILE, "no trained model");

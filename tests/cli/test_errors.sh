@@ -102,7 +102,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     broken dtype "model/model.safetensors: tensor $victim is stored as I16" "convert the checkpoint"
     broken missing "model/model.safetensors: tensor $victim is missing" "download it again"
     broken shape "model/model.safetensors: tensor $victim has shape [32, 128], expected [128, 32]" "its config.json does not belong to it"
-    broken nan "model: the model answers with numbers that are not finite" "download them again"
+    broken nan "model: the logits are not finite" "download them again"
     printf 'PK\3\4 and so on' | changed model.safetensors
     fails "safetensors: a PyTorch file" 1 "model/model.safetensors is a PyTorch file" "download the .safetensors" -- $quick model "$speech"
     for file in config tokenizer generation_config; do
@@ -155,7 +155,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
 
 # shellcheck disable=SC2086
 {
-    usage "unknown language" "\"klingon\"" "give a code" -- $quick mini -l klingon "$speech"
+    usage "unknown language" "\"klingon\"" "use a code" -- $quick mini -l klingon "$speech"
     usage "unknown device" "\"no-such-device\"" "clio devices lists" -- $quick mini -d no-such-device "$speech"
     usage "device out of range" "device 999" "clio devices lists" -- $quick mini -d 999 "$speech"
     by="env CLIO_DEVICE=no-such-device"

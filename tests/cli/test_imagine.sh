@@ -113,15 +113,15 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     fails "unknown activation" 1 "model/vae/config.json" "mish" -- imagine -m model -p fox $small -o x.png
     fresh
     sed -i 's/StableDiffusionPipeline/FluxPipeline/' model/model_index.json
-    fails "another kind of pipeline" 1 "model/model_index.json describes a FluxPipeline" "use another model" -- imagine -m model -p fox $small -o x.png
+    fails "another kind of pipeline" 1 "the pipeline class FluxPipeline is not supported" "use a Stable Diffusion 1 or 2 model" -- imagine -m model -p fox $small -o x.png
     fresh
     sed -i 's/"in_channels": 4/"in_channels": 5/' model/unet/config.json
-    fails "a UNet with five channels" 1 "takes 5 channels and gives 4" "use another model" -- imagine -m model -p fox $small -o x.png
+    fails "a UNet with five channels" 1 "has 5 input and 4 output channels" "use a model with equal numbers" -- imagine -m model -p fox $small -o x.png
     fresh
     rm model/model_index.json
     works "no model_index.json" -- imagine -m model -p fox $small -o x.png
     mkdir empty
-    fails "an empty folder" 1 "empty is no Stable Diffusion folder" "name the folder" -- imagine -m empty -p fox $small -o x.png
+    fails "an empty folder" 1 "empty is not a Stable Diffusion folder" "use the folder" -- imagine -m empty -p fox $small -o x.png
     printf 'words' >words.safetensors
     fails "a file that is no checkpoint" 1 "words.safetensors" -- imagine -m words.safetensors -p fox $small -o x.png
     fails "no such model" 1 "no model \"./none\"" "check the name" -- imagine -m ./none -p fox $small -o x.png

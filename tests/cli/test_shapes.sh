@@ -51,7 +51,7 @@ for how in "--dtype f16" "$@" "--shards 3"; do
 done
 [ -e "$tmp/model/model-00003-of-00003.safetensors" ] || fail "there are no shards"
 clio 2 transcribe -m "$tmp/model" -q -l yue "$sound"
-says "does not know the language"
+says "does not support the language"
 if [ -n "${CLIO_TEST_SMALL:-}" ]; then
     echo "small shapes only: load and run"
     exit 0
@@ -87,9 +87,9 @@ if make_model tiny.en 80 600; then
     [ "$(language)" = en ] || fail "tiny.en hears $(language)"
     hear
     clio 2 transcribe -m "$tmp/model" -q -l de "$sound"
-    says "hears English only"
+    says "is English-only"
     clio 2 transcribe -m "$tmp/model" -q --translate "$sound"
-    says "does not translate"
+    says "cannot translate"
     rm -rf "$tmp/model"
 fi
 if make_model small 490 1700; then

@@ -295,7 +295,7 @@ static void test_end_token(void **state)
     }
 }
 
-/* Two chunks at once are the two by themselves, one behind the other; weights as prompt_weigh has them. */
+/* Two chunks at once are the two by themselves, one behind the other; weights as prompt_apply_weights has them. */
 static void test_chunks(void **state)
 {
     clio_context *ctx = test_context();
@@ -316,7 +316,7 @@ static void test_chunks(void **state)
         struct tensor out = test_tensor(DTYPE_F32, 3, 1, 2 * POSITIONS, WIDTH, 0, NULL);
         if (weighed) {
             weights[6] = 1.5f;
-            prompt_weigh(&p, want, WIDTH);
+            prompt_apply_weights(&p, want, WIDTH);
             assert_true(fabsf(want[size + WIDTH] - second[WIDTH]) > 1e-3f);
         }
         assert_ok(prompt_encode(ctx, &p, &net, 0, &out));

@@ -199,24 +199,24 @@ static void test_bad_prompts(void **state)
 {
     clio_context *ctx = test_context();
     struct prompt p;
-    char *text = malloc(PROMPT_LONGEST + 2);
+    char *text = malloc(PROMPT_MAX_BYTES + 2);
     (void)state;
     assert_non_null(text);
     assert_fails(prompt_read(ctx, &p, &tokenizer, "(a:1.2) \xff", LENGTH), CLIO_ERROR_ARGUMENT,
                  "not valid UTF-8 (byte 0xff at position 8)");
     assert_null(p.ids);
     assert_fails(prompt_read(ctx, &p, &tokenizer, "((a:99999999999999999999):99999999999999999999)", LENGTH), CLIO_ERROR_ARGUMENT,
-                 "beyond any number");
-    memset(text, '(', PROMPT_LONGEST + 1);
-    text[PROMPT_LONGEST + 1] = 0;
+                 "is not finite");
+    memset(text, '(', PROMPT_MAX_BYTES + 1);
+    text[PROMPT_MAX_BYTES + 1] = 0;
     assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "the prompt has 65537 bytes");
-    text[PROMPT_LONGEST - 1] = 'a';
-    text[PROMPT_LONGEST] = 0;
-    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "beyond any number");
-    for (int i = 0; i < PROMPT_LONGEST; i++)
+    text[PROMPT_MAX_BYTES - 1] = 'a';
+    text[PROMPT_MAX_BYTES] = 0;
+    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "is not finite");
+    for (int i = 0; i < PROMPT_MAX_BYTES; i++)
         text[i] = i % 2 ? ' ' : 'a';
     assert_ok(prompt_read(ctx, &p, &tokenizer, text, LENGTH));
-    assert_int_equal(p.chunks, (PROMPT_LONGEST / 2 + ROOM - 1) / ROOM);
+    assert_int_equal(p.chunks, (PROMPT_MAX_BYTES / 2 + ROOM - 1) / ROOM);
     prompt_free(&p);
     free(text);
 }
@@ -237,7 +237,7 @@ static void test_weigh(void **state)
         weighed += (double)was[i] * (i / 5 == 2 ? 1.5 : 1);
     }
     memcpy(x, was, 2 * size * sizeof *x);
-    prompt_weigh(&p, x, width);
+    prompt_apply_weights(&p, x, width);
     for (size_t i = 0; i < size; i++) {
         after += (double)x[i];
         assert_true(fabs((double)x[i] - (double)was[i] * (i / 5 == 2 ? 1.5 : 1) * before / weighed) < 1e-6);
@@ -245,7 +245,7 @@ static void test_weigh(void **state)
     assert_true(fabs(after - before) < 1e-3);
     assert_memory_equal(x + size, was + size, size * sizeof *x); /* no weights, nothing changed */
     memset(x, 0, 2 * size * sizeof *x);
-    prompt_weigh(&p, x, width);
+    prompt_apply_weights(&p, x, width);
     assert_true(x[10] == 0); /* not NaN */
     free(x);
     free(was);

@@ -193,7 +193,7 @@ static void image_to_image_is_diffusers(void **state)
         a.seed = 5;
         a.strength = 0.6;
         a.image = &begin;
-        struct imagine j = {.p = p, .params = &a, .exact = exact};
+        struct imagine j = {.p = p, .params = &a, .image_floats = exact};
         clio_imagine_result picture = {.image = {96, 64, NULL}};
         unsigned char *made;
         assert_ok(imagine_to_latents(&j));
