@@ -128,14 +128,14 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
         changed vocab.json <"$golden/sd-v1-tiny/tokenizer/vocab.json"
         rm model/tokenizer.json
         cp "$golden/sd-v1-tiny/tokenizer/merges.txt" model
-        fails "tokenizer of CLIP" 1 "model/vocab.json belongs to another model" "copy the one that came with the weights" \
+        fails "tokenizer of CLIP" 1 "model/vocab.json belongs to another model" "use the tokenizer of the weights" \
             -- $quick model "$speech"
     else
         skip "tokenizer of CLIP" "there is no $golden/sd-v1-tiny (CLIO_GOLDEN)"
     fi
     if [ -e "${CLIO_WHISPER_BASE:-}/tokenizer.json" ]; then
         changed tokenizer.json <"$CLIO_WHISPER_BASE/tokenizer.json"
-        fails "tokenizer of another Whisper" 1 "model/tokenizer.json belongs to another model" "copy the one that came" -- $quick model "$speech"
+        fails "tokenizer of another Whisper" 1 "model/tokenizer.json belongs to another model" "use the tokenizer" -- $quick model "$speech"
     else
         skip "tokenizer of another Whisper" "CLIO_WHISPER_BASE names no folder with Whisper base"
     fi

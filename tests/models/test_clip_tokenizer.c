@@ -122,11 +122,11 @@ static void test_broken_folders(void **state)
     struct clip_tokenizer t;
     (void)state;
     assert_fails(clip_tokenizer_open(ctx, &t, in_folder("absent")), CLIO_ERROR_FILE, "there is no folder");
-    assert_fails(clip_tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "has no tokenizer.json");
+    assert_fails(clip_tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "has neither tokenizer.json");
     const char *const configs[][2] = {
         {"{\"pad_token\": \"<pad>\"}", "has no token \"<pad>\""},
-        {"{\"eos_token\": 7}", "\"eos_token\" is neither a text nor an object"},
-        {"{\"bos_token\": {\"id\": 7}}", "\"bos_token\" is neither a text nor an object"},
+        {"{\"eos_token\": 7}", "\"eos_token\" is neither a string nor an object"},
+        {"{\"bos_token\": {\"id\": 7}}", "\"bos_token\" is neither a string nor an object"},
         {"{", "is not valid JSON"},
     };
     for (size_t i = 0; i < COUNT(configs); i++) {
@@ -144,7 +144,7 @@ static void test_broken_folders(void **state)
 
     json_t *root = one_file();
     json_object_del(json_object_get(root, "model"), "end_of_word_suffix");
-    assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "does not cut text into words as CLIP does");
+    assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "its pre-tokenizer is not CLIP's");
     root = one_file();
     json_object_del(json_object_get(json_object_get(root, "model"), "vocab"), "<|startoftext|>");
     assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "has no token \"<|startoftext|>\"");

@@ -253,10 +253,10 @@ static void test_older_files(void **state)
     tokenizer_close(&t);
 
     put_text("added_tokens.json", "{\"word\": \"401\"}");
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "added_tokens.json is broken");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "added_tokens.json is damaged");
     remove(in_folder("added_tokens.json"));
     put_text("merges.txt", "Ġ t\nĠt\n");
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merges.txt is broken: merge 1");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merges.txt is damaged: merge 1");
     put_text("merges.txt", "Ġ t\nq q");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merge 1 (\"q q\") needs a token");
 }
@@ -303,24 +303,24 @@ static void test_broken_files(void **state)
     clio_context *ctx = test_context();
     struct tokenizer t;
     (void)state;
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "has no tokenizer.json");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "has neither tokenizer.json");
     assert_fails(tokenizer_open(ctx, &t, in_folder("absent"), TOKENIZER_GPT2), CLIO_ERROR_FILE, "there is no folder");
     const char *const texts[][2] = {
         {"{\"model\": {\"type\": \"BPE\", ", "tokenizer.json"},
         {"[1, 2]", "tokenizer.json"},
-        {"{}", "has no BPE"},
-        {"{\"model\": 3}", "has no BPE"},
-        {"{\"model\": {\"type\": \"BPE\", \"merges\": []}}", "has no BPE"},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": [], \"merges\": []}}", "has no BPE"},
-        {"{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": {}}}", "has no BPE"},
-        {"{\"model\": {\"vocab\": {\"a\": 1.5}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": -1}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": 4194304}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": 1000000000000000000000000000000}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": 7, \"b\": 7}, \"merges\": []}}", "the tokens \"a\" and \"b\" have the same number 7"},
+        {"{}", "is not a BPE tokenizer"},
+        {"{\"model\": 3}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": []}}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": [], \"merges\": []}}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": {}}}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"vocab\": {\"a\": 1.5}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": -1}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": 4194304}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": 1000000000000000000000000000000}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": 7, \"b\": 7}, \"merges\": []}}", "the tokens \"a\" and \"b\" have the same id 7"},
         {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": 1}", "\"added_tokens\" is not a list"},
         {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [1]}", "has no \"content\""},
-        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [{\"content\": \"x\"}]}", "number of the token \"x\""},
+        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [{\"content\": \"x\"}]}", "id of the token \"x\""},
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
         put_text("tokenizer.json", texts[i][0]);
@@ -329,7 +329,7 @@ static void test_broken_files(void **state)
     }
     put_text("tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0.5]]}}");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED,
-                 "belongs to another model: its tokens are of the type Unigram");
+                 "belongs to another model: its tokenizer is Unigram");
     put_text("tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED, "no token for the byte 0x00");
 }
@@ -354,10 +354,10 @@ static void test_broken_parts(void **state)
     }
     json_t *root = make_tokenizer(true);
     add_token(root, AA, "other", true);
-    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "the tokens \"aa\" and \"other\" have the same number");
+    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "the tokens \"aa\" and \"other\" have the same id");
     root = make_tokenizer(true);
     add_token(root, 1 << 30, "far", true);
-    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "number of the token \"far\"");
+    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "id of the token \"far\"");
     root = make_tokenizer(true);
     json_object_set_new(json_object_get(root, "model"), "end_of_word_suffix", json_string("</w>"));
     assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "belongs to another model");
@@ -418,8 +418,8 @@ static void test_whisper_tokens(void **state)
     assert_memory_equal(got, want, sizeof want);
     assert_true(w.is_multilingual);
     assert_ok(whisper_tokens(ctx, &t, 51968, &w)); /* padded */
-    assert_fails(whisper_tokens(ctx, &t, 51864, &w), CLIO_ERROR_FORMAT, "it has 51865 tokens, but config.json says vocab_size 51864");
-    assert_fails(whisper_tokens(ctx, &t, 51866, &w), CLIO_ERROR_FORMAT, "it has only 51865 tokens, but config.json says vocab_size 51866");
+    assert_fails(whisper_tokens(ctx, &t, 51864, &w), CLIO_ERROR_FORMAT, "it has 51865 tokens and vocab_size in config.json is 51864");
+    assert_fails(whisper_tokens(ctx, &t, 51866, &w), CLIO_ERROR_FORMAT, "it has only 51865 tokens and vocab_size in config.json is 51866");
     assert_fails(whisper_tokens(ctx, &t, 0, &w), CLIO_ERROR_FORMAT, "belongs to another model");
     tokenizer_close(&t);
 
@@ -461,7 +461,7 @@ static void test_another_model(void **state)
     assert_int_equal(w.sot_prev, -1);
     tokenizer_close(&t);
     assert_ok(open_whisper(&(struct control){.eot = 50257, .languages = 0}, &t));
-    assert_fails(whisper_tokens(ctx, &t, 51865, &w), CLIO_ERROR_FORMAT, "its language tokens do not lie between");
+    assert_fails(whisper_tokens(ctx, &t, 51865, &w), CLIO_ERROR_FORMAT, "its language tokens are not between");
     tokenizer_close(&t);
 }
 
