@@ -347,7 +347,7 @@ static void test_variants(void **state)
     (void)state;
     assert_fails(folder_weights(ctx, folder, "model", "fp16", &w), CLIO_ERROR_FILE, "holds neither model.safetensors nor");
     assert_fails(folder_weights(ctx, in_folder("absent"), "model", NULL, &w), CLIO_ERROR_FILE, "there is no folder");
-    assert_fails(folder_weights(ctx, folder, "model", "../x", &w), CLIO_ERROR_ARGUMENT, "is no name of a variant");
+    assert_fails(folder_weights(ctx, folder, "model", "../x", &w), CLIO_ERROR_ARGUMENT, "is not a valid variant");
     write_weights("model.ema.safetensors", 1);
     assert_opens(NULL, "model.ema.safetensors");
     assert_opens("fp16", "model.ema.safetensors");

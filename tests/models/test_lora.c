@@ -305,15 +305,15 @@ static void test_refused_names(void **state)
                  {"lora_unet_x.lokr_w1", "is a LoKr", CLIO_ERROR_UNSUPPORTED},
                  {"lora_unet_x.dora_scale", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
                  {"unet.x.lora_magnitude_vector", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lora_mid.weight", "is a LoCon with a middle", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.lora_mid.weight", "is a LoCon with CP decomposition", CLIO_ERROR_UNSUPPORTED},
                  {"lora_te2_text_model_x.lora_up.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
                  {"text_encoder_2.x.lora_A.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
-                 {"transformer.x.lora_A.weight", "another family", CLIO_ERROR_UNSUPPORTED},
-                 {"unet.x.lora_B.bias", "unet.x.lora_B.bias is no part of a LoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.diff", "no part of a LoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"conv_in.weight", "tensor conv_in.weight is no part of a LoRA that clio knows", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lora_up.weight", "x has only one of its two matrices", CLIO_ERROR_FORMAT},
-                 {"lora_unet_x.alpha", "should be one number", CLIO_ERROR_FORMAT}};
+                 {"transformer.x.lora_A.weight", "another model family", CLIO_ERROR_UNSUPPORTED},
+                 {"unet.x.lora_B.bias", "unet.x.lora_B.bias is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.diff", "lora_unet_x.diff is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"conv_in.weight", "tensor conv_in.weight is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.lora_up.weight", "x has no up or no down matrix", CLIO_ERROR_FORMAT},
+                 {"lora_unet_x.alpha", "must be a single number", CLIO_ERROR_FORMAT}};
     static const float two[2];
     struct lora lora;
     struct made m;
@@ -329,7 +329,7 @@ static void test_refused_names(void **state)
     made_start(&m);
     made_write(&m, in_folder("bad.safetensors"));
     made_free(&m);
-    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "holds nothing");
+    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "has no tensors");
     FAILS(lora_open(ctx, &lora, folder), CLIO_ERROR_FILE, "is a folder");
     FAILS(lora_open(ctx, &lora, in_folder("absent.safetensors")), CLIO_ERROR_FILE, "no such file");
 }
@@ -349,14 +349,14 @@ static void test_refused_pairs(void **state)
         made_floats(&m, "unet." QUERY ".lora_B.weight", 2, shapes[i].up, zeros);
         made_write(&m, in_folder("bad.safetensors"));
         made_free(&m);
-        FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "cannot be multiplied");
+        FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "do not match");
     }
     made_start(&m);
     made_floats(&m, "unet." QUERY ".lora_A.weight", 2, (const int[]){3, 5}, zeros);
     made_floats(&m, "unet." QUERY ".lora.down.weight", 2, (const int[]){3, 5}, zeros);
     made_write(&m, in_folder("bad.safetensors"));
     made_free(&m);
-    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "are for the same place");
+    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "belong to the same matrix");
 }
 
 static void test_refused_models(void **state)
@@ -365,8 +365,8 @@ static void test_refused_models(void **state)
     static const struct module other = {"down_blocks.7.attentions.0.proj_in", 2, {4, 4, 1, 1}}, wide = {QUERY, 2, {7, 6, 1, 1}},
                                pixel = {CONV, 4, {4, 27, 1, 1}};
     const struct module *const wrong[] = {&other, &wide, &pixel};
-    const char *const parts[] = {"lora.safetensors changes down_blocks_7_attentions_0_proj_in, which ", "by a matrix of 7 x 6, and in ",
-                                 "the LoRA was made for another model"};
+    const char *const parts[] = {"lora.safetensors updates down_blocks_7_attentions_0_proj_in, which is not in ",
+                                 "with a matrix of 7 x 6, but in ", "the LoRA was made for another model"};
     struct weights w;
     struct lora lora;
     struct made m;

@@ -395,21 +395,21 @@ static void test_refused(void **state)
         clio_status code;
         const char *part;
     } missing[] = {
-        {"first_stage_model.", CLIO_ERROR_UNSUPPORTED, "holds no VAE"},
-        {"cond_stage_model.", CLIO_ERROR_UNSUPPORTED, "holds no text encoder"},
-        {"model.diffusion_model.", CLIO_ERROR_UNSUPPORTED, "no checkpoint of Stable Diffusion 1 or 2"},
+        {"first_stage_model.", CLIO_ERROR_UNSUPPORTED, "has no VAE"},
+        {"cond_stage_model.", CLIO_ERROR_UNSUPPORTED, "has no text encoder"},
+        {"model.diffusion_model.", CLIO_ERROR_UNSUPPORTED, "not a checkpoint of Stable Diffusion 1 or 2"},
         {"model.diffusion_model.input_blocks.4.0.", CLIO_ERROR_UNSUPPORTED, "the same number of layers"},
         {"model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k", CLIO_ERROR_FORMAT, "attn2.to_k.weight"},
         {"cond_stage_model.transformer.text_model.embeddings.token_embedding", CLIO_ERROR_FORMAT, "token_embedding.weight"},
     };
-    static const char *const strange[][2] = {{"model.diffusion_model.double_blocks.0.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.output_blocks.9.0.in_layers.0.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.input_blocks.1234.0.in_layers.0.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.input_blocks.1.0.conv.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.label_emb.0.0.weight", "no checkpoint of Stable Diffusion 1 or 2"},
-                                             {"first_stage_model.encoder.down.7.block.0.conv1.weight", "belongs to no VAE"},
-                                             {"first_stage_model.quantize.embedding.weight", "belongs to no VAE"},
-                                             {"cond_stage_model.transformer.encoder.block", "belongs to no text encoder"}};
+    static const char *const strange[][2] = {{"model.diffusion_model.double_blocks.0.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.output_blocks.9.0.in_layers.0.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.input_blocks.1234.0.in_layers.0.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.input_blocks.1.0.conv.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.label_emb.0.0.weight", "not a checkpoint of Stable Diffusion 1 or 2"},
+                                             {"first_stage_model.encoder.down.7.block.0.conv1.weight", "is not part of the VAE"},
+                                             {"first_stage_model.quantize.embedding.weight", "is not part of the VAE"},
+                                             {"cond_stage_model.transformer.encoder.block", "is not part of the text encoder"}};
     static const float zero[1];
     struct made m;
     struct golden g;
@@ -444,7 +444,7 @@ static void test_other_kinds(void **state)
     static const char *const kinds[][2] = {{"conditioner.embedders.0.x", "Stable Diffusion XL"},
                                            {"lora_unet_x.alpha", "is a LoRA"},
                                            {"unet.x.lora_A.weight", "is a LoRA"},
-                                           {"nothing.known", "is no checkpoint of Stable Diffusion 1 or 2"}};
+                                           {"nothing.known", "is not a checkpoint of Stable Diffusion 1 or 2"}};
     static const float zero[1];
     struct single_file s;
     (void)state;
@@ -470,7 +470,7 @@ static void test_twice(void **state)
         skip();
     made_floats(&m, "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_x", 1, (const int[]){3}, zeros);
     made_write(&m, in_folder("twice.safetensors"));
-    FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, "belongs to no text encoder");
+    FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, "is not part of the text encoder");
     made_free(&m);
     close_golden(&g);
     assert_true(make_v2(&m, &g));
