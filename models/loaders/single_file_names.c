@@ -1,7 +1,11 @@
 /* single_file_names.c - convert the original (LDM) tensor names to diffusers' names. Source: see single_file.h. With L layers per level,
- * LDM's UNet numbers its blocks consecutively and diffusers by level: input_blocks.0                  conv_in input_blocks.i level (i - 1)
- * / (L + 1), layer (i - 1) % (L + 1); layer L is the downsampler output_blocks.i                 level i / (L + 1), layer i % (L + 1); the
- * last layer also has the upsampler LDM's VAE decoder counts its levels from the output, diffusers from the input. */
+ * the LDM UNet numbers its blocks consecutively and diffusers by level:
+ *
+ *     input_blocks.0       conv_in
+ *     input_blocks.i       level (i - 1) / (L + 1), layer (i - 1) % (L + 1); layer L is the downsampler
+ *     output_blocks.i      level i / (L + 1), layer i % (L + 1); the last layer also has the upsampler
+ *
+ * LDM's VAE decoder counts its levels from the output, diffusers from the input. */
 #include "single_file.h"
 
 #include <stdio.h>
