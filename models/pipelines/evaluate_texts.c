@@ -71,7 +71,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
     TRY(metric_list_new(ctx, &metrics));
     TRY(metric_list_add(ctx, metrics, "word_error_rate", 100 * error_rate(&words), "%"));
     TRY(metric_list_add(ctx, metrics, "character_error_rate", 100 * error_rate(&characters), "%"));
-    TRY(metric_list_add(ctx, metrics, "words", (double)words.said, ""));
+    TRY(metric_list_add(ctx, metrics, "words", (double)words.reference_count, ""));
     TRY(metric_list_add(ctx, metrics, "substitutions", (double)words.substitutions, ""));
     TRY(metric_list_add(ctx, metrics, "insertions", (double)words.insertions, ""));
     TRY(metric_list_add(ctx, metrics, "deletions", (double)words.deletions, ""));
