@@ -9,8 +9,9 @@
  *      is "!", so every exclamation mark becomes the pad token there.
  *   2. Normalize the rest: NFC, then lower case, character by character.
  *   3. Split at the special tokens marked "normalized".
- *   4. Split the rest into contractions, runs of letters, single digits and runs of other characters; white space only separates. Encode
- * the pieces by byte-level BPE with "</w>" at their end (bpe.h). No ftfy and no HTML entities, as in transformers.
+ *   4. Split the rest into contractions, runs of letters, single digits and runs of other characters; white space only separates.
+ *   5. Encode the pieces by byte-level BPE with "</w>" at their end (bpe.h).
+ * No ftfy and no HTML entities, as in transformers.
  *
  * Sources: huggingface/transformers 5, tokenization_clip.py, compared on every Unicode character and on random texts; openai/CLIP,
  * simple_tokenizer.py (pattern). */
