@@ -56,9 +56,9 @@ mkdir folder
     fails "text" 1 "words.wav is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini words.wav
     fails "an image" 1 "image.png is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini image.png
     fails "a container that is not read" 1 "song.m4a is MP4/M4A" "ffmpeg -i FILE sound.wav" -- $quick mini song.m4a
-    fails "zero channels" 1 "channels.wav says that it has no channels" "export it again" -- $quick mini channels.wav
-    fails "sample rate zero" 1 "rate.wav gives no usable sample rate" "export it again" -- $quick mini rate.wav
-    fails "a header without sound" 1 "header.wav has no sound in it" "record or copy it again" -- $quick mini header.wav
+    fails "zero channels" 1 "channels.wav has no channels" "export it again" -- $quick mini channels.wav
+    fails "sample rate zero" 1 "rate.wav has no valid sample rate" "export it again" -- $quick mini rate.wav
+    fails "a header without sound" 1 "header.wav has no samples" "record or copy it again" -- $quick mini header.wav
     fails "a device" 1 "/dev/null is a device" "record it into a file" -- $quick mini /dev/null
     also='grep -q "\"duration\": 1.0" out' # what is there is heard
     works "a header that promises more than there is" -- $quick mini --json promise.wav
