@@ -95,10 +95,10 @@ fail:
     return st;
 }
 
-/* ---- a descriptor that can seek, standing at the beginning ---- */
+/* ---- a seekable descriptor ---- */
 
-/* Copy all that comes from `in` into a file that is gone when it is closed. */
-static clio_status spool(clio_context *ctx, int in, const char *name, int *out)
+/* Copy `in` to its end into a temporary file that is deleted when closed. */
+static clio_status copy_to_temporary(clio_context *ctx, int in, const char *name, int *out)
 {
     clio_status st = CLIO_OK;
     char buffer[16384];
@@ -111,12 +111,11 @@ static clio_status spool(clio_context *ctx, int in, const char *name, int *out)
     TRY(bytes_print(ctx, &path, "%s/clio-XXXXXX", folder));
     fd = mkstemp(path.data);
     if (fd < 0)
-        FAIL(ctx, CLIO_ERROR_FILE,
-             "%s needs a temporary file, and none can be made in %s (%s): set TMPDIR to a folder that you may write to", name, folder,
-             strerror(errno));
+        FAIL(ctx, CLIO_ERROR_FILE, "%s needs a temporary file, which cannot be created in %s (%s): set TMPDIR to a writable folder", name,
+             folder, strerror(errno));
     unlink(path.data);
     for (;;) {
-        TRY(context_progress(ctx, "receiving sound", done, 0));
+        TRY(context_progress(ctx, "reading sound", done, 0));
         ssize_t n = read(in, buffer, sizeof buffer);
         if (n < 0 && errno == EINTR)
             continue;
@@ -127,14 +126,14 @@ static clio_status spool(clio_context *ctx, int in, const char *name, int *out)
         for (ssize_t at = 0; at < n;) {
             ssize_t written = write(fd, buffer + at, (size_t)(n - at));
             if (written < 0 && errno != EINTR)
-                FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be kept in %s (%s): set TMPDIR to a folder with more room", name, folder,
+                FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be copied to %s (%s): set TMPDIR to a folder with more free space", name, folder,
                      strerror(errno));
             at += MAX(written, 0);
         }
         done += (double)n;
     }
     if (lseek(fd, 0, SEEK_SET) < 0)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be kept in %s (%s): set TMPDIR to another folder", name, folder, strerror(errno));
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be copied to %s (%s): set TMPDIR to another folder", name, folder, strerror(errno));
     *out = fd;
     fd = -1;
 fail:
@@ -150,9 +149,9 @@ static clio_status open_descriptor(clio_context *ctx, struct sound_file *f, cons
     struct stat info;
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
-    /* The command puts /dev/null, for writing, in the place of a stream that its caller closed. */
+    /* The command opens /dev/null for writing in place of a closed stream. */
     if (is_stdin && (fd < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY))
-        FAIL(ctx, CLIO_ERROR_FILE, "standard input is closed: send a sound file into it, or name one");
+        FAIL(ctx, CLIO_ERROR_FILE, "standard input is closed: redirect a sound file to it, or name one");
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: check the name", path);
     if (fd < 0 && errno == EACCES)
@@ -160,16 +159,16 @@ static clio_status open_descriptor(clio_context *ctx, struct sound_file *f, cons
     if (fd < 0 || fstat(fd, &info))
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(errno));
     if (S_ISDIR(info.st_mode))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: name a sound file in it", f->name);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use a sound file in it", f->name);
     if (is_stdin && isatty(fd))
-        FAIL(ctx, CLIO_ERROR_FILE, "standard input is a terminal: send a sound file into it (clio ... - < talk.wav), or name one");
+        FAIL(ctx, CLIO_ERROR_FILE, "standard input is a terminal: redirect a sound file to it (clio ... - < talk.wav), or name one");
     if (!is_stdin && (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a device, not a sound file: record it into a file first", path);
     if (S_ISREG(info.st_mode) && lseek(fd, 0, SEEK_CUR) == 0) {
         f->fd = fd;
         return CLIO_OK;
     }
-    TRY(spool(ctx, fd, f->name, &f->fd));
+    TRY(copy_to_temporary(ctx, fd, f->name, &f->fd));
 fail:
     if (fd >= 0)
         close(fd);

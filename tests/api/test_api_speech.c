@@ -138,9 +138,9 @@ static void silence_says_nothing(void **state)
         assert_true(t->segment_count == 0 && !*t->text);
         clio_transcript_free(t);
     }
-    assert_fails(shared, clio_speech_samples(small, samples, 0, &p, &t), CLIO_ERROR_ARGUMENT, "no sound");
+    assert_fails(shared, clio_speech_samples(small, samples, 0, &p, &t), CLIO_ERROR_ARGUMENT, "no samples");
     assert_null(t);
-    assert_fails(shared, clio_speech_samples(small, NULL, 5, &p, &t), CLIO_ERROR_ARGUMENT, "no sound");
+    assert_fails(shared, clio_speech_samples(small, NULL, 5, &p, &t), CLIO_ERROR_ARGUMENT, "no samples");
 }
 
 /* What is not a number is silence, and the rest is heard as ever. */

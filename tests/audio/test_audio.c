@@ -255,7 +255,7 @@ static int stop(void *user, const char *what, double done, double total)
     int *calls = user;
     (void)done;
     (void)total;
-    return strcmp(what, "receiving sound") == 0 && ++*calls == 2;
+    return strcmp(what, "reading sound") == 0 && ++*calls == 2;
 }
 
 static void expect_cancelled(void)
@@ -286,7 +286,7 @@ static void expect_no_temporary(void)
     small.rlim_cur = 1000;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
-    expect_error("-", CLIO_ERROR_FILE, "with more room");
+    expect_error("-", CLIO_ERROR_FILE, "with more free space");
     setrlimit(RLIMIT_FSIZE, &before);
 }
 

@@ -51,10 +51,10 @@ mkdir folder
 # shellcheck disable=SC2086
 {
     fails "missing file" 1 "nowhere.wav: no such file" "check the name" -- $quick mini nowhere.wav
-    fails "a folder" 1 "folder is a folder" "name a sound file" -- $quick mini folder
+    fails "a folder" 1 "folder is a folder" "use a sound file" -- $quick mini folder
     fails "empty file" 1 "empty.wav is empty" "record or copy it again" -- $quick mini empty.wav
-    fails "text" 1 "words.wav is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini words.wav
-    fails "an image" 1 "image.png is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini image.png
+    fails "text" 1 "words.wav is not a sound file" "supported: WAV" "ffmpeg" -- $quick mini words.wav
+    fails "an image" 1 "image.png is not a sound file" "supported: WAV" "ffmpeg" -- $quick mini image.png
     fails "a container that is not read" 1 "song.m4a is MP4/M4A" "ffmpeg -i FILE sound.wav" -- $quick mini song.m4a
     fails "zero channels" 1 "channels.wav has no channels" "export it again" -- $quick mini channels.wav
     fails "sample rate zero" 1 "rate.wav has no valid sample rate" "export it again" -- $quick mini rate.wav
@@ -72,7 +72,7 @@ mkdir folder
     fails "empty standard input" 1 "standard input is empty" "record or copy it again" -- $quick mini -
     closed_in() { "$@" <&-; }
     by=closed_in
-    fails "closed standard input" 1 "standard input is closed" "send a sound file into it" -- $quick mini -
+    fails "closed standard input" 1 "standard input is closed" "redirect a sound file to it" -- $quick mini -
     cp "$speech" a.wav
     cp "$speech" b.wav
     prints=1 also='[ -s a.wav.txt ] && [ -s b.wav.txt ] && [ ! -e words.wav.txt ]'
