@@ -16,7 +16,7 @@
 #define MAX_BATCH_SIZE (1 << 20)
 #define MAX_PREFETCH 64
 #define DEFAULT_PREFETCH 2
-#define DEFAULT_CACHE_MIB 256 /* MiB */
+#define DEFAULT_CACHE_MIB 256
 
 struct slot {
     struct batch batch;
@@ -105,7 +105,7 @@ static clio_status fill_sample(struct loader *l, struct slot *slot, size_t epoch
     uint32_t number = l->ds->of[l->split][sample];
     const struct sample *s = &l->ds->samples[number];
     const struct draws draws = {l->options.seed, (uint32_t)epoch, number, DRAWS_SAMPLE};
-    if (info->kind == DATASET_SOUNDS) {
+    if (info->type == DATASET_SOUNDS) {
         size_t count;
         TRY(dataset_sound(l->ctx, l->ds, s, &l->options.augment, &draws, &l->sounds[i], &count));
         slot->lengths[i] = (int32_t)count;
@@ -174,7 +174,7 @@ static clio_status fill(struct loader *l, struct slot *slot, size_t epoch, size_
     size_t batch = (size_t)l->options.batch, first = index * batch, n = MIN(batch, l->count - first);
     size_t begin = n * (size_t)l->options.rank / (size_t)l->options.ranks;
     int count = (int)(n * (size_t)(l->options.rank + 1) / (size_t)l->options.ranks - begin);
-    bool is_sound = info->kind == DATASET_SOUNDS;
+    bool is_sound = info->type == DATASET_SOUNDS;
     slot->batch = (struct batch){.epoch = epoch,
                                  .index = index,
                                  .count = count,
@@ -271,7 +271,7 @@ static clio_status allocate_slots(clio_context *ctx, struct loader *l)
     TRY(mem_alloc(ctx, &l->slots, (size_t)l->slot_count, sizeof *l->slots));
     for (int i = 0; i < l->slot_count; i++) {
         struct slot *s = &l->slots[i];
-        if (info->kind != DATASET_SOUNDS)
+        if (info->type != DATASET_SOUNDS)
             TRY(mem_alloc(ctx, &s->images, n * (size_t)info->width * (size_t)info->height, (size_t)info->channels * sizeof *s->images));
         TRY(mem_alloc(ctx, &s->numbers, n * (size_t)info->columns, sizeof *s->numbers));
         TRY(mem_alloc(ctx, &s->labels, n, sizeof *s->labels));
@@ -312,7 +312,7 @@ clio_status loader_open(clio_context *ctx, struct loader **out, const struct dat
         l->order[i] = (uint32_t)i;
     TRY(mem_alloc(ctx, &l->sounds, (size_t)l->part, sizeof *l->sounds));
     l->cache_left = (size_t)l->options.cache_mib << 20;
-    if (ds->info.kind != DATASET_SOUNDS && l->cache_left)
+    if (ds->info.type != DATASET_SOUNDS && l->cache_left)
         TRY(mem_alloc(ctx, &l->cache, l->count, sizeof *l->cache));
     l->has_lock = pthread_mutex_init(&l->lock, NULL) == 0;
     l->has_changed = pthread_cond_init(&l->changed, NULL) == 0;

@@ -138,8 +138,8 @@ fail:
 static clio_status check_required(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
-    if (ds->options.need_captions && ds->info.kind == DATASET_IDX)
+    const char *thing = ds->info.type == DATASET_SOUNDS ? "sound" : "image";
+    if (ds->options.need_captions && ds->info.type == DATASET_IDX)
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "%s has IDX files, which have no captions: use a folder of images with captions, or a model without captions", ds->root);
     if (ds->options.need_labels && !ds->info.classes)

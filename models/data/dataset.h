@@ -27,7 +27,7 @@
 
 #include "../../host/core/mem.h"
 
-enum dataset_kind { DATASET_IDX, DATASET_IMAGES, DATASET_SOUNDS };
+enum dataset_type { DATASET_IDX, DATASET_IMAGES, DATASET_SOUNDS };
 enum dataset_split { DATASET_TRAIN, DATASET_VALIDATION, DATASET_TEST, DATASET_SPLITS };
 /* How images of another aspect ratio are resized: */
 enum dataset_resize_mode {
@@ -53,7 +53,7 @@ struct dataset_options {
 struct dataset_options dataset_defaults(void);
 
 struct dataset_info {
-    enum dataset_kind kind;
+    enum dataset_type type;
     size_t count[DATASET_SPLITS];
     int width, height, channels; /* of the images in batches; sounds: 0 */
     int rate;                    /* of sounds */

@@ -112,12 +112,12 @@ static bool is_documentation(const char *name)
 static clio_status read_captions(clio_context *ctx, struct dataset *ds, const struct entries *entries)
 {
     clio_status st = CLIO_OK;
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
+    const char *thing = ds->info.type == DATASET_SOUNDS ? "sound" : "image";
     bool *is_unused = NULL, has_captions = false;
     TRY(mem_alloc(ctx, &is_unused, entries->count, sizeof *is_unused));
     for (size_t i = 0; i < entries->count; i++) {
         bool is_used = true;
-        if (entries->list[i].kind != ENTRY_TEXT)
+        if (entries->list[i].type != ENTRY_TEXT)
             continue;
         TRY(dataset_skip(ctx, ds, read_caption(ctx, ds, entries->list[i].name, &is_used)));
         is_unused[i] = !is_used && !is_documentation(entries->list[i].name);
@@ -142,7 +142,7 @@ clio_status dataset_captions(clio_context *ctx, struct dataset *ds, const struct
     clio_status st = CLIO_OK;
     bool has_metadata = false, has_caption = false;
     for (size_t i = 0; i < entries->count; i++)
-        if (entries->list[i].kind == ENTRY_METADATA) {
+        if (entries->list[i].type == ENTRY_METADATA) {
             has_metadata = true;
             TRY(dataset_metadata(ctx, ds, entries->list[i].name));
         }

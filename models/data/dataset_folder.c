@@ -31,7 +31,7 @@ static bool equal_ignoring_case(const char *a, const char *b, size_t n)
 }
 
 /* The lists also have formats that clio does not read: such files must give an error instead of being ignored. */
-static enum entry_kind entry_type(const char *name)
+static enum entry_type entry_type(const char *name)
 {
     static const char *const images[] = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"};
     static const char *const sounds[] = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".aac", ".wma"};
@@ -325,7 +325,7 @@ static clio_status probe_all(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
     const struct sample *first = NULL;
-    bool is_sound = ds->info.kind == DATASET_SOUNDS;
+    bool is_sound = ds->info.type == DATASET_SOUNDS;
     for (size_t i = 0; i < ds->count; i++) {
         struct sample *s = &ds->samples[i];
         if (i % REPORT_EVERY == 0)
@@ -358,8 +358,8 @@ static clio_status make_samples(clio_context *ctx, struct dataset *ds, const str
     const struct entry *image = NULL, *sound = NULL;
     for (size_t i = 0; i < entries->count; i++) {
         const struct entry *e = &entries->list[i];
-        image = !image && e->kind == ENTRY_IMAGE ? e : image;
-        sound = !sound && e->kind == ENTRY_SOUND ? e : sound;
+        image = !image && e->type == ENTRY_IMAGE ? e : image;
+        sound = !sound && e->type == ENTRY_SOUND ? e : sound;
     }
     if (image && sound)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has images (%s) and sounds (%s): use a folder with only one of them", ds->root, image->name,
@@ -369,11 +369,11 @@ static clio_status make_samples(clio_context *ctx, struct dataset *ds, const str
              "%s has no files of a dataset: use PNG or JPEG images, sounds (WAV, FLAC and others), or IDX files such as "
              "train-images-idx3-ubyte.gz",
              ds->root);
-    ds->info.kind = sound ? DATASET_SOUNDS : DATASET_IMAGES;
+    ds->info.type = sound ? DATASET_SOUNDS : DATASET_IMAGES;
     for (size_t i = 0; i < entries->count; i++) {
         const struct entry *e = &entries->list[i];
         struct sample *s;
-        if (e->kind != (sound ? ENTRY_SOUND : ENTRY_IMAGE))
+        if (e->type != (sound ? ENTRY_SOUND : ENTRY_IMAGE))
             continue;
         TRY(dataset_add(ctx, ds, &s));
         TRY(file_join(ctx, &s->path, ds->root, e->name));

@@ -251,7 +251,7 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     for (size_t i = 0; ds->info.classes && i < ds->count; i++)
         if (ds->samples[i].label < 0)
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has labels for only some of its IDX files: add the missing ...-labels-idx1-ubyte", ds->root);
-    ds->info.kind = DATASET_IDX;
+    ds->info.type = DATASET_IDX;
     ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
     ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
     ds->info.channels = ds->options.channels ? ds->options.channels : 1;

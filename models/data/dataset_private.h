@@ -73,10 +73,10 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found);
 clio_status dataset_folder(clio_context *ctx, struct dataset *ds);
 
 /* A file in the dataset's folder. */
-enum entry_kind { ENTRY_OTHER, ENTRY_IMAGE, ENTRY_SOUND, ENTRY_TEXT, ENTRY_METADATA };
+enum entry_type { ENTRY_OTHER, ENTRY_IMAGE, ENTRY_SOUND, ENTRY_TEXT, ENTRY_METADATA };
 struct entry {
     char *name; /* relative to the folder */
-    enum entry_kind kind;
+    enum entry_type type;
 };
 struct entries {
     struct entry *list; /* sorted by name */

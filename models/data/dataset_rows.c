@@ -92,7 +92,7 @@ clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where
 {
     clio_status st = CLIO_OK;
     const struct field *file = field_called(fields, count, "file_name"), *caption = caption_field(ds, fields, count);
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
+    const char *thing = ds->info.type == DATASET_SOUNDS ? "sound" : "image";
     struct sample *s;
     if (!file || !file->text || is_blank(file->text))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no file_name: add the name of the %s", where, thing);

@@ -97,7 +97,7 @@ static clio_status open_data(struct evaluation *e)
     o.need_captions = learner_needs_captions(l->kind, l->config);
     o.need_labels = l->kind->needs_labels && !o.need_captions;
     TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
-    if (dataset_info(e->data)->kind == DATASET_SOUNDS)
+    if (dataset_info(e->data)->type == DATASET_SOUNDS)
         FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s is a dataset of sounds, but %s is a model of images: use a dataset of images",
              e->params->data, e->params->model);
     if (o.need_labels && dataset_info(e->data)->classes > l->shape.classes)

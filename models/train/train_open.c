@@ -14,9 +14,9 @@ static clio_status open_data(struct train_run *r)
     const struct dataset_info *info;
     TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
     info = dataset_info(r->data);
-    if (info->kind == DATASET_SOUNDS && !r->plan.kind->takes_audio)
+    if (info->type == DATASET_SOUNDS && !r->plan.kind->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds: a model %s learns from images", r->params->data, r->plan.kind->name);
-    if (info->kind != DATASET_SOUNDS && r->plan.kind->takes_audio)
+    if (info->type != DATASET_SOUNDS && r->plan.kind->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds images: a model %s learns from sounds", r->params->data, r->plan.kind->name);
     r->shape = r->plan.kind->takes_audio ? learner_shape_of_sounds
                                          : (struct learner_shape){.height = info->height,

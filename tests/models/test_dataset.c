@@ -25,7 +25,7 @@ static void reads_idx(const char *suffix)
     put_idx("t10k-labels-idx1-ubyte", 1, 5, 0, 0, 1);
     struct dataset *ds = open_with(NULL);
     const struct dataset_info *info = dataset_info(ds);
-    assert_int_equal(info->kind, DATASET_IDX);
+    assert_int_equal(info->type, DATASET_IDX);
     assert_int_equal(info->count[DATASET_TRAIN], 10);
     assert_int_equal(info->count[DATASET_VALIDATION], 0);
     assert_int_equal(info->count[DATASET_TEST], 5);
@@ -137,7 +137,7 @@ static void classes_by_folder(void **state)
     put_text("README.txt", "about");
     struct dataset *ds = open_with(NULL);
     const struct dataset_info *info = dataset_info(ds);
-    assert_int_equal(info->kind, DATASET_IMAGES);
+    assert_int_equal(info->type, DATASET_IMAGES);
     assert_true(info->width == 6 && info->height == 5 && info->channels == 3);
     assert_int_equal(info->count[DATASET_TRAIN], 3);
     assert_int_equal(info->classes, 2);
@@ -366,7 +366,7 @@ static void sounds(void **state)
     o.need_captions = true;
     struct dataset *ds = open_with(&o);
     const struct dataset_info *info = dataset_info(ds);
-    assert_int_equal(info->kind, DATASET_SOUNDS);
+    assert_int_equal(info->type, DATASET_SOUNDS);
     assert_int_equal(info->rate, 16000);
     assert_float_equal(info->seconds, 500.0 / 16000 + 300.0 / 16000 + 400.0 / 8000, 1e-9);
     assert_float_equal(info->longest, 0.05, 1e-9);
