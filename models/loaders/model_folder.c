@@ -42,11 +42,12 @@ static bool ends_with(const char *text, const char *ending)
 static bool variant_of(const char *name, const char *stem, char found[MAX_STEM])
 {
     size_t size = strlen(name), n = strlen(stem);
-    size_t behind = ends_with(name, SUFFIX INDEX) ? sizeof SUFFIX INDEX - 1 : ends_with(name, SUFFIX) ? sizeof SUFFIX - 1 : 0;
-    if (!behind || size <= n + 1 + behind || strncmp(name, stem, n) || name[n] != '.' || strstr(name, "-of-") || size - behind >= MAX_STEM)
+    size_t suffix_size = ends_with(name, SUFFIX INDEX) ? sizeof SUFFIX INDEX - 1 : ends_with(name, SUFFIX) ? sizeof SUFFIX - 1 : 0;
+    if (!suffix_size || size <= n + 1 + suffix_size || strncmp(name, stem, n) || name[n] != '.' || strstr(name, "-of-") ||
+        size - suffix_size >= MAX_STEM)
         return false;
-    memcpy(found, name, size - behind);
-    found[size - behind] = 0;
+    memcpy(found, name, size - suffix_size);
+    found[size - suffix_size] = 0;
     return true;
 }
 

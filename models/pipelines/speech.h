@@ -18,7 +18,7 @@ struct clio_speech {
     struct mel mel;
     struct arena arena;
     int batch;                  /* windows decoded together at most */
-    int *slots;                 /* [batch] slot of the KV cache that holds a row: decoding moves finished rows behind the others */
+    int *slots;                 /* [batch] KV cache slot of each row: decoding moves finished rows to the end */
     int window_samples;         /* of one window: 480000 */
     int last_initial_timestamp; /* max_initial_timestamp_index: the latest first timestamp, in steps of 0.02 s */
     char *prefix;               /* caption_prefix of a captioning model; NULL: none */

@@ -205,7 +205,7 @@ fail:
 static clio_status open_tokenizer(clio_diffusion *p, const char *named)
 {
     clio_status st = CLIO_OK;
-    char *dir = NULL, *beside = NULL, *vocabulary = NULL;
+    char *dir = NULL, *folder = NULL, *vocabulary = NULL;
     const char *slash = strrchr(p->path, '/');
     if (named || !p->is_file) {
         if (!named)
@@ -216,21 +216,21 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
         TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, named ? named : dir));
         goto fail;
     }
-    TRY(mem_string(p->ctx, &beside, slash ? p->path : "."));
+    TRY(mem_string(p->ctx, &folder, slash ? p->path : "."));
     if (slash)
-        beside[MAX(slash - p->path, 1)] = 0;
-    TRY(file_join(p->ctx, &dir, beside, "tokenizer"));
-    TRY(file_join(p->ctx, &vocabulary, beside, "vocab.json"));
+        folder[MAX(slash - p->path, 1)] = 0;
+    TRY(file_join(p->ctx, &dir, folder, "tokenizer"));
+    TRY(file_join(p->ctx, &vocabulary, folder, "vocab.json"));
     if (!file_is_folder(dir) && !file_exists(vocabulary))
         FAIL(p->ctx, CLIO_ERROR_FILE,
              "%s has no tokenizer in it: name a folder that holds CLIP's vocab.json and merges.txt with --tokenizer, or put them into a "
              "folder "
              "tokenizer beside the file",
              p->path);
-    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : beside));
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : folder));
 fail:
     free(vocabulary);
-    free(beside);
+    free(folder);
     free(dir);
     return st;
 }
