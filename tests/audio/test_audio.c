@@ -350,7 +350,7 @@ static void test_long(void **state)
     float *x = malloc(WINDOW * sizeof *x);
     struct sound *s;
     struct rusage before, after;
-    size_t got, heard = 0, loud = 0;
+    size_t got, end = 0, loud = 0;
     (void)state;
     write_wav(in_folder("long.wav"), &h);
     assert_int_equal(truncate(in_folder("long.wav"), 44 + 3600 * 16000 - 16000), 0); /* silence, a sparse file, */
@@ -363,13 +363,13 @@ static void test_long(void **state)
     assert_true(sound_duration(s) == 3600);
     for (uint64_t at = 0; at < total; at += step) {
         expect_ok(sound_read(s, at - MIN(at, 200), WINDOW, x, &got), "long");
-        heard = MAX(heard, (size_t)(at - MIN(at, 200)) + got);
+        end = MAX(end, (size_t)(at - MIN(at, 200)) + got);
         for (size_t i = 0; i < got; i++)
             loud += at + i >= 200 && x[i] > 0.45f;
         assert_true(sound_window(s) <= 2 * (WINDOW + SOUND_BACK + 16384));
     }
     getrusage(RUSAGE_SELF, &after);
-    assert_int_equal(heard, total);
+    assert_int_equal(end, total);
     assert_true(loud > 15500 && loud < 16900);                   /* neighbouring windows share 400 samples */
     assert_true(after.ru_maxrss - before.ru_maxrss < 32 * 1024); /* KiB; the whole recording is 220 MiB */
     sound_close(s);

@@ -37,10 +37,10 @@ static void test_not_sound(void **state)
     static const struct {
         int format;
         const char *part;
-    } refused[] = {{SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, "IMA ADPCM"},
-                   {SF_FORMAT_WAV | SF_FORMAT_GSM610, "GSM"},
-                   {SF_FORMAT_W64 | SF_FORMAT_PCM_16, "W64"},
-                   {SF_FORMAT_CAF | SF_FORMAT_PCM_16, "CAF"}};
+    } unsupported[] = {{SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, "IMA ADPCM"},
+                       {SF_FORMAT_WAV | SF_FORMAT_GSM610, "GSM"},
+                       {SF_FORMAT_W64 | SF_FORMAT_PCM_16, "W64"},
+                       {SF_FORMAT_CAF | SF_FORMAT_PCM_16, "CAF"}};
     float *x = test_tone(8000, 1, 4000);
     (void)state;
     for (size_t i = 0; i < COUNT(files); i++) {
@@ -48,9 +48,9 @@ static void test_not_sound(void **state)
         expect_error(in_folder("talk"), files[i].code, files[i].part);
         expect_error(in_folder("talk"), files[i].code, "WAV"); /* the supported formats */
     }
-    for (size_t i = 0; i < COUNT(refused); i++) {
-        write_floats(in_folder("talk"), refused[i].format, 8000, 1, x, 4000);
-        expect_error(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, refused[i].part);
+    for (size_t i = 0; i < COUNT(unsupported); i++) {
+        write_floats(in_folder("talk"), unsupported[i].format, 8000, 1, x, 4000);
+        expect_error(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, unsupported[i].part);
         expect_error(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, "OGG (Vorbis or Opus)");
     }
     free(x);

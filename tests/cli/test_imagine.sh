@@ -165,8 +165,8 @@ run="imagine -m $v1 -o x.png"
     usage "strength 2" "--strength" "0.001 to 1" -- $run -p fox -i fox.png --strength 2
     usage "mask without an image" "give that image with -i" -- $run -p fox --mask fox.png
     usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
-    usage "frames without a way" "--interpolate" -- $run -p fox --frames 3
-    usage "a way and a batch" "no batch" -- $run -q -p fox --interpolate owl -b 2
+    usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
+    usage "interpolation and a batch" "no batch" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
     usage "unknown prediction" "\"magic\"" "v_prediction" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"

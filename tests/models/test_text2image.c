@@ -196,13 +196,13 @@ static void image_to_image_matches_diffusers(void **state)
         a.strength = 0.6;
         a.image = &begin;
         struct imagine j = {.p = p, .params = &a, .image_floats = exact};
-        clio_imagine_result picture = {.image = {96, 64, NULL}};
+        clio_imagine_result result = {.image = {96, 64, NULL}};
         unsigned char *made;
         assert_ok(imagine_to_latents(&j));
         assert_true(j.width == 96 && j.height == 64);
         assert_ok(imagine_decode(&j, 0, &made));
-        picture.image.rgb = made;
-        compare_images(&(clio_image_list){&picture, 1}, want, folders[f]);
+        result.image.rgb = made;
+        compare_images(&(clio_image_list){&result, 1}, want, folders[f]);
         imagine_close(&j);
         free(made);
         free(exact);
@@ -452,7 +452,7 @@ static void low_memory(void **state)
 static void batches_and_interpolation(void **state)
 {
     (void)state;
-    clio_image_list *one, *three, *way;
+    clio_image_list *one, *three, *frames;
     if (test_small() || !golden_path(folders[0], ""))
         skip();
     clio_diffusion *p = load(folders[0], &(clio_diffusion_params){.keep = 1});
@@ -475,27 +475,27 @@ static void batches_and_interpolation(void **state)
     a.sampler = "ddim";
     a.seed_to = 44;
     a.frames = 3;
-    assert_ok(clio_imagine(p, &a, &way));
+    assert_ok(clio_imagine(p, &a, &frames));
     a.frames = 0;
     a.seed_to = -1;
     a.seed = 44;
     assert_ok(clio_imagine(p, &a, &one));
-    assert_true(difference(&way->list[2], &one->list[0]) <= 1);
-    assert_true(difference(&way->list[0], &one->list[0]) > 20);
+    assert_true(difference(&frames->list[2], &one->list[0]) <= 1);
+    assert_true(difference(&frames->list[0], &one->list[0]) > 20);
     clio_image_list_free(one);
-    clio_image_list_free(way);
+    clio_image_list_free(frames);
 
     a.prompt_to = "a blue whale under water, in the style of an oil painting";
     a.frames = 3;
-    assert_ok(clio_imagine(p, &a, &way));
+    assert_ok(clio_imagine(p, &a, &frames));
     a.frames = 0;
     a.prompt = a.prompt_to;
     a.prompt_to = NULL;
     assert_ok(clio_imagine(p, &a, &one));
-    assert_true(difference(&way->list[2], &one->list[0]) <= 1);
-    assert_true(difference(&way->list[1], &one->list[0]) > 1);
+    assert_true(difference(&frames->list[2], &one->list[0]) <= 1);
+    assert_true(difference(&frames->list[1], &one->list[0]) > 1);
     clio_image_list_free(one);
-    clio_image_list_free(way);
+    clio_image_list_free(frames);
     clio_image_list_free(three);
     clio_diffusion_free(p);
 }
@@ -549,10 +549,10 @@ struct seen {
     unsigned sum;
 };
 
-static int on_preview(void *user, int picture, int step, int steps, const clio_image *image)
+static int on_preview(void *user, int index, int step, int steps, const clio_image *image)
 {
     struct seen *s = user;
-    assert_true(picture == 0 && image->width == 96 && image->height == 64);
+    assert_true(index == 0 && image->width == 96 && image->height == 64);
     s->calls++;
     s->last_step = step;
     s->steps = steps;

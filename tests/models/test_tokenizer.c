@@ -576,10 +576,10 @@ static void test_transcripts(void **state)
     assert_true(json_array_size(json_object_get(root, "clips")) > 0);
     json_array_foreach(json_object_get(root, "clips"), i, clip)
     {
-        const char *heard = json_string_value(json_object_get(clip, "transcript")),
+        const char *transcript = json_string_value(json_object_get(clip, "transcript")),
                    *text = json_string_value(json_object_get(clip, "reference_text"));
-        assert_true(heard && text);
-        check_round_trip(&t, heard);
+        assert_true(transcript && text);
+        check_round_trip(&t, transcript);
         check_round_trip(&t, text);
     }
     json_decref(root);
