@@ -1,15 +1,17 @@
-/* attention.cl - out = softmax(scale q k^T) v, online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): the score matrix never
- * exists.
+/* attention.cl - out = softmax(scale q k^T) v with an online softmax (Milakov and Gimelshein 2018; Dao et al. 2022): the score matrix is
+ * never stored.
  *
- * The cache: k[b][head][key / 32][d][key % 32], v[b][head][key][d]; so that scores are computed for 32 neighbouring keys at once, and
- * values are read in rows. CACHE_F16: both stored as half. D: columns of a head. Query rows may lie in wider rows (ldq, q_offset).
+ * The cache: k[b][head][key / 32][d][key % 32], v[b][head][key][d]; so scores of 32 neighbouring keys are computed at once, and values are
+ * read in rows. CACHE_F16: both stored as half. D: columns of a head. Query rows may be part of wider rows (ldq, q_offset). LENGTHS: padded
+ * batches (key_lengths.clh).
  *
- *   attention_store    copy new rows of keys and values into the cache
- *   attention_store_row  the same for CPUs, a panel of 32 keys of one head per work-item, so that its scattered stores stay in the L1 cache
- *   attention_row      CPUs: a work-item takes QB query rows of one head and walks all keys, SIMD over keys, then over columns
- *   attention_tile     GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
- *   attention_split    GPUs, few queries or wide heads: a group of 64 takes one query and one of `splits` parts of the keys, so that one
- * token fills the device attention_combine  joins the parts
+ *   attention_store      copy new rows of keys and values into the cache
+ *   attention_store_row  the same for CPUs: a work-item takes a panel of 32 keys of one head, so that its scattered stores stay in L1
+ *   attention_row        CPUs: a work-item takes QB query rows of one head and iterates over the keys, SIMD over keys, then over columns
+ *   attention_tile       GPUs, many queries: a group of 128 takes 32 query rows; 4 neighbours share a row
+ *   attention_split      GPUs, few queries or wide heads: a group of 64 takes one query and one of `splits` parts of the keys, so that a
+ *                        single query still fills the device
+ *   attention_combine    combines the parts' results
  */
 // isa: -DD=64 -DCACHE_F16=1
 // isa: -DD=64 -DCACHE_F16=0
@@ -20,11 +22,16 @@
 // isa: -DD=512 -DCACHE_F16=1
 // isa: -DD=512 -DCACHE_F16=0
 // isa: -DD=16 -DCACHE_F16=1
+// isa: -DD=64 -DCACHE_F16=1 -DLENGTHS=1
+// isa: -DD=64 -DCACHE_F16=0 -DLENGTHS=1
+// isa: -DD=160 -DCACHE_F16=1 -DLENGTHS=1
 // isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8
+// isa-cpu: -DD=64 -DCACHE_F16=0 -DROW=1 -DQB=8 -DLENGTHS=1
 // isa-cpu: -DD=40 -DCACHE_F16=0 -DROW=1 -DQB=8
 // isa-cpu: -DD=512 -DCACHE_F16=1 -DROW=1 -DQB=4 -DBLOCKS=2
 // isa-cpu: -DD=80 -DCACHE_F16=1 -DROW=1 -DQB=1
 #include "common.clh"
+#include "key_lengths.clh"
 #include "reduce.clh"
 
 #ifndef D
@@ -52,7 +59,7 @@ typedef float cached;
 #define QB 8
 #endif
 #ifndef BLOCKS
-#define BLOCKS 1 /* times QB queries of a work-item: for wide heads, where keys and values would come from far for 8 queries alone */
+#define BLOCKS 1 /* of QB queries for each work-item: keys and values of wide heads do not stay in cache, and more queries reuse them */
 #endif
 #ifndef KEYS
 #define KEYS 128 /* keys between two updates of the running maximum: a multiple of 32 */
@@ -78,7 +85,7 @@ VECTOR_KERNEL void attention_store_row(__global cached *k_cache, __global cached
     }
 }
 
-/* p[i][0..31] = q[i] . the 32 keys of one panel */
+/* p[i][0..31] = q[i] k^T for the 32 keys of one panel */
 void panel_scores(float *p, const float *q, const __global cached *k)
 {
     float16 low[QB], high[QB];
@@ -127,7 +134,7 @@ void add_values(float *o, const float *keep, const float *p, const __global cach
     }
 }
 
-/* The same for the columns behind the last 32: as many as TYPE holds. */
+/* The same for the columns after the last multiple of 32: as many as TYPE holds. */
 #define DEFINE_ADD_VALUES(NAME, TYPE, LOAD, VLOAD, VSTORE)                                                                                 \
     void NAME(float *o, const float *keep, const float *p, const __global cached *v, int count, int at)                                    \
     {                                                                                                                                      \
@@ -144,9 +151,9 @@ void add_values(float *o, const float *keep, const float *p, const __global cach
 DEFINE_ADD_VALUES(add_values_16, float16, LOAD16, vload16, vstore16)
 DEFINE_ADD_VALUES(add_values_8, float8, LOAD8, vload8, vstore8)
 
-/* The softmax of the chunk's scores so far: p[j] = 2^(p[j] - greatest) for 16 keys at a time, -inf behind the `seen` keys of `all`. Returns
- * what earlier sums are multiplied with. */
-float weigh(float *p, int seen, int all, float *greatest, float16 *total)
+/* One step of the online softmax: p[j] = 2^(p[j] - running maximum), 16 keys at a time; keys from `seen` to `all` are masked. Returns the
+ * factor that rescales what was accumulated so far. */
+float update_softmax(float *p, int seen, int all, float *greatest, float16 *total)
 {
     for (int j = max(seen, 0); j < all; j++)
         p[j] = -INFINITY;
@@ -168,7 +175,7 @@ float weigh(float *p, int seen, int all, float *greatest, float16 *total)
     return keep;
 }
 
-/* A block's scores over keys k0 .. k0+count-1 and what they weigh, added to its sums o. Query i of the block sees keys up to limit + i. */
+/* Attention of a block of QB queries over `count` keys, accumulated in o. Query i sees keys up to limit + i. */
 void attend_block(float *o, const float *q, float *p, float *greatest, float16 *total, const __global cached *k, const __global cached *v,
                   int count, int limit)
 {
@@ -177,7 +184,7 @@ void attend_block(float *o, const float *q, float *p, float *greatest, float16 *
     for (int panel = 0; panel < panels; panel++)
         panel_scores(p + panel * 32, q, k + panel * 32 * D);
     for (int i = 0; i < QB; i++)
-        keep[i] = weigh(p + i * KEYS, min(count, limit + i + 1), panels * 32, greatest + i, total + i);
+        keep[i] = update_softmax(p + i * KEYS, min(count, limit + i + 1), panels * 32, greatest + i, total + i);
     for (int chunk = 0; chunk < D / 32; chunk++)
         add_values(o, keep, p, v, count, chunk * 32);
     if (D % 32 >= 16)
@@ -193,9 +200,9 @@ void attend_block(float *o, const float *q, float *p, float *greatest, float16 *
         }
 }
 
-/* Group of 1. Grid: blocks of QB * BLOCKS queries fastest (a head's keys stay in the cache), then heads, then batch. */
+/* Group of 1. Grid: blocks of QB * BLOCKS queries fastest (the keys of a head stay in cache), then heads, then batch. */
 VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_rows, const __global cached *k_cache,
-                                 const __global cached *v_cache, struct attention_args a)
+                                 const __global cached *v_cache, struct attention_args a KEY_LENGTHS)
 {
     int first = get_global_id(0) * QB * BLOCKS, rows = min(QB * BLOCKS, a.queries - first), head = get_global_id(1), b = get_global_id(2);
     int blocks = (rows + QB - 1) / QB;
@@ -212,6 +219,7 @@ VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_ro
         greatest[i] = -INFINITY;
         total[i] = 0.0f;
     }
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + first + rows) : a.keys;
     for (int k0 = 0; k0 < visible; k0 += KEYS)
         for (int i = 0; i < blocks * QB; i += QB) {
@@ -221,14 +229,14 @@ VECTOR_KERNEL void attention_row(__global float *out, const __global float *q_ro
         }
     for (int i = 0; i < rows; i++) {
         __global float *to = out + ((size_t)b * a.queries + first + i) * a.ldo + head * D;
-        float share = 1.0f / sum16(total[i]);
+        float inverse = OR_ZERO(a.keys, 1.0f / sum16(total[i]));
         for (int d = 0; d < D; d++)
-            to[d] = o[i * D + d] * share;
+            to[d] = o[i * D + d] * inverse;
     }
 }
 #else
 
-/* One work-item: one number of k and of v. Grid: heads * D fastest, then rows, then batch. */
+/* One work-item: one element of k and of v. Grid: heads * D fastest, then rows, then batch. */
 __kernel void attention_store(__global cached *k_cache, __global cached *v_cache, const __global float *k, const __global float *v,
                               struct attention_store_args p)
 {
@@ -242,18 +250,19 @@ __kernel void attention_store(__global cached *k_cache, __global cached *v_cache
 }
 
 #ifndef TILE
-#define TILE (D <= 160) /* 0: attention_tile asks for more local memory than there is, and would keep the rest from being built */
+#define TILE (D <= 160) /* 0: attention_tile needs more local memory than the device has, and the program would not build */
 #endif
 #if TILE
 #define QUERIES 32
 #define SHARE 4 /* work-items of one query row */
 #define OWN ((D + SHARE - 1) / SHARE)
 
-/* Group of 128: query row = lid / 4; of the 32 keys of a panel each work-item scores 8, of the columns of v it sums every fourth.
+/* Group of 128: query row = lid / 4; each work-item scores 8 of the 32 keys of a panel and accumulates every fourth column of v.
  * Local memory: q, one panel (keys, then values), scores: (33 + 32) D + 33 * 32 + 256 floats. */
 __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__global float *out, const __global float *q_rows,
                                                                               const __global cached *k_cache,
-                                                                              const __global cached *v_cache, struct attention_args a)
+                                                                              const __global cached *v_cache,
+                                                                              struct attention_args a KEY_LENGTHS)
 {
     __local float q[QUERIES][D + 1], panel[32 * D], score[QUERIES][33], part[QUERIES][SHARE];
     int lid = get_local_id(0), r = lid / SHARE, share = lid % SHARE;
@@ -267,6 +276,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
         q[row][d] =
             first + row < a.queries ? q_rows[((size_t)b * a.queries + first + row) * a.ldq + a.q_offset + head * D + d] * a.scale : 0.0f;
     }
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + min(first + QUERIES, a.queries)) : a.keys;
     int seen = a.causal ? min(visible, a.position + first + r + 1) : visible;
     for (int k0 = 0; k0 < visible; k0 += 32) {
@@ -297,7 +307,7 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
         greatest = now;
         for (int j = 0; j < 8; j++)
             score[r][share + SHARE * j] = now > -INFINITY ? exp(s[j] - now) : 0.0f;
-        for (int e = lid; e < 32 * D; e += 128) /* a cache ends on a multiple of 32 keys: rows behind the last key are there, and weigh 0 */
+        for (int e = lid; e < 32 * D; e += 128) /* the capacity is a multiple of 32: rows after the last key exist */
             panel[e] = k0 + e / D < visible ? LOAD1(plane + (size_t)k0 * D + e, v_cache) : 0.0f;
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int j = 0; j < OWN; j++)
@@ -314,22 +324,24 @@ __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void attention_tile(__
     if (first + r < a.queries)
         for (int j = 0; j < OWN; j++)
             if (share + SHARE * j < D)
-                out[((size_t)b * a.queries + first + r) * a.ldo + head * D + share + SHARE * j] = o[j] / total;
+                out[((size_t)b * a.queries + first + r) * a.ldo + head * D + share + SHARE * j] = OR_ZERO(a.keys, o[j] / total);
 }
 
 #endif
 
 #define LANES 64
 
-/* Group of 64. Grid: parts of the keys, then heads, then batch * queries. parts: for each of them maximum, total, D sums. */
+/* Group of 64. Grid: parts of the keys, then heads, then batch * queries. parts: maximum, denominator and D numerators of each. */
 __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split(__global float *parts, const __global float *q_rows,
                                                                                  const __global cached *k_cache,
-                                                                                 const __global cached *v_cache, struct attention_args a)
+                                                                                 const __global cached *v_cache,
+                                                                                 struct attention_args a KEY_LENGTHS)
 {
     __local float q[D], p[LANES], tree[LANES];
     int lane = get_local_id(0), split = get_group_id(0), head = get_group_id(1), row = get_group_id(2);
     int b = row / a.queries, i = row % a.queries;
     size_t plane = ((size_t)(b + a.first) * a.heads + head) * a.capacity * D;
+    LIMIT_KEYS(a, b);
     int visible = a.causal ? min(a.keys, a.position + i + 1) : a.keys;
     int each = ((visible + a.splits - 1) / a.splits + LANES - 1) / LANES * LANES;
     int begin = split * each, end = min(visible, begin + each);
@@ -344,17 +356,17 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
         barrier(CLK_LOCAL_MEM_FENCE);
         if (key < end) {
             size_t at = plane + (size_t)(key / 32) * 32 * D + key % 32;
-/* Unrolled whole, the addresses of all D loads would wait in scalar registers, and spill. */
+/* Fully unrolled, the addresses of all D loads would be held in scalar registers, and spill. */
 #pragma unroll 8
             for (int d = 0; d < D; d++)
                 s = MAD(q[d], LOAD1(at + (size_t)d * 32, k_cache), s);
         } else
             s = -INFINITY;
         tree[lane] = s;
-        for (int half_way = LANES / 2; half_way; half_way /= 2) {
+        for (int width = LANES / 2; width; width /= 2) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (lane < half_way)
-                tree[lane] = fmax(tree[lane], tree[lane + half_way]);
+            if (lane < width)
+                tree[lane] = fmax(tree[lane], tree[lane + width]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         float now = fmax(greatest, tree[0]);
@@ -384,7 +396,7 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void attention_split
 }
 
 /* One work-item: one column of out. Grid: heads * D, then batch * queries. */
-__kernel void attention_combine(__global float *out, const __global float *parts, struct attention_args a)
+__kernel void attention_combine(__global float *out, const __global float *parts, struct attention_args a KEY_LENGTHS)
 {
     int column = get_global_id(0), row = get_global_id(1);
     if (column >= a.heads * D)
@@ -399,6 +411,7 @@ __kernel void attention_combine(__global float *out, const __global float *parts
         total = MAD(weight, from[s * (D + 2) + 1], total);
         sum = MAD(weight, from[s * (D + 2) + 2 + d], sum);
     }
-    out[(size_t)row * a.ldo + column] = sum / total;
+    LIMIT_KEYS(a, row / a.queries);
+    out[(size_t)row * a.ldo + column] = OR_ZERO(a.keys, sum / total);
 }
 #endif

@@ -26,16 +26,29 @@ static bool ends_in(const char *name, const char *ending)
     return n >= m && !strcasecmp(name + n - m, ending);
 }
 
+/* What the library would refuse to write, said before the image is generated. A pipe or a device may have any name. */
+static bool is_writable_name(const struct settings *set, const char *path)
+{
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp"};
+    struct stat info;
+    if (!strcmp(path, "-") || (!stat(path, &info) && !S_ISREG(info.st_mode)))
+        return true;
+    for (size_t i = 0; i < (set->imagine.frames ? 1 : COUNT(endings)); i++)
+        if (ends_in(path, endings[i]))
+            return true;
+    return false;
+}
+
 static int check_output(const struct command *self, const struct settings *set)
 {
-    static const char *const others[] = {".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"};
     const char *path = output_of(set);
     if (!*path)
         return say_usage(self, "-o needs the name of a file");
-    for (size_t i = 0; i < COUNT(others); i++)
-        if (ends_in(path, others[i]))
-            return say_usage(self, "images are written as PNG, and %s would be something else: name a file that ends in .png with -o",
-                             path);
+    if (!is_writable_name(set, path))
+        return say_usage(self,
+                         set->imagine.frames ? "an animation is written as PNG: give -o a name that ends in .png, not %s"
+                                             : "-o takes a name that ends in .png, .jpg, .jpeg or .webp, not %s",
+                         path);
     if (!strcmp(path, "-") && (set->json || set->imagine.count > 1 || set->imagine.preview_every))
         return say_usage(self, "-o - prints one image on standard output: use no -b, --preview or --json with it");
     return EXIT_DONE;
@@ -230,7 +243,7 @@ static const struct option_row options[] = {
      "what shall be seen; (words:1.2) weigh more, [words]\nless, BREAK begins a new part"},
     {"-n --negative-prompt", "TEXT", OPTION_TEXT, FIELD(imagine.negative_prompt), 0, 0, "what shall not be seen"},
     {"-o --output", "FILE", OPTION_TEXT, FIELD(result), 0, 0,
-     "the PNG to write; default out.png; more images are\nout_2.png, ...; -: print it"},
+     "the image file to write: .png, .jpg or .webp; default out.png;\nfurther ones are out_2.png, ...; -: print a PNG"},
     {"-W --width", "N", OPTION_INT, FIELD(imagine.width), 8, 16384,
      "pixels, a multiple of 8; default: the model's (512\nor 768), with -i the image's"},
     {"-H --height", "N", OPTION_INT, FIELD(imagine.height), 8, 16384, "the same"},
@@ -247,7 +260,7 @@ static const struct option_row options[] = {
     {"--spacing", "NAME", OPTION_TEXT, FIELD(imagine.timestep_spacing), 0, 0, "timesteps: leading, linspace or trailing"},
     {"--eta", "X", OPTION_NUMBER, FIELD(imagine.eta), 0, 1, "noise of ddim; default 0"},
     {"-b --batch-count", "N", OPTION_INT, FIELD(imagine.count), 1, 1000, "images, of the seed and the ones after it"},
-    {"-i --init-img", "FILE", OPTION_TEXT, FIELD(init_image), 0, 0, "begin with this PNG or JPEG"},
+    {"-i --init-img", "FILE", OPTION_TEXT, FIELD(init_image), 0, 0, "begin with this PNG, JPEG or WebP"},
     {"--strength", "X", OPTION_NUMBER, FIELD(imagine.strength), 0.001, 1, "how much of it is changed; default 0.8, with --mask 1"},
     {"--mask", "FILE", OPTION_TEXT, FIELD(mask), 0, 0, "change it only where this image is bright"},
     {"--clip-skip", "N", OPTION_INT, FIELD(clip_skip), 1, 24,
@@ -265,7 +278,7 @@ static const struct option_row options[] = {
     {"--interpolate-seed", "N", OPTION_SIGNED, FIELD(imagine.seed_to), 0, 0, "the same from one seed to another"},
     {"--frames", "N", OPTION_INT, FIELD(imagine.frames), 2, 1000, "images of it; default 16"},
     {"--delay", "MS", OPTION_INT, FIELD(delay), 1, 60000, "how long each is shown; default 100"},
-    {"--show", "FILE", OPTION_TEXT, FIELD(show), 0, 0, "print how a PNG was made, and do nothing else"},
+    {"--show", "FILE", OPTION_TEXT, FIELD(show), 0, 0, "print how an image was made, and do nothing else"},
     {NULL, NULL, OPTION_ON, 0, 0, 0, NULL},
 };
 

@@ -16,11 +16,11 @@ bool image_file_check(const char *path)
     return !strcmp(path, "-") || path_check(path, "-o");
 }
 
-/* Where the ending begins; the end of the name where there is none. */
+/* Where the extension begins; the end of the name where there is none. */
 static int stem_length(const char *path)
 {
-    size_t n = strlen(path), m = strlen(ENDING);
-    return (int)(n > m && !strcmp(path + n - m, ENDING) ? n - m : n);
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    return (int)(dot && dot > base ? dot - path : (long)strlen(path));
 }
 
 char *image_file_name(const char *path, size_t index)

@@ -1,4 +1,4 @@
-# The libraries clio stands on, all behind the target clio_dependencies. A missing one is named together with the way to get it.
+# The libraries clio uses, all behind the target clio_dependencies. A missing one is named together with the way to get it.
 
 find_package(PkgConfig REQUIRED)
 add_library(clio_dependencies INTERFACE)
@@ -31,6 +31,13 @@ clio_need("utf8proc" libutf8proc utf8proc.h utf8proc)
 clio_need("zlib" zlib zlib.h z)
 clio_need("libpng" libpng png.h png)
 clio_need("libjpeg (libjpeg-turbo)" libjpeg jpeglib.h jpeg)
+clio_need("libwebp" libwebp webp/decode.h webp)
+clio_need("libwebpdemux (part of libwebp)" libwebpdemux webp/demux.h webpdemux)
+clio_need("libwebpmux (part of libwebp)" libwebpmux webp/mux.h webpmux)
+clio_need("libexif" libexif libexif/exif-data.h exif)
+clio_need("cairo" cairo cairo.h cairo)
+# Any LAPACK and BLAS behind LAPACKE will do, Debian's reference ones too: one thread, small matrices.
+clio_need("LAPACKE" lapacke lapacke.h lapacke)
 find_package(Threads REQUIRED)
 target_link_libraries(clio_dependencies INTERFACE Threads::Threads m)
 if(CLIO_MPI)

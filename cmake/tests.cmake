@@ -17,13 +17,19 @@ target_compile_definitions(clio_places INTERFACE CLIO_SOURCE_DIR="${PROJECT_SOUR
 # clFFT 2.12 deletes its plans through a base class without a virtual destructor: new_delete_type_mismatch lets it. The sanitizers of GCC up
 # to 13 mistake some thread-local blocks for those of a glibc before 2.25 and read past them while they look for leaks ("Tracer caught
 # signal 11", now and then, after tests that passed): intercept_tls_get_addr=0 leaves these blocks alone.
+# Compiled kernels of the tests; $CLIO_TEST_CACHE names a folder that outlives the build (the key holds sources, options, device and driver).
+set(CLIO_TEST_CACHE "${PROJECT_BINARY_DIR}/cache")
+if(DEFINED ENV{CLIO_TEST_CACHE})
+    set(CLIO_TEST_CACHE "$ENV{CLIO_TEST_CACHE}")
+endif()
+
 set(CLIO_TEST_ENVIRONMENT
     "CLIO_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
     "CLIO_BUILD_DIR=${PROJECT_BINARY_DIR}"
     "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0"
     "ASAN_OPTIONS=new_delete_type_mismatch=0:intercept_tls_get_addr=0"
     "UBSAN_OPTIONS=print_stacktrace=1"
-    "CLIO_CACHE_DIR=${PROJECT_BINARY_DIR}/cache"
+    "CLIO_CACHE_DIR=${CLIO_TEST_CACHE}"
     "CLIO_TUNED_DIR=${PROJECT_BINARY_DIR}/tuned"
     "CMAKE_GENERATOR=${CMAKE_GENERATOR}"
     "CC=${CMAKE_C_COMPILER}")

@@ -273,12 +273,16 @@ typedef struct clio_metadata {
     size_t count;
 } clio_metadata;
 
-/* Read a PNG or JPEG file of any kind, turned as its EXIF orientation says; transparency is dropped. At most 32768 pixels a side. */
+/* Decode a PNG, JPEG or WebP file, whatever its name. EXIF orientation is applied, the alpha channel is dropped, of an animation the first
+ * frame is taken. At most 32768 pixels a side. */
 CLIO_API clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out);
 CLIO_API void clio_image_free(clio_image *image);
-/* Write a PNG beside its name and rename it when it is whole; "-": standard output. */
-CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes, size_t count);
-/* The notes of a PNG file; none: an empty list. */
+/* Write an image in the format of its extension, .png, .jpg, .jpeg or .webp, to a temporary file that is renamed when complete; "-": PNG to
+ * standard output. JPEG and WebP are lossy, of quality 90, and keep only the entry "parameters" (EXIF UserComment, as web UIs do).
+ * CLIO_ERROR_ARGUMENT: another extension. */
+CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes,
+                                      size_t count);
+/* The text chunks of a PNG file, or the EXIF UserComment of a JPEG or WebP file as "parameters"; none: an empty list. */
 CLIO_API clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metadata **out);
 CLIO_API void clio_metadata_free(clio_metadata *notes);
 
@@ -304,11 +308,11 @@ typedef struct clio_lora {
 } clio_lora;
 
 typedef struct clio_diffusion_params {
-    const char *variant;    /* "fp16": which files of a folder to prefer; NULL: none */
-    const char *tokenizer;  /* folder of CLIP's tokenizer; NULL: the model's, or one beside a single file */
+    const char *variant;         /* "fp16": which files of a folder to prefer; NULL: none */
+    const char *tokenizer;       /* folder of CLIP's tokenizer; NULL: the model's, or one beside a single file */
     const char *prediction_type; /* what the network answers: "epsilon", "v_prediction" or "sample"; NULL: as the files say */
-    const char *taesd;      /* folder of a small autoencoder (AutoencoderTiny), which takes the place of the model's own; NULL: none */
-    int taesd_preview_only; /* 1: it makes the previews alone */
+    const char *taesd;           /* folder of a small autoencoder (AutoencoderTiny), which takes the place of the model's own; NULL: none */
+    int taesd_preview_only;      /* 1: it makes the previews alone */
     const clio_lora *loras;
     size_t lora_count;
     int keep; /* 1: networks stay on the device between calls where memory allows; 0: each only for as long as it works */
@@ -331,27 +335,27 @@ typedef int (*clio_preview_fn)(void *user, int picture, int step, int steps, con
 enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
 typedef struct clio_imagine_params {
-    const char *prompt;      /* (words:1.2) weigh more, [words] less, BREAK begins a new chunk of 75 tokens; "" is fine; needed */
-    const char *negative_prompt;    /* what shall not be seen; NULL: "" */
-    int width, height;       /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_diffusion_size */
-    int steps;               /* 20 */
-    double guidance_scale;         /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
-    double guidance_rescale; /* 0 (off) to 1 */
-    int64_t seed;            /* 42; -1: a new one; image n of a batch has seed + n */
-    const char *sampler;      /* see clio_imagine_samplers; NULL: the model's scheduler */
-    const char *timestep_spacing;     /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
-    double eta;              /* noise of ddim, 0 to 1 */
-    int rng;                 /* CLIO_RNG_CPU or CLIO_RNG_CUDA: whose torch generator the seed is for */
-    int clip_skip;           /* last layers of the text encoder that are left out; 0: none */
-    const clio_image *image; /* begin with this image, scaled to the size asked for; NULL: with noise */
-    const clio_image *mask;  /* change `image` where this is bright, and only there; as large as `image`; NULL: everywhere */
-    double strength;         /* how much of `image` is changed, above 0 to 1; 0: 0.8, with a mask 1 */
-    int count;               /* images, 1 */
-    int tiling;              /* 1: the autoencoder works in overlapping tiles: less memory for large images */
-    const char *prompt_to;   /* with frames: from `prompt` to this one ... */
-    int64_t seed_to;         /* ... or, where it is not negative, from the noise of `seed` to that of this seed; -1 */
-    int frames;              /* images on the way, both ends included; 0: no way */
-    int preview_every;       /* call on_preview after every so many evaluations; 0: never */
+    const char *prompt;          /* (words:1.2) weigh more, [words] less, BREAK begins a new chunk of 75 tokens; "" is fine; needed */
+    const char *negative_prompt; /* what shall not be seen; NULL: "" */
+    int width, height;     /* pixels, multiples of 8; 0: the size of `image` (less what is over a multiple of 8), or clio_diffusion_size */
+    int steps;             /* 20 */
+    double guidance_scale; /* classifier-free guidance scale, 7.5; up to 1: none, and steps take half the time */
+    double guidance_rescale;      /* 0 (off) to 1 */
+    int64_t seed;                 /* 42; -1: a new one; image n of a batch has seed + n */
+    const char *sampler;          /* see clio_imagine_samplers; NULL: the model's scheduler */
+    const char *timestep_spacing; /* of timesteps: "leading", "linspace" or "trailing"; NULL: the method's */
+    double eta;                   /* noise of ddim, 0 to 1 */
+    int rng;                      /* CLIO_RNG_CPU or CLIO_RNG_CUDA: whose torch generator the seed is for */
+    int clip_skip;                /* last layers of the text encoder that are left out; 0: none */
+    const clio_image *image;      /* begin with this image, scaled to the size asked for; NULL: with noise */
+    const clio_image *mask;       /* change `image` where this is bright, and only there; as large as `image`; NULL: everywhere */
+    double strength;              /* how much of `image` is changed, above 0 to 1; 0: 0.8, with a mask 1 */
+    int count;                    /* images, 1 */
+    int tiling;                   /* 1: the autoencoder works in overlapping tiles: less memory for large images */
+    const char *prompt_to;        /* with frames: from `prompt` to this one ... */
+    int64_t seed_to;              /* ... or, where it is not negative, from the noise of `seed` to that of this seed; -1 */
+    int frames;                   /* images on the way, both ends included; 0: no way */
+    int preview_every;            /* call on_preview after every so many evaluations; 0: never */
     clio_preview_fn on_preview;
     void *user;
 } clio_imagine_params;
@@ -374,7 +378,7 @@ CLIO_API clio_status clio_imagine(clio_diffusion *pictures, const clio_imagine_p
 CLIO_API void clio_image_list_free(clio_image_list *images);
 /* Write all of them as the frames of an animated PNG that runs endlessly; like clio_image_write. */
 CLIO_API clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *images, const char *path, int milliseconds,
-                                         const clio_metadata_entry *notes, size_t count);
+                                           const clio_metadata_entry *notes, size_t count);
 
 /* ---- training ----
  *
@@ -390,8 +394,8 @@ typedef struct clio_train_status {
     const double *losses;     /* of this step */
     size_t count;
     double samples_per_second; /* lately */
-    double seconds_left; /* at that rate */
-    const char *event;   /* a line for people ("step 938: loss 105.1 on 6000 validation images, the best so far"), or NULL */
+    double seconds_left;       /* at that rate */
+    const char *event;         /* a line for people ("step 938: loss 105.1 on 6000 validation images, the best so far"), or NULL */
 } clio_train_status;
 /* After each step, and for each event. A nonzero return ends the run as clio_cancel does. */
 typedef int (*clio_train_fn)(void *user, const clio_train_status *status);
@@ -443,7 +447,8 @@ CLIO_API clio_generator_info clio_generator_get_info(const clio_generator *gener
 /* `count` images; labels: `count` of them, or NULL (then each class in turn, where there are classes). */
 CLIO_API clio_status clio_generator_sample(clio_generator *generator, int count, uint64_t seed, const int *labels, clio_image_list **out);
 /* `frames` images on the way from the latent of seed `from` to that of seed `to`, along the sphere (White 2016), both included. */
-CLIO_API clio_status clio_generator_interpolate(clio_generator *generator, uint64_t from, uint64_t to, int frames, int label, clio_image_list **out);
+CLIO_API clio_status clio_generator_interpolate(clio_generator *generator, uint64_t from, uint64_t to, int frames, int label,
+                                                clio_image_list **out);
 /* Images as they come back: scaled to the model's size, encoded, decoded. The result alternates: given, returned. */
 CLIO_API clio_status clio_generator_reconstruct(clio_generator *generator, const clio_image *pictures, size_t count, clio_image_list **out);
 /* All images on one sheet of rows of `columns` (0: about a square), small ones enlarged. */

@@ -19,6 +19,7 @@ struct check {
     int batch;   /* gemm: not 0 for a product of activations (op_matmul); conv, transposed: images, 0 for a few */
     bool transposed;
     int head_dim; /* attention */
+    bool padded;  /* attention: with key lengths */
     int groups;   /* norm: of channels; 0 for layer norm */
     int act;      /* group norm */
 };

@@ -21,18 +21,21 @@ static void round_to_bfloat(float *x, size_t count, float scale)
         x[i] = dtype_nearest(DTYPE_BF16, x[i] * scale) / scale;
 }
 
-static clio_status attend(clio_context *ctx, struct room *r, const struct attention_cache *cache, struct attention_args a, const float *k,
-                          const float *v)
+/* Rows of a padded batch: without a key, with fewer than the second call's keys, and with all. */
+static const int key_lengths[] = {0, 77, KEYS};
+
+static clio_status attend(clio_context *ctx, const struct check *c, struct room *r, const struct attention_cache *cache,
+                          struct attention_args a, const float *k, const float *v)
 {
     clio_status st = CLIO_OK;
-    size_t count = (size_t)a.queries * (size_t)a.ldq;
+    size_t each = (size_t)a.queries * (size_t)a.ldq, count = (size_t)cache->batch * each;
     float scale = 1 / sqrtf((float)cache->head_dim);
     struct tensor *tq, *out;
     float *q = room_floats(r, count, DTYPE_F32), *want = room_floats(r, count, DTYPE_F32), *got;
     if (!q || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    TRY(room_place(ctx, r, &tq, tensor_shape(DTYPE_F32, 2, a.queries, a.ldq, 0, 0), q));
-    TRY(room_place(ctx, r, &out, tensor_shape(DTYPE_F32, 2, a.queries, a.ldo, 0, 0), NULL));
+    TRY(room_place(ctx, r, &tq, tensor_shape(DTYPE_F32, 2, cache->batch * a.queries, a.ldq, 0, 0), q));
+    TRY(room_place(ctx, r, &out, tensor_shape(DTYPE_F32, 2, cache->batch * a.queries, a.ldo, 0, 0), NULL));
     ctx->planning = true;
     st = op_attention_fwd(ctx, &r->arena, out, tq, cache, a);
     ctx->planning = false;
@@ -46,13 +49,17 @@ static clio_status attend(clio_context *ctx, struct room *r, const struct attent
     a.scale = scale;
     if (cache->k.dtype == DTYPE_BF16)
         round_to_bfloat(q, count, scale * LOG2E);
-    ref_attention(want, q, k, v, &a);
+    for (int b = 0; b < cache->batch; b++) {
+        size_t keys = (size_t)b * KEYS * (size_t)a.ldq;
+        ref_attention(want + (size_t)b * each, q + (size_t)b * each, k + keys, v + keys, c->padded ? key_lengths + b : NULL, &a);
+    }
     room_compare(r, got, want, count);
 fail:
     return st;
 }
 
-/* Keys and values are stored, then one query sees all of them, and 35 each those before it. */
+/* Keys and values are stored, then one query attends to all of them, and each of 35 to those before it; of a padded batch, to those of its
+ * row. */
 clio_status check_attention(clio_context *ctx, const struct check *c, struct room *r)
 {
     clio_status st = CLIO_OK;
@@ -60,17 +67,21 @@ clio_status check_attention(clio_context *ctx, const struct check *c, struct roo
     int width = 2 * c->head_dim;
     bool bf16 = params_is(ctx, "attention.storage", "bf16");
     enum dtype dtype = bf16 ? DTYPE_BF16 : params_is(ctx, "attention.storage", "f16") ? DTYPE_F16 : DTYPE_F32;
-    struct tensor *tk, *tv;
-    float *k = room_floats(r, (size_t)KEYS * (size_t)width, dtype), *v = room_floats(r, (size_t)KEYS * (size_t)width, dtype);
+    int batch = c->padded ? (int)COUNT(key_lengths) : 1;
+    struct tensor *tk, *tv, *lengths = NULL;
+    float *k = room_floats(r, (size_t)batch * KEYS * (size_t)width, dtype),
+          *v = room_floats(r, (size_t)batch * KEYS * (size_t)width, dtype);
     if (!k || !v)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     r->tolerance = bf16 ? BFLOAT_TOLERANCE : 0;
-    TRY(room_place(ctx, r, &tk, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), k));
-    TRY(room_place(ctx, r, &tv, tensor_shape(DTYPE_F32, 2, KEYS, width, 0, 0), v));
-    TRY(attention_cache_new(ctx, NULL, &cache, 1, 2, c->head_dim, KEYS, MATRIX_MANY, "the check of a kernel"));
+    TRY(room_place(ctx, r, &tk, tensor_shape(DTYPE_F32, 2, batch * KEYS, width, 0, 0), k));
+    TRY(room_place(ctx, r, &tv, tensor_shape(DTYPE_F32, 2, batch * KEYS, width, 0, 0), v));
+    if (c->padded)
+        TRY(room_place(ctx, r, &lengths, tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), key_lengths));
+    TRY(attention_cache_new_padded(ctx, NULL, &cache, batch, 2, c->head_dim, KEYS, lengths, MATRIX_MANY, "the check of a kernel"));
     TRY(op_attention_store(ctx, &cache, tk, tv, (struct attention_store_args){.rows = KEYS, .ldk = width, .ldv = width}));
-    TRY(attend(ctx, r, &cache, (struct attention_args){.queries = 1, .keys = KEYS, .ldq = width, .ldo = width}, k, v));
-    TRY(attend(ctx, r, &cache,
+    TRY(attend(ctx, c, r, &cache, (struct attention_args){.queries = 1, .keys = KEYS, .ldq = width, .ldo = width}, k, v));
+    TRY(attend(ctx, c, r, &cache,
                (struct attention_args){.queries = 35, .keys = 141, .position = 106, .causal = 1, .ldq = width, .ldo = width}, k, v));
 fail:
     attention_cache_free(ctx, &cache);

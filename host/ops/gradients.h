@@ -127,11 +127,13 @@ clio_status op_resize_bwd(clio_context *ctx, const struct tensor *dx, const stru
 /* ---- attention ---- */
 
 /* Of op_attention_store and op_attention_fwd together: k and v are the rows that were stored (position 0), read with the store's ldk,
- * k_offset, ldv, v_offset; q, out and dout as in the forward's args. dq, dk, dv lie as q, k, v do (rows of wider tensors; other columns are
- * left alone): the caller has zeroed or filled them, and they are added to. NULL: not wanted. Never holds the score matrix. */
+ * k_offset, ldv, v_offset; q, out and dout as in the forward's args. dq, dk, dv have the layout of q, k, v (rows of wider tensors; other
+ * columns are left alone): the gradients are added to what they hold. NULL: not wanted. key_lengths: as of attention_cache_new_padded,
+ * i32 [args.first + args.batch or more], or NULL; nothing is added to dk and dv behind them. The score matrix is never stored. */
 clio_status op_attention_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dq, const struct tensor *dk,
                              const struct tensor *dv, const struct tensor *dout, const struct tensor *out, const struct tensor *q,
-                             const struct tensor *k, const struct tensor *v, struct attention_store_args store, struct attention_args args);
+                             const struct tensor *k, const struct tensor *v, const struct tensor *key_lengths,
+                             struct attention_store_args store, struct attention_args args);
 
 /* ---- losses: one number f32 [1], of x and targets f32 of x's shape, or of x alone ---- */
 

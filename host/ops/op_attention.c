@@ -1,4 +1,5 @@
 /* op_attention.c - attention over a cache of keys and values. Kernels and layouts: cl/attention.cl, cl/attention_bf16.cl. */
+#include "attention.h"
 #include "checks.h"
 #include "gradients.h"
 #include "tape.h"
@@ -7,41 +8,48 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FEW_QUERIES 8    /* up to here a GPU splits the keys */
-#define KEYS_A_SPLIT 256 /* below this a part is not worth its launch */
-#define SPLITS_AT_MOST 32
-#define GROUPS_WANTED 1024 /* of one head */
+#define FEW_QUERIES 8      /* at most this many: a GPU splits the keys */
+#define KEYS_PER_SPLIT 256 /* fewer are not worth another group */
+#define MAX_SPLITS 32
+#define WANTED_GROUPS 1024 /* of one head */
 #define TILE_QUERIES 32
 #define WIDE_HEAD 256 /* columns */
 
-/* Local memory of attention_tile: wide heads ask for more than a device has. */
+/* Whether the device has the local memory of attention_tile for heads of d columns. */
 static bool tile_fits(const clio_context *ctx, int d)
 {
     return sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES) <=
            ctx->device.local_memory;
 }
 
-/* What the kernels of the cache's family and storage are compiled with; returns how many of so many queries a work-item has, for a family
- * by rows. Keys and values of a wide head are too many for a cache near the core: four blocks share what has come from afar. */
-static int all_options(clio_context *ctx, const struct attention_cache *cache, int queries, char options[128])
+/* The key lengths of a cache for a padded batch, or NULL. */
+static const struct tensor *lengths_of(const struct attention_cache *cache)
+{
+    return cache->key_lengths.ndim ? &cache->key_lengths : NULL;
+}
+
+/* The compile options of the kernels for the cache's family and storage; returns how many queries a work-item of the row family takes.
+ * Keys and values of a wide head do not fit into a cache near the core: four blocks of queries share each load. */
+static int kernel_options(clio_context *ctx, const struct attention_cache *cache, int queries, char options[128])
 {
     bool pairs = cache->k.dtype == DTYPE_BF16, one = queries == 1 && !pairs;
+    const char *padded = LENGTHS_OPTION(lengths_of(cache));
     int d = cache->head_dim, f16 = cache->k.dtype == DTYPE_F16;
     int keys = params_int(ctx, pairs ? "attention.bf16.keys" : "attention.row.keys", 128);
     int block = one ? 1 : params_int(ctx, pairs ? "attention.bf16.queries" : "attention.row.queries", 8),
         blocks = !one && !pairs && d >= WIDE_HEAD ? 4 : 1;
     if (pairs)
-        snprintf(options, 128, "-DD=%d -DDOTS=%d -DQB=%d -DKEYS=%d", d, device_has_dots(&ctx->device), block, keys);
+        snprintf(options, 128, "-DD=%d -DDOTS=%d -DQB=%d -DKEYS=%d%s", d, device_has_dots(&ctx->device), block, keys, padded);
     else if (cache->by_row)
-        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d", d, f16, block, blocks, keys);
+        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DROW=1 -DQB=%d -DBLOCKS=%d -DKEYS=%d%s", d, f16, block, blocks, keys, padded);
     else
-        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DTILE=%d", d, f16, tile_fits(ctx, d));
+        snprintf(options, 128, "-DD=%d -DCACHE_F16=%d -DTILE=%d%s", d, f16, tile_fits(ctx, d), padded);
     return block * blocks;
 }
 
-/* The storage that the parameters ask for; f32 where something is trained. Products of bfloat16 are for an encoder of speech: an image
- * stays that of its seed. */
-static enum dtype wished_storage(clio_context *ctx, const struct attention_cache *cache, enum matrix_use use, bool by_row)
+/* The storage that the parameters ask for; f32 in training. bfloat16 is for MATRIX_MANY (a speech encoder) only: an image of a seed must
+ * not depend on the device's instructions. */
+static enum dtype preferred_storage(clio_context *ctx, const struct attention_cache *cache, enum matrix_use use, bool by_row)
 {
     const char *key = use == MATRIX_FEW ? "attention.few.storage" : "attention.storage";
     bool pairs = use == MATRIX_MANY && by_row && cache->head_dim % PANEL == 0;
@@ -50,22 +58,22 @@ static enum dtype wished_storage(clio_context *ctx, const struct attention_cache
     return params_is(ctx, key, "f16") ? DTYPE_F16 : pairs && params_is(ctx, key, "bf16") ? DTYPE_BF16 : DTYPE_F32;
 }
 
-/* The family and storage that the parameters ask for, or the nearest that is right on this device for heads of this width. One check is of
- * both kernels of a family: the one for many queries and the one for a single query. */
-static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum matrix_use use)
+/* The family and storage that the parameters ask for, or the first alternative whose self-test passes on this device for heads of this
+ * width. One self-test covers both kernels of a family: for many queries and for a single one. */
+static clio_status choose_family(clio_context *ctx, struct attention_cache *cache, enum matrix_use use)
 {
     clio_status st = CLIO_OK;
     bool by_row = params_is(ctx, "attention.family", "row"), works = false;
-    enum dtype wish = wished_storage(ctx, cache, use, by_row), next = wish == DTYPE_BF16 ? DTYPE_F32 : wish;
+    enum dtype preferred = preferred_storage(ctx, cache, use, by_row), next = preferred == DTYPE_BF16 ? DTYPE_F32 : preferred;
     const struct {
         bool by_row;
         enum dtype dtype;
-    } ways[] = {{by_row, wish}, {by_row, next}, {!by_row, next}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
-    for (size_t i = 0; i < COUNT(ways) && !works; i++) {
+    } candidates[] = {{by_row, preferred}, {by_row, next}, {!by_row, next}, {by_row, DTYPE_F32}, {!by_row, DTYPE_F32}};
+    for (size_t i = 0; i < COUNT(candidates) && !works; i++) {
         char variant[128];
-        enum dtype dtype = cache->k.dtype = ways[i].dtype;
-        cache->by_row = ways[i].by_row;
-        all_options(ctx, cache, CHECK_MANY, variant);
+        enum dtype dtype = cache->k.dtype = candidates[i].dtype;
+        cache->by_row = candidates[i].by_row;
+        kernel_options(ctx, cache, CHECK_MANY, variant);
         TRY(check_path(
             ctx,
             &(struct check){.path = dtype == DTYPE_BF16 ? "attention.bf16"
@@ -73,7 +81,8 @@ static clio_status choose(clio_context *ctx, struct attention_cache *cache, enum
                                                         : "attention.group",
                             .variant = variant,
                             .force = {{"attention.family", cache->by_row ? "row" : "group"}, {"attention.storage", dtype_name(dtype)}},
-                            .head_dim = cache->head_dim},
+                            .head_dim = cache->head_dim,
+                            .padded = lengths_of(cache) != NULL},
             &works));
     }
     if (!works)
@@ -82,13 +91,27 @@ fail:
     return st;
 }
 
+static clio_status check_lengths(clio_context *ctx, const struct attention_cache *cache)
+{
+    return lengths_of(cache) ? op_check(ctx, "attention", "key_lengths", lengths_of(cache), DTYPE_I32, 1, cache->batch, 1, 1, 1) : CLIO_OK;
+}
+
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, enum matrix_use use, const char *what)
+{
+    return attention_cache_new_padded(ctx, arena, cache, batch, heads, head_dim, capacity, NULL, use, what);
+}
+
+clio_status attention_cache_new_padded(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads,
+                                       int head_dim, int capacity, const struct tensor *key_lengths, enum matrix_use use, const char *what)
 {
     clio_status st = CLIO_OK;
     capacity = ROUND_UP(capacity, PANEL);
     *cache = (struct attention_cache){.batch = batch, .heads = heads, .head_dim = head_dim, .capacity = capacity};
-    TRY(choose(ctx, cache, use));
+    if (key_lengths)
+        cache->key_lengths = *key_lengths;
+    TRY(check_lengths(ctx, cache));
+    TRY(choose_family(ctx, cache, use));
     enum dtype dtype = cache->k.dtype;
     cache->k = tensor_shape(dtype, 4, batch, heads, capacity / PANEL, head_dim * PANEL);
     cache->v = tensor_shape(dtype, 4, batch, heads, capacity, head_dim);
@@ -111,7 +134,7 @@ void attention_cache_free(clio_context *ctx, struct attention_cache *cache)
     tensor_free(ctx, &cache->v);
 }
 
-/* Rows of `columns` numbers, `step` apart from `offset` on, lie within t. */
+/* Whether t holds `rows` rows of `columns` elements, `step` apart from `offset` on. */
 static bool holds_rows(const struct tensor *t, int rows, int step, int offset, int columns)
 {
     size_t last = (size_t)offset + (size_t)(rows - 1) * (size_t)step + (size_t)columns;
@@ -127,15 +150,15 @@ fail:
     return st;
 }
 
-/* queries: 0 where the kernel does not depend on them. */
-static clio_status get(clio_context *ctx, const struct attention_cache *cache, const char *name, int queries, struct kernel **k)
+/* queries: 0 if the kernel does not depend on them. */
+static clio_status get_kernel(clio_context *ctx, const struct attention_cache *cache, const char *name, int queries, struct kernel **k)
 {
     char options[128];
-    all_options(ctx, cache, queries, options);
+    kernel_options(ctx, cache, queries, options);
     return kernel_get(ctx, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention", name, options, k);
 }
 
-/* Which rows a cache holds, for the record of whoever reads it. */
+/* Record which rows a cache holds, for the attention that reads it. */
 static clio_status record_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
                                 const struct attention_store_args *args)
 {
@@ -149,7 +172,7 @@ fail:
     return st;
 }
 
-/* Attention on the tape: out, q, and k and v as they were stored. */
+/* The tensors of attention on the tape: out, q, k and v as they were stored, key lengths if there are any. */
 struct attention_record {
     struct attention_store_args store;
     struct attention_args args;
@@ -159,7 +182,7 @@ static clio_status attention_backward(clio_context *ctx, struct tape *tape, cons
 {
     clio_status st = CLIO_OK;
     const struct attention_record *record = (const void *)r->args;
-    struct tensor dout = tape_given(tape, r, 0), out = tape_value(tape, r, 0), in[4], grad[4];
+    struct tensor dout = tape_given(tape, r, 0), out = tape_value(tape, r, 0), key_lengths = tape_value(tape, r, 4), in[4], grad[4];
     bool wants[4] = {false};
     for (int i = 1; i < 4; i++) {
         in[i] = tape_value(tape, r, i);
@@ -168,7 +191,7 @@ static clio_status attention_backward(clio_context *ctx, struct tape *tape, cons
             TRY(tape_grad_sum(ctx, tape, r, i, &grad[i]));
     }
     TRY(op_attention_bwd(ctx, &tape->arena, wants[1] ? &grad[1] : NULL, wants[2] ? &grad[2] : NULL, wants[3] ? &grad[3] : NULL, &dout, &out,
-                         &in[1], &in[2], &in[3], record->store, record->args));
+                         &in[1], &in[2], &in[3], r->t[4].ndim ? &key_lengths : NULL, record->store, record->args));
 fail:
     return st;
 }
@@ -177,7 +200,7 @@ static clio_status record_attention(clio_context *ctx, const struct tensor *out,
                                     const struct attention_cache *cache, const struct attention_args *args)
 {
     clio_status st = CLIO_OK;
-    struct tape_record r = {.op = "attention", .backward = attention_backward, .t = {*out, *q}, .keep = 0xf};
+    struct tape_record r = {.op = "attention", .backward = attention_backward, .t = {*out, *q}, .keep = 0x1f};
     const struct tape_record *stored;
     struct attention_record record = {.args = *args};
     if (ctx->planning)
@@ -193,6 +216,7 @@ static clio_status record_attention(clio_context *ctx, const struct tensor *out,
              record.store.first + record.store.batch - 1);
     tape_adopt(&r, 2, stored, 2);
     tape_adopt(&r, 3, stored, 3);
+    r.t[4] = cache->key_lengths;
     TRY(tape_record(ctx, &r, &record, sizeof record));
 fail:
     return st;
@@ -223,31 +247,31 @@ clio_status op_attention_store(clio_context *ctx, const struct attention_cache *
     struct grid grid =
         by_row ? GRID3(panels, args.heads, args.batch, 1, 1, 1) : GRID3(columns, args.rows, args.batch, MIN(columns, 64), 1, 1);
     const char *name = cache->k.dtype == DTYPE_BF16 ? "attention_bf16_store" : by_row ? "attention_store_row" : "attention_store";
-    TRY(get(ctx, cache, name, 0, &kernel));
+    TRY(get_kernel(ctx, cache, name, 0, &kernel));
     TRY(LAUNCH(ctx, kernel, grid, COST(0, 16.0 * args.batch * args.rows * columns), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v),
                ARG_TENSOR(k), ARG_TENSOR(v), ARG_VALUE(args)));
 fail:
     return st;
 }
 
-/* Few queries on a GPU, or heads too wide for a tile: parts of the keys, then their sum. */
-static clio_status attention_splits(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
-                                    const struct attention_cache *cache, struct attention_args a, struct cost cost)
+/* Few queries on a GPU, or heads too wide for a tile: attention over parts of the keys, then their combination. */
+static clio_status attention_by_parts(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
+                                      const struct attention_cache *cache, struct attention_args a, struct cost cost)
 {
     clio_status st = CLIO_OK;
     struct kernel *split, *combine;
     int rows = a.batch * a.queries, columns = a.heads * a.head_dim;
     uint64_t mark = arena_mark(arena);
-    a.splits = MIN(SPLITS_AT_MOST, (a.keys + KEYS_A_SPLIT - 1) / KEYS_A_SPLIT);
-    a.splits = MAX(1, MIN(a.splits, GROUPS_WANTED / rows)); /* many queries fill the device by themselves */
+    a.splits = MIN(MAX_SPLITS, (a.keys + KEYS_PER_SPLIT - 1) / KEYS_PER_SPLIT);
+    a.splits = MAX(1, MIN(a.splits, WANTED_GROUPS / rows)); /* many queries fill the device without */
     struct tensor parts = tensor_shape(DTYPE_F32, 4, rows, a.heads, a.splits, a.head_dim + 2);
     TRY(tensor_take(ctx, arena, &parts));
-    TRY(get(ctx, cache, "attention_split", 0, &split));
-    TRY(get(ctx, cache, "attention_combine", 0, &combine));
-    TRY(LAUNCH(ctx, split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts), ARG_TENSOR(q),
-               ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
-    TRY(LAUNCH(ctx, combine, GRID2(columns, rows, MIN(columns, 64), 1), COST(0, 4.0 * (double)tensor_count(&parts)), ARG_TENSOR(out),
-               ARG_TENSOR(&parts), ARG_VALUE(a)));
+    TRY(get_kernel(ctx, cache, "attention_split", 0, &split));
+    TRY(get_kernel(ctx, cache, "attention_combine", 0, &combine));
+    TRY(LAUNCH_PADDED(ctx, lengths_of(cache), split, GRID3((size_t)a.splits * 64, a.heads, rows, 64, 1, 1), cost, ARG_TENSOR(&parts),
+                      ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+    TRY(LAUNCH_PADDED(ctx, lengths_of(cache), combine, GRID2(columns, rows, MIN(columns, 64), 1),
+                      COST(0, 4.0 * (double)tensor_count(&parts)), ARG_TENSOR(out), ARG_TENSOR(&parts), ARG_VALUE(a)));
 fail:
     arena_release(arena, mark);
     return st;
@@ -270,6 +294,7 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     struct cost cost = COST(4.0 * a.batch * a.heads * a.queries * (double)a.keys * a.head_dim * (a.causal && a.queries > 1 ? 0.5 : 1.0),
                             2.0 * (double)dtype_size(cache->k.dtype) * a.batch * a.heads * (double)a.keys * a.head_dim);
     TRY(check_batch(ctx, cache, a.first, a.batch));
+    TRY(check_lengths(ctx, cache));
     if (a.queries < 1 || a.keys < 1 || a.keys > a.capacity || a.position < 0)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "attention: %d queries at %d over %d keys of a cache of %d", a.queries, a.position, a.keys,
              a.capacity);
@@ -280,17 +305,17 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
         TRY(record_attention(ctx, out, q, cache, &a));
     if (cache->by_row) {
         char options[128];
-        int block = all_options(ctx, cache, a.queries, options);
-        TRY(get(ctx, cache, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention_row", a.queries, &k));
-        TRY(LAUNCH(ctx, k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
-                   ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+        int block = kernel_options(ctx, cache, a.queries, options);
+        TRY(get_kernel(ctx, cache, cache->k.dtype == DTYPE_BF16 ? "attention_bf16" : "attention_row", a.queries, &k));
+        TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((a.queries + block - 1) / block, a.heads, a.batch, 1, 1, 1), cost,
+                          ARG_TENSOR(out), ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     } else if (a.queries <= FEW_QUERIES || !tile_fits(ctx, a.head_dim))
-        TRY(attention_splits(ctx, arena, out, q, cache, a, cost));
+        TRY(attention_by_parts(ctx, arena, out, q, cache, a, cost));
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;
-        TRY(get(ctx, cache, "attention_tile", 0, &k));
-        TRY(LAUNCH(ctx, k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out), ARG_TENSOR(q),
-                   ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+        TRY(get_kernel(ctx, cache, "attention_tile", 0, &k));
+        TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out),
+                          ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     }
 fail:
     return st;

@@ -1,18 +1,19 @@
 /* op_attention_bwd.c - the gradient of attention; kernels and formulas in cl/attention_bwd.cl. The family is that of the forward
- * (attention.family): by row for CPUs, where a work-item has a head to itself and computes its scores once, by group for GPUs, where many
- * groups share a head and scores are computed once more for the keys. */
+ * (attention.family): by row for CPUs, where a work-item takes a whole head and computes its scores once; by group for GPUs, where many
+ * groups share a head and scores are computed again for dk and dv. */
+#include "attention.h"
 #include "gradients.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define SIDE 32          /* of the tiles of a group */
-#define GROUP_COLUMNS 64 /* that a group sums at most */
+#define SIDE 32          /* rows and columns of a tile of a group */
+#define GROUP_COLUMNS 64 /* of a gradient in one group, at most */
 #define WIDE_HEAD 256    /* columns */
 
 enum { WANT_Q = 1, WANT_K = 2, WANT_V = 4 };
 
-/* Rows of `columns` numbers, `step` apart from `offset` on, lie within t. */
+/* Whether t holds `rows` rows of `columns` elements, `step` apart from `offset` on. */
 static bool holds_rows(const struct tensor *t, int rows, int step, int offset, int columns)
 {
     size_t last = (size_t)offset + (size_t)(rows - 1) * (size_t)step + (size_t)columns;
@@ -43,14 +44,14 @@ fail:
     return st;
 }
 
-/* What a kernel that does not want a gradient is given in its place. */
+/* The argument of a kernel for an output that is not wanted: some other tensor. */
 static const struct tensor *or_else(const struct tensor *t, const struct tensor *other)
 {
     return t ? t : other;
 }
 
 struct inputs {
-    const struct tensor *dout, *out, *q, *k, *v;
+    const struct tensor *dout, *out, *q, *k, *v, *key_lengths; /* key_lengths NULL: all keys */
 };
 
 static clio_status by_row(clio_context *ctx, const struct tensor *dq, const struct tensor *dk, const struct tensor *dv,
@@ -59,15 +60,15 @@ static clio_status by_row(clio_context *ctx, const struct tensor *dq, const stru
     clio_status st = CLIO_OK;
     struct kernel *kernel;
     char options[80];
-    /* columns of a wide head take the private memory that more queries, and their weights, would need */
+    /* of a wide head, fewer queries and weights fit into private memory */
     int rows = MIN(params_int(ctx, "attention.bwd.rows", 8), 16), keys = params_int(ctx, "attention.bwd.keys", 1024),
         wide = a.head_dim >= WIDE_HEAD;
-    snprintf(options, sizeof options, "-DD=%d -DROW=1 -DTILE=%d -DQV=%d -DKEYS=%d", a.head_dim, rows, wide ? 1 : 2,
-             ROUND_UP(MIN(keys, wide ? 256 : 2048), rows));
+    snprintf(options, sizeof options, "-DD=%d -DROW=1 -DTILE=%d -DQV=%d -DKEYS=%d%s", a.head_dim, rows, wide ? 1 : 2,
+             ROUND_UP(MIN(keys, wide ? 256 : 2048), rows), LENGTHS_OPTION(in->key_lengths));
     TRY(kernel_get(ctx, "attention_bwd", "attention_bwd_row", options, &kernel));
-    TRY(LAUNCH(ctx, kernel, GRID2(a.heads, a.batch, 1, 1), cost, ARG_TENSOR(or_else(dq, in->dout)), ARG_TENSOR(or_else(dk, in->dout)),
-               ARG_TENSOR(or_else(dv, in->dout)), ARG_TENSOR(in->dout), ARG_TENSOR(in->out), ARG_TENSOR(in->q), ARG_TENSOR(in->k),
-               ARG_TENSOR(in->v), ARG_VALUE(want), ARG_VALUE(s), ARG_VALUE(a)));
+    TRY(LAUNCH_PADDED(ctx, in->key_lengths, kernel, GRID2(a.heads, a.batch, 1, 1), cost, ARG_TENSOR(or_else(dq, in->dout)),
+                      ARG_TENSOR(or_else(dk, in->dout)), ARG_TENSOR(or_else(dv, in->dout)), ARG_TENSOR(in->dout), ARG_TENSOR(in->out),
+                      ARG_TENSOR(in->q), ARG_TENSOR(in->k), ARG_TENSOR(in->v), ARG_VALUE(want), ARG_VALUE(s), ARG_VALUE(a)));
 fail:
     return st;
 }
@@ -84,21 +85,22 @@ static clio_status by_group(clio_context *ctx, struct arena *arena, const struct
     size_t queries = (size_t)(a.queries + SIDE - 1) / SIDE, keys = (size_t)(a.keys + SIDE - 1) / SIDE,
            chunks = (size_t)(a.head_dim + GROUP_COLUMNS - 1) / GROUP_COLUMNS;
     struct cost third = COST(cost.flops / 3, cost.bytes / 3);
-    snprintf(options, sizeof options, "-DD=%d", a.head_dim);
+    snprintf(options, sizeof options, "-DD=%d%s", a.head_dim, LENGTHS_OPTION(in->key_lengths));
     TRY(tensor_take(ctx, arena, &stats));
     TRY(kernel_get(ctx, "attention_bwd", "attention_stats", options, &kernel));
-    TRY(LAUNCH(ctx, kernel, GRID3(queries * 64, a.heads, a.batch, 64, 1, 1), third, ARG_TENSOR(&stats), ARG_TENSOR(in->dout),
-               ARG_TENSOR(in->out), ARG_TENSOR(in->q), ARG_TENSOR(in->k), ARG_VALUE(s), ARG_VALUE(a)));
+    TRY(LAUNCH_PADDED(ctx, in->key_lengths, kernel, GRID3(queries * 64, a.heads, a.batch, 64, 1, 1), third, ARG_TENSOR(&stats),
+                      ARG_TENSOR(in->dout), ARG_TENSOR(in->out), ARG_TENSOR(in->q), ARG_TENSOR(in->k), ARG_VALUE(s), ARG_VALUE(a)));
     if (want & WANT_Q) {
         TRY(kernel_get(ctx, "attention_bwd", "attention_bwd_q", options, &kernel));
-        TRY(LAUNCH(ctx, kernel, GRID3(queries * chunks * 64, a.heads, a.batch, 64, 1, 1), third, ARG_TENSOR(dq), ARG_TENSOR(&stats),
-                   ARG_TENSOR(in->dout), ARG_TENSOR(in->q), ARG_TENSOR(in->k), ARG_TENSOR(in->v), ARG_VALUE(s), ARG_VALUE(a)));
+        TRY(LAUNCH_PADDED(ctx, in->key_lengths, kernel, GRID3(queries * chunks * 64, a.heads, a.batch, 64, 1, 1), third, ARG_TENSOR(dq),
+                          ARG_TENSOR(&stats), ARG_TENSOR(in->dout), ARG_TENSOR(in->q), ARG_TENSOR(in->k), ARG_TENSOR(in->v), ARG_VALUE(s),
+                          ARG_VALUE(a)));
     }
     if (want & (WANT_K | WANT_V)) {
         TRY(kernel_get(ctx, "attention_bwd", "attention_bwd_kv", options, &kernel));
-        TRY(LAUNCH(ctx, kernel, GRID3(keys * chunks * 64, a.heads, a.batch, 64, 1, 1), third, ARG_TENSOR(or_else(dk, in->dout)),
-                   ARG_TENSOR(or_else(dv, in->dout)), ARG_TENSOR(&stats), ARG_TENSOR(in->dout), ARG_TENSOR(in->q), ARG_TENSOR(in->k),
-                   ARG_TENSOR(in->v), ARG_VALUE(want), ARG_VALUE(s), ARG_VALUE(a)));
+        TRY(LAUNCH_PADDED(ctx, in->key_lengths, kernel, GRID3(keys * chunks * 64, a.heads, a.batch, 64, 1, 1), third,
+                          ARG_TENSOR(or_else(dk, in->dout)), ARG_TENSOR(or_else(dv, in->dout)), ARG_TENSOR(&stats), ARG_TENSOR(in->dout),
+                          ARG_TENSOR(in->q), ARG_TENSOR(in->k), ARG_TENSOR(in->v), ARG_VALUE(want), ARG_VALUE(s), ARG_VALUE(a)));
     }
 fail:
     arena_release(arena, mark);
@@ -107,10 +109,11 @@ fail:
 
 clio_status op_attention_bwd(clio_context *ctx, struct arena *arena, const struct tensor *dq, const struct tensor *dk,
                              const struct tensor *dv, const struct tensor *dout, const struct tensor *out, const struct tensor *q,
-                             const struct tensor *k, const struct tensor *v, struct attention_store_args store, struct attention_args args)
+                             const struct tensor *k, const struct tensor *v, const struct tensor *key_lengths,
+                             struct attention_store_args store, struct attention_args args)
 {
     clio_status st = CLIO_OK;
-    const struct inputs in = {dout, out, q, k, v};
+    const struct inputs in = {dout, out, q, k, v, key_lengths};
     int want = (dq ? WANT_Q : 0) | (dk ? WANT_K : 0) | (dv ? WANT_V : 0), columns = args.heads * args.head_dim;
     TRY(check_args(ctx, &store, &args));
     int rows = args.batch * args.queries, stored = store.batch * store.rows;
@@ -122,6 +125,9 @@ clio_status op_attention_bwd(clio_context *ctx, struct arena *arena, const struc
     TRY(check_rows(ctx, "dk", dk, stored, store.ldk, store.k_offset, columns));
     TRY(check_rows(ctx, "v", v, stored, store.ldv, store.v_offset, columns));
     TRY(check_rows(ctx, "dv", dv, stored, store.ldv, store.v_offset, columns));
+    if (key_lengths)
+        TRY(op_check(ctx, "attention gradient", "key_lengths", key_lengths, DTYPE_I32, 1, MAX(key_lengths->dim[0], args.first + args.batch),
+                     1, 1, 1));
     if (!want)
         return CLIO_OK;
     if (!(args.scale > 0))

@@ -115,26 +115,36 @@ clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct t
 
 /* ---- attention ---- */
 
-/* Keys and values as the attention kernels read them: k [B, heads, capacity/32, D, 32], v [B, heads, capacity, D]; f32 or f16. Of bf16
- * two neighbours of D are one word, and of v two neighbouring keys: k [B, heads, capacity/32, D/2, 32, 2], v [B, heads, capacity/2, D, 2];
- * by_row, and heads of a multiple of 32 columns. Queries and weights of the values are then rounded as well (cl/attention_bf16.cl), and
- * rows that end within a pair leave nothing of what was behind them. */
+/* Keys and values in the layout of the attention kernels: k [B, heads, capacity/32, D, 32], v [B, heads, capacity, D]; f32 or f16. In bf16
+ * a word holds two neighbours of D, and of v two neighbouring keys: k [B, heads, capacity/32, D/2, 32, 2], v [B, heads, capacity/2, D, 2];
+ * only by_row, and with heads of a multiple of 32 columns. Queries and softmax weights are then rounded as well (cl/attention_bf16.cl), and
+ * storing an odd number of rows overwrites the other half of the last word. */
 struct attention_cache {
     struct tensor k, v;
     int batch, heads, head_dim, capacity;
-    bool by_row; /* the family of kernels that is right here: attention.row, otherwise attention.group */
+    bool by_row;               /* the family of kernels that works here: attention.row, otherwise attention.group */
+    struct tensor key_lengths; /* of a padded batch: i32 [batch], the caller's; ndim 0: every row has all keys */
 };
-/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena when one is given. use: many queries at a time; many, and
- * never rounded to bfloat16 (MATRIX_LARGE: images); or few: then reading the keys is what it costs, and half storage pays everywhere. */
+/* A cache for `capacity` keys (rounded up to 32), from the pool, or from an arena if one is given. use: many queries at a time; many, and
+ * never rounded to bfloat16 (MATRIX_LARGE: images); or few: then the time goes into reading the keys, and fp16 storage is faster on every
+ * device. */
 clio_status attention_cache_new(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads, int head_dim,
                                 int capacity, enum matrix_use use, const char *what);
+/* The same for a padded batch: row b attends to its first min(args.keys, key_lengths[b]) keys alone (less than 0: none), together with
+ * args.causal as usual. key_lengths i32 [batch] stays the caller's and is read by every op_attention_fwd; NULL: all keys, as above. What is
+ * stored behind a row's keys is padding and may be anything, NaN too: its weight is exactly 0, and so are its gradients. A query of a row
+ * without keys gets zeros and has a gradient of 0. Queries are computed for every row, those at padded positions too. A row has the bits of
+ * the same row alone, with as many keys as it has; attention.group with at most 8 queries, or heads too wide for its tile, splits the keys
+ * by args.keys, so that there sums of more than 256 keys may be added in another order. */
+clio_status attention_cache_new_padded(clio_context *ctx, struct arena *arena, struct attention_cache *cache, int batch, int heads,
+                                       int head_dim, int capacity, const struct tensor *key_lengths, enum matrix_use use, const char *what);
 void attention_cache_free(clio_context *ctx, struct attention_cache *cache);
-/* Store `rows` keys and values per batch from position on; k and v are f32 rows of ldk and ldv columns, beginning at their offsets. */
+/* Store `rows` keys and values per batch row from position on; k and v are f32 rows of ldk and ldv columns, from their offsets on. */
 clio_status op_attention_store(clio_context *ctx, const struct attention_cache *cache, const struct tensor *k, const struct tensor *v,
                                struct attention_store_args args);
-/* out[b][i][h*D..] = softmax(scale q k^T) v over the first args.keys keys. Fill in queries, keys, position, causal, ldq, q_offset, ldo,
- * scale (0: 1/sqrt(D)); and, for a part of the cache's batch, first and batch; the rest is taken from the cache. Never holds the score
- * matrix. */
+/* out[b][i][h*D..] = softmax(scale q k^T) v over the first args.keys keys, and the key lengths of the cache if it has any. Fill in queries,
+ * keys, position, causal, ldq, q_offset, ldo, scale (0: 1/sqrt(D)); and, for a part of the cache's batch, first and batch; the rest is
+ * taken from the cache. The score matrix is never stored. */
 clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *q,
                              const struct attention_cache *cache, struct attention_args args);
 

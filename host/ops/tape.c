@@ -1,5 +1,5 @@
-/* tape.c - recording; see tape.h. Backward is tape_backward.c. Values are found by a walk over the nodes from the latest: a step has some
- * hundreds, and mostly the latest are asked for. */
+/* tape.c - recording; see tape.h. Backward is tape_backward.c. A value is found by a linear search from the latest node: a step has some
+ * hundreds, and most searches are for recent ones. */
 #include "tape.h"
 
 #include <math.h>
@@ -29,7 +29,7 @@ fail:
     return st;
 }
 
-/* A buffer was handed out by the pool: it holds none of the values it held. */
+/* The pool has given out this buffer again: it no longer holds a value. */
 static void forget(clio_context *ctx, cl_mem mem)
 {
     for (struct tape *tape = ctx->tapes; tape; tape = tape->next) {
@@ -45,7 +45,7 @@ static void keep(struct tape *tape, int node)
     arena_hold(&tape->arena, tape->nodes[node].value.mem);
 }
 
-/* t is about to be written: what it held goes elsewhere if it will be read. */
+/* t is about to be overwritten: copy its old value if backward will read it. */
 static clio_status save(clio_context *ctx, struct tape *tape, const struct tape_record *r, const struct tensor *t)
 {
     clio_status st = CLIO_OK;
@@ -54,7 +54,7 @@ static clio_status save(clio_context *ctx, struct tape *tape, const struct tape_
     if (!node)
         return CLIO_OK;
     if (n->watched)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s writes on a tensor whose gradient is wanted", r->op);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s overwrites a tensor whose gradient is wanted", r->op);
     n->key = NULL;
     if (n->kept) {
         struct tensor copy = n->value;
@@ -152,7 +152,7 @@ fail:
 
 /* ---- recording ---- */
 
-static clio_status look_at_last(clio_context *ctx, struct tape *tape)
+static clio_status examine_last(clio_context *ctx, struct tape *tape)
 {
     clio_status st = CLIO_OK;
     float *data = NULL;
@@ -178,12 +178,12 @@ fail:
 
 clio_status tape_examine(clio_context *ctx, struct tape *tape, bool *nonfinite)
 {
-    clio_status st = look_at_last(ctx, tape);
+    clio_status st = examine_last(ctx, tape);
     *nonfinite = tape->nonfinite[0] != '\0';
     return st;
 }
 
-static clio_status note_inputs(clio_context *ctx, struct tape *tape, struct tape_record *r, bool *needs)
+static clio_status record_inputs(clio_context *ctx, struct tape *tape, struct tape_record *r, bool *needs)
 {
     clio_status st = CLIO_OK;
     *needs = r->leads;
@@ -204,21 +204,21 @@ clio_status tape_record(clio_context *ctx, struct tape_record *r, const void *ar
 {
     clio_status st = CLIO_OK;
     struct tape *tape = ctx->tape;
-    bool needs, noted;
+    bool needs, recorded;
     if (!tape || ctx->planning)
         return CLIO_OK;
     r->outputs = MAX(r->outputs, 1);
     if (size > TAPE_ARGS)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "the tape has no room for the arguments of %s", r->op);
-    TRY(look_at_last(ctx, tape));
-    TRY(note_inputs(ctx, tape, r, &needs));
-    noted = needs || r->always;
-    for (int i = r->outputs; noted && i < TAPE_TENSORS; i++)
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "the arguments of %s are too large for the tape", r->op);
+    TRY(examine_last(ctx, tape));
+    TRY(record_inputs(ctx, tape, r, &needs));
+    recorded = needs || r->always;
+    for (int i = r->outputs; recorded && i < TAPE_TENSORS; i++)
         if (r->keep & (1u << i) && r->node[i])
             keep(tape, r->node[i]);
     for (int i = 0; i < r->outputs; i++)
         TRY(save(ctx, tape, r, &r->t[i]));
-    if (!noted)
+    if (!recorded)
         return CLIO_OK;
     for (int i = 0; i < r->outputs; i++) {
         TRY(add_node(ctx, tape, &r->t[i], &r->node[i]));

@@ -1,6 +1,6 @@
-/* tape.h - what backward needs to know of the operations that were called (reverse-mode differentiation over eager operations).
+/* tape.h - reverse-mode automatic differentiation over eager operations: the record of what was called, and the backward pass.
  *
- *     TRY(tape_start(ctx, &tape));                          operations record themselves from here on
+ *     TRY(tape_start(ctx, &tape));                          operations are recorded from here on
  *     TRY(tape_watch(ctx, &tape, &w, &dw, false));          whose gradient is wanted
  *     TRY(network_fwd(ctx, &tape.arena, &y, &x, ...));      the same function that inference calls
  *     TRY(op_loss_fwd(ctx, &tape.arena, &loss, &y, ...));   `loss` is memory of the caller's: see below
@@ -8,13 +8,12 @@
  *     TRY(tape_backward(ctx, &tape, &loss, &one));          dw holds the gradient
  *     tape_reset(&tape);
  *
- * While ctx->tape is NULL nothing is recorded and nothing is paid but a comparison.
+ * While ctx->tape is NULL nothing is recorded; the cost is one comparison for each operation.
  *
- * Values and memory. A value is what an operation wrote, known by its buffer until the buffer is written again. Networks that work in place
- * (x += f(x)) need not care: when an operation is about to overwrite something whose old contents a gradient will need, the tape copies
- * them aside first. tape.arena is a growing one (core/pool.h): what backward will read is held when a network releases its scratch, and
- * given back as soon as backward is past it, as are gradients. So what is to be read after backward (losses, samples) must not lie in
- * tape.arena.
+ * Values and memory. A value is the result of an operation, identified by its buffer until the buffer is written again. Networks may work
+ * in place (x += f(x)): before an operation overwrites a value that backward will read, the tape copies it. tape.arena is a growing one
+ * (core/pool.h): what backward will read is held when a network releases its scratch, and released as soon as backward is past it, as are
+ * gradients. So what is read after backward (losses, samples) must not lie in tape.arena.
  *
  * What an operation does, before its launch (pattern: op_elementwise.c):
  *
@@ -40,14 +39,14 @@ typedef clio_status (*tape_backward_fn)(clio_context *ctx, struct tape *tape, co
 
 struct tape_record {
     const char *op;
-    tape_backward_fn backward;     /* NULL: the gradients go another way (attention's cache) */
-    struct tensor t[TAPE_TENSORS]; /* results first, then inputs; unused ones have no memory. Ask tape_value for what they hold later */
+    tape_backward_fn backward;     /* NULL: the gradients go through another record (attention's cache) */
+    struct tensor t[TAPE_TENSORS]; /* results first, then inputs; unused ones have no memory. tape_value has their contents later */
     int outputs;                   /* how many of t are results; 0 means 1 */
-    bool leads;                    /* to what is watched, though not through its inputs */
-    bool always;                   /* noted even where nothing leads to what is watched: others will adopt its inputs */
+    bool leads;                    /* depends on watched values, though not through its inputs */
+    bool always;                   /* recorded even if it depends on nothing watched: others will adopt its inputs */
     unsigned keep;                 /* bit i: backward reads what t[i] holds */
-    struct matrix w;               /* of a product: its shape and layout; w.data is one of t as well (tape_matrix) */
-    int node[TAPE_TENSORS];        /* the tape's own: which value t[i] is, counted from 1 */
+    struct matrix w;               /* of a matmul: its shape and layout; w.data is one of t as well (tape_matrix) */
+    int node[TAPE_TENSORS];        /* internal: the node of t[i], from 1 */
     _Alignas(double) unsigned char args[TAPE_ARGS];
 };
 
@@ -56,8 +55,8 @@ struct tape_node {
     struct tensor value; /* where backward finds it */
     struct tensor grad;  /* memory NULL: none yet */
     bool needs;          /* it depends on something watched */
-    bool watched, add;   /* grad is the caller's; there is something in it to be added to */
-    bool kept;           /* a backward reads value */
+    bool watched, add;   /* grad is the caller's; gradients are added to what it holds */
+    bool kept;           /* a backward function reads value */
 };
 
 struct tape {
@@ -66,8 +65,7 @@ struct tape {
     size_t count, capacity;
     struct tape_node *nodes; /* [0] is not used */
     size_t node_count, node_capacity;
-    bool examine; /* look for the first result that is not finite, waiting for each operation; what one tape found, others need not look for
-                   */
+    bool examine;        /* look for the first result that is not finite, waiting for each operation, until one tape has found it */
     char nonfinite[160]; /* what it found: "the result of conv2d, f32 [8, 4, 4, 16], operation 3 of the step"; stays until tape_close */
     clio_context *ctx;
     struct tape *next; /* in ctx->tapes */
@@ -75,24 +73,25 @@ struct tape {
 
 clio_status tape_open(clio_context *ctx, struct tape *tape);
 void tape_close(struct tape *tape);
-/* Forget everything, and record. */
+/* Clear the tape, and record. */
 clio_status tape_start(clio_context *ctx, struct tape *tape);
-/* Stop recording, and hand back what recorded (NULL: nothing did) for tape_resume. */
+/* Stop recording; returns the tape that recorded (or NULL), for tape_resume. */
 struct tape *tape_pause(clio_context *ctx);
 void tape_resume(clio_context *ctx, struct tape *tape);
-/* Backward shall put the gradient of `value` (memory that no operation of the step writes) into `grad`, of as many elements; `add`: to what
- * it holds. A value on which nothing depended gets zeros. */
+/* Backward writes the gradient of `value` (memory that no operation of the step writes) into `grad`, of as many elements, or adds it if
+ * `add`. A value that nothing depends on gets zeros. */
 clio_status tape_watch(clio_context *ctx, struct tape *tape, const struct tensor *value, const struct tensor *grad, bool add);
-/* From dy, the gradient of something with respect to y. Once for each start. */
+/* The backward pass from y, whose gradient is dy. Once for each start. */
 clio_status tape_backward(clio_context *ctx, struct tape *tape, const struct tensor *y, const struct tensor *dy);
-/* Give all memory back; what was recorded is forgotten. */
+/* Release all memory; the record is cleared. */
 void tape_reset(struct tape *tape);
 /* With `examine`: whether a result of the step was not finite; also looks at the last one. */
 clio_status tape_examine(clio_context *ctx, struct tape *tape, bool *nonfinite);
 
-/* Part of a network that keeps nothing for backward but its inputs: it is computed again then (Chen et al. 2016, "Training deep nets with
- * sublinear memory cost"). Without a tape it is the call itself. `block` computes out from `count` inputs (at most 4), scratch from the
- * arena it is given; user: `size` bytes (at most 128), which are copied. It must do the same both times: no batch norm while training. */
+/* Gradient checkpointing (Chen et al. 2016, "Training deep nets with sublinear memory cost"): of this part of a network only the inputs are
+ * kept, and backward recomputes the rest. Without a tape it just calls `block`, which computes out from `count` inputs (at most 4), with
+ * scratch from the arena it is given; user: `size` bytes (at most 128), which are copied. It must do the same both times: no batch norm in
+ * training. */
 #define TAPE_USER 128
 typedef clio_status (*tape_block_fn)(clio_context *ctx, struct arena *arena, const void *user, const struct tensor *out,
                                      const struct tensor *in);
@@ -101,11 +100,11 @@ clio_status tape_checkpoint(clio_context *ctx, struct arena *arena, tape_block_f
 
 /* ---- for operations ---- */
 
-/* Which of the nodes is what the buffer holds now; 0: none. */
+/* The node of the value that the buffer holds now; 0: none. */
 int tape_find(const struct tape *tape, cl_mem mem);
 
-/* Note r and `size` bytes of arguments, if something in it leads to what is watched. Before the launch, and whenever ctx->tape is not NULL:
- * results that are about to be overwritten are saved here. */
+/* Record r and `size` bytes of arguments, if it depends on a watched value. To be called before the launch whenever ctx->tape is not NULL:
+ * values that the results overwrite are saved here. */
 clio_status tape_record(clio_context *ctx, struct tape_record *r, const void *args, size_t size);
 /* The operation that made what t holds now, or NULL. */
 const struct tape_record *tape_producer(const struct tape *tape, const struct tensor *t);
@@ -115,15 +114,15 @@ void tape_adopt(struct tape_record *r, int i, const struct tape_record *from, in
 /* What kept tensor i held, in its shape; and as a matrix. */
 struct tensor tape_value(const struct tape *tape, const struct tape_record *r, int i);
 struct matrix tape_matrix(const struct tape *tape, const struct tape_record *r, int i);
-/* The gradient of result i; memory NULL: nothing depended on it. */
+/* The gradient of result i; memory NULL: there is none. */
 struct tensor tape_given(const struct tape *tape, const struct tape_record *r, int i);
-/* Whether anybody wants the gradient of input i. */
+/* Whether the gradient of input i is wanted. */
 bool tape_wants(const struct tape *tape, const struct tape_record *r, int i);
-/* Where it goes, in the shape of t[i], and whether to add to what is there. Every call must be followed by writing or adding all of it. */
+/* Memory for that gradient, in the shape of t[i], and whether to add to it. Every call must be followed by writing or adding all of it. */
 clio_status tape_grad(clio_context *ctx, struct tape *tape, const struct tape_record *r, int i, struct tensor *grad, bool *add);
-/* The same for who adds to parts of it only: zeroed when nothing was there. */
+/* The same for a backward function that adds to parts of it: zeroed if it held no gradient. */
 clio_status tape_grad_sum(clio_context *ctx, struct tape *tape, const struct tape_record *r, int i, struct tensor *grad);
-/* Input i has the gradient of result `from` itself. Last of all that a backward does with that: the memory may become the input's. */
+/* The gradient of input i is that of result `from`. To be called last: the memory may become the input's. */
 clio_status tape_pass(clio_context *ctx, struct tape *tape, const struct tape_record *r, int from, int i);
 
 #endif

@@ -1,4 +1,4 @@
-/* tape_backward.c - from a result back to what is watched; see tape.h. */
+/* tape_backward.c - the backward pass, and recomputation of checkpointed blocks; see tape.h. */
 #include "gradients.h"
 #include "tape.h"
 
@@ -37,9 +37,9 @@ clio_status tape_grad(clio_context *ctx, struct tape *tape, const struct tape_re
     clio_status st = CLIO_OK;
     struct tape_node *n = &tape->nodes[r->node[i]];
     *grad = r->t[i];
-    grad->dtype = DTYPE_F32; /* weights may be halves */
+    grad->dtype = DTYPE_F32; /* weights may be fp16 */
     if (n->grad.mem && tensor_count(&n->grad) != tensor_count(grad))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s uses %zu numbers of a tensor of which others use %zu", r->op, tensor_count(grad),
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s uses %zu elements of a tensor of which others use %zu", r->op, tensor_count(grad),
              tensor_count(&n->grad));
     *add = n->watched ? n->add : n->grad.mem != NULL;
     if (!n->grad.mem) {
@@ -86,8 +86,8 @@ fail:
     return st;
 }
 
-/* The gradients of r's results, which were taken in, and what they held: nothing before r knows them. */
-static void done_with(struct tape *tape, const struct tape_record *r)
+/* Release the gradients and values of r's results: no earlier record uses them. */
+static void release_results(struct tape *tape, const struct tape_record *r)
 {
     for (int i = 0; i < r->outputs; i++) {
         struct tape_node *n = &tape->nodes[r->node[i]];
@@ -99,7 +99,7 @@ static void done_with(struct tape *tape, const struct tape_record *r)
     }
 }
 
-static bool anything_given(const struct tape *tape, const struct tape_record *r)
+static bool has_gradient(const struct tape *tape, const struct tape_record *r)
 {
     for (int i = 0; i < r->outputs; i++)
         if (tape->nodes[r->node[i]].grad.mem)
@@ -107,13 +107,13 @@ static bool anything_given(const struct tape *tape, const struct tape_record *r)
     return false;
 }
 
-/* From y to whatever has a part in it. */
-static clio_status go_back(clio_context *ctx, struct tape *tape, const struct tensor *y, const struct tensor *dy)
+/* Run the records backward from y. */
+static clio_status run_backward(clio_context *ctx, struct tape *tape, const struct tensor *y, const struct tensor *dy)
 {
     clio_status st = CLIO_OK;
     int last = tape_find(tape, y->mem);
     if (tensor_count(y) != tensor_count(dy))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "backward from %zu numbers with a gradient of %zu", tensor_count(y), tensor_count(dy));
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "backward from %zu elements with a gradient of %zu", tensor_count(y), tensor_count(dy));
     if (last && tape->nodes[last].needs) {
         tape->nodes[last].grad = *y;
         tape->nodes[last].grad.mem = NULL;
@@ -122,16 +122,16 @@ static clio_status go_back(clio_context *ctx, struct tape *tape, const struct te
     }
     for (size_t i = tape->count; i-- > 0;) {
         const struct tape_record *r = &tape->records[i];
-        if (r->backward && anything_given(tape, r))
+        if (r->backward && has_gradient(tape, r))
             TRY(r->backward(ctx, tape, r));
-        done_with(tape, r);
+        release_results(tape, r);
     }
 fail:
     return st;
 }
 
-/* The gradients of what is watched, from node `first` on, that had no part in it. */
-static clio_status zero_others(clio_context *ctx, const struct tape *tape, size_t first)
+/* Zero the gradients of watched values, from node `first` on, that received none. */
+static clio_status zero_unused(clio_context *ctx, const struct tape *tape, size_t first)
 {
     clio_status st = CLIO_OK;
     for (size_t i = MAX(first, 1); i < tape->node_count; i++)
@@ -145,14 +145,14 @@ clio_status tape_backward(clio_context *ctx, struct tape *tape, const struct ten
 {
     clio_status st = CLIO_OK;
     struct tape *recording = tape_pause(ctx);
-    TRY(go_back(ctx, tape, y, dy));
-    TRY(zero_others(ctx, tape, 1));
+    TRY(run_backward(ctx, tape, y, dy));
+    TRY(zero_unused(ctx, tape, 1));
 fail:
     tape_resume(ctx, recording);
     return st;
 }
 
-/* ---- computing again ---- */
+/* ---- recomputation ---- */
 
 #define BLOCK_INPUTS 4
 
@@ -162,8 +162,8 @@ struct block_args {
     _Alignas(double) unsigned char user[TAPE_USER];
 };
 
-/* Everything that is watched, on another tape, with the same gradients: its first nodes, in the same order. */
-static clio_status watch_too(clio_context *ctx, struct tape *inner, const struct tape *outer)
+/* Watch the same values on another tape, with the same gradients: its first nodes, in the same order. */
+static clio_status watch_same(clio_context *ctx, struct tape *inner, const struct tape *outer)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 1; i < outer->node_count; i++) {
@@ -186,19 +186,19 @@ static clio_status block_backward(clio_context *ctx, struct tape *tape, const st
     TRY(tensor_new(ctx, &out, "training"));
     TRY(tape_open(ctx, &inner));
     TRY(tape_start(ctx, &inner));
-    TRY(watch_too(ctx, &inner, tape));
+    TRY(watch_same(ctx, &inner, tape));
     size_t first = inner.node_count, k = 1;
     for (int i = 0; i < args->count; i++) {
         in[i] = tape_value(tape, r, 1 + i);
-        if (!tape_wants(tape, r, 1 + i) || tape_find(&inner, in[i].mem)) /* watched already, here or as an input before */
+        if (!tape_wants(tape, r, 1 + i) || tape_find(&inner, in[i].mem)) /* already watched, in the outer tape or as an earlier input */
             continue;
         TRY(tape_grad(ctx, tape, r, 1 + i, &grad, &add));
         TRY(tape_watch(ctx, &inner, &in[i], &grad, add));
     }
     TRY(args->block(ctx, &inner.arena, args->user, &out, in));
     tape_pause(ctx);
-    TRY(go_back(ctx, &inner, &out, &dy));
-    TRY(zero_others(ctx, &inner, first)); /* what others have a part in may come yet */
+    TRY(run_backward(ctx, &inner, &out, &dy));
+    TRY(zero_unused(ctx, &inner, first)); /* only the inputs: others may receive gradients later */
     for (size_t i = 1; i < tape->node_count; i++)
         if (tape->nodes[i].watched)
             tape->nodes[i].add = inner.nodes[k++].add;
@@ -219,7 +219,7 @@ clio_status tape_checkpoint(clio_context *ctx, struct arena *arena, tape_block_f
     if (!ctx->tape || ctx->planning)
         return block(ctx, arena, user, out, in);
     if (count > BLOCK_INPUTS || size > TAPE_USER)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "a block of %d inputs and %zu bytes is too large to be computed again", count, size);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "a block of %d inputs and %zu bytes is too large to be recomputed", count, size);
     if (size)
         memcpy(args.user, user, size);
     for (int i = 0; i < count; i++) {
@@ -228,7 +228,7 @@ clio_status tape_checkpoint(clio_context *ctx, struct arena *arena, tape_block_f
     }
     TRY(tape_record(ctx, &r, &args, sizeof args));
     tape = tape_pause(ctx);
-    /* A tape that watches nothing notes nothing; but with one operations compute as they will again, to the bit. */
+    /* A tape that watches nothing records nothing; but with a tape, operations compute the same bits as in the recomputation. */
     TRY(tape_open(ctx, &unwatched));
     TRY(tape_start(ctx, &unwatched));
     TRY(block(ctx, arena, user, out, in));

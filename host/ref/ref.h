@@ -31,8 +31,12 @@ void ref_conv1d(float *out, const float *in, const float *w, const float *bias, 
 /* in [B, H, W, C], w [N, KH, KW, C / groups]; of a window with upsample or one-sided padding: `in` is prepared by the caller */
 void ref_conv2d(float *out, const float *in, const float *w, const float *bias, const struct conv2d_args *args);
 
-/* q [B, queries, heads, D] (rows of ldq), k and v [B, keys, heads, D]: plain rows, not the cache layout. */
-void ref_attention(float *out, const float *q, const float *k, const float *v, const struct attention_args *args);
+/* q [B, queries, heads, D] (rows of ldq), k and v [B, keys, heads, D]: plain rows, not the cache layout. key_lengths [B], or NULL: row b
+ * attends to its first key_lengths[b] keys (at most all; less than 0: none), and what lies behind them is not read. Without a key the
+ * result is 0. */
+void ref_attention(float *out, const float *q, const float *k, const float *v, const int *key_lengths, const struct attention_args *args);
+/* How many keys, the first ones, query i of row b attends to. */
+int ref_attention_visible(const struct attention_args *args, const int *key_lengths, int b, int i);
 
 /* See struct logits_choice; noise-free (greedy) only. */
 void ref_logits(int *token, float *logprob, float *no_speech, float *timestamps, const float *logits, const unsigned char *suppress,

@@ -4,10 +4,18 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void attend(float *out, const float *q, const float *k, const float *v, const struct attention_args *a, int b, int i, int head,
-                   double *score)
+int ref_attention_visible(const struct attention_args *a, const int *key_lengths, int b, int i)
 {
-    int width = a->heads * a->head_dim, visible = a->causal && a->position + i + 1 < a->keys ? a->position + i + 1 : a->keys;
+    int keys = key_lengths && key_lengths[b] < a->keys ? key_lengths[b] : a->keys;
+    keys = a->causal && a->position + i + 1 < keys ? a->position + i + 1 : keys;
+    return keys > 0 ? keys : 0;
+}
+
+/* One query of one head; score: of a->keys numbers. */
+static void attend(float *out, const float *q, const float *k, const float *v, const int *key_lengths, const struct attention_args *a,
+                   int b, int i, int head, double *score)
+{
+    int width = a->heads * a->head_dim, visible = ref_attention_visible(a, key_lengths, b, i);
     const float *query = q + ((size_t)b * (size_t)a->queries + (size_t)i) * (size_t)a->ldq + a->q_offset + head * a->head_dim;
     double greatest = -INFINITY, total = 0;
     for (int j = 0; j < visible; j++) {
@@ -23,11 +31,12 @@ static void attend(float *out, const float *q, const float *k, const float *v, c
         double sum = 0;
         for (int j = 0; j < visible; j++)
             sum += score[j] * (double)v[((size_t)b * (size_t)a->keys + (size_t)j) * (size_t)width + (size_t)(head * a->head_dim + d)];
-        out[((size_t)b * (size_t)a->queries + (size_t)i) * (size_t)a->ldo + (size_t)(head * a->head_dim + d)] = (float)(sum / total);
+        out[((size_t)b * (size_t)a->queries + (size_t)i) * (size_t)a->ldo + (size_t)(head * a->head_dim + d)] =
+            visible ? (float)(sum / total) : 0;
     }
 }
 
-void ref_attention(float *out, const float *q, const float *k, const float *v, const struct attention_args *a)
+void ref_attention(float *out, const float *q, const float *k, const float *v, const int *key_lengths, const struct attention_args *a)
 {
     double *score = calloc((size_t)a->keys, sizeof *score);
     if (!score)
@@ -35,6 +44,6 @@ void ref_attention(float *out, const float *q, const float *k, const float *v, c
     for (int b = 0; b < a->batch; b++)
         for (int i = 0; i < a->queries; i++)
             for (int head = 0; head < a->heads; head++)
-                attend(out, q, k, v, a, b, i, head, score);
+                attend(out, q, k, v, key_lengths, a, b, i, head, score);
     free(score);
 }

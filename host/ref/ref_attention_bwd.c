@@ -1,6 +1,7 @@
 /* ref_attention_bwd.c - the gradient of attention in plain C, from the whole row of weights p = softmax(scale q k^T) of each query:
  * dv += p dout, dp = dout v^T, ds = p (dp - sum(p dp)), dq = scale ds k, dk += scale ds q. */
 #include "ref_bwd.h"
+#include "ref.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,9 +14,10 @@ struct one_head {
     int width;
 };
 
-static void one_query(const struct one_head *h, const struct attention_args *a, int i)
+/* Query i, which attends to the first `keys` keys. */
+static void one_query(const struct one_head *h, const struct attention_args *a, int i, int keys)
 {
-    int d = a->head_dim, keys = a->causal && a->position + i + 1 < a->keys ? a->position + i + 1 : a->keys;
+    int d = a->head_dim;
     const float *q = h->q + (size_t)i * (size_t)a->ldq, *dout = h->dout + (size_t)i * (size_t)a->ldo;
     double greatest = -INFINITY, total = 0, mean = 0;
     for (int j = 0; j < keys; j++) {
@@ -44,7 +46,7 @@ static void one_query(const struct one_head *h, const struct attention_args *a, 
 }
 
 void ref_attention_bwd(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k, const float *v,
-                       const struct attention_args *a)
+                       const int *key_lengths, const struct attention_args *a)
 {
     int d = a->head_dim, width = a->heads * d;
     size_t sums = (size_t)a->keys * (size_t)d;
@@ -68,7 +70,7 @@ void ref_attention_bwd(float *dq, float *dk, float *dv, const float *dout, const
             for (size_t i = 0; i < 2 * sums; i++)
                 work[i] = 0;
             for (int i = 0; i < a->queries; i++)
-                one_query(&h, a, i);
+                one_query(&h, a, i, ref_attention_visible(a, key_lengths, b, i));
             for (int j = 0; j < a->keys; j++)
                 for (int n = 0; n < d; n++) {
                     if (dk)

@@ -65,10 +65,10 @@ void ref_resize_bwd(float *dx, const float *dy, const struct resample_args *args
 
 /* ---- attention ---- */
 
-/* q, out, dout and dq: rows of args.ldq (from q_offset), ldo, ldo, ldq; k, v, dk, dv: plain rows [B, keys, heads, D], as for ref_attention.
- */
+/* q, out, dout and dq: rows of args.ldq (from q_offset), ldo, ldo, ldq; k, v, dk, dv: plain rows [B, keys, heads, D], as for
+ * ref_attention, and key_lengths [B] or NULL: gradients of keys and values behind them are 0. */
 void ref_attention_bwd(float *dq, float *dk, float *dv, const float *dout, const float *q, const float *k, const float *v,
-                       const struct attention_args *args);
+                       const int *key_lengths, const struct attention_args *args);
 
 /* ---- losses ---- */
 

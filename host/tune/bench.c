@@ -276,7 +276,7 @@ static void reference_row(const struct tune_bench *b, int row, const float *befo
         a.q_offset = row * a.ldq;
         a.position += row;
         a.scale = 1.0f / sqrtf((float)a.head_dim);
-        ref_attention(want, b->host_in, b->host_w, b->host_v, &a);
+        ref_attention(want, b->host_in, b->host_w, b->host_v, NULL, &a);
     } else if (c->op == TUNE_OP_NORM)
         ref_layer_norm(want, b->host_in + (size_t)row * (size_t)c->n, b->host_bias, b->host_beta, 1, c->n, EPSILON);
     else

@@ -37,12 +37,6 @@ static void scaled_size(const struct image *image, enum dataset_resize_mode fit,
     *h = fit == DATASET_RESIZE_STRETCH ? height : MAX(floor(image->height * scale + 0.5), 1.0);
 }
 
-/* Pillow's convert("L"). */
-static unsigned char gray(const unsigned char *rgb)
-{
-    return (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
-}
-
 /* Center crop or pad with black to width x height. */
 static void crop_or_pad(const struct image *image, unsigned char *to, int width, int height, int channels)
 {
@@ -56,7 +50,7 @@ static void crop_or_pad(const struct image *image, unsigned char *to, int width,
             }
             const unsigned char *from = image->rgb + 3 * ((size_t)row * (size_t)image->width + (size_t)column);
             if (channels == 1)
-                *to = gray(from);
+                *to = image_luma(from);
             else
                 memcpy(to, from, 3);
         }

@@ -1,8 +1,8 @@
 /* image_apng.c - animated PNG around frames that libpng has compressed; libpng itself knows nothing of animation.
  * Source: PNG specification, third edition, sections 11.3.6 (acTL, fcTL, fdAT) and 4.9:
- *     signature IHDR notes acTL fcTL(0) IDAT... { fcTL(n) fdAT(n + 1)... } IEND
+ *     signature IHDR tEXt acTL fcTL(0) IDAT... { fcTL(n) fdAT(n + 1)... } IEND
  * An fdAT chunk is a frame's IDAT chunk with a number before its data; fcTL and fdAT chunks are numbered through. The first frame is also
- * the image that programs without animation show. Every frame covers the whole canvas: rejected was writing only what changed, since
+ * the image that programs without animation show. Every frame covers the whole image: rejected was writing only what changed, since
  * between two steps of an interpolation every pixel does. */
 #include "image.h"
 
@@ -65,7 +65,7 @@ static clio_status put_frame_control(clio_context *ctx, struct animation *a)
 }
 
 clio_status animation_open(clio_context *ctx, struct animation *a, const char *path, int width, int height, int count, int milliseconds,
-                           const struct image_texts *texts)
+                           const struct metadata *metadata)
 {
     clio_status st = CLIO_OK;
     memset(a, 0, sizeof *a);
@@ -73,7 +73,7 @@ clio_status animation_open(clio_context *ctx, struct animation *a, const char *p
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation of %d frames cannot be: ask for at least 1", count);
     if (milliseconds < 1 || milliseconds > 65535)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation's frames cannot be shown for %d milliseconds each: from 1 to 65535", milliseconds);
-    a->texts = texts;
+    a->metadata = metadata;
     a->width = width;
     a->height = height;
     a->count = count;
@@ -93,7 +93,7 @@ clio_status animation_add(clio_context *ctx, struct animation *a, const struct i
         FAIL(ctx, CLIO_ERROR_INTERNAL,
              "frame %d of %d has %d x %d pixels in an animation of %d x %d; this is a defect of clio, please report it", a->added + 1,
              a->count, frame->width, frame->height, a->width, a->height);
-    TRY(image_png_encode(ctx, &file, frame, is_first ? a->texts : NULL));
+    TRY(image_png_encode(ctx, &file, frame, is_first ? a->metadata : NULL));
     if (is_first)
         TRY(file_out_write(ctx, &a->out, file.data, at));
     while (at < file.size) {

@@ -1,8 +1,9 @@
-/* image_jpeg.c - reading JPEG with libjpeg: grey, YCbCr, RGB, CMYK and YCCK, baseline and progressive, and the orientation in its EXIF.
+/* image_jpeg.c - reading JPEG with libjpeg: grey, YCbCr, RGB, CMYK and YCCK, baseline and progressive, with orientation and comment of
+ * EXIF.
  *
- * CMYK becomes RGB as in Pillow: the values are stored inverted, as Adobe does, and each colour is white less black less ink. What a
- * colour profile would say is passed over. libjpeg leaves by longjmp: see image_png.c. A file that ends early would be filled with grey
- * by libjpeg; here it is an error. Limits: the image's size, and MOST_SCANS passes over it in a progressive file. */
+ * CMYK becomes RGB as in Pillow: the values are stored inverted, as Adobe does, and each colour is white less black less ink. Colour
+ * profiles are ignored. libjpeg leaves by longjmp: see image_png.c. A file that ends early would be filled with grey by libjpeg; here it
+ * is an error. Limits: the image's size, and MOST_SCANS scans in a progressive file. */
 #include "image.h"
 
 #include <stdio.h> /* before jpeglib.h, which needs FILE */
@@ -42,7 +43,7 @@ static void on_message(j_common_ptr jpeg, int level)
     }
 }
 
-/* Each scan of a progressive file goes over the whole image, and a small file may hold thousands. */
+/* Each scan of a progressive file covers the whole image, and a small file may hold thousands. */
 static void on_progress(j_common_ptr jpeg)
 {
     struct reader *r = jpeg->client_data;
@@ -90,9 +91,9 @@ static clio_status fail_reading(clio_context *ctx, const struct reader *r, const
     if (r->is_cut)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: download or copy it again", path);
     if (r->has_many_scans)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is stored in more than %d passes, which no camera does: save it anew as a plain JPEG or PNG",
-             path, MOST_SCANS);
-    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is a JPEG file that cannot be read (%s): save it anew as a plain JPEG or PNG", path, r->message);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s has more than %d progressive scans, which no camera writes: save it again as a baseline JPEG or PNG", path, MOST_SCANS);
+    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is a JPEG file that cannot be read (%s): save it again as a baseline JPEG or PNG", path, r->message);
 fail:
     return st;
 }
@@ -109,16 +110,27 @@ static clio_status guarded(clio_context *ctx, struct reader *r, const char *path
     return CLIO_OK;
 }
 
-static void keep_orientation(const struct reader *r, int *orientation)
+static clio_status keep_exif(clio_context *ctx, const struct reader *r, int *orientation, struct metadata *metadata)
 {
+    clio_status st = CLIO_OK;
     for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next)
         if (m->marker == EXIF_MARKER && m->data_length > 6 && !memcmp(m->data, "Exif\0\0", 6)) {
-            *orientation = image_exif_orientation(m->data + 6, m->data_length - 6);
-            return;
+            *orientation = image_exif_orientation(m->data, m->data_length);
+            if (metadata)
+                TRY(image_exif_comment(ctx, metadata, m->data, m->data_length));
+            break;
         }
+fail:
+    return st;
 }
 
-clio_status image_jpeg_read(clio_context *ctx, struct image *image, int *orientation, const char *path, const struct file_map *map)
+bool image_is_jpeg(const struct file_map *map)
+{
+    return map->size >= 3 && !memcmp(map->data, "\xff\xd8\xff", 3);
+}
+
+clio_status image_jpeg_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
+                            const struct file_map *map)
 {
     clio_status st = CLIO_OK;
     struct reader *r = NULL;
@@ -131,7 +143,7 @@ clio_status image_jpeg_read(clio_context *ctx, struct image *image, int *orienta
     TRY(guarded(ctx, r, path, map, NULL));
     TRY(image_new(ctx, image, path, r->jpeg.image_width, r->jpeg.image_height));
     TRY(mem_alloc(ctx, &r->row, (size_t)image->width, 4));
-    keep_orientation(r, orientation);
+    TRY(keep_exif(ctx, r, orientation, metadata));
     TRY(guarded(ctx, r, path, map, image));
 fail:
     if (r) {

@@ -1,7 +1,7 @@
 /* image_png.c - reading PNG with libpng, of every colour type, depth and interlacing, and the text chunks of one.
  *
  * libpng leaves by longjmp: only on_error jumps, only `guarded` catches, and what is to be freed lies in struct reader, so that no local
- * variable is needed after the jump. Limits: the image's size is checked before memory is taken, a text chunk may unpack to
+ * variable is needed after the jump. Limits: the image's size is checked before memory is allocated, a text chunk may unpack to
  * LARGEST_CHUNK bytes, and MOST_CHUNKS of them are kept. */
 #include "image.h"
 
@@ -34,7 +34,7 @@ static void on_error(png_structp png, png_const_charp message)
 
 static void on_warning(png_structp png, png_const_charp message)
 {
-    (void)png, (void)message; /* of ancillary chunks, which are then passed over */
+    (void)png, (void)message; /* about ancillary chunks, which are then ignored */
 }
 
 static void on_read(png_structp png, png_bytep to, size_t size)
@@ -104,7 +104,7 @@ static clio_status guarded(struct reader *r, enum step step, struct image *image
     return CLIO_OK;
 }
 
-static clio_status keep_texts(struct reader *r, struct image_texts *texts)
+static clio_status keep_metadata(struct reader *r, struct metadata *metadata)
 {
     clio_status st = CLIO_OK;
     png_textp list = NULL;
@@ -116,7 +116,7 @@ static clio_status keep_texts(struct reader *r, struct image_texts *texts)
         bool is_utf8 = list[i].compression >= PNG_ITXT_COMPRESSION_NONE && text_is_utf8(stored);
         TRY(text_from_latin1(r->ctx, &key, list[i].key));
         TRY(is_utf8 ? mem_string(r->ctx, &text, stored) : text_from_latin1(r->ctx, &text, stored));
-        TRY(image_texts_add(r->ctx, texts, key, text));
+        TRY(metadata_add(r->ctx, metadata, key, text));
         free(key);
         free(text);
         key = text = NULL;
@@ -135,7 +135,12 @@ static void keep_orientation(struct reader *r, int *orientation)
         *orientation = image_exif_orientation(exif, size);
 }
 
-clio_status image_png_read(clio_context *ctx, struct image *image, struct image_texts *texts, int *orientation, const char *path,
+bool image_is_png(const struct file_map *map)
+{
+    return map->size >= 8 && !memcmp(map->data, "\x89PNG\r\n\x1a\n", 8);
+}
+
+clio_status image_png_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
                            const struct file_map *map)
 {
     clio_status st = CLIO_OK;
@@ -151,8 +156,8 @@ clio_status image_png_read(clio_context *ctx, struct image *image, struct image_
     TRY(guarded(&r, STEP_PIXELS, image));
     TRY(guarded(&r, STEP_END, NULL));
     keep_orientation(&r, orientation);
-    if (texts)
-        TRY(keep_texts(&r, texts));
+    if (metadata)
+        TRY(keep_metadata(&r, metadata));
 fail:
     png_destroy_read_struct(r.png ? &r.png : NULL, r.info ? &r.info : NULL, NULL);
     return st;

@@ -1,8 +1,8 @@
-/* image_probe.c - the size of an image file, and whether it is whole, without decoding it: a folder of many thousands is looked through
- * before training begins, and an image that is found broken hours later would be found too late.
- * PNG: chunks from IHDR to IEND, each with its checksum (PNG specification, 5.3). JPEG: markers up to the first scan, and an end marker
- * behind it (ITU T.81, B.1; within coded data FF D9 means nothing else). Whatever is unusual or wrong is handed to image_read, which
- * decodes it and has the sentences. */
+/* image_probe.c - the size of an image file, and whether it is complete, without decoding it: a folder of many thousands is checked
+ * before training begins, since an image that turns out to be broken hours later is found too late. PNG: chunks from IHDR to IEND, each
+ * with its checksum (PNG specification, 5.3). JPEG: markers up to the first scan, and an end marker behind it (ITU T.81, B.1; within coded
+ * data FF D9 means nothing else). WebP: the chunks of the container, which have no checksums. Whatever is unusual or wrong is passed to
+ * image_read, which decodes it and has the error messages. */
 #include "image_probe.h"
 #include "image.h"
 
@@ -34,7 +34,7 @@ static bool png_is_whole(const struct file_map *map, int *width, int *height)
         size_t length = big32(chunk);
         if (length > map->size - at - 12 || big32(chunk + 8 + length) != crc32(0, chunk + 4, (uInt)(length + 4)))
             return false;
-        if (!memcmp(chunk + 4, "eXIf", 4)) /* it may be turned */
+        if (!memcmp(chunk + 4, "eXIf", 4)) /* it may have an orientation */
             return false;
         if (!memcmp(chunk + 4, "IEND", 4))
             return has_pixels;
@@ -62,7 +62,7 @@ static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
 {
     const unsigned char *data = map->data;
     size_t at = 2;
-    int orientation = 0, kept; /* 0: not told yet */
+    int orientation = 0, kept; /* 0: not known yet */
     *width = *height = 0;
     if (map->size < 4 || data[0] != 0xff || data[1] != 0xd8)
         return false;
@@ -99,7 +99,7 @@ clio_status image_probe(clio_context *ctx, const char *path, int *width, int *he
     struct file_map map = {NULL, 0};
     struct image image = {0, 0, NULL, false};
     TRY(file_map(ctx, &map, path));
-    if (!png_is_whole(&map, width, height) && !jpeg_is_whole(&map, width, height)) {
+    if (!png_is_whole(&map, width, height) && !jpeg_is_whole(&map, width, height) && !image_webp_probe(&map, width, height)) {
         TRY(image_read(ctx, &image, path));
         *width = image.width;
         *height = image.height;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-struct picture_file {
+struct image_file {
     clio_image public; /* first: the caller's pointer is this one */
     struct image image;
 };
@@ -22,7 +22,7 @@ fail:
 
 void clio_image_free(clio_image *image)
 {
-    struct picture_file *f = (struct picture_file *)(void *)image;
+    struct image_file *f = (struct image_file *)(void *)image;
     if (f)
         image_free(&f->image);
     free(f);
@@ -30,7 +30,7 @@ void clio_image_free(clio_image *image)
 
 /* ---- several images ---- */
 
-struct result_list {
+struct image_list {
     clio_image_list public; /* first: the caller's pointer is this one */
     clio_imagine_result *list;
 };
@@ -38,7 +38,7 @@ struct result_list {
 clio_status images_new(clio_context *ctx, size_t count, clio_image_list **out, clio_imagine_result **list)
 {
     clio_status st = CLIO_OK;
-    struct result_list *p = NULL;
+    struct image_list *p = NULL;
     *out = NULL;
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     TRY(mem_alloc(ctx, &p->list, count, sizeof *p->list));
@@ -53,7 +53,7 @@ fail:
 
 void clio_image_list_free(clio_image_list *images)
 {
-    struct result_list *p = (struct result_list *)(void *)images;
+    struct image_list *p = (struct image_list *)(void *)images;
     if (!p)
         return;
     for (size_t i = 0; i < p->public.count; i++) {
@@ -67,7 +67,7 @@ void clio_image_list_free(clio_image_list *images)
 clio_status image_give(clio_context *ctx, struct image *image, clio_image **out)
 {
     clio_status st = CLIO_OK;
-    struct picture_file *f = NULL;
+    struct image_file *f = NULL;
     *out = NULL;
     TRY(mem_alloc(ctx, &f, 1, sizeof *f));
     f->image = *image;
@@ -80,14 +80,14 @@ fail:
 
 /* ---- writing ---- */
 
-/* The caller's notes as the writers take them: borrowed, but for the list itself. */
-static clio_status borrow(clio_context *ctx, struct image_texts *texts, const clio_metadata_entry *notes, size_t count)
+/* The caller's metadata as the writers take it: borrowed, but for the list itself. */
+static clio_status borrow(clio_context *ctx, struct metadata *metadata, const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
-    TRY(mem_alloc(ctx, &texts->list, count + 1, sizeof *texts->list));
-    texts->count = count;
+    TRY(mem_alloc(ctx, &metadata->list, count + 1, sizeof *metadata->list));
+    metadata->count = count;
     for (size_t i = 0; i < count; i++)
-        texts->list[i] = (struct image_text){(char *)(uintptr_t)notes[i].key, (char *)(uintptr_t)notes[i].text};
+        metadata->list[i] = (struct metadata_entry){(char *)(uintptr_t)notes[i].key, (char *)(uintptr_t)notes[i].text};
 fail:
     return st;
 }
@@ -100,12 +100,12 @@ struct image image_view(const clio_image *image)
 clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
-    struct image_texts texts = {0};
+    struct metadata metadata = {0};
     struct image whole = image_view(image);
-    TRY(borrow(ctx, &texts, notes, count));
-    TRY(image_write(ctx, &whole, path, &texts));
+    TRY(borrow(ctx, &metadata, notes, count));
+    TRY(image_write(ctx, &whole, path, &metadata));
 fail:
-    free(texts.list);
+    free(metadata.list);
     return st;
 }
 
@@ -113,12 +113,13 @@ clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *imag
                                   const clio_metadata_entry *notes, size_t count)
 {
     clio_status st = CLIO_OK;
-    struct image_texts texts = {0};
+    struct metadata metadata = {0};
     struct animation a = {0};
     if (!images->count)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "an animation needs at least one image");
-    TRY(borrow(ctx, &texts, notes, count));
-    TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds, &texts));
+    TRY(borrow(ctx, &metadata, notes, count));
+    TRY(animation_open(ctx, &a, path, images->list[0].image.width, images->list[0].image.height, (int)images->count, milliseconds,
+                       &metadata));
     for (size_t i = 0; i < images->count; i++) {
         struct image frame = image_view(&images->list[i].image);
         TRY(animation_add(ctx, &a, &frame));
@@ -126,29 +127,29 @@ clio_status clio_image_write_apng(clio_context *ctx, const clio_image_list *imag
     TRY(animation_commit(ctx, &a));
 fail:
     animation_abandon(&a);
-    free(texts.list);
+    free(metadata.list);
     return st;
 }
 
-/* ---- notes ---- */
+/* ---- metadata ---- */
 
-struct note_list {
+struct metadata_list {
     clio_metadata public; /* first: the caller's pointer is this one */
-    struct image_texts texts;
+    struct metadata metadata;
     clio_metadata_entry *list;
 };
 
 clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metadata **out)
 {
     clio_status st = CLIO_OK;
-    struct note_list *n = NULL;
+    struct metadata_list *n = NULL;
     *out = NULL;
     TRY(mem_alloc(ctx, &n, 1, sizeof *n));
-    TRY(image_texts_read(ctx, &n->texts, path));
-    TRY(mem_alloc(ctx, &n->list, n->texts.count + 1, sizeof *n->list));
-    for (size_t i = 0; i < n->texts.count; i++)
-        n->list[i] = (clio_metadata_entry){n->texts.list[i].key, n->texts.list[i].text};
-    n->public = (clio_metadata){n->list, n->texts.count};
+    TRY(image_metadata_read(ctx, &n->metadata, path));
+    TRY(mem_alloc(ctx, &n->list, n->metadata.count + 1, sizeof *n->list));
+    for (size_t i = 0; i < n->metadata.count; i++)
+        n->list[i] = (clio_metadata_entry){n->metadata.list[i].key, n->metadata.list[i].text};
+    n->public = (clio_metadata){n->list, n->metadata.count};
     *out = &n->public;
     return CLIO_OK;
 fail:
@@ -159,10 +160,10 @@ fail:
 
 void clio_metadata_free(clio_metadata *notes)
 {
-    struct note_list *n = (struct note_list *)(void *)notes;
+    struct metadata_list *n = (struct metadata_list *)(void *)notes;
     if (!n)
         return;
-    image_texts_free(&n->texts);
+    metadata_free(&n->metadata);
     free(n->list);
     free(n);
 }

@@ -1,9 +1,9 @@
-/* image_resize.c - an image at another size: separable Lanczos of three lobes, widened when shrinking so that nothing aliases.
+/* image_resize.c - resizing: separable Lanczos of three lobes, widened when shrinking so that nothing aliases.
  *     out[x] = sum_i w[x, i] in[first(x) + i],  w = L((i + first + 0.5 - centre) / scale), normalised;  L(t) = sinc(t) sinc(t / 3), |t| < 3
  * In 8 bits and fixed point exactly as Pillow's Image.resize, which is what diffusers calls: weights rounded to 22 bits, each pass rounded
  * to 8 bits. Which side goes first is as Pillow 13 does it, found by comparing with its answers, 3895 pairs of sizes without exception: the
  * height where it shrinks by more than twice what the width does, else the width. Its older source always begins with the width, which
- * changes what the first pass rounds and clips. Written here since the bits are to be Pillow's, which no library promises. */
+ * changes what the first pass rounds and clips. Own code since no library promises the bits of Pillow. */
 #include "image.h"
 
 #include <math.h>

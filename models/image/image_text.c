@@ -1,12 +1,12 @@
-/* image_text.c - the notes of an image: a list of keys and texts, and the two encodings that PNG text chunks have.
- * Source: PNG specification, "Textual information": tEXt and zTXt are Latin-1, iTXt is UTF-8. */
+/* image_text.c - metadata of an image: a list of keys and texts, and the encodings that files have.
+ * Sources: PNG specification, "Textual information": tEXt and zTXt are Latin-1, iTXt is UTF-8. EXIF 2.32, 4.6.5 UserComment: UTF-16. */
 #include "image.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
-/* The character at *at, which is moved behind it; -1 where the bytes are no UTF-8. */
+/* The character at *at, which is advanced past it; -1 where the bytes are no UTF-8. */
 static utf8proc_int32_t next_character(const unsigned char **at)
 {
     utf8proc_int32_t c;
@@ -59,17 +59,79 @@ fail:
     return st;
 }
 
-clio_status image_texts_add(clio_context *ctx, struct image_texts *texts, const char *key, const char *text)
+/* The code point at p of at least 2 bytes, and how many bytes it has: 2, or 4 for a pair of surrogates. */
+static utf8proc_int32_t utf16_code_point(const unsigned char *p, size_t size, bool big_endian, size_t *used)
+{
+    unsigned high = big_endian ? (unsigned)p[0] << 8 | p[1] : (unsigned)p[1] << 8 | p[0], low;
+    *used = 2;
+    if (high < 0xd800 || high > 0xdfff)
+        return (utf8proc_int32_t)high;
+    if (high >= 0xdc00 || size < 4)
+        return 0xfffd;
+    low = big_endian ? (unsigned)p[2] << 8 | p[3] : (unsigned)p[3] << 8 | p[2];
+    if (low < 0xdc00 || low > 0xdfff)
+        return 0xfffd;
+    *used = 4;
+    return (utf8proc_int32_t)(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+}
+
+clio_status text_from_utf16(clio_context *ctx, char **out, const unsigned char *utf16, size_t size, bool big_endian)
 {
     clio_status st = CLIO_OK;
-    struct image_text added = {NULL, NULL}, *list;
+    utf8proc_uint8_t *to;
+    TRY(mem_alloc(ctx, out, size / 2 * 3 + 1, 1));
+    to = (utf8proc_uint8_t *)*out;
+    for (size_t i = 0, used; i + 2 <= size; i += used) {
+        utf8proc_int32_t c = utf16_code_point(utf16 + i, size - i, big_endian, &used);
+        if (!c)
+            break;
+        to += utf8proc_encode_char(c, to);
+    }
+fail:
+    return st;
+}
+
+clio_status text_to_utf16(clio_context *ctx, struct bytes *out, const char *utf8)
+{
+    clio_status st = CLIO_OK;
+    const unsigned char *p = (const unsigned char *)utf8;
+    while (*p) {
+        utf8proc_int32_t c = next_character(&p);
+        unsigned units[2] = {(unsigned)c, 0};
+        if (c > 0xffff) {
+            units[0] = 0xd800 + (((unsigned)c - 0x10000) >> 10);
+            units[1] = 0xdc00 + (((unsigned)c - 0x10000) & 0x3ff);
+        }
+        for (int i = 0; i < (c > 0xffff ? 2 : 1); i++) {
+            unsigned char pair[2] = {(unsigned char)(units[i] >> 8), (unsigned char)units[i]};
+            TRY(bytes_add(ctx, out, pair, 2));
+        }
+    }
+fail:
+    return st;
+}
+
+clio_status metadata_check(clio_context *ctx, const struct metadata_entry *entry)
+{
+    clio_status st = CLIO_OK;
+    if (!text_is_utf8(entry->key) || !text_is_utf8(entry->text))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the image's metadata \"%.40s\" is not valid UTF-8: check the terminal's encoding",
+             text_is_utf8(entry->key) ? entry->key : "?");
+fail:
+    return st;
+}
+
+clio_status metadata_add(clio_context *ctx, struct metadata *metadata, const char *key, const char *text)
+{
+    clio_status st = CLIO_OK;
+    struct metadata_entry added = {NULL, NULL}, *list;
     TRY(mem_string(ctx, &added.key, key));
     TRY(mem_string(ctx, &added.text, text));
-    list = realloc(texts->list, (texts->count + 1) * sizeof *list);
+    list = realloc(metadata->list, (metadata->count + 1) * sizeof *list);
     if (!list)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the notes of an image; close other programs");
-    texts->list = list;
-    texts->list[texts->count++] = added;
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the metadata of an image; close other programs");
+    metadata->list = list;
+    metadata->list[metadata->count++] = added;
     return CLIO_OK;
 fail:
     free(added.key);
@@ -77,12 +139,12 @@ fail:
     return st;
 }
 
-void image_texts_free(struct image_texts *texts)
+void metadata_free(struct metadata *metadata)
 {
-    for (size_t i = 0; i < texts->count; i++) {
-        free(texts->list[i].key);
-        free(texts->list[i].text);
+    for (size_t i = 0; i < metadata->count; i++) {
+        free(metadata->list[i].key);
+        free(metadata->list[i].text);
     }
-    free(texts->list);
-    memset(texts, 0, sizeof *texts);
+    free(metadata->list);
+    memset(metadata, 0, sizeof *metadata);
 }

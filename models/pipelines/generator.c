@@ -266,7 +266,7 @@ clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, in
     clio_status st = CLIO_OK;
     const clio_image *first = &images->list[0].image;
     size_t one = 3 * (size_t)first->width * (size_t)first->height;
-    struct sheet grid = {
+    struct image_grid grid = {
         .count = (int)images->count, .height = first->height, .width = first->width, .channels = 3, .high = 1, .columns = columns};
     struct image image = {0};
     float *pixels = NULL;

@@ -1,17 +1,12 @@
-/* plot.c - see plot.h: the ranges of both axes, where everything lies, axes, title and legend. */
+/* plot.c - see plot.h: checks, the ranges of both axes, and the order in which a plot is drawn. */
 #include "plot_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define MARGIN 0.04 /* of the range, above and below the data */
 #define LOG_FROM 30 /* largest over smallest value from which on an axis is logarithmic */
-
-static const struct colour paper = {255, 255, 255}, ink = {38, 38, 38}, grey = {110, 110, 110}, grid = {228, 228, 228},
-                           fine = {242, 242, 242};
-/* Okabe and Ito's colours, which the colour-blind can tell apart, the strong ones first. */
-static const struct colour colours[] = {{0, 105, 180}, {213, 84, 0},   {0, 150, 110}, {190, 90, 160},
-                                        {225, 150, 0}, {70, 165, 220}, {90, 90, 90}};
 
 static clio_status check(clio_context *ctx, const struct plot *plot, int width, int height)
 {
@@ -19,11 +14,11 @@ static clio_status check(clio_context *ctx, const struct plot *plot, int width, 
     if (width < 320 || height < 200)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "a plot of %d x %d pixels has no room for its axes: at least 320 x 200 are needed", width, height);
     if (plot->count > PLOT_SERIES_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a plot takes at most %d lines, not %zu: draw two plots", PLOT_SERIES_MAX, plot->count);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a plot takes at most %d series, not %zu: draw two plots", PLOT_SERIES_MAX, plot->count);
     for (size_t k = 0; k < plot->count; k++)
         for (size_t i = 0; i < plot->series[k].count; i++)
             if (!isfinite(plot_x(&plot->series[k], i)) || (i && plot_x(&plot->series[k], i) < plot_x(&plot->series[k], i - 1)))
-                FAIL(ctx, CLIO_ERROR_ARGUMENT, "the line \"%s\" of a plot cannot be drawn: x of its point %zu is %g, after %g",
+                FAIL(ctx, CLIO_ERROR_ARGUMENT, "the series \"%s\" of a plot cannot be drawn: x of its point %zu is %g, after %g",
                      plot->series[k].name ? plot->series[k].name : "", i, plot_x(&plot->series[k], i),
                      i ? plot_x(&plot->series[k], i - 1) : 0.0);
 fail:
@@ -38,7 +33,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The ends of a linear axis: where less than one value in 200 on either side takes two thirds of the height, it is cut off. */
+/* The ends of a linear axis: where less than one value in 200 on either side takes two thirds of the height, it is clipped. */
 static void without_outliers(double *values, size_t count, double *low, double *high)
 {
     size_t cut = count / 200;
@@ -53,11 +48,20 @@ static void without_outliers(double *values, size_t count, double *low, double *
     }
 }
 
+/* What part of the range is added at one end of the y axis; there is room for the label of a best value, which no line crosses there. */
+static double margin_of(const struct drawing *d, enum plot_best best)
+{
+    bool has_label = false;
+    for (size_t k = 0; k < d->plot->count; k++)
+        has_label = has_label || d->plot->series[k].best == best;
+    return has_label ? MAX(MARGIN, 45 * d->unit / d->surface.height) : MARGIN;
+}
+
 static clio_status y_range(clio_context *ctx, struct drawing *d)
 {
     clio_status st = CLIO_OK;
     const struct plot *plot = d->plot;
-    double *values = NULL, low = INFINITY, high = -INFINITY;
+    double *values = NULL, low = INFINITY, high = -INFINITY, below, above;
     size_t count = 0, all = 0;
     for (size_t k = 0; k < plot->count; k++)
         all += plot->series[k].count;
@@ -75,18 +79,20 @@ static clio_status y_range(clio_context *ctx, struct drawing *d)
     if (d->empty)
         low = plot->y_scale == PLOT_LOG ? 0.1 : 0, high = 1;
     d->y.log = plot->y_scale == PLOT_LOG || (plot->y_scale == PLOT_AUTO && low > 0 && high / low >= LOG_FROM);
+    below = margin_of(d, PLOT_BEST_LOWEST);
+    above = margin_of(d, PLOT_BEST_HIGHEST);
     if (d->y.log) {
-        double air = high > low ? pow(high / low, 0.04) : 2;
-        d->y.low = low / air;
-        d->y.high = high * air;
+        double range = high > low ? high / low : pow(2, 1 / MARGIN);
+        d->y.low = low / pow(range, below);
+        d->y.high = high * pow(range, above);
     } else {
-        double air;
+        double range;
         if (!d->empty)
             without_outliers(values, count, &low, &high);
-        air = high > low ? 0.04 * (high - low) : fabs(high) > 0 ? 0.1 * fabs(high) : 1;
-        air = d->empty ? 0 : air;
-        d->y.low = low >= 0 && low < 0.15 * high ? 0 : low - air; /* nearly at 0: begin there */
-        d->y.high = high + air;
+        range = high > low ? high - low : (fabs(high) > 0 ? 0.1 * fabs(high) : 1) / MARGIN;
+        range = d->empty ? 0 : range;
+        d->y.low = low >= 0 && low < 0.15 * high && below <= MARGIN ? 0 : low - below * range; /* nearly at 0: begin there */
+        d->y.high = high + above * range;
     }
     if (!(isfinite(d->y.low) && isfinite(d->y.high) && isfinite(d->y.high - d->y.low) && d->y.low < d->y.high && d->y.high < 1e300) ||
         (d->y.log && d->y.low < 1e-300))
@@ -122,110 +128,6 @@ static void x_range(struct drawing *d)
     d->x.high = high;
 }
 
-/* ---- axes ---- */
-
-static double text_height(const struct drawing *d)
-{
-    return FONT_CAPITAL * d->unit;
-}
-
-/* The legend's rows, from `left` on; drawn only where `draw`. Returns how many they are. */
-static int legend(struct drawing *d, double left, double first_line, bool draw)
-{
-    double u = d->unit, x = left, step = 20 * u;
-    int rows = 0;
-    for (size_t k = 0; k < d->plot->count; k++) {
-        const char *name = d->plot->series[k].name;
-        double width;
-        if (!name || !*name)
-            continue;
-        width = 32 * u + canvas_text_width(name, u);
-        if (rows == 0 || x + width > d->canvas.image.width - 10 * u) {
-            x = left;
-            rows++;
-        }
-        if (draw) {
-            double y = first_line + (rows - 1) * step;
-            canvas_line(&d->canvas, x + u, floor(y - 5 * u) + 0.5, x + 22 * u, floor(y - 5 * u) + 0.5, 2.6 * u);
-            canvas_paint(&d->canvas, colours[k % COUNT(colours)], 1);
-            canvas_text(&d->canvas, x + 32 * u, y, name, u, false, false, ink);
-        }
-        x += width + 24 * u;
-    }
-    return rows;
-}
-
-static double widest_label(const struct plot_axis *axis, double scale)
-{
-    double widest = 0;
-    for (int i = 0; i < axis->count; i++)
-        widest = MAX(widest, canvas_text_width(axis->ticks[i].label, scale));
-    return widest;
-}
-
-/* Where the field lies, which ticks there are, and where the words stand. */
-static void lay_out(struct drawing *d)
-{
-    const struct plot *plot = d->plot;
-    double u = d->unit, top = 16 * u, left = 16 * u;
-    if (plot->title)
-        top += 14 * u + 12 * u;
-    d->bottom = (int)(d->canvas.image.height - 22 * u - text_height(d) - (plot->x_label ? 25 * u : 0));
-    plot_ticks(&d->y, MAX((int)((d->bottom - top) / (48 * u)), 2));
-    left += (plot->y_label ? 24 * u : 0) + widest_label(&d->y, u) + 9 * u;
-    d->left = (int)left;
-    d->right = (int)(d->canvas.image.width - 24 * u);
-    d->top = (int)(top + legend(d, d->left, 0, false) * 20 * u + 4 * u);
-    plot_ticks(&d->x, MAX((int)((d->right - d->left) / (80 * u)), 2));
-}
-
-static void draw_axes(struct drawing *d)
-{
-    struct canvas *c = &d->canvas;
-    double u = d->unit;
-    int w = MAX((int)(u + 0.3), 1);
-    for (int small = 1; small >= 0; small--)
-        for (int i = 0; i < d->y.count; i++) {
-            const struct plot_tick *t = &d->y.ticks[i];
-            int y = (int)floor(plot_py(d, t->value) + 0.5);
-            if (!*t->label == (bool)small)
-                canvas_box(c, d->left, y, d->right, y + w, small ? fine : grid, 1);
-            if (!small)
-                canvas_text(c, d->left - 9 * u - canvas_text_width(t->label, u), y + text_height(d) / 2 + 1, t->label, u, false, false,
-                            grey);
-        }
-    for (int i = 0; i < d->x.count; i++) {
-        const struct plot_tick *t = &d->x.ticks[i];
-        double x = plot_px(d, t->value), half = canvas_text_width(t->label, u) / 2;
-        int column = MIN((int)floor(x + 0.5), d->right - w);
-        canvas_box(c, column, d->top, column + w, d->bottom, grid, 1);
-        canvas_box(c, column, d->bottom, column + w, d->bottom + (int)(5 * u), grey, 1);
-        x = MIN(MAX(x - half, 2 * u), c->image.width - 2 * half - 2 * u);
-        canvas_text(c, x, d->bottom + 10 * u + text_height(d), t->label, u, false, false, grey);
-    }
-    canvas_box(c, d->left, d->bottom, d->right, d->bottom + w, grey, 1);
-}
-
-static void draw_words(struct drawing *d)
-{
-    const struct plot *plot = d->plot;
-    struct canvas *c = &d->canvas;
-    double u = d->unit, middle_y = (d->top + d->bottom) / 2.0, y = 18 * u;
-    if (plot->title) {
-        y += 14 * u;
-        canvas_text(c, d->left, y, plot->title, 1.3 * u, true, false, ink);
-        y += 10 * u;
-    }
-    legend(d, d->left, y + text_height(d) + 3 * u, true);
-    if (plot->x_label)
-        canvas_text(c, (d->left + d->right - canvas_text_width(plot->x_label, u)) / 2, c->image.height - 13 * u, plot->x_label, u, false,
-                    false, ink);
-    if (plot->y_label)
-        canvas_text(c, 16 * u + text_height(d), middle_y + canvas_text_width(plot->y_label, u) / 2, plot->y_label, u, false, true, ink);
-    if (d->empty)
-        canvas_text(c, (d->left + d->right - canvas_text_width("no data yet", u)) / 2, middle_y, "no data yet", u, false, false, grey);
-}
-
 static clio_status draw_all(clio_context *ctx, struct drawing *d)
 {
     clio_status st = CLIO_OK;
@@ -237,11 +139,16 @@ static clio_status draw_all(clio_context *ctx, struct drawing *d)
     TRY(mem_alloc(ctx, &d->py, most, sizeof *d->py));
     TRY(mem_alloc(ctx, &d->low, columns, sizeof *d->low));
     TRY(mem_alloc(ctx, &d->high, columns, sizeof *d->high));
-    draw_axes(d);
-    draw_words(d);
-    canvas_clip(&d->canvas, d->left, d->top - (int)(4 * d->unit), d->right + (int)(4 * d->unit), d->bottom + (int)(4 * d->unit));
+    plot_frame(d);
+    cairo_save(d->surface.cr);
+    cairo_rectangle(d->surface.cr, d->left - (int)(4 * d->unit), d->top - (int)(4 * d->unit), d->right - d->left + 2 * (int)(4 * d->unit),
+                    d->bottom - d->top + 2 * (int)(4 * d->unit));
+    cairo_clip(d->surface.cr);
     for (size_t k = 0; k < plot->count; k++)
-        TRY(plot_line(ctx, d, &plot->series[k], colours[k % COUNT(colours)]));
+        TRY(plot_line(ctx, d, k));
+    cairo_restore(d->surface.cr);
+    for (size_t k = 0; k < plot->count; k++)
+        plot_best_point(d, k);
 fail:
     free(d->px);
     free(d->py);
@@ -250,23 +157,58 @@ fail:
     return st;
 }
 
-clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *plot)
+/* *left: where the plot area begins at least, and then where it does. */
+static clio_status draw_from(clio_context *ctx, struct image *out, const struct plot *plot, int *left)
 {
+    static const struct colour white = {255, 255, 255};
     clio_status st = CLIO_OK;
-    struct drawing d = {.plot = plot};
+    struct drawing d = {.plot = plot, .left = *left};
     int width = plot->width ? plot->width : PLOT_WIDTH, height = plot->height ? plot->height : PLOT_HEIGHT;
     memset(out, 0, sizeof *out);
     TRY(check(ctx, plot, width, height));
-    TRY(canvas_new(ctx, &d.canvas, "the plot", width, height, paper));
+    TRY(surface_new(ctx, &d.surface, "the plot", width, height, white));
     /* Text at whole and half sizes is sharpest; a small image has text of the usual size. */
     d.unit = MAX(floor(2.0 * MIN((double)width / PLOT_WIDTH, (double)height / PLOT_HEIGHT)) / 2, 1);
     TRY(y_range(ctx, &d));
     x_range(&d);
-    lay_out(&d);
+    plot_lay_out(&d);
+    *left = d.left;
     TRY(draw_all(ctx, &d));
-    *out = d.canvas.image;
-    d.canvas.image.rgb = NULL;
+    TRY(surface_to_image(ctx, &d.surface, out));
 fail:
-    canvas_free(&d.canvas);
+    surface_free(&d.surface);
+    return st;
+}
+
+clio_status plot_draw(clio_context *ctx, struct image *out, const struct plot *plot)
+{
+    int left = 0;
+    return draw_from(ctx, out, plot, &left);
+}
+
+clio_status plot_draw_stacked(clio_context *ctx, struct image *out, const struct plot *plots, size_t count)
+{
+    clio_status st = CLIO_OK;
+    struct image one = {0, 0, NULL, false};
+    int height = 0, y = 0, width = count && plots[0].width ? plots[0].width : PLOT_WIDTH, left = 0;
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < count; i++) { /* the widest tick labels decide where all of them begin */
+        image_free(&one);
+        TRY(draw_from(ctx, &one, &plots[i], &left));
+    }
+    for (size_t i = 0; i < count; i++)
+        height += plots[i].height ? plots[i].height : PLOT_HEIGHT;
+    TRY(image_new(ctx, out, "the stack of plots", width, height));
+    for (size_t i = 0; i < count; i++, y += one.height) {
+        image_free(&one);
+        TRY(draw_from(ctx, &one, &plots[i], &left));
+        if (one.width != width)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "plots of %d and %d pixels cannot be stacked: give all one width", width, one.width);
+        memcpy(out->rgb + (size_t)y * (size_t)width * 3, one.rgb, (size_t)one.height * (size_t)width * 3);
+    }
+fail:
+    image_free(&one);
+    if (st)
+        image_free(out);
     return st;
 }

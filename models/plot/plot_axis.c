@@ -8,7 +8,7 @@
 double plot_place(const struct plot_axis *axis, double value)
 {
     if (axis->log)
-        return value > 0 ? log(value / axis->low) / log(axis->high / axis->low) : NAN;
+        return value > 0 ? log(value / axis->low) / log(axis->high / axis->low) : (double)NAN;
     return (value - axis->low) / (axis->high - axis->low);
 }
 
@@ -20,7 +20,7 @@ void plot_label(char label[24], double value, double step, double largest)
     } units[] = {{1e9, 'G'}, {1e6, 'M'}, {1e3, 'k'}};
     double size = MAX(fabs(value), fabs(step));
     int digits;
-    if (fabs(value) < fabs(step) * 1e-6) { /* what is left of 0 by rounding */
+    if (fabs(value) < fabs(step) * 1e-6) { /* 0 with a rounding error */
         snprintf(label, 24, "0");
         return;
     }

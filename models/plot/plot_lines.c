@@ -1,12 +1,13 @@
-/* plot_lines.c - a plot's lines: brought to pixels first; smoothing and thinning work on what is seen. */
+/* plot_lines.c - the series of a plot: converted to pixels first; smoothing and thinning work on pixels. */
 #include "plot_private.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#define MARKS_BELOW 40   /* a series of fewer points has marks */
+#define MARKS_BELOW 40   /* a series of fewer points has markers */
 #define SMOOTH_FROM 120  /* points, from which on a series is smoothed */
-#define SMOOTH_WIDTH 160 /* the Gaussian's deviation is this part of the plot's width, or three points */
+#define SMOOTH_WIDTH 160 /* the Gaussian's standard deviation is this part of the plot area's width, or three points */
 
 bool plot_usable(const struct plot *plot, double y)
 {
@@ -26,11 +27,11 @@ double plot_px(const struct drawing *d, double x)
 double plot_py(const struct drawing *d, double y)
 {
     double at = d->bottom - plot_place(&d->y, y) * (d->bottom - d->top);
-    return isfinite(y) ? MIN(MAX(at, (double)d->top), (double)d->bottom) : NAN; /* what is cut off runs along the edge */
+    return isfinite(y) ? MIN(MAX(at, (double)d->top), (double)d->bottom) : (double)NAN; /* clipped values lie on the edge */
 }
 
-/* One stretch between two points, as the columns it crosses see it. */
-static void stretch(struct drawing *d, double x0, double y0, double x1, double y1)
+/* Add one line between two points to the range of the columns that it crosses. */
+static void widen_band(struct drawing *d, double x0, double y0, double x1, double y1)
 {
     int first = MAX((int)floor(x0) - d->left, 0), last = MIN((int)floor(x1) - d->left, d->right - d->left - 1);
     for (int i = first; i <= last; i++) {
@@ -48,21 +49,44 @@ static void find_band(struct drawing *d, size_t count)
     for (size_t i = 0; i < count; i++)
         if (isfinite(d->py[i])) {
             bool joined = i > 0 && isfinite(d->py[i - 1]);
-            stretch(d, d->px[joined ? i - 1 : i], d->py[joined ? i - 1 : i], d->px[i], d->py[i]);
+            widen_band(d, d->px[joined ? i - 1 : i], d->py[joined ? i - 1 : i], d->px[i], d->py[i]);
         }
 }
 
-static void draw_line(struct drawing *d, const double *x, const double *y, size_t count, double width, bool marks)
+/* Add columns of pixels to the path: those from low[i] to high[i], where low is above high. */
+static void add_columns(struct drawing *d, const double *low, const double *high, double margin)
 {
+    for (int i = 0; i < d->right - d->left; i++)
+        if (low[i] <= high[i])
+            cairo_rectangle(d->surface.cr, d->left + i, low[i] - margin, 1, high[i] - low[i] + 2 * margin);
+}
+
+static void add_dot(struct drawing *d, double x, double y, double radius)
+{
+    cairo_new_sub_path(d->surface.cr);
+    cairo_arc(d->surface.cr, x, y, radius, 0, 4 * acos(0));
+}
+
+/* Stroke what is between finite points, then fill a dot at each one that has no neighbour, or with `markers` at each one. */
+static void draw_line(struct drawing *d, const double *x, const double *y, size_t count, double width, bool markers, bool dashed)
+{
+    const double dashes[] = {3.5 * width, 2.5 * width};
+    cairo_t *cr = d->surface.cr;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(y[i]) && i > 0 && isfinite(y[i - 1]))
+            cairo_line_to(cr, x[i], y[i]);
+        else if (isfinite(y[i]))
+            cairo_move_to(cr, x[i], y[i]);
+    cairo_set_line_width(cr, width);
+    cairo_set_dash(cr, dashes, dashed ? 2 : 0, 0);
+    cairo_stroke(cr);
+    cairo_set_dash(cr, dashes, 0, 0);
     for (size_t i = 0; i < count; i++) {
         bool before = i > 0 && isfinite(y[i - 1]), after = i + 1 < count && isfinite(y[i + 1]);
-        if (!isfinite(y[i]))
-            continue;
-        if (before)
-            canvas_line(&d->canvas, x[i - 1], y[i - 1], x[i], y[i], width);
-        if (marks || (!before && !after))
-            canvas_line(&d->canvas, x[i], y[i], x[i], y[i], 3 * width);
+        if (isfinite(y[i]) && (markers || (!before && !after)))
+            add_dot(d, x[i], y[i], 1.5 * width);
     }
+    cairo_fill(cr);
 }
 
 /* Sums over the points of one column, x from its middle: of 1, x, x^2, y, xy, y^2. */
@@ -71,7 +95,7 @@ struct column {
 };
 
 /* Local linear regression: at column i the line a + b (x - i) with the least sum of w(x - i) (y - a - b (x - i))^2, of which a is the
- * smooth line, and the sum over that of w its variance. NAN where the series has a gap. */
+ * smoothed value, and that sum over the sum of w its variance. NAN where the series has a gap. */
 static double fit(const struct drawing *d, const struct column *columns, const double *weights, int reach, int i, double *deviation)
 {
     struct column sum = {0, 0, 0, 0, 0, 0};
@@ -92,13 +116,13 @@ static double fit(const struct drawing *d, const struct column *columns, const d
     square = sum.n * sum.xx - sum.x * sum.x;
     b = square > 1e-6 * sum.n * sum.n ? (sum.n * sum.xy - sum.x * sum.y) / square : 0;
     a = (sum.y - b * sum.x) / sum.n;
-    rest = sum.yy - a * sum.y - b * sum.xy; /* what the line leaves of the squares */
+    rest = sum.yy - a * sum.y - b * sum.xy; /* residual sum of squares */
     *deviation = sqrt(MAX(rest, 0.0) / sum.n);
     return MIN(MAX(a, (double)d->top), (double)d->bottom);
 }
 
-/* The smooth line into px and py; with `band` one deviation above and below is painted. */
-static clio_status smooth(clio_context *ctx, struct drawing *d, size_t count, bool band)
+/* The smoothed line to px and py, one standard deviation above and below it to low and high. */
+static clio_status smooth(clio_context *ctx, struct drawing *d, size_t count)
 {
     clio_status st = CLIO_OK;
     int width = d->right - d->left, reach;
@@ -119,8 +143,8 @@ static clio_status smooth(clio_context *ctx, struct drawing *d, size_t count, bo
     for (int i = 0; i < width; i++) {
         d->px[i] = d->left + i + 0.5;
         d->py[i] = fit(d, columns, weights, reach, i, &deviation);
-        if (band && isfinite(d->py[i]))
-            canvas_column(&d->canvas, d->left + i, d->py[i] - deviation, d->py[i] + deviation);
+        d->low[i] = isfinite(d->py[i]) ? d->py[i] - deviation : (double)INFINITY;
+        d->high[i] = isfinite(d->py[i]) ? d->py[i] + deviation : (double)-INFINITY;
     }
 fail:
     free(columns);
@@ -128,30 +152,78 @@ fail:
     return st;
 }
 
-clio_status plot_line(clio_context *ctx, struct drawing *d, const struct plot_series *s, struct colour colour)
+clio_status plot_line(clio_context *ctx, struct drawing *d, size_t k)
 {
     clio_status st = CLIO_OK;
-    bool smoothed = !s->exact && s->count >= SMOOTH_FROM, dense = s->count > (size_t)(d->right - d->left), marked;
+    const struct plot_series *s = &d->plot->series[k];
+    bool smoothed = !s->exact && s->count >= SMOOTH_FROM, dense = s->count > (size_t)(d->right - d->left), marked, dashed;
     double run;
     for (size_t i = 0; i < s->count; i++) {
         d->px[i] = plot_px(d, plot_x(s, i));
-        d->py[i] = plot_usable(d->plot, s->y[i]) ? plot_py(d, s->y[i]) : NAN;
+        d->py[i] = plot_usable(d->plot, s->y[i]) ? plot_py(d, s->y[i]) : (double)NAN;
     }
     run = s->count ? d->px[s->count - 1] - d->px[0] : 0;
-    /* marks that do not run into each other; or all at one place, where there is no line to be seen */
+    /* markers that do not touch each other; or all at one place, where there is no line to be seen */
     marked = !smoothed && s->count < MARKS_BELOW && (run >= 10 * d->unit * ((double)s->count - 1) || run < 1);
+    dashed = plot_is_dashed(k);
     find_band(d, s->count);
-    for (int i = 0; dense && i < d->right - d->left; i++)
-        canvas_column(&d->canvas, d->left + i, d->low[i] - 0.5 * d->unit, d->high[i] + 0.5 * d->unit);
-    if (!dense)
-        draw_line(d, d->px, d->py, s->count, (smoothed ? 1.2 : 2.2) * d->unit, marked);
-    canvas_paint(&d->canvas, colour, !smoothed ? 1 : dense ? 0.2 : 0.35);
+    surface_colour(&d->surface, plot_colour(k), !smoothed ? 1 : dense ? 0.2 : 0.35);
+    if (dense) {
+        add_columns(d, d->low, d->high, 0.5 * d->unit);
+        cairo_fill(d->surface.cr);
+    } else {
+        draw_line(d, d->px, d->py, s->count, (smoothed ? 1.2 : 2.2) * d->unit, marked, dashed && !smoothed);
+    }
     if (smoothed) {
-        TRY(smooth(ctx, d, s->count, dense));
-        canvas_paint(&d->canvas, colour, 0.22);
-        draw_line(d, d->px, d->py, (size_t)(d->right - d->left), 2.2 * d->unit, false);
-        canvas_paint(&d->canvas, colour, 1);
+        TRY(smooth(ctx, d, s->count));
+        if (dense) {
+            surface_colour(&d->surface, plot_colour(k), 0.22);
+            add_columns(d, d->low, d->high, 0);
+            cairo_fill(d->surface.cr);
+        }
+        surface_colour(&d->surface, plot_colour(k), 1);
+        draw_line(d, d->px, d->py, (size_t)(d->right - d->left), 2.2 * d->unit, false, dashed);
     }
 fail:
     return st;
+}
+
+/* The index of the best value; s->count where there is none. */
+static size_t find_best(const struct drawing *d, const struct plot_series *s)
+{
+    size_t best = s->count;
+    for (size_t i = 0; i < s->count && s->best; i++) {
+        bool better = best == s->count || (s->best == PLOT_BEST_LOWEST ? s->y[i] < s->y[best] : s->y[i] > s->y[best]);
+        if (plot_usable(d->plot, s->y[i]) && better)
+            best = i;
+    }
+    return best;
+}
+
+void plot_best_point(struct drawing *d, size_t k)
+{
+    const struct plot_series *s = &d->plot->series[k];
+    static const struct colour white = {255, 255, 255};
+    char words[160];
+    struct surface_text text = {.text = words, .size = 12.5 * d->unit, .align = 0.5, .halo = true, .ink = plot_ink};
+    size_t best = find_best(d, s);
+    double u = d->unit, x, y, half, above;
+    if (best == s->count)
+        return;
+    x = plot_px(d, plot_x(s, best));
+    y = plot_py(d, s->y[best]);
+    add_dot(d, x, y, 5.5 * u);
+    surface_colour(&d->surface, white, 1);
+    cairo_fill_preserve(d->surface.cr);
+    surface_colour(&d->surface, plot_colour(k), 1);
+    cairo_set_line_width(d->surface.cr, 2.4 * u);
+    cairo_stroke(d->surface.cr);
+    snprintf(words, sizeof words, "best %.4g at %.40s%s%.10g", s->y[best], d->plot->x_label ? d->plot->x_label : "",
+             d->plot->x_label ? " " : "", plot_x(s, best));
+    half = surface_text_width(&d->surface, &text) / 2;
+    x = MIN(MAX(x, d->left + half + 6 * u), d->right - half - 6 * u);
+    above = y - 14 * u; /* that of a lowest point stands below the line where there is room, that of a highest one above it */
+    if (s->best == PLOT_BEST_LOWEST ? y + 25 * u < d->bottom : above - 10 * u < d->top)
+        above = y + 23 * u;
+    surface_write(&d->surface, x, above, &text);
 }

@@ -1,8 +1,9 @@
-/* train_plots.c - what a run of training leaves for people to look at: plots of its numbers, and sheets of what the model makes. */
+/* train_plots.c - the images that a training run writes: plots of losses and metrics, and grids of samples with captions. */
+#include "../learners/captions.h"
+#include "../learners/generate.h"
 #include "../plot/image_grid.h"
 #include "../plot/plot.h"
 #include "train_run.h"
-#include "../learners/generate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,45 +11,75 @@
 
 /* ---- plots ---- */
 
-/* Columns first .. first + count - 1 of the log over the step. */
-static clio_status draw_log(struct train_run *r, const struct csv_log *t, int first, int count, const char *title, const char *file)
+static clio_status write_image(struct train_run *r, const struct image *image, const char *file)
 {
     clio_status st = CLIO_OK;
-    struct plot_series series[TABLE_COLUMNS] = {0};
-    struct plot plot = {.title = title, .x_label = "step", .series = series, .count = (size_t)count};
-    struct image image = {0};
     char *path = NULL;
-    for (int i = 0; i < count; i++)
-        series[i] = (struct plot_series){.name = t->names[first + i], .x = t->values[0], .y = t->values[1 + first + i], .count = t->count};
-    TRY(plot_draw(r->ctx, &image, &plot));
     TRY(file_join(r->ctx, &path, r->params->out, file));
-    TRY(image_write(r->ctx, &image, path, NULL));
+    TRY(image_write(r->ctx, image, path, NULL));
+fail:
+    free(path);
+    return st;
+}
+
+/* All losses on one pair of axes. */
+static clio_status plot_losses(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    const struct csv_log *t = &r->train_log;
+    struct plot_series series[TABLE_COLUMNS] = {0};
+    char title[100];
+    struct plot plot = {.title = title, .x_label = "step", .y_label = "loss", .series = series};
+    struct image image = {0};
+    for (int i = 0; r->plan.kind->losses[i]; i++, plot.count++) /* behind the step and the epoch */
+        series[i] = (struct plot_series){.name = r->plan.kind->losses[i], .x = t->values[0], .y = t->values[2 + i], .count = t->count};
+    snprintf(title, sizeof title, "%s: training loss", r->plan.kind->name);
+    TRY(plot_draw(r->ctx, &image, &plot));
+    TRY(write_image(r, &image, "train.png"));
 fail:
     image_free(&image);
-    free(path);
+    return st;
+}
+
+#define PANEL_HEIGHT 300 /* pixels, of each of several metrics */
+
+/* Each metric on axes of its own, since their units differ; the best value of the first one is the best checkpoint. */
+static clio_status plot_metrics(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    const struct csv_log *t = &r->eval_log;
+    struct plot_series series[TABLE_COLUMNS] = {0};
+    struct plot plots[TABLE_COLUMNS] = {0};
+    char title[100];
+    struct image image = {0};
+    snprintf(title, sizeof title, "%s: evaluation", r->plan.kind->name);
+    for (int i = 0; i < t->columns; i++) {
+        series[i] = (struct plot_series){.x = t->values[0], .y = t->values[1 + i], .count = t->count, .exact = true};
+        plots[i] = (struct plot){.title = i ? NULL : title, .x_label = "step", .y_label = t->names[i], .series = &series[i], .count = 1};
+        plots[i].height = t->columns > 1 ? PANEL_HEIGHT : 0;
+    }
+    series[0].best = r->plan.kind->higher_is_better ? PLOT_BEST_HIGHEST : PLOT_BEST_LOWEST;
+    TRY(plot_draw_stacked(r->ctx, &image, plots, (size_t)t->columns));
+    TRY(write_image(r, &image, "eval.png"));
+fail:
+    image_free(&image);
     return st;
 }
 
 clio_status train_plot(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    char title[100];
-    int losses = 0;
-    while (r->plan.kind->losses[losses])
-        losses++;
-    snprintf(title, sizeof title, "%s: training loss", r->plan.kind->name);
-    TRY(draw_log(r, &r->train_log, 1, losses, title, "train.png"));
-    snprintf(title, sizeof title, "%s: validation", r->plan.kind->name);
+    TRY(plot_losses(r));
     if (r->validation)
-        TRY(draw_log(r, &r->eval_log, 0, r->eval_log.columns, title, "eval.png"));
+        TRY(plot_metrics(r));
 fail:
     return st;
 }
 
-/* ---- sheets ---- */
+/* ---- image grids ---- */
 
-/* Images that nobody learned from, if there are such, and what comes back of each, side by side. */
-static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *pixels, size_t one)
+/* Images of the validation set, or without one of the training set, and the reconstruction of each, side by side. */
+static clio_status reconstruct(struct train_run *r, struct image_grid *grid, float *pixels, size_t one)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &r->learner;
@@ -58,7 +89,7 @@ static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *
     int n;
     TRY(loader_seek(r->ctx, from, 0, 0));
     TRY(loader_next(r->ctx, from, &b));
-    n = MAX(1, MIN(sheet->count / 2, b->count));
+    n = MAX(1, MIN(grid->count / 2, b->count));
     TRY(mem_alloc(r->ctx, &latents, (size_t)n * (size_t)MAX(l->latent, 1), sizeof *latents));
     TRY(mem_alloc(r->ctx, &back, (size_t)n * one, sizeof *back));
     TRY(l->kind->encode(r->ctx, l, n, b->images, b->labels, latents));
@@ -68,9 +99,9 @@ static clio_status reconstruct(struct train_run *r, struct sheet *sheet, float *
         pixels[2 * picture * one + i % one] = b->images[i];
         pixels[(2 * picture + 1) * one + i % one] = back[i];
     }
-    sheet->count = 2 * n;
-    for (sheet->columns = 2; sheet->columns * sheet->columns < sheet->count;) /* both of a pair in one row */
-        sheet->columns += 2;
+    grid->count = 2 * n;
+    for (grid->columns = 2; grid->columns * grid->columns < grid->count;) /* both of a pair in one row */
+        grid->columns += 2;
     if (from == r->train)
         TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
 fail:
@@ -79,34 +110,75 @@ fail:
     return st;
 }
 
+/* The class or the prompt of each sample, which learner_sample takes in turn; NULL without labels. Free with free_captions. */
+static clio_status caption_samples(struct train_run *r, int count, char ***out)
+{
+    clio_status st = CLIO_OK;
+    const struct dataset_info *info = dataset_info(r->data);
+    int labels = learner_labels(&r->learner);
+    bool has_prompts = learner_needs_captions(r->plan.kind, r->learner.config);
+    *out = NULL;
+    if (labels < 1)
+        return CLIO_OK;
+    TRY(mem_alloc(r->ctx, out, (size_t)count, sizeof **out));
+    for (int i = 0; i < count; i++)
+        if (has_prompts)
+            TRY(captions_prompt(r->ctx, &r->learner, i, &(*out)[i]));
+        else if (i % labels < info->classes && info->class_names)
+            TRY(mem_string(r->ctx, &(*out)[i], info->class_names[i % labels]));
+fail:
+    return st;
+}
+
+/* Two columns in turn. */
+static clio_status caption_pairs(struct train_run *r, int count, char ***out)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_alloc(r->ctx, out, (size_t)count, sizeof **out));
+    for (int i = 0; i < count; i++)
+        TRY(mem_string(r->ctx, &(*out)[i], i % 2 ? "reconstruction" : "input"));
+fail:
+    return st;
+}
+
+static void free_captions(char **captions, int count)
+{
+    for (int i = 0; captions && i < count; i++)
+        free(captions[i]);
+    free(captions);
+}
+
 clio_status train_samples(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &r->shape;
     size_t one = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
-    struct sheet sheet = {.count = r->plan.num_samples,
-                          .height = s->height,
-                          .width = s->width,
-                          .channels = s->channels,
-                          .low = r->plan.kind->unit_range ? 0 : -1,
-                          .high = 1};
+    struct image_grid grid = {.count = r->plan.num_samples,
+                              .height = s->height,
+                              .width = s->width,
+                              .channels = s->channels,
+                              .low = r->plan.kind->unit_range ? 0 : -1,
+                              .high = 1};
     struct image image = {0};
     float *pixels = NULL;
-    char *path = NULL, name[64];
-    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(sheet.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
-    sheet.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
-    if (r->plan.kind->has_latents)
-        TRY(learner_sample(r->ctx, &r->learner, sheet.count, r->plan.seed, NULL, pixels));
-    else
-        TRY(reconstruct(r, &sheet, pixels, one));
-    sheet.pixels = pixels;
-    TRY(image_grid_draw(r->ctx, &image, &sheet));
+    char name[64], **captions = NULL;
+    TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(grid.count, 2) * one, sizeof *pixels));         /* a reconstruction takes two */
+    grid.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* one after the other: a column for each */
+    if (r->plan.kind->has_latents) {
+        TRY(learner_sample(r->ctx, &r->learner, grid.count, r->plan.seed, NULL, pixels));
+        TRY(caption_samples(r, grid.count, &captions));
+    } else {
+        TRY(reconstruct(r, &grid, pixels, one));
+        TRY(caption_pairs(r, grid.count, &captions));
+    }
+    grid.pixels = pixels;
+    grid.captions = (const char *const *)captions;
+    TRY(image_grid_draw(r->ctx, &image, &grid));
     snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);
-    TRY(file_join(r->ctx, &path, r->params->out, name));
-    TRY(image_write(r->ctx, &image, path, NULL));
+    TRY(write_image(r, &image, name));
 fail:
     image_free(&image);
-    free(path);
+    free_captions(captions, grid.count);
     free(pixels);
     return st;
 }

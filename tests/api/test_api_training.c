@@ -92,7 +92,7 @@ static void test_run(void **state)
     assert_fails(clio_train(ctx, &params), CLIO_ERROR_CANCELLED, "step 4");
     assert_int_equal(seen.steps, 4);
     assert_true(seen.events > 0 && seen.saw_validation);
-    assert_fails(clio_train(ctx, &params), CLIO_ERROR_FILE, "holds a run");
+    assert_fails(clio_train(ctx, &params), CLIO_ERROR_FILE, "already holds a training run");
     params.resume = 1;
     params.settings = NULL;
     params.model = NULL;

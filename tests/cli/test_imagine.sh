@@ -36,6 +36,13 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     works "--show as JSON" -- imagine --show fox.png --json
     also='is_png x.png && is_png x_2.png && ! cmp -s x.png x_2.png && grep -q "\"seed\": 43" out && grep -q "\"file\": \"x_2.png\"" out'
     works "a batch" -- imagine -m "$v1" -p "a red fox" -n "blurry" $small -b 2 -o x.png --json
+    for ending in jpg webp; do
+        also="[ -s fox.$ending ] && ! is_png fox.$ending"
+        works "an image as $ending" -- imagine -m "$v1" -p "a red fox" $small -o fox.$ending
+        also='grep -qx "parameters: a red fox" out && ! grep -q "^Device: " out'
+        works "--show of $ending" -- imagine --show fox.$ending
+        works "an image from $ending" -- imagine -m "$v1" -p "a red fox" $small -i fox.$ending -o x.png
+    done
     to=piped.png also='cmp -s piped.png fox.png'
     works "to standard output" -- imagine -m "$v1" -p "a red fox" $small -o -
     also='[ -e x.png ]'
@@ -171,7 +178,8 @@ run="imagine -m $v1 -o x.png"
     usage "unknown prediction" "\"magic\"" "v_prediction" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
-    usage "a JPEG is asked for" "x.jpg" "ends in .png" -- imagine -m "$v1" -p fox -o x.jpg
+    usage "a GIF is asked for" "x.gif" ".png, .jpg, .jpeg or .webp" -- imagine -m "$v1" -p fox -o x.gif
+    usage "an animated JPEG is asked for" "x.jpg" "ends in .png" -- imagine -m "$v1" -p fox --interpolate owl -o x.jpg
     usage "several images on standard output" "-o - prints one image" -- imagine -m "$v1" -p fox -o - -b 2
 }
 

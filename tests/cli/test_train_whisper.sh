@@ -72,6 +72,6 @@ masks="--set num_time_masks=3 --set time_mask_length=200 --set num_frequency_mas
     run masked --set validation_split=0.5 --set max_steps=1 --set learning_rate=0 $masks
     cmp -s still/eval.csv masked/eval.csv || fail "stripes change what is measured"
     same_log still masked && fail "stripes change nothing in a single step"
-    "$clio" train whisper --data data --out none --set pretrained=model --set num_time_masks=-1 >log 2>&1 && fail "took time_masks=-1"
-    grep -q "the setting time_masks must be a whole number from 0 to 100" log || fail "does not say what time_masks may be"
+    "$clio" train whisper --data data --out none --set pretrained=model --set num_time_masks=-1 >log 2>&1 && fail "took num_time_masks=-1"
+    grep -q "the setting num_time_masks must be a whole number from 0 to 100" log || fail "does not say what num_time_masks may be"
 }

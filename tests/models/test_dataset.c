@@ -220,7 +220,7 @@ static void resize_modes(void **state)
     image_free(&in);
 }
 
-/* Sizes from the headers, equal to those of image_read: golden/image has JPEG of every type, also with EXIF orientation. */
+/* Sizes from the headers, equal to those of image_read: golden/image has JPEG and WebP of every type, also with EXIF orientation. */
 static void image_sizes(void **state)
 {
     (void)state;
@@ -228,8 +228,8 @@ static void image_sizes(void **state)
     struct dataset_options o = dataset_defaults();
     struct image image;
     char command[1024];
-    snprintf(command, sizeof command, "cp %s/tests/golden/image/*.jpg %s/tests/golden/image/%s %s/", CLIO_SOURCE_DIR, CLIO_SOURCE_DIR,
-             names[0], folder);
+    snprintf(command, sizeof command, "cp %s/tests/golden/image/*.jpg %s/tests/golden/image/*.webp %s/tests/golden/image/%s %s/",
+             CLIO_SOURCE_DIR, CLIO_SOURCE_DIR, CLIO_SOURCE_DIR, names[0], folder);
     assert_int_equal(system(command), 0);
     o.width = o.height = 16;
     struct dataset *ds = open_with(&o);

@@ -1,8 +1,8 @@
-/* test_image.c - image files: every kind of PNG, JPEG against what Pillow makes of it, notes, animations, resizing to Pillow's bits,
- * numbers for the networks, and every way a file can be broken. Needs no device.
+/* test_image.c - image files: PNG of every colour type and depth, JPEG and WebP against what Pillow decodes, metadata, animations, resizing
+ * bit for bit as Pillow, conversion to tensors, and every way a file can be broken. Needs no device.
  *
- * golden/image, by Pillow 13: source.png; lanczos-WxH.png, source.png resized; NAME.jpg.png, NAME.jpg after exif_transpose and
- * convert("RGB"). */
+ * golden/image, by Pillow 13 with libwebp 1.6: source.png; lanczos-WxH.png, source.png resized; NAME.jpg.png and NAME.webp.png, NAME after
+ * exif_transpose and convert("RGB"); parameters.jpg and .webp with the UserComment of stable-diffusion-webui, by piexif. */
 #include "../support/test_own.h"
 
 #include "../../models/image/image.h"
@@ -138,7 +138,7 @@ static void test_png_kinds(void **state)
     assert_int_equal(seen, 4 * (5 + 4 + 2) + 2 * (2 + 2));
 }
 
-/* ---- JPEG, and the turning of images ---- */
+/* ---- JPEG, WebP and EXIF orientation ---- */
 
 static void test_jpeg(void **state)
 {
@@ -152,6 +152,30 @@ static void test_jpeg(void **state)
         OK(image_read(ctx, &got, golden(names[i])));
         OK(image_read(ctx, &want, golden(reference)));
         same(&got, &want, 1, names[i]); /* 1: versions of libjpeg differ in rounding */
+        image_free(&got);
+        image_free(&want);
+    }
+}
+
+static void test_webp(void **state)
+{
+    static const char *const names[] = {"lossy.webp",          "lossless.webp", "alpha.webp",
+                                        "alpha-lossless.webp", "turned-6.webp", "animated.webp"}; /* of the animation the first frame */
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct image got, want;
+        struct file_map map;
+        char reference[64];
+        int width, height;
+        snprintf(reference, sizeof reference, "%s.png", names[i]);
+        OK(image_read(ctx, &got, golden(names[i])));
+        OK(image_read(ctx, &want, golden(reference)));
+        same(&got, &want, 0, names[i]);
+        assert_int_equal(got.has_alpha, strstr(names[i], "a") == names[i]);
+        OK(file_map(ctx, &map, golden(names[i])));
+        assert_true(image_webp_probe(&map, &width, &height));
+        assert_true(width == got.width && height == got.height);
+        file_unmap(&map);
         image_free(&got);
         image_free(&want);
     }
@@ -179,55 +203,158 @@ static void test_orientation_block(void **state)
     assert_int_equal(image_exif_orientation(little, size), 1);
 }
 
-/* ---- writing, and notes ---- */
+/* ---- writing, and metadata ---- */
 
-static void make_picture(struct image *image, int width, int height)
+static void make_image(struct image *image, int width, int height)
 {
     OK(image_new(ctx, image, "it", width, height));
     for (int i = 0; i < 3 * width * height; i++)
         image->rgb[i] = (unsigned char)(i * 5 + (int)(next_random() % 20));
 }
 
-static const char *const notes[][2] = {{"parameters", "a red fox\nNegative prompt: blurry\nSteps: 20, Seed: 42"},
-                                       {"caf\xc3\xa9", "\xc3\xa9t\xc3\xa9"}, /* Latin-1 */
-                                       {"prompt", "\xe7\x8b\x90 \xf0\x9f\xa6\x8a, 20 \xe2\x82\xac"},
-                                       {"empty", ""},
-                                       {"control", "a\tb\x1b"}};
+static const char *const entries[][2] = {{"parameters", "a red fox\nNegative prompt: blurry\nSteps: 20, Seed: 42"},
+                                         {"caf\xc3\xa9", "\xc3\xa9t\xc3\xa9"}, /* Latin-1 */
+                                         {"prompt", "\xe7\x8b\x90 \xf0\x9f\xa6\x8a, 20 \xe2\x82\xac"},
+                                         {"empty", ""},
+                                         {"control", "a\tb\x1b"}};
 
 static void test_write(void **state)
 {
     struct image image, got;
-    struct image_texts texts = {NULL, 0}, found;
+    struct metadata metadata = {NULL, 0}, found;
     unsigned char *file;
     size_t size;
     (void)state;
-    make_picture(&image, 33, 17);
-    for (size_t i = 0; i < COUNT(notes); i++)
-        OK(image_texts_add(ctx, &texts, notes[i][0], notes[i][1]));
-    OK(image_write(ctx, &image, in_folder("out.png"), &texts));
+    make_image(&image, 33, 17);
+    for (size_t i = 0; i < COUNT(entries); i++)
+        OK(metadata_add(ctx, &metadata, entries[i][0], entries[i][1]));
+    OK(image_write(ctx, &image, in_folder("out.png"), &metadata));
     OK(image_read(ctx, &got, in_folder("out.png")));
     same(&got, &image, 0, "out.png");
     assert_false(got.has_alpha);
-    OK(image_texts_read(ctx, &found, in_folder("out.png")));
-    assert_int_equal(found.count, COUNT(notes));
-    for (size_t i = 0; i < COUNT(notes); i++) {
-        assert_string_equal(found.list[i].key, notes[i][0]);
-        assert_string_equal(found.list[i].text, notes[i][1]);
+    OK(image_metadata_read(ctx, &found, in_folder("out.png")));
+    assert_int_equal(found.count, COUNT(entries));
+    for (size_t i = 0; i < COUNT(entries); i++) {
+        assert_string_equal(found.list[i].key, entries[i][0]);
+        assert_string_equal(found.list[i].text, entries[i][1]);
     }
     file = read_file(in_folder("out.png"), &size);
-    assert_memory_equal(file + 33, "\0\0\0\x40tEXtparameters\0a red", 24); /* the first note, stored plainly, right behind the header */
+    assert_memory_equal(file + 33, "\0\0\0\x40tEXtparameters\0a red", 24); /* the first entry, uncompressed, right behind the header */
     free(file);
-    image_texts_free(&found);
-    image_texts_free(&texts);
+    metadata_free(&found);
+    metadata_free(&metadata);
     OK(image_write(ctx, &image, in_folder("plain.png"), NULL));
-    OK(image_texts_read(ctx, &found, in_folder("plain.png")));
+    OK(image_metadata_read(ctx, &found, in_folder("plain.png")));
     assert_int_equal(found.count, 0);
-    image_texts_free(&found);
+    metadata_free(&found);
     image_free(&image);
     image_free(&got);
 }
 
-static void test_bad_notes(void **state)
+/* How far apart two images are on average. */
+static double difference(const struct image *a, const struct image *b)
+{
+    double sum = 0;
+    int n = 3 * a->width * a->height;
+    assert_true(a->width == b->width && a->height == b->height);
+    for (int i = 0; i < n; i++)
+        sum += abs(a->rgb[i] - b->rgb[i]);
+    return sum / n;
+}
+
+static void expect_parameters(const char *path, const char *text)
+{
+    struct metadata found;
+    OK(image_metadata_read(ctx, &found, path));
+    assert_int_equal(found.count, text ? 1 : 0);
+    if (text) {
+        assert_string_equal(found.list[0].key, "parameters");
+        assert_string_equal(found.list[0].text, text);
+    }
+    metadata_free(&found);
+}
+
+/* JPEG and WebP by extension, in any case of letters: near the original, and the same bytes each time. */
+static void test_write_lossy(void **state)
+{
+    static const struct {
+        const char *name, *start;
+        int format;
+    } files[] = {{"out.jpg", "\xff\xd8\xff", IMAGE_JPEG},
+                 {"OUT.JPEG", "\xff\xd8\xff", IMAGE_JPEG},
+                 {"out.webp", "RIFF", IMAGE_WEBP},
+                 {"a.png/out.WebP", "RIFF", IMAGE_WEBP},
+                 {"out.PNG", "\x89PNG", IMAGE_PNG}};
+    static const char text[] = "a red fox, \xe7\x8b\x90 \xf0\x9f\xa6\x8a\nSteps: 20"; /* beyond the first 65536 characters as well */
+    struct image image, got;
+    struct metadata metadata = {NULL, 0};
+    (void)state;
+    OK(image_new(ctx, &image, "it", 60, 41));
+    for (int i = 0; i < 60 * 41; i++)
+        for (int c = 0; c < 3; c++)
+            image.rgb[3 * i + c] = (unsigned char)(i % 60 * (c + 1) + i / 60 * 2);
+    OK(metadata_add(ctx, &metadata, "Software", "clio"));
+    OK(metadata_add(ctx, &metadata, "parameters", text));
+    OK(file_make_folder(ctx, in_folder("a.png")));
+    for (size_t i = 0; i < COUNT(files); i++) {
+        enum image_format format;
+        size_t size[2];
+        unsigned char *file[2];
+        OK(image_format_of(ctx, &format, files[i].name));
+        assert_int_equal(format, files[i].format);
+        for (int k = 0; k < 2; k++) {
+            OK(image_write(ctx, &image, in_folder(files[i].name), &metadata));
+            file[k] = read_file(in_folder(files[i].name), &size[k]);
+        }
+        assert_memory_equal(file[0], files[i].start, strlen(files[i].start));
+        assert_true(size[0] == size[1] && !memcmp(file[0], file[1], size[0]));
+        free(file[0]), free(file[1]);
+        OK(image_read(ctx, &got, in_folder(files[i].name)));
+        assert_true(difference(&got, &image) < (format == IMAGE_PNG ? 1e-9 : 4) && !got.has_alpha);
+        image_free(&got);
+        if (format != IMAGE_PNG)
+            expect_parameters(in_folder(files[i].name), text);
+        OK(image_write(ctx, &image, in_folder(files[i].name), NULL));
+        expect_parameters(in_folder(files[i].name), NULL);
+    }
+    metadata_free(&metadata);
+    image_free(&image);
+}
+
+static void test_comments(void **state)
+{
+    static const char text[] = "a red fox\nNegative prompt: blurry, \xe7\x8b\x90 \xf0\x9f\xa6\x8a\nSteps: 20, Seed: 42";
+    /* Exif header, TIFF of IFD 0 with a pointer to the Exif IFD, which has one UserComment of 20 bytes at 44. */
+    static const unsigned char head[] = "Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x1a\0\0\0\0\0\0\0"
+                                        "\x01\0\x86\x92\x07\0\x14\0\0\0\x2c\0\0\0\0\0\0\0";
+    static const struct {
+        const char *bytes, *text;                                            /* NULL: none */
+    } comments[] = {{"UNICODE\0f\0o\0x\0\0\xd8!\0\0\0", "fox\xef\xbf\xbd!"}, /* little-endian, half a pair of surrogates */
+                    {"UNICODE\0\0f\0o\0x\xd8\0\0\0\0\0", "fox\xef\xbf\xbd"},
+                    {"ASCII\0\0\0a red fox\0\0\0", "a red fox"},
+                    {"\0\0\0\0\0\0\0\0caf\xc3\xa9\0\0\0\0\0\0\0", "caf\xc3\xa9"},
+                    {"\0\0\0\0\0\0\0\0caf\xe9\0\0\0\0\0\0\0\0", "caf\xc3\xa9"},
+                    {"ASCII\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", NULL}};
+    (void)state;
+    expect_parameters(golden("parameters.jpg"), text);
+    expect_parameters(golden("parameters.webp"), text);
+    expect_parameters(golden("turned-6.webp"), NULL);
+    expect_parameters(golden("colour.jpg"), NULL);
+    for (size_t i = 0; i < COUNT(comments); i++)
+        for (size_t cut = 0; cut <= 20; cut += 20) {
+            struct metadata found = {NULL, 0};
+            unsigned char exif[sizeof head - 1 + 20];
+            memcpy(exif, head, sizeof head - 1);
+            memcpy(exif + sizeof head - 1, comments[i].bytes, 20);
+            OK(image_exif_comment(ctx, &found, exif, sizeof exif - cut));
+            assert_int_equal(found.count, comments[i].text && !cut ? 1 : 0);
+            if (found.count)
+                assert_string_equal(found.list[0].text, comments[i].text);
+            metadata_free(&found);
+        }
+}
+
+static void test_bad_metadata(void **state)
 {
     static const char *const keys[] = {"",
                                        " front",
@@ -237,15 +364,32 @@ static void test_bad_notes(void **state)
                                        "12345678901234567890123456789012345678901234567890123456789012345678901234567890"};
     struct image image;
     (void)state;
-    make_picture(&image, 4, 4);
+    make_image(&image, 4, 4);
     for (size_t i = 0; i <= COUNT(keys); i++) {
-        struct image_texts texts = {NULL, 0};
+        struct metadata metadata = {NULL, 0};
         bool is_text = i == COUNT(keys);
-        OK(image_texts_add(ctx, &texts, is_text ? "prompt" : keys[i], is_text ? "a \xff fox" : "text"));
-        FAILS(image_write(ctx, &image, in_folder("no.png"), &texts), CLIO_ERROR_ARGUMENT,
+        OK(metadata_add(ctx, &metadata, is_text ? "prompt" : keys[i], is_text ? "a \xff fox" : "text"));
+        FAILS(image_write(ctx, &image, in_folder("no.png"), &metadata), CLIO_ERROR_ARGUMENT,
               is_text ? "\"prompt\" is not valid UTF-8" : "key");
         assert_false(file_exists(in_folder("no.png")));
-        image_texts_free(&texts);
+        metadata_free(&metadata);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct metadata metadata = {NULL, 0};
+        const char *path = in_folder(i ? "no.webp" : "no.jpg");
+        char *text = calloc(1, 32800);
+        assert_non_null(text);
+        memset(text, 'x', 32799);
+        OK(metadata_add(ctx, &metadata, "parameters", "a \xff fox"));
+        FAILS(image_write(ctx, &image, path, &metadata), CLIO_ERROR_ARGUMENT, "\"parameters\" is not valid UTF-8");
+        free(metadata.list[0].text);
+        metadata.list[0].text = text;
+        FAILS(image_write(ctx, &image, path, &metadata), CLIO_ERROR_ARGUMENT, "32803 characters");
+        assert_false(file_exists(path));
+        text[32400] = 0;
+        OK(image_write(ctx, &image, path, &metadata));
+        expect_parameters(path, text);
+        metadata_free(&metadata);
     }
     assert_false(text_is_utf8("\xc0\x80")); /* too long a form, a surrogate, too large, cut */
     assert_false(text_is_utf8("\xed\xa0\x80"));
@@ -259,13 +403,26 @@ static void test_unwritable(void **state)
     struct image image;
     struct animation a;
     (void)state;
-    make_picture(&image, 4, 4);
+    make_image(&image, 4, 4);
     FAILS(image_write(ctx, &image, folder, NULL), CLIO_ERROR_FILE, "is a folder");
     FAILS(image_write(ctx, &image, in_folder("absent/out.png"), NULL), CLIO_ERROR_FILE, "does not exist");
     FAILS(image_write(ctx, &image, "", NULL), CLIO_ERROR_ARGUMENT, "empty");
     FAILS(animation_open(ctx, &a, in_folder("absent/out.png"), 4, 4, 2, 50, NULL), CLIO_ERROR_FILE, "does not exist");
     FAILS(animation_open(ctx, &a, in_folder("a.png"), 4, 4, 0, 50, NULL), CLIO_ERROR_ARGUMENT, "0 frames");
     FAILS(animation_open(ctx, &a, in_folder("a.png"), 4, 4, 2, 0, NULL), CLIO_ERROR_ARGUMENT, "0 milliseconds");
+    FAILS(image_write(ctx, &image, in_folder("out.gif"), NULL), CLIO_ERROR_ARGUMENT, "out.gif does not end in .png, .jpg, .jpeg or .webp");
+    FAILS(image_write(ctx, &image, in_folder("png"), NULL), CLIO_ERROR_ARGUMENT, "does not end in .png");
+    OK(file_make_folder(ctx, in_folder("a.webp")));
+    FAILS(image_write(ctx, &image, in_folder("a.webp/out"), NULL), CLIO_ERROR_ARGUMENT, "does not end in .png");
+    assert_false(file_exists(in_folder("out.gif")));
+    OK(image_write(ctx, &image, "/dev/null", NULL)); /* a device: PNG */
+    {
+        struct image wide;
+        OK(image_new(ctx, &wide, "it", 16384, 1));
+        FAILS(image_write(ctx, &wide, in_folder("wide.webp"), NULL), CLIO_ERROR_ARGUMENT, "at most 16383 a side");
+        OK(image_write(ctx, &wide, in_folder("wide.jpg"), NULL));
+        image_free(&wide);
+    }
     if (file_exists("/dev/full"))
         FAILS(image_write(ctx, &image, "/dev/full", NULL), CLIO_ERROR_FILE, "disk is full");
     image_free(&image);
@@ -315,7 +472,7 @@ static void check_animation(const unsigned char *file, size_t size, const struct
     const unsigned char *header = file + 8;
     uint32_t sequence = 0;
     int frame = -1;
-    bool has_control = false, has_note = false, has_end = false;
+    bool has_control = false, has_text = false, has_end = false;
     assert_memory_equal(file, "\x89PNG\r\n\x1a\n", 8);
     for (size_t at = 8; at < size;) {
         uint32_t length = number(file + at);
@@ -344,27 +501,27 @@ static void check_animation(const unsigned char *file, size_t size, const struct
             assert_int_equal(number(body), sequence++);
             OK(bytes_add(ctx, &data, body + 4, length - 4));
         } else if (!memcmp(type, "tEXt", 4))
-            has_note = true;
+            has_text = true;
         has_end = !memcmp(type, "IEND", 4);
         at += length + 12;
     }
     same_frame(header, &data, &frames[frame], frame);
-    assert_true(has_end && has_note && frame == FRAMES - 1);
+    assert_true(has_end && has_text && frame == FRAMES - 1);
     bytes_free(&data);
 }
 
 static void test_animation(void **state)
 {
     struct image frames[FRAMES], still;
-    struct image_texts texts = {NULL, 0}, found;
+    struct metadata metadata = {NULL, 0}, found;
     struct animation a;
     unsigned char *file;
     size_t size;
     (void)state;
-    OK(image_texts_add(ctx, &texts, "parameters", "a fox"));
+    OK(metadata_add(ctx, &metadata, "parameters", "a fox"));
     for (int i = 0; i < FRAMES; i++)
-        make_picture(&frames[i], 30, 20);
-    OK(animation_open(ctx, &a, in_folder("move.png"), 30, 20, FRAMES, 300, &texts));
+        make_image(&frames[i], 30, 20);
+    OK(animation_open(ctx, &a, in_folder("move.png"), 30, 20, FRAMES, 300, &metadata));
     for (int i = 0; i < FRAMES; i++) {
         assert_false(file_exists(in_folder("move.png")));
         OK(animation_add(ctx, &a, &frames[i]));
@@ -375,11 +532,11 @@ static void test_animation(void **state)
     free(file);
     OK(image_read(ctx, &still, in_folder("move.png"))); /* what others show */
     same(&still, &frames[0], 0, "the still image");
-    OK(image_texts_read(ctx, &found, in_folder("move.png")));
+    OK(image_metadata_read(ctx, &found, in_folder("move.png")));
     assert_int_equal(found.count, 1);
     assert_string_equal(found.list[0].text, "a fox");
-    image_texts_free(&found);
-    image_texts_free(&texts);
+    metadata_free(&found);
+    metadata_free(&metadata);
     OK(animation_open(ctx, &a, in_folder("cut.png"), 30, 20, 2, 300, NULL));
     OK(animation_add(ctx, &a, &frames[0]));
     FAILS(animation_commit(ctx, &a), CLIO_ERROR_INTERNAL, "1 frames of 2");
@@ -484,9 +641,22 @@ static void test_broken(void **state)
     refused(in_folder("absent.png"), CLIO_ERROR_FILE, "no such file");
     refused(folder, CLIO_ERROR_FILE, "is a folder");
     refused(put("zero.png", "", 0), CLIO_ERROR_FORMAT, "zero.png is empty");
-    refused(put("text.png", "hello", 5), CLIO_ERROR_FORMAT, "name a PNG or JPEG file");
+    refused(put("text.png", "hello", 5), CLIO_ERROR_FORMAT, "name a PNG, JPEG or WebP file");
     refused(put("a.png", "GIF89a....", 10), CLIO_ERROR_UNSUPPORTED, "is a GIF file");
-    refused(put("b.png", "RIFF....WEBPVP8 ", 16), CLIO_ERROR_UNSUPPORTED, "is a WebP file");
+    refused(put("b.png", "RIFF\xff\xff\xff\xffWEBPVP8 ", 16), CLIO_ERROR_FORMAT, "b.png is cut short");
+    refused(put("b.png", "RIFF\x08\0\0\0WEBPVP8 ", 16), CLIO_ERROR_FORMAT, "is a broken WebP file");
+    /* VP8L of 16383 x 16383 pixels, and a VP8X canvas of 2^24 x 2^24, with next to nothing in them */
+    refused(put("huge.webp", "RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0\x2f\xfe\xbf\xff\x0f\0", 26), CLIO_ERROR_UNSUPPORTED, "16383 x 16383 pixels");
+    refused(put("huge.webp",
+                "RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\xff\xff\xff\xff\xff\xff"
+                "ANIM\x06\0\0\0\0\0\0\0\0\0",
+                44),
+            CLIO_ERROR_FORMAT, "is a broken WebP file"); /* more than a canvas can have */
+    refused(put("huge.webp",
+                "RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\xff\xff\0\x03\0\0"
+                "ANIM\x06\0\0\0\0\0\0\0\0\0",
+                44),
+            CLIO_ERROR_UNSUPPORTED, "65536 x 4 pixels");
     refused(put("c.jpg",
                 "\0\0\0\x20"
                 "ftypavif....",
@@ -517,13 +687,15 @@ static void test_broken(void **state)
 /* Whatever is cut off, there is a sentence; whatever byte is changed, there is no crash. */
 static void test_damage(void **state)
 {
-    static const char *const names[] = {"source.png", "colour.jpg", "progressive.jpg", "turned-6.jpg"};
+    static const char *const names[] = {"source.png",    "colour.jpg",     "progressive.jpg",     "turned-6.jpg",
+                                        "lossy.webp",    "alpha.webp",     "alpha-lossless.webp", "turned-6.webp",
+                                        "animated.webp", "parameters.jpg", "parameters.webp"};
     (void)state;
     for (size_t n = 0; n < COUNT(names); n++) {
         size_t size;
         unsigned char *file = read_file(golden(names[n]), &size);
         for (size_t cut = 1; cut < size - 2; cut += 1 + cut / 16) /* a JPEG without its end mark is whole */
-            refused(put("cut", file, cut), CLIO_ERROR_FORMAT, cut < 8 ? "cut" : "cut short");
+            refused(put("cut", file, cut), CLIO_ERROR_FORMAT, cut < 12 ? "cut" : "cut short");
         for (size_t i = 0; i < size; i += 3) {
             struct image image;
             unsigned char kept = file[i];
@@ -531,6 +703,12 @@ static void test_damage(void **state)
             if (!image_read(ctx, &image, put("changed", file, size)))
                 assert_non_null(image.rgb);
             image_free(&image);
+            if (strstr(names[n], "parameters")) {
+                struct metadata metadata;
+                if (image_metadata_read(ctx, &metadata, in_folder("changed")))
+                    assert_null(metadata.list);
+                metadata_free(&metadata);
+            }
             file[i] = kept;
         }
         free(file);
@@ -552,7 +730,7 @@ static void test_many_scans(void **state)
     for (int i = 0; i < 300; i++)
         OK(bytes_add(ctx, &bomb, file + scan, size - 2 - scan));
     OK(bytes_add(ctx, &bomb, "\xff\xd9", 2));
-    refused(put("bomb.jpg", bomb.data, bomb.size), CLIO_ERROR_UNSUPPORTED, "more than 200 passes");
+    refused(put("bomb.jpg", bomb.data, bomb.size), CLIO_ERROR_UNSUPPORTED, "more than 200 progressive scans");
     bytes_free(&bomb);
     free(file);
 }
@@ -561,10 +739,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
-        TEST(test_png_kinds), TEST(test_jpeg),      TEST(test_orientation_block),
-        TEST(test_write),     TEST(test_bad_notes), TEST(test_unwritable),
-        TEST(test_animation), TEST(test_resize),    TEST(test_numbers),
-        TEST(test_broken),    TEST(test_damage),    TEST(test_many_scans),
+        TEST(test_png_kinds),   TEST(test_jpeg),         TEST(test_webp),
+        TEST(test_write_lossy), TEST(test_comments),     TEST(test_orientation_block),
+        TEST(test_write),       TEST(test_bad_metadata), TEST(test_unwritable),
+        TEST(test_animation),   TEST(test_resize),       TEST(test_numbers),
+        TEST(test_broken),      TEST(test_damage),       TEST(test_many_scans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

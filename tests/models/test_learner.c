@@ -428,9 +428,9 @@ static void test_refusals(void **state)
     struct learner l;
     (void)state;
     assert_fails(make(&l, "vae", "{'hiden': 5}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT,
-                 "there is no setting hiden of a model vae: there are form");
-    assert_fails(make(&l, "vae", "{'hidden_size': 0}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "hidden must be a whole number from 1");
-    assert_fails(make(&l, "vae", "{'architecture': 'round'}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "form must be one of dense|conv");
+                 "there is no setting hiden of a model vae: there are architecture");
+    assert_fails(make(&l, "vae", "{'hidden_size': 0}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "hidden_size must be a whole number from 1");
+    assert_fails(make(&l, "vae", "{'architecture': 'round'}", 4, 4, 1, 0), CLIO_ERROR_ARGUMENT, "architecture must be one of dense|conv");
     assert_fails(make(&l, "dcgan", "{}", 32, 48, 1, 0), CLIO_ERROR_ARGUMENT, "these are 48 x 32: set image_size");
     assert_fails(make(&l, "dcgan", "{}", 100, 100, 1, 0), CLIO_ERROR_ARGUMENT, "100 x 100: set image_size");
     assert_fails(make(&l, "cgan", "{}", 32, 32, 1, 0), CLIO_ERROR_ARGUMENT, "this data has none");

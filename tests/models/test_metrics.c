@@ -1,6 +1,7 @@
 /* test_metrics.c - metrics against values computed with numpy and plain Python from the formulas of the sources named in metrics.h:
- * SSIM with an explicit 11 x 11 window (and with torch's conv2d), the Frechet distance from the eigenvalues of C1 C2, edit distances from
- * the full table, captions with coco-caption's bleu_scorer.py, rouge.py and cider_scorer.py. Needs no device. */
+ * SSIM with an explicit 11 x 11 window (and with torch's conv2d), the Frechet distance from scipy.linalg.sqrtm of C1 C2 and, where that is
+ * singular, from mpmath, edit distances from the full table, captions with coco-caption's bleu_scorer.py, rouge.py and cider_scorer.py.
+ * Needs no device. */
 #include "../support/test_own.h"
 
 #include "../../models/metrics/metrics.h"
@@ -155,6 +156,17 @@ static void roots_are_right(void **state)
     assert_int_equal(rank, 0);
 }
 
+static void matrices_of_nan_are_refused(void **state)
+{
+    (void)state;
+    double a[9] = {2, 0, 0, 1, 2, 0, 1, NAN, 2}, l[9], values[3];
+    int rank = 7;
+    FAILS(matrix_root(ctx, l, &rank, a, 3), CLIO_ERROR_ARGUMENT, "the Cholesky decomposition of a 3 x 3 matrix cannot be computed");
+    assert_int_equal(rank, 0);
+    FAILS(matrix_eigenvalues(ctx, values, a, 3), CLIO_ERROR_ARGUMENT, "it contains NaN (LAPACK dsyev, info -5)");
+    FAILS(matrix_eigenvalues(ctx, values, a, 0), CLIO_ERROR_INTERNAL, "0 rows");
+}
+
 /* ---- features ---- */
 
 enum { FEATURE = 7, MANY = 300, SOME = 41, FEW = 4 };
@@ -191,7 +203,7 @@ static void frechet_distances(void **state)
     batches = stats_of(x, MANY, FEATURE, 17);
     NEAR(frechet(&sx, &sy), 1.14805862788631, 1e-10);
     NEAR(frechet(&sy, &sx), 1.14805862788631, 1e-10);
-    NEAR(frechet(&sx, &sz), 3.88839591987262, 1e-7); /* numpy's value has rounding errors of the roots */
+    NEAR(frechet(&sx, &sz), 3.888395926844918, 1e-11);
     NEAR(frechet(&batches, &sy), 1.14805862788631, 1e-10);
     NEAR(frechet(&sx, &sx) + frechet(&sz, &sz), 0, 1e-9);
     one = stats_of(x, 9, 1, 9); /* width 1: (m1 - m2)^2 + (s1 - s2)^2 */
@@ -214,6 +226,32 @@ static void frechet_distances(void **state)
     FAILS(feature_stats_new(ctx, &batches, 0), CLIO_ERROR_ARGUMENT, "at least 1");
     feature_stats_free(&sx), feature_stats_free(&sy), feature_stats_free(&sz), feature_stats_free(&one), feature_stats_free(&two);
     feature_stats_free(&sf);
+}
+
+/* Fewer features than their width in both sets: both covariances are singular. The values are mpmath's with 60 digits; scipy's sqrtm of the
+ * product C1 C2 warns and agrees to 8 digits. */
+static void frechet_distances_of_few_features(void **state)
+{
+    (void)state;
+    enum { WIDE = 40 };
+    static float five[5 * WIDE], six[6 * WIDE], two[2 * WIDE];
+    struct feature_stats s5, s6, s2;
+    fill_random(five, COUNT(five), 6, 1, 0);
+    fill_random(six, COUNT(six), 7, 1, 0.25);
+    fill_random(two, COUNT(two), 8, 1, 0);
+    s5 = stats_of(five, 5, WIDE, 5);
+    s6 = stats_of(six, 6, WIDE, 4);
+    s2 = stats_of(two, 2, WIDE, 1);
+    NEAR(frechet(&s5, &s6), 8.87463440366792, 1e-12);
+    NEAR(frechet(&s2, &s6), 12.01808741066387, 1e-12);
+    NEAR(frechet(&s6, &s2), 12.01808741066387, 1e-12);
+    NEAR(frechet(&s5, &s5), 0, 1e-9);
+    for (int i = WIDE; i < 2 * WIDE; i++) /* the same feature twice: no covariance at all */
+        two[i] = two[i - WIDE];
+    feature_stats_free(&s2);
+    s2 = stats_of(two, 2, WIDE, 2);
+    NEAR(frechet(&s2, &s2), 0, 1e-12);
+    feature_stats_free(&s5), feature_stats_free(&s6), feature_stats_free(&s2);
 }
 
 static void feature_stats_are_freed(void **state)
@@ -384,7 +422,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(products_are_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(eigenvalues_are_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(roots_are_right, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(matrices_of_nan_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(frechet_distances, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frechet_distances_of_few_features, set_up, tear_down),
         cmocka_unit_test_setup_teardown(feature_stats_are_freed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kernel_distances, set_up, tear_down),
         cmocka_unit_test_setup_teardown(word_and_character_errors, set_up, tear_down),

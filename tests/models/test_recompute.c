@@ -81,7 +81,7 @@ static struct outcome train(const char *kind, const char *settings, struct learn
     double losses[LEARNER_LOSSES];
     json_t *all = json_loads(settings, 0, NULL);
     assert_non_null(all);
-    json_object_set_new(all, "recompute", json_boolean(recompute));
+    json_object_set_new(all, "gradient_checkpointing", json_boolean(recompute));
     assert_ok(learner_new(ctx, &l, learner_type_find(kind), shape, all, 5));
     json_decref(all);
     assert_ok(learner_train(ctx, &l, 1));

@@ -172,6 +172,55 @@ static void test_other_families(void **state)
     }
 }
 
+/* The family and storage of a cache for heads of 32 columns, for a padded batch or not. */
+static struct attention_cache cache_made(bool padded)
+{
+    struct attention_cache made;
+    struct tensor key_lengths = tensor_shape(DTYPE_I32, 1, 1, 0, 0, 0);
+    OK(tensor_new(ctx, &key_lengths, "a test"));
+    OK(attention_cache_new_padded(ctx, NULL, &made, 1, 1, 32, 32, padded ? &key_lengths : NULL, MATRIX_MANY, "a test"));
+    attention_cache_free(ctx, &made);
+    tensor_free(ctx, &key_lengths);
+    return made;
+}
+
+/* Kernels that are wrong with key lengths alone: padded batches get the next family or storage, others keep theirs. */
+static void test_padded_attention(void **state)
+{
+#define WHERE(condition) "1\n#endif\n#include \"key_lengths.clh\"\n#if " condition
+#define INSTEAD(name, of, is) "#undef " name "\n#define " name of " " is "\n#endif\n#if 0" /* and the file goes on as it was */
+    const struct {
+        const char *path, *family, *storage, *file, *option, *wrong, *why;
+    } cases[] = {
+        {"attention.row", "row", "f32", "attention.cl", WHERE("defined(ROW) && LENGTHS"), INSTEAD("LIMIT_KEYS", "(a, b)", ""),
+         "answers wrongly"},
+        {"attention.group", "group", "f16", "attention.cl", WHERE("!defined(ROW) && LENGTHS"),
+         INSTEAD("LIMIT_KEYS", "(a, b)", "(a).keys = min((a).keys, key_lengths[0])"), "answers wrongly"},
+        {"attention.bf16", "row", "bf16", "attention_bf16.cl", WHERE("LENGTHS"), INSTEAD("OR_ZERO", "(keys, x)", "(x)"), "no number"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        bool by_row = strcmp(cases[i].family, "row") == 0;
+        doctor(cases[i].file, cases[i].option, cases[i].wrong);
+        reopen();
+        param("attention.family", cases[i].family);
+        param("attention.storage", cases[i].storage);
+        struct attention_cache plain = cache_made(false);
+        expect_right(cases[i].path);
+        struct attention_cache padded = cache_made(true);
+        expect_off(cases[i].path, cases[i].why);
+        expect_alone(cases[i].path);
+        assert_int_equal(plain.by_row, by_row);
+        assert_string_equal(dtype_name(plain.k.dtype), cases[i].storage);
+        if (plain.k.dtype == DTYPE_BF16)
+            assert_int_equal(padded.k.dtype, DTYPE_F32);
+        else
+            assert_int_equal(padded.by_row, !by_row);
+    }
+#undef INSTEAD
+#undef WHERE
+}
+
 /* The storage of a matrix for many rows where bfloat16 is wished. */
 static enum dtype wished_bf16(void)
 {
@@ -323,6 +372,7 @@ int main(void)
         EACH(test_all_are_right_here), EACH(test_wrong_panels),     EACH(test_one_variant_alone),
         EACH(test_other_families),     EACH(test_rounded_products), EACH(test_wrong_slices),
         EACH(test_refused_kernel),     EACH(test_fourier),          EACH(test_clblast),
+        EACH(test_padded_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

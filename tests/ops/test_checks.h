@@ -144,7 +144,7 @@ static inline void attend_heads(const char *family, int heads)
     OK(tensor_read(ctx, &out, 0, COUNT(got), got));
     args.heads = heads;
     args.head_dim = WIDTH / heads;
-    ref_attention(want, q, k, v, &args);
+    ref_attention(want, q, k, v, NULL, &args);
     assert_close(got, want, COUNT(got), held.k.dtype == DTYPE_BF16 ? 1e-2 : 1e-3);
     arena_free(ctx, &arena);
     attention_cache_free(ctx, &held);

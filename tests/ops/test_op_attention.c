@@ -1,47 +1,12 @@
 /* test_op_attention.c - attention over a cache: both families and storages, causal in one call and in pieces, against host/ref and torch.
  */
-#include "../support/test.h"
+#include "test_op_attention.h"
 
 #include <math.h>
 
 #include "../../host/ops/ops.h"
 #include "../../host/ops/tape.h"
 #include "../../host/ref/ref.h"
-
-#define TOLERANCE 2e-5
-/* Storage bf16: a weight is off by 2^-9 of it at most, and the weights amount to 1 again: together that is less than 2^-9 of what values
- * differ by, and mostly much less, since neither the errors nor the values have one sign. */
-#define BFLOAT_TOLERANCE 0x1p-8
-#define LOG2E 1.44269504088896341f
-
-struct family {
-    const char *name;
-    enum dtype dtype;
-    bool portable; /* without a device's own dot products of bfloat16 */
-};
-static const struct family families[] = {{"row", DTYPE_F32, false},   {"row", DTYPE_F16, false},  {"group", DTYPE_F32, false},
-                                         {"group", DTYPE_F16, false}, {"row", DTYPE_BF16, false}, {"row", DTYPE_BF16, true}};
-
-static const struct family *use(size_t i)
-{
-    static const char *architecture;
-    struct device *device = &test_context()->device;
-    architecture = architecture ? architecture : device->architecture;
-    device->architecture = families[i].portable ? "" : architecture;
-    test_param("attention.family", families[i].name);
-    test_param("attention.storage", dtype_name(families[i].dtype));
-    if (test_small()) { /* 8 rows in registers compile for minutes there */
-        test_param("attention.row.queries", "2");
-        test_param("attention.bf16.queries", "2");
-    }
-    return &families[i];
-}
-
-/* How a cache for heads of d columns stores its numbers. */
-static enum dtype storage_for(const struct family *family, int d)
-{
-    return family->dtype == DTYPE_BF16 && d % 32 ? DTYPE_F32 : family->dtype;
-}
 
 struct shape {
     int batch, heads, d, queries, keys;
@@ -51,7 +16,7 @@ struct shape {
     float spread; /* scores are this much larger than ordinary ones */
 };
 
-/* A shape's numbers: plain rows q [B, queries, columns], k and v [B, keys, columns], and what attention makes of them. */
+/* Random inputs of a shape, in plain rows q [B, queries, columns], k and v [B, keys, columns], and the expected result. */
 struct data {
     struct shape s;
     enum dtype dtype; /* of the cache */
@@ -75,7 +40,7 @@ static void reference(const struct data *x)
     a.heads = x->s.heads;
     a.head_dim = x->s.d;
     a.scale = a.scale > 0 ? a.scale : 1 / sqrtf((float)x->s.d);
-    ref_attention(x->want, x->q, x->k, x->v, &a);
+    ref_attention(x->want, x->q, x->k, x->v, NULL, &a);
 }
 
 static struct data make(struct shape s, const struct family *family)
@@ -124,7 +89,7 @@ static struct tensor wide_rows(const struct data *x, const float *from, int each
     return t;
 }
 
-/* A cache that holds NaN wherever nothing has been stored: those places must not count. */
+/* A cache that holds NaN wherever nothing has been stored: results must not depend on it. */
 static struct attention_cache poisoned_cache(const struct shape *s, int capacity)
 {
     clio_context *ctx = test_context();
@@ -213,7 +178,7 @@ static void test_shapes(void **state)
                      keys[] = {1, 31, 32, 33, 64, 77, 127, 128, 129, 300};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         check((struct shape){.batch = 1, .heads = 2, .d = 8, .queries = 1, .keys = 33}, family);
         check((struct shape){.batch = 2, .heads = 1, .d = 40, .queries = 1, .keys = 5}, family);
         check((struct shape){.batch = 1, .heads = 1, .d = 16, .queries = 9, .keys = 34}, family);
@@ -232,14 +197,14 @@ static void test_shapes(void **state)
     }
 }
 
-/* Images: of each width of head that their networks have, themselves and 77 words; every head and image has its own numbers. */
-static void test_pictures(void **state)
+/* Self-attention and cross-attention to 77 tokens with the head widths of image networks. */
+static void test_image_shapes(void **state)
 {
     static const int shapes[][4] = {{40, 1021, 1021, 2}, {40, 1021, 77, 2}, {80, 251, 251, 2}, {80, 251, 77, 2},  {160, 61, 61, 2},
                                     {160, 61, 77, 2},    {64, 509, 509, 1}, {64, 509, 77, 2},  {512, 269, 269, 1}};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 5, .keys = 7}, family);
         for (size_t i = 0; i < COUNT(shapes) && !test_small(); i++)
             if (storage_for(family, shapes[i][0]) == family->dtype)
@@ -252,12 +217,12 @@ static void test_pictures(void **state)
     }
 }
 
-/* One token over a whole window: the group family cuts the keys into parts. */
+/* One query over many keys: the group family splits the keys. */
 static void test_long(void **state)
 {
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 1, .keys = 600}, family);
         if (test_small())
             continue;
@@ -265,7 +230,7 @@ static void test_long(void **state)
         check((struct shape){.batch = 2, .heads = 2, .d = 64, .queries = 5, .keys = 1500, .fused = true}, family);
         check((struct shape){.batch = 1, .heads = 2, .d = 64, .queries = 70, .keys = 1500}, family);
         check((struct shape){.batch = 1, .heads = 1, .d = 16, .queries = 2, .keys = 9000, .causal = true},
-              family); /* more parts than are made */
+              family); /* more parts than the maximum */
     }
 }
 
@@ -273,7 +238,7 @@ static void test_causal(void **state)
 {
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         check((struct shape){.batch = 2, .heads = 1, .d = 8, .queries = 10, .keys = 10, .causal = true}, family);
         check((struct shape){.batch = 1, .heads = 2, .d = 8, .queries = 4, .keys = 37, .causal = true, .fused = true}, family);
         check((struct shape){.batch = 1, .heads = 2, .d = 32, .queries = 3, .keys = 35, .causal = true, .fused = true}, family);
@@ -292,13 +257,13 @@ static void test_causal(void **state)
     }
 }
 
-/* Keys stored and queries asked piece by piece give what one call gives. */
+/* Storing keys and attending in pieces gives the result of one call. */
 static void test_pieces(void **state)
 {
     static const int pieces[] = {1, 1, 5, 1, 33, 31, 64, 4};
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         struct shape s = {.batch = 2,
                           .heads = 2,
                           .d = !test_small()                 ? 64
@@ -322,12 +287,12 @@ static void test_pieces(void **state)
     }
 }
 
-/* A scale of the caller's, and scores so far apart that exp of them would overflow. */
+/* A scale given by the caller, and scores so large that their exp would overflow. */
 static void test_scale(void **state)
 {
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 40, .scale = 0.9f}, family);
         check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 40, .spread = 150}, family);
         check((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 12, .keys = 40, .spread = 150, .causal = true}, family);
@@ -338,7 +303,7 @@ static void test_scale(void **state)
     }
 }
 
-/* What a tuner may ask for. */
+/* Sizes that the tuner may choose. */
 static void test_row_sizes(void **state)
 {
     static const char *const sizes[][2] = {{"4", "32"}, {"3", "64"}, {"16", "96"}, {"8", "128"}}; /* the last as shipped */
@@ -351,7 +316,7 @@ static void test_row_sizes(void **state)
         for (size_t f = 0; f < COUNT(families) && !test_small(); f++) {
             if (strcmp(families[f].name, "row") != 0)
                 continue;
-            const struct family *family = use(f);
+            const struct family *family = use_family(f);
             check((struct shape){.batch = 2, .heads = 2, .d = 40, .queries = 21, .keys = 145, .causal = true}, family);
             check((struct shape){.batch = 1, .heads = 1, .d = 64, .queries = 9, .keys = 33}, family);
             check((struct shape){.batch = 2, .heads = 1, .d = 64, .queries = 19, .keys = 139, .causal = true}, family);
@@ -359,13 +324,13 @@ static void test_row_sizes(void **state)
     }
 }
 
-/* Where a tile of many queries does not fit into local memory, the other kernel takes over. */
+/* If the tile does not fit into local memory, the split kernel is used. */
 static void test_little_local_memory(void **state)
 {
     clio_context *ctx = test_context();
     uint64_t local_memory = ctx->device.local_memory;
     (void)state;
-    const struct family *family = use(2);
+    const struct family *family = use_family(2);
     ctx->device.local_memory = 2048;
     check((struct shape){.batch = 2, .heads = 1, .d = 16, .queries = 9, .keys = 35, .causal = true}, family);
     ctx->device.local_memory = local_memory;
@@ -376,7 +341,7 @@ static void test_cache_in_arena(void **state)
     clio_context *ctx = test_context();
     (void)state;
     for (size_t f = 0; f < COUNT(families); f++) {
-        const struct family *family = use(f);
+        const struct family *family = use_family(f);
         struct shape s = {.batch = 1, .heads = 2, .d = 8, .queries = 2, .keys = 33};
         struct data x = make(s, family);
         struct arena arena = {0};
@@ -395,20 +360,20 @@ static void test_cache_in_arena(void **state)
     }
 }
 
-static enum dtype storage_of(enum matrix_use use_of_it)
+static enum dtype storage_of(enum matrix_use use)
 {
     struct attention_cache cache;
-    assert_ok(attention_cache_new(test_context(), NULL, &cache, 1, 1, 32, 32, use_of_it, "a test cache"));
+    assert_ok(attention_cache_new(test_context(), NULL, &cache, 1, 1, 32, 32, use, "a test cache"));
     attention_cache_free(test_context(), &cache);
     return cache.k.dtype;
 }
 
-/* Who may have pairs of bfloat16: an encoder, where nothing is trained. */
-static void test_who_has_pairs(void **state)
+/* bfloat16 storage is used for MATRIX_MANY alone, and not in training. */
+static void test_bf16_storage(void **state)
 {
     static struct tape tape;
     (void)state;
-    use(4);
+    use_family(4);
     test_param("attention.few.storage", "bf16");
     assert_int_equal(storage_of(MATRIX_MANY), DTYPE_BF16);
     assert_int_equal(storage_of(MATRIX_LARGE), DTYPE_F32);
@@ -429,7 +394,7 @@ static void test_wrong_shapes(void **state)
     struct tensor rows = test_tensor(DTYPE_F32, 2, 4, 16, 1, 1, NULL), out = test_tensor(DTYPE_F32, 2, 4, 16, 1, 1, NULL);
     struct attention_args a = {.queries = 4, .keys = 33, .ldq = 16, .ldo = 16};
     (void)state;
-    use(0);
+    use_family(0);
     assert_ok(attention_cache_new(ctx, NULL, &cache, 1, 2, 8, 20, MATRIX_MANY, "a test cache"));
     assert_fails(op_attention_fwd(ctx, &arena, &out, &rows, &cache, a), CLIO_ERROR_INTERNAL, "33 keys of a cache of 32");
     a.keys = 4;
@@ -491,7 +456,7 @@ static void test_torch(void **state)
         x.s = (struct shape){.batch = q[0], .heads = q[1], .d = q[3], .queries = q[2], .keys = k[2], .causal = causal};
         x.columns = q[1] * q[3];
         for (size_t f = 0; f < COUNT(families); f++) {
-            if (use(f)->dtype != DTYPE_F32)
+            if (use_family(f)->dtype != DTYPE_F32)
                 continue; /* torch's numbers are not rounded */
             struct attention_cache cache = poisoned_cache(&x.s, x.s.keys);
             store(&x, &cache, 0, x.s.keys);
@@ -506,12 +471,12 @@ static void test_torch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_image_shapes),
         cmocka_unit_test(test_long),           cmocka_unit_test(test_causal),
         cmocka_unit_test(test_pieces),         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_row_sizes),      cmocka_unit_test(test_little_local_memory),
         cmocka_unit_test(test_cache_in_arena), cmocka_unit_test(test_wrong_shapes),
-        cmocka_unit_test(test_torch),          cmocka_unit_test(test_who_has_pairs),
+        cmocka_unit_test(test_torch),          cmocka_unit_test(test_bf16_storage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* test_op_attention_bwd.c - the gradient of attention: both families, over odd shapes, causal, in wider rows, for a part of a batch,
- * against host/ref, torch and differences of the forward. */
+ * against host/ref, torch and finite differences. */
 #include "../support/test.h"
 
 #include <math.h>
@@ -13,8 +13,7 @@
 
 static const char *const families[] = {"row", "group"};
 
-/* How many of the families there is time for: llvmpipe does not come to an end with the register tiles of the first, which no device
- * without vectors is given. */
+/* The first family to test: llvmpipe does not finish compiling the register tiles of family 0, which is for CPUs. */
 static size_t family_from(void)
 {
     return strstr(test_context()->device.name, "llvmpipe") != NULL;
@@ -35,7 +34,7 @@ struct shape {
     bool causal; /* the queries are then the last of the keys */
     bool fused;  /* q lies in wider rows, k and v together in rows of their own */
     float scale, spread;
-    int before, after; /* images whose keys were stored too, but not asked for */
+    int before, after; /* batch rows whose keys are stored but not attended to */
 };
 
 /* Plain rows: q, out, dout, dq [batch, queries, columns], k, v, dk, dv [batch, keys, columns]. */
@@ -74,8 +73,8 @@ static struct data make(struct shape s)
     x.dq = test_new(x.q_count);
     x.dk = test_new(x.k_count);
     x.dv = test_new(x.k_count);
-    ref_attention(x.out, x.q, x.k, x.v, &x.a);
-    ref_attention_bwd(x.dq, x.dk, x.dv, x.dout, x.q, x.k, x.v, &x.a);
+    ref_attention(x.out, x.q, x.k, x.v, NULL, &x.a);
+    ref_attention_bwd(x.dq, x.dk, x.dv, x.dout, x.q, x.k, x.v, NULL, &x.a);
     return x;
 }
 
@@ -91,14 +90,14 @@ static void data_free(struct data *x)
     free(x->dv);
 }
 
-/* Rows of `columns` numbers put into, or taken out of, rows of `ld` from `offset` on, behind `skip` rows. */
+/* Copy rows of `columns` elements into rows of `ld` from `offset` on, after `skip` rows. */
 static void put(float *wide, const float *x, int rows, int columns, int ld, int offset, int skip)
 {
     for (int r = 0; r < rows; r++)
         memcpy(wide + (skip + r) * ld + offset, x + r * columns, (size_t)columns * sizeof *x);
 }
 
-/* The same rows of a gradient on the device must be `want` above BEFORE, on a scale of at least `least`; then they are marked as seen. */
+/* The same rows of a gradient must be BEFORE + `want`, relative to a scale of at least `least`; then they are reset to BEFORE. */
 static void check_rows(float *wide, const float *want, int rows, int columns, int ld, int offset, int skip, double least)
 {
     float *x = test_new(rows * columns);
@@ -118,11 +117,11 @@ static void check_untouched(float *wide, int n)
 {
     for (int i = 0; i < n; i++)
         if (memcmp(wide + i, &(float){BEFORE}, sizeof *wide) != 0)
-            fail_msg("number %d of a gradient is %g, which nobody asked for", i, (double)wide[i]);
+            fail_msg("element %d of a gradient is %g, and must not be written", i, (double)wide[i]);
     free(wide);
 }
 
-/* As the device has them. */
+/* The tensors on the device. */
 struct layout {
     struct attention_args a;
     struct attention_store_args s;
@@ -154,9 +153,9 @@ static struct tensor wide_rows(const float *from, int rows, int all, int columns
 static struct layout lay_out(const struct data *x)
 {
     const struct shape *s = &x->s;
-    int c = x->columns, rows = s->batch * s->queries, pictures = s->before + s->batch + s->after, stored = s->batch * s->keys;
-    struct layout l = {.a = x->a, .q_rows = rows, .k_rows = pictures * s->keys, .skip = s->before * s->keys};
-    l.s = (struct attention_store_args){.batch = pictures, .heads = s->heads, .head_dim = s->d, .rows = s->keys, .ldk = c, .ldv = c};
+    int c = x->columns, rows = s->batch * s->queries, batch_rows = s->before + s->batch + s->after, stored = s->batch * s->keys;
+    struct layout l = {.a = x->a, .q_rows = rows, .k_rows = batch_rows * s->keys, .skip = s->before * s->keys};
+    l.s = (struct attention_store_args){.batch = batch_rows, .heads = s->heads, .head_dim = s->d, .rows = s->keys, .ldk = c, .ldv = c};
     l.a.first = s->before;
     l.a.scale = s->scale;
     if (s->fused) {
@@ -207,11 +206,11 @@ static void run(const struct layout *l, int want)
     struct arena arena = {0};
     const struct tensor *dq = want & 1 ? &l->dq : NULL, *dk = want & 2 ? &l->dk : NULL, *dv = want & 4 ? &l->dv : NULL;
     ctx->planning = true;
-    clio_status planned = op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, l->s, l->a);
+    clio_status planned = op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, NULL, l->s, l->a);
     ctx->planning = false;
     assert_ok(planned);
     assert_ok(arena_commit(ctx, &arena, "scratch"));
-    assert_ok(op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, l->s, l->a));
+    assert_ok(op_attention_bwd(ctx, &arena, dq, dk, dv, &l->dout, &l->out, &l->q, &l->k, &l->v, NULL, l->s, l->a));
     arena_free(ctx, &arena);
 }
 
@@ -219,7 +218,7 @@ static void check_some(const struct data *x, int want)
 {
     struct layout l = lay_out(x);
     int rows = x->s.batch * x->s.keys;
-    double least = x->s.keys > 1 ? 0.02 : 1; /* of one key alone, dq and dk are differences of equal numbers */
+    double least = x->s.keys > 1 ? 0.02 : 1; /* with a single key, dq and dk are differences of equal numbers */
     run(&l, want);
     float *dq = test_read(&l.dq), *dk = test_read(&l.dk), *dv = x->s.fused ? dk : test_read(&l.dv);
     if (want & 1)
@@ -283,7 +282,7 @@ static void test_causal(void **state)
     }
 }
 
-/* More keys than are held at once; scores far apart; a scale of the caller's; keys of images that were not asked for. */
+/* More keys than are stored at once; large scores; a scale given by the caller; keys of other batch rows. */
 static void test_rest(void **state)
 {
     (void)state;
@@ -304,7 +303,7 @@ static void test_rest(void **state)
     }
 }
 
-/* Gradients that nobody wants are not computed, and the others are the same. */
+/* Unwanted gradients are not written, and the others are the same. */
 static void test_wanted(void **state)
 {
     (void)state;
@@ -351,7 +350,7 @@ static double moved(const struct data *x, float *what, int i, float h)
     double sum = 0;
     float *out = test_new(x->q_count);
     what[i] = was + h;
-    ref_attention(out, x->q, x->k, x->v, &x->a);
+    ref_attention(out, x->q, x->k, x->v, NULL, &x->a);
     for (int j = 0; j < x->q_count; j++)
         sum += (double)out[j] * (double)x->dout[j];
     what[i] = was;
@@ -533,7 +532,7 @@ static void test_wrong_shapes(void **state)
     struct data x = make((struct shape){.batch = 1, .heads = 1, .d = 8, .queries = 2, .keys = 3});
     struct layout l = lay_out(&x), w = l;
     (void)state;
-#define BWD(L) op_attention_bwd(ctx, &arena, &L.dq, &L.dk, &L.dv, &L.dout, &L.out, &L.q, &L.k, &L.v, L.s, L.a)
+#define BWD(L) op_attention_bwd(ctx, &arena, &L.dq, &L.dk, &L.dv, &L.dout, &L.out, &L.q, &L.k, &L.v, NULL, L.s, L.a)
     w.a.keys = 4;
     assert_fails(BWD(w), CLIO_ERROR_INTERNAL, "2 queries at 0 over 4 keys of 3");
     w = l;

@@ -262,7 +262,7 @@ static void test_refused(void **state)
     half.mem = b.mem;
     assert_fails(tape_watch(ctx, &tape, &a, &half, false), CLIO_ERROR_INTERNAL, "cannot be the gradient");
     assert_ok(op_add_fwd(ctx, &x, &a, &b, 1, 1));
-    assert_fails(tape_backward(ctx, &tape, &x, &half), CLIO_ERROR_INTERNAL, "37 numbers");
+    assert_fails(tape_backward(ctx, &tape, &x, &half), CLIO_ERROR_INTERNAL, "37 elements");
 }
 
 int main(void)
