@@ -257,9 +257,9 @@ const struct command command_imagine = {
     .name = "imagine",
     .summary = "generate images from a text prompt with Stable Diffusion",
     .synopsis = "-m MODEL -p TEXT [OPTION...]\n--show FILE",
-    .description =
-        "Generates images from a text prompt with Stable Diffusion 1 and 2 and models derived from them. The metadata of the image says how "
-        "it was made.",
+    .description = "Generates images from a text prompt with Stable Diffusion 1 and 2 and models derived from them. The metadata of the "
+                   "image says how "
+                   "it was made.",
     .options = options,
     .sections = sections,
     .examples = examples,

@@ -14,7 +14,8 @@ fail:
     return st;
 }
 
-clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer *out, const char *name, int ndim, const int *dim, const float *data)
+clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer *out, const char *name, int ndim, const int *dim,
+                                   const float *data)
 {
     clio_status st = CLIO_OK;
     json_t *shape = json_array(), *entry = NULL;

@@ -12,7 +12,8 @@ struct safetensors_writer {
 };
 clio_status safetensors_writer_open(clio_context *ctx, struct safetensors_writer *out);
 /* f32 */
-clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer *out, const char *name, int ndim, const int *dim, const float *data);
+clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer *out, const char *name, int ndim, const int *dim,
+                                   const float *data);
 /* A note of the file's "__metadata__". */
 clio_status safetensors_writer_metadata(clio_context *ctx, struct safetensors_writer *out, const char *key, const char *text);
 clio_status safetensors_writer_save(clio_context *ctx, struct safetensors_writer *out, const char *path);

@@ -16,7 +16,7 @@
 struct kernel_variant {
     const struct kernel_family *family; /* set by family_choose */
     const char *program, *kernel;       /* cl/<program>.cl; NULL for families of several kernels and for libraries */
-    char options[160], tested[176];      /* tested: text that test.variant may point to */
+    char options[160], tested[176];     /* tested: text that test.variant may point to */
     struct grid grid;
     size_t local;         /* bytes of local memory for the kernel's last argument, or 0 */
     char value[16];       /* text that test.params may point to */

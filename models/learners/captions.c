@@ -107,8 +107,8 @@ int captions_size(const struct captions *c)
     return c->pooled ? c->net.pooled : c->net.max_length * c->net.width;
 }
 
-/* Scale a pooled vector so that the mean of its squares is 1. Embeddings of different captions are similar: scaled to length 1, like one-hot
- * labels, networks ignored them; scaled to a mean square of 1, like noise, they did not. */
+/* Scale a pooled vector so that the mean of its squares is 1. Embeddings of different captions are similar: scaled to length 1, like
+ * one-hot labels, networks ignored them; scaled to a mean square of 1, like noise, they did not. */
 static void normalize_pooled(float *x, int size)
 {
     double squares = 0;

@@ -38,9 +38,9 @@ clio_status captions_find(clio_context *ctx, struct captions *c, const struct le
 void captions_close(clio_context *ctx, struct captions *c);
 /* Numbers per caption: token states, or the pooled embedding. */
 int captions_size(const struct captions *c);
-/* states f32 [count, max_length, width], pooled [count, captions_size], with memory. A text is truncated to the encoder's length; NULL is an
- * empty one. A pooled row is the encoder's pooled vector, scaled to a mean square of 1. A trained encoder is recorded by the tape, if there
- * is one, whose arena must be passed; otherwise the arena is not used. */
+/* states f32 [count, max_length, width], pooled [count, captions_size], with memory. A text is truncated to the encoder's length; NULL is
+ * an empty one. A pooled row is the encoder's pooled vector, scaled to a mean square of 1. A trained encoder is recorded by the tape, if
+ * there is one, whose arena must be passed; otherwise the arena is not used. */
 clio_status captions_encode(clio_context *ctx, struct arena *arena, struct captions *c, const struct tensor *states,
                             const char *const *texts);
 /* An error unless the batch has captions. */

@@ -480,7 +480,8 @@ static void test_tape(void **state)
 
 /* ---- choice and shapes ---- */
 
-/* The self-tests of kernels with key lengths find nothing wrong with what the tests above found right. tests/test_selftest.c has wrong ones.
+/* The self-tests of kernels with key lengths find nothing wrong with what the tests above found right. tests/test_selftest.c has wrong
+ * ones.
  */
 static void test_checked(void **state)
 {

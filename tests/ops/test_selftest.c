@@ -61,7 +61,7 @@ static void test_wrong_panels(void **state)
         }
     }
     assert_int_equal(result_files(path), COUNT(cases)); /* one for each text of the kernels */
-    doctor_panel("x", 0);                                /* the same kernel, without a fault, is taken: only its faults were found */
+    doctor_panel("x", 0);                               /* the same kernel, without a fault, is taken: only its faults were found */
     reopen();
     assert_null(problem_of("gemm.panel"));
     assert_int_equal(multiply("panel", MATRIX_MANY), MATRIX_PANELS);
