@@ -1,10 +1,11 @@
-/* mel.c - log-mel spectrogram: short-time Fourier transform, filter bank, logarithm.
+/* mel.c - log-mel spectrogram: STFT, mel filterbank, logarithm.
  *
- * Source: transformers, feature_extraction_whisper.py and audio_utils.py (mel_filter_bank with norm and mel_scale "slaney"); Hann window
- * of 400 samples, hop 160, power spectrum.
- * The transform of 400 points is a product of the overlapping frames with a matrix that holds window, cosine and sine: 1 GFLOP for 30 s,
- * which costs less than the seconds that clFFT takes to bake a plan, and needs no frames to be copied. clFFT is there for devices where it
- * measures faster (row mel.stft); when it fails its check, the product takes over. */
+ * Source: openai/whisper, audio.py (log_mel_spectrogram); transformers, feature_extraction_whisper.py and audio_utils.py (mel_filter_bank
+ * with norm and mel_scale "slaney"). Hann window, n_fft 400, hop_length 160, power spectrum.
+ *
+ * The STFT is a matmul of the overlapping frames with a matrix of windowed cosines and sines: 1 GFLOP for 30 s, faster than the seconds
+ * that clFFT takes to make a plan, and without copying frames. clFFT is used on devices where it is measured to be faster (row mel.stft);
+ * if it fails its self-test, the matmul is used. */
 #include "mel.h"
 
 #include <math.h>
@@ -12,24 +13,24 @@
 
 #define PI 3.14159265358979323846
 
-static double hertz_to_mel(double f)
+static double hz_to_mel(double f)
 {
     return f >= 1000 ? 15 + log(f / 1000) * (27 / log(6.4)) : f * 3 / 200;
 }
 
-static double mel_to_hertz(double m)
+static double mel_to_hz(double m)
 {
     return m >= 15 ? 1000 * exp((m - 15) * log(6.4) / 27) : m * 200 / 3;
 }
 
 void mel_filters(float *filters, int bands)
 {
-    double top = hertz_to_mel(MEL_RATE / 2.0), step = top / (bands + 1);
+    double top = hz_to_mel(MEL_RATE / 2.0), step = top / (bands + 1);
     for (int band = 0; band < bands; band++) {
-        double low = mel_to_hertz(band * step), middle = mel_to_hertz((band + 1) * step), high = mel_to_hertz((band + 2) * step);
+        double low = mel_to_hz(band * step), center = mel_to_hz((band + 1) * step), high = mel_to_hz((band + 2) * step);
         for (int bin = 0; bin < MEL_BINS; bin++) {
             double f = (double)bin * MEL_RATE / MEL_FFT;
-            double up = (f - low) / (middle - low), down = (high - f) / (high - middle);
+            double up = (f - low) / (center - low), down = (high - f) / (high - center);
             filters[band * MEL_BINS + bin] = (float)(fmax(0, fmin(up, down)) * 2 / (high - low));
         }
     }
@@ -117,7 +118,7 @@ clio_status mel_forward(clio_context *ctx, struct arena *arena, struct mel *mel,
         if (mel->by_clfft)
             TRY(st);
     }
-    if (!mel->by_clfft || ctx->planning) /* planned for as well: clFFT may turn out not to work */
+    if (!mel->by_clfft || ctx->planning) /* planned as well: clFFT may fail later */
         TRY(op_gemm_fwd(ctx, &spectrum, samples, &mel->dft, frames, &overlap));
     TRY(op_power_fwd(ctx, &power, &spectrum));
     TRY(op_gemm_fwd(ctx, out, &power, &mel->filters, frames, NULL));

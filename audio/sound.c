@@ -1,7 +1,7 @@
-/* sound.c - see sound.h.
- * Frames come in blocks from sound_file.c, pass through libsoxr (SOXR_HQ: 20 bits, linear phase, its delay taken out), and are appended to
- * the window. The window keeps SOUND_BACK samples before the highest position asked for, and all behind that which was ever decoded.
- * libsoxr is left out where the rates agree, so that 16 kHz mono arrives bit for bit. */
+/* sound.c - stream of resampled mono samples. See sound.h.
+ * Blocks from sound_file.c are resampled by libsoxr (SOXR_HQ: 20 bits, linear phase, delay compensated) and appended to the window. The
+ * window keeps SOUND_BACK samples before the highest position read, and everything decoded after it. If the rates are equal, samples are
+ * not resampled, so 16 kHz mono is exact. */
 #include "sound.h"
 
 #include "../host/core/context.h"
@@ -11,23 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 16384 /* samples that one step of the resampler gives at most */
+#define BLOCK 16384 /* most samples from one call of the resampler */
 
 struct sound {
     clio_context *ctx;
-    const float *samples; /* in memory, or NULL: from the file */
+    const float *samples; /* samples in memory; NULL: read the file */
     size_t sample_count;
 
     struct sound_file file;
     char *path;
-    soxr_t resampler;              /* NULL: the rates agree */
-    float *mono;                   /* [SOUND_FILE_BLOCK] decoded, */
-    size_t mono_first, mono_count; /* and what of it the resampler has not taken yet */
+    soxr_t resampler;              /* NULL: equal rates */
+    float *mono;                   /* [SOUND_FILE_BLOCK] decoded samples, */
+    size_t mono_first, mono_count; /* and the range not yet resampled */
     bool file_ended, ended;
 
-    float *window; /* samples first .. first+count of the stream lie at window[start] */
+    float *window; /* samples first .. first + count of the stream are at window[start] */
     size_t capacity, start, count;
-    uint64_t first, highest; /* highest position asked for so far */
+    uint64_t first, max_position; /* highest position read so far */
 };
 
 static void fill_mono(struct sound *s)
@@ -48,7 +48,7 @@ clio_status sound_open(clio_context *ctx, struct sound **out, const char *path, 
     s->ctx = ctx;
     s->file.fd = -1;
     if (rate < 1 || rate > SOUND_FILE_RATE)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled to %d Hz: 1 to %d Hz are possible", path, rate, SOUND_FILE_RATE);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled to %d Hz: use 1 to %d Hz", path, rate, SOUND_FILE_RATE);
     TRY(mem_string(ctx, &s->path, path));
     TRY(sound_file_open(ctx, &s->file, s->path));
     TRY(mem_alloc(ctx, &s->mono, SOUND_FILE_BLOCK, sizeof(float)));
@@ -76,7 +76,7 @@ clio_status sound_open_samples(clio_context *ctx, struct sound **out, const floa
     struct sound *s = NULL;
     *out = NULL;
     if (!samples || !count)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sound, not one sample, to listen to: pass at least one");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there are no samples: pass at least one");
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
     s->file.fd = -1;
@@ -87,22 +87,22 @@ fail:
     return st;
 }
 
-/* Room for n more samples behind the window: by moving it to the front of its memory, or by more memory. */
-static clio_status window_room(struct sound *s, size_t n)
+/* Make space for n more samples after the window: move it to the front of its buffer, or grow the buffer. */
+static clio_status window_reserve(struct sound *s, size_t n)
 {
     clio_status st = CLIO_OK;
-    float *larger = NULL;
+    float *grown = NULL;
     if (s->start + s->count + n <= s->capacity)
         return CLIO_OK;
     if (s->count + n <= s->capacity) {
         memmove(s->window, s->window + s->start, s->count * sizeof(float));
     } else {
         size_t capacity = MAX(2 * s->capacity, s->count + n);
-        TRY(mem_alloc(s->ctx, &larger, capacity, sizeof(float)));
+        TRY(mem_alloc(s->ctx, &grown, capacity, sizeof(float)));
         if (s->count)
-            memcpy(larger, s->window + s->start, s->count * sizeof(float));
+            memcpy(grown, s->window + s->start, s->count * sizeof(float));
         free(s->window);
-        s->window = larger;
+        s->window = grown;
         s->capacity = capacity;
     }
     s->start = 0;
@@ -110,13 +110,13 @@ fail:
     return st;
 }
 
-/* Append the next 0 to BLOCK samples to the window, or find that there are no more. */
-static clio_status pull(struct sound *s)
+/* Append the next samples, at most BLOCK, to the window, or set s->ended. */
+static clio_status decode_block(struct sound *s)
 {
     clio_status st = CLIO_OK;
     size_t taken = 0, made = 0;
     float *to;
-    TRY(window_room(s, BLOCK));
+    TRY(window_reserve(s, BLOCK));
     to = s->window + s->start + s->count;
     fill_mono(s);
     if (s->resampler) {
@@ -125,7 +125,7 @@ static clio_status pull(struct sound *s)
         if (error)
             FAIL(s->ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled: %s", s->file.name, error);
         if (!s->file_ended && !taken && !made)
-            FAIL(s->ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled: libsoxr takes no more samples", s->file.name);
+            FAIL(s->ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled: libsoxr accepts no more samples", s->file.name);
     } else {
         memcpy(to, s->mono + s->mono_first, s->mono_count * sizeof(float));
         taken = made = s->mono_count;
@@ -138,8 +138,8 @@ fail:
     return st;
 }
 
-/* Forget what lies before `oldest`. */
-static void drop(struct sound *s, uint64_t oldest)
+/* Discard the samples before `oldest`. */
+static void discard(struct sound *s, uint64_t oldest)
 {
     size_t n = s->count;
     if (oldest <= s->first)
@@ -151,7 +151,7 @@ static void drop(struct sound *s, uint64_t oldest)
     s->first += n;
 }
 
-/* The window's (or the memory's) part of position .. position+count into out. An array in memory may hold anything, as files may. */
+/* Copy position .. position + count from the window, or from memory, to out; samples in memory are sanitized like those of files. */
 static size_t copy_out(const struct sound *s, uint64_t position, size_t count, float *out)
 {
     uint64_t first = s->samples ? 0 : s->first, have = s->samples ? s->sample_count : s->count;
@@ -161,7 +161,7 @@ static size_t copy_out(const struct sound *s, uint64_t position, size_t count, f
         memcpy(out, (s->samples ? s->samples : s->window + s->start) + (position - first), n * sizeof(float));
     }
     if (s->samples && n)
-        sound_file_silence(out, n);
+        sound_file_sanitize(out, n);
     if (n < count)
         memset(out + n, 0, (count - n) * sizeof(float));
     return n;
@@ -172,20 +172,20 @@ clio_status sound_read(struct sound *s, uint64_t position, size_t count, float *
     clio_status st = CLIO_OK;
     uint64_t oldest, end = count > UINT64_MAX - position ? UINT64_MAX : position + count;
     *got = 0;
-    s->highest = MAX(s->highest, position);
-    oldest = s->highest - MIN(s->highest, SOUND_BACK);
+    s->max_position = MAX(s->max_position, position);
+    oldest = s->max_position - MIN(s->max_position, SOUND_BACK);
     if (position < oldest)
-        FAIL(s->ctx, CLIO_ERROR_INTERNAL, "sound was asked for from sample %llu on, but is kept only from %llu on",
-             (unsigned long long)position, (unsigned long long)oldest);
+        FAIL(s->ctx, CLIO_ERROR_INTERNAL, "sound was read from sample %llu, but is kept only from %llu on", (unsigned long long)position,
+             (unsigned long long)oldest);
     if (!s->samples) {
-        drop(s, oldest);
-        while (!s->ended && s->first < oldest) { /* a jump: decode, and forget at once */
+        discard(s, oldest);
+        while (!s->ended && s->first < oldest) { /* skip ahead: decode and discard */
             TRY(context_progress(s->ctx, "skipping sound", (double)s->first, (double)oldest));
-            TRY(pull(s));
-            drop(s, oldest);
+            TRY(decode_block(s));
+            discard(s, oldest);
         }
         while (!s->ended && s->first + s->count < end)
-            TRY(pull(s));
+            TRY(decode_block(s));
     }
     *got = copy_out(s, position, count, out);
 fail:
@@ -194,7 +194,7 @@ fail:
 
 double sound_duration(const struct sound *s)
 {
-    return s->samples ? (double)s->sample_count / SOUND_RATE : (double)s->file.promised / (double)s->file.rate;
+    return s->samples ? (double)s->sample_count / SOUND_RATE : (double)s->file.header_frames / (double)s->file.rate;
 }
 
 size_t sound_window(const struct sound *s)

@@ -1,7 +1,7 @@
-/* sound_file.c - see sound_file.h.
- * Pipes: libsndfile seeks, so what cannot seek (standard input, a FIFO) is first copied into a temporary file without a name, in TMPDIR.
- * Rejected: sf_open_virtual over a bounded buffer, as several formats look at the end of the file before its beginning.
- * Damaged MP3: libmpg123, under libsndfile, may write notes to standard error; libsndfile gives no way to silence it. */
+/* sound_file.c - open and read sound files with libsndfile. See sound_file.h.
+ * Pipes: libsndfile seeks, so standard input and FIFOs are first copied to an unnamed temporary file in TMPDIR. Rejected: sf_open_virtual
+ * over a bounded buffer, since several formats are read from the end of the file first. Damaged MP3: libmpg123, used by libsndfile, may
+ * write warnings to standard error; libsndfile cannot disable that. */
 #include "sound_file.h"
 
 #include "../host/core/context.h"
@@ -17,12 +17,12 @@
 
 #define ACCEPTED "WAV, FLAC, OGG (Vorbis or Opus), MP3, AIFF and AU"
 #define CONVERT "convert it first, for example with ffmpeg -i FILE sound.wav"
-#define HEAD_BYTES 12
-#define LOUDEST 0x1p32f
+#define SIGNATURE_BYTES 12
+#define MAX_SAMPLE 0x1p32f
 
-/* ---- what is read ---- */
+/* ---- supported formats ---- */
 
-/* By value: libsndfile before 1.1 has neither the names nor the codec, and refuses such files itself. */
+/* By value: libsndfile before 1.1 has neither these names nor the codec, and rejects such files. */
 enum { FORMAT_MPEG = 0x230000, FORMAT_MPEG_LAYER_III = 0x0082 };
 
 static const int containers[] = {SF_FORMAT_WAV, SF_FORMAT_WAVEX, SF_FORMAT_RF64, SF_FORMAT_AIFF,
@@ -31,12 +31,12 @@ static const int codecs[] = {SF_FORMAT_PCM_S8, SF_FORMAT_PCM_U8, SF_FORMAT_PCM_1
                              SF_FORMAT_PCM_32, SF_FORMAT_FLOAT,  SF_FORMAT_DOUBLE, SF_FORMAT_ULAW,
                              SF_FORMAT_ALAW,   SF_FORMAT_VORBIS, SF_FORMAT_OPUS,   FORMAT_MPEG_LAYER_III};
 
-/* First bytes; the first row that fits counts. */
-static const struct kind {
+/* Signatures; the first matching row is used. */
+static const struct format {
     size_t offset;
     const char *magic;
-    const char *refused; /* what it is, when clio does not read it */
-} kinds[] = {
+    const char *unsupported; /* name of the format if it is not supported; else NULL */
+} formats[] = {
     {8, "AVI ", "AVI"},
     {0, "RIFF", NULL},
     {0, "RIFX", NULL},
@@ -56,7 +56,7 @@ static const struct kind {
     {0, "\x00\x00\x01\xba", "MPEG video"},
 };
 
-static bool listed(int value, const int *list, size_t count)
+static bool is_in(int value, const int *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (list[i] == value)
@@ -64,40 +64,41 @@ static bool listed(int value, const int *list, size_t count)
     return false;
 }
 
-/* An MPEG audio frame header with nothing forbidden in it (layer, bit rate, sampling rate); a file need not begin with a tag. */
+/* Whether b is a valid MPEG audio frame header (layer, bit rate, sampling rate): an MP3 file can begin without an ID3 tag. */
 static bool is_mp3_frame(const unsigned char *b)
 {
     return b[0] == 0xff && (b[1] & 0xe0) == 0xe0 && (b[1] & 0x18) != 0x08 && (b[1] & 0x06) != 0 && (b[2] & 0xf0) != 0xf0 &&
            (b[2] & 0x0c) != 0x0c;
 }
 
-static clio_status check_head(clio_context *ctx, const struct sound_file *f)
+static clio_status check_signature(clio_context *ctx, const struct sound_file *f)
 {
     clio_status st = CLIO_OK;
-    unsigned char head[HEAD_BYTES + 1] = {0};
-    ssize_t n = pread(f->fd, head, HEAD_BYTES, 0);
+    unsigned char signature[SIGNATURE_BYTES + 1] = {0};
+    ssize_t n = pread(f->fd, signature, SIGNATURE_BYTES, 0);
     if (n < 0)
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(errno));
     if (n == 0)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is empty: record or copy it again", f->name);
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        size_t length = kinds[i].magic[0] ? strlen(kinds[i].magic) : 4;
-        if (memcmp(head + kinds[i].offset, kinds[i].magic, length))
+    for (size_t i = 0; i < COUNT(formats); i++) {
+        size_t length = formats[i].magic[0] ? strlen(formats[i].magic) : 4;
+        if (memcmp(signature + formats[i].offset, formats[i].magic, length))
             continue;
-        if (kinds[i].refused)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, but clio reads " ACCEPTED ": " CONVERT, f->name, kinds[i].refused);
+        if (formats[i].unsupported)
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which is not supported (supported: " ACCEPTED "): " CONVERT, f->name,
+                 formats[i].unsupported);
         return CLIO_OK;
     }
-    if (!is_mp3_frame(head))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a sound file that clio knows: it reads " ACCEPTED "; " CONVERT, f->name);
+    if (!is_mp3_frame(signature))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a sound file (supported: " ACCEPTED "): " CONVERT, f->name);
 fail:
     return st;
 }
 
-/* ---- a descriptor that can seek, standing at the beginning ---- */
+/* ---- a seekable descriptor ---- */
 
-/* Copy all that comes from `in` into a file that is gone when it is closed. */
-static clio_status spool(clio_context *ctx, int in, const char *name, int *out)
+/* Copy `in` to its end into a temporary file that is deleted when closed. */
+static clio_status copy_to_temporary(clio_context *ctx, int in, const char *name, int *out)
 {
     clio_status st = CLIO_OK;
     char buffer[16384];
@@ -110,12 +111,11 @@ static clio_status spool(clio_context *ctx, int in, const char *name, int *out)
     TRY(bytes_print(ctx, &path, "%s/clio-XXXXXX", folder));
     fd = mkstemp(path.data);
     if (fd < 0)
-        FAIL(ctx, CLIO_ERROR_FILE,
-             "%s needs a temporary file, and none can be made in %s (%s): set TMPDIR to a folder that you may write to", name, folder,
-             strerror(errno));
+        FAIL(ctx, CLIO_ERROR_FILE, "%s needs a temporary file, which cannot be created in %s (%s): set TMPDIR to a writable folder", name,
+             folder, strerror(errno));
     unlink(path.data);
     for (;;) {
-        TRY(context_progress(ctx, "receiving sound", done, 0));
+        TRY(context_progress(ctx, "reading sound", done, 0));
         ssize_t n = read(in, buffer, sizeof buffer);
         if (n < 0 && errno == EINTR)
             continue;
@@ -126,14 +126,14 @@ static clio_status spool(clio_context *ctx, int in, const char *name, int *out)
         for (ssize_t at = 0; at < n;) {
             ssize_t written = write(fd, buffer + at, (size_t)(n - at));
             if (written < 0 && errno != EINTR)
-                FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be kept in %s (%s): set TMPDIR to a folder with more room", name, folder,
+                FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be copied to %s (%s): set TMPDIR to a folder with more free space", name, folder,
                      strerror(errno));
             at += MAX(written, 0);
         }
         done += (double)n;
     }
     if (lseek(fd, 0, SEEK_SET) < 0)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be kept in %s (%s): set TMPDIR to another folder", name, folder, strerror(errno));
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be copied to %s (%s): set TMPDIR to another folder", name, folder, strerror(errno));
     *out = fd;
     fd = -1;
 fail:
@@ -149,9 +149,9 @@ static clio_status open_descriptor(clio_context *ctx, struct sound_file *f, cons
     struct stat info;
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
-    /* The command puts /dev/null, for writing, in the place of a stream that its caller closed. */
+    /* The command opens /dev/null for writing in place of a closed stream. */
     if (is_stdin && (fd < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY))
-        FAIL(ctx, CLIO_ERROR_FILE, "standard input is closed: send a sound file into it, or name one");
+        FAIL(ctx, CLIO_ERROR_FILE, "standard input is closed: redirect a sound file to it, or name one");
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: check the name", path);
     if (fd < 0 && errno == EACCES)
@@ -159,16 +159,16 @@ static clio_status open_descriptor(clio_context *ctx, struct sound_file *f, cons
     if (fd < 0 || fstat(fd, &info))
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(errno));
     if (S_ISDIR(info.st_mode))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: name a sound file in it", f->name);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use a sound file in it", f->name);
     if (is_stdin && isatty(fd))
-        FAIL(ctx, CLIO_ERROR_FILE, "standard input is a terminal: send a sound file into it (clio ... - < talk.wav), or name one");
+        FAIL(ctx, CLIO_ERROR_FILE, "standard input is a terminal: redirect a sound file to it (clio ... - < talk.wav), or name one");
     if (!is_stdin && (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a device, not a sound file: record it into a file first", path);
     if (S_ISREG(info.st_mode) && lseek(fd, 0, SEEK_CUR) == 0) {
         f->fd = fd;
         return CLIO_OK;
     }
-    TRY(spool(ctx, fd, f->name, &f->fd));
+    TRY(copy_to_temporary(ctx, fd, f->name, &f->fd));
 fail:
     if (fd >= 0)
         close(fd);
@@ -177,26 +177,26 @@ fail:
 
 /* ---- libsndfile ---- */
 
-/* sf_open_fd failed: its reason, in words that a user can act on. Its numbers are private, its texts have been stable since 1.0. */
+/* Fail with a message for the reason of sf_open_fd. libsndfile's error numbers are private; its texts have been stable since 1.0. */
 static clio_status fail_open(clio_context *ctx, const struct sound_file *f)
 {
     static const struct reason {
         const char *text;
         clio_status code;
-        const char *sentence;
+        const char *message;
     } reasons[] = {
-        {"Channel count is zero", CLIO_ERROR_FORMAT, "says that it has no channels: export it again as 16-bit WAV"},
-        {"SF_INFO struct incomplete", CLIO_ERROR_FORMAT, "gives no usable sample rate or channel count: export it again as 16-bit WAV"},
-        {"Too many channels", CLIO_ERROR_UNSUPPORTED, "has more channels than clio mixes (64): export it in stereo or mono"},
+        {"Channel count is zero", CLIO_ERROR_FORMAT, "has no channels in its header: export it again as 16-bit WAV"},
+        {"SF_INFO struct incomplete", CLIO_ERROR_FORMAT, "has no valid sample rate or channel count: export it again as 16-bit WAV"},
+        {"Too many channels", CLIO_ERROR_UNSUPPORTED, "has more than 64 channels: export it in stereo or mono"},
         {"data' chunk", CLIO_ERROR_FORMAT, "ends before its sound begins: record or copy it again"},
-        {"unimplemented format", CLIO_ERROR_UNSUPPORTED, "uses a codec that clio does not read: export it again as 16-bit WAV"},
+        {"unimplemented format", CLIO_ERROR_UNSUPPORTED, "uses a codec that is not supported: export it again as 16-bit WAV"},
     };
     clio_status st = CLIO_OK;
     const char *text = sf_strerror(NULL);
     for (size_t i = 0; i < COUNT(reasons); i++)
         if (strstr(text, reasons[i].text))
-            FAIL(ctx, reasons[i].code, "%s %s", f->name, reasons[i].sentence);
-    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged or not a sound file: clio reads " ACCEPTED "; " CONVERT, f->name);
+            FAIL(ctx, reasons[i].code, "%s %s", f->name, reasons[i].message);
+    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged or not a sound file (supported: " ACCEPTED "): " CONVERT, f->name);
 fail:
     clio_fail_add(ctx, "libsndfile: %s", text);
     return st;
@@ -207,18 +207,19 @@ static clio_status check_info(clio_context *ctx, const struct sound_file *f, con
     clio_status st = CLIO_OK;
     int container = info->format & SF_FORMAT_TYPEMASK, codec = info->format & SF_FORMAT_SUBMASK;
     SF_FORMAT_INFO name = {.format = codec};
-    if (!listed(container, containers, COUNT(containers)) || !listed(codec, codecs, COUNT(codecs))) {
+    if (!is_in(container, containers, COUNT(containers)) || !is_in(codec, codecs, COUNT(codecs))) {
         if (sf_command(NULL, SFC_GET_FORMAT_INFO, &name, sizeof name) || !name.name)
             name.name = "unknown";
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s uses the codec %s, but clio reads " ACCEPTED ": " CONVERT, f->name, name.name);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s uses the codec %s, which is not supported (supported: " ACCEPTED "): " CONVERT, f->name,
+             name.name);
     }
     if (info->channels < 1)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that it has no channels: export it again as 16-bit WAV", f->name);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no channels in its header: export it again as 16-bit WAV", f->name);
     if (info->channels > SOUND_FILE_CHANNELS)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d channels, more than clio mixes (%d): export it in stereo or mono", f->name,
-             info->channels, SOUND_FILE_CHANNELS);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d channels, more than %d: export it in stereo or mono", f->name, info->channels,
+             SOUND_FILE_CHANNELS);
     if (info->samplerate < 1 || info->samplerate > SOUND_FILE_RATE)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that it has %d samples a second, and clio takes 1 to %d: export it again at 16000", f->name,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a sample rate of %d, but 1 to %d is supported: export it again at 16000 Hz", f->name,
              info->samplerate, SOUND_FILE_RATE);
 fail:
     return st;
@@ -233,16 +234,16 @@ clio_status sound_file_open(clio_context *ctx, struct sound_file *f, const char 
     f->fd = -1;
     f->name = strcmp(path, "-") ? path : "standard input";
     TRY(open_descriptor(ctx, f, path));
-    TRY(check_head(ctx, f));
-    /* The descriptor stays ours: libsndfile closes it on some of its failures and not on others. */
+    TRY(check_signature(ctx, f));
+    /* SF_FALSE: libsndfile would close the descriptor on some failures and not on others. */
     f->sndfile = sf_open_fd(f->fd, SFM_READ, &info, SF_FALSE);
     if (!f->sndfile)
         TRY(fail_open(ctx, f));
     TRY(check_info(ctx, f, &info));
     f->channels = info.channels;
     f->rate = info.samplerate;
-    /* A FLAC stream that was written into a pipe has no length: libsndfile then gives the largest number. */
-    f->promised = info.frames > 0 && info.frames < SF_COUNT_MAX ? (uint64_t)info.frames : 0;
+    /* A FLAC stream written to a pipe has no length: libsndfile then returns SF_COUNT_MAX. */
+    f->header_frames = info.frames > 0 && info.frames < SF_COUNT_MAX ? (uint64_t)info.frames : 0;
     TRY(mem_alloc(ctx, &f->frames, (size_t)SOUND_FILE_BLOCK * (size_t)f->channels, sizeof(float)));
 fail:
     if (st != CLIO_OK)
@@ -250,19 +251,19 @@ fail:
     return st;
 }
 
-void sound_file_silence(float *samples, size_t count)
+void sound_file_sanitize(float *samples, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!(fabsf(samples[i]) <= LOUDEST)) /* also true of a NaN */
+        if (!(fabsf(samples[i]) <= MAX_SAMPLE)) /* also true for NaN */
             samples[i] = 0;
 }
 
 size_t sound_file_read(struct sound_file *f, float mono[SOUND_FILE_BLOCK])
 {
-    /* An error in the middle ends the sound: what was decoded before it is kept. */
+    /* An error ends the sound; samples decoded before it are kept. */
     sf_count_t n = sf_readf_float(f->sndfile, f->frames, SOUND_FILE_BLOCK);
     size_t count = n > 0 ? (size_t)n : 0, channels = (size_t)f->channels;
-    sound_file_silence(f->frames, count * channels);
+    sound_file_sanitize(f->frames, count * channels);
     for (size_t i = 0; i < count; i++) {
         double sum = 0;
         for (size_t c = 0; c < channels; c++)
@@ -276,8 +277,8 @@ clio_status sound_file_fail_empty(clio_context *ctx, const struct sound_file *f)
 {
     clio_status st = CLIO_OK;
     if (sf_error(f->sndfile))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged, and nothing in it can be decoded: record or copy it again", f->name);
-    FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no sound in it, not one sample: record or copy it again", f->name);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged and cannot be decoded: record or copy it again", f->name);
+    FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no samples: record or copy it again", f->name);
 fail:
     clio_fail_add(ctx, "libsndfile: %s", sf_strerror(f->sndfile));
     return st;

@@ -1,4 +1,4 @@
-/* vad.h - voice activity detection, and pauses in which a recording may be cut. */
+/* vad.h - voice activity detection, and the search for pauses at which a recording can be cut. */
 #ifndef CLIO_AUDIO_VAD_H
 #define CLIO_AUDIO_VAD_H
 
@@ -6,16 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether some 90 ms of the sound stand out from its background: speech does, by 20 dB where it is clear and by 2 dB where the noise is as
- * loud; silence, hiss, hum and clicks do not. True of music and of changing noise as well: it tells what is certainly no speech.
- * samples: at 16 kHz; of more than 30 s, the first 30 count. */
+/* Whether at least 90 ms of the sound are louder than its background: clear speech by 20 dB, speech in equally loud noise by 2 dB; silence,
+ * noise, hum and clicks are not. Also true for music and changing noise: false means that there is certainly no speech. samples: 16 kHz;
+ * only the first 30 s are used. */
 bool vad_speech_found(const float *samples, size_t count);
 
-/* Samples to take of a full window so that it ends in the middle of the longest pause in its last 10 s; 16 kHz. Windows decoded together
- * cannot wait for each other's timestamps, so each ends where a sentence probably does. Not where it is quietest: between two words it may
- * be as quiet, and what is cut there is heard wrongly (a recording of 738 words: 35 wrong; here 23, and 26 one window after the other). */
+/* Number of samples of a full window up to the middle of the longest pause in its last 10 s; 16 kHz. Windows decoded in a batch cannot wait
+ * for each other's timestamps, so each ends where a sentence probably ends. Not at the quietest position, which can be between two words
+ * and causes errors (a recording of 738 words: 35 word errors; with the longest pause 23; sequentially 26). */
 uint64_t vad_pause_end(const float *samples, uint64_t size);
-/* How many of the samples from `from` on are as loud as the speech of the whole window is. */
+/* Number of samples from `from` on in frames as loud as the speech of the whole window. */
 uint64_t vad_loud_samples(const float *samples, uint64_t size, uint64_t from);
 
 #endif

@@ -1,8 +1,8 @@
-/* augment.c - draws, and what they change: windows, mirrors, colours and noise of images, stripes of spectrograms.
- * Sources: Salmon et al. (Philox, SC11); Fisher and Yates; torchvision's ColorJitter (blends with black, with the mean of the grey image,
- * and with the grey image; grey = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al.,
- * "SpecAugment" (Interspeech 2019), policy of sections 2.2 and 2.3.
- * Every change has a draw of its own, whether others are on or off: turning one on changes no other. */
+/* augment.c - data augmentation: random crop, horizontal flip, color jitter and Gaussian noise of images; SpecAugment of spectrograms.
+ * Sources: torchvision's RandomCrop, RandomHorizontalFlip, ColorJitter (blends with black, with the mean of the gray image, and with the
+ * gray image; gray = 0.2989 R + 0.587 G + 0.114 B), here always in the order brightness, contrast, saturation; Park et al., "SpecAugment"
+ * (Interspeech 2019), sections 2.2 and 2.3.
+ * Each augmentation has its own random numbers, so turning one on does not change the others. */
 #include "dataset_private.h"
 
 #include <math.h>
@@ -14,28 +14,28 @@ enum { SLOT_WINDOW_X, SLOT_WINDOW_Y, SLOT_PAD_X, SLOT_PAD_Y, SLOT_FLIP, SLOT_BRI
 
 /* ---- images ---- */
 
-static float in_unit(float x)
+static float clamp_unit(float x)
 {
     return x > 0 ? MIN(x, 1.0f) : 0;
 }
 
-/* Where the window begins: the middle, or drawn; then shifted by the padding. */
-static int window(const struct augment *a, const struct draws *draws, uint32_t slot, int have, int want, int pad_slot)
+/* Position of the crop: center or random, then shifted by the padding. */
+static int crop_position(const struct augment *a, const struct draws *draws, uint32_t slot, int have, int want, int pad_slot)
 {
     int at = (have - want) / 2;
-    if (a->crop_larger > 0)
+    if (a->random_resized_crop > 0)
         at = (int)draws_below(draws, slot, (uint32_t)(have - want + 1));
-    if (a->crop_pad > 0)
-        at += (int)draws_below(draws, (uint32_t)pad_slot, 2 * (uint32_t)a->crop_pad + 1) - a->crop_pad;
+    if (a->random_crop_padding > 0)
+        at += (int)draws_below(draws, (uint32_t)pad_slot, 2 * (uint32_t)a->random_crop_padding + 1) - a->random_crop_padding;
     return at;
 }
 
-static void cut_out(const struct dataset *ds, const struct prepared *in, const struct augment *a, const struct draws *draws, float *out)
+static void crop(const struct dataset *ds, const struct prepared *in, const struct augment *a, const struct draws *draws, float *out)
 {
     int width = ds->info.width, height = ds->info.height, channels = ds->info.channels;
-    int left = window(a, draws, SLOT_WINDOW_X, in->width, width, SLOT_PAD_X);
-    int top = window(a, draws, SLOT_WINDOW_Y, in->height, height, SLOT_PAD_Y);
-    bool flip = a->flip > 0 && draws_unit(draws, SLOT_FLIP) < a->flip;
+    int left = crop_position(a, draws, SLOT_WINDOW_X, in->width, width, SLOT_PAD_X);
+    int top = crop_position(a, draws, SLOT_WINDOW_Y, in->height, height, SLOT_PAD_Y);
+    bool flip = a->random_flip > 0 && draws_unit(draws, SLOT_FLIP) < a->random_flip;
     for (int y = top; y < top + height; y++)
         for (int x = 0; x < width; x++, out += channels) {
             int column = left + (flip ? width - 1 - x : x);
@@ -49,47 +49,47 @@ static void cut_out(const struct dataset *ds, const struct prepared *in, const s
         }
 }
 
-/* 1 - strength to 1 + strength, at least 0 */
-static float factor(const struct draws *draws, uint32_t slot, float strength)
+/* Uniform from 1 - strength, at least 0, to 1 + strength. */
+static float jitter_factor(const struct draws *draws, uint32_t slot, float strength)
 {
     float low = MAX(1.0f - strength, 0.0f), high = 1.0f + strength;
     return low + (high - low) * draws_unit(draws, slot);
 }
 
-static float grey(const float *rgb, int channels)
+static float gray(const float *rgb, int channels)
 {
     return channels == 1 ? rgb[0] : 0.2989f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2];
 }
 
-static void change_colours(const struct augment *a, const struct draws *draws, float *x, size_t pixels, int channels)
+static void color_jitter(const struct augment *a, const struct draws *draws, float *x, size_t pixels, int channels)
 {
     size_t n = pixels * (size_t)channels;
     if (a->brightness > 0) {
-        float f = factor(draws, SLOT_BRIGHTNESS, a->brightness);
+        float f = jitter_factor(draws, SLOT_BRIGHTNESS, a->brightness);
         for (size_t i = 0; i < n; i++)
-            x[i] = in_unit(f * x[i]);
+            x[i] = clamp_unit(f * x[i]);
     }
     if (a->contrast > 0) {
-        float f = factor(draws, SLOT_CONTRAST, a->contrast);
+        float f = jitter_factor(draws, SLOT_CONTRAST, a->contrast);
         double mean = 0;
         for (size_t i = 0; i < pixels; i++)
-            mean += (double)grey(x + i * (size_t)channels, channels);
+            mean += (double)gray(x + i * (size_t)channels, channels);
         mean /= (double)pixels;
         for (size_t i = 0; i < n; i++)
-            x[i] = in_unit(f * x[i] + (1.0f - f) * (float)mean);
+            x[i] = clamp_unit(f * x[i] + (1.0f - f) * (float)mean);
     }
     if (a->saturation > 0 && channels == 3) {
-        float f = factor(draws, SLOT_SATURATION, a->saturation);
+        float f = jitter_factor(draws, SLOT_SATURATION, a->saturation);
         for (size_t i = 0; i < pixels; i++) {
-            float g = grey(x + 3 * i, 3);
+            float g = gray(x + 3 * i, 3);
             for (size_t c = 0; c < 3; c++)
-                x[3 * i + c] = in_unit(f * x[3 * i + c] + (1.0f - f) * g);
+                x[3 * i + c] = clamp_unit(f * x[3 * i + c] + (1.0f - f) * g);
         }
     }
 }
 
-/* Box-Muller: four words give four normal numbers. */
-static void add_noise(const struct draws *draws, float *x, size_t n, float deviation)
+/* Box-Muller: four random words give four normal numbers. */
+static void add_noise(const struct draws *draws, float *x, size_t n, float std)
 {
     for (size_t i = 0; i < n; i += 4) {
         uint32_t words[4];
@@ -102,7 +102,7 @@ static void add_noise(const struct draws *draws, float *x, size_t n, float devia
             normal[k + 1] = radius * sinf(angle);
         }
         for (size_t k = 0; k < 4 && i + k < n; k++)
-            x[i + k] = in_unit(x[i + k] + deviation * normal[k]);
+            x[i + k] = clamp_unit(x[i + k] + std * normal[k]);
     }
 }
 
@@ -110,20 +110,20 @@ void dataset_augment(const struct dataset *ds, const struct prepared *in, const 
                      const struct draws *draws, float *out)
 {
     size_t pixels = (size_t)ds->info.width * (size_t)ds->info.height, n = pixels * (size_t)ds->info.channels;
-    cut_out(ds, in, augment, draws, out);
-    change_colours(augment, draws, out, pixels, ds->info.channels);
-    if (augment->noise > 0)
-        add_noise(draws, out, n, augment->noise);
+    crop(ds, in, augment, draws, out);
+    color_jitter(augment, draws, out, pixels, ds->info.channels);
+    if (augment->gaussian_noise > 0)
+        add_noise(draws, out, n, augment->gaussian_noise);
     for (size_t i = 0; !unit && i < n; i++)
         out[i] = 2.0f * out[i] - 1.0f;
 }
 
 /* ---- spectrograms ---- */
 
-/* A mask among n positions: its width from 0 to `widest`, its beginning anywhere that it fits. */
-static void random_interval(const struct draws *d, uint32_t slot, int n, int widest, int *begin, int *end)
+/* A mask [begin, end) in n: width uniform from 0 to max_width, position uniform. */
+static void draw_mask(const struct draws *d, uint32_t slot, int n, int max_width, int *begin, int *end)
 {
-    int width = (int)draws_below(d, slot, (uint32_t)MIN(MAX(widest, 0), n) + 1);
+    int width = (int)draws_below(d, slot, (uint32_t)MIN(MAX(max_width, 0), n) + 1);
     *begin = (int)draws_below(d, slot + 1, (uint32_t)(n - width) + 1);
     *end = *begin + width;
 }
@@ -132,18 +132,18 @@ int spec_augment(struct spec_mask *masks, int frames, int bands, const struct sp
                  uint64_t sample)
 {
     const struct draws d = {seed, (uint32_t)epoch, (uint32_t)sample, DRAWS_SPECTROGRAM};
-    int widest = o->time_width, count = 0;
+    int max_width = o->time_width, count = 0;
     if (frames < 1 || bands < 1)
         return 0;
     if (o->time_fraction > 0)
-        widest = MIN(widest, (int)((double)o->time_fraction * frames));
+        max_width = MIN(max_width, (int)((double)o->time_fraction * frames));
     for (int m = 0; m < o->time_masks; m++, count++) {
         masks[count] = (struct spec_mask){.band_end = bands};
-        random_interval(&d, 4 * (uint32_t)m, frames, widest, &masks[count].frame, &masks[count].frame_end);
+        draw_mask(&d, 4 * (uint32_t)m, frames, max_width, &masks[count].frame, &masks[count].frame_end);
     }
     for (int m = 0; m < o->frequency_masks; m++, count++) {
         masks[count] = (struct spec_mask){.frame_end = frames};
-        random_interval(&d, 4 * (uint32_t)m + 2, bands, o->frequency_width, &masks[count].band, &masks[count].band_end);
+        draw_mask(&d, 4 * (uint32_t)m + 2, bands, o->frequency_width, &masks[count].band, &masks[count].band_end);
     }
     return count;
 }

@@ -1,8 +1,8 @@
-/* dataloader.c - batches of a split, made on a thread of their own some steps ahead.
+/* dataloader.c - batches of a split, prepared in advance on a thread.
  *
- * A ring of ahead + 1 slots: one that the caller holds, those that are ready, the one that is being filled. The thread alone fills; what it
- * works on (order, kept images) is seen by nobody else. A seek makes what is ready or under way worthless by a new generation. The thread
- * has a context of its own, since a context belongs to one thread: sentences are handed over with the slot. */
+ * A ring of prefetch + 1 slots: the caller's, those that are ready, the one being filled. Only the thread fills slots and uses the order
+ * and the image cache. loader_seek increments the generation, which discards slots that are ready or being filled. The thread has its own
+ * context, since a context belongs to one thread; error messages are passed in the slot. */
 #include "dataset_private.h"
 
 #include "../../host/core/context.h"
@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX (1 << 20)
-#define AHEAD_MAX 64
-#define AHEAD_USUAL 2
-#define KEEP_USUAL 256 /* MiB */
+#define MAX_BATCH_SIZE (1 << 20)
+#define MAX_PREFETCH 64
+#define DEFAULT_PREFETCH 2
+#define DEFAULT_CACHE_MIB 256
 
 struct slot {
     struct batch batch;
@@ -24,7 +24,7 @@ struct slot {
     size_t audio_capacity;
     int32_t *labels, *lengths;
     const char **captions;
-    uint32_t *samples_of;
+    uint32_t *indices;
     clio_status st;
     struct status_text text; /* when st is a failure */
 };
@@ -34,27 +34,27 @@ struct loader {
     enum dataset_split split;
     struct loader_options options;
     size_t count, batches;
-    int part; /* most samples that this rank has of a batch */
+    int part; /* most samples of a batch for this rank */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
     bool has_lock, has_changed, has_thread;
-    bool is_stopped, is_stuck; /* stuck: the last slot holds a failure */
+    bool is_stopped, is_stuck; /* stuck: the last slot has a failure */
     struct slot *slots;
-    int slot_count, head, ready; /* head: the next to be given */
-    size_t epoch, index;         /* the next to be made */
+    int slot_count, head, ready; /* head: next slot to return */
+    size_t epoch, index;         /* next batch to fill */
     atomic_uint generation;
     atomic_size_t replaced;
 
-    /* seen by whoever fills, alone */
+    /* used only while filling */
     clio_context *ctx;
     uint32_t *order;
     size_t order_epoch;
     bool has_order;
-    struct prepared *kept; /* [count] */
-    size_t keep_left;      /* bytes */
-    float **sounds;        /* [part] of the batch under way */
+    struct prepared *cache; /* [count] */
+    size_t cache_left;      /* bytes */
+    float **sounds;         /* [part] of the batch being filled */
 };
 
 struct loader_options loader_defaults(void)
@@ -64,7 +64,7 @@ struct loader_options loader_defaults(void)
 
 /* ---- filling, on the thread ---- */
 
-static clio_status order_of(struct loader *l, size_t epoch)
+static clio_status shuffle_epoch(struct loader *l, size_t epoch)
 {
     if (l->has_order && l->order_epoch == epoch)
         return CLIO_OK;
@@ -76,28 +76,28 @@ static clio_status order_of(struct loader *l, size_t epoch)
     return CLIO_OK;
 }
 
-/* The image, from memory where it was kept; out->own is to be freed. */
-static clio_status prepared_picture(struct loader *l, uint32_t sample, const struct sample *s, struct prepared *out)
+/* The decoded image, from the cache if it is there; the caller frees out->own. */
+static clio_status cached_image(struct loader *l, uint32_t sample, const struct sample *s, struct prepared *out)
 {
     clio_status st = CLIO_OK;
     size_t bytes;
-    if (l->kept && l->kept[sample].own) {
-        *out = l->kept[sample];
+    if (l->cache && l->cache[sample].own) {
+        *out = l->cache[sample];
         out->own = NULL;
         return CLIO_OK;
     }
     TRY(dataset_prepare(l->ctx, l->ds, s, &l->options.augment, out));
     bytes = (size_t)out->width * (size_t)out->height * (size_t)l->ds->info.channels;
-    if (l->kept && out->own && bytes <= l->keep_left) {
-        l->keep_left -= bytes;
-        l->kept[sample] = *out;
+    if (l->cache && out->own && bytes <= l->cache_left) {
+        l->cache_left -= bytes;
+        l->cache[sample] = *out;
         out->own = NULL;
     }
 fail:
     return st;
 }
 
-/* Sample number `sample` of the split becomes number i of the batch. */
+/* Put sample number `sample` of the split at position i of the batch. */
 static clio_status fill_sample(struct loader *l, struct slot *slot, size_t epoch, uint32_t sample, int i)
 {
     clio_status st = CLIO_OK;
@@ -105,18 +105,18 @@ static clio_status fill_sample(struct loader *l, struct slot *slot, size_t epoch
     uint32_t number = l->ds->of[l->split][sample];
     const struct sample *s = &l->ds->samples[number];
     const struct draws draws = {l->options.seed, (uint32_t)epoch, number, DRAWS_SAMPLE};
-    if (info->kind == DATASET_SOUNDS) {
+    if (info->type == DATASET_SOUNDS) {
         size_t count;
         TRY(dataset_sound(l->ctx, l->ds, s, &l->options.augment, &draws, &l->sounds[i], &count));
         slot->lengths[i] = (int32_t)count;
     } else {
         size_t size = (size_t)info->width * (size_t)info->height * (size_t)info->channels;
-        struct prepared picture = {NULL, NULL, 0, 0};
-        TRY(prepared_picture(l, sample, s, &picture));
-        dataset_augment(l->ds, &picture, &l->options.augment, l->options.unit_range, &draws, slot->images + (size_t)i * size);
-        free(picture.own);
+        struct prepared image = {NULL, NULL, 0, 0};
+        TRY(cached_image(l, sample, s, &image));
+        dataset_augment(l->ds, &image, &l->options.augment, l->options.unit_range, &draws, slot->images + (size_t)i * size);
+        free(image.own);
     }
-    slot->samples_of[i] = sample;
+    slot->indices[i] = sample;
     slot->labels[i] = s->label;
     slot->captions[i] = s->caption ? s->caption : "";
     if (info->columns)
@@ -125,13 +125,13 @@ fail:
     return st;
 }
 
-/* The same; where the file is broken and may be passed over, the next good one in the order of names takes its place. */
+/* The same; with skip_corrupt, a corrupt sample is replaced by the next good one of the split. */
 static clio_status fill_or_replace(struct loader *l, struct slot *slot, size_t epoch, uint32_t sample, int i)
 {
     clio_status st = CLIO_OK;
     for (size_t tries = 0; tries < l->count; tries++) {
-        uint32_t other = (uint32_t)((sample + tries) % l->count);
-        st = fill_sample(l, slot, epoch, other, i);
+        uint32_t replacement = (uint32_t)((sample + tries) % l->count);
+        st = fill_sample(l, slot, epoch, replacement, i);
         if (!st || !l->ds->options.skip_corrupt || (st != CLIO_ERROR_FILE && st != CLIO_ERROR_FORMAT && st != CLIO_ERROR_UNSUPPORTED)) {
             if (!st && tries)
                 atomic_fetch_add(&l->replaced, 1);
@@ -141,8 +141,8 @@ static clio_status fill_or_replace(struct loader *l, struct slot *slot, size_t e
     return st;
 }
 
-/* The sounds of the batch, side by side, with zeros behind the shorter ones. */
-static clio_status join_sounds(struct loader *l, struct slot *slot, int count)
+/* Join the sounds of the batch, padded with zeros. */
+static clio_status collate_sounds(struct loader *l, struct slot *slot, int count)
 {
     clio_status st = CLIO_OK;
     size_t samples = l->ds->options.samples;
@@ -174,7 +174,7 @@ static clio_status fill(struct loader *l, struct slot *slot, size_t epoch, size_
     size_t batch = (size_t)l->options.batch, first = index * batch, n = MIN(batch, l->count - first);
     size_t begin = n * (size_t)l->options.rank / (size_t)l->options.ranks;
     int count = (int)(n * (size_t)(l->options.rank + 1) / (size_t)l->options.ranks - begin);
-    bool is_sound = info->kind == DATASET_SOUNDS;
+    bool is_sound = info->type == DATASET_SOUNDS;
     slot->batch = (struct batch){.epoch = epoch,
                                  .index = index,
                                  .count = count,
@@ -184,12 +184,12 @@ static clio_status fill(struct loader *l, struct slot *slot, size_t epoch, size_
                                  .labels = info->classes ? slot->labels : NULL,
                                  .numbers = info->columns ? slot->numbers : NULL,
                                  .captions = info->has_captions ? slot->captions : NULL,
-                                 .samples_of = slot->samples_of};
-    TRY(order_of(l, epoch));
-    for (int i = 0; i < count && generation == atomic_load(&l->generation); i++) /* what nobody waits for any more is left half done */
+                                 .indices = slot->indices};
+    TRY(shuffle_epoch(l, epoch));
+    for (int i = 0; i < count && generation == atomic_load(&l->generation); i++) /* stop filling a discarded batch */
         TRY(fill_or_replace(l, slot, epoch, l->order[first + begin + (size_t)i], i));
     if (is_sound && generation == atomic_load(&l->generation))
-        TRY(join_sounds(l, slot, count));
+        TRY(collate_sounds(l, slot, count));
 fail:
     for (int i = 0; is_sound && i < count; i++) {
         free(l->sounds[i]);
@@ -236,49 +236,48 @@ static clio_status check_options(clio_context *ctx, struct loader_options *o)
     const struct augment *a = &o->augment;
     const struct {
         const char *name;
-        double value, most;
-    } numbers[] = {{"crop_larger", (double)a->crop_larger, 8},
-                   {"crop_pad", a->crop_pad, 4096},
-                   {"flip", (double)a->flip, 1},
+        double value, max;
+    } numbers[] = {{"random_resized_crop", (double)a->random_resized_crop, 8},
+                   {"random_crop_padding", a->random_crop_padding, 4096},
+                   {"random_flip", (double)a->random_flip, 1},
                    {"brightness", (double)a->brightness, 100},
                    {"contrast", (double)a->contrast, 100},
                    {"saturation", (double)a->saturation, 100},
-                   {"noise", (double)a->noise, 100}};
+                   {"gaussian_noise", (double)a->gaussian_noise, 100}};
     if (o->ranks < 1 || o->rank < 0 || o->rank >= o->ranks)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no rank %d of %d", o->rank, o->ranks);
-    if (o->batch < 1 || o->batch > BATCH_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a batch of %d samples cannot be made: give a number from 1 to %d", o->batch, BATCH_MAX);
+    if (o->batch < 1 || o->batch > MAX_BATCH_SIZE)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a batch size of %d is not possible: use 1 to %d", o->batch, MAX_BATCH_SIZE);
     if (o->batch % o->ranks)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a batch of %d samples cannot be divided among %d processes: give a multiple of %d", o->batch,
-             o->ranks, o->ranks);
-    if (o->ahead < -1 || o->ahead > AHEAD_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d batches cannot be made ahead: give a number from -1 (none) to %d", o->ahead, AHEAD_MAX);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a batch size of %d cannot be divided among %d processes: use a multiple of %d", o->batch, o->ranks,
+             o->ranks);
+    if (o->prefetch < -1 || o->prefetch > MAX_PREFETCH)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d batches cannot be prefetched: use -1 (none) to %d", o->prefetch, MAX_PREFETCH);
     for (size_t i = 0; i < COUNT(numbers); i++)
-        if (!(numbers[i].value >= 0 && numbers[i].value <= numbers[i].most))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s cannot be %g: give a number from 0 (off) to %g", numbers[i].name, numbers[i].value,
-                 numbers[i].most);
-    o->ahead = o->ahead ? MAX(o->ahead, 0) : AHEAD_USUAL;
-    o->keep = o->keep ? MAX(o->keep, 0) : KEEP_USUAL;
+        if (!(numbers[i].value >= 0 && numbers[i].value <= numbers[i].max))
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s cannot be %g: use 0 (off) to %g", numbers[i].name, numbers[i].value, numbers[i].max);
+    o->prefetch = o->prefetch ? MAX(o->prefetch, 0) : DEFAULT_PREFETCH;
+    o->cache_mib = o->cache_mib ? MAX(o->cache_mib, 0) : DEFAULT_CACHE_MIB;
 fail:
     return st;
 }
 
-static clio_status make_slots(clio_context *ctx, struct loader *l)
+static clio_status allocate_slots(clio_context *ctx, struct loader *l)
 {
     clio_status st = CLIO_OK;
     const struct dataset_info *info = &l->ds->info;
     size_t n = (size_t)l->part;
-    l->slot_count = l->options.ahead + 1;
+    l->slot_count = l->options.prefetch + 1;
     TRY(mem_alloc(ctx, &l->slots, (size_t)l->slot_count, sizeof *l->slots));
     for (int i = 0; i < l->slot_count; i++) {
         struct slot *s = &l->slots[i];
-        if (info->kind != DATASET_SOUNDS)
+        if (info->type != DATASET_SOUNDS)
             TRY(mem_alloc(ctx, &s->images, n * (size_t)info->width * (size_t)info->height, (size_t)info->channels * sizeof *s->images));
         TRY(mem_alloc(ctx, &s->numbers, n * (size_t)info->columns, sizeof *s->numbers));
         TRY(mem_alloc(ctx, &s->labels, n, sizeof *s->labels));
         TRY(mem_alloc(ctx, &s->lengths, n, sizeof *s->lengths));
         TRY(mem_alloc(ctx, &s->captions, n, sizeof *s->captions));
-        TRY(mem_alloc(ctx, &s->samples_of, n, sizeof *s->samples_of));
+        TRY(mem_alloc(ctx, &s->indices, n, sizeof *s->indices));
     }
 fail:
     return st;
@@ -303,22 +302,22 @@ clio_status loader_open(clio_context *ctx, struct loader **out, const struct dat
     if (!l->count)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has no samples for %s", ds->root, names[split]);
     if (!l->batches)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %zu samples for %s, fewer than one batch of %zu: take a smaller batch", ds->root, l->count,
-             names[split], batch);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %zu samples for %s, fewer than one batch of %zu: use a smaller batch size", ds->root,
+             l->count, names[split], batch);
     l->part = l->options.batch / l->options.ranks;
-    TRY(make_slots(ctx, l));
+    TRY(allocate_slots(ctx, l));
     TRY(mem_alloc(ctx, &l->ctx, 1, sizeof *l->ctx));
     TRY(mem_alloc(ctx, &l->order, l->count, sizeof *l->order));
     for (size_t i = 0; i < l->count; i++)
         l->order[i] = (uint32_t)i;
     TRY(mem_alloc(ctx, &l->sounds, (size_t)l->part, sizeof *l->sounds));
-    l->keep_left = (size_t)l->options.keep << 20;
-    if (ds->info.kind != DATASET_SOUNDS && l->keep_left)
-        TRY(mem_alloc(ctx, &l->kept, l->count, sizeof *l->kept));
+    l->cache_left = (size_t)l->options.cache_mib << 20;
+    if (ds->info.type != DATASET_SOUNDS && l->cache_left)
+        TRY(mem_alloc(ctx, &l->cache, l->count, sizeof *l->cache));
     l->has_lock = pthread_mutex_init(&l->lock, NULL) == 0;
     l->has_changed = pthread_cond_init(&l->changed, NULL) == 0;
-    /* Without a thread, wanted or not to be had, batches are made when they are asked for. */
-    if (l->options.ahead && l->has_lock && l->has_changed)
+    /* Without a thread, batches are filled in loader_next. */
+    if (l->options.prefetch && l->has_lock && l->has_changed)
         l->has_thread = pthread_create(&l->thread, NULL, run, l) == 0;
     *out = l;
     return CLIO_OK;
@@ -351,12 +350,12 @@ void loader_close(struct loader *l)
         free(s->labels);
         free(s->lengths);
         free(s->captions);
-        free(s->samples_of);
+        free(s->indices);
     }
-    for (size_t i = 0; l->kept && i < l->count; i++)
-        free(l->kept[i].own);
+    for (size_t i = 0; l->cache && i < l->count; i++)
+        free(l->cache[i].own);
     free(l->slots);
-    free(l->kept);
+    free(l->cache);
     free(l->sounds);
     free(l->order);
     free(l->ctx);
@@ -375,8 +374,8 @@ size_t loader_replaced(const struct loader *l)
     return atomic_load(&l->replaced);
 }
 
-/* Without a thread. */
-static clio_status next_here(clio_context *ctx, struct loader *l, const struct batch **out)
+/* loader_next without a thread. */
+static clio_status next_synchronous(clio_context *ctx, struct loader *l, const struct batch **out)
 {
     clio_status st = CLIO_OK;
     struct slot *slot = l->slots;
@@ -397,7 +396,7 @@ clio_status loader_next(clio_context *ctx, struct loader *l, const struct batch 
     struct slot *slot;
     *out = NULL;
     if (!l->has_thread)
-        return next_here(ctx, l, out);
+        return next_synchronous(ctx, l, out);
     pthread_mutex_lock(&l->lock);
     while (!l->ready)
         pthread_cond_wait(&l->changed, &l->lock);
@@ -419,9 +418,9 @@ clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_
 {
     clio_status st = CLIO_OK;
     if (batch > l->batches)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no batch %zu in an epoch of %zu: the data or the size of batches has changed", batch,
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no batch %zu in an epoch of %zu: the dataset or the batch size has changed", batch,
              l->batches);
-    if (batch == l->batches) { /* the end of an epoch is the beginning of the next */
+    if (batch == l->batches) { /* the end of an epoch is the start of the next */
         epoch++;
         batch = 0;
     }

@@ -1,4 +1,4 @@
-/* dataset.c - see dataset.h: opening and closing, and which sample belongs to which split. */
+/* dataset.c - open and close a dataset; splits. See dataset.h. */
 #include "dataset_private.h"
 
 #include "../../host/core/context.h"
@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOUND_RATE_USUAL 16000
+#define DEFAULT_SAMPLE_RATE 16000
 #define RATE_MAX 768000
 
 struct dataset_options dataset_defaults(void)
 {
-    return (struct dataset_options){.fit = DATASET_FIT_CROP};
+    return (struct dataset_options){.resize_mode = DATASET_RESIZE_CROP};
 }
 
 static void free_sample(struct sample *s)
@@ -56,52 +56,52 @@ static clio_status check_options(clio_context *ctx, struct dataset_options *o)
 {
     clio_status st = CLIO_OK;
     if (o->width < 0 || o->height < 0 || o->width > IMAGE_SIDE_MAX || o->height > IMAGE_SIDE_MAX || !o->width != !o->height)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "images of %d x %d pixels cannot be made: give width and height, each from 1 to %d, or neither",
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "an image size of %d x %d is not possible: use a width and a height from 1 to %d, or neither",
              o->width, o->height, IMAGE_SIDE_MAX);
     if (o->channels != 0 && o->channels != 1 && o->channels != 3)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "images of %d channels cannot be made: 1 (grey) or 3 (colour)", o->channels);
-    if (o->fit != DATASET_FIT_CROP && o->fit != DATASET_FIT_STRETCH && o->fit != DATASET_FIT_PAD)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the way of fitting images is none that there is: crop, stretch or pad");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%d channels are not possible: use 1 (gray) or 3 (color)", o->channels);
+    if (o->resize_mode != DATASET_RESIZE_CROP && o->resize_mode != DATASET_RESIZE_STRETCH && o->resize_mode != DATASET_RESIZE_PAD)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "unknown resize_mode: use crop, stretch or pad");
     if (o->rate < 0 || o->rate > RATE_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "sound of %d samples a second cannot be made: 1 to %d", o->rate, RATE_MAX);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a sample rate of %d is not possible: use 1 to %d", o->rate, RATE_MAX);
     if (o->samples > INT32_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "sounds of %zu samples cannot be made: at most %d", o->samples, INT32_MAX);
-    if (!(o->validation >= 0 && o->validation < 1))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "%g of the samples cannot be set apart for validation: give a fraction from 0 to below 1, such as 0.1", o->validation);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "sounds of %zu samples are too long: use at most %d", o->samples, INT32_MAX);
+    if (!(o->validation_split >= 0 && o->validation_split < 1))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a validation_split of %g is not possible: use a fraction from 0 to below 1, such as 0.1",
+             o->validation_split);
     if (!o->rate)
-        o->rate = SOUND_RATE_USUAL;
+        o->rate = DEFAULT_SAMPLE_RATE;
 fail:
     return st;
 }
 
-/* Leave out what was found to be bad. */
-static void drop_bad(struct dataset *ds)
+/* Remove the samples with errors. */
+static void remove_bad(struct dataset *ds)
 {
-    size_t kept = 0;
+    size_t count = 0;
     for (size_t i = 0; i < ds->count; i++)
         if (ds->samples[i].is_bad)
             free_sample(&ds->samples[i]);
         else
-            ds->samples[kept++] = ds->samples[i];
-    ds->count = kept;
+            ds->samples[count++] = ds->samples[i];
+    ds->count = count;
 }
 
-/* A drawn part of "train" becomes "validation". */
-static clio_status set_apart(clio_context *ctx, struct dataset *ds)
+/* Move a random part of "train" to "validation". */
+static clio_status split_validation(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
     uint32_t *order = NULL, *train = NULL;
-    size_t n = 0, part;
+    size_t n = 0, size;
     for (size_t i = 0; i < ds->count; i++) {
         if (ds->samples[i].split == DATASET_VALIDATION)
             return CLIO_OK;
         n += ds->samples[i].split == DATASET_TRAIN;
     }
-    if (ds->options.validation <= 0 || n < 2)
+    if (ds->options.validation_split <= 0 || n < 2)
         return CLIO_OK;
-    part = (size_t)floor(ds->options.validation * (double)n + 0.5);
-    part = MIN(MAX(part, 1), n - 1);
+    size = (size_t)floor(ds->options.validation_split * (double)n + 0.5);
+    size = MIN(MAX(size, 1), n - 1);
     TRY(mem_alloc(ctx, &order, n, sizeof *order));
     TRY(mem_alloc(ctx, &train, n, sizeof *train));
     n = 0;
@@ -109,7 +109,7 @@ static clio_status set_apart(clio_context *ctx, struct dataset *ds)
         if (ds->samples[i].split == DATASET_TRAIN)
             train[n++] = (uint32_t)i;
     draws_order(&(struct draws){.seed = ds->options.seed, .purpose = DRAWS_SPLIT}, order, n);
-    for (size_t i = 0; i < part; i++)
+    for (size_t i = 0; i < size; i++)
         ds->samples[train[order[i]]].split = DATASET_VALIDATION;
 fail:
     free(order);
@@ -120,7 +120,7 @@ fail:
 static clio_status list_splits(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    TRY(set_apart(ctx, ds));
+    TRY(split_validation(ctx, ds));
     for (size_t i = 0; i < ds->count; i++)
         ds->info.count[ds->samples[i].split]++;
     for (int s = 0; s < DATASET_SPLITS; s++) {
@@ -134,17 +134,17 @@ fail:
     return st;
 }
 
-/* Only what is labelled, or has a caption, when that is needed. */
-static clio_status check_needs(clio_context *ctx, struct dataset *ds)
+/* Check need_captions and need_labels. */
+static clio_status check_required(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
-    if (ds->options.need_captions && ds->info.kind == DATASET_IDX)
+    const char *thing = ds->info.type == DATASET_SOUNDS ? "sound" : "image";
+    if (ds->options.need_captions && ds->info.type == DATASET_IDX)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s holds IDX files, which have no captions: train a network that needs none, or use a folder of images", ds->root);
+             "%s has IDX files, which have no captions: use a folder of images with captions, or a model without captions", ds->root);
     if (ds->options.need_labels && !ds->info.classes)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no labels: put the %ss into one subfolder for each class, or a label into metadata.jsonl",
-             ds->root, thing);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no labels: put the %ss into one subfolder per class, or labels into metadata.jsonl", ds->root,
+             thing);
     for (size_t i = 0; i < ds->count; i++) {
         struct sample *s = &ds->samples[i];
         if (s->is_bad)
@@ -152,10 +152,9 @@ static clio_status check_needs(clio_context *ctx, struct dataset *ds)
         ds->info.has_captions = ds->info.has_captions || s->caption;
         if (ds->options.need_captions && !s->caption)
             st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
-                           "the %s %s has no caption: write one into metadata.jsonl, or into a .txt file of the same name beside it", thing,
-                           s->path);
+                           "the %s %s has no caption: add one to metadata.jsonl, or a .txt file of the same name", thing, s->path);
         else if (ds->options.need_labels && s->label < 0)
-            st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "the %s %s has no label: give it one, as the others have", thing,
+            st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "the %s %s has no label: add one, as for the others", thing,
                            s->path ? s->path : ds->root);
         s->is_bad = st != CLIO_OK;
         TRY(dataset_skip(ctx, ds, st));
@@ -178,16 +177,16 @@ clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *pa
     ds->options.caption = ds->caption_column;
     TRY(mem_string(ctx, &ds->root, path));
     if (!file_exists(path))
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: name the folder that holds what is to be learned", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use a folder with a dataset", path);
     if (!file_is_folder(path))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a file: name the folder that holds what is to be learned", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a file: use a folder with a dataset", path);
     TRY(dataset_idx(ctx, ds, &is_idx));
     if (!is_idx)
         TRY(dataset_folder(ctx, ds));
-    TRY(check_needs(ctx, ds));
-    drop_bad(ds);
+    TRY(check_required(ctx, ds));
+    remove_bad(ds);
     if (!ds->count)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "nothing in %s can be used; the first trouble: %s", path, ds->first_skipped ? ds->first_skipped : "?");
+        FAIL(ctx, CLIO_ERROR_FORMAT, "no file in %s can be used; the first error: %s", path, ds->first_skipped ? ds->first_skipped : "?");
     TRY(list_splits(ctx, ds));
     ds->info.first_skipped = ds->first_skipped;
     ds->info.class_names = (const char *const *)ds->class_names;

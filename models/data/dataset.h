@@ -1,4 +1,4 @@
-/* dataset.h - what a network learns from: images or sounds in a folder, with captions or labels, in batches of numbers.
+/* dataset.h - datasets and data loaders: images or sounds in a folder, with captions or labels, in batches.
  *
  *     struct dataset *ds;                               struct loader *loader;
  *     struct dataset_options o = dataset_defaults();    struct loader_options l = loader_defaults();
@@ -7,147 +7,148 @@
  *     for (size_t i = 0; i < epochs * loader_batches(loader); i++)
  *         TRY(loader_next(ctx, loader, &batch));        batch->images is f32 [count, height, width, channels]
  *
- * Which kind of folder it is, is told by what lies in it:
- *   IDX       train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (the MNIST family), each also as .gz; t10k is the split "test".
- *   images  PNG and JPEG files, in Hugging Face's "imagefolder" convention.
- *   sounds    WAV, FLAC, OGG, MP3: "audiofolder".
+ * The type of a dataset is detected from its files:
+ *   IDX       train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (MNIST and its relatives), also as .gz; t10k is the split "test".
+ *   images    PNG and JPEG files, as Hugging Face's imagefolder.
+ *   sounds    WAV, FLAC, OGG, MP3 files, as audiofolder.
  * Captions of images and sounds: metadata.jsonl or metadata.csv with the column file_name (relative to its folder) and one of text,
- * caption, transcription, sentence; or NAME.txt beside NAME.png. Labels: the column label; else the name of the subfolder (cat/1.png), when
- * there are at least two of them and no image lies outside. Other columns are kept where all their values are numbers. Splits: subfolders
- * train, validation (or valid, val, dev), test at the top; without them all is "train". Names that begin with a dot are passed over.
+ * caption, transcription, sentence; or NAME.txt next to NAME.png. Labels: the column label; else the name of the subfolder (cat/1.png), if
+ * there are at least two of them and no file is outside. Other columns are kept if all their values are numbers. Splits: top-level folders
+ * train, validation (or valid, val, dev), test; without them everything is "train". Names that begin with a dot are ignored.
  *
- * Everything that is drawn comes from Philox keyed by the seed, and by (epoch, sample) where it is about one sample: neither threads nor
- * the batch size, nor the number of ranks, nor where a run was resumed, change what a sample looks like in an epoch, or the epoch's order.
+ * All randomness comes from Philox keyed by the seed and, for a sample, by (epoch, sample). So threads, batch size, ranks and resuming do
+ * not change the augmentation of a sample in an epoch, or the order of the epoch.
  *
- * dataset.c open, splits; dataset_idx.c; dataset_folder.c files, labels, sizes; dataset_captions.c and dataset_metadata.c what is written
- * about them; dataset_probe.c sizes without decoding; dataset_picture.c one sample; dataset_augment.c draws; dataset_loader.c batches. */
+ * dataset.c open, splits; dataset_build.c samples and classes; dataset_idx.c IDX files; dataset_folder.c files, labels, sizes;
+ * dataset_captions.c, dataset_metadata.c, dataset_rows.c captions and metadata; dataset_decode.c decoding; augment.c augmentation; draws.c
+ * random numbers; dataloader.c batches. */
 #ifndef CLIO_MODELS_DATA_DATASET_H
 #define CLIO_MODELS_DATA_DATASET_H
 
 #include "../../host/core/mem.h"
 
-enum dataset_kind { DATASET_IDX, DATASET_PICTURES, DATASET_SOUNDS };
+enum dataset_type { DATASET_IDX, DATASET_IMAGES, DATASET_SOUNDS };
 enum dataset_split { DATASET_TRAIN, DATASET_VALIDATION, DATASET_TEST, DATASET_SPLITS };
-/* How an image of other proportions comes to the size that is asked for: */
-enum dataset_fit {
-    DATASET_FIT_CROP,    /* scaled until it covers it, its middle cut out */
-    DATASET_FIT_STRETCH, /* scaled to it, out of proportion */
-    DATASET_FIT_PAD      /* scaled down until it fits, never up, black around it: 28 x 28 becomes 32 x 32 unscaled */
+/* How images of another aspect ratio are resized: */
+enum dataset_resize_mode {
+    DATASET_RESIZE_CROP,    /* scale to cover the size, then center crop */
+    DATASET_RESIZE_STRETCH, /* scale to the size, ignoring the aspect ratio */
+    DATASET_RESIZE_PAD      /* scale down to fit, never up, and pad with black: 28 x 28 becomes 32 x 32 unscaled */
 };
 
 struct dataset_options {
-    int width, height; /* of the images; 0: as they are, and then all must have one size */
+    int width, height; /* of the images; 0: not resized, and all must have the same size */
     int channels;      /* 1 or 3; 0: 1 for IDX, 3 for image files */
-    enum dataset_fit fit;
-    int rate;            /* of sounds, samples a second; 0: 16000 */
-    size_t samples;      /* of each sound: longer ones are cut, shorter ones followed by zeros; 0: as long as the longest of a batch */
-    const char *caption; /* the column of metadata that holds the captions; NULL: the first there is of the names above */
-    bool need_captions;  /* a sample without caption is refused */
-    bool need_labels;    /* a dataset without labels is refused */
-    bool skip_corrupt;   /* pass over samples that would be refused, and count them */
-    double validation; /* 0 to below 1: this fraction of "train", drawn by the seed, becomes "validation" unless there is a folder of it */
-    uint64_t seed;     /* of that draw */
+    enum dataset_resize_mode resize_mode;
+    int rate;            /* sample rate of sounds; 0: 16000 */
+    size_t samples;      /* of each sound: longer ones are cropped, shorter ones padded with zeros; 0: the longest of the batch */
+    const char *caption; /* metadata column of the captions; NULL: the first existing one of the names above */
+    bool need_captions;  /* a sample without caption is an error */
+    bool need_labels;    /* a dataset without labels is an error */
+    bool skip_corrupt;   /* skip samples with errors, and count them */
+    double
+        validation_split; /* 0 to below 1: fraction of "train" used as "validation", chosen with the seed, unless there is such a folder */
+    uint64_t seed;        /* of the validation split */
 };
 struct dataset_options dataset_defaults(void);
 
 struct dataset_info {
-    enum dataset_kind kind;
+    enum dataset_type type;
     size_t count[DATASET_SPLITS];
-    int width, height, channels; /* of the images that loaders give; sounds: 0 */
+    int width, height, channels; /* of the images in batches; sounds: 0 */
     int rate;                    /* of sounds */
-    size_t samples;              /* of each; 0: differs by batch */
-    double seconds, longest;     /* of all sounds together, and of the longest, as their headers promise */
-    int classes;                 /* labels are 0 .. classes - 1; 0: there are none */
+    size_t samples;              /* of each sound; 0: depends on the batch */
+    double seconds, longest;     /* duration of all sounds and of the longest, from their headers */
+    int classes;                 /* labels are 0 .. classes - 1; 0: no labels */
     const char *const *class_names;
-    bool has_captions; /* of at least one sample */
-    int columns;       /* of numbers in metadata, besides label */
+    bool has_captions; /* at least one sample has a caption */
+    int columns;       /* numeric metadata columns besides label */
     const char *const *column_names;
-    size_t skipped;            /* samples passed over */
-    const char *first_skipped; /* why the first of them was: a sentence that names it; NULL */
+    size_t skipped;            /* skipped samples */
+    const char *first_skipped; /* error message of the first one; NULL: none */
 };
 
 struct dataset;
 
-/* Look at everything in `path`: names, captions, sizes, whether files are whole. options may be NULL. Refused with a sentence that names
- * the file: an empty or unknown folder, a caption without its image, an image without caption (need_captions), images of several sizes
- * where no size is asked for (both files are named), broken files, IDX files that are cut or do not belong together. */
+/* Read the names, captions and sizes of all files in `path`, and check that they are complete. options may be NULL. Errors name the file:
+ * an empty or unknown folder, a caption without an image, an image without a caption (need_captions), images of different sizes without a
+ * size in the options, damaged files, truncated IDX files or files that do not belong together. */
 clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *path, const struct dataset_options *options);
-void dataset_close(struct dataset *ds); /* accepts NULL; after its loaders */
+void dataset_close(struct dataset *ds); /* ds may be NULL; close its loaders first */
 const struct dataset_info *dataset_info(const struct dataset *ds);
-/* Which sample: 0 .. count[split] - 1 in the order of names. The caption, "" where there is none; the file's path, NULL in IDX; the label,
- * -1 where there is none. */
+/* Of sample i of a split, 0 .. count[split] - 1, sorted by name: caption ("": none), path (NULL for IDX), label (-1: none). */
 const char *dataset_caption(const struct dataset *ds, enum dataset_split split, size_t i);
 const char *dataset_path(const struct dataset *ds, enum dataset_split split, size_t i);
 int dataset_label(const struct dataset *ds, enum dataset_split split, size_t i);
 
-/* Changes to images, drawn anew for each sample and epoch; all off when zero. In this order: */
+/* Random augmentation per sample and epoch; 0: off. Applied in this order: */
 struct augment {
-    float crop_larger; /* scaled to (1 + this) times the size, then a random window of it; also moves the window of DATASET_FIT_CROP */
-    int crop_pad;      /* so many black pixels on each side, then a random window */
-    float flip;        /* probability of mirroring left and right */
-    float brightness, contrast, saturation; /* each factor from 1 - this (at least 0) to 1 + this, as torchvision's ColorJitter blends */
-    float noise;                            /* standard deviation of Gaussian noise, of values 0 to 1 */
-    bool crop_time;                         /* sounds: which part of one that is too long, at random instead of its beginning */
+    float random_resized_crop; /* scale to (1 + this) times the size, then crop at random; also makes DATASET_RESIZE_CROP random */
+    int random_crop_padding;   /* RandomCrop(padding): black pixels added on each side, then crop at random */
+    float random_flip;         /* RandomHorizontalFlip: probability */
+    float brightness, contrast, saturation; /* ColorJitter: factor from 1 - this (at least 0) to 1 + this */
+    float gaussian_noise;                   /* standard deviation, for values 0 to 1 */
+    bool random_time_crop;                  /* sounds that are too long: crop at random instead of at the beginning */
 };
 
 struct loader_options {
-    int batch;       /* samples, over all ranks; a multiple of ranks */
-    bool shuffle;    /* else in the order of names */
-    bool drop_last;  /* the last batch of an epoch, where it is short */
-    bool unit_range; /* images from 0 to 1; else from -1 to 1 */
-    uint64_t seed;   /* of orders and changes */
-    int rank, ranks; /* of each batch of n samples this loader gives n * rank / ranks up to n * (rank + 1) / ranks */
-    int ahead;       /* batches made ahead by the loader's thread; 0: 2; -1: none, and no thread */
-    int keep;        /* MiB of decoded images to keep, filled as they come; 0: 256; -1: none */
+    int batch;       /* global batch size, over all ranks; a multiple of ranks */
+    bool shuffle;    /* else sorted by name */
+    bool drop_last;  /* drop the last batch of an epoch if it is incomplete */
+    bool unit_range; /* image values from 0 to 1; else from -1 to 1 */
+    uint64_t seed;   /* of shuffling and augmentation */
+    int rank, ranks; /* this loader returns the samples n * rank / ranks up to n * (rank + 1) / ranks of each batch of n */
+    int prefetch;    /* batches prepared in advance by the loader's thread; 0: 2; -1: none, and no thread */
+    int cache_mib;   /* cache of decoded images in MiB; 0: 256; -1: none */
     struct augment augment;
 };
-struct loader_options loader_defaults(void); /* batch 64, shuffle, drop_last, ranks 1; the rest 0 */
+struct loader_options loader_defaults(void); /* batch 64, shuffle, drop_last, 1 rank; all else 0 */
 
-/* Samples as numbers. Belongs to the loader, until the next loader_next, loader_seek or loader_close. */
+/* One batch. Owned by the loader; valid until the next loader_next, loader_seek or loader_close. */
 struct batch {
-    size_t epoch, index; /* which batch of which epoch, from 0 */
-    int count;           /* samples here, at least 0: a short batch may leave a rank without any */
-    int global_count;    /* samples of this batch over all ranks */
+    size_t epoch, index; /* epoch, and batch of the epoch, from 0 */
+    int count;           /* samples of this rank; 0 is possible in an incomplete batch */
+    int global_count;    /* samples over all ranks */
     const float *images; /* f32 [count, height, width, channels]; sounds: NULL */
     const float *audio;  /* f32 [count, samples]; images: NULL */
     size_t samples;
-    const int32_t *lengths;      /* [count] samples of each sound before the zeros */
-    const int32_t *labels;       /* [count]; NULL without */
-    const float *numbers;        /* f32 [count, columns]; NaN where one is missing; NULL without columns */
-    const char *const *captions; /* [count], "" where there is none; NULL without */
-    const uint32_t *samples_of;  /* [count] which samples of the split these are */
+    const int32_t *lengths;      /* [count] samples of each sound without padding */
+    const int32_t *labels;       /* [count]; NULL: none */
+    const float *numbers;        /* f32 [count, columns], NaN: missing; NULL: no columns */
+    const char *const *captions; /* [count], "": none; NULL: no captions */
+    const uint32_t *indices;     /* [count] index of each sample in the split */
 };
 
 struct loader;
 
-/* Batches of one split. The loader stands at epoch 0, batch 0 and goes on into the next epoch without end. CLIO_ERROR_ARGUMENT: the split
- * has not one batch. Several loaders may share a dataset, which outlives them. */
+/* Batches of one split, from epoch 0, batch 0, over any number of epochs. CLIO_ERROR_ARGUMENT: the split has less than one batch. Several
+ * loaders may share a dataset, which must outlive them. */
 clio_status loader_open(clio_context *ctx, struct loader **out, const struct dataset *ds, enum dataset_split split,
                         const struct loader_options *options);
-void loader_close(struct loader *l); /* accepts NULL; at any moment */
-/* Batches of an epoch: count / batch, rounded up unless the short one is dropped. */
+void loader_close(struct loader *l); /* l may be NULL; can be called at any time */
+/* Batches per epoch: count / batch, rounded down with drop_last, else up. */
 size_t loader_batches(const struct loader *l);
-/* The next batch. A file that cannot be decoded, though it looked whole when the dataset was opened, is refused; with the dataset's
- * skip_bad the next sample of the split stands in for it. After a failure the loader stays there, until it is sent elsewhere. */
+/* The next batch. A file that passed the checks of dataset_open but cannot be decoded is an error; with skip_corrupt the next sample of the
+ * split replaces it. After a failure the loader stays at this batch until loader_seek. */
 clio_status loader_next(clio_context *ctx, struct loader *l, const struct batch **out);
-/* Go to a batch of an epoch: what loader_next gives from there is what it would have given by getting there. */
+/* Continue at a batch of an epoch: the batches from there on are the same as without seeking. */
 clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_t batch);
-/* How many times so far a sample stood in for a broken one. */
+/* Number of replaced corrupt samples so far. */
 size_t loader_replaced(const struct loader *l);
 
-/* SpecAugment (Park et al. 2019, without time warping, the least important part according to the paper): masks of a log-mel spectrogram,
- * each of a random width from 0 to the widest. All off when zero. */
+/* SpecAugment (Park et al. 2019) without time warping, which has the smallest effect in the paper: masks of random width, from 0 to the
+ * given one, over frames and mel bands. 0: off. */
 struct spec_augment {
     int time_masks, time_width;           /* frames */
-    float time_fraction;                  /* no time mask is wider than this part of the frames; 0: no such limit */
+    float time_fraction;                  /* a time mask covers at most this fraction of the frames; 0: no limit */
     int frequency_masks, frequency_width; /* bands */
 };
 /* Frames frame .. frame_end - 1, bands band .. band_end - 1. */
 struct spec_mask {
     int frame, frame_end, band, band_end;
 };
-/* Choose masks of a spectrogram [frames, bands] from (seed, epoch, sample) alone; returns their number, at most time_masks +
- * frequency_masks. */
+/* The masks of a spectrogram [frames, bands]; returns their number, at most time_masks + frequency_masks. Depends on (seed, epoch, sample)
+ * only. */
 int spec_augment(struct spec_mask *masks, int frames, int bands, const struct spec_augment *o, uint64_t seed, uint64_t epoch,
                  uint64_t sample);
 

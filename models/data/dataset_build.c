@@ -1,4 +1,4 @@
-/* dataset_build.c - what every reader of a dataset calls: add a sample, skip a corrupt one, name the classes. */
+/* dataset_build.c - used by all readers of datasets: add a sample, skip a corrupt one, set the classes. */
 #include "dataset_private.h"
 #include "../../host/core/context.h"
 
@@ -20,7 +20,7 @@ clio_status dataset_add(clio_context *ctx, struct dataset *ds, struct sample **o
     clio_status st = CLIO_OK;
     *out = NULL;
     if (ds->count >= DATASET_SAMPLES_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds more than %d samples: divide it", ds->root, DATASET_SAMPLES_MAX);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than %d samples: split it into several datasets", ds->root, DATASET_SAMPLES_MAX);
     TRY(mem_grow(ctx, &ds->samples, ds->count, &ds->capacity, sizeof *ds->samples));
     *out = &ds->samples[ds->count++];
     memset(*out, 0, sizeof **out);

@@ -1,5 +1,5 @@
-/* dataset_decode.c - load one sample: an image decoded and scaled, a sound decoded and resampled. What is the same in every epoch is done
- * here, so that a loader can cache it. */
+/* dataset_decode.c - decode a sample: an image decoded and resized, a sound decoded and resampled. The result does not depend on the epoch,
+ * so a loader can cache it. */
 #include "dataset_private.h"
 
 #include "../../audio/sound.h"
@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECONDS_MAX 3600 /* of a sound that is read whole */
+#define SECONDS_MAX 3600 /* of a sound without a length limit */
 #define BLOCK 65536
 
 /* ---- images ---- */
 
-/* From a sample's file, or the bytes of an IDX file. */
+/* Decode a sample's file, or copy its bytes of an IDX file. */
 static clio_status decode(clio_context *ctx, const struct sample *s, struct image *image)
 {
     clio_status st = CLIO_OK;
@@ -28,17 +28,17 @@ fail:
     return st;
 }
 
-/* The size to scale to, for a window of width x height. */
-static void scaled_size(const struct image *image, enum dataset_fit fit, int width, int height, double *w, double *h)
+/* Size after scaling, for a crop of width x height. */
+static void scaled_size(const struct image *image, enum dataset_resize_mode fit, int width, int height, double *w, double *h)
 {
     double x = (double)width / image->width, y = (double)height / image->height;
-    double scale = fit == DATASET_FIT_PAD ? MIN(MIN(x, y), 1.0) : MAX(x, y);
-    *w = fit == DATASET_FIT_STRETCH ? width : MAX(floor(image->width * scale + 0.5), 1.0);
-    *h = fit == DATASET_FIT_STRETCH ? height : MAX(floor(image->height * scale + 0.5), 1.0);
+    double scale = fit == DATASET_RESIZE_PAD ? MIN(MIN(x, y), 1.0) : MAX(x, y);
+    *w = fit == DATASET_RESIZE_STRETCH ? width : MAX(floor(image->width * scale + 0.5), 1.0);
+    *h = fit == DATASET_RESIZE_STRETCH ? height : MAX(floor(image->height * scale + 0.5), 1.0);
 }
 
-/* `image` centred in one of width x height, which may be smaller or larger: cropped, or padded with black. */
-static void place(const struct image *image, unsigned char *to, int width, int height, int channels)
+/* Center crop or pad with black to width x height. */
+static void crop_or_pad(const struct image *image, unsigned char *to, int width, int height, int channels)
 {
     int left = (image->width - width) / 2, top = (image->height - height) / 2;
     for (int y = 0; y < height; y++)
@@ -61,8 +61,8 @@ clio_status dataset_prepare(clio_context *ctx, const struct dataset *ds, const s
 {
     clio_status st = CLIO_OK;
     struct image image = {0, 0, NULL, false}, scaled = {0, 0, NULL, false};
-    double larger = 1.0 + (double)augment->crop_larger, w, h;
-    int width = (int)floor(ds->info.width * larger + 0.5), height = (int)floor(ds->info.height * larger + 0.5);
+    double scale = 1.0 + (double)augment->random_resized_crop, w, h;
+    int width = (int)floor(ds->info.width * scale + 0.5), height = (int)floor(ds->info.height * scale + 0.5);
     memset(out, 0, sizeof *out);
     if (sample->pixels && ds->info.channels == 1 && sample->width == width && sample->height == height) {
         *out = (struct prepared){sample->pixels, NULL, width, height};
@@ -70,19 +70,20 @@ clio_status dataset_prepare(clio_context *ctx, const struct dataset *ds, const s
     }
     TRY(decode(ctx, sample, &image));
     if (!ds->options.width && !sample->pixels && (image.width != sample->width || image.height != sample->height))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has changed since training began: it had %d x %d pixels and has %d x %d now", sample->path,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has changed since the dataset was opened: it had %d x %d pixels and has %d x %d now", sample->path,
              sample->width, sample->height, image.width, image.height);
-    scaled_size(&image, ds->options.fit, width, height, &w, &h);
+    scaled_size(&image, ds->options.resize_mode, width, height, &w, &h);
     if (w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX || w * h > (double)IMAGE_PIXELS_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d x %d pixels, too narrow a strip to fill %d x %d: remove it, or stretch or pad images",
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s has %d x %d pixels, too narrow to fill %d x %d: remove it, or use the resize_mode stretch or pad",
              sample->path ? sample->path : "an image of the IDX file", image.width, image.height, width, height);
     TRY(image_resize(ctx, &scaled, &image, (int64_t)w, (int64_t)h));
-    /* A window that moves needs all that was scaled; else its middle is enough. */
-    out->width = augment->crop_larger > 0 ? MAX(scaled.width, width) : width;
-    out->height = augment->crop_larger > 0 ? MAX(scaled.height, height) : height;
+    /* A random crop needs the whole scaled image, a center crop only its center. */
+    out->width = augment->random_resized_crop > 0 ? MAX(scaled.width, width) : width;
+    out->height = augment->random_resized_crop > 0 ? MAX(scaled.height, height) : height;
     TRY(mem_alloc(ctx, &out->own, (size_t)out->width * (size_t)out->height, (size_t)ds->info.channels));
     out->data = out->own;
-    place(&scaled, out->own, out->width, out->height, ds->info.channels);
+    crop_or_pad(&scaled, out->own, out->width, out->height, ds->info.channels);
 fail:
     image_free(&image);
     image_free(&scaled);
@@ -91,7 +92,7 @@ fail:
 
 /* ---- sounds ---- */
 
-/* Everything from the beginning to the end. */
+/* Read a sound to its end. */
 static clio_status read_whole(clio_context *ctx, const char *path, struct sound *sound, int rate, float **out, size_t *count)
 {
     clio_status st = CLIO_OK;
@@ -99,16 +100,15 @@ static clio_status read_whole(clio_context *ctx, const char *path, struct sound 
     while (got == BLOCK) {
         if (n + BLOCK > capacity) {
             capacity = MAX(2 * capacity, (size_t)2 * BLOCK);
-            float *larger = realloc(*out, capacity * sizeof **out);
-            if (!larger)
-                FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs, or cut sounds to a length", path);
-            *out = larger;
+            float *grown = realloc(*out, capacity * sizeof **out);
+            if (!grown)
+                FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory for %s: limit the length of sounds", path);
+            *out = grown;
         }
         TRY(sound_read(sound, n, BLOCK, *out + n, &got));
         n += got;
         if (n > (size_t)SECONDS_MAX * (size_t)rate)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is longer than an hour: set the length to take of each sound, or cut it into pieces",
-                 path);
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is longer than an hour: limit the length of sounds, or split it", path);
     }
     *count = n;
 fail:
@@ -128,13 +128,13 @@ clio_status dataset_sound(clio_context *ctx, const struct dataset *ds, const str
         TRY(read_whole(ctx, sample->path, sound, ds->options.rate, out, count));
         goto fail;
     }
-    if (augment->crop_time) {
+    if (augment->random_time_crop) {
         double spare = sound_duration(sound) * ds->options.rate - (double)ds->options.samples;
         start = spare >= 1 ? draws_below(draws, 0, (uint32_t)MIN(spare, 4e9)) : 0;
     }
     TRY(mem_alloc(ctx, out, ds->options.samples, sizeof **out));
     TRY(sound_read(sound, start, ds->options.samples, *out, count));
-    if (!*count && start) { /* the header promised too much */
+    if (!*count && start) { /* the sound is shorter than its header says */
         sound_close(sound);
         sound = NULL;
         TRY(sound_open(ctx, &sound, sample->path, ds->options.rate));

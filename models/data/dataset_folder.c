@@ -1,8 +1,6 @@
-/* dataset_folder.c - a folder of images or sounds in the convention of Hugging Face's imagefolder and audiofolder: which files there are,
- * which split and which class they belong to, and whether they are whole and of one size.
- * Source: datasets, packaged_modules/folder_based_builder and data_files.py. Differences: here a folder of images alone, which is no
- * split, makes a class only where there are two of them; and what could not be meant (images beside the folders train and test) is
- * refused. */
+/* dataset_folder.c - Hugging Face's imagefolder and audiofolder: list the files, assign splits and classes, check that files are complete
+ * and have the same size. Source: datasets, packaged_modules/folder_based_builder and data_files.py. Differences: folders are classes only
+ * if there are at least two; files next to the folders train and test are an error. */
 #include "dataset_private.h"
 #include "../image/image_probe.h"
 
@@ -24,7 +22,7 @@
 
 /* ---- the files ---- */
 
-static bool same_letters(const char *a, const char *b, size_t n)
+static bool equal_ignoring_case(const char *a, const char *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (tolower((unsigned char)a[i]) != tolower((unsigned char)b[i]))
@@ -32,44 +30,44 @@ static bool same_letters(const char *a, const char *b, size_t n)
     return true;
 }
 
-/* Kinds that clio does not read are in the list as well: leaving them out silently would make a dataset of less than one believes. */
-static enum entry_kind kind_of(const char *name)
+/* The lists also have formats that clio does not read: such files must give an error instead of being ignored. */
+static enum entry_type entry_type(const char *name)
 {
-    static const char *const pictures[] = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"};
+    static const char *const images[] = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"};
     static const char *const sounds[] = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".aac", ".wma"};
     const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name, *dot = strrchr(base, '.');
     if (!strcmp(base, "metadata.jsonl") || !strcmp(base, "metadata.csv"))
         return ENTRY_METADATA;
-    for (size_t i = 0; dot && i < COUNT(pictures); i++)
-        if (strlen(dot) == strlen(pictures[i]) && same_letters(dot, pictures[i], strlen(dot)))
-            return ENTRY_PICTURE;
+    for (size_t i = 0; dot && i < COUNT(images); i++)
+        if (strlen(dot) == strlen(images[i]) && equal_ignoring_case(dot, images[i], strlen(dot)))
+            return ENTRY_IMAGE;
     for (size_t i = 0; dot && i < COUNT(sounds); i++)
-        if (strlen(dot) == strlen(sounds[i]) && same_letters(dot, sounds[i], strlen(dot)))
+        if (strlen(dot) == strlen(sounds[i]) && equal_ignoring_case(dot, sounds[i], strlen(dot)))
             return ENTRY_SOUND;
-    return dot && strlen(dot) == 4 && same_letters(dot, ".txt", 4) ? ENTRY_TEXT : ENTRY_OTHER;
+    return dot && strlen(dot) == 4 && equal_ignoring_case(dot, ".txt", 4) ? ENTRY_TEXT : ENTRY_OTHER;
 }
 
-/* A folder that is being looked through, and those around it: a link may lead back to one of them. */
-struct place {
-    const struct place *around;
+/* The folders from the root to the current one, to detect cycles of links. */
+struct visited {
+    const struct visited *parent;
     dev_t device;
     ino_t number;
 };
 
-static bool is_within(const struct place *place, const struct stat *info)
+static bool is_cycle(const struct visited *visited, const struct stat *info)
 {
-    for (; place; place = place->around)
-        if (place->device == info->st_dev && place->number == info->st_ino)
+    for (; visited; visited = visited->parent)
+        if (visited->device == info->st_dev && visited->number == info->st_ino)
             return true;
     return false;
 }
 
-static clio_status scan(clio_context *ctx, struct entries *entries, const char *root, const char *below, const struct place *around,
+static clio_status scan(clio_context *ctx, struct entries *entries, const char *root, const char *below, const struct visited *parent,
                         int depth);
 
-/* One name in the folder `below` of the root. */
+/* Scan one name in the folder root/below. */
 static clio_status scan_entry(clio_context *ctx, struct entries *entries, const char *root, const char *below, const char *base,
-                              const struct place *place, int depth)
+                              const struct visited *visited, int depth)
 {
     clio_status st = CLIO_OK;
     char *name = NULL, *path = NULL;
@@ -77,16 +75,16 @@ static clio_status scan_entry(clio_context *ctx, struct entries *entries, const 
     TRY(file_join(ctx, &name, below, base));
     TRY(file_join(ctx, &path, root, name));
     if (stat(path, &info)) {
-        if (kind_of(name) == ENTRY_OTHER)
+        if (entry_type(name) == ENTRY_OTHER)
             goto fail;
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read (%s): correct or remove it", path, strerror(errno));
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read (%s): repair or remove it", path, strerror(errno));
     }
     if (S_ISDIR(info.st_mode)) {
-        if (!is_within(place, &info))
-            TRY(scan(ctx, entries, root, name, place, depth + 1));
-    } else if (S_ISREG(info.st_mode) && kind_of(name) != ENTRY_OTHER) {
+        if (!is_cycle(visited, &info))
+            TRY(scan(ctx, entries, root, name, visited, depth + 1));
+    } else if (S_ISREG(info.st_mode) && entry_type(name) != ENTRY_OTHER) {
         TRY(mem_grow(ctx, &entries->list, entries->count, &entries->capacity, sizeof *entries->list));
-        entries->list[entries->count++] = (struct entry){name, kind_of(name)};
+        entries->list[entries->count++] = (struct entry){name, entry_type(name)};
         name = NULL;
     }
 fail:
@@ -95,25 +93,25 @@ fail:
     return st;
 }
 
-static clio_status scan(clio_context *ctx, struct entries *entries, const char *root, const char *below, const struct place *around,
+static clio_status scan(clio_context *ctx, struct entries *entries, const char *root, const char *below, const struct visited *parent,
                         int depth)
 {
     clio_status st = CLIO_OK;
     char *path = NULL;
     DIR *dir = NULL;
     struct stat info;
-    struct place here = {around, 0, 0};
+    struct visited current = {parent, 0, 0};
     TRY(file_join(ctx, &path, root, below));
     if (depth > DEPTH_MAX)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s lies deeper than %d folders: name a folder that holds the files themselves", path, DEPTH_MAX);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is nested deeper than %d folders: use a folder closer to the files", path, DEPTH_MAX);
     dir = opendir(path);
     if (!dir || stat(path, &info))
         FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be read: %s", path, strerror(errno));
-    here.device = info.st_dev;
-    here.number = info.st_ino;
+    current.device = info.st_dev;
+    current.number = info.st_ino;
     for (struct dirent *entry; (entry = readdir(dir));)
         if (entry->d_name[0] != '.')
-            TRY(scan_entry(ctx, entries, root, below, entry->d_name, &here, depth));
+            TRY(scan_entry(ctx, entries, root, below, entry->d_name, &current, depth));
 fail:
     if (dir)
         closedir(dir);
@@ -135,12 +133,12 @@ static const struct {
                    {"valid", DATASET_VALIDATION}, {"val", DATASET_VALIDATION}, {"dev", DATASET_VALIDATION},
                    {"test", DATASET_TEST},        {"testing", DATASET_TEST}};
 
-/* The split that the first folder of a name stands for; -1: none. */
+/* The split of a name by its first folder; -1: none. */
 static int split_of(const char *name)
 {
     size_t n = strcspn(name, "/");
     for (size_t i = 0; name[n] && i < COUNT(split_names); i++)
-        if (strlen(split_names[i].name) == n && same_letters(name, split_names[i].name, n))
+        if (strlen(split_names[i].name) == n && equal_ignoring_case(name, split_names[i].name, n))
             return (int)split_names[i].split;
     return -1;
 }
@@ -155,7 +153,7 @@ static clio_status set_splits(clio_context *ctx, struct dataset *ds)
         struct sample *s = &ds->samples[i];
         const char *rest = s->name, *slash;
         if (has_train && split_of(rest) < 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s lies beside the folder of the training set: move it into train, validation or test", s->path);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is next to the folder train: move it into train, validation or test", s->path);
         if (has_train) {
             s->split = (enum dataset_split)split_of(rest);
             rest += strcspn(rest, "/") + 1;
@@ -178,8 +176,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Labels from texts, one for each sample (NULL: none), numbered in their order. */
-static clio_status number_texts(clio_context *ctx, struct dataset *ds, const char **texts)
+/* Labels from texts, one per sample (NULL: none), numbered in sorted order. */
+static clio_status labels_from_texts(clio_context *ctx, struct dataset *ds, const char **texts)
 {
     clio_status st = CLIO_OK;
     const char **names = NULL, **found;
@@ -213,7 +211,7 @@ static const struct cell *label_cell(const struct dataset *ds, const struct samp
     return NULL;
 }
 
-/* Labels of the metadata: whole numbers from 0 on, or texts. */
+/* Labels from the metadata: integers from 0 on, or texts. */
 static clio_status labels_from_cells(clio_context *ctx, struct dataset *ds, const struct column *column)
 {
     clio_status st = CLIO_OK;
@@ -226,26 +224,26 @@ static clio_status labels_from_cells(clio_context *ctx, struct dataset *ds, cons
         const struct cell *cell = label_cell(ds, s);
         if (cell && column->numbers == column->cells) {
             if (!(cell->number >= 0 && cell->number < CLASSES_MAX) || cell->number != (int)cell->number)
-                FAIL(ctx, CLIO_ERROR_FORMAT, "the label of %s is %g, but must be a whole number from 0 to %d, or a name", s->path,
-                     cell->number, CLASSES_MAX - 1);
+                FAIL(ctx, CLIO_ERROR_FORMAT, "the label of %s is %g, but must be an integer from 0 to %d, or a name", s->path, cell->number,
+                     CLASSES_MAX - 1);
             s->label = (int)cell->number;
             classes = MAX(classes, s->label + 1);
         } else if (cell) {
             if (!cell->text)
-                FAIL(ctx, CLIO_ERROR_FORMAT, "the label of %s is a number, and others are names: use one or the other", s->path);
+                FAIL(ctx, CLIO_ERROR_FORMAT, "the label of %s is a number, but others are names: use only numbers or only names", s->path);
             texts[i] = cell->text;
         }
     }
     if (classes)
         TRY(dataset_classes(ctx, ds, classes, NULL));
     else
-        TRY(number_texts(ctx, ds, texts));
+        TRY(labels_from_texts(ctx, ds, texts));
 fail:
     free(texts);
     return st;
 }
 
-/* Labels by folders, where all lie in one and there are two folders at least. */
+/* Labels from folders, if all files are in one and there are at least two. */
 static clio_status labels_from_folders(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
@@ -256,7 +254,7 @@ static clio_status labels_from_folders(clio_context *ctx, struct dataset *ds)
         const struct sample *s = &ds->samples[i], *first = ds->samples;
         if (!s->class_length) {
             if (ds->options.need_labels && differ)
-                FAIL(ctx, CLIO_ERROR_FORMAT, "%s lies in no folder of a class, and others do: move it into one", s->path);
+                FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not in the folder of a class, but others are: move it into one", s->path);
             goto fail;
         }
         differ = differ || s->class_length != first->class_length || memcmp(s->class_name, first->class_name, s->class_length);
@@ -264,7 +262,7 @@ static clio_status labels_from_folders(clio_context *ctx, struct dataset *ds)
         memcpy(texts[i], s->class_name, s->class_length);
     }
     if (differ)
-        TRY(number_texts(ctx, ds, (const char **)texts));
+        TRY(labels_from_texts(ctx, ds, (const char **)texts));
 fail:
     for (size_t i = 0; texts && i < ds->count; i++)
         free(texts[i]);
@@ -280,7 +278,7 @@ static clio_status set_labels(clio_context *ctx, struct dataset *ds)
     return labels_from_folders(ctx, ds);
 }
 
-/* The columns that hold numbers alone, as an array. */
+/* Collect the numeric columns as an array. */
 static clio_status set_numbers(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
@@ -288,9 +286,9 @@ static clio_status set_numbers(clio_context *ctx, struct dataset *ds)
     TRY(mem_alloc(ctx, &ds->column_names, ds->column_count, sizeof *ds->column_names));
     for (size_t i = 0; i < ds->column_count; i++) {
         struct column *c = &ds->columns[i];
-        bool is_kept = c->cells && c->numbers == c->cells && strcmp(c->name, "label");
-        c->at = is_kept ? n : -1;
-        if (is_kept)
+        bool is_numeric = c->cells && c->numbers == c->cells && strcmp(c->name, "label");
+        c->at = is_numeric ? n : -1;
+        if (is_numeric)
             ds->column_names[n++] = c->name;
     }
     ds->info.columns = n;
@@ -322,16 +320,16 @@ fail:
     return st;
 }
 
-/* Every file is whole, and images have one size unless one is asked for. */
+/* Check that every file is complete and, without a size in the options, that all images have the same size. */
 static clio_status probe_all(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
     const struct sample *first = NULL;
-    bool is_sound = ds->info.kind == DATASET_SOUNDS;
+    bool is_sound = ds->info.type == DATASET_SOUNDS;
     for (size_t i = 0; i < ds->count; i++) {
         struct sample *s = &ds->samples[i];
         if (i % REPORT_EVERY == 0)
-            TRY(context_progress(ctx, is_sound ? "looking at sounds" : "looking at images", (double)i, (double)ds->count));
+            TRY(context_progress(ctx, is_sound ? "checking sounds" : "checking images", (double)i, (double)ds->count));
         st = is_sound ? probe_sound(ctx, ds, s) : image_probe(ctx, s->path, &s->width, &s->height);
         s->is_bad = st != CLIO_OK;
         TRY(dataset_skip(ctx, ds, st));
@@ -339,8 +337,8 @@ static clio_status probe_all(clio_context *ctx, struct dataset *ds)
             continue;
         first = first ? first : s;
         if (!ds->options.width && (s->width != first->width || s->height != first->height))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d x %d pixels and %s %d x %d: ask for one size that all shall have (image_size)",
-                 first->path, first->width, first->height, s->path, s->width, s->height);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d x %d pixels and %s %d x %d: set image_size to resize all images", first->path,
+                 first->width, first->height, s->path, s->width, s->height);
     }
     if (is_sound) {
         ds->info.rate = ds->options.rate;
@@ -357,25 +355,25 @@ fail:
 static clio_status make_samples(clio_context *ctx, struct dataset *ds, const struct entries *entries)
 {
     clio_status st = CLIO_OK;
-    const struct entry *picture = NULL, *sound = NULL;
+    const struct entry *image = NULL, *sound = NULL;
     for (size_t i = 0; i < entries->count; i++) {
         const struct entry *e = &entries->list[i];
-        picture = !picture && e->kind == ENTRY_PICTURE ? e : picture;
-        sound = !sound && e->kind == ENTRY_SOUND ? e : sound;
+        image = !image && e->type == ENTRY_IMAGE ? e : image;
+        sound = !sound && e->type == ENTRY_SOUND ? e : sound;
     }
-    if (picture && sound)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds images (%s) and sounds (%s): name a folder that holds one of them", ds->root, picture->name,
+    if (image && sound)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has images (%s) and sounds (%s): use a folder with only one of them", ds->root, image->name,
              sound->name);
-    if (!picture && !sound)
+    if (!image && !sound)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s holds nothing to learn from: clio reads PNG and JPEG images, sounds (WAV, FLAC and others), and IDX files such as "
+             "%s has no files of a dataset: use PNG or JPEG images, sounds (WAV, FLAC and others), or IDX files such as "
              "train-images-idx3-ubyte.gz",
              ds->root);
-    ds->info.kind = sound ? DATASET_SOUNDS : DATASET_PICTURES;
+    ds->info.type = sound ? DATASET_SOUNDS : DATASET_IMAGES;
     for (size_t i = 0; i < entries->count; i++) {
         const struct entry *e = &entries->list[i];
         struct sample *s;
-        if (e->kind != (sound ? ENTRY_SOUND : ENTRY_PICTURE))
+        if (e->type != (sound ? ENTRY_SOUND : ENTRY_IMAGE))
             continue;
         TRY(dataset_add(ctx, ds, &s));
         TRY(file_join(ctx, &s->path, ds->root, e->name));

@@ -1,8 +1,7 @@
-/* dataset_idx.c - images and labels in IDX files, the form of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, a byte
- * for the type of the numbers (8: unsigned bytes), a byte for the number of dimensions; the dimensions, 32 bits each, big-endian; the
- * bytes. Plain or packed by gzip; of a file in both forms the plain one is read. Everything is kept in memory as bytes. Sizes: what a plain
- * file promises must be what it holds; a packed one cannot unpack to more than 1032 times its size (zlib's own limit), so memory is never
- * taken for what is not there. */
+/* dataset_idx.c - images and labels in IDX files, the format of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, the
+ * element type (8: unsigned bytes), the number of dimensions; the dimensions, 32 bits each, big-endian; the data. Files can be compressed
+ * by gzip; if both exist, the uncompressed one is read. All data is kept in memory as bytes. The size in the header must match that of an
+ * uncompressed file; of a compressed one it is at most 1032 times the file (zlib's limit), so a damaged header cannot allocate more. */
 #include "dataset_private.h"
 
 #include "../../host/core/file.h"
@@ -15,22 +14,22 @@
 #include <zlib.h>
 
 #define UNSIGNED_BYTES 8
-#define MOST_DIMENSIONS 3
-#define GZIP_AT_MOST 1032
+#define MAX_DIMENSIONS 3
+#define GZIP_MAX_RATIO 1032
 #define FILES_MAX 64
 
 struct idx {
     char *path;
     gzFile file;
-    bool is_packed;
+    bool is_compressed;
     int dimensions;
-    size_t size[MOST_DIMENSIONS], bytes;
+    size_t size[MAX_DIMENSIONS], bytes;
 };
 
-static bool ends_with(const char *text, const char *ending)
+static bool ends_with(const char *text, const char *suffix)
 {
-    size_t n = strlen(text), m = strlen(ending);
-    return n >= m && !strcmp(text + n - m, ending);
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && !strcmp(text + n - m, suffix);
 }
 
 static clio_status read_bytes(clio_context *ctx, const struct idx *idx, unsigned char *to, size_t size)
@@ -39,9 +38,9 @@ static clio_status read_bytes(clio_context *ctx, const struct idx *idx, unsigned
     while (size) {
         int n = gzread(idx->file, to, (unsigned)MIN(size, (size_t)1 << 30));
         if (n < 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged and cannot be unpacked: download it again", idx->path);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged and cannot be decompressed: download it again", idx->path);
         if (n == 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: download or copy it again", idx->path);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: download or copy it again", idx->path);
         to += n;
         size -= (size_t)n;
     }
@@ -49,7 +48,7 @@ fail:
     return st;
 }
 
-/* How many bytes the dimensions speak of, checked against the size of the file. */
+/* Compute idx->bytes from the dimensions, and check it against the size of the file. */
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
@@ -58,21 +57,21 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
     TRY(file_map(ctx, &map, idx->path));
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that it holds nothing: download or copy it again", idx->path);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
         if (i && idx->size[i] > IMAGE_SIDE_MAX)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s says that its images have %zu pixels on a side, and clio takes at most %d", idx->path,
-                 idx->size[i], IMAGE_SIDE_MAX);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has images of %zu pixels on a side, but at most %d are supported: download or copy it again",
+                 idx->path, idx->size[i], IMAGE_SIDE_MAX);
         bytes *= idx->size[i]; /* below 2^62 */
     }
-    idx->is_packed = map.size >= 2 && map.data[0] == 0x1f && map.data[1] == 0x8b;
-    if (!idx->is_packed && bytes + header > map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it says that it holds %llu bytes, and there are %zu; download or copy it again",
-             idx->path, (unsigned long long)(bytes + header), map.size);
-    if (!idx->is_packed && bytes + header < map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu bytes, but says %llu: it is damaged; download or copy it again", idx->path, map.size,
+    idx->is_compressed = map.size >= 2 && map.data[0] == 0x1f && map.data[1] == 0x8b;
+    if (!idx->is_compressed && bytes + header > map.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %zu; download or copy it again", idx->path,
+             (unsigned long long)(bytes + header), map.size);
+    if (!idx->is_compressed && bytes + header < map.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %zu bytes and should have %llu; download or copy it again", idx->path, map.size,
              (unsigned long long)(bytes + header));
-    if (idx->is_packed && bytes / GZIP_AT_MOST > map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it cannot hold the %llu bytes that it speaks of; download or copy it again",
+    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > map.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it cannot contain the %llu bytes of its header; download or copy it again",
              idx->path, (unsigned long long)bytes);
     if (bytes > SIZE_MAX)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
@@ -90,11 +89,11 @@ static void idx_close(struct idx *idx)
     memset(idx, 0, sizeof *idx);
 }
 
-/* Takes `path`. */
+/* path becomes owned by idx. */
 static clio_status idx_open(clio_context *ctx, struct idx *idx, char *path, int dimensions)
 {
     clio_status st = CLIO_OK;
-    unsigned char head[4 + 4 * MOST_DIMENSIONS];
+    unsigned char head[4 + 4 * MAX_DIMENSIONS];
     memset(idx, 0, sizeof *idx);
     idx->path = path;
     idx->file = gzopen(path, "rb");
@@ -102,12 +101,12 @@ static clio_status idx_open(clio_context *ctx, struct idx *idx, char *path, int 
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: check its permissions", path);
     TRY(read_bytes(ctx, idx, head, 4));
     if (head[0] || head[1])
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no IDX file, whose first two bytes are zero: download it again", path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an IDX file (its first two bytes are not zero): download it again", path);
     if (head[2] != UNSIGNED_BYTES)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds numbers of the type 0x%02x, and clio reads IDX files of unsigned bytes (0x08)", path,
-             head[2]);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s has elements of type 0x%02x, which is not supported: use an IDX file of unsigned bytes (0x08)", path, head[2]);
     if (head[3] != dimensions)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d dimensions, and %s have %d: check that the names of the files are right", path, head[3],
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d dimensions, but %s have %d: check the names of the files", path, head[3],
              dimensions == 3 ? "images" : "labels", dimensions);
     idx->dimensions = dimensions;
     TRY(read_bytes(ctx, idx, head + 4, 4 * (size_t)dimensions));
@@ -120,24 +119,24 @@ fail:
     return st;
 }
 
-/* All bytes of an opened file, and nothing behind them. */
+/* Read all data of an open file, and check that it ends there. */
 static clio_status idx_read(clio_context *ctx, struct idx *idx, unsigned char **out)
 {
     clio_status st = CLIO_OK;
-    unsigned char behind;
+    unsigned char extra;
     int n;
     TRY(mem_alloc(ctx, out, idx->bytes, 1));
     TRY(read_bytes(ctx, idx, *out, idx->bytes));
-    n = gzread(idx->file, &behind, 1);
+    n = gzread(idx->file, &extra, 1);
     if (n > 0)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds more than it says: it is damaged; download or copy it again", idx->path);
-    if (n < 0) /* zlib compares its checksum at the end */
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has more data than its header says; download or copy it again", idx->path);
+    if (n < 0) /* zlib checks the checksum at the end */
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: its checksum is wrong; download it again", idx->path);
 fail:
     return st;
 }
 
-/* "train-labels-idx1-ubyte" for "train-images-idx3-ubyte.gz": plain where there is such a file, else packed, else NULL. */
+/* "train-labels-idx1-ubyte" for "train-images-idx3-ubyte.gz": uncompressed if it exists, else compressed, else NULL. */
 static clio_status labels_path(clio_context *ctx, const char *dir, const char *images, char **out)
 {
     clio_status st = CLIO_OK;
@@ -145,8 +144,8 @@ static clio_status labels_path(clio_context *ctx, const char *dir, const char *i
     const char *word = strstr(images, "images"), *number = strstr(images, "idx3");
     *out = NULL;
     TRY(bytes_print(ctx, &name, "%.*slabels%.*sidx1-ubyte", (int)(word - images), images, (int)(number - word - 6), word + 6));
-    for (int packed = 0; packed < 2; packed++) {
-        if (packed)
+    for (int compressed = 0; compressed < 2; compressed++) {
+        if (compressed)
             TRY(bytes_print(ctx, &name, ".gz"));
         TRY(file_join(ctx, out, dir, name.data));
         if (file_exists(*out))
@@ -177,7 +176,7 @@ fail:
     return st;
 }
 
-/* One file of images, with its labels. */
+/* Read a file of images and its labels. */
 static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *name)
 {
     clio_status st = CLIO_OK;
@@ -189,10 +188,10 @@ static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *
     memset(&labels, 0, sizeof labels);
     TRY(file_join(ctx, &path, ds->root, name));
     if (ds->pixels[split])
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is one of several IDX files of images for the same purpose: put each set into a folder of its own",
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is one of several IDX files of images for the same split: put each dataset into its own folder",
              path);
     st = idx_open(ctx, &images, path, 3);
-    path = NULL; /* now of `images` */
+    path = NULL; /* owned by images */
     TRY(st);
     TRY(labels_path(ctx, ds->root, name, &path));
     if (path) {
@@ -200,14 +199,14 @@ static clio_status read_pair(clio_context *ctx, struct dataset *ds, const char *
         path = NULL;
         TRY(st);
         if (labels.size[0] != images.size[0])
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds %zu images and %s %zu labels: they do not belong together", images.path, images.size[0],
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %zu images and %s %zu labels: use files that belong together", images.path, images.size[0],
                  labels.path, labels.size[0]);
         TRY(idx_read(ctx, &labels, &classes));
     }
     TRY(idx_read(ctx, &images, &ds->pixels[split]));
     if (ds->count && (ds->samples[0].width != (int)images.size[2] || ds->samples[0].height != (int)images.size[1]) && !ds->options.width)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds images of %zu x %zu pixels, and the other file of %d x %d: ask for one size", images.path,
-             images.size[2], images.size[1], ds->samples[0].width, ds->samples[0].height);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has images of %zu x %zu pixels and the other file of %d x %d: set image_size to resize them",
+             images.path, images.size[2], images.size[1], ds->samples[0].width, ds->samples[0].height);
     TRY(add_samples(ctx, ds, &images, split, ds->pixels[split], classes));
 fail:
     idx_close(&images);
@@ -239,7 +238,7 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     for (struct dirent *entry; dir && (entry = readdir(dir)) && count < FILES_MAX;)
         if (is_images(entry->d_name))
             TRY(mem_string(ctx, &names[count++], entry->d_name));
-    qsort(names, count, sizeof *names, by_name); /* a plain file comes before its packed form */
+    qsort(names, count, sizeof *names, by_name); /* an uncompressed file comes before its compressed form */
     for (size_t i = 0; i < count; i++) {
         size_t n = i ? strlen(names[i - 1]) : 0;
         if (i && !strncmp(names[i], names[i - 1], n) && !strcmp(names[i] + n, ".gz"))
@@ -251,8 +250,8 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     *found = true;
     for (size_t i = 0; ds->info.classes && i < ds->count; i++)
         if (ds->samples[i].label < 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has labels for some of its IDX files alone: add the missing ...-labels-idx1-ubyte", ds->root);
-    ds->info.kind = DATASET_IDX;
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has labels for only some of its IDX files: add the missing ...-labels-idx1-ubyte", ds->root);
+    ds->info.type = DATASET_IDX;
     ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
     ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
     ds->info.channels = ds->options.channels ? ds->options.channels : 1;

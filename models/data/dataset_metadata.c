@@ -1,5 +1,5 @@
-/* dataset_metadata.c - metadata.jsonl (a JSON object in each line) and metadata.csv (RFC 4180: commas, values in quotes where they hold
- * commas, quotes or line breaks; the first line names the columns). */
+/* dataset_metadata.c - read metadata.jsonl (a JSON object per line) and metadata.csv (RFC 4180: separated by commas, values with commas,
+ * quotes or line breaks in quotes; the first line has the names of the columns). */
 #include "dataset_private.h"
 
 #include "../../host/core/json.h"
@@ -13,13 +13,13 @@
 
 struct metadata {
     const char *path;
-    char *folder; /* below the dataset's, "" or ending in a slash */
+    char *folder; /* relative to the dataset, "" or ending in a slash */
     struct bytes where;
     struct field fields[FIELDS_MAX];
 };
 
-/* Hand over what m->fields holds. */
-static clio_status take_row(clio_context *ctx, struct dataset *ds, struct metadata *m, size_t line, size_t count)
+/* Add the row in m->fields. */
+static clio_status add_row(clio_context *ctx, struct dataset *ds, struct metadata *m, size_t line, size_t count)
 {
     clio_status st = CLIO_OK;
     m->where.size = 0;
@@ -45,11 +45,11 @@ static clio_status json_row(clio_context *ctx, struct dataset *ds, struct metada
             continue; /* null, lists, objects */
         }
         if (n == FIELDS_MAX)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s, line %zu, has more than %d columns: leave out those that are not needed", m->path, line,
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s, line %zu, has more than %d columns: remove those that are not needed", m->path, line,
                  FIELDS_MAX);
         m->fields[n++] = f;
     }
-    TRY(take_row(ctx, ds, m, line, n));
+    TRY(add_row(ctx, ds, m, line, n));
 fail:
     return st;
 }
@@ -69,7 +69,7 @@ static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct meta
         if (p < stop) {
             row = json_loadb(p, (size_t)(stop - p), JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
             if (!json_is_object(row)) {
-                st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is no JSON object (%s): correct it", m->path,
+                st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is not a JSON object (%s): correct it", m->path,
                                line, row ? "{...} is expected" : error.text);
                 TRY(dataset_skip(ctx, ds, st));
                 st = CLIO_OK;
@@ -88,13 +88,13 @@ fail:
 
 /* ---- comma-separated values ---- */
 
-/* One record: its values, terminated, one after the other in `text`, and where each begins. */
+/* One record: its values in `text`, zero-terminated, and the begin of each. */
 struct record {
     struct bytes text;
     size_t begin[FIELDS_MAX], count, line;
 };
 
-/* *at goes behind the record, *line to the next one's. */
+/* Advances *at and *line to the next record. */
 static clio_status read_record(clio_context *ctx, const char *path, struct record *r, const char **at, const char *end, size_t *line)
 {
     clio_status st = CLIO_OK;
@@ -105,7 +105,7 @@ static clio_status read_record(clio_context *ctx, const char *path, struct recor
     r->line = *line;
     while (!ended) {
         if (r->count == FIELDS_MAX)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s, line %zu, has more than %d columns: leave out those that are not needed", path, r->line,
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s, line %zu, has more than %d columns: remove those that are not needed", path, r->line,
                  FIELDS_MAX);
         r->begin[r->count++] = r->text.size;
         for (; p < end && (is_quoted || (*p != ',' && *p != '\n')); p++) {
@@ -118,7 +118,7 @@ static clio_status read_record(clio_context *ctx, const char *path, struct recor
                 TRY(bytes_add(ctx, &r->text, p, 1));
         }
         if (is_quoted)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a quote in line %zu that is not closed: correct it", path, r->line);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has an unclosed quote in line %zu: correct it", path, r->line);
         TRY(bytes_add(ctx, &r->text, "", 1));
         ended = p == end || *p == '\n';
         p += p < end;
@@ -129,8 +129,8 @@ fail:
     return st;
 }
 
-/* A whole text that is a finite number. */
-static bool number_of(const char *text, double *number)
+/* Whether the whole text is a finite number. */
+static bool parse_number(const char *text, double *number)
 {
     char *end;
     if (!*text || isspace((unsigned char)*text))
@@ -145,18 +145,18 @@ static clio_status csv_row(clio_context *ctx, struct dataset *ds, struct metadat
     size_t n = 0;
     if (row->count != head->count) {
         st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
-                       "%s, line %zu, has %zu values, and the first line names %zu columns: correct it", m->path, row->line, row->count,
+                       "%s, line %zu, has %zu values, but the first line has %zu columns: correct it", m->path, row->line, row->count,
                        head->count);
         TRY(dataset_skip(ctx, ds, st));
         return CLIO_OK;
     }
     for (size_t i = 0; i < row->count; i++) {
         struct field f = {head->text.data + head->begin[i], row->text.data + row->begin[i], false, 0};
-        f.is_number = number_of(f.text, &f.number);
+        f.is_number = parse_number(f.text, &f.number);
         if (*f.text)
             m->fields[n++] = f;
     }
-    TRY(take_row(ctx, ds, m, row->line, n));
+    TRY(add_row(ctx, ds, m, row->line, n));
 fail:
     return st;
 }
@@ -176,8 +176,8 @@ static clio_status read_csv(clio_context *ctx, struct dataset *ds, struct metada
     for (size_t i = 0; i < head->count; i++)
         has_file_name = has_file_name || !strcmp(head->text.data + head->begin[i], "file_name");
     if (!has_file_name)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no column file_name in its first line: name the columns there, with commas between them",
-             m->path);
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s has no column file_name in its first line: put the names of the columns there, separated by commas", m->path);
     while (p < end) {
         TRY(read_record(ctx, m->path, row, &p, end, &line));
         if (row->count > 1 || row->text.data[0]) /* not an empty line */

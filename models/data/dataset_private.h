@@ -1,10 +1,10 @@
-/* dataset_private.h - what the files of a dataset share; only models/dataset*.c include it. */
+/* dataset_private.h - shared by the files of models/data. */
 #ifndef CLIO_MODELS_DATA_DATASET_PRIVATE_H
 #define CLIO_MODELS_DATA_DATASET_PRIVATE_H
 
 #include "dataset.h"
 
-#define DATASET_SAMPLES_MAX 0x7fffffff /* orders are of 32-bit numbers */
+#define DATASET_SAMPLES_MAX 0x7fffffff /* indices are 32-bit */
 
 #define DATASET_CAPTION_MAX 65536 /* bytes of a caption file */
 
@@ -13,21 +13,21 @@ struct cell {
     int column; /* of dataset.columns */
     bool is_number;
     double number;
-    char *text; /* NULL for a number of JSON */
+    char *text; /* NULL: a JSON number */
 };
 
 struct sample {
-    char *path;                  /* NULL in IDX */
-    const char *name;            /* the part of path below the dataset's folder */
-    const char *class_name;      /* the folder that it lies in, part of path; not terminated */
+    char *path;                  /* NULL for IDX */
+    const char *name;            /* part of path: relative to the dataset's folder */
+    const char *class_name;      /* part of path: the innermost folder; not terminated */
     size_t class_length;         /* 0: none */
-    const unsigned char *pixels; /* u8 [height, width] in IDX */
+    const unsigned char *pixels; /* u8 [height, width] for IDX */
     char *caption;               /* NULL: none */
     int label;                   /* -1: none */
     int width, height;
     enum dataset_split split;
-    bool is_described; /* by a row of metadata */
-    bool is_bad;       /* to be left out */
+    bool is_described; /* has a row of metadata */
+    bool is_bad;       /* has an error: to be removed */
     struct cell *cells;
     size_t cell_count, cell_capacity;
     float *numbers; /* f32 [info.columns], part of dataset.numbers */
@@ -35,17 +35,17 @@ struct sample {
 
 struct column {
     char *name;
-    size_t cells, numbers; /* how many values, and how many of them are numbers */
-    int at;                /* among the numbers of a batch; -1: not one of them */
+    size_t cells, numbers; /* number of values; of numeric values */
+    int at;                /* index among the numeric columns; -1: not numeric */
 };
 
 struct dataset {
     struct dataset_info info;
     struct dataset_options options;
     char *root, *caption_column;
-    struct sample *samples; /* in the order of names */
+    struct sample *samples; /* sorted by name */
     size_t count, capacity;
-    uint32_t *of[DATASET_SPLITS]; /* [info.count[split]] which samples */
+    uint32_t *of[DATASET_SPLITS]; /* [info.count[split]] indices of the samples */
     struct column *columns;
     size_t column_count, column_capacity;
     float *numbers;
@@ -57,73 +57,73 @@ struct dataset {
 
 /* ---- dataset.c ---- */
 
-/* A sample of the dataset failed with st: with skip_bad it is counted, and CLIO_OK returned; else st. Lack of memory stays a failure. */
+/* A sample failed with st: with skip_corrupt count it and return CLIO_OK, unless memory ran out; else return st. */
 clio_status dataset_skip(clio_context *ctx, struct dataset *ds, clio_status st);
-/* Add an empty sample; *out until the next call. */
+/* Add an empty sample; *out is valid until the next call. */
 clio_status dataset_add(clio_context *ctx, struct dataset *ds, struct sample **out);
 
-/* Names of the classes 0 .. count - 1: `names` (copied), or their numbers where that is NULL. */
+/* Set the names of the classes 0 .. count - 1: names (copied), or their numbers if NULL. */
 clio_status dataset_classes(clio_context *ctx, struct dataset *ds, int count, const char *const *names);
 
-/* ---- the kinds ---- */
+/* ---- the dataset types ---- */
 
 /* Read the IDX files of the folder; *found false: there are none. */
 clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found);
-/* Everything about a folder of images or sounds. */
+/* Read a folder of images or sounds. */
 clio_status dataset_folder(clio_context *ctx, struct dataset *ds);
 
-/* A file below the dataset's folder. */
-enum entry_kind { ENTRY_OTHER, ENTRY_PICTURE, ENTRY_SOUND, ENTRY_TEXT, ENTRY_METADATA };
+/* A file in the dataset's folder. */
+enum entry_type { ENTRY_OTHER, ENTRY_IMAGE, ENTRY_SOUND, ENTRY_TEXT, ENTRY_METADATA };
 struct entry {
-    char *name; /* below the folder */
-    enum entry_kind kind;
+    char *name; /* relative to the folder */
+    enum entry_type type;
 };
 struct entries {
-    struct entry *list; /* in the order of names */
+    struct entry *list; /* sorted by name */
     size_t count, capacity;
 };
-/* Captions, labels and other columns from the metadata and side files among the entries. */
+/* Read captions, labels and other columns from the metadata files and text files among the entries. */
 clio_status dataset_captions(clio_context *ctx, struct dataset *ds, const struct entries *entries);
-/* One row of metadata: `where` begins the sentence of a refusal ("photos/metadata.jsonl, line 3"); `folder` is that of the metadata below
- * the dataset's, "" or ending in a slash. */
+/* Add one row of metadata. where: begin of error messages ("photos/metadata.jsonl, line 3"); folder: of the metadata file, relative to the
+ * dataset, "" or ending in a slash. */
 struct field {
-    const char *name, *text; /* text NULL: a number of JSON */
+    const char *name, *text; /* text NULL: a JSON number */
     bool is_number;
     double number;
 };
 clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where, const char *folder, const struct field *fields,
                         size_t count);
-/* Every row of a metadata.jsonl or metadata.csv. */
+/* Add all rows of a metadata.jsonl or metadata.csv. */
 clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *name);
 
 /* ---- one sample ---- */
 
-/* Where draws of one sample in one epoch come from: word `word` of the draw `slot`. */
+/* A counter-based random stream (Philox) for a sample in an epoch; `slot` selects the random number. */
 struct draws {
     uint64_t seed;
     uint32_t epoch, sample, purpose;
 };
 enum { DRAWS_SPLIT, DRAWS_ORDER, DRAWS_SAMPLE, DRAWS_SPECTROGRAM };
 void draws_words(const struct draws *d, uint32_t slot, uint32_t words[4]);
-/* A number from 0 to n - 1; n from 1. */
+/* Uniform from 0 to n - 1; n at least 1. */
 uint32_t draws_below(const struct draws *d, uint32_t slot, uint32_t n);
-/* [0, 1) */
+/* Uniform in [0, 1). */
 float draws_unit(const struct draws *d, uint32_t slot);
-/* 0 .. n - 1 in a drawn order. */
+/* A random permutation of 0 .. n - 1 (Fisher-Yates). */
 void draws_order(const struct draws *d, uint32_t *order, size_t n);
 
-/* An image scaled, of the loader's channels, and large enough for its window: u8 [height, width, channels]. */
+/* A decoded and resized image with the loader's channels, at least as large as the crop: u8 [height, width, channels]. */
 struct prepared {
     const unsigned char *data;
-    unsigned char *own; /* `data` where it is to be freed; else NULL */
+    unsigned char *own; /* data if it must be freed; else NULL */
     int width, height;
 };
 clio_status dataset_prepare(clio_context *ctx, const struct dataset *ds, const struct sample *sample, const struct augment *augment,
                             struct prepared *out);
-/* Cut out, changed, as numbers: f32 [info.height, info.width, info.channels]. */
+/* Crop and augment: out f32 [info.height, info.width, info.channels]. */
 void dataset_augment(const struct dataset *ds, const struct prepared *in, const struct augment *augment, bool unit,
                      const struct draws *draws, float *out);
-/* A sound in fresh memory. */
+/* Decode a sound: *out f32 [*count], allocated. */
 clio_status dataset_sound(clio_context *ctx, const struct dataset *ds, const struct sample *sample, const struct augment *augment,
                           const struct draws *draws, float **out, size_t *count);
 

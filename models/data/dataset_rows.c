@@ -1,4 +1,4 @@
-/* dataset_rows.c - one row of metadata (metadata.jsonl, metadata.csv): which sample it names, and its caption. */
+/* dataset_rows.c - add one row of metadata (metadata.jsonl, metadata.csv) to its sample: caption and other columns. */
 #include "dataset_private.h"
 #include "../image/image.h"
 
@@ -13,7 +13,7 @@ static int by_name(const void *name, const void *sample)
     return strcmp(name, ((const struct sample *)sample)->name);
 }
 
-/* The sample called `name`, written relative to the folder of the metadata; NULL: there is none. */
+/* The sample called `name`, relative to the folder of the metadata; NULL: none. */
 static clio_status find(clio_context *ctx, struct dataset *ds, const char *folder, const char *name, struct sample **out)
 {
     clio_status st = CLIO_OK;
@@ -55,18 +55,18 @@ static clio_status add_cell(clio_context *ctx, struct dataset *ds, struct sample
         at++;
     if (at == ds->column_count) {
         if (at == COLUMNS_MAX)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the metadata in %s has more than %d columns: leave out those that are not needed", ds->root,
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the metadata in %s has more than %d columns: remove those that are not needed", ds->root,
                  COLUMNS_MAX);
         TRY(mem_grow(ctx, &ds->columns, at, &ds->column_capacity, sizeof *ds->columns));
         ds->columns[at] = (struct column){.at = -1};
         TRY(mem_string(ctx, &ds->columns[at].name, f->name));
         ds->column_count++;
     }
-    if (s->cell_count == s->cell_capacity) { /* of each sample: a few are enough */
+    if (s->cell_count == s->cell_capacity) { /* most samples have only a few */
         size_t capacity = s->cell_capacity ? 2 * s->cell_capacity : 4;
         cell = realloc(s->cells, capacity * sizeof *cell);
         if (!cell)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the metadata of %s; close other programs", ds->root);
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
         s->cells = cell;
         s->cell_capacity = capacity;
     }
@@ -92,17 +92,17 @@ clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where
 {
     clio_status st = CLIO_OK;
     const struct field *file = field_called(fields, count, "file_name"), *caption = caption_field(ds, fields, count);
-    const char *thing = ds->info.kind == DATASET_SOUNDS ? "sound" : "image";
+    const char *thing = ds->info.type == DATASET_SOUNDS ? "sound" : "image";
     struct sample *s;
     if (!file || !file->text || is_blank(file->text))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no file_name: say which %s it speaks of", where, thing);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no file_name: add the name of the %s", where, thing);
     TRY(find(ctx, ds, folder, file->text, &s));
     if (!s)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s speaks of %s, and there is no such %s: add it or remove the line", where, file->text, thing);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s names %s, but there is no such %s: add it or remove the line", where, file->text, thing);
     if (s->is_described)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s speaks of %s a second time: remove one of the lines", where, file->text);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s names %s a second time: remove one of the lines", where, file->text);
     if (caption && (!caption->text || !text_is_utf8(caption->text)))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption (%s) that is no text in UTF-8: put it in quotes, or save the file as UTF-8", where,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption (%s) that is not a UTF-8 text: put it in quotes, or save the file as UTF-8", where,
              caption->name);
     s->is_described = true;
     if (caption && !is_blank(caption->text))

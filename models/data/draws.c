@@ -1,4 +1,4 @@
-/* draws.c - random draws of the data loader: a counter-based stream for each epoch and sample. */
+/* draws.c - random numbers of the data loader: a counter-based stream per epoch and sample. Source: Salmon et al. 2011 (Philox). */
 #include "dataset_private.h"
 #include "../../host/core/random.h"
 
@@ -12,7 +12,7 @@ void draws_words(const struct draws *d, uint32_t slot, uint32_t words[4])
     random_philox(words, key);
 }
 
-/* The 64-bit number in two words, times n, above 2^64: no value is preferred by more than n / 2^64. */
+/* The upper word of a 64-bit random number times n: the bias is at most n / 2^64. */
 static uint32_t below(const uint32_t words[2], uint32_t n)
 {
     uint64_t low = (uint64_t)words[1] * n, high = (uint64_t)words[0] * n + (low >> 32);

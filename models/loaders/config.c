@@ -1,13 +1,13 @@
-/* config.c - see fields.h. */
+/* config.c - read and check configuration files of diffusers and transformers. See config.h. */
 #include "config.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN 80 /* characters of a value in a sentence */
+#define SHOWN 80 /* characters of a value in a message */
 
-/* Whether `text` is one of `values`, which | separates. */
+/* Whether `text` is one of `values`, separated by |. */
 static bool is_among(const char *text, const char *values)
 {
     size_t length = strlen(text);
@@ -19,8 +19,8 @@ static bool is_among(const char *text, const char *values)
     return false;
 }
 
-/* A list whose entries are all alike counts as one of them: [false, false] is false. */
-static const json_t *joined(const json_t *value)
+/* A list of equal entries is replaced by one of them: [false, false] by false. */
+static const json_t *collapsed(const json_t *value)
 {
     for (size_t i = 1; i < json_array_size(value); i++)
         if (!json_equal(json_array_get(value, i), json_array_get(value, 0)))
@@ -32,20 +32,20 @@ static clio_status check_field(clio_context *ctx, const struct json_file *file, 
                                const struct field *table, size_t count)
 {
     clio_status st = CLIO_OK;
-    char *text = json_dumps(joined(value), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *text = json_dumps(collapsed(value), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
     size_t i = 0;
     while (i < count && strcmp(table[i].key, key) != 0)
         i++;
     if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", file->path);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     if (i == count && strcmp(text, "null") != 0 && strcmp(text, "false") != 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s has a field \"%.80s\" (%.*s) that clio does not know, and that may change the result: take it out if it does not, or use "
-             "another model",
+             "%s: the field \"%.80s\" (%.*s) is not supported and may change the result: remove it if it does not matter, or use another "
+             "model",
              file->path, key, SHOWN, text);
     if (i < count && table[i].values && !is_among(text, table[i].values))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"%s\" is %.*s, and clio runs such networks with %s only: use another model", file->path,
-             key, SHOWN, text, table[i].values);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"%s\" is %.*s, which is not supported (supported: %s): use another model", file->path, key,
+             SHOWN, text, table[i].values);
 fail:
     free(text);
     return st;
@@ -58,7 +58,7 @@ clio_status config_check(clio_context *ctx, const struct json_file *file, const 
     json_t *value;
     TRY(json_text(ctx, file, "_class_name", class_name, &name));
     if (strcmp(name, class_name) != 0)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a %.80s where clio needs a %s: use another model", file->path, name, class_name);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a %.80s instead of a %s: use another model", file->path, name, class_name);
     json_object_foreach(file->root, key, value)
     {
         if (key[0] != '_')
@@ -84,15 +84,15 @@ clio_status config_ints(clio_context *ctx, const struct json_file *file, const c
 {
     clio_status st = CLIO_OK;
     const json_t *list = json_object_get(file->root, key);
-    int one = 0;
+    int value = 0;
     if (!json_is_array(list)) {
-        TRY(json_int(ctx, file, key, min, max, otherwise, &one));
+        TRY(json_int(ctx, file, key, min, max, otherwise, &value));
         for (int i = 0; i < count; i++)
-            out[i] = one;
+            out[i] = value;
         return CLIO_OK;
     }
     if (json_array_size(list) != (size_t)count)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" has %zu entries where the network has %d blocks; download the file again", file->path, key,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" has %zu entries, but the network has %d blocks; download the file again", file->path, key,
              json_array_size(list), count);
     for (int i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, (size_t)i);
@@ -121,8 +121,7 @@ clio_status config_text(clio_context *ctx, const struct json_file *file, const c
     clio_status st = CLIO_OK;
     const json_t *item = json_array_get(json_object_get(file->root, key), (size_t)index);
     if (!json_is_string(item))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: entry %d of \"%s\" must be a text in quotes; download the file again", file->path, index + 1,
-             key);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: entry %d of \"%s\" must be a string; download the file again", file->path, index + 1, key);
     *out = json_string_value(item);
 fail:
     return st;

@@ -1,5 +1,5 @@
-/* lora_merge.c - add a LoRA's products to a network's weights; see lora.h. Row by row in float, so that what is needed beside the result
- * is one row and the two small matrices. */
+/* lora_merge.c - merge a LoRA into a network's weights: W += scale up down. See lora.h. Computed row by row in float, so the scratch memory
+ * is one row and the down matrix. */
 #include "lora.h"
 
 #include <math.h>
@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT_ONCE 4 /* rows of `down` that are added in one pass over the row */
+#define ROWS_PER_PASS 4 /* rows of `down` added in one pass over a row of W */
 
-/* ---- which weight ---- */
+/* ---- find the weight ---- */
 
-/* Whether `stored`, a tensor's name, is the weight of a module of kohya's: the same but for dots. */
+/* Whether the tensor `stored` is the weight of a module with kohya's name, which has _ for every dot. */
 static bool is_flat_name(const char *stored, const char *flat)
 {
     for (; *flat; stored++, flat++)
@@ -33,7 +33,7 @@ static struct weight *find_name(struct weights *w, const char *name, bool is_fla
     return found ? &w->list[found - w->list] : NULL;
 }
 
-/* Newer folders have no "text_model." before the names of the text encoder, so that either may be without. */
+/* Newer text encoders have no "text_model." before their names: try both. */
 static struct weight *find_weight(struct weights *w, const struct lora_module *module)
 {
     const char *start = module->is_flat ? "text_model_" : "text_model.";
@@ -47,7 +47,7 @@ static struct weight *find_weight(struct weights *w, const struct lora_module *m
     return find_name(w, name, module->is_flat);
 }
 
-/* The product must have the weight's shape; a convolution over one pixel and a product over channels are the same. */
+/* up down must have the weight's shape; a 1 x 1 convolution and a linear layer are the same. */
 static clio_status check_shape(clio_context *ctx, const struct lora *lora, const struct lora_module *module, const struct weights *w,
                                const struct weight *target)
 {
@@ -60,20 +60,20 @@ static clio_status check_shape(clio_context *ctx, const struct lora *lora, const
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s %s", w->path, target->name, target->problem);
     if (!fits)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s changes %s by a matrix of %d x %d, and in %s that has %d x %d: the LoRA was made for another model", lora->file.path,
+             "%s updates %s with a matrix of %d x %d, but in %s it has %d x %d: the LoRA was made for another model", lora->file.path,
              target->name, up->dim[0], (int)(down->count / (size_t)down->dim[0]), w->path, target->dim[0],
              target->dim[0] ? (int)(target->count / (size_t)target->dim[0]) : 0);
 fail:
     return st;
 }
 
-/* ---- the sum ---- */
+/* ---- merge ---- */
 
 /* row += factors down, down [rank, columns] */
-static void add_product(float *row, const float *factors, const float *down, size_t rank, size_t columns)
+static void add_low_rank(float *row, const float *factors, const float *down, size_t rank, size_t columns)
 {
     size_t r = 0;
-    for (; r + AT_ONCE <= rank; r += AT_ONCE) {
+    for (; r + ROWS_PER_PASS <= rank; r += ROWS_PER_PASS) {
         const float *d = down + r * columns, *f = factors + r;
         for (size_t i = 0; i < columns; i++)
             row[i] += (f[0] * d[i] + f[1] * d[columns + i]) + (f[2] * d[2 * columns + i] + f[3] * d[3 * columns + i]);
@@ -83,7 +83,7 @@ static void add_product(float *row, const float *factors, const float *down, siz
             row[i] += factors[r] * down[r * columns + i];
 }
 
-/* Row y of the result into its place; false: it holds a number that is none, or too large for a half. */
+/* Store row y of the result; false: a value is not finite, or overflows in fp16. */
 static bool store_row(unsigned char *to, const float *row, size_t y, size_t columns, enum dtype dtype)
 {
     bool is_finite = true;
@@ -116,9 +116,9 @@ static clio_status merge_module(clio_context *ctx, const struct lora *lora, cons
         weight_floats(module->up, y * rank, rank, factors);
         for (size_t r = 0; r < rank; r++)
             factors[r] *= scale;
-        add_product(row, factors, down, rank, columns);
+        add_low_rank(row, factors, down, rank, columns);
         if (!store_row(merged, row, y, columns, dtype))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s makes numbers of %s that are too large or none at all: use a smaller strength or another LoRA",
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: merging makes values of %s that are not finite: use a smaller strength or another LoRA",
                  lora->file.path, target->name);
     }
     free(target->owned);
@@ -138,13 +138,13 @@ clio_status lora_merge(clio_context *ctx, const struct lora *lora, enum lora_par
     clio_status st = CLIO_OK;
     if (!isfinite(strength))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the strength of %s is not a number: use one like 0.8", lora->file.path);
-    for (size_t i = 0; i < lora->count; i++) { /* all of it is checked before anything changes */
+    for (size_t i = 0; i < lora->count; i++) { /* check everything before any change */
         const struct lora_module *module = &lora->list[i];
         const struct weight *target = module->part == part ? find_weight(w, module) : NULL;
         if (module->part != part)
             continue;
         if (!target)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s changes %s, which %s does not have: the LoRA was made for another model", lora->file.path,
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s updates %s, which is not in %s: the LoRA was made for another model", lora->file.path,
                  module->name, w->path);
         TRY(check_shape(ctx, lora, module, w, target));
     }

@@ -1,4 +1,5 @@
-/* model_folder.c - see folder.h. Source of the names: diffusers, utils/hub_utils.py and models/model_loading_utils.py. */
+/* model_folder.c - find the weight files of a diffusers folder, and its variants. See model_folder.h. Source of the names: diffusers,
+ * utils/hub_utils.py and models/model_loading_utils.py. */
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
 
@@ -10,18 +11,18 @@
 #include <limits.h>
 #include <unistd.h>
 
-#define ENDING ".safetensors"
+#define SUFFIX ".safetensors"
 #define INDEX ".index.json"
-#define LONGEST 128 /* of a stem with its variant */
+#define MAX_STEM 128 /* characters of a stem with its variant */
 
-/* Whether dir holds `stem`.safetensors, or its shards' index. */
+/* Whether dir has `stem`.safetensors or `stem`.safetensors.index.json (shards). */
 static clio_status has_stem(clio_context *ctx, const char *dir, const char *stem, bool *has)
 {
     clio_status st = CLIO_OK;
-    char name[LONGEST + sizeof ENDING INDEX], *path = NULL;
+    char name[MAX_STEM + sizeof SUFFIX INDEX], *path = NULL;
     *has = false;
     for (int sharded = 0; sharded < 2 && !*has; sharded++) {
-        snprintf(name, sizeof name, "%s" ENDING "%s", stem, sharded ? INDEX : "");
+        snprintf(name, sizeof name, "%s" SUFFIX "%s", stem, sharded ? INDEX : "");
         TRY(file_join(ctx, &path, dir, name));
         *has = file_exists(path);
         free(path);
@@ -38,21 +39,22 @@ static bool ends_with(const char *text, const char *ending)
 }
 
 /* "model.fp16" of "model.fp16.safetensors" and of "model.fp16.safetensors.index.json"; false: another file, or a single shard. */
-static bool variant_of(const char *name, const char *stem, char found[LONGEST])
+static bool variant_of(const char *name, const char *stem, char found[MAX_STEM])
 {
     size_t size = strlen(name), n = strlen(stem);
-    size_t behind = ends_with(name, ENDING INDEX) ? sizeof ENDING INDEX - 1 : ends_with(name, ENDING) ? sizeof ENDING - 1 : 0;
-    if (!behind || size <= n + 1 + behind || strncmp(name, stem, n) || name[n] != '.' || strstr(name, "-of-") || size - behind >= LONGEST)
+    size_t suffix_size = ends_with(name, SUFFIX INDEX) ? sizeof SUFFIX INDEX - 1 : ends_with(name, SUFFIX) ? sizeof SUFFIX - 1 : 0;
+    if (!suffix_size || size <= n + 1 + suffix_size || strncmp(name, stem, n) || name[n] != '.' || strstr(name, "-of-") ||
+        size - suffix_size >= MAX_STEM)
         return false;
-    memcpy(found, name, size - behind);
-    found[size - behind] = 0;
+    memcpy(found, name, size - suffix_size);
+    found[size - suffix_size] = 0;
     return true;
 }
 
-/* Of the variants that are there, the best one; empty: none. */
-static void any_variant(const char *dir, const char *stem, char best[LONGEST])
+/* The preferred one of the existing variants: fp16, else the first by name. Empty: none. */
+static void any_variant(const char *dir, const char *stem, char best[MAX_STEM])
 {
-    char name[LONGEST];
+    char name[MAX_STEM];
     DIR *folder = opendir(dir);
     *best = 0;
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
@@ -69,13 +71,13 @@ static void any_variant(const char *dir, const char *stem, char best[LONGEST])
 clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
 {
     clio_status st = CLIO_OK;
-    char name[LONGEST];
+    char name[MAX_STEM];
     bool has = false;
     memset(weights, 0, sizeof *weights);
     if (variant && (strlen(stem) + strlen(variant) + 1 >= sizeof name || strchr(variant, '/')))
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is no name of a variant: use one like fp16", variant);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is not a valid variant: use a name like fp16", variant);
     if (!file_is_folder(dir))
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: name the folder of a whole model, or download what is missing", dir);
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use the folder of a complete model, or download the missing part", dir);
     if (variant) {
         snprintf(name, sizeof name, "%s.%s", stem, variant);
         TRY(has_stem(ctx, dir, name, &has));
@@ -151,7 +153,7 @@ clio_status folder_link(clio_context *ctx, const char *base, const char *name, c
     char *path = NULL, real[PATH_MAX];
     TRY(file_join(ctx, &path, base, name));
     if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
-        FAIL(ctx, CLIO_ERROR_FILE, "cannot make the link %s: %s", path, strerror(errno));
+        FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be created: %s", path, strerror(errno));
 fail:
     free(path);
     return st;

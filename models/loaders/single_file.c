@@ -1,6 +1,6 @@
-/* single_file.c - sort the tensors of a single-file checkpoint into the parts of a diffusers folder; see single_file.h. A tensor within a
- * part that these networks do not have is an error, never passed over: it would change what they compute. Passed over are what training
- * left behind (schedules, a moving average beside the weights), position numbers, and OpenCLIP's image half. */
+/* single_file.c - split the tensors of a single-file checkpoint into the parts of a diffusers folder. See single_file.h. An unknown tensor
+ * of a part is an error, since it would change the result. Ignored are tensors of training (noise schedule, EMA weights), position_ids, and
+ * OpenCLIP's image encoder. */
 #include "single_file.h"
 
 #include <stdio.h>
@@ -12,9 +12,9 @@ static bool begins_with(const char *text, const char *start)
     return !strncmp(text, start, strlen(start));
 }
 
-/* ---- what is there ---- */
+/* ---- structure ---- */
 
-/* How many of start0end, start1end, ... there are. */
+/* Number of tensors start0end, start1end, ... */
 static int count_names(const struct weights *file, const char *start, const char *end)
 {
     char name[256];
@@ -27,34 +27,35 @@ static int count_names(const struct weights *file, const char *start, const char
     return n;
 }
 
-/* Say what the file is instead. */
-static clio_status fail_kind(clio_context *ctx, const struct weights *file)
+/* Fail, and say what the file is. */
+static clio_status fail_unsupported(clio_context *ctx, const struct weights *file)
 {
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < file->count; i++) {
         const char *name = file->list[i].name;
         if (begins_with(name, "conditioner.embedders."))
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is a Stable Diffusion XL checkpoint, and clio runs versions 1 and 2: choose one of those",
-                 file->path);
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s is a Stable Diffusion XL checkpoint, which is not supported: use a Stable Diffusion 1 or 2 model", file->path);
         if (begins_with(name, "lora_") || strstr(name, ".lora"))
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is a LoRA, a change to a model and not a model: name the model that it was made for",
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is a LoRA, not a model: use the model that it was made for, and pass this file as a LoRA",
                  file->path);
         if (begins_with(name, "down_blocks."))
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is one part of a diffusers folder: name the folder that holds unet, vae and text_encoder",
-                 file->path);
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s is one part of a diffusers folder: use the folder that contains unet, vae and text_encoder", file->path);
     }
-    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is no checkpoint of Stable Diffusion 1 or 2: it has no " SINGLE_UNET "input_blocks", file->path);
+    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is not a checkpoint of Stable Diffusion 1 or 2: it has no " SINGLE_UNET "input_blocks",
+         file->path);
 fail:
     return st;
 }
 
-/* Levels and layers, from the names in the file. */
+/* Read the numbers of levels and layers from the tensor names. */
 static clio_status read_shape(clio_context *ctx, struct single_shape *shape, const struct weights *file)
 {
     clio_status st = CLIO_OK;
     int blocks = 1, ops = 0, first_op = 0;
     memset(shape, 0, sizeof *shape);
-    for (char name[128];; blocks++) { /* every block but a downsampler has a resnet */
+    for (char name[128];; blocks++) { /* every block except a downsampler has a resnet */
         bool is_op, is_resnet;
         snprintf(name, sizeof name, SINGLE_UNET "input_blocks.%d.0.op.weight", blocks);
         is_op = weights_find(file, name) != NULL;
@@ -66,7 +67,7 @@ static clio_status read_shape(clio_context *ctx, struct single_shape *shape, con
         first_op = is_op && !first_op ? blocks : first_op;
     }
     if (blocks == 1 || weights_find(file, SINGLE_UNET "label_emb.0.0.weight"))
-        TRY(fail_kind(ctx, file));
+        TRY(fail_unsupported(ctx, file));
     shape->unet_levels = ops + 1;
     shape->unet_layers = first_op ? first_op - 1 : blocks - 1;
     shape->vae_levels = count_names(file, SINGLE_VAE "encoder.down.", ".block.0.conv2.weight");
@@ -76,14 +77,14 @@ static clio_status read_shape(clio_context *ctx, struct single_shape *shape, con
                                              : count_names(file, SINGLE_CLIP "text_model.encoder.layers.", ".layer_norm1.weight");
     if (shape->unet_layers < 1 || (shape->unet_layers + 1) * shape->unet_levels != blocks || shape->unet_levels > SINGLE_LEVELS)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s: the UNet's levels do not have the same number of layers, as those of Stable Diffusion 1 and 2 do", file->path);
+             "%s: the UNet's levels do not have the same number of layers: use a checkpoint of Stable Diffusion 1 or 2", file->path);
     if (!shape->vae_levels)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds no VAE (" SINGLE_VAE "*): choose a checkpoint with the VAE in it", file->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no VAE (" SINGLE_VAE "*): use a checkpoint with a VAE", file->path);
     if (shape->vae_levels > SINGLE_LEVELS)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: the VAE has %d levels: this is a checkpoint of another model", file->path,
              shape->vae_levels);
     if (shape->text_layers < (shape->is_open_clip ? 2 : 1))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s holds no text encoder (cond_stage_model.*): choose a whole checkpoint", file->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text encoder (cond_stage_model.*): use a complete checkpoint", file->path);
 fail:
     return st;
 }
@@ -93,18 +94,17 @@ fail:
 static clio_status fail_name(clio_context *ctx, const struct weights *file, const char *name, const char *part)
 {
     return clio_fail(ctx, CLIO_ERROR_UNSUPPORTED, __FILE__, __LINE__,
-                     "%s: the tensor %.200s belongs to no %s of Stable Diffusion 1 or 2: this is a checkpoint of another model", file->path,
-                     name, part);
+                     "%s: the tensor %.200s is not part of the %s of Stable Diffusion 1 or 2: this is a checkpoint of another model",
+                     file->path, name, part);
 }
 
-/* OpenCLIP keeps the projections for Q, K and V below each other: each becomes a tensor of its own. */
+/* OpenCLIP's in_proj holds the Q, K and V projections in one tensor: split it into three. */
 static clio_status add_fused(clio_context *ctx, struct weights *view, const struct weight *w, const char *start, const char *end)
 {
     static const char *const parts[] = {"q_proj.", "k_proj.", "v_proj."};
     clio_status st = CLIO_OK;
     if (w->problem || w->ndim < 1 || w->dim[0] % 3)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s is not the three projections that it should be: download it again", view->path,
-             w->name);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s is not a fused QKV projection: download it again", view->path, w->name);
     for (size_t i = 0; i < COUNT(parts); i++) {
         struct weight *third;
         char name[512];
@@ -155,12 +155,12 @@ static clio_status add_vae(clio_context *ctx, struct single_file *s, const struc
         TRY(fail_name(ctx, &s->file, w->name, "VAE"));
     TRY(weights_add(ctx, &s->vae, name, w, &added));
     if (strstr(name, ".attentions.") && added->ndim == 4 && added->dim[2] == 1 && added->dim[3] == 1)
-        added->ndim = 2; /* a convolution of one pixel there, a product here */
+        added->ndim = 2; /* a 1 x 1 convolution there, a linear layer here */
 fail:
     return st;
 }
 
-static clio_status sort_tensors(clio_context *ctx, struct single_file *s, const struct single_shape *shape)
+static clio_status split_tensors(clio_context *ctx, struct single_file *s, const struct single_shape *shape)
 {
     clio_status st = CLIO_OK;
     const char *text = shape->is_open_clip ? SINGLE_OPEN_CLIP : SINGLE_CLIP;
@@ -192,10 +192,10 @@ clio_status single_file_open(clio_context *ctx, struct single_file *s, const cha
     struct single_shape shape;
     memset(s, 0, sizeof *s);
     if (file_is_folder(path))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: name the .safetensors file in it", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the .safetensors file in it", path);
     TRY(weights_open(ctx, &s->file, path, ""));
     TRY(read_shape(ctx, &shape, &s->file));
-    TRY(sort_tensors(ctx, s, &shape));
+    TRY(split_tensors(ctx, s, &shape));
     TRY(single_configs(ctx, s, &shape, prediction));
 fail:
     if (st)

@@ -1,9 +1,11 @@
-/* single_file_names.c - from the names of the original code to diffusers'. Source: see single_file.h. With L layers on a level, the
- * original UNet counts its blocks through where diffusers counts by level:
- *     input_blocks.0                  conv_in
- *     input_blocks.i                  level (i - 1) / (L + 1), layer (i - 1) % (L + 1); layer L is the downsampler
- *     output_blocks.i                 level i / (L + 1), layer i % (L + 1), its last layer with the upsampler behind it
- * and the original decoder counts its levels from the output, diffusers from the input. */
+/* single_file_names.c - convert the original (LDM) tensor names to diffusers' names. Source: see single_file.h. With L layers per level,
+ * the LDM UNet numbers its blocks consecutively and diffusers by level:
+ *
+ *     input_blocks.0       conv_in
+ *     input_blocks.i       level (i - 1) / (L + 1), layer (i - 1) % (L + 1); layer L is the downsampler
+ *     output_blocks.i      level i / (L + 1), layer i % (L + 1); the last layer also has the upsampler
+ *
+ * LDM's VAE decoder counts its levels from the output, diffusers from the input. */
 #include "single_file.h"
 
 #include <stdio.h>
@@ -44,9 +46,9 @@ static const struct rename open_clip_layer_table[] = {{"ln_1.", "layer_norm1."},
                                                       {"mlp.c_proj.", "mlp.fc2."},
                                                       {"attn.out_proj.", "self_attn.out_proj."}};
 
-/* ---- small pieces of names ---- */
+/* ---- parsing ---- */
 
-static bool skip(const char **at, const char *text)
+static bool skip_prefix(const char **at, const char *text)
 {
     size_t size = strlen(text);
     if (strncmp(*at, text, size) != 0)
@@ -55,23 +57,23 @@ static bool skip(const char **at, const char *text)
     return true;
 }
 
-/* A number of at most three digits and the dot behind it. */
-static bool take_number(const char **at, int *out)
+/* Parse a number of at most three digits and a dot. */
+static bool parse_index(const char **at, int *out)
 {
     int digits = 0;
     *out = 0;
     for (; **at >= '0' && **at <= '9' && digits < 3; digits++)
         *out = *out * 10 + *(*at)++ - '0';
-    return digits > 0 && skip(at, ".");
+    return digits > 0 && skip_prefix(at, ".");
 }
 
-/* name = start + key, with the beginning of the key exchanged; false where the table has no such beginning. */
+/* name = start + key with its beginning replaced by the table; false: the beginning is not in the table. */
 #define RENAME(name, start, table, key) rename_key((name), (start), (table), COUNT(table), (key))
 static bool rename_key(char *name, const char *start, const struct rename *table, size_t count, const char *key)
 {
     for (size_t i = 0; i < count; i++) {
         const char *rest = key;
-        if (skip(&rest, table[i].from))
+        if (skip_prefix(&rest, table[i].from))
             return snprintf(name, NAME_SIZE, "%s%s%s", start, table[i].to, rest) < NAME_SIZE;
     }
     return false;
@@ -79,17 +81,17 @@ static bool rename_key(char *name, const char *start, const struct rename *table
 
 /* ---- the three networks ---- */
 
-/* Within a block of the UNet: a resnet, an attention or a sampler, told by what the names go on with. */
-static bool unet_member(char *name, const char *block, int level, int layer, int place, const char *key)
+/* Name of a tensor in a block of the UNet: resnet, attention or upsampler, recognized by the rest of the key. */
+static bool unet_block_name(char *name, const char *block, int level, int layer, int member, const char *key)
 {
     char start[64];
     const char *rest = key;
     snprintf(start, sizeof start, "%s.%d.resnets.%d.", block, level, layer);
-    if (place == 0 && RENAME(name, start, unet_resnet_table, key))
+    if (member == 0 && RENAME(name, start, unet_resnet_table, key))
         return true;
-    if (place > 0 && skip(&rest, "conv."))
+    if (member > 0 && skip_prefix(&rest, "conv."))
         return snprintf(name, NAME_SIZE, "%s.%d.upsamplers.0.conv.%s", block, level, rest) < NAME_SIZE;
-    if (place == 1 && (!strncmp(key, "norm.", 5) || !strncmp(key, "proj_", 5) || !strncmp(key, "transformer_blocks.", 19)))
+    if (member == 1 && (!strncmp(key, "norm.", 5) || !strncmp(key, "proj_", 5) || !strncmp(key, "transformer_blocks.", 19)))
         return snprintf(name, NAME_SIZE, "%s.%d.attentions.%d.%s", block, level, layer, key) < NAME_SIZE;
     return false;
 }
@@ -97,48 +99,48 @@ static bool unet_member(char *name, const char *block, int level, int layer, int
 bool single_unet_name(const struct single_shape *shape, const char *key, char name[NAME_SIZE])
 {
     const char *rest = key;
-    int block, place, per_level = shape->unet_layers + 1;
+    int block, member, per_level = shape->unet_layers + 1;
     if (RENAME(name, "", unet_table, key))
         return true;
-    if (skip(&rest, "middle_block.0."))
+    if (skip_prefix(&rest, "middle_block.0."))
         return RENAME(name, "mid_block.resnets.0.", unet_resnet_table, rest);
-    if (skip(&rest, "middle_block.2."))
+    if (skip_prefix(&rest, "middle_block.2."))
         return RENAME(name, "mid_block.resnets.1.", unet_resnet_table, rest);
-    if (skip(&rest, "input_blocks.")) {
-        if (!take_number(&rest, &block) || !take_number(&rest, &place) || block < 1 || (block - 1) / per_level >= shape->unet_levels)
+    if (skip_prefix(&rest, "input_blocks.")) {
+        if (!parse_index(&rest, &block) || !parse_index(&rest, &member) || block < 1 || (block - 1) / per_level >= shape->unet_levels)
             return false;
         int level = (block - 1) / per_level, layer = (block - 1) % per_level;
         if (layer < shape->unet_layers)
-            return strncmp(rest, "conv.", 5) != 0 && unet_member(name, "down_blocks", level, layer, place, rest);
-        return place == 0 && skip(&rest, "op.") &&
+            return strncmp(rest, "conv.", 5) != 0 && unet_block_name(name, "down_blocks", level, layer, member, rest);
+        return member == 0 && skip_prefix(&rest, "op.") &&
                snprintf(name, NAME_SIZE, "down_blocks.%d.downsamplers.0.conv.%s", level, rest) < NAME_SIZE;
     }
-    return skip(&rest, "output_blocks.") && take_number(&rest, &block) && take_number(&rest, &place) &&
-           block / per_level < shape->unet_levels && unet_member(name, "up_blocks", block / per_level, block % per_level, place, rest);
+    return skip_prefix(&rest, "output_blocks.") && parse_index(&rest, &block) && parse_index(&rest, &member) &&
+           block / per_level < shape->unet_levels && unet_block_name(name, "up_blocks", block / per_level, block % per_level, member, rest);
 }
 
-/* Behind "encoder." or "decoder.", which `start` says. */
-static bool vae_half_name(const struct single_shape *shape, const char *start, bool is_decoder, const char *key, char *name)
+/* Name of a tensor of the encoder or decoder; start: "encoder." or "decoder.". */
+static bool vae_coder_name(const struct single_shape *shape, const char *start, bool is_decoder, const char *key, char *name)
 {
     char begin[96];
     int level, layer;
     snprintf(begin, sizeof begin, "%smid_block.resnets.0.", start);
-    if (skip(&key, "mid.block_1."))
+    if (skip_prefix(&key, "mid.block_1."))
         return RENAME(name, begin, vae_resnet_table, key);
     snprintf(begin, sizeof begin, "%smid_block.resnets.1.", start);
-    if (skip(&key, "mid.block_2."))
+    if (skip_prefix(&key, "mid.block_2."))
         return RENAME(name, begin, vae_resnet_table, key);
     snprintf(begin, sizeof begin, "%smid_block.attentions.0.", start);
-    if (skip(&key, "mid.attn_1."))
+    if (skip_prefix(&key, "mid.attn_1."))
         return RENAME(name, begin, vae_attention_table, key);
-    if (!skip(&key, is_decoder ? "up." : "down.") || !take_number(&key, &level) || level >= shape->vae_levels)
+    if (!skip_prefix(&key, is_decoder ? "up." : "down.") || !parse_index(&key, &level) || level >= shape->vae_levels)
         return false;
     if (is_decoder)
         level = shape->vae_levels - 1 - level;
-    if (skip(&key, is_decoder ? "upsample." : "downsample."))
+    if (skip_prefix(&key, is_decoder ? "upsample." : "downsample."))
         return snprintf(name, NAME_SIZE, "%s%s_blocks.%d.%ssamplers.0.%s", start, is_decoder ? "up" : "down", level,
                         is_decoder ? "up" : "down", key) < NAME_SIZE;
-    if (!skip(&key, "block.") || !take_number(&key, &layer))
+    if (!skip_prefix(&key, "block.") || !parse_index(&key, &layer))
         return false;
     snprintf(begin, sizeof begin, "%s%s_blocks.%d.resnets.%d.", start, is_decoder ? "up" : "down", level, layer);
     return RENAME(name, begin, vae_resnet_table, key);
@@ -148,9 +150,9 @@ bool single_vae_name(const struct single_shape *shape, const char *key, char nam
 {
     if (RENAME(name, "", vae_table, key))
         return true;
-    if (skip(&key, "encoder."))
-        return vae_half_name(shape, "encoder.", false, key, name);
-    return skip(&key, "decoder.") && vae_half_name(shape, "decoder.", true, key, name);
+    if (skip_prefix(&key, "encoder."))
+        return vae_coder_name(shape, "encoder.", false, key, name);
+    return skip_prefix(&key, "decoder.") && vae_coder_name(shape, "decoder.", true, key, name);
 }
 
 bool single_open_clip_name(const char *key, char name[NAME_SIZE], const char **fused)
@@ -164,10 +166,10 @@ bool single_open_clip_name(const char *key, char name[NAME_SIZE], const char **f
     }
     if (RENAME(name, "", open_clip_table, key))
         return true;
-    if (!skip(&key, "transformer.resblocks.") || !take_number(&key, &layer))
+    if (!skip_prefix(&key, "transformer.resblocks.") || !parse_index(&key, &layer))
         return false;
     snprintf(start, sizeof start, "text_model.encoder.layers.%d.", layer);
-    if (skip(&key, "attn.in_proj_")) {
+    if (skip_prefix(&key, "attn.in_proj_")) {
         *fused = key;
         snprintf(name, NAME_SIZE, "%sself_attn.", start);
         return !strcmp(key, "weight") || !strcmp(key, "bias");

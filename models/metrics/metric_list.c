@@ -1,4 +1,4 @@
-/* metric_list.c - the list of metrics that an evaluation returns. */
+/* metric_list.c - a growing list of metrics. See metric_list.h. */
 #include "metric_list.h"
 
 #include <stdlib.h>
@@ -18,9 +18,9 @@ fail:
     return st;
 }
 
-void clio_metrics_free(clio_metrics *measures)
+void clio_metrics_free(clio_metrics *metrics)
 {
-    struct metric_list *m = (struct metric_list *)(void *)measures;
+    struct metric_list *m = (struct metric_list *)(void *)metrics;
     if (m)
         free(m->list);
     free(m);

@@ -1,6 +1,6 @@
-/* metrics_captions.c - BLEU, ROUGE-L and CIDEr-D of a set of captions, with every constant of coco-caption (pycocoevalcap: bleu_scorer.py,
- * rouge.py, cider_scorer.py), so that scores can be laid beside published ones. Two passes: the first counts in how many cases an n-gram
- * appears among the references, the second scores case by case; no sentence is kept. */
+/* metrics_captions.c - BLEU, ROUGE-L and CIDEr-D of a set of captions, with the constants of coco-caption (pycocoevalcap: bleu_scorer.py,
+ * rouge.py, cider_scorer.py), so that scores are comparable with published ones. Two passes: the first counts the document frequency of
+ * each n-gram in the references, the second scores case by case; sentences are not kept. */
 #include "metrics.h"
 
 #include <math.h>
@@ -17,17 +17,17 @@ struct gram {
 struct sentence {
     size_t words;
     uint32_t *word;           /* [words] */
-    struct gram *list[GRAMS]; /* the different n-grams by number */
+    struct gram *list[GRAMS]; /* unique n-grams, sorted by number */
     size_t different[GRAMS];
 };
 
 struct scorer {
     clio_context *ctx;
     struct number_table words, grams;
-    uint32_t *cases, *last; /* of each n-gram: in how many cases it is, and the last of them + 1 */
-    size_t room;            /* of both */
+    uint32_t *cases, *last; /* per n-gram: number of cases with it in their references, index of the last one + 1 */
+    size_t capacity;        /* of both arrays */
     double log_cases;       /* logarithm of the number of cases */
-    uint64_t correct[GRAMS], guessed[GRAMS], length, reference_length; /* BLEU's sums */
+    uint64_t correct[GRAMS], guessed[GRAMS], length, reference_length; /* for BLEU */
     double rouge, cider;
 };
 
@@ -54,25 +54,25 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The different n-grams of n + 1 words, counted. */
+/* Count the n-grams of n + 1 words. */
 static clio_status count_grams(struct scorer *scorer, struct sentence *s, int n)
 {
     clio_status st = CLIO_OK;
-    size_t all = s->words > (size_t)n ? s->words - (size_t)n : 0, kept = 0;
+    size_t total = s->words > (size_t)n ? s->words - (size_t)n : 0, unique = 0;
     struct gram *list;
-    TRY(mem_alloc(scorer->ctx, &s->list[n], all + 1, sizeof *s->list[n]));
+    TRY(mem_alloc(scorer->ctx, &s->list[n], total + 1, sizeof *s->list[n]));
     list = s->list[n];
-    for (size_t i = 0; i < all; i++) {
-        TRY(number_of(scorer->ctx, &scorer->grams, s->word + i, (size_t)(n + 1) * sizeof *s->word, &list[i].number));
+    for (size_t i = 0; i < total; i++) {
+        TRY(number_table_add(scorer->ctx, &scorer->grams, s->word + i, (size_t)(n + 1) * sizeof *s->word, &list[i].number));
         list[i].count = 1;
     }
-    qsort(list, all, sizeof *list, by_number);
-    for (size_t i = 0; i < all; i++)
-        if (kept && list[kept - 1].number == list[i].number)
-            list[kept - 1].count++;
+    qsort(list, total, sizeof *list, by_number);
+    for (size_t i = 0; i < total; i++)
+        if (unique && list[unique - 1].number == list[i].number)
+            list[unique - 1].count++;
         else
-            list[kept++] = list[i];
-    s->different[n] = kept;
+            list[unique++] = list[i];
+    s->different[n] = unique;
 fail:
     return st;
 }
@@ -87,11 +87,11 @@ static clio_status sentence_read(struct scorer *scorer, struct sentence *s, cons
     TRY(mem_alloc(scorer->ctx, &s->word, words.count + 1, sizeof *s->word));
     p = words.text.data;
     for (size_t i = 0; i < words.count; i++, p += strlen(p) + 1)
-        TRY(number_of(scorer->ctx, &scorer->words, p, strlen(p), &s->word[i]));
+        TRY(number_table_add(scorer->ctx, &scorer->words, p, strlen(p), &s->word[i]));
     for (int n = 0; n < GRAMS; n++)
         TRY(count_grams(scorer, s, n));
 fail:
-    words_free(&words); /* what words_read leaves when it fails is empty */
+    words_free(&words); /* empty if words_read failed */
     return st;
 }
 
@@ -113,15 +113,15 @@ static uint32_t count_in(const struct sentence *s, int n, uint32_t number)
 
 /* ---- first pass ---- */
 
-static clio_status note_cases(struct scorer *scorer, const struct sentence *s, size_t index)
+static clio_status count_document_frequency(struct scorer *scorer, const struct sentence *s, size_t index)
 {
     clio_status st = CLIO_OK;
     uint32_t *cases = NULL, *last = NULL;
-    if (scorer->grams.count > scorer->room) {
-        size_t room = 2 * scorer->grams.count;
-        TRY(mem_alloc(scorer->ctx, &cases, room, sizeof *cases));
-        TRY(mem_alloc(scorer->ctx, &last, room, sizeof *last));
-        for (size_t i = 0; i < scorer->room; i++) {
+    if (scorer->grams.count > scorer->capacity) {
+        size_t capacity = 2 * scorer->grams.count;
+        TRY(mem_alloc(scorer->ctx, &cases, capacity, sizeof *cases));
+        TRY(mem_alloc(scorer->ctx, &last, capacity, sizeof *last));
+        for (size_t i = 0; i < scorer->capacity; i++) {
             cases[i] = scorer->cases[i];
             last[i] = scorer->last[i];
         }
@@ -129,7 +129,7 @@ static clio_status note_cases(struct scorer *scorer, const struct sentence *s, s
         free(scorer->last);
         scorer->cases = cases;
         scorer->last = last;
-        scorer->room = room;
+        scorer->capacity = capacity;
     }
     for (int n = 0; n < GRAMS; n++)
         for (size_t i = 0; i < s->different[n]; i++) {
@@ -149,9 +149,9 @@ static void add_bleu(struct scorer *scorer, const struct sentence *s, const stru
 {
     size_t closest = references[0].words;
     for (size_t r = 1; r < count; r++) {
-        size_t length = references[r].words, far = MAX(length, s->words) - MIN(length, s->words);
+        size_t length = references[r].words, distance = MAX(length, s->words) - MIN(length, s->words);
         size_t best = MAX(closest, s->words) - MIN(closest, s->words);
-        if (far < best || (far == best && length < closest))
+        if (distance < best || (distance == best && length < closest))
             closest = length;
     }
     scorer->length += s->words;
@@ -159,16 +159,16 @@ static void add_bleu(struct scorer *scorer, const struct sentence *s, const stru
     for (int n = 0; n < GRAMS; n++) {
         scorer->guessed[n] += s->words > (size_t)n ? s->words - (size_t)n : 0;
         for (size_t i = 0; i < s->different[n]; i++) {
-            uint32_t most = 0;
+            uint32_t max_count = 0;
             for (size_t r = 0; r < count; r++)
-                most = MAX(most, count_in(&references[r], n, s->list[n][i].number));
-            scorer->correct[n] += MIN(most, s->list[n][i].count);
+                max_count = MAX(max_count, count_in(&references[r], n, s->list[n][i].number));
+            scorer->correct[n] += MIN(max_count, s->list[n][i].count);
         }
     }
 }
 
 /* Length of the longest common subsequence; row: zeros [b->words + 1]. */
-static size_t common(const struct sentence *a, const struct sentence *b, size_t *row)
+static size_t longest_common_subsequence(const struct sentence *a, const struct sentence *b, size_t *row)
 {
     for (size_t i = 0; i < a->words; i++) {
         size_t diagonal = 0;
@@ -190,7 +190,7 @@ static clio_status add_rouge(struct scorer *scorer, const struct sentence *s, co
         if (!references[r].words)
             continue;
         TRY(mem_alloc(scorer->ctx, &row, references[r].words + 1, sizeof *row));
-        length = common(s, &references[r], row);
+        length = longest_common_subsequence(s, &references[r], row);
         free(row);
         precision = MAX(precision, (double)length / (double)s->words);
         recall = MAX(recall, (double)length / (double)references[r].words);
@@ -201,17 +201,17 @@ fail:
     return st;
 }
 
-/* Weight of one n-gram: high where few cases have it among their references. */
-static double rarity(const struct scorer *scorer, uint32_t number)
+/* IDF of an n-gram: log(cases / document frequency). */
+static double inverse_document_frequency(const struct scorer *scorer, uint32_t number)
 {
-    return scorer->log_cases - log(number < scorer->room && scorer->cases[number] ? scorer->cases[number] : 1.0);
+    return scorer->log_cases - log(number < scorer->capacity && scorer->cases[number] ? scorer->cases[number] : 1.0);
 }
 
 static double norm(const struct scorer *scorer, const struct sentence *s, int n)
 {
     double sum = 0;
     for (size_t i = 0; i < s->different[n]; i++) {
-        double weight = s->list[n][i].count * rarity(scorer, s->list[n][i].number);
+        double weight = s->list[n][i].count * inverse_document_frequency(scorer, s->list[n][i].number);
         sum += weight * weight;
     }
     return sqrt(sum);
@@ -221,13 +221,13 @@ static void add_cider(struct scorer *scorer, const struct sentence *s, const str
 {
     double score = 0;
     for (size_t r = 0; r < count; r++) {
-        /* coco-caption takes the number of word pairs for the length */
+        /* coco-caption uses the number of bigrams as the length */
         double a = s->words ? (double)s->words - 1 : 0, b = references[r].words ? (double)references[r].words - 1 : 0;
         double shape = exp(-(a - b) * (a - b) / (2 * CIDER_SIGMA * CIDER_SIGMA));
         for (int n = 0; n < GRAMS; n++) {
             double sum = 0, norms = norm(scorer, s, n) * norm(scorer, &references[r], n);
             for (size_t i = 0; i < s->different[n]; i++) {
-                double weight = rarity(scorer, s->list[n][i].number);
+                double weight = inverse_document_frequency(scorer, s->list[n][i].number);
                 double there = weight * count_in(&references[r], n, s->list[n][i].number);
                 sum += MIN(weight * s->list[n][i].count, there) * there;
             }
@@ -264,15 +264,15 @@ static void finish(const struct scorer *scorer, struct caption_scores *out, size
     out->cider_d = scorer->cider / (double)count;
 }
 
-static clio_status note_case(struct scorer *scorer, const struct caption_case *c, size_t index)
+static clio_status count_references(struct scorer *scorer, const struct caption_case *c, size_t index)
 {
     clio_status st = CLIO_OK;
     struct sentence *references = NULL;
     if (c->reference_count < 1)
-        FAIL(scorer->ctx, CLIO_ERROR_ARGUMENT, "caption %zu has no reference to be scored against", index + 1);
+        FAIL(scorer->ctx, CLIO_ERROR_ARGUMENT, "caption %zu has no reference", index + 1);
     TRY(references_read(scorer, &references, c));
     for (size_t r = 0; r < c->reference_count; r++)
-        TRY(note_cases(scorer, &references[r], index));
+        TRY(count_document_frequency(scorer, &references[r], index));
 fail:
     sentences_free(references, c->reference_count);
     return st;
@@ -284,9 +284,9 @@ clio_status caption_scores(clio_context *ctx, struct caption_scores *out, const 
     struct scorer scorer = {.ctx = ctx};
     memset(out, 0, sizeof *out);
     if (count < 1 || count >= UINT32_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no caption to score");
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there are no captions to score");
     for (size_t i = 0; i < count; i++)
-        TRY(note_case(&scorer, &cases[i], i));
+        TRY(count_references(&scorer, &cases[i], i));
     scorer.log_cases = log((double)count);
     for (size_t i = 0; i < count; i++)
         TRY(score_case(&scorer, &cases[i]));

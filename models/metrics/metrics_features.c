@@ -1,8 +1,8 @@
-/* metrics_features.c - how far two sets of features are apart: by their means and covariances, and by a kernel over all pairs.
+/* metrics_features.c - Frechet distance (FID) and kernel distance (KID) between two sets of features.
  *
- * The trace of (C1 C2)^(1/2) is the sum of the square roots of the eigenvalues of C1 C2. With C1 = L^T L, where L has as many rows as C1
- * has rank, L C2 L^T has the same eigenvalues but for zeros, and is symmetric and positive semidefinite: the eigenvalues are real and
- * nothing complex is thrown away, as it is where the root of the product itself is computed. */
+ * tr((C1 C2)^(1/2)) is the sum of the square roots of the eigenvalues of C1 C2. With C1 = L^T L, L of full row rank, L C2 L^T has the same
+ * eigenvalues except zeros, and is symmetric and positive semidefinite. So all eigenvalues are real, and no imaginary part is discarded as
+ * with scipy.linalg.sqrtm of C1 C2. */
 #include "metrics.h"
 #include "../../host/core/random.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 256 /* features at a time */
+#define CHUNK 256 /* features per matmul */
 
 clio_status feature_stats_new(clio_context *ctx, struct feature_stats *stats, int width)
 {
@@ -40,14 +40,14 @@ static clio_status check_finite(clio_context *ctx, const float *features, size_t
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < count * (size_t)width; i++)
         if (!isfinite(features[i]))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "number %zu of feature %zu is %g: images or the encoder's weights are broken", i % (size_t)width,
-                 i / (size_t)width, (double)features[i]);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "value %zu of feature %zu is %g: the images or the encoder's weights are damaged",
+                 i % (size_t)width, i / (size_t)width, (double)features[i]);
 fail:
     return st;
 }
 
-/* n <= CHUNK features more: their own mean and scatter, then both sets as one (Chan, Golub and LeVeque 1979). t [width, CHUNK], m [width].
- */
+/* Add n <= CHUNK features: compute their mean and scatter, then combine both sets (Chan, Golub and LeVeque 1979). Scratch: t [width,
+ * CHUNK], m [width]. */
 static clio_status add_chunk(clio_context *ctx, struct feature_stats *s, const float *x, size_t n, double *t, double *m)
 {
     clio_status st = CLIO_OK;
@@ -91,12 +91,12 @@ fail:
     return st;
 }
 
-/* The sum of the square roots of the eigenvalues of the product of both scatters. */
-static clio_status root_trace(clio_context *ctx, double *out, const double *a, const double *b, int n)
+/* tr((a b)^(1/2)) of two scatter matrices [n, n]. */
+static clio_status trace_sqrt_product(clio_context *ctx, double *out, const double *a, const double *b, int n)
 {
     clio_status st = CLIO_OK;
     size_t size = (size_t)n;
-    double *root = NULL, *full = NULL, *half = NULL, *whole = NULL, *values = NULL;
+    double *root = NULL, *full = NULL, *left = NULL, *symmetric = NULL, *values = NULL;
     int rank;
     *out = 0;
     TRY(mem_alloc(ctx, &root, size * size, sizeof *root));
@@ -104,22 +104,22 @@ static clio_status root_trace(clio_context *ctx, double *out, const double *a, c
     if (rank == 0)
         goto fail;
     TRY(mem_alloc(ctx, &full, size * size, sizeof *full));
-    TRY(mem_alloc(ctx, &half, (size_t)rank * size, sizeof *half));
-    TRY(mem_alloc(ctx, &whole, (size_t)rank * (size_t)rank, sizeof *whole));
+    TRY(mem_alloc(ctx, &left, (size_t)rank * size, sizeof *left));
+    TRY(mem_alloc(ctx, &symmetric, (size_t)rank * (size_t)rank, sizeof *symmetric));
     TRY(mem_alloc(ctx, &values, (size_t)rank, sizeof *values));
     for (size_t i = 0; i < size; i++)
         for (size_t j = 0; j <= i; j++)
             full[i * size + j] = full[j * size + i] = b[i * size + j];
-    TRY(matrix_product(ctx, half, size, root, (size_t)rank, full, size, size, false));
-    TRY(matrix_product(ctx, whole, (size_t)rank, half, (size_t)rank, root, (size_t)rank, size, true));
-    TRY(matrix_eigenvalues(ctx, values, whole, rank));
+    TRY(matrix_product(ctx, left, size, root, (size_t)rank, full, size, size, false));
+    TRY(matrix_product(ctx, symmetric, (size_t)rank, left, (size_t)rank, root, (size_t)rank, size, true));
+    TRY(matrix_eigenvalues(ctx, values, symmetric, rank));
     for (int i = 0; i < rank; i++)
         *out += sqrt(MAX(values[i], 0.0));
 fail:
     free(root);
     free(full);
-    free(half);
-    free(whole);
+    free(left);
+    free(symmetric);
     free(values);
     return st;
 }
@@ -131,12 +131,11 @@ clio_status frechet_distance(clio_context *ctx, double *out, const struct featur
     *out = 0;
     if (a->width != b->width)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "features of %d numbers cannot be compared with features of %d: take both sets from the same encoder", a->width, b->width);
+             "features of width %d cannot be compared with features of width %d: use the same encoder for both sets", a->width, b->width);
     if (a->count < 2 || b->count < 2)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the distance of %zu features from %zu is not defined: at least 2 of each are needed, and thousands for a "
-             "figure worth comparing",
-             a->count, b->count);
+             "the Frechet distance needs at least 2 features in each set, not %zu and %zu; a meaningful value needs thousands", a->count,
+             b->count);
     if (a->count > b->count) { /* the smaller set has the smaller rank */
         const struct feature_stats *other = a;
         a = b;
@@ -144,7 +143,7 @@ clio_status frechet_distance(clio_context *ctx, double *out, const struct featur
     }
     na = (double)a->count - 1;
     nb = (double)b->count - 1;
-    TRY(root_trace(ctx, &trace, a->scatter, b->scatter, a->width));
+    TRY(trace_sqrt_product(ctx, &trace, a->scatter, b->scatter, a->width));
     for (size_t k = 0, n = (size_t)a->width; k < n; k++) {
         double d = a->mean[k] - b->mean[k];
         sum += d * d + a->scatter[k * n + k] / na + b->scatter[k * n + k] / nb;
@@ -156,7 +155,7 @@ fail:
 
 /* ---- kernel distance ---- */
 
-/* The sum of k(x, y) over all pairs; where both are the same set, over pairs of different ones. products [CHUNK, nb] */
+/* Sum of k(x, y) over all pairs; for a == b without x = y. products: scratch [CHUNK, nb] */
 static clio_status kernel_sum(clio_context *ctx, double *out, const double *a, size_t na, const double *b, size_t nb, size_t width,
                               double *products)
 {
@@ -164,7 +163,7 @@ static clio_status kernel_sum(clio_context *ctx, double *out, const double *a, s
     bool same = a == b;
     *out = 0;
     for (size_t i = 0; i < na; i += CHUNK) {
-        size_t rows = MIN(na - i, (size_t)CHUNK), columns = same ? i + rows : nb; /* of what is symmetric, half */
+        size_t rows = MIN(na - i, (size_t)CHUNK), columns = same ? i + rows : nb; /* of a symmetric matrix, one triangle */
         memset(products, 0, rows * columns * sizeof *products);
         TRY(matrix_product(ctx, products, columns, a + i * width, rows, b, columns, width, false));
         for (size_t y = 0; y < rows; y++) {
@@ -180,7 +179,7 @@ fail:
     return st;
 }
 
-static clio_status discrepancy(clio_context *ctx, double *out, const double *a, size_t na, const double *b, size_t nb, size_t width)
+static clio_status squared_mmd(clio_context *ctx, double *out, const double *a, size_t na, const double *b, size_t nb, size_t width)
 {
     clio_status st = CLIO_OK;
     double *products = NULL, aa, bb, ab, n = (double)na, m = (double)nb;
@@ -194,8 +193,9 @@ fail:
     return st;
 }
 
-/* `size` of `count` features as doubles, drawn without repetition: the first numbers of `order` after so many exchanges. */
-static void draw(double *out, const float *features, size_t *order, size_t count, size_t size, size_t width, uint64_t seed, uint64_t stream)
+/* Draw `size` of `count` features without replacement, as doubles: the first entries of `order` after `size` steps of Fisher-Yates. */
+static void sample_subset(double *out, const float *features, size_t *order, size_t count, size_t size, size_t width, uint64_t seed,
+                          uint64_t stream)
 {
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     for (size_t i = 0; i < size; i++) {
@@ -210,7 +210,7 @@ static void draw(double *out, const float *features, size_t *order, size_t count
     }
 }
 
-static void whole(double *out, const float *features, size_t n)
+static void to_doubles(double *out, const float *features, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         out[i] = (double)features[i];
@@ -225,8 +225,8 @@ clio_status kernel_distance(clio_context *ctx, double *out, double *deviation, c
     *out = 0;
     if (width < 1 || subsets < 0 || ta < 2 || tb < 2 || na < ta || nb < tb)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the kernel distance of %zu features from %zu cannot be found by subsets of %zu: at least 2 are needed, and "
-             "subsets no larger than the sets",
+             "the kernel distance of %zu and %zu features cannot use subsets of %zu: a subset needs at least 2 features, and no more "
+             "than the sets have",
              na, nb, MIN(ta, tb));
     TRY(check_finite(ctx, a, na, width));
     TRY(check_finite(ctx, b, nb, width));
@@ -237,14 +237,14 @@ clio_status kernel_distance(clio_context *ctx, double *out, double *deviation, c
         order[i] = i < na ? i : i - na;
     for (int s = 0; s < n; s++) {
         if (subsets) {
-            draw(x, a, order, na, ta, (size_t)width, seed, 2 * (uint64_t)s);
-            draw(y, b, order + na, nb, tb, (size_t)width, seed, 2 * (uint64_t)s + 1);
+            sample_subset(x, a, order, na, ta, (size_t)width, seed, 2 * (uint64_t)s);
+            sample_subset(y, b, order + na, nb, tb, (size_t)width, seed, 2 * (uint64_t)s + 1);
         } else {
-            whole(x, a, na * (size_t)width);
-            whole(y, b, nb * (size_t)width);
+            to_doubles(x, a, na * (size_t)width);
+            to_doubles(y, b, nb * (size_t)width);
         }
-        TRY(discrepancy(ctx, &value, x, ta, y, tb, (size_t)width));
-        first = s == 0 ? value : first; /* sums of differences from one value keep their digits */
+        TRY(squared_mmd(ctx, &value, x, ta, y, tb, (size_t)width));
+        first = s == 0 ? value : first; /* differences from the first value avoid cancellation */
         sum += value - first;
         squares += (value - first) * (value - first);
     }

@@ -1,4 +1,4 @@
-/* metrics_words.c - texts as words, words as numbers, and the edits between what was said and what was heard (Levenshtein 1966). */
+/* metrics_words.c - word and character errors: split texts into words, number the words, edit distance (Levenshtein 1966). */
 #include "metrics.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ static bool is_number(utf8proc_int32_t c)
     return category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO;
 }
 
-static clio_status put(clio_context *ctx, struct words *words, utf8proc_int32_t c)
+static clio_status add_character(clio_context *ctx, struct words *words, utf8proc_int32_t c)
 {
     utf8proc_uint8_t bytes[4];
     utf8proc_ssize_t size = utf8proc_encode_char(c, bytes);
@@ -36,7 +36,7 @@ static clio_status end_word(clio_context *ctx, struct words *words)
     return bytes_add(ctx, &words->text, "", 1);
 }
 
-static clio_status put_digit(clio_context *ctx, struct words *words, int digit)
+static clio_status add_digit(clio_context *ctx, struct words *words, int digit)
 {
     static const char *const names[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"};
     clio_status st = CLIO_OK;
@@ -47,27 +47,27 @@ fail:
     return st;
 }
 
-clio_status words_read(clio_context *ctx, struct words *words, const char *text, enum words_kind kind)
+clio_status words_read(clio_context *ctx, struct words *words, const char *text, enum words_type type)
 {
     clio_status st = CLIO_OK;
     const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
-    utf8proc_int32_t c, joiner = 0; /* an apostrophe or hyphen that belongs to a caption's word if more follows */
+    utf8proc_int32_t c, joiner = 0; /* an apostrophe or hyphen: part of a caption's word if a letter follows */
     memset(words, 0, sizeof *words);
     while (*p) {
         utf8proc_ssize_t size = utf8proc_iterate(p, -1, &c);
         if (size <= 0)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a text to be scored is not valid UTF-8 at byte %zu: save it as UTF-8",
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a text is not valid UTF-8 at byte %zu: save it as UTF-8",
                  (size_t)(p - (const utf8proc_uint8_t *)text));
         p += size;
         c = utf8proc_tolower(c == 0x2019 ? '\'' : c);
-        if (kind == WORDS_SPOKEN && c >= '0' && c <= '9') {
-            TRY(put_digit(ctx, words, (int)c - '0'));
-        } else if (is_letter(c) || is_number(c) || (kind == WORDS_SPOKEN && c == '\'')) {
+        if (type == WORDS_TRANSCRIPT && c >= '0' && c <= '9') {
+            TRY(add_digit(ctx, words, (int)c - '0'));
+        } else if (is_letter(c) || is_number(c) || (type == WORDS_TRANSCRIPT && c == '\'')) {
             if (joiner && words->text.size && words->text.data[words->text.size - 1])
-                TRY(put(ctx, words, joiner));
-            TRY(put(ctx, words, c));
+                TRY(add_character(ctx, words, joiner));
+            TRY(add_character(ctx, words, c));
             joiner = 0;
-        } else if (kind == WORDS_CAPTION && (c == '\'' || c == '-') && !joiner && words->text.size &&
+        } else if (type == WORDS_CAPTION && (c == '\'' || c == '-') && !joiner && words->text.size &&
                    words->text.data[words->text.size - 1]) {
             joiner = c;
         } else {
@@ -116,7 +116,7 @@ fail:
     return st;
 }
 
-clio_status number_of(clio_context *ctx, struct number_table *table, const void *data, size_t size, uint32_t *number)
+clio_status number_table_add(clio_context *ctx, struct number_table *table, const void *data, size_t size, uint32_t *number)
 {
     clio_status st = CLIO_OK;
     uint64_t hash = hash_of(data, size);
@@ -150,62 +150,62 @@ void number_table_free(struct number_table *table)
 double error_rate(const struct error_counts *counts)
 {
     uint64_t errors = counts->substitutions + counts->insertions + counts->deletions;
-    return counts->said ? (double)errors / (double)counts->said : errors ? INFINITY : 0;
+    return counts->reference_count ? (double)errors / (double)counts->reference_count : errors ? INFINITY : 0;
 }
 
-/* The table of edit distances, a row at a time; each entry holds the edits above 32 bits and how many of them are insertions or deletions
- * below, so that the smaller number is the better way. heard - said = insertions - deletions tells the two apart. */
-static clio_status add_edits(clio_context *ctx, struct error_counts *counts, const uint32_t *said, size_t n, const uint32_t *heard,
-                             size_t m)
+/* Edit distance by dynamic programming, a row at a time. An entry has the number of edits in the upper 32 bits and the insertions and
+ * deletions among them in the lower, so the minimum also prefers substitutions. m - n = insertions - deletions separates the two. */
+static clio_status add_edits(clio_context *ctx, struct error_counts *counts, const uint32_t *reference, size_t n,
+                             const uint32_t *hypothesis, size_t m)
 {
-    const uint64_t exchange = (uint64_t)1 << 32, one = exchange + 1;
+    const uint64_t substitution = (uint64_t)1 << 32, gap = substitution + 1;
     clio_status st = CLIO_OK;
-    uint64_t *row = NULL, edits, single;
+    uint64_t *row = NULL, edits, unpaired;
     TRY(mem_alloc(ctx, &row, m + 1, sizeof *row));
     for (size_t j = 0; j <= m; j++)
-        row[j] = j * one;
+        row[j] = j * gap;
     for (size_t i = 0; i < n; i++) {
         uint64_t diagonal = row[0];
-        row[0] += one;
+        row[0] += gap;
         for (size_t j = 0; j < m; j++) {
-            uint64_t best = diagonal + (said[i] == heard[j] ? 0 : exchange);
+            uint64_t best = diagonal + (reference[i] == hypothesis[j] ? 0 : substitution);
             diagonal = row[j + 1];
-            best = MIN(best, row[j] + one);
-            row[j + 1] = MIN(best, diagonal + one);
+            best = MIN(best, row[j] + gap);
+            row[j + 1] = MIN(best, diagonal + gap);
         }
     }
     edits = row[m] >> 32;
-    single = row[m] & 0xffffffffu;
-    counts->said += n;
-    counts->substitutions += edits - single;
-    counts->insertions += (single + m - n) / 2; /* wraps around where m < n, and back: single >= n - m */
-    counts->deletions += (single + n - m) / 2;
+    unpaired = row[m] & 0xffffffffu;
+    counts->reference_count += n;
+    counts->substitutions += edits - unpaired;
+    counts->insertions += (unpaired + m - n) / 2; /* wraps around for m < n, and back: unpaired >= n - m */
+    counts->deletions += (unpaired + n - m) / 2;
 fail:
     free(row);
     return st;
 }
 
-static clio_status add_words(clio_context *ctx, struct error_counts *counts, const struct words *said, const struct words *heard)
+static clio_status add_words(clio_context *ctx, struct error_counts *counts, const struct words *reference, const struct words *hypothesis)
 {
     clio_status st = CLIO_OK;
     struct number_table table = {0};
     uint32_t *numbers = NULL;
     size_t at = 0;
-    TRY(mem_alloc(ctx, &numbers, said->count + heard->count, sizeof *numbers));
+    TRY(mem_alloc(ctx, &numbers, reference->count + hypothesis->count, sizeof *numbers));
     for (int k = 0; k < 2; k++) {
-        const struct words *w = k ? heard : said;
+        const struct words *w = k ? hypothesis : reference;
         const char *p = w->text.data;
         for (size_t i = 0; i < w->count; i++, p += strlen(p) + 1)
-            TRY(number_of(ctx, &table, p, strlen(p), &numbers[at++]));
+            TRY(number_table_add(ctx, &table, p, strlen(p), &numbers[at++]));
     }
-    TRY(add_edits(ctx, counts, numbers, said->count, numbers + said->count, heard->count));
+    TRY(add_edits(ctx, counts, numbers, reference->count, numbers + reference->count, hypothesis->count));
 fail:
     number_table_free(&table);
     free(numbers);
     return st;
 }
 
-/* The characters of words with single spaces between them. */
+/* The characters of the words, separated by single spaces. */
 static size_t characters_of(uint32_t *out, const struct words *words)
 {
     const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)words->text.data, *end;
@@ -221,15 +221,16 @@ static size_t characters_of(uint32_t *out, const struct words *words)
     return count;
 }
 
-static clio_status add_characters(clio_context *ctx, struct error_counts *counts, const struct words *said, const struct words *heard)
+static clio_status add_characters(clio_context *ctx, struct error_counts *counts, const struct words *reference,
+                                  const struct words *hypothesis)
 {
     clio_status st = CLIO_OK;
     uint32_t *a = NULL, *b = NULL;
     size_t n, m;
-    TRY(mem_alloc(ctx, &a, said->text.size, sizeof *a));
-    TRY(mem_alloc(ctx, &b, heard->text.size, sizeof *b));
-    n = characters_of(a, said);
-    m = characters_of(b, heard);
+    TRY(mem_alloc(ctx, &a, reference->text.size, sizeof *a));
+    TRY(mem_alloc(ctx, &b, hypothesis->text.size, sizeof *b));
+    n = characters_of(a, reference);
+    m = characters_of(b, hypothesis);
     TRY(add_edits(ctx, counts, a, n, b, m));
 fail:
     free(a);
@@ -237,12 +238,12 @@ fail:
     return st;
 }
 
-static clio_status add_pair(clio_context *ctx, struct error_counts *counts, const char *said, const char *heard, bool characters)
+static clio_status add_pair(clio_context *ctx, struct error_counts *counts, const char *reference, const char *hypothesis, bool characters)
 {
     clio_status st = CLIO_OK;
     struct words a = {{NULL, 0, 0}, 0}, b = {{NULL, 0, 0}, 0};
-    TRY(words_read(ctx, &a, said, WORDS_SPOKEN));
-    TRY(words_read(ctx, &b, heard, WORDS_SPOKEN));
+    TRY(words_read(ctx, &a, reference, WORDS_TRANSCRIPT));
+    TRY(words_read(ctx, &b, hypothesis, WORDS_TRANSCRIPT));
     TRY(characters ? add_characters(ctx, counts, &a, &b) : add_words(ctx, counts, &a, &b));
 fail:
     words_free(&a);
@@ -250,12 +251,12 @@ fail:
     return st;
 }
 
-clio_status error_counts_words(clio_context *ctx, struct error_counts *counts, const char *said, const char *heard)
+clio_status error_counts_words(clio_context *ctx, struct error_counts *counts, const char *reference, const char *hypothesis)
 {
-    return add_pair(ctx, counts, said, heard, false);
+    return add_pair(ctx, counts, reference, hypothesis, false);
 }
 
-clio_status error_counts_characters(clio_context *ctx, struct error_counts *counts, const char *said, const char *heard)
+clio_status error_counts_characters(clio_context *ctx, struct error_counts *counts, const char *reference, const char *hypothesis)
 {
-    return add_pair(ctx, counts, said, heard, true);
+    return add_pair(ctx, counts, reference, hypothesis, true);
 }

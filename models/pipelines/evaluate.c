@@ -1,5 +1,6 @@
-/* evaluate.c - how good a trained model is: see clio_evaluate. Images go batch by batch through the model and, where one is given,
- * through a classifier, whose features are what drawn and real images are compared in. */
+/* evaluate.c - clio_evaluate: metrics of a trained model over a split of a dataset. Losses and reconstruction metrics (MSE, PSNR, SSIM)
+ * come from the model; with a classifier, its features give the Frechet distance (FID) and the kernel distance (KID) between real and
+ * generated images. */
 #include "../../host/core/require.h"
 #include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
@@ -10,29 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 64
-#define COUNT_DEFAULT 10000
-#define COUNT_MAX 1000000
+#define BATCH_SIZE 64
+#define DEFAULT_COUNT 10000
+#define MAX_COUNT 1000000
 #define SPLITS "train|validation|test"
-#define SUBSETS 100 /* of the kernel distance, as is usual */
-#define SUBSET_SIZE 1000
-
-/* ---- a model beside data ---- */
+#define KID_SUBSETS 100 /* as in torch-fidelity and clean-fid */
+#define KID_SUBSET_SIZE 1000
 
 struct evaluation {
     clio_context *ctx;
     const clio_evaluate_params *params;
     struct learner model, classifier;
-    bool compares; /* features are wanted, and the model draws */
+    bool compare_features; /* compute the distances between real and generated images */
     struct dataset *data;
     enum dataset_split split;
     struct loader *loader;
-    size_t count, one;      /* images; numbers of one */
-    struct tensor images;   /* a batch */
-    float *other, *latents; /* a batch: images given back or in the classifier's range; latents */
-    float *features[2];     /* f32 [count, features]: of the data, of what was drawn */
-    double sums[LEARNER_LOSSES], mse, ssim;
-    struct metric_list *found;
+    size_t count, image_size; /* images; floats of one */
+    struct tensor images;     /* a batch */
+    float *scratch, *latents; /* a batch: reconstructions, or images in the classifier's range; latents */
+    float *features[2];       /* f32 [count, features]: of real images, of generated images */
+    double losses[LEARNER_LOSSES], mse, ssim;
+    struct metric_list *metrics;
 };
 
 static clio_status open_model(struct evaluation *e, const char *path, struct learner *l)
@@ -52,15 +51,15 @@ static clio_status open_classifier(struct evaluation *e)
     const struct learner_shape *a = &e->model.shape, *b = &e->classifier.shape;
     TRY(open_model(e, e->params->features, &e->classifier));
     if (!e->classifier.type->encode)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a model %s, which sees no features in images: train a classifier", e->params->features,
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a %s model, which has no image features: use a classifier", e->params->features,
              e->classifier.type->name);
     if (a->width != b->width || a->height != b->height || a->channels != b->channels)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s sees images of %d x %d x %d, and %s draws %d x %d x %d: train the classifier on such",
-             e->params->features, b->width, b->height, b->channels, e->params->model, a->width, a->height, a->channels);
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT,
+             "%s takes images of %d x %d x %d and %s generates %d x %d x %d: train the classifier at that size", e->params->features,
+             b->width, b->height, b->channels, e->params->model, a->width, a->height, a->channels);
     if (!e->model.type->has_latents)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a model %s does not sample images that could be compared: leave features out",
-             e->model.type->name);
-    e->compares = true;
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a %s model generates no images that could be compared: leave features out", e->model.type->name);
+    e->compare_features = true;
 fail:
     return st;
 }
@@ -81,7 +80,7 @@ static clio_status choose_split(struct evaluation *e)
     if (count[split] == 0)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has no images for %s", e->params->data, names[split]);
     e->split = (enum dataset_split)split;
-    e->count = MIN(count[split], (size_t)(e->params->count ? e->params->count : COUNT_DEFAULT));
+    e->count = MIN(count[split], (size_t)(e->params->count ? e->params->count : DEFAULT_COUNT));
 fail:
     return st;
 }
@@ -98,13 +97,14 @@ static clio_status open_data(struct evaluation *e)
     o.need_captions = learner_needs_captions(l->type, l->config);
     o.need_labels = l->type->needs_labels && !o.need_captions;
     TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
-    if (dataset_info(e->data)->kind == DATASET_SOUNDS)
-        FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds sounds, and %s knows images", e->params->data, e->params->model);
+    if (dataset_info(e->data)->type == DATASET_SOUNDS)
+        FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s is a dataset of sounds, but %s is a model of images: use a dataset of images",
+             e->params->data, e->params->model);
     if (o.need_labels && dataset_info(e->data)->classes > l->shape.classes)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, and %s learned %d", e->params->data, dataset_info(e->data)->classes,
-             e->params->model, l->shape.classes);
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, but %s was trained with %d: use the dataset it was trained on",
+             e->params->data, dataset_info(e->data)->classes, e->params->model, l->shape.classes);
     TRY(choose_split(e));
-    batches.batch = BATCH;
+    batches.batch = BATCH_SIZE;
     batches.shuffle = batches.drop_last = false;
     batches.unit_range = l->type->unit_range;
     TRY(loader_open(e->ctx, &e->loader, e->data, e->split, &batches));
@@ -112,32 +112,32 @@ fail:
     return st;
 }
 
-static clio_status take_memory(struct evaluation *e)
+static clio_status allocate_buffers(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &e->model.shape;
-    e->one = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
-    e->images = tensor_shape(DTYPE_F32, 4, BATCH, s->height, s->width, s->channels);
+    e->image_size = (size_t)s->width * (size_t)s->height * (size_t)s->channels;
+    e->images = tensor_shape(DTYPE_F32, 4, BATCH_SIZE, s->height, s->width, s->channels);
     TRY(tensor_new(e->ctx, &e->images, "evaluation"));
-    TRY(mem_alloc(e->ctx, &e->other, BATCH * e->one, sizeof *e->other));
-    TRY(mem_alloc(e->ctx, &e->latents, BATCH * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
-    for (int i = 0; e->compares && i < 2; i++)
+    TRY(mem_alloc(e->ctx, &e->scratch, BATCH_SIZE * e->image_size, sizeof *e->scratch));
+    TRY(mem_alloc(e->ctx, &e->latents, BATCH_SIZE * (size_t)MAX(e->model.latent, 1), sizeof *e->latents));
+    for (int i = 0; e->compare_features && i < 2; i++)
         TRY(mem_alloc(e->ctx, &e->features[i], e->count * (size_t)e->classifier.latent, sizeof **e->features));
 fail:
     return st;
 }
 
-/* The model's own measures of `count` images. */
-static clio_status add_own(struct evaluation *e, const struct batch *b, int count, uint64_t stream)
+/* Add the model's losses over `count` images. */
+static clio_status add_losses(struct evaluation *e, const struct batch *b, int count, uint64_t stream)
 {
     clio_status st = CLIO_OK;
     double part[LEARNER_LOSSES] = {0};
     struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .labels = b->labels, .captions = b->captions};
     batch.images.dim[0] = count;
-    TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->one, b->images));
+    TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->image_size, b->images));
     TRY(e->model.type->evaluate(e->ctx, &e->model, &batch, stream, part));
     for (int i = 0; i < LEARNER_LOSSES; i++)
-        e->sums[i] += part[i];
+        e->losses[i] += part[i];
 fail:
     return st;
 }
@@ -153,100 +153,100 @@ static clio_status add_reconstruction(struct evaluation *e, const struct batch *
     struct learner *l = &e->model;
     double ssim;
     TRY(l->type->encode(e->ctx, l, count, b->images, b->labels, e->latents));
-    TRY(l->type->sample(e->ctx, l, count, e->latents, b->labels, e->other));
-    e->mse += metrics_mse(b->images, e->other, (size_t)count * e->one) * count;
-    TRY(metrics_ssim(e->ctx, &ssim, b->images, e->other, count, l->shape.height, l->shape.width, l->shape.channels,
+    TRY(l->type->sample(e->ctx, l, count, e->latents, b->labels, e->scratch));
+    e->mse += metrics_mse(b->images, e->scratch, (size_t)count * e->image_size) * count;
+    TRY(metrics_ssim(e->ctx, &ssim, b->images, e->scratch, count, l->shape.height, l->shape.width, l->shape.channels,
                      l->type->unit_range ? 1 : 2));
     e->ssim += ssim * count;
 fail:
     return st;
 }
 
-/* Features of images in the model's range. */
-static clio_status add_features(struct evaluation *e, const float *pictures, size_t first, int count, int which)
+/* Features of `count` images in the model's range, into row `first` of features[side]. */
+static clio_status add_features(struct evaluation *e, const float *images, size_t first, int count, int side)
 {
     const struct learner *c = &e->classifier;
     bool from = e->model.type->unit_range, to = c->type->unit_range;
-    for (size_t i = 0; i < (size_t)count * e->one; i++)
-        e->other[i] = from == to ? pictures[i] : from ? 2 * pictures[i] - 1 : (pictures[i] + 1) / 2;
-    return c->type->encode(e->ctx, &e->classifier, count, e->other, NULL, e->features[which] + first * (size_t)c->latent);
+    for (size_t i = 0; i < (size_t)count * e->image_size; i++)
+        e->scratch[i] = from == to ? images[i] : from ? 2 * images[i] - 1 : (images[i] + 1) / 2;
+    return c->type->encode(e->ctx, &e->classifier, count, e->scratch, NULL, e->features[side] + first * (size_t)c->latent);
 }
 
-static clio_status look_at_data(struct evaluation *e)
+static clio_status evaluate_data(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
-    for (size_t i = 0; i < e->count; i += BATCH) {
+    for (size_t i = 0; i < e->count; i += BATCH_SIZE) {
         const struct batch *b;
         int count;
-        TRY(context_progress(e->ctx, "measuring", (double)i, (double)e->count));
+        TRY(context_progress(e->ctx, "evaluating", (double)i, (double)e->count));
         TRY(loader_next(e->ctx, e->loader, &b));
         count = (int)MIN(e->count - i, (size_t)b->count);
         if (e->model.type->evaluate)
-            TRY(add_own(e, b, count, i / BATCH));
+            TRY(add_losses(e, b, count, i / BATCH_SIZE));
         if (reconstructs(e))
             TRY(add_reconstruction(e, b, count));
-        if (e->compares)
+        if (e->compare_features)
             TRY(add_features(e, b->images, i, count, 0));
     }
 fail:
     return st;
 }
 
-static clio_status look_at_drawn(struct evaluation *e)
+static clio_status evaluate_samples(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
-    float *drawn = NULL;
-    int labels[BATCH];
-    TRY(mem_alloc(e->ctx, &drawn, BATCH * e->one, sizeof *drawn));
-    for (size_t i = 0; i < e->count; i += BATCH) {
-        int count = (int)MIN(e->count - i, (size_t)BATCH), choices = learner_labels(&e->model);
-        TRY(context_progress(e->ctx, "sampling", (double)i, (double)e->count));
+    float *samples = NULL;
+    int labels[BATCH_SIZE];
+    TRY(mem_alloc(e->ctx, &samples, BATCH_SIZE * e->image_size, sizeof *samples));
+    for (size_t i = 0; i < e->count; i += BATCH_SIZE) {
+        int count = (int)MIN(e->count - i, (size_t)BATCH_SIZE), choices = learner_labels(&e->model);
+        TRY(context_progress(e->ctx, "generating", (double)i, (double)e->count));
         for (int j = 0; choices && j < count; j++)
             labels[j] = (int)((i + (size_t)j) % (size_t)choices);
-        TRY(learner_sample(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, drawn));
-        TRY(add_features(e, drawn, i, count, 1));
+        TRY(learner_sample(e->ctx, &e->model, count, e->params->seed + i, choices ? labels : NULL, samples));
+        TRY(add_features(e, samples, i, count, 1));
     }
 fail:
-    free(drawn);
+    free(samples);
     return st;
 }
 
-static clio_status compare(struct evaluation *e)
+static clio_status add_feature_distances(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
     struct feature_stats stats[2] = {0};
-    int width = e->classifier.latent, subset = (int)MIN(e->count, SUBSET_SIZE);
+    int width = e->classifier.latent, subset = (int)MIN(e->count, KID_SUBSET_SIZE);
     double distance;
     for (int i = 0; i < 2; i++) {
         TRY(feature_stats_new(e->ctx, &stats[i], width));
         TRY(feature_stats_add(e->ctx, &stats[i], e->features[i], e->count));
     }
     TRY(frechet_distance(e->ctx, &distance, &stats[0], &stats[1]));
-    TRY(metric_list_add(e->ctx, e->found, "frechet_distance", distance, ""));
-    TRY(kernel_distance(e->ctx, &distance, NULL, e->features[0], e->count, e->features[1], e->count, width, SUBSETS, subset,
+    TRY(metric_list_add(e->ctx, e->metrics, "frechet_distance", distance, ""));
+    TRY(kernel_distance(e->ctx, &distance, NULL, e->features[0], e->count, e->features[1], e->count, width, KID_SUBSETS, subset,
                         e->params->seed));
-    TRY(metric_list_add(e->ctx, e->found, "kernel_distance", distance, ""));
+    TRY(metric_list_add(e->ctx, e->metrics, "kernel_distance", distance, ""));
 fail:
     feature_stats_free(&stats[0]);
     feature_stats_free(&stats[1]);
     return st;
 }
 
-static clio_status sum_up(struct evaluation *e)
+static clio_status add_metrics(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
-    const struct learner_type *kind = e->model.type;
+    const struct learner_type *type = e->model.type;
     double n = (double)e->count;
-    for (int i = 0; kind->evaluate && kind->metrics[i]; i++)
-        TRY(metric_list_add(e->ctx, e->found, kind->metrics[i], e->sums[i] / n, ""));
+    for (int i = 0; type->evaluate && type->metrics[i]; i++)
+        TRY(metric_list_add(e->ctx, e->metrics, type->metrics[i], e->losses[i] / n, ""));
     if (reconstructs(e)) {
-        TRY(metric_list_add(e->ctx, e->found, "reconstruction_mse", e->mse / n, ""));
-        TRY(metric_list_add(e->ctx, e->found, "psnr", metrics_psnr(e->mse / n, kind->unit_range ? 1 : 2), "dB"));
-        TRY(metric_list_add(e->ctx, e->found, "ssim", e->ssim / n, ""));
+        TRY(metric_list_add(e->ctx, e->metrics, "reconstruction_mse", e->mse / n, ""));
+        TRY(metric_list_add(e->ctx, e->metrics, "psnr", metrics_psnr(e->mse / n, type->unit_range ? 1 : 2), "dB"));
+        TRY(metric_list_add(e->ctx, e->metrics, "ssim", e->ssim / n, ""));
     }
-    if (e->compares)
-        TRY(compare(e));
-    TRY(metric_list_add(e->ctx, e->found, "images", n, ""));
+    if (e->compare_features)
+        TRY(add_feature_distances(e));
+    TRY(metric_list_add(e->ctx, e->metrics, "images", n, ""));
 fail:
     return st;
 }
@@ -254,7 +254,7 @@ fail:
 static void close_evaluation(struct evaluation *e)
 {
     tensor_free(e->ctx, &e->images);
-    free(e->other);
+    free(e->scratch);
     free(e->latents);
     free(e->features[0]);
     free(e->features[1]);
@@ -274,7 +274,7 @@ static clio_status check_params(clio_context *ctx, struct caller at, const clio_
     if (params->split)
         TRY(require_word(ctx, at, params->split, SPLITS, "params.split"));
     TRY(require_text_or_null(ctx, at, params->features, "params.features"));
-    TRY(require_int(ctx, at, params->count, 0, COUNT_MAX, "params.count"));
+    TRY(require_int(ctx, at, params->count, 0, MAX_COUNT, "params.count"));
     REQUIRE_THAT(ctx, at, params->count != 1, "params.count is 1: metrics need at least 2 images");
 fail:
     return st;
@@ -289,21 +289,21 @@ clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params,
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    TRY(metric_list_new(ctx, &e.found));
+    TRY(metric_list_new(ctx, &e.metrics));
     TRY(open_model(&e, params->model, &e.model));
     if (params->features)
         TRY(open_classifier(&e));
     TRY(open_data(&e));
-    TRY(take_memory(&e));
-    TRY(look_at_data(&e));
-    if (e.compares)
-        TRY(look_at_drawn(&e));
-    TRY(sum_up(&e));
-    *out = &e.found->public;
-    e.found = NULL;
+    TRY(allocate_buffers(&e));
+    TRY(evaluate_data(&e));
+    if (e.compare_features)
+        TRY(evaluate_samples(&e));
+    TRY(add_metrics(&e));
+    *out = &e.metrics->public;
+    e.metrics = NULL;
 fail:
     if (ctx)
         close_evaluation(&e);
-    clio_metrics_free(e.found ? &e.found->public : NULL);
+    clio_metrics_free(e.metrics ? &e.metrics->public : NULL);
     return st;
 }

@@ -1,4 +1,4 @@
-/* evaluate_texts.c - metrics of text files: transcripts against reference transcripts, captions against reference captions. */
+/* evaluate_texts.c - metrics of texts in files: word and character error rate of transcripts, BLEU, ROUGE-L and CIDEr-D of captions. */
 #include "../../host/core/json.h"
 #include "../../host/core/require.h"
 #include "../metrics/metric_list.h"
@@ -21,7 +21,7 @@ static clio_status read_lines(clio_context *ctx, struct lines *l, const char *pa
     *l = (struct lines){0};
     TRY(file_map(ctx, &map, path));
     if (memchr(map.data, 0, map.size))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no text file", path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a text file", path);
     TRY(bytes_add(ctx, &l->text, map.data, map.size));
     for (size_t i = 0; i < map.size; i++)
         l->count += map.data[i] == '\n' || i + 1 == map.size;
@@ -44,7 +44,7 @@ static void free_lines(struct lines *l)
     free(l->list);
 }
 
-/* All lines as one text. */
+/* Join all lines into one. */
 static void join_lines(struct lines *l)
 {
     for (size_t i = 1; i < l->count; i++)
@@ -57,7 +57,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
     clio_status st = CLIO_OK;
     struct lines a = {0}, b = {0};
     struct error_counts words = {0}, characters = {0};
-    struct metric_list *found = NULL;
+    struct metric_list *metrics = NULL;
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
     REQUIRE_TEXT(ctx, reference, "reference");
@@ -73,17 +73,17 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
         TRY(error_counts_words(ctx, &words, a.list[i], b.list[i]));
         TRY(error_counts_characters(ctx, &characters, a.list[i], b.list[i]));
     }
-    TRY(metric_list_new(ctx, &found));
-    TRY(metric_list_add(ctx, found, "word_error_rate", 100 * error_rate(&words), "%"));
-    TRY(metric_list_add(ctx, found, "character_error_rate", 100 * error_rate(&characters), "%"));
-    TRY(metric_list_add(ctx, found, "words", (double)words.said, ""));
-    TRY(metric_list_add(ctx, found, "substitutions", (double)words.substitutions, ""));
-    TRY(metric_list_add(ctx, found, "insertions", (double)words.insertions, ""));
-    TRY(metric_list_add(ctx, found, "deletions", (double)words.deletions, ""));
-    *out = &found->public;
-    found = NULL;
+    TRY(metric_list_new(ctx, &metrics));
+    TRY(metric_list_add(ctx, metrics, "word_error_rate", 100 * error_rate(&words), "%"));
+    TRY(metric_list_add(ctx, metrics, "character_error_rate", 100 * error_rate(&characters), "%"));
+    TRY(metric_list_add(ctx, metrics, "words", (double)words.reference_count, ""));
+    TRY(metric_list_add(ctx, metrics, "substitutions", (double)words.substitutions, ""));
+    TRY(metric_list_add(ctx, metrics, "insertions", (double)words.insertions, ""));
+    TRY(metric_list_add(ctx, metrics, "deletions", (double)words.deletions, ""));
+    *out = &metrics->public;
+    metrics = NULL;
 fail:
-    clio_metrics_free(found ? &found->public : NULL);
+    clio_metrics_free(metrics ? &metrics->public : NULL);
     free_lines(&a);
     free_lines(&b);
     return st;
@@ -91,7 +91,7 @@ fail:
 
 /* ---- captions ---- */
 
-/* An object: the file's name to an array of its texts. */
+/* out: an object of file_name: array of texts. */
 static clio_status read_captions(clio_context *ctx, json_t **out, const char *path)
 {
     clio_status st = CLIO_OK;
@@ -104,11 +104,11 @@ static clio_status read_captions(clio_context *ctx, json_t **out, const char *pa
         if (l.list[i][strspn(l.list[i], " \t\r")] == '\0')
             continue;
         if (!(row = json_loads(l.list[i], 0, &error)))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s, line %zu is not JSON: %s", path, i + 1, error.text);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: line %zu is not valid JSON: %s", path, i + 1, error.text);
         const char *name = json_string_value(json_object_get(row, "file_name")), *text = json_string_value(json_object_get(row, "text"));
         text = text ? text : json_string_value(json_object_get(row, "caption"));
         if (!name || !text)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s, line %zu needs file_name and text", path, i + 1);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: line %zu needs \"file_name\" and \"text\"", path, i + 1);
         if (!json_object_get(*out, name))
             json_object_set_new(*out, name, json_array());
         if (json_array_append_new(json_object_get(*out, name), json_string(text)))
@@ -117,7 +117,7 @@ static clio_status read_captions(clio_context *ctx, json_t **out, const char *pa
         row = NULL;
     }
     if (!json_object_size(*out))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds no captions", path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no captions", path);
 fail:
     json_decref(row);
     free_lines(&l);
@@ -137,17 +137,17 @@ fail:
     return st;
 }
 
-static clio_status score(clio_context *ctx, struct metric_list *found, const struct caption_case *cases, size_t count)
+static clio_status score(clio_context *ctx, struct metric_list *metrics, const struct caption_case *cases, size_t count)
 {
     clio_status st = CLIO_OK;
     static const char *const names[] = {"bleu_1", "bleu_2", "bleu_3", "bleu_4"};
     struct caption_scores scores;
     TRY(caption_scores(ctx, &scores, cases, count));
     for (size_t i = 0; i < COUNT(names); i++)
-        TRY(metric_list_add(ctx, found, names[i], scores.bleu[i], ""));
-    TRY(metric_list_add(ctx, found, "rouge_l", scores.rouge_l, ""));
-    TRY(metric_list_add(ctx, found, "cider_d", scores.cider_d, ""));
-    TRY(metric_list_add(ctx, found, "captions", (double)count, ""));
+        TRY(metric_list_add(ctx, metrics, names[i], scores.bleu[i], ""));
+    TRY(metric_list_add(ctx, metrics, "rouge_l", scores.rouge_l, ""));
+    TRY(metric_list_add(ctx, metrics, "cider_d", scores.cider_d, ""));
+    TRY(metric_list_add(ctx, metrics, "captions", (double)count, ""));
 fail:
     return st;
 }
@@ -155,9 +155,9 @@ fail:
 clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, const char *references, clio_metrics **out)
 {
     clio_status st = CLIO_OK;
-    json_t *made = NULL, *given = NULL, *texts;
+    json_t *hypotheses = NULL, *references_by_name = NULL, *texts;
     struct caption_case *cases = NULL;
-    struct metric_list *found = NULL;
+    struct metric_list *metrics = NULL;
     const char *name;
     size_t count = 0;
     SET_NULL(out);
@@ -165,28 +165,28 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
     REQUIRE_TEXT(ctx, captions, "captions");
     REQUIRE_TEXT(ctx, references, "references");
     REQUIRE(ctx, out, "out");
-    TRY(read_captions(ctx, &made, captions));
-    TRY(read_captions(ctx, &given, references));
-    TRY(mem_alloc(ctx, &cases, json_object_size(made), sizeof *cases));
-    json_object_foreach(made, name, texts)
+    TRY(read_captions(ctx, &hypotheses, captions));
+    TRY(read_captions(ctx, &references_by_name, references));
+    TRY(mem_alloc(ctx, &cases, json_object_size(hypotheses), sizeof *cases));
+    json_object_foreach(hypotheses, name, texts)
     {
         if (json_array_size(texts) != 1)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %zu captions of %s: it needs one", captions, json_array_size(texts), name);
-        if (!json_object_get(given, name))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption of %s, of which %s has no reference", captions, name, references);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %zu captions of %s: it must have one", captions, json_array_size(texts), name);
+        if (!json_object_get(references_by_name, name))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption of %s, but %s has no reference for it", captions, name, references);
         cases[count].caption = json_string_value(json_array_get(texts, 0));
-        TRY(make_case(ctx, &cases[count++], json_object_get(given, name)));
+        TRY(make_case(ctx, &cases[count++], json_object_get(references_by_name, name)));
     }
-    TRY(metric_list_new(ctx, &found));
-    TRY(score(ctx, found, cases, count));
-    *out = &found->public;
-    found = NULL;
+    TRY(metric_list_new(ctx, &metrics));
+    TRY(score(ctx, metrics, cases, count));
+    *out = &metrics->public;
+    metrics = NULL;
 fail:
     for (size_t i = 0; i < count; i++)
         free((void *)(uintptr_t)cases[i].references);
     free(cases);
-    clio_metrics_free(found ? &found->public : NULL);
-    json_decref(made);
-    json_decref(given);
+    clio_metrics_free(metrics ? &metrics->public : NULL);
+    json_decref(hypotheses);
+    json_decref(references_by_name);
     return st;
 }

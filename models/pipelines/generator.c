@@ -1,4 +1,5 @@
-/* generator.c - trained models in the public interface: images from latents, interpolation, reconstruction, image grids. */
+/* generator.c - images from a trained model (GAN, VAE, diffusion model): sample from latents, interpolate between two latents, reconstruct
+ * images; image grids. */
 #include "slerp.h"
 #include "../plot/image_grid.h"
 #include "../image/image.h"
@@ -11,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AT_ONCE 64 /* images in one pass of the network */
-#define COUNT_MAX 65536
+#define BATCH_SIZE 64 /* images per forward pass */
+#define MAX_IMAGES 65536
 
 struct clio_generator {
     clio_context *ctx;
@@ -63,15 +64,15 @@ clio_generator_info clio_generator_get_info(const clio_generator *g)
                                  .encodes = l->type->encode && l->type->sample && !learner_labels(l)};
 }
 
-/* ---- numbers to images ---- */
+/* ---- latents to images ---- */
 
-static size_t picture_size(const struct learner *l)
+static size_t image_size(const struct learner *l)
 {
     return (size_t)l->shape.width * (size_t)l->shape.height * (size_t)l->shape.channels;
 }
 
-/* `pixels` f32 [H, W, C] as 8-bit RGB in fresh memory. */
-static clio_status to_picture(const clio_generator *g, const float *pixels, clio_imagine_result *out)
+/* pixels: f32 [H, W, C]. out->image: 8-bit RGB, allocated. */
+static clio_status pixels_to_image(const clio_generator *g, const float *pixels, clio_imagine_result *out)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
@@ -89,23 +90,23 @@ fail:
     return st;
 }
 
-/* Latents through the network, AT_ONCE at a time, into out[0], out[stride], ... */
-static clio_status draw_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
-                            size_t stride)
+/* Images of all latents into out[0], out[stride], ...; latents: f32 [count, latent size]. */
+static clio_status sample_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
+                              size_t stride)
 {
     clio_status st = CLIO_OK;
     struct learner *l = &g->learner;
-    size_t one = picture_size(l);
+    size_t one = image_size(l);
     float *pixels = NULL;
-    TRY(mem_alloc(g->ctx, &pixels, MIN(count, AT_ONCE) * one, sizeof *pixels));
-    for (size_t i = 0; i < count; i += AT_ONCE) {
-        size_t n = MIN(count - i, AT_ONCE);
-        TRY(context_progress(g->ctx, "sampling", (double)i, (double)count));
+    TRY(mem_alloc(g->ctx, &pixels, MIN(count, BATCH_SIZE) * one, sizeof *pixels));
+    for (size_t i = 0; i < count; i += BATCH_SIZE) {
+        size_t n = MIN(count - i, BATCH_SIZE);
+        TRY(context_progress(g->ctx, "generating", (double)i, (double)count));
         TRY(l->type->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
         for (size_t j = 0; j < n; j++)
-            TRY(to_picture(g, pixels + j * one, &out[(i + j) * stride]));
+            TRY(pixels_to_image(g, pixels + j * one, &out[(i + j) * stride]));
     }
-    TRY(context_progress(g->ctx, "sampling", (double)count, (double)count));
+    TRY(context_progress(g->ctx, "generating", (double)count, (double)count));
 fail:
     free(pixels);
     return st;
@@ -125,13 +126,13 @@ static clio_status require_latents(const clio_generator *g, struct caller at)
 {
     clio_status st = CLIO_OK;
     REQUIRE_THAT(g->ctx, at, g->learner.type->has_latents,
-                 "generator is a model %s, which makes no images from latents: let it reconstruct images", g->learner.type->name);
+                 "generator is a %s model, which has no latents to sample from: use it to reconstruct images", g->learner.type->name);
 fail:
     return st;
 }
 
-/* The labels asked for, or each in turn; NULL without. Fresh memory. */
-static clio_status fill_labels(clio_generator *g, int count, const int *asked, int **labels)
+/* The chosen labels, or 0, 1, 2, ... in turn; NULL for a model without labels. Allocated. */
+static clio_status fill_labels(clio_generator *g, int count, const int *chosen, int **labels)
 {
     clio_status st = CLIO_OK;
     *labels = NULL;
@@ -139,7 +140,7 @@ static clio_status fill_labels(clio_generator *g, int count, const int *asked, i
         return CLIO_OK;
     TRY(mem_alloc(g->ctx, labels, (size_t)count, sizeof **labels));
     for (int i = 0; i < count; i++)
-        (*labels)[i] = asked ? asked[i] : i % learner_labels(&g->learner);
+        (*labels)[i] = chosen ? chosen[i] : i % learner_labels(&g->learner);
 fail:
     return st;
 }
@@ -150,12 +151,12 @@ clio_status clio_generator_sample(clio_generator *g, int count, uint64_t seed, c
     clio_image_list *images = NULL;
     clio_imagine_result *list;
     float *latents = NULL;
-    int *all = NULL;
+    int *filled = NULL;
     struct random r;
     char name[40];
     SET_NULL(out);
     REQUIRE(NULL, g, "generator");
-    REQUIRE_INT(g->ctx, count, 1, COUNT_MAX, "count");
+    REQUIRE_INT(g->ctx, count, 1, MAX_IMAGES, "count");
     for (int i = 0; labels && i < count; i++) {
         snprintf(name, sizeof name, "labels[%d]", i);
         TRY(require_label(g, CALLER, labels[i], name));
@@ -164,20 +165,20 @@ clio_status clio_generator_sample(clio_generator *g, int count, uint64_t seed, c
     TRY(require_latents(g, CALLER));
     g->ctx->cancelled = 0;
     TRY(images_new(g->ctx, (size_t)count, &images, &list));
-    TRY(fill_labels(g, count, labels, &all));
+    TRY(fill_labels(g, count, labels, &filled));
     TRY(mem_alloc(g->ctx, &latents, (size_t)count * (size_t)g->learner.latent, sizeof *latents));
-    for (int i = 0; i < count; i++) { /* image n of a seed is the same, however many are drawn */
+    for (int i = 0; i < count; i++) { /* image n of a seed does not depend on count */
         random_seed(&r, RANDOM_TORCH_CUDA, seed + (uint64_t)i);
         random_normal(&r, latents + (size_t)i * (size_t)g->learner.latent, (size_t)g->learner.latent);
         list[i].seed = (int64_t)(seed + (uint64_t)i);
     }
-    TRY(draw_all(g, (size_t)count, latents, all, list, 1));
+    TRY(sample_all(g, (size_t)count, latents, filled, list, 1));
     *out = images;
     images = NULL;
 fail:
     clio_image_list_free(images);
     free(latents);
-    free(all);
+    free(filled);
     return st;
 }
 
@@ -191,7 +192,7 @@ clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_
     struct random r;
     SET_NULL(out);
     REQUIRE(NULL, g, "generator");
-    REQUIRE_INT(g->ctx, frames, 2, COUNT_MAX, "frames");
+    REQUIRE_INT(g->ctx, frames, 2, MAX_IMAGES, "frames");
     if (learner_labels(&g->learner))
         TRY(require_label(g, CALLER, label, "label"));
     REQUIRE(g->ctx, out, "out");
@@ -212,7 +213,7 @@ clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_
             labels[i] = label;
         list[i].seed = (int64_t)from;
     }
-    TRY(draw_all(g, (size_t)frames, latents, labels, list, 1));
+    TRY(sample_all(g, (size_t)frames, latents, labels, list, 1));
     *out = images;
     images = NULL;
 fail:
@@ -223,14 +224,14 @@ fail:
     return st;
 }
 
-/* ---- images to numbers ---- */
+/* ---- images to latents ---- */
 
-/* An image at the network's size, as its numbers [H, W, C]. */
-static clio_status to_pixels(const clio_generator *g, const clio_image *picture, float *pixels)
+/* Resize an image to the network's size; pixels: f32 [H, W, C] in the network's range. */
+static clio_status image_to_pixels(const clio_generator *g, const clio_image *image, float *pixels)
 {
     clio_status st = CLIO_OK;
     const struct learner *l = &g->learner;
-    struct image view = image_view(picture), scaled = {0};
+    struct image view = image_view(image), scaled = {0};
     float low = l->type->unit_range ? 0.0f : -1.0f;
     TRY(image_resize(g->ctx, &scaled, &view, l->shape.width, l->shape.height));
     for (size_t i = 0; i < (size_t)l->shape.width * (size_t)l->shape.height; i++) {
@@ -244,43 +245,43 @@ fail:
     return st;
 }
 
-clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *given, size_t count, clio_image_list **out)
+clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *images, size_t count, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
     struct learner *l = NULL;
     size_t one = 0;
-    clio_image_list *images = NULL;
+    clio_image_list *result = NULL;
     clio_imagine_result *list;
     float *pixels = NULL, *latents = NULL;
     char name[40];
     SET_NULL(out);
     REQUIRE(NULL, g, "generator");
-    REQUIRE(g->ctx, given, "images");
-    REQUIRE_SIZE(g->ctx, count, 1, COUNT_MAX, "count");
+    REQUIRE(g->ctx, images, "images");
+    REQUIRE_SIZE(g->ctx, count, 1, MAX_IMAGES, "count");
     for (size_t i = 0; i < count; i++) {
         snprintf(name, sizeof name, "images[%zu]", i);
-        TRY(image_require(g->ctx, CALLER, &given[i], name));
+        TRY(image_require(g->ctx, CALLER, &images[i], name));
     }
     REQUIRE(g->ctx, out, "out");
     l = &g->learner;
-    one = picture_size(l);
+    one = image_size(l);
     REQUIRE_THAT(g->ctx, CALLER, l->type->encode && l->type->sample && !learner_labels(l),
-                 "generator is a model %s, which does not encode images: it only samples them", l->type->name);
+                 "generator is a %s model, which cannot reconstruct images: use a model with an encoder", l->type->name);
     g->ctx->cancelled = 0;
-    TRY(images_new(g->ctx, 2 * count, &images, &list));
+    TRY(images_new(g->ctx, 2 * count, &result, &list));
     TRY(mem_alloc(g->ctx, &pixels, count * one, sizeof *pixels));
     TRY(mem_alloc(g->ctx, &latents, count * (size_t)MAX(l->latent, 1), sizeof *latents));
     for (size_t i = 0; i < count; i++) {
-        TRY(to_pixels(g, &given[i], pixels + i * one));
-        TRY(to_picture(g, pixels + i * one, &list[2 * i]));
+        TRY(image_to_pixels(g, &images[i], pixels + i * one));
+        TRY(pixels_to_image(g, pixels + i * one, &list[2 * i]));
     }
-    for (size_t i = 0; i < count; i += AT_ONCE)
-        TRY(l->type->encode(g->ctx, l, (int)MIN(count - i, AT_ONCE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
-    TRY(draw_all(g, count, latents, NULL, list + 1, 2));
-    *out = images;
-    images = NULL;
+    for (size_t i = 0; i < count; i += BATCH_SIZE)
+        TRY(l->type->encode(g->ctx, l, (int)MIN(count - i, BATCH_SIZE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
+    TRY(sample_all(g, count, latents, NULL, list + 1, 2));
+    *out = result;
+    result = NULL;
 fail:
-    clio_image_list_free(images);
+    clio_image_list_free(result);
     free(latents);
     free(pixels);
     return st;
@@ -298,8 +299,8 @@ clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, in
     float *pixels = NULL;
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
-    TRY(images_require(ctx, CALLER, images, COUNT_MAX));
-    REQUIRE_INT(ctx, columns, 0, COUNT_MAX, "columns");
+    TRY(images_require(ctx, CALLER, images, MAX_IMAGES));
+    REQUIRE_INT(ctx, columns, 0, MAX_IMAGES, "columns");
     REQUIRE(ctx, out, "out");
     first = &images->list[0].image;
     one = 3 * (size_t)first->width * (size_t)first->height;

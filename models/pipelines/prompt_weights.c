@@ -1,4 +1,5 @@
-/* prompt_weights.c - see prompt.h: text to parts of one weight each, parts to tokens, tokens to chunks. */
+/* prompt_weights.c - parse a prompt into parts with weights, tokenize the parts, split the tokens into chunks, encode. See
+ * prompt_weights.h. */
 #include "prompt_weights.h"
 
 #include <math.h>
@@ -7,13 +8,13 @@
 
 #define ROUND_BRACKET 1.1
 #define SQUARE_BRACKET (1 / 1.1)
-#define COMMA_REACH 20 /* tokens from a chunk's end back to the comma that it may end at */
+#define COMMA_PADDING_BACKTRACK 20 /* tokens, A1111's default */
 #define BREAK_WORD "BREAK"
 #define BREAK_SIZE 5
 
 /* ---- text to parts ---- */
 
-/* A stretch of the unescaped text. Weights are doubles, as in the reference: equal ones join their parts, and that changes tokens. */
+/* A range of the unescaped text. Weights are doubles, as in A1111: parts of equal weight are merged, which changes their tokens. */
 struct part {
     size_t at, size;
     double weight;
@@ -24,7 +25,7 @@ struct parser {
     struct bytes text;
     struct part *parts;
     size_t count;
-    size_t *round, *square; /* where the open brackets are: number of the part that follows */
+    size_t *round, *square; /* stacks of open brackets: index of the next part */
     size_t rounds, squares;
 };
 
@@ -45,12 +46,12 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static bool is_word(char c) /* all that is not ASCII counts as letters */
+static bool is_word(char c) /* non-ASCII characters count as letters */
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
 }
 
-/* A number of digits with at most one point, without regard to the locale; its size, 0: there is none. */
+/* Parse a decimal number, independent of the locale. Returns its size; 0: none. */
 static size_t number_size(const char *s, double *value)
 {
     size_t n = s[0] == '+' || s[0] == '-', digits = 0;
@@ -72,7 +73,7 @@ static size_t number_size(const char *s, double *value)
     return digits && s[n] != '.' ? n : 0;
 }
 
-/* ":1.2)" with spaces around the number; its size, 0: something else. */
+/* Parse ":1.2)", spaces around the number allowed. Returns its size; 0: none. */
 static size_t weight_size(const char *s, double *value)
 {
     size_t n = 1, digits;
@@ -85,7 +86,7 @@ static size_t weight_size(const char *s, double *value)
     return digits && s[n] == ')' ? n + 1 : 0;
 }
 
-/* Ordinary characters, with BREAK between them. */
+/* Add plain text, split at BREAK. */
 static clio_status add_text(struct parser *p, const char *text, size_t size)
 {
     clio_status st = CLIO_OK;
@@ -104,7 +105,7 @@ fail:
     return st;
 }
 
-/* One item of the grammar at `s`; *size is its length. */
+/* Parse one item of the grammar at `s`; *size: its length. */
 static clio_status parse_item(struct parser *p, const char *s, size_t *size)
 {
     clio_status st = CLIO_OK;
@@ -113,7 +114,7 @@ static clio_status parse_item(struct parser *p, const char *s, size_t *size)
     if (*s == '\\') {
         bool escapes = s[1] && strchr("()[]\\", s[1]);
         *size = escapes ? 2 : 1;
-        TRY(add_part(p, s + 1, *size - 1, false)); /* a backslash before anything else vanishes, as in the reference */
+        TRY(add_part(p, s + 1, *size - 1, false)); /* any other backslash is dropped, as in A1111 */
     } else if (*s == '(') {
         p->round[p->rounds++] = p->count;
     } else if (*s == '[') {
@@ -138,10 +139,10 @@ fail:
 static clio_status parse(struct parser *p, const char *text)
 {
     clio_status st = CLIO_OK;
-    size_t size = strlen(text), kept = 0, step;
-    if (size > PROMPT_LONGEST)
-        FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "the prompt has %zu bytes, and %d is the most that clio takes: shorten it", size, PROMPT_LONGEST);
-    TRY(mem_alloc(p->ctx, &p->parts, 2 * size + 1, sizeof *p->parts)); /* BREAK makes three of five bytes */
+    size_t size = strlen(text), merged = 0, step;
+    if (size > PROMPT_MAX_BYTES)
+        FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "the prompt has %zu bytes and must not have more than %d: shorten it", size, PROMPT_MAX_BYTES);
+    TRY(mem_alloc(p->ctx, &p->parts, 2 * size + 1, sizeof *p->parts)); /* BREAK makes three parts of five bytes */
     TRY(mem_alloc(p->ctx, &p->round, size, sizeof *p->round));
     TRY(mem_alloc(p->ctx, &p->square, size, sizeof *p->square));
     for (size_t at = 0; at < size; at += step)
@@ -150,16 +151,16 @@ static clio_status parse(struct parser *p, const char *text)
         multiply(p, p->round[--p->rounds], ROUND_BRACKET);
     while (p->squares)
         multiply(p, p->square[--p->squares], SQUARE_BRACKET);
-    for (size_t i = 0; i < p->count; i++) { /* parts of one weight become one part: their bytes are neighbours */
-        struct part *last = kept ? &p->parts[kept - 1] : NULL, part = p->parts[i];
+    for (size_t i = 0; i < p->count; i++) { /* merge neighbouring parts of equal weight */
+        struct part *last = merged ? &p->parts[merged - 1] : NULL, part = p->parts[i];
         if (!isfinite((float)part.weight))
-            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "a weight in the prompt is beyond any number: use fewer brackets, or weights like 1.3");
+            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "a weight in the prompt is not finite: use fewer brackets, or weights like 1.3");
         if (last && !last->is_break && !part.is_break && last->weight == part.weight)
             last->size += part.size;
         else
-            p->parts[kept++] = part;
+            p->parts[merged++] = part;
     }
-    p->count = kept;
+    p->count = merged;
 fail:
     return st;
 }
@@ -170,12 +171,12 @@ struct chunker {
     clio_context *ctx;
     struct prompt *p;
     const struct clip_tokenizer *t;
-    int used;       /* tokens of the last chunk, start not counted */
-    int last_comma; /* its place among them, -1: none */
-    int capacity;   /* chunks that there is room for */
+    int used;       /* tokens in the last chunk, without the start token */
+    int last_comma; /* index of the last comma among them, -1: none */
+    int capacity;   /* allocated chunks */
 };
 
-/* Begin a chunk that is empty: start, end, padding. */
+/* Add an empty chunk: start token, end token, padding. */
 static clio_status new_chunk(struct chunker *c)
 {
     clio_status st = CLIO_OK;
@@ -188,7 +189,7 @@ static clio_status new_chunk(struct chunker *c)
         float *weights = ids ? realloc(p->weights, count * sizeof *weights) : NULL;
         p->weights = weights ? weights : p->weights;
         if (!weights)
-            FAIL(c->ctx, CLIO_ERROR_MEMORY, "out of memory while reading the prompt; close other programs");
+            FAIL(c->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
         c->capacity = capacity;
     }
     int *ids = p->ids + (size_t)p->chunks * (size_t)p->length;
@@ -212,12 +213,12 @@ static void put(struct chunker *c, int token, float weight)
     c->p->ids[at + 1] = c->t->end;
 }
 
-/* The last chunk is full: begin the next one with what follows the last comma, if that is near. */
+/* The last chunk is full: begin a new one, and move the tokens after the last comma there if they are few. */
 static clio_status overflow(struct chunker *c)
 {
     clio_status st = CLIO_OK;
-    int room = c->p->length - 2, from = c->last_comma + 1, moved = room - from;
-    if (c->last_comma < 0 || room - c->last_comma > COMMA_REACH)
+    int chunk_size = c->p->length - 2, from = c->last_comma + 1, moved = chunk_size - from;
+    if (c->last_comma < 0 || chunk_size - c->last_comma > COMMA_PADDING_BACKTRACK)
         moved = 0;
     TRY(new_chunk(c));
     int *ids = c->p->ids + (size_t)(c->p->chunks - 2) * (size_t)c->p->length + 1 + from;
@@ -228,7 +229,7 @@ static clio_status overflow(struct chunker *c)
         weights[i] = 1;
     }
     if (moved)
-        ids[moved] = c->t->pad; /* where the end was */
+        ids[moved] = c->t->pad; /* the former end token */
 fail:
     return st;
 }
@@ -236,11 +237,11 @@ fail:
 static clio_status add_token(struct chunker *c, int token, float weight)
 {
     clio_status st = CLIO_OK;
-    int room = c->p->length - 2;
+    int chunk_size = c->p->length - 2;
     bool is_comma = token == c->t->comma;
-    if (c->used == room && is_comma)
+    if (c->used == chunk_size && is_comma)
         TRY(new_chunk(c));
-    else if (c->used == room)
+    else if (c->used == chunk_size)
         TRY(overflow(c));
     if (is_comma)
         c->last_comma = c->used;
@@ -258,7 +259,7 @@ clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokeniz
     int *ids = NULL;
     size_t count;
     *p = (struct prompt){.length = length};
-    TRY(clip_tokenizer_check(ctx, text)); /* before it is cut, so that the sentence says where in the prompt */
+    TRY(clip_tokenizer_check(ctx, text)); /* on the whole prompt, so that the message has the right position */
     TRY(parse(&parser, text));
     TRY(new_chunk(&chunker));
     for (size_t i = 0; i < parser.count; i++) {
@@ -275,7 +276,7 @@ clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokeniz
         for (size_t k = 0; k < count; k++)
             TRY(add_token(&chunker, ids[k], (float)now->weight));
     }
-    if (!chunker.used && p->chunks > 1) /* nothing follows the last BREAK */
+    if (!chunker.used && p->chunks > 1) /* nothing after the last BREAK */
         p->chunks--;
 fail:
     free(parser.parts);
@@ -324,7 +325,7 @@ static bool is_weighted(const struct prompt *p, int chunk)
     return false;
 }
 
-void prompt_weigh(const struct prompt *p, float *hidden, int width)
+void prompt_apply_weights(const struct prompt *p, float *hidden, int width)
 {
     size_t row = (size_t)width, size = (size_t)p->length * row;
     for (int chunk = 0; chunk < p->chunks; chunk++) {
@@ -337,7 +338,7 @@ void prompt_weigh(const struct prompt *p, float *hidden, int width)
             x[i] *= weights[i / row];
         after = mean_of(x, size);
         scale = before / after;
-        for (size_t i = 0; isfinite(scale) && i < size; i++) /* a mean of 0 cannot be restored */
+        for (size_t i = 0; isfinite(scale) && i < size; i++) /* not finite: the weighted mean is 0 */
             x[i] = (float)((double)x[i] * scale);
     }
 }
@@ -358,7 +359,7 @@ clio_status prompt_encode(clio_context *ctx, const struct prompt *p, const struc
     if (weighted) {
         TRY(mem_alloc(ctx, &hidden, count, sizeof *hidden));
         TRY(tensor_read(ctx, out, 0, count, hidden));
-        prompt_weigh(p, hidden, width);
+        prompt_apply_weights(p, hidden, width);
         TRY(tensor_write(ctx, out, 0, count, hidden));
     }
 fail:

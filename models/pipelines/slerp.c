@@ -1,4 +1,4 @@
-/* slerp.c - see slerp.h. */
+/* slerp.c - spherical linear interpolation: out = sin((1 - t) angle) / sin(angle) a + sin(t angle) / sin(angle) b. See slerp.h. */
 #include "slerp.h"
 
 #include <math.h>

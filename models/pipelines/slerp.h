@@ -1,7 +1,7 @@
-/* slerp.h - spherical linear interpolation (Shoemake 1985) between two latents or noises.
+/* slerp.h - spherical linear interpolation (Shoemake 1985) between two latents or noise samples.
  *
- * Normal samples of n dimensions lie near a sphere of radius sqrt(n). A straight line between two of them passes through its inside, where
- * the variance is too small for what the network was trained on (White 2016, "Sampling Generative Networks"). */
+ * Normal samples of n dimensions lie near a sphere of radius sqrt(n). Linear interpolation between two of them leaves the sphere, and its
+ * samples have a smaller variance than those of training (White 2016, "Sampling Generative Networks"). */
 #ifndef CLIO_MODELS_PIPELINES_SLERP_H
 #define CLIO_MODELS_PIPELINES_SLERP_H
 

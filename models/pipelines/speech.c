@@ -1,4 +1,4 @@
-/* speech.c - load a Whisper folder: network, tokenizer, generation settings; plan the memory of a window. */
+/* speech.c - load a Whisper folder in the Hugging Face layout: network, tokenizer, generation settings; allocate the buffers of a batch. */
 #include "speech.h"
 #include "../../host/core/require.h"
 #include "../../host/core/json.h"
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INITIAL_TIMESTAMP 50 /* 1 s, as in openai/whisper, where the folder does not say */
+#define INITIAL_TIMESTAMP 50 /* max_initial_timestamp of 1 s, as in openai/whisper, where the folder has no value */
 
-/* Set mask[id] for every number of the list under `key`; null and absent lists are empty. */
+/* Set mask[id] for every token of the list under `key`; null and absent lists are empty. */
 static clio_status mark_tokens(clio_context *ctx, const struct json_file *file, const char *key, unsigned char *mask, int vocab)
 {
     clio_status st = CLIO_OK;
@@ -19,13 +19,14 @@ static clio_status mark_tokens(clio_context *ctx, const struct json_file *file, 
     if (!list || json_is_null(list))
         return CLIO_OK;
     if (!json_is_array(list))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s is not a list of token numbers; the file is damaged, download it again", file->path, key);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s is not a list of token ids: the file is damaged, download it again", file->path, key);
     json_array_foreach(list, i, item)
     {
         json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id >= vocab)
             FAIL(ctx, CLIO_ERROR_FORMAT,
-                 "%s: %s holds a number that is no token of this model; the file is damaged or belongs to another model", file->path, key);
+                 "%s: %s contains an id that is not in the vocabulary: the file is damaged or belongs to another model, download it again",
+                 file->path, key);
         if (id >= 0)
             mask[id] = 1;
     }
@@ -47,7 +48,7 @@ fail:
     return st;
 }
 
-/* Suppressed tokens and the rest that config.json and, over it, generation_config.json say about decoding. */
+/* Decoding settings of config.json and, with precedence, generation_config.json: suppressed tokens, prefix, max_initial_timestamp_index. */
 static clio_status read_generation(clio_context *ctx, clio_speech *s)
 {
     clio_status st = CLIO_OK;
@@ -60,7 +61,7 @@ static clio_status read_generation(clio_context *ctx, clio_speech *s)
     TRY(file_join(ctx, &path, s->dir, "generation_config.json"));
     TRY(read_prefix(ctx, s, &config));
     s->last_initial_timestamp = INITIAL_TIMESTAMP;
-    const struct json_file *rules = &config; /* older folders have it all in config.json */
+    const struct json_file *rules = &config; /* older folders have all settings in config.json */
     if (file_exists(path)) {
         TRY(json_open(ctx, &generation, s->dir, "generation_config.json"));
         TRY(read_prefix(ctx, s, &generation));
@@ -84,7 +85,7 @@ fail:
     return st;
 }
 
-/* Buffers of one window, and those of every row of the batch. */
+/* Buffers used by one window at a time, and those with a row for each window of the batch. */
 #define WINDOW_BUFFERS(s)                                                                                                                  \
     {                                                                                                                                      \
         &(s)->samples, &(s)->features, &(s)->encoded, &(s)->suppress, &(s)->suppress_first                                                 \
@@ -117,18 +118,18 @@ static void free_batch(clio_context *ctx, clio_speech *s)
     for (size_t i = 0; i < COUNT(all); i++)
         tensor_free(ctx, all[i]);
     whisper_state_free(ctx, &s->state, &s->net);
-    free(s->places);
-    s->places = NULL;
+    free(s->slots);
+    s->slots = NULL;
     s->batch = 0;
 }
 
-/* Run a window's steps without launching anything, at their largest shapes, and allocate the scratch they need. */
-static clio_status plan(clio_context *ctx, clio_speech *s, int batch)
+/* Plan all steps at their largest shapes, without launching kernels, and allocate the scratch memory they need. */
+static clio_status plan_memory(clio_context *ctx, clio_speech *s, int batch)
 {
     clio_status st = CLIO_OK;
     const struct whisper_config *c = &s->net.config;
     struct logits_args args = {.n = c->vocab};
-    int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* windows decoded together do not see the text before them */
+    int length = batch == 1 ? c->text_positions : c->text_positions / 2; /* batched windows have no previous text */
     struct tensor ids = tensor_reshape(&s->ids, 2, batch, length, 0, 0), hidden = tensor_reshape(&s->hidden, 3, batch, length, c->width, 0);
     struct tensor next = tensor_reshape(&s->next, 2, batch, 1, 0, 0), last = tensor_reshape(&s->hidden, 3, batch, 1, c->width, 0);
     ctx->planning = true;
@@ -161,8 +162,8 @@ clio_status speech_reserve(clio_speech *s, int batch)
     for (size_t i = 0; i < COUNT(all); i++)
         TRY(tensor_new(ctx, all[i], "decoding"));
     TRY(whisper_state_new(ctx, &s->state, &s->net, batch));
-    TRY(mem_alloc(ctx, &s->places, (size_t)batch, sizeof *s->places));
-    TRY(plan(ctx, s, batch));
+    TRY(mem_alloc(ctx, &s->slots, (size_t)batch, sizeof *s->slots));
+    TRY(plan_memory(ctx, s, batch));
     s->batch = batch;
     speech_restart(s);
 fail:
@@ -171,7 +172,7 @@ fail:
     return st;
 }
 
-/* What needs no tokenizer: the network, its front end and buffers. */
+/* All that does not need the tokenizer: network, log-mel front end, buffers. */
 static clio_status load_network(clio_context *ctx, clio_speech *s)
 {
     clio_status st = CLIO_OK;
@@ -183,11 +184,11 @@ fail:
     return st;
 }
 
-/* The tokenizer's files are read on a thread of their own while the weights load: 0.1 of 1.2 s. Building kernels beside that was tried: one
- * CPU runtime crashes where programs are built while kernels run, another builds one at a time. */
+/* The tokenizer is read on its own thread while the weights load: saves 0.1 of 1.2 s. Building kernels on that thread was tried too, but
+ * one CPU runtime crashes when programs are built while kernels run, and another builds one program at a time. */
 struct reader {
     pthread_t thread;
-    clio_context context; /* a copy, for the sentence of a failure */
+    clio_context context; /* a copy, for the error message */
     clio_speech *speech;
     clio_status st;
 };
@@ -206,9 +207,9 @@ static clio_status load_all(clio_context *ctx, clio_speech *s)
     TRY(mem_alloc(ctx, &reader, 1, sizeof *reader));
     reader->context = *ctx;
     reader->speech = s;
-    bool apart = pthread_create(&reader->thread, NULL, reader_run, reader) == 0;
+    bool threaded = pthread_create(&reader->thread, NULL, reader_run, reader) == 0;
     st = load_network(ctx, s);
-    if (apart)
+    if (threaded)
         pthread_join(reader->thread, NULL);
     else
         reader_run(reader);

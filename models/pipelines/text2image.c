@@ -1,4 +1,4 @@
-/* text2image.c - see text2image.h: the phases of clio_imagine, and its result. */
+/* text2image.c - clio_imagine: run the phases of the pipeline and return the images. See text2image.h. */
 #include "text2image.h"
 #include "../image/image.h"
 
@@ -27,10 +27,10 @@ void imagine_close(struct imagine *j)
         diffusion_drop_unet(j->p);
         diffusion_drop_vae(j->p);
     }
-    for (int i = 0; i < STATES; i++)
-        free(j->states[i]);
-    free(j->source);
-    free(j->masked);
+    for (int i = 0; i < EMBEDS_COUNT; i++)
+        free(j->prompt_embeds[i]);
+    free(j->image_moments);
+    free(j->masked_image_moments);
     free(j->mask);
     free(j->latents);
 }
@@ -41,15 +41,15 @@ static clio_status decode_all(struct imagine *j, clio_imagine_result *list)
 {
     clio_status st = CLIO_OK;
     for (int i = 0; i < j->count; i++) {
-        clio_imagine_result *picture = &list[i];
+        clio_imagine_result *result = &list[i];
         unsigned char *rgb;
         char *text;
         TRY(context_progress(j->ctx, "decoding", i, j->count));
         TRY(imagine_decode(j, i, &rgb));
-        picture->image = (clio_image){j->width, j->height, rgb};
-        picture->seed = imagine_seed(j, i);
+        result->image = (clio_image){j->width, j->height, rgb};
+        result->seed = imagine_seed(j, i);
         TRY(imagine_describe(j, i, &text));
-        picture->parameters = text;
+        result->parameters = text;
     }
     TRY(context_progress(j->ctx, "decoding", j->count, j->count));
 fail:

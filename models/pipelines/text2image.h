@@ -1,16 +1,16 @@
-/* text2image.h - a diffusion pipeline: what clio_diffusion_load opens and clio_imagine runs. Source: diffusers, pipelines/stable_diffusion
- * (StableDiffusionPipeline, ...Img2ImgPipeline, ...InpaintPipeline).
+/* text2image.h - Stable Diffusion: text to image, image to image, inpainting (clio_diffusion_load, clio_imagine). Source: diffusers,
+ * pipelines/stable_diffusion (StableDiffusionPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline).
  *
- *     text2image.c           the public calls: parameters checked, the phases in their order, the result
- *     text2image_load.c      opening a folder or a single file; each network from its part
- *     text2image_params.c    what a caller may ask for, and the text that says so in the result
- *     text2image_prompt.c    prompts to the states that the UNet attends to
- *     text2image_sample.c    noise to latents
- *     text2image_latents.c   a given image to latents, latents to images, previews
+ *     text2image.c           clio_imagine: runs the phases in order and returns the images
+ *     text2image_load.c      open a folder or a single file; load each network
+ *     text2image_params.c    check the parameters; the parameters as text in the result
+ *     text2image_prompt.c    prompts to prompt embeddings
+ *     text2image_sample.c    the denoising loop: noise to latents
+ *     text2image_latents.c   images to latents, latents to images, previews
  *
- * Phases and memory: the autoencoder says how much decoding will need, which is refused at once where it cannot be had; the text encoder is
- * loaded, used and freed; the UNet stays while there is something to sample; then the autoencoder works. Where a phase does not find room,
- * what it does not need is freed, and guidance takes two passes of one image instead of one of two, before it is given up. */
+ * Memory: whether decoding will fit is checked before sampling. The text encoder is loaded, used and freed; then the UNet samples; then the
+ * autoencoder decodes. When an allocation fails, networks that the phase does not need are freed, and then classifier-free guidance runs
+ * two batches of one instead of one batch of two. Only when that fails, too, does the call fail. */
 #ifndef CLIO_MODELS_PIPELINES_TEXT2IMAGE_H
 #define CLIO_MODELS_PIPELINES_TEXT2IMAGE_H
 
@@ -30,7 +30,7 @@ struct lora_choice {
 struct clio_diffusion {
     clio_context *ctx;
     char *path;
-    bool is_file; /* one .safetensors file, otherwise a folder */
+    bool is_file; /* a single .safetensors file, otherwise a folder */
     char *variant, *prediction, *taesd;
     bool taesd_preview_only, keep;
     struct lora_choice *loras;
@@ -38,9 +38,9 @@ struct clio_diffusion {
     struct clip_tokenizer tokenizer;
     struct json_file scheduler;
     struct unet_config config; /* of the UNet */
-    int positions;             /* of the text encoder: tokens of a chunk */
-    int side;                  /* pixels of the images that it was made for */
-    /* on the device, while it is needed */
+    int positions;             /* max_position_embeddings of the text encoder: tokens of a chunk */
+    int side;                  /* default width and height of an image, pixels */
+    /* on the device while needed */
     struct unet unet;
     struct vae vae;
     struct vae_tiny tiny;
@@ -52,7 +52,7 @@ struct clio_diffusion {
 
 enum diffusion_part { PART_TEXT_ENCODER, PART_UNET, PART_VAE, PART_TAESD };
 
-/* Load what is not there yet. The weights' files are mapped only meanwhile. */
+/* Load a network unless it is loaded already. Weight files are mapped only while loading. */
 clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder);
 clio_status diffusion_need_unet(clio_diffusion *p);
 clio_status diffusion_need_vae(clio_diffusion *p, int parts);
@@ -62,79 +62,79 @@ void diffusion_drop_vae(clio_diffusion *p);
 
 /* ---- one call of clio_imagine ---- */
 
-enum { STATES_PROMPT, STATES_NEGATIVE, STATES_TO, STATES };
+enum { EMBEDS_PROMPT, EMBEDS_NEGATIVE, EMBEDS_PROMPT_TO, EMBEDS_COUNT };
 
 struct imagine {
     clio_diffusion *p;
     clio_context *ctx;
     const clio_imagine_params *params;
-    int width, height;      /* pixels */
-    int w, h, channels;     /* of a latent */
-    size_t n;               /* numbers in a latent */
-    struct vae_config vae;  /* also when the network is gone */
-    const float *exact;     /* [3, height, width], -1 to 1: what params->image shows, where 8 bits are not enough; or NULL */
-    double strength;        /* 0: from noise */
-    int64_t seed, seed_to;  /* seed_to negative: none */
-    int count;              /* images */
-    bool guided;            /* each evaluation answers for the negative prompt, too */
-    bool tiny;              /* the small autoencoder takes the place of the other */
-    int length;             /* positions of the text states */
-    float *states[STATES];  /* [length, config.text] */
-    float *source, *masked; /* moments [2 channels, h, w] of the image to begin with and of what is kept of it; of the small autoencoder:
-                               latents [channels, h, w]; NULL: none */
-    float *mask;            /* [h, w]: 1 where to paint */
-    float *latents;         /* [count][channels, h, w]: the result of sampling */
+    int width, height;                           /* pixels */
+    int w, h, channels;                          /* of a latent */
+    size_t n;                                    /* elements of a latent */
+    struct vae_config vae;                       /* valid after the network is freed, too */
+    const float *image_floats;                   /* f32 [3, height, width], -1 to 1: replaces the 8-bit pixels of params->image; or NULL */
+    double strength;                             /* 0: from pure noise */
+    int64_t seed, seed_to;                       /* seed_to negative: none */
+    int count;                                   /* images */
+    bool guided;                                 /* classifier-free guidance: the UNet runs on the negative prompt, too */
+    bool tiny;                                   /* AutoencoderTiny instead of AutoencoderKL */
+    int length;                                  /* positions of the prompt embeddings */
+    float *prompt_embeds[EMBEDS_COUNT];          /* [length, config.text] */
+    float *image_moments, *masked_image_moments; /* moments [2 channels, h, w] of the image and of its unmasked part; with AutoencoderTiny
+                                                    latents [channels, h, w]; NULL: none */
+    float *mask;                                 /* [h, w]: 1 where to inpaint */
+    float *latents;                              /* [count][channels, h, w]: sampled latents */
     /* while sampling */
     struct arena arena, preview_arena;
     struct unet_prompt prompt;
     struct tensor text, in, out;
-    int rows; /* of in and out: 2 where both answers come at once */
+    int rows; /* batch size of in and out: 2 with guidance in one batch */
     int done, evaluations;
     struct sampler_options sampler;
-    char method[32]; /* that was taken */
+    char method[32]; /* name of the sampler in use */
 };
 
 /* ---- text2image.c ---- */
 
-/* With p, params and perhaps exact filled in: everything up to the latents. */
+/* Check, encode and sample: fills in latents. p, params and, optionally, image_floats are set by the caller. */
 clio_status imagine_to_latents(struct imagine *j);
 void imagine_close(struct imagine *j);
 
 /* ---- text2image_params.c ---- */
 
-/* The fields of the parameters of clio_diffusion_load. */
+/* Check the parameters of clio_diffusion_load. */
 clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diffusion_params *params);
-/* Everything about the parameters that can be seen to be wrong before a network is loaded; fills in sizes but for the latent's. */
+/* Check the parameters of clio_imagine before any network is loaded; fills in all sizes except the latent's. */
 clio_status imagine_check(struct imagine *j);
-/* How image `index` is made, in stable-diffusion-webui's form, in fresh memory. */
+/* The generation parameters of image `index` in stable-diffusion-webui's format (infotext), allocated. */
 clio_status imagine_describe(const struct imagine *j, int index, char **out);
-/* Of a way: how far image `index` is, 0 to 1. */
-double imagine_share(const struct imagine *j, int index);
+/* Interpolation: position of image `index` between the two ends, 0 to 1. */
+double imagine_fraction(const struct imagine *j, int index);
 int64_t imagine_seed(const struct imagine *j, int index);
 
 /* ---- text2image_prompt.c ---- */
 
-/* Fills in length and states. */
+/* Fills in length and prompt_embeds. */
 clio_status imagine_encode_prompts(struct imagine *j);
-/* out [length, config.text]: the states of image `index`, between the two prompts of a way. */
-void imagine_states(const struct imagine *j, int index, float *out);
+/* out [length, config.text]: the prompt embeddings of image `index`, interpolated linearly between prompt and prompt_to. */
+void imagine_prompt_embeds(const struct imagine *j, int index, float *out);
 
 /* ---- text2image_sample.c ---- */
 
-/* All images: fills in latents. Frees what it took from the device. */
+/* Run the denoising loop for all images: fills in latents. Frees its device memory. */
 clio_status imagine_sample(struct imagine *j);
 void imagine_free_sampling(struct imagine *j);
 
 /* ---- text2image_latents.c ---- */
 
-/* The autoencoder is loaded, the latent's sizes filled in; what decoding will need is refused where it cannot be had; source, masked and
- * mask are filled in where the parameters have an image. */
+/* Load the autoencoder, fill in the latent's sizes and check that decoding will fit into memory; with an image, fill in image_moments,
+ * masked_image_moments and mask. */
 clio_status imagine_encode_images(struct imagine *j);
-/* A draw from moments (or a copy of latents), scaled as samplers have it; draws as many numbers from r as diffusers does. */
-void imagine_draw(const struct imagine *j, const float *moments, struct random *r, float *out);
-/* u8 RGB from latent `index`. */
+/* out: a latent sampled from moments, or a copy of latents, times scaling_factor; draws as many random numbers from r as diffusers. */
+void imagine_sample_latent(const struct imagine *j, const float *moments, struct random *r, float *out);
+/* Decode latent `index` to u8 RGB [height, width, 3], allocated. */
 clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb);
-/* Call on_preview with what is emerging: x, of which `out` is the network's answer at evaluation i. */
+/* Call on_preview with the predicted original sample of evaluation i: in and out are the input and output of the UNet. */
 clio_status imagine_preview(struct imagine *j, const struct sampler *s, int index, int i, const float *in, const float *out);
 
 #endif

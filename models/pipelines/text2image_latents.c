@@ -1,8 +1,8 @@
-/* text2image_latents.c - between images and latents, through AutoencoderKL or the small autoencoder, and previews.
+/* text2image_latents.c - images to latents and back, through AutoencoderKL or AutoencoderTiny (TAESD); previews.
  *
- * A preview is of the clean image that the network expects at this moment: with a its share of signal, from in = sqrt(a) x0 + sqrt(1 - a)
- * noise and the answer (noise, or v of Salimans and Ho 2022, or x0). Without the small autoencoder colours are a linear projection of the
- * four channels, fitted by ComfyUI (latent_formats.py, SD15) to Stable Diffusion's autoencoder. */
+ * A preview shows the predicted original sample x0 of a step (pred_original_sample): with a = alphas_cumprod[t], solved from
+ * in = sqrt(a) x0 + sqrt(1 - a) noise and the output of the UNet (noise, v of Salimans and Ho 2022, or x0). Without TAESD its RGB values
+ * are a linear projection of the four latent channels (ComfyUI, latent_formats.py, SD15, latent_rgb_factors). */
 #include "text2image.h"
 #include "../image/image.h"
 
@@ -15,31 +15,32 @@ static struct vae_tiling tiling_of(const struct imagine *j)
     return (struct vae_tiling){.size = j->params->tiling ? vae_tile_size(&j->vae) : 0};
 }
 
-/* Whether decoding can have what it needs once the UNet is gone: asked before minutes of sampling. */
-static clio_status check_room(const struct imagine *j)
+/* Whether decoding will fit into memory once the UNet is freed; checked before minutes of sampling. */
+static clio_status check_decode_memory(const struct imagine *j)
 {
     clio_status st = CLIO_OK;
     const struct device *d = &j->ctx->device;
-    uint64_t piece, all;
-    TRY(vae_scratch(j->ctx, &j->p->vae, true, j->h, j->w, tiling_of(j), &piece));
-    all = piece + (j->p->has_unet ? 0 : j->ctx->pool.now);
-    bool fits = piece <= d->max_allocation && all <= d->memory_limit;
+    uint64_t largest, total;
+    TRY(vae_scratch(j->ctx, &j->p->vae, true, j->h, j->w, tiling_of(j), &largest));
+    total = largest + (j->p->has_unet ? 0 : j->ctx->pool.now);
+    bool fits = largest <= d->max_allocation && total <= d->memory_limit;
     if (!fits)
         FAIL(j->ctx, CLIO_ERROR_MEMORY,
              "decoding %d x %d pixels needs %.1f MiB%s, and %s offers %.1f MiB: use %sa smaller width and height", j->width, j->height,
-             (double)(piece <= d->max_allocation ? all : piece) / 0x1p20, piece <= d->max_allocation ? "" : " in one piece", d->name,
-             (double)(piece <= d->max_allocation ? d->memory_limit : d->max_allocation) / 0x1p20, j->params->tiling ? "" : "tiling or ");
+             (double)(largest <= d->max_allocation ? total : largest) / 0x1p20, largest <= d->max_allocation ? "" : " in one piece",
+             d->name, (double)(largest <= d->max_allocation ? d->memory_limit : d->max_allocation) / 0x1p20,
+             j->params->tiling ? "" : "tiling or ");
 fail:
     return st;
 }
 
-/* The autoencoder with these sides; makes room once. */
-static clio_status need(struct imagine *j, int sides)
+/* Load these parts of the autoencoder; frees the UNet when memory is short. */
+static clio_status load_vae(struct imagine *j, int parts)
 {
-    clio_status st = j->tiny ? diffusion_need_tiny(j->p, sides) : diffusion_need_vae(j->p, sides);
+    clio_status st = j->tiny ? diffusion_need_tiny(j->p, parts) : diffusion_need_vae(j->p, parts);
     if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
         diffusion_drop_unet(j->p);
-        st = j->tiny ? diffusion_need_tiny(j->p, sides) : diffusion_need_vae(j->p, sides);
+        st = j->tiny ? diffusion_need_tiny(j->p, parts) : diffusion_need_vae(j->p, parts);
     }
     return st;
 }
@@ -52,9 +53,8 @@ static clio_status fill_in_sizes(struct imagine *j)
     j->channels = j->tiny ? j->p->tiny.latent : c->latent;
     if (j->channels != j->p->config.out || in != 3 || out != 3)
         FAIL(j->ctx, CLIO_ERROR_FORMAT,
-             "the autoencoder of %s has %d channels for latents and %d for images, and the UNet makes latents of %d: they belong to "
-             "different "
-             "models",
+             "the autoencoder of %s has %d latent and %d image channels, and the UNet has latents of %d channels: they belong to different "
+             "models, copy both again",
              j->tiny ? j->p->taesd : j->p->path, j->channels, out, j->p->config.out);
     if (j->width % factor || j->height % factor)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "%d x %d pixels: with this model width and height must be multiples of %d", j->width, j->height,
@@ -67,24 +67,24 @@ fail:
     return st;
 }
 
-static clio_status encode(struct imagine *j, struct arena *arena, const float *picture, float **out)
+static clio_status encode(struct imagine *j, struct arena *arena, const float *image, float **out)
 {
     clio_status st = CLIO_OK;
     TRY(mem_alloc(j->ctx, out, (j->tiny ? 1 : 2) * j->n, sizeof **out));
     if (j->tiny)
-        TRY(vae_tiny_encode(j->ctx, arena, &j->p->tiny, *out, picture, 1, j->h, j->w));
+        TRY(vae_tiny_encode(j->ctx, arena, &j->p->tiny, *out, image, 1, j->h, j->w));
     else
-        TRY(vae_encode(j->ctx, arena, &j->p->vae, *out, picture, 1, j->h, j->w, tiling_of(j)));
+        TRY(vae_encode(j->ctx, arena, &j->p->vae, *out, image, 1, j->h, j->w, tiling_of(j)));
 fail:
     return st;
 }
 
-/* The image of the caller at the size asked for. */
-static clio_status scaled(struct imagine *j, const clio_image *from, struct image *out)
+/* The caller's image, resized to width x height. */
+static clio_status resized(struct imagine *j, const clio_image *from, struct image *out)
 {
     clio_status st = CLIO_OK;
-    struct image whole = {.width = from->width, .height = from->height, .rgb = (unsigned char *)(uintptr_t)from->rgb}; /* only read */
-    TRY(image_resize(j->ctx, out, &whole, j->width, j->height));
+    struct image view = {.width = from->width, .height = from->height, .rgb = (unsigned char *)(uintptr_t)from->rgb}; /* only read */
+    TRY(image_resize(j->ctx, out, &view, j->width, j->height));
 fail:
     return st;
 }
@@ -92,52 +92,52 @@ fail:
 static clio_status encode_images(struct imagine *j)
 {
     clio_status st = CLIO_OK;
-    struct image picture = {0}, mask = {0};
+    struct image image = {0}, mask = {0};
     struct arena arena = {0};
     size_t pixels = (size_t)j->width * (size_t)j->height;
-    float *floats = NULL, *covers = NULL;
+    float *floats = NULL, *coverage = NULL;
     TRY(context_progress(j->ctx, "encoding the image", 0, 0));
-    TRY(scaled(j, j->params->image, &picture));
+    TRY(resized(j, j->params->image, &image));
     TRY(mem_alloc(j->ctx, &floats, 3 * pixels, sizeof *floats));
-    image_to_floats(&picture, floats);
-    if (j->exact)
-        memcpy(floats, j->exact, sizeof *floats * 3 * pixels);
-    TRY(encode(j, &arena, floats, &j->source));
+    image_to_floats(&image, floats);
+    if (j->image_floats)
+        memcpy(floats, j->image_floats, sizeof *floats * 3 * pixels);
+    TRY(encode(j, &arena, floats, &j->image_moments));
     if (!j->params->mask)
         goto fail;
-    TRY(scaled(j, j->params->mask, &mask));
-    TRY(mem_alloc(j->ctx, &covers, pixels, sizeof *covers));
+    TRY(resized(j, j->params->mask, &mask));
+    TRY(mem_alloc(j->ctx, &coverage, pixels, sizeof *coverage));
     TRY(mem_alloc(j->ctx, &j->mask, (size_t)j->h * (size_t)j->w, sizeof *j->mask));
-    image_to_mask(&mask, covers);
-    image_mask_shrink(covers, j->width, j->height, j->width / j->w, j->mask);
-    if (j->p->config.in != j->p->config.out) { /* the network is told what is kept */
+    image_to_mask(&mask, coverage);
+    image_mask_shrink(coverage, j->width, j->height, j->width / j->w, j->mask);
+    if (j->p->config.in != j->p->config.out) { /* an inpainting UNet also takes the masked image's latent */
         for (size_t i = 0; i < 3 * pixels; i++)
-            floats[i] *= covers[i % pixels] < 0.5f;
-        TRY(encode(j, &arena, floats, &j->masked));
+            floats[i] *= coverage[i % pixels] < 0.5f;
+        TRY(encode(j, &arena, floats, &j->masked_image_moments));
     }
 fail:
     arena_free(j->ctx, &arena);
-    image_free(&picture);
+    image_free(&image);
     image_free(&mask);
     free(floats);
-    free(covers);
+    free(coverage);
     return st;
 }
 
 clio_status imagine_encode_images(struct imagine *j)
 {
     clio_status st = CLIO_OK;
-    TRY(need(j, j->params->image ? VAE_ENCODER | VAE_DECODER : VAE_DECODER));
+    TRY(load_vae(j, j->params->image ? VAE_ENCODER | VAE_DECODER : VAE_DECODER));
     TRY(fill_in_sizes(j));
     if (!j->tiny)
-        TRY(check_room(j));
+        TRY(check_decode_memory(j));
     if (j->params->image)
         TRY(encode_images(j));
 fail:
     return st;
 }
 
-void imagine_draw(const struct imagine *j, const float *moments, struct random *r, float *out)
+void imagine_sample_latent(const struct imagine *j, const float *moments, struct random *r, float *out)
 {
     if (j->tiny) {
         memcpy(out, moments, sizeof *out * j->n);
@@ -158,7 +158,7 @@ clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb)
     TRY(mem_alloc(j->ctx, &floats, 3 * (size_t)j->width * (size_t)j->height, sizeof *floats));
     TRY(mem_alloc(j->ctx, &x, j->n, sizeof *x));
     memcpy(x, latent, sizeof *x * j->n);
-    TRY(need(j, VAE_DECODER));
+    TRY(load_vae(j, VAE_DECODER));
     if (j->tiny) {
         TRY(vae_tiny_decode(j->ctx, &j->arena, &j->p->tiny, floats, x, 1, j->h, j->w));
     } else {
@@ -180,8 +180,8 @@ fail:
 
 /* ---- previews ---- */
 
-/* Every method scales what the network gets to unit variance, so that the formulas are the same for all. */
-static void clean(const struct sampler *s, int i, const float *in, const float *out, float *x0, size_t n)
+/* Every sampler scales the UNet's input to unit variance, so the formulas are the same for all. */
+static void predict_original_sample(const struct sampler *s, int i, const float *in, const float *out, float *x0, size_t n)
 {
     int t = (int)s->timesteps[i];
     float a = s->alphas[MAX(0, MIN(t, s->config.train_steps - 1))], signal = sqrtf(a), noise = sqrtf(1 - a);
@@ -191,8 +191,8 @@ static void clean(const struct sampler *s, int i, const float *in, const float *
                                                                : (in[k] - noise * out[k]) / fmaxf(signal, 1e-3f);
 }
 
-/* rgb [3, h, w] in -1 to 1 from a latent of four channels; of others, grey from the first. */
-static void project(const struct imagine *j, const float *x, float *rgb)
+/* rgb [3, h, w], -1 to 1, from a latent x of four channels; otherwise grey from the first channel. */
+static void latents_to_rgb(const struct imagine *j, const float *x, float *rgb)
 {
     static const float factors[4][3] = {
         {0.3512f, 0.2297f, 0.3227f}, {0.3250f, 0.4974f, 0.2350f}, {-0.2829f, 0.1762f, 0.2721f}, {-0.2120f, -0.2616f, -0.7177f}};
@@ -219,11 +219,11 @@ clio_status imagine_preview(struct imagine *j, const struct sampler *s, int inde
         return CLIO_OK;
     TRY(mem_alloc(j->ctx, &x0, j->n, sizeof *x0));
     TRY(mem_alloc(j->ctx, &rgb, 3 * (size_t)(j->w * factor) * (size_t)(j->h * factor), sizeof *rgb));
-    clean(s, i, in, out, x0, j->n);
+    predict_original_sample(s, i, in, out, x0, j->n);
     if (decodes)
         TRY(vae_tiny_decode(j->ctx, &j->preview_arena, tiny, rgb, x0, 1, j->h, j->w));
     else
-        project(j, x0, rgb);
+        latents_to_rgb(j, x0, rgb);
     TRY(image_from_floats(j->ctx, &small, rgb, j->w * factor, j->h * factor));
     TRY(image_resize(j->ctx, &image, &small, j->width, j->height));
     clio_image preview = {image.width, image.height, image.rgb};

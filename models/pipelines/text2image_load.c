@@ -1,5 +1,5 @@
-/* text2image_load.c - a diffusers folder or a single file, opened: what is there is looked at, so that a missing or unfit part is known
- * before anything is computed; and each network from its part. */
+/* text2image_load.c - open a diffusers folder or a single file and load its networks. Opening reads the configurations and tensor lists of
+ * all parts, so that a missing or unsupported part is reported before anything is computed. */
 #include "text2image.h"
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The files of one part, opened. */
+/* The open files of one part of the pipeline. */
 struct part {
     const struct json_file *config;
     struct weights *weights;
-    /* one of: */
+    /* what config and weights point at: */
     struct json_file folder_config;
     struct weights folder_weights;
     struct single_file single;
@@ -40,24 +40,24 @@ fail:
     return st;
 }
 
-static clio_status part_open(const clio_diffusion *p, struct part *part, enum diffusion_part which)
+static clio_status part_open(const clio_diffusion *p, struct part *part, enum diffusion_part name)
 {
     clio_status st = CLIO_OK;
     char *dir = NULL;
     *part = (struct part){0};
-    if (which == PART_TAESD) {
+    if (name == PART_TAESD) {
         TRY(open_folder(p, part, p->taesd, "diffusion_pytorch_model"));
     } else if (p->is_file) {
         struct single_file *s = &part->single;
         TRY(single_file_open(p->ctx, s, p->path, p->prediction));
-        part->config = which == PART_TEXT_ENCODER ? &s->text_encoder_config : which == PART_UNET ? &s->unet_config : &s->vae_config;
-        part->weights = which == PART_TEXT_ENCODER ? &s->text_encoder : which == PART_UNET ? &s->unet : &s->vae;
+        part->config = name == PART_TEXT_ENCODER ? &s->text_encoder_config : name == PART_UNET ? &s->unet_config : &s->vae_config;
+        part->weights = name == PART_TEXT_ENCODER ? &s->text_encoder : name == PART_UNET ? &s->unet : &s->vae;
     } else {
-        TRY(file_join(p->ctx, &dir, p->path, parts[which].folder));
+        TRY(file_join(p->ctx, &dir, p->path, parts[name].folder));
         if (!file_is_folder(dir))
             FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder %s, which a Stable Diffusion model needs: download the missing part", p->path,
-                 parts[which].folder);
-        TRY(open_folder(p, part, dir, parts[which].stem));
+                 parts[name].folder);
+        TRY(open_folder(p, part, dir, parts[name].stem));
     }
 fail:
     free(dir);
@@ -66,15 +66,15 @@ fail:
     return st;
 }
 
-/* Every LoRA that was asked for, into one part's weights. */
-static clio_status merge(const clio_diffusion *p, enum lora_part which, struct weights *weights)
+/* Merge all LoRAs into the weights of one part. */
+static clio_status merge_loras(const clio_diffusion *p, enum lora_part part, struct weights *weights)
 {
     clio_status st = CLIO_OK;
     struct lora lora = {0};
     for (size_t i = 0; i < p->lora_count; i++) {
         TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)p->lora_count));
         TRY(lora_open(p->ctx, &lora, p->loras[i].path));
-        TRY(lora_merge(p->ctx, &lora, which, p->loras[i].strength, weights));
+        TRY(lora_merge(p->ctx, &lora, part, p->loras[i].strength, weights));
         lora_close(&lora);
     }
 fail:
@@ -90,7 +90,7 @@ clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *
     struct part part;
     *encoder = (struct text_encoder){0};
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
-    st = merge(p, LORA_TEXT_ENCODER, part.weights);
+    st = merge_loras(p, LORA_TEXT_ENCODER, part.weights);
     if (!st)
         st = text_encoder_load(p->ctx, part.config, part.weights, encoder);
     part_close(&part);
@@ -105,7 +105,7 @@ clio_status diffusion_need_unet(clio_diffusion *p)
     if (p->has_unet)
         return CLIO_OK;
     TRY(part_open(p, &part, PART_UNET));
-    st = merge(p, LORA_UNET, part.weights);
+    st = merge_loras(p, LORA_UNET, part.weights);
     if (!st)
         st = unet_load(p->ctx, part.config, part.weights, &p->unet);
     p->has_unet = !st;
@@ -167,7 +167,7 @@ void diffusion_drop_vae(clio_diffusion *p)
 
 /* ---- opening ---- */
 
-/* What model_index.json says the folder is; folders without it are taken as they are. */
+/* Check the _class_name of model_index.json; the file may be absent. */
 static clio_status check_index(const clio_diffusion *p)
 {
     static const char *const known[] = {
@@ -182,9 +182,8 @@ static clio_status check_index(const clio_diffusion *p)
     if (!file_exists(path)) {
         if (!file_is_folder(unet))
             FAIL(p->ctx, CLIO_ERROR_FILE,
-                 "%s is no Stable Diffusion folder: it has neither model_index.json nor unet; name the folder that holds text_encoder, "
-                 "unet, "
-                 "vae and scheduler",
+                 "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
+                 "text_encoder, unet, vae and scheduler",
                  p->path);
         goto fail;
     }
@@ -194,7 +193,7 @@ static clio_status check_index(const clio_diffusion *p)
         if (!strcmp(name, known[i]))
             goto fail;
     FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
-         "%s describes a %.60s, and clio runs Stable Diffusion 1 and 2 (StableDiffusionPipeline): use another model", index.path, name);
+         "%s: the pipeline class %.60s is not supported: use a Stable Diffusion 1 or 2 model (StableDiffusionPipeline)", index.path, name);
 fail:
     json_close(&index);
     free(unet);
@@ -202,11 +201,11 @@ fail:
     return st;
 }
 
-/* The tokenizer's folder: the one named; the model's own; or for a single file one beside it. */
+/* The tokenizer's folder: params->tokenizer; else the model's own; for a single file, one next to it. */
 static clio_status open_tokenizer(clio_diffusion *p, const char *named)
 {
     clio_status st = CLIO_OK;
-    char *dir = NULL, *beside = NULL, *vocabulary = NULL;
+    char *dir = NULL, *folder = NULL, *vocabulary = NULL;
     const char *slash = strrchr(p->path, '/');
     if (named || !p->is_file) {
         if (!named)
@@ -217,25 +216,25 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
         TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, named ? named : dir));
         goto fail;
     }
-    TRY(mem_string(p->ctx, &beside, slash ? p->path : "."));
+    TRY(mem_string(p->ctx, &folder, slash ? p->path : "."));
     if (slash)
-        beside[MAX(slash - p->path, 1)] = 0;
-    TRY(file_join(p->ctx, &dir, beside, "tokenizer"));
-    TRY(file_join(p->ctx, &vocabulary, beside, "vocab.json"));
+        folder[MAX(slash - p->path, 1)] = 0;
+    TRY(file_join(p->ctx, &dir, folder, "tokenizer"));
+    TRY(file_join(p->ctx, &vocabulary, folder, "vocab.json"));
     if (!file_is_folder(dir) && !file_exists(vocabulary))
         FAIL(p->ctx, CLIO_ERROR_FILE,
              "%s has no tokenizer in it: name a folder with CLIP's vocab.json and merges.txt as the tokenizer, or put them into a folder "
              "tokenizer beside the file",
              p->path);
-    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : beside));
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : folder));
 fail:
     free(vocabulary);
-    free(beside);
+    free(folder);
     free(dir);
     return st;
 }
 
-/* The noise schedule, with the prediction that the caller insists on. */
+/* The scheduler configuration, with params->prediction_type if it is set. */
 static clio_status open_scheduler(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
@@ -253,7 +252,7 @@ static clio_status open_scheduler(clio_diffusion *p)
                  p->path);
         TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
         if (p->prediction && json_object_set_new(p->scheduler.root, "prediction_type", json_string(p->prediction)))
-            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "the prediction is epsilon, v_prediction or sample");
+            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "prediction_type must be epsilon, v_prediction or sample");
     }
     TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.steps = 10, .stable_diffusion = true}));
 fail:
@@ -263,8 +262,8 @@ fail:
     return st;
 }
 
-/* Configurations and the lists of tensors of all parts, without reading a weight. */
-static clio_status look_at_parts(clio_diffusion *p)
+/* Read the configurations and tensor lists of all parts, but no weights. */
+static clio_status read_parts(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
     struct part part;
@@ -274,7 +273,7 @@ static clio_status look_at_parts(clio_diffusion *p)
     p->positions = (int)json_integer_value(json_object_get(text ? text : part.config->root, "max_position_embeddings"));
     p->positions = p->positions > 2 ? p->positions : 77;
     act = json_object_get(part.config->root, "hidden_act");
-    /* Version 2 fills up with "!", and CLIP's own tokenizer, which stands in for a single file's, with the end token. */
+    /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
     if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)
         p->tokenizer.pad = 0;
     part_close(&part);
@@ -285,13 +284,12 @@ static clio_status look_at_parts(clio_diffusion *p)
     const struct unet_config *c = &p->config;
     if (c->in != c->out && c->in != 2 * c->out + 1)
         FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
-             "the UNet of %s takes %d channels and gives %d: clio makes images from text and images (as many of both), and paints into "
-             "them "
-             "(9 and 4); use another model",
+             "the UNet of %s has %d input and %d output channels, which is not supported: use a model with equal numbers, or an inpainting "
+             "model (9 and 4)",
              p->path, c->in, c->out);
     if (c->classes != CLASS_NONE)
         FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
-             "the UNet of %s wants to be told a class beside the text, which no image from text has: use another model", p->path);
+             "the UNet of %s is conditioned on a class (class_embed_type), which is not supported: use another model", p->path);
     if (p->taesd) {
         TRY(part_open(p, &part, PART_TAESD));
         part_close(&part);
@@ -349,7 +347,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
     if (!file_exists(path))
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no %s: name a Stable Diffusion folder in diffusers' layout, or a .safetensors checkpoint",
+        FAIL(ctx, CLIO_ERROR_FILE, "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors checkpoint",
              path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     p->ctx = ctx;
@@ -360,9 +358,9 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     if (!p->is_file)
         TRY(check_index(p));
     TRY(copy_params(p, params));
-    TRY(open_scheduler(p)); /* of a single file: whether it is a checkpoint at all */
+    TRY(open_scheduler(p)); /* for a single file, this also checks that it is a checkpoint */
     TRY(open_tokenizer(p, params->tokenizer));
-    TRY(look_at_parts(p));
+    TRY(read_parts(p));
     *out = p;
     return CLIO_OK;
 fail:

@@ -1,4 +1,5 @@
-/* text2image_params.c - the checks of the parameters of clio_diffusion_load and clio_imagine, and how an image was made as text. */
+/* text2image_params.c - check the parameters of clio_diffusion_load and clio_imagine; the generation parameters as text
+ * (stable-diffusion-webui's infotext). */
 #include "text2image.h"
 #include "../image/image.h"
 
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SIDE_STEP 8 /* pixels; diffusers asks for the same */
+#define SIDE_STEP 8 /* pixels; as in StableDiffusionPipeline.check_inputs */
 #define PIXELS_MAX (4096 * 4096)
 #define COUNT_MAX 1000
 #define STEPS_MAX 100000 /* timesteps that a scheduler may have */
@@ -45,14 +46,14 @@ fail:
     return st;
 }
 
-/* A seed that nobody chose, short enough for every other program. */
+/* A random seed of 31 bits, which other programs accept as well. */
 static int64_t new_seed(void)
 {
     uint32_t x = (uint32_t)time(NULL) * 2654435761u;
     FILE *file = fopen("/dev/urandom", "rb");
     if (file) {
         size_t got = fread(&x, sizeof x, 1, file);
-        (void)got; /* then the time has to do */
+        (void)got; /* on failure x is the time */
         fclose(file);
     }
     return x & 0x7fffffff;
@@ -106,7 +107,7 @@ static clio_status check_images(struct imagine *j, struct caller at)
                  "params.strength says how much of an image is changed, but params.image is NULL");
     j->strength = !a->image ? 0 : a->strength > 0 ? a->strength : a->mask ? 1 : 0.8;
     if (a->mask && j->strength == 1)
-        j->strength = 0; /* from pure noise, as StableDiffusionInpaintPipeline has it */
+        j->strength = 0; /* from pure noise, as in StableDiffusionInpaintPipeline */
 fail:
     return st;
 }
@@ -115,13 +116,14 @@ static clio_status check_interpolation(struct imagine *j, struct caller at)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
-    bool goes = a->prompt_to || a->seed_to >= 0;
+    bool interpolates = a->prompt_to || a->seed_to >= 0;
     TRY(require_int(j->ctx, at, a->seed_to, -1, INT64_MAX, "params.seed_to"));
     TRY(require_int(j->ctx, at, a->frames, 0, COUNT_MAX, "params.frames"));
-    REQUIRE_THAT(j->ctx, at, !goes || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX);
-    REQUIRE_THAT(j->ctx, at, goes || !a->frames, "params.frames is %d: set params.prompt_to or params.seed_to as well", a->frames);
-    REQUIRE_THAT(j->ctx, at, !goes || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1", a->count);
-    j->count = goes ? a->frames : a->count;
+    REQUIRE_THAT(j->ctx, at, !interpolates || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX);
+    REQUIRE_THAT(j->ctx, at, interpolates || !a->frames, "params.frames is %d: set params.prompt_to or params.seed_to as well", a->frames);
+    REQUIRE_THAT(j->ctx, at, !interpolates || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1",
+                 a->count);
+    j->count = interpolates ? a->frames : a->count;
 fail:
     return st;
 }
@@ -176,7 +178,7 @@ fail:
     return st;
 }
 
-double imagine_share(const struct imagine *j, int index)
+double imagine_fraction(const struct imagine *j, int index)
 {
     return j->params->frames > 1 ? (double)index / (j->params->frames - 1) : 0;
 }
@@ -186,7 +188,7 @@ int64_t imagine_seed(const struct imagine *j, int index)
     return j->params->frames ? j->seed : j->seed + index;
 }
 
-/* The name of the model: the last part of its path, of a file without its ending. */
+/* Name of the model: the last part of its path; of a file without the extension. */
 static void model_name(const struct imagine *j, char name[128])
 {
     const char *slash = strrchr(j->p->path, '/');
@@ -196,7 +198,7 @@ static void model_name(const struct imagine *j, char name[128])
         *ending = 0;
     for (char *c = name; *c; c++)
         if (*c == ',' || (unsigned char)*c < ' ')
-            *c = '_'; /* a comma ends a value there */
+            *c = '_'; /* infotext separates values by commas */
 }
 
 clio_status imagine_describe(const struct imagine *j, int index, char **out)
@@ -218,7 +220,7 @@ clio_status imagine_describe(const struct imagine *j, int index, char **out)
     if (a->guidance_rescale > 0)
         TRY(bytes_print(ctx, &b, ", CFG Rescale: %g", a->guidance_rescale));
     if (a->clip_skip)
-        TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* others count from 1 */
+        TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* stable-diffusion-webui counts from 1 */
     if (a->timestep_spacing)
         TRY(bytes_print(ctx, &b, ", Spacing: %s", a->timestep_spacing));
     if (a->eta > 0)

@@ -1,10 +1,10 @@
-/* text2image_sample.c - from noise, or an image's latent, to latents: the loop of samplers over the UNet.
+/* text2image_sample.c - the denoising loop: from noise, or the latent of an image, to latents.
  *
- * Guidance asks the network twice, for the negative prompt (row 0) and for the prompt (row 1): one batch of two, or two passes where the
- * memory for that is not there. A step uploads the sample and downloads the answer, 64 KB each; the rest stays on the device.
+ * Classifier-free guidance runs the UNet on the negative prompt (row 0) and the prompt (row 1): one batch of two, or two batches of one
+ * when memory is short. A step uploads the sample and downloads the output of the UNet, 64 KB each; the rest stays on the device.
  *
- * The order of draws is diffusers', since each one moves the generator on: the image's latent, the noise, for inpainting the latent of
- * what is kept (with four channels it is drawn and not used), then the steps'. */
+ * Random numbers are drawn in the order of diffusers, since each draw advances the generator: the image's latent, the noise, for inpainting
+ * the masked image's latent (drawn but not used by a UNet with four input channels), then the noise of each step. */
 #include "text2image.h"
 #include "slerp.h"
 #include "../samplers/guidance.h"
@@ -14,18 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One image on its way; arrays of j->n numbers. */
+/* The state of sampling one image. Arrays have j->n elements. */
 struct run {
     struct imagine *j;
     struct sampler *sampler;
     struct random random;
-    float *x, *in, *answers; /* sample; what the network gets, [rows][config.in]; its answers, [2] */
-    float *noise, *latent;   /* of the beginning; of the image, or NULL */
-    float *extra;            /* of a network that paints: mask and the latent of what is kept */
+    float *x, *in, *outputs; /* sample; input of the UNet [rows][config.in]; its outputs [2] */
+    float *noise, *latent;   /* initial noise; latent of the image, or NULL */
+    float *extra;            /* inpainting UNet: mask and masked image latent; else NULL */
     int index;
 };
 
-/* ---- the device's part ---- */
+/* ---- on the device ---- */
 
 static clio_status forward(struct imagine *j, float t, int row)
 {
@@ -34,7 +34,7 @@ static clio_status forward(struct imagine *j, float t, int row)
     return unet_forward(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->out, &j->in, &step);
 }
 
-static clio_status take_tensors(struct imagine *j, int rows)
+static clio_status allocate_tensors(struct imagine *j, int rows)
 {
     clio_status st = CLIO_OK;
     const struct unet_config *c = &j->p->config;
@@ -68,7 +68,7 @@ void imagine_free_sampling(struct imagine *j)
     arena_free(j->ctx, &j->preview_arena);
 }
 
-static clio_status try_to_prepare(struct imagine *j)
+static clio_status try_prepare(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     int rows = j->guided ? 2 : 1;
@@ -76,10 +76,10 @@ static clio_status try_to_prepare(struct imagine *j)
     j->text = tensor_shape(DTYPE_F32, 3, rows, j->length, j->p->config.text, 0);
     TRY(tensor_new(j->ctx, &j->text, "the prompt"));
     TRY(unet_prompt_new(j->ctx, &j->prompt, &j->p->unet, rows, j->length));
-    st = take_tensors(j, rows);
+    st = allocate_tensors(j, rows);
     if (st == CLIO_ERROR_MEMORY && rows == 2 && !j->p->vae_parts) {
         arena_free(j->ctx, &j->arena);
-        st = take_tensors(j, 1);
+        st = allocate_tensors(j, 1);
     }
 fail:
     if (st)
@@ -92,10 +92,10 @@ static clio_status prepare(struct imagine *j)
     clio_status st = CLIO_OK;
     if (!j->p->keep)
         diffusion_drop_vae(j->p);
-    st = try_to_prepare(j);
+    st = try_prepare(j);
     if (st == CLIO_ERROR_MEMORY && (j->p->vae_parts || j->p->tiny_parts)) {
         diffusion_drop_vae(j->p);
-        st = try_to_prepare(j);
+        st = try_prepare(j);
     }
     TRY(st);
     if (j->params->preview_every > 0 && j->p->taesd)
@@ -104,7 +104,7 @@ fail:
     return st;
 }
 
-/* in [rows or 1][config.in] -> r->answers: of the negative prompt, then of the prompt; without guidance of the prompt alone. */
+/* r->in [rows or 1][config.in] -> r->outputs: for the negative prompt and the prompt; without guidance for the prompt only. */
 static clio_status evaluate(struct run *r, float t)
 {
     clio_status st = CLIO_OK;
@@ -112,13 +112,13 @@ static clio_status evaluate(struct run *r, float t)
     for (int pass = 0; pass < (j->guided && j->rows == 1 ? 2 : 1); pass++) {
         TRY(nchw_write(j->ctx, &j->in, r->in));
         TRY(forward(j, t, pass));
-        TRY(nchw_read(j->ctx, &j->out, r->answers + (size_t)pass * j->n));
+        TRY(nchw_read(j->ctx, &j->out, r->outputs + (size_t)pass * j->n));
     }
 fail:
     return st;
 }
 
-/* ---- the host's part ---- */
+/* ---- on the host ---- */
 
 static clio_status run_new(struct imagine *j, struct run *r)
 {
@@ -128,10 +128,10 @@ static clio_status run_new(struct imagine *j, struct run *r)
     TRY(mem_alloc(j->ctx, &r->x, j->n, sizeof *r->x));
     TRY(mem_alloc(j->ctx, &r->noise, j->n, sizeof *r->noise));
     TRY(mem_alloc(j->ctx, &r->in, 2 * pixels * (size_t)j->p->config.in, sizeof *r->in));
-    TRY(mem_alloc(j->ctx, &r->answers, 2 * j->n, sizeof *r->answers));
-    if (j->source)
+    TRY(mem_alloc(j->ctx, &r->outputs, 2 * j->n, sizeof *r->outputs));
+    if (j->image_moments)
         TRY(mem_alloc(j->ctx, &r->latent, j->n, sizeof *r->latent));
-    if (j->masked)
+    if (j->masked_image_moments)
         TRY(mem_alloc(j->ctx, &r->extra, pixels + j->n, sizeof *r->extra));
 fail:
     return st;
@@ -143,39 +143,40 @@ static void run_free(struct run *r)
     free(r->x);
     free(r->noise);
     free(r->in);
-    free(r->answers);
+    free(r->outputs);
     free(r->latent);
     free(r->extra);
 }
 
-static enum random_kind kind_of(const struct imagine *j)
+static enum random_kind rng_type(const struct imagine *j)
 {
     return j->params->rng == CLIO_RNG_CUDA ? RANDOM_TORCH_CUDA : RANDOM_TORCH_CPU;
 }
 
-/* The first sample: noise, or the image's latent with noise; what inpainting keeps. */
-static clio_status begin(struct run *r)
+/* prepare_latents, prepare_mask_latents: the first sample is noise, or the image's latent with noise added. */
+static clio_status init_latents(struct run *r)
 {
     clio_status st = CLIO_OK;
     struct imagine *j = r->j;
-    bool paints = j->p->config.in != j->p->config.out, from_noise = j->strength == 0;
-    float *other = NULL, *unused = r->answers; /* of as many numbers */
-    random_seed(&r->random, kind_of(j), (uint64_t)imagine_seed(j, r->index));
-    if (j->source && !(paints && from_noise))
-        imagine_draw(j, j->source, &r->random, r->latent);
+    bool is_inpainting = j->p->config.in != j->p->config.out, from_noise = j->strength == 0;
+    float *noise_to = NULL, *unused = r->outputs; /* scratch of the same size */
+    random_seed(&r->random, rng_type(j), (uint64_t)imagine_seed(j, r->index));
+    if (j->image_moments && !(is_inpainting && from_noise))
+        imagine_sample_latent(j, j->image_moments, &r->random, r->latent);
     random_normal(&r->random, r->noise, j->n);
     if (j->seed_to >= 0) {
         struct random to;
-        random_seed(&to, kind_of(j), (uint64_t)j->seed_to);
-        TRY(mem_alloc(j->ctx, &other, j->n, sizeof *other));
-        if (j->source && !(paints && from_noise))
-            imagine_draw(j, j->source, &to, unused);
-        random_normal(&to, other, j->n);
-        slerp(r->noise, r->noise, other, j->n, imagine_share(j, r->index));
+        random_seed(&to, rng_type(j), (uint64_t)j->seed_to);
+        TRY(mem_alloc(j->ctx, &noise_to, j->n, sizeof *noise_to));
+        if (j->image_moments && !(is_inpainting && from_noise))
+            imagine_sample_latent(j, j->image_moments, &to, unused);
+        random_normal(&to, noise_to, j->n);
+        slerp(r->noise, r->noise, noise_to, j->n, imagine_fraction(j, r->index));
     }
     if (j->mask)
-        imagine_draw(j, paints ? j->masked : j->source, &r->random, paints ? r->extra + (size_t)j->h * (size_t)j->w : unused);
-    if (paints)
+        imagine_sample_latent(j, is_inpainting ? j->masked_image_moments : j->image_moments, &r->random,
+                              is_inpainting ? r->extra + (size_t)j->h * (size_t)j->w : unused);
+    if (is_inpainting)
         memcpy(r->extra, j->mask, sizeof *r->extra * (size_t)j->h * (size_t)j->w);
     if (from_noise) {
         memcpy(r->x, r->noise, sizeof *r->x * j->n);
@@ -184,21 +185,21 @@ static clio_status begin(struct run *r)
         sampler_add_noise(r->sampler, r->sampler->first, r->x, r->latent, r->noise);
     }
 fail:
-    free(other);
+    free(noise_to);
     return st;
 }
 
-/* Where the mask is dark, the image as it would be after step i. */
-static void keep_unmasked(struct run *r, int i)
+/* Outside the mask, replace the sample by the image's latent with the noise of the next step. */
+static void restore_unmasked(struct run *r, int i)
 {
     const struct imagine *j = r->j;
     size_t pixels = (size_t)j->h * (size_t)j->w;
-    float *kept = r->answers;
-    memcpy(kept, r->latent, sizeof *kept * j->n);
+    float *known = r->outputs;
+    memcpy(known, r->latent, sizeof *known * j->n);
     if (i + 1 < r->sampler->count)
-        sampler_add_noise(r->sampler, i + 1, kept, r->latent, r->noise);
+        sampler_add_noise(r->sampler, i + 1, known, r->latent, r->noise);
     for (size_t k = 0; k < j->n; k++)
-        r->x[k] = (1 - j->mask[k % pixels]) * kept[k] + j->mask[k % pixels] * r->x[k];
+        r->x[k] = (1 - j->mask[k % pixels]) * known[k] + j->mask[k % pixels] * r->x[k];
 }
 
 static clio_status step(struct run *r, int i)
@@ -207,7 +208,7 @@ static clio_status step(struct run *r, int i)
     struct imagine *j = r->j;
     size_t pixels = (size_t)j->h * (size_t)j->w, in_size = pixels * (size_t)j->p->config.in;
     struct sampler_noise noise = {&r->random, 1};
-    float *answer = r->answers;
+    float *output = r->outputs;
     int every = j->params->preview_every;
     sampler_scale_input(r->sampler, i, r->in, r->x);
     if (r->extra)
@@ -216,14 +217,14 @@ static clio_status step(struct run *r, int i)
         memcpy(r->in + in_size, r->in, sizeof *r->in * in_size);
     TRY(evaluate(r, r->sampler->timesteps[i]));
     if (j->guided)
-        guidance_combine(answer, r->answers, r->answers + j->n, (float)j->params->guidance_scale, (float)j->params->guidance_rescale, 1,
+        guidance_combine(output, r->outputs, r->outputs + j->n, (float)j->params->guidance_scale, (float)j->params->guidance_rescale, 1,
                          j->n);
     j->done++;
     if (every > 0 && (i - r->sampler->first + 1) % every == 0 && i + 1 < r->sampler->count)
-        TRY(imagine_preview(j, r->sampler, r->index, i, r->in, answer));
-    TRY(sampler_step(j->ctx, r->sampler, i, answer, r->x, &noise));
+        TRY(imagine_preview(j, r->sampler, r->index, i, r->in, output));
+    TRY(sampler_step(j->ctx, r->sampler, i, output, r->x, &noise));
     if (j->mask && !r->extra)
-        keep_unmasked(r, i);
+        restore_unmasked(r, i);
 fail:
     return st;
 }
@@ -233,7 +234,7 @@ static clio_status sample_one(struct run *r)
     clio_status st = CLIO_OK;
     struct imagine *j = r->j;
     TRY(sampler_new(j->ctx, &r->sampler, &j->p->scheduler, j->n, &j->sampler));
-    TRY(begin(r));
+    TRY(init_latents(r));
     for (int i = r->sampler->first; i < r->sampler->count; i++) {
         TRY(context_progress(j->ctx, "sampling", j->done, j->evaluations));
         TRY(step(r, i));
@@ -253,22 +254,22 @@ fail:
     return st;
 }
 
-/* The text that image `index` attends to, unless it is that of the image before. */
-static clio_status attend(struct imagine *j, int index)
+/* Set the prompt of image `index`, unless it is the same as that of the image before. */
+static clio_status set_prompt(struct imagine *j, int index)
 {
     clio_status st = CLIO_OK;
     size_t count = (size_t)j->length * (size_t)j->p->config.text;
-    float *states = NULL;
-    if (index > 0 && !j->states[STATES_TO])
+    float *embeds = NULL;
+    if (index > 0 && !j->prompt_embeds[EMBEDS_PROMPT_TO])
         return CLIO_OK;
-    TRY(mem_alloc(j->ctx, &states, count, sizeof *states));
-    imagine_states(j, index, states);
+    TRY(mem_alloc(j->ctx, &embeds, count, sizeof *embeds));
+    imagine_prompt_embeds(j, index, embeds);
     if (j->guided)
-        TRY(tensor_write(j->ctx, &j->text, 0, count, j->states[STATES_NEGATIVE]));
-    TRY(tensor_write(j->ctx, &j->text, j->guided ? count : 0, count, states));
+        TRY(tensor_write(j->ctx, &j->text, 0, count, j->prompt_embeds[EMBEDS_NEGATIVE]));
+    TRY(tensor_write(j->ctx, &j->text, j->guided ? count : 0, count, embeds));
     TRY(unet_attend_to(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->text));
 fail:
-    free(states);
+    free(embeds);
     return st;
 }
 
@@ -281,7 +282,7 @@ clio_status imagine_sample(struct imagine *j)
     TRY(run_new(j, &r));
     for (int i = 0; i < j->count; i++) {
         r.index = i;
-        TRY(attend(j, i));
+        TRY(set_prompt(j, i));
         TRY(sample_one(&r));
     }
 fail:

@@ -1,4 +1,4 @@
-/* transcribe.c - the public calls that turn sound into a transcript: parameters checked, prompt and prefix encoded, language named. */
+/* transcribe.c - the public functions that transcribe files and samples: check the parameters, find the language token. */
 #include "transcribe.h"
 #include "../../host/core/require.h"
 #include "../tokenizers/whisper_languages.h"
@@ -28,19 +28,19 @@ static clio_status find_language(struct call *call, struct caller at)
     const char *wanted = call->params->language, *code;
     call->language = -1;
     if (!wanted && call_prefix(call))
-        wanted = "en"; /* a captioner's prefix is English, and no language is spoken */
+        wanted = "en"; /* captions are English, and there may be no speech to detect a language from */
     if (!wanted || !*wanted || strcmp(wanted, "auto") == 0)
         return CLIO_OK;
     code = language_find(wanted);
     REQUIRE_THAT(call->ctx, at, code != NULL,
-                 "params.language is \"%.60s\", an unknown language: give a code such as en, de or zh, an English name, or auto", wanted);
+                 "params.language is \"%.60s\", an unknown language: use a code such as en, de or zh, an English name, or auto", wanted);
     int index = language_index(code);
     REQUIRE_THAT(call->ctx, at, t->is_multilingual || strcmp(code, "en") == 0,
-                 "params.language is %s, but the model in %s is for English only: use a multilingual one (without .en in its name)", wanted,
+                 "params.language is %s, but the model in %s is English-only: use a multilingual model (without .en in its name)", wanted,
                  call->speech->dir);
     REQUIRE_THAT(call->ctx, at, !t->is_multilingual || index < t->language_count,
-                 "params.language is %s, and the model in %s does not know the language %s: large-v3 models do", wanted, call->speech->dir,
-                 wanted);
+                 "params.language is %s, but the model in %s does not support the language %s: use a large-v3 model", wanted,
+                 call->speech->dir, wanted);
     if (t->is_multilingual)
         call->language = t->first_language + index;
 fail:
@@ -56,11 +56,11 @@ static clio_status check_params(clio_context *ctx, struct caller at, const clio_
     TRY(require_number(ctx, at, (double)p->logprob_threshold, -1e6, 1e6, "params.logprob_threshold"));
     TRY(require_number(ctx, at, (double)p->no_speech_threshold, 0, 1, "params.no_speech_threshold"));
     TRY(require_int(ctx, at, p->max_tokens, 0, TOKENS_MAX, "params.max_tokens"));
-    TRY(require_int(ctx, at, p->batch, 0, BATCH_AT_MOST, "params.batch"));
+    TRY(require_int(ctx, at, p->batch, 0, MAX_BATCH_SIZE, "params.batch"));
     TRY(require_number(ctx, at, p->offset, 0, SECONDS_MAX, "params.offset"));
     TRY(require_number(ctx, at, p->duration, 0, SECONDS_MAX, "params.duration"));
     REQUIRE_THAT(ctx, at, !p->translate || s->tokens.is_multilingual,
-                 "params.translate is set, but the model in %s is for English only: use a multilingual one", s->dir);
+                 "params.translate is set, but the model in %s is English-only: use a multilingual model", s->dir);
 fail:
     return st;
 }

@@ -1,4 +1,4 @@
-/* transcribe_job.c - one file's transcription while its windows are decoded. */
+/* transcribe_job.c - the state of one recording's transcription: begin, fail, finish. */
 #include "transcribe.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@ const char *call_prefix(const struct call *call)
     return prefix && *prefix ? prefix : NULL;
 }
 
-/* Tokens of " text", as a word after others is written. */
+/* Tokens of " text": a word in the middle of a text has a leading space. */
 static clio_status encode_words(struct job *job, const char *text, int **ids, size_t *count)
 {
     clio_status st = CLIO_OK;
@@ -28,9 +28,9 @@ static clio_status encode_request(struct job *job, const char *prefix)
     job->request = (struct speech_request){
         .translate = p->translate, .timestamps = p->timestamps, .suppress_blank = p->suppress_blank, .max_tokens = p->max_tokens};
     if (p->prompt && *p->prompt) {
-        TRY(encode_words(job, p->prompt, &job->before, &job->request.before_count));
-        job->before_capacity = job->request.before_count;
-        job->request.before = job->before;
+        TRY(encode_words(job, p->prompt, &job->previous, &job->request.previous_count));
+        job->previous_capacity = job->request.previous_count;
+        job->request.previous = job->previous;
     }
     if (prefix) {
         TRY(tokenizer_encode(job->ctx, &job->speech->tokenizer, prefix, &job->prefix, &job->request.prefix_count));
@@ -46,7 +46,7 @@ clio_status job_begin(struct call *call, struct job *job)
     const clio_speech_params *p = call->params;
     *job = (struct job){.speech = call->speech, .ctx = call->ctx, .params = p, .index = call->begun++, .sound = call->sound};
     call->sound = NULL;
-    job->own = (struct speech_row){.language = call->language, .seed = (uint32_t)(p->seed ^ p->seed >> 32)};
+    job->options = (struct speech_row){.language = call->language, .seed = (uint32_t)(p->seed ^ p->seed >> 32)};
     job->begin = job->position = (uint64_t)(p->offset * MEL_RATE);
     job->end = p->duration > 0 ? job->begin + (uint64_t)(p->duration * MEL_RATE) : UINT64_MAX;
     TRY(encode_request(job, call_prefix(call)));
@@ -54,7 +54,7 @@ clio_status job_begin(struct call *call, struct job *job)
     clio_transcript *t = &job->transcript->public;
     const struct whisper_tokens *tokens = &call->speech->tokens;
     const char *name;
-    t->language = tokens->is_multilingual ? "" : "en"; /* "" stays where nobody speaks */
+    t->language = tokens->is_multilingual ? "" : "en"; /* stays "" without speech */
     if (call->language >= 0)
         clio_language((size_t)(call->language - tokens->first_language), &t->language, &name);
     t->language_probability = *t->language ? 1 : 0;
@@ -87,7 +87,7 @@ void job_free(struct job *job)
     job_close_sound(job);
     if (job->transcript)
         clio_transcript_free(&job->transcript->public);
-    free(job->before);
+    free(job->previous);
     free(job->prefix);
     *job = (struct job){0};
 }
@@ -97,14 +97,14 @@ clio_status job_finish(struct call *call, struct job *job)
     clio_status st = CLIO_OK;
     clio_transcript *t = NULL;
     if (job->status) {
-        job->ctx->status = job->failure; /* another recording may have failed since */
+        job->ctx->status = job->failure; /* another recording may have failed in between */
     } else {
         t = &job->transcript->public;
         TRY(bytes_add(job->ctx, &job->transcript->text, "", 0));
         t->text = job->transcript->text.data;
         t->segments = job->transcript->segments;
         t->duration = (double)(job->position - job->begin) / MEL_RATE;
-        job->transcript = NULL; /* the caller's from here on */
+        job->transcript = NULL; /* owned by the caller now */
     }
     if (!call->paths) {
         *call->out = t;

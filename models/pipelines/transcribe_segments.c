@@ -1,11 +1,11 @@
-/* transcribe_segments.c - what a window says, cut at its timestamps into segments and kept in the transcript (openai/whisper,
- * transcribe.py). */
+/* transcribe_segments.c - split the tokens of a window into segments at its timestamps and add them to the transcript. Source:
+ * openai/whisper, transcribe.py (new_segment and the loop around it). */
 #include "transcribe.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define RESULT_FRAMES 2 /* mel frames of one timestamp step */
+#define MEL_FRAMES_PER_TIMESTAMP 2
 
 static void segment_free(clio_segment *segment)
 {
@@ -45,24 +45,24 @@ fail:
     return st;
 }
 
-/* Tokens of one segment, with their bytes joined in *text. What the tokens point at lies behind them in the same piece of memory, so that a
- * transcript stands alone. */
+/* Tokens of one segment, with their bytes joined in *text. The tokens' own texts follow them in the same allocation, so the transcript does
+ * not depend on the model. */
 static clio_status segment_tokens(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset,
                                   clio_token **out, struct bytes *text)
 {
     clio_status st = CLIO_OK;
     const clio_speech *s = job->speech;
-    size_t size, room = 0;
+    size_t size, text_size = 0;
     for (size_t i = first; i < last; i++) {
         tokenizer_bytes(&s->tokenizer, r->ids[i], &size);
-        room += size + 1;
+        text_size += size + 1;
     }
-    TRY(mem_alloc(job->ctx, out, (last - first + 1) * sizeof **out + room, 1));
+    TRY(mem_alloc(job->ctx, out, (last - first + 1) * sizeof **out + text_size, 1));
     char *copy = (char *)(*out + (last - first + 1));
     for (size_t i = first; i < last; i++, copy += size + 1) {
         int id = r->ids[i], step = id - s->tokens.timestamp_begin;
         const char *bytes = tokenizer_bytes(&s->tokenizer, id, &size);
-        memcpy(copy, bytes, size); /* the memory is zeroed: it ends here */
+        memcpy(copy, bytes, size); /* zero-terminated: the memory is zeroed */
         (*out)[i - first] = (clio_token){id, r->probabilities[i], copy, step >= 0 ? offset + step * (double)WHISPER_TIMESTAMP_STEP : -1};
         if (id < s->tokens.eot)
             TRY(bytes_add(job->ctx, text, bytes, size));
@@ -71,7 +71,7 @@ fail:
     return st;
 }
 
-/* Keep the tokens first..last as a segment, unless it says nothing or takes no time. `offset`: of the window. */
+/* Add the tokens first..last as a segment, unless it has no text or no duration. offset: start of the window; all times in seconds. */
 static clio_status add_segment(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
                                double end)
 {
@@ -83,7 +83,7 @@ static clio_status add_segment(struct job *job, const struct speech_result *r, s
     TRY(segment_tokens(job, r, first, last, offset, &tokens, &text));
     TRY(trimmed(job->ctx, &trim, &text));
     if (!*trim || !(end > start))
-        goto fail; /* nothing to keep; st is CLIO_OK */
+        goto fail; /* st is CLIO_OK */
     TRY(mem_grow(job->ctx, &t->segments, t->public.segment_count, &t->capacity, sizeof *t->segments));
     TRY(bytes_print(job->ctx, &t->text, "%s%s", t->text.size ? " " : "", trim));
     clio_segment *segment = &t->segments[t->public.segment_count++];
@@ -99,45 +99,47 @@ fail:
     return st;
 }
 
-/* Keep the tokens first..last as a segment of these times, moved to where there is sound: the model may name times behind its end. */
-static clio_status add_within(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
-                              double end, double limit)
+/* Add the tokens first..last as a segment with its times clipped to the window: the model may predict timestamps after the end of the
+ * sound. limit: end of the window. */
+static clio_status add_clipped(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
+                               double end, double limit)
 {
     double step = (double)WHISPER_TIMESTAMP_STEP;
-    bool takes_time = end > start;
+    bool has_duration = end > start;
     start = MAX(offset, MIN(start, limit - step));
-    end = takes_time ? MAX(MIN(end, limit), start + step) : start;
+    end = has_duration ? MAX(MIN(end, limit), start + step) : start;
     return add_segment(job, r, first, last, offset, start, end);
 }
 
-clio_status job_cut(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, bool alone, uint64_t *advance)
+clio_status job_add_segments(struct job *job, const struct speech_result *r, uint64_t position, uint64_t size, bool independent,
+                             uint64_t *advance)
 {
     clio_status st = CLIO_OK;
     int begin = job->speech->tokens.timestamp_begin;
     double offset = (double)position / MEL_RATE, limit = offset + (double)size / MEL_RATE, step = (double)WHISPER_TIMESTAMP_STEP;
     size_t n = r->count, from = 0;
-    bool ends_alone = n >= 1 && r->ids[n - 1] >= begin && (n < 2 || r->ids[n - 2] < begin);
+    bool single_ending = n >= 1 && r->ids[n - 1] >= begin && (n < 2 || r->ids[n - 2] < begin);
     *advance = size;
     for (size_t i = 1; i <= n; i++) {
-        bool pair = i < n && r->ids[i] >= begin && r->ids[i - 1] >= begin, last = i == n && ends_alone && from > 0;
+        bool pair = i < n && r->ids[i] >= begin && r->ids[i - 1] >= begin, last = i == n && single_ending && from > 0;
         if (!pair && !last)
             continue;
         double start = offset + (r->ids[from] - begin) * step, end = offset + (r->ids[i - 1] - begin) * step;
-        TRY(add_within(job, r, from, i, offset, start, end, limit));
+        TRY(add_clipped(job, r, from, i, offset, start, end, limit));
         from = i;
     }
-    if (from == 0) { /* no pair: one segment, to its last timestamp if it has a useful one */
+    if (from == 0) { /* no pair of timestamps: one segment, up to its last timestamp above 0 */
         double end = limit;
         for (size_t i = 0; i < n; i++)
             if (r->ids[i] > begin)
                 end = offset + (r->ids[i] - begin) * step;
-        TRY(add_within(job, r, 0, n, offset, offset, end, limit));
-    } else if (!ends_alone && alone && from < n) {
+        TRY(add_clipped(job, r, 0, n, offset, offset, end, limit));
+    } else if (!single_ending && independent && from < n) {
         double start = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
-        TRY(add_within(job, r, from, n, offset, start, MAX(limit, start + step), limit));
-    } else if (!ends_alone && !alone) { /* what comes after the last pair was cut off by the window: hear it again */
-        uint64_t heard = (uint64_t)(r->ids[from - 1] - begin) * RESULT_FRAMES * MEL_HOP;
-        *advance = heard ? MIN(heard, size) : size;
+        TRY(add_clipped(job, r, from, n, offset, start, MAX(limit, start + step), limit));
+    } else if (!single_ending && !independent) { /* the end of the window cut off the last segment: transcribe it again */
+        uint64_t seek = (uint64_t)(r->ids[from - 1] - begin) * MEL_FRAMES_PER_TIMESTAMP * MEL_HOP;
+        *advance = seek ? MIN(seek, size) : size;
     }
 fail:
     return st;

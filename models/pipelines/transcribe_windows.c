@@ -1,7 +1,9 @@
-/* transcribe_windows.c - recordings of any length, window by window, as openai/whisper's transcribe.py does it: each window is decoded with
- * timestamps, and the next begins where the last whole segment ended; or several windows in step, each cut in a pause, of one recording or
- * of several. A window whose answer repeats itself or is unlikely is decoded again at a higher temperature; one that holds no speech gives
- * nothing. What is heard in a recording does not depend on those beside it in a batch, but by rounding. */
+/* transcribe_windows.c - transcribe recordings of any length window by window.
+ *
+ * Sequential, as in openai/whisper, transcribe.py: a window is decoded with timestamps, and the next begins where its last complete segment
+ * ends. Batched: several windows of one or more recordings are decoded together, each cut in a pause. In both, temperature fallback decodes
+ * a window again when its text is repetitive (compression ratio) or unlikely (log probability), and windows without speech are skipped. The
+ * transcript of a recording does not depend on the rest of its batch, except for rounding. */
 #include "../../audio/vad.h"
 #include "transcribe.h"
 
@@ -9,31 +11,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENCE 3e-4f       /* -70 dB: a window in which no sample is louder holds no speech, and is not decoded at all */
-#define SHORTEST 1600       /* samples: no word is shorter, neither as a whole recording nor as what is left behind a window */
-#define FORGET_ABOVE 0.5    /* text that came at a higher temperature is not shown to the next window */
-#define LEFT_AT_LEAST 16000 /* samples of sound as loud as speech behind the last timestamp of a window: they are heard again */
+#define SILENCE_LEVEL 3e-4f      /* -70 dB: a window without a louder sample is not decoded */
+#define MIN_SAMPLES 1600         /* 0.1 s: shorter recordings and remainders of a recording are not decoded */
+#define RESET_TEMPERATURE 0.5    /* text decoded at a higher temperature is not used as previous text */
+#define MIN_MISSED_SAMPLES 16000 /* as loud as speech, after a window's last timestamp: that part is transcribed again */
 
-/* A window being heard: samples start .. start + size of a recording, in this row of the batch. */
+/* Samples start .. start + size of a recording, in this row of the batch. */
 struct window {
     struct job *job;
     uint64_t start, size;
     int row;
-    struct speech_row own;
-    double probability; /* of its language, where that was detected */
-    bool active;        /* speech is possible by the sound itself */
+    struct speech_row options;
+    double probability; /* of the detected language */
+    bool active;        /* the voice activity detection found speech */
 };
 
-/* Whether a try repeats itself: its text zips too well. */
-static bool circles(const clio_speech_params *p, const struct speech_result *r)
+/* The compression ratio is above the threshold. */
+static bool is_repetitive(const clio_speech_params *p, const struct speech_result *r)
 {
     return r->compression_ratio > (double)p->compression_threshold;
 }
 
-/* Whether try a is to be kept rather than b: one that does not go round in circles, then the likelier. */
+/* Whether a is a better result than b: not repetitive comes first, then the higher average log probability. */
 static bool is_better(const clio_speech_params *p, const struct speech_result *a, const struct speech_result *b)
 {
-    return circles(p, a) != circles(p, b) ? circles(p, b) : a->avg_logprob > b->avg_logprob;
+    return is_repetitive(p, a) != is_repetitive(p, b) ? is_repetitive(p, b) : a->avg_logprob > b->avg_logprob;
 }
 
 static void swap_results(struct speech_result *a, struct speech_result *b)
@@ -43,9 +45,9 @@ static void swap_results(struct speech_result *a, struct speech_result *b)
     *b = a_was;
 }
 
-/* Decode window w until it is plausible; when no temperature gives that, the best try is kept. decoded: r holds the first try already. The
- * rule of silence is openai/whisper's (no speech, unless the text is likely), but where nothing stands out of the background the model's
- * word that there is no speech is enough: it finds "Thank you." likely over noise. */
+/* Decode window w with temperature fallback; when every temperature fails, return the best result. decoded: r already has the result of the
+ * first temperature. *skip: there is no speech. As in openai/whisper, no_speech_threshold skips a window only when its text is unlikely;
+ * where the voice activity detection found no speech, it skips likely texts as well, since Whisper finds "Thank you." likely over noise. */
 static clio_status decode_with_fallback(const struct window *w, bool decoded, struct speech_result *r, bool *skip)
 {
     clio_status st = CLIO_OK;
@@ -53,19 +55,19 @@ static clio_status decode_with_fallback(const struct window *w, bool decoded, st
     const clio_speech_params *p = job->params;
     struct speech_result best = {0};
     double temperature = (double)p->temperature;
-    for (bool again = true; again;) {
+    for (bool retry = true; retry;) {
         if (!decoded)
-            TRY(speech_decode(job->speech, &job->request, &w->own, temperature, r, w->row, 1));
+            TRY(speech_decode(job->speech, &job->request, &w->options, temperature, r, w->row, 1));
         decoded = false;
         bool unlikely = r->avg_logprob < (double)p->logprob_threshold;
         *skip = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
-        if (*skip || !(unlikely || circles(p, r)))
+        if (*skip || !(unlikely || is_repetitive(p, r)))
             break;
         temperature += (double)p->temperature_step;
-        again = p->temperature_step > 0 && temperature <= 1.0 + 1e-6;
+        retry = p->temperature_step > 0 && temperature <= 1.0 + 1e-6;
         if (!best.ids || is_better(p, r, &best))
             swap_results(r, &best);
-        if (!again)
+        if (!retry)
             swap_results(r, &best);
     }
 fail:
@@ -73,31 +75,31 @@ fail:
     return st;
 }
 
-/* Show the next window the words of this one. */
-static clio_status remember(struct job *job, const struct speech_result *r)
+/* condition_on_previous_text: append this window's tokens to the previous text of the next. */
+static clio_status update_previous_text(struct job *job, const struct speech_result *r)
 {
     clio_status st = CLIO_OK;
     struct speech_request *q = &job->request;
-    size_t most = (size_t)job->speech->net.config.text_positions;
-    if (!job->params->condition_on_previous || r->temperature > FORGET_ABOVE) {
-        q->before_count = 0;
+    size_t positions = (size_t)job->speech->net.config.text_positions;
+    if (!job->params->condition_on_previous || r->temperature > RESET_TEMPERATURE) {
+        q->previous_count = 0;
         return CLIO_OK;
     }
-    if (q->before_count + r->count > job->before_capacity) {
-        size_t capacity = MAX(4 * most, 2 * (q->before_count + r->count));
-        int *grown = realloc(job->before, capacity * sizeof *grown);
+    if (q->previous_count + r->count > job->previous_capacity) {
+        size_t capacity = MAX(4 * positions, 2 * (q->previous_count + r->count));
+        int *grown = realloc(job->previous, capacity * sizeof *grown);
         if (!grown)
             FAIL(job->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        job->before = grown;
-        job->before_capacity = capacity;
+        job->previous = grown;
+        job->previous_capacity = capacity;
     }
-    memcpy(job->before + q->before_count, r->ids, r->count * sizeof *r->ids);
-    q->before_count += r->count;
-    if (q->before_count > 2 * most) { /* only the end is ever used */
-        memmove(job->before, job->before + q->before_count - most, most * sizeof *job->before);
-        q->before_count = most;
+    memcpy(job->previous + q->previous_count, r->ids, r->count * sizeof *r->ids);
+    q->previous_count += r->count;
+    if (q->previous_count > 2 * positions) { /* only the end is used */
+        memmove(job->previous, job->previous + q->previous_count - positions, positions * sizeof *job->previous);
+        q->previous_count = positions;
     }
-    q->before = job->before;
+    q->previous = job->previous;
 fail:
     return st;
 }
@@ -105,19 +107,19 @@ fail:
 static bool is_silent(const float *samples, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (fabsf(samples[i]) > SILENCE)
+        if (fabsf(samples[i]) > SILENCE_LEVEL)
             return false;
     return true;
 }
 
-/* Read the window at `position` with its margins; *size: samples of sound in it. */
+/* Read the window at `position` with its margins into host_samples; *size: samples of the recording in it. */
 static clio_status read_window(struct job *job, uint64_t position, uint64_t *size)
 {
     clio_status st = CLIO_OK;
     clio_speech *s = job->speech;
     size_t margin = MEL_FFT / 2, window = (size_t)s->window_samples, got;
     float *x = s->host_samples;
-    if (position - job->begin < margin) { /* at the beginning nothing was heard before: mirrored, as the reference does */
+    if (position - job->begin < margin) { /* before the beginning: reflected, as in torch.stft */
         size_t inside = (size_t)(position - job->begin);
         TRY(sound_read(job->sound, position - inside, window + margin + inside, x + margin - inside, &got));
         mel_reflect(x, margin - inside, got);
@@ -127,7 +129,7 @@ static clio_status read_window(struct job *job, uint64_t position, uint64_t *siz
         got -= MIN(got, margin);
     }
     uint64_t wanted = job->end > position ? job->end - position : 0;
-    if (got > wanted) { /* the caller wants less than there is */
+    if (got > wanted) { /* the end that the caller set lies in this window */
         memset(x + margin + wanted, 0, (window + margin - (size_t)MIN(wanted, window + margin)) * sizeof *x);
         got = (size_t)wanted;
     }
@@ -136,20 +138,19 @@ fail:
     return st;
 }
 
-/* The job's next window. alone: no other continues it, so that a full one is cut in a pause. A recording that cannot be read on has failed.
- */
-static struct window take_window(struct job *job, bool alone)
+/* The job's next window. independent: a full window is cut in a pause. When the recording cannot be read further, the job fails. */
+static struct window next_window(struct job *job, bool independent)
 {
     const clio_speech *s = job->speech;
-    struct window w = {.job = job, .start = job->position, .own = job->own};
+    struct window w = {.job = job, .start = job->position, .options = job->options};
     uint64_t margin = MEL_FFT / 2, full = (uint64_t)s->window_samples;
     clio_status st = read_window(job, w.start, &w.size);
     if (st) {
         job_failed(job, st);
         return (struct window){.job = job, .start = w.start};
     }
-    job->more = alone ? w.size == full : w.size >= SHORTEST;
-    if (alone && w.size == full) {
+    job->more = independent ? w.size == full : w.size >= MIN_SAMPLES;
+    if (independent && w.size == full) {
         w.size = vad_pause_end(s->host_samples + margin, full);
         memset(s->host_samples + margin + w.size, 0, (size_t)(full + margin - w.size) * sizeof *s->host_samples);
     }
@@ -157,8 +158,8 @@ static struct window take_window(struct job *job, bool alone)
     return w;
 }
 
-/* How far the call is: seconds of one recording, or recordings. */
-static clio_status report(const struct call *call, const struct job *job, double seconds)
+/* Progress of the call: seconds of one recording, or recordings done. */
+static clio_status report_progress(const struct call *call, const struct job *job, double seconds)
 {
     double begin = (double)job->begin / MEL_RATE, end = MIN((double)job->end / MEL_RATE, job->length);
     if (!call->paths)
@@ -167,15 +168,15 @@ static clio_status report(const struct call *call, const struct job *job, double
     return context_progress(call->ctx, "transcribing", (double)job->index + part, (double)call->count);
 }
 
-/* Encode the window that was taken last, as its row, unless it is silent (*heard false). */
-static clio_status hear(const struct call *call, struct window *w, bool *heard)
+/* Encode the last window from next_window as its row of the batch. *encoded false: it is silent or too short. */
+static clio_status encode_window(const struct call *call, struct window *w, bool *encoded)
 {
     clio_status st = CLIO_OK;
     clio_speech *s = call->speech;
     const float *samples = s->host_samples + MEL_FFT / 2;
-    TRY(report(call, w->job, (double)w->start / MEL_RATE));
-    *heard = w->size >= SHORTEST && !is_silent(samples, (size_t)w->size);
-    if (!*heard)
+    TRY(report_progress(call, w->job, (double)w->start / MEL_RATE));
+    *encoded = w->size >= MIN_SAMPLES && !is_silent(samples, (size_t)w->size);
+    if (!*encoded)
         return CLIO_OK;
     w->active = vad_speech_found(samples, (size_t)w->size);
     TRY(speech_encode(s, s->host_samples, w->row));
@@ -183,106 +184,106 @@ fail:
     return st;
 }
 
-/* Name the languages of windows whose recordings have none yet. They lie in the rows from 0 on. */
-static clio_status name_languages(clio_speech *s, struct window *w, int count)
+/* Detect the language of windows whose recordings have none yet; the windows are encoded as rows 0 to count - 1. */
+static clio_status detect_languages(clio_speech *s, struct window *w, int count)
 {
     clio_status st = CLIO_OK;
-    int languages[BATCH_AT_MOST];
-    double probabilities[BATCH_AT_MOST];
-    bool named = true;
+    int languages[MAX_BATCH_SIZE];
+    double probabilities[MAX_BATCH_SIZE];
+    bool all_known = true;
     for (int row = 0; row < count; row++)
-        named = named && w[row].own.language >= 0;
-    if (named || !s->tokens.is_multilingual)
+        all_known = all_known && w[row].options.language >= 0;
+    if (all_known || !s->tokens.is_multilingual)
         return CLIO_OK;
     TRY(speech_detect(s, count, languages, probabilities));
     for (int row = 0; row < count; row++)
-        if (w[row].own.language < 0) {
-            w[row].own.language = languages[row];
+        if (w[row].options.language < 0) {
+            w[row].options.language = languages[row];
             w[row].probability = probabilities[row];
         }
 fail:
     return st;
 }
 
-/* Add what a window says to its recording's transcript. The language of the first one holds for the rest: what was found in windows without
- * speech was a guess. */
-static clio_status keep(const struct window *w, const struct speech_result *r, bool alone, uint64_t *advance)
+/* Add a window's segments to its recording's transcript. The first window with speech sets the language of the recording. */
+static clio_status add_result(const struct window *w, const struct speech_result *r, bool independent, uint64_t *advance)
 {
     struct job *job = w->job;
     clio_transcript *t = &job->transcript->public;
     const char *name;
-    if (job->own.language < 0 && w->own.language >= 0) {
-        job->own.language = w->own.language;
-        clio_language((size_t)(w->own.language - job->speech->tokens.first_language), &t->language, &name);
+    if (job->options.language < 0 && w->options.language >= 0) {
+        job->options.language = w->options.language;
+        clio_language((size_t)(w->options.language - job->speech->tokens.first_language), &t->language, &name);
         t->language_probability = w->probability;
     }
-    return job_cut(job, r, w->start, w->size, alone, advance);
+    return job_add_segments(job, r, w->start, w->size, independent, advance);
 }
 
-/* Hear on in a recording, one window. Without timestamps nothing says where its last whole sentence ends: then it is cut in a pause. */
-static clio_status walk_one(const struct call *call, struct job *job, struct speech_result *r)
+/* Transcribe the next window of a recording. Without timestamps the end of the last complete segment is not known, so it is cut in a pause.
+ */
+static clio_status transcribe_window(const struct call *call, struct job *job, struct speech_result *r)
 {
     clio_status st = CLIO_OK;
-    bool alone = !call->params->timestamps, heard, skip;
-    struct window w = take_window(job, alone);
+    bool independent = !call->params->timestamps, encoded, skip;
+    struct window w = next_window(job, independent);
     uint64_t advance;
-    TRY(hear(call, &w, &heard));
-    if (!heard)
+    TRY(encode_window(call, &w, &encoded));
+    if (!encoded)
         return CLIO_OK;
-    TRY(name_languages(job->speech, &w, 1));
+    TRY(detect_languages(job->speech, &w, 1));
     TRY(decode_with_fallback(&w, false, r, &skip));
     if (skip)
         return CLIO_OK;
-    TRY(keep(&w, r, alone, &advance));
-    TRY(remember(job, r));
-    job->own.seed++;
+    TRY(add_result(&w, r, independent, &advance));
+    TRY(update_previous_text(job, r));
+    job->options.seed++;
     job->position = w.start + advance;
 fail:
     return st;
 }
 
-/* Windows in step, and the recordings that they belong to, in their order: all read to their end, but perhaps for the last. */
+/* Windows decoded together, and their recordings in order; all but the last of them are read to the end. */
 struct batch {
-    struct window windows[BATCH_AT_MOST];
-    float *samples; /* of the windows, with their margins */
-    struct speech_result results[BATCH_AT_MOST];
-    struct job jobs[BATCH_AT_MOST];
-    int count, held; /* windows, recordings */
+    struct window windows[MAX_BATCH_SIZE];
+    float *samples; /* of the windows with their margins */
+    struct speech_result results[MAX_BATCH_SIZE];
+    struct job jobs[MAX_BATCH_SIZE];
+    int count, job_count; /* windows; recordings */
 };
 
-static size_t samples_bytes(const clio_speech *s)
+static size_t window_bytes(const clio_speech *s)
 {
     return tensor_count(&s->samples) * sizeof(float);
 }
 
-static float *row_samples(const clio_speech *s, const struct batch *b, int row)
+static float *batch_samples(const clio_speech *s, const struct batch *b, int row)
 {
     return b->samples + (size_t)row * tensor_count(&s->samples);
 }
 
-/* Fill the batch with windows: of the recording that was begun before, then of new ones, as many as there is room for. */
-static clio_status collect(struct call *call, struct batch *b)
+/* Fill the batch with windows of the recording begun before, then of new ones. */
+static clio_status fill_batch(struct call *call, struct batch *b)
 {
     clio_status st = CLIO_OK;
-    bool heard;
+    bool encoded;
     b->count = 0;
     speech_restart(call->speech);
     while (b->count < call->batch) {
-        struct job *job = b->held ? &b->jobs[b->held - 1] : NULL;
+        struct job *job = b->job_count ? &b->jobs[b->job_count - 1] : NULL;
         if (!job || !job->more) {
-            if (b->held == call->batch || call->begun == call->count)
+            if (b->job_count == call->batch || call->begun == call->count)
                 break;
-            TRY(job_begin(call, &b->jobs[b->held++]));
+            TRY(job_begin(call, &b->jobs[b->job_count++]));
             continue;
         }
         struct window *w = &b->windows[b->count];
-        *w = take_window(job, true);
+        *w = next_window(job, true);
         w->row = b->count;
-        TRY(hear(call, w, &heard));
-        if (heard)
-            memcpy(row_samples(call->speech, b, w->row), call->speech->host_samples, samples_bytes(call->speech));
-        b->count += heard;
-        job->own.seed += heard;
+        TRY(encode_window(call, w, &encoded));
+        if (encoded)
+            memcpy(batch_samples(call->speech, b, w->row), call->speech->host_samples, window_bytes(call->speech));
+        b->count += encoded;
+        job->options.seed += encoded;
         if (!job->more)
             job_close_sound(job);
         while (job->status && b->count && b->windows[b->count - 1].job == job)
@@ -292,34 +293,34 @@ fail:
     return st;
 }
 
-/* Where window w's answer ends, if sound as loud as speech is left behind it: the model now and then says that a window is at its end where
- * it is not. One window after the other has no such rule in openai/whisper, nor here. */
-static uint64_t answered(const clio_speech *s, const struct window *w, const struct speech_result *r, const float *samples)
+/* The sample up to which window w is transcribed: its last timestamp if speech follows it, since the model sometimes ends a window early;
+ * else its size. Only for batches: sequential transcription follows openai/whisper, which has no such rule. */
+static uint64_t result_end(const clio_speech *s, const struct window *w, const struct speech_result *r, const float *samples)
 {
     int begin = s->tokens.timestamp_begin, last = r->count ? r->ids[r->count - 1] : 0;
     uint64_t at = last > begin ? (uint64_t)(last - begin) * WHISPER_TIMESTAMP_SAMPLES : w->size;
-    return at < w->size && vad_loud_samples(samples + MEL_FFT / 2, w->size, at) >= LEFT_AT_LEAST ? at : w->size;
+    return at < w->size && vad_loud_samples(samples + MEL_FFT / 2, w->size, at) >= MIN_MISSED_SAMPLES ? at : w->size;
 }
 
-/* Keep what the row's window says, and hear again what it leaves out. */
-static clio_status keep_row(const struct call *call, const struct batch *b, struct window *w, struct speech_result *r)
+/* Add the window's segments, and transcribe again the part that its result leaves out. */
+static clio_status add_batch_result(const struct call *call, const struct batch *b, struct window *w, struct speech_result *r)
 {
     clio_status st = CLIO_OK;
     clio_speech *s = call->speech;
-    float *samples = row_samples(s, b, w->row);
-    uint64_t unused, end, all = tensor_count(&s->samples);
-    bool heard, skip = false;
+    float *samples = batch_samples(s, b, w->row);
+    uint64_t unused, end, total = tensor_count(&s->samples);
+    bool encoded, skip = false;
     while (!skip) {
-        TRY(keep(w, r, true, &unused));
-        if ((end = answered(s, w, r, samples)) == w->size)
+        TRY(add_result(w, r, true, &unused));
+        if ((end = result_end(s, w, r, samples)) == w->size)
             break;
-        memmove(samples, samples + end, (size_t)(all - end) * sizeof *samples);
-        memset(samples + all - end, 0, (size_t)end * sizeof *samples);
+        memmove(samples, samples + end, (size_t)(total - end) * sizeof *samples);
+        memset(samples + total - end, 0, (size_t)end * sizeof *samples);
         w->start += end;
         w->size -= end;
-        memcpy(s->host_samples, samples, samples_bytes(s));
-        TRY(hear(call, w, &heard));
-        if (!heard)
+        memcpy(s->host_samples, samples, window_bytes(s));
+        TRY(encode_window(call, w, &encoded));
+        if (!encoded)
             break;
         TRY(decode_with_fallback(w, false, r, &skip));
     }
@@ -331,43 +332,44 @@ static clio_status finish(struct call *call, struct job *job)
 {
     clio_status st = CLIO_OK;
     if (!job->status && job->index + 1 == call->count)
-        TRY(report(call, job, job->length));
+        TRY(report_progress(call, job, job->length));
     TRY(job_finish(call, job));
 fail:
     return st;
 }
 
-/* Decode the batch, and hand over the recordings that it completes: each before anything is said of the next. */
-static clio_status walk_batch(struct call *call, struct batch *b)
+/* Decode the batch and return the transcripts of the recordings that it completes, in order: on_segment and on_file report one recording
+ * before the next. */
+static clio_status transcribe_batch(struct call *call, struct batch *b)
 {
     clio_status st = CLIO_OK;
-    struct speech_row own[BATCH_AT_MOST];
+    struct speech_row options[MAX_BATCH_SIZE];
     int done = 0;
     bool skip;
-    TRY(name_languages(call->speech, b->windows, b->count));
+    TRY(detect_languages(call->speech, b->windows, b->count));
     for (int row = 0; row < b->count; row++)
-        own[row] = b->windows[row].own;
-    if (b->count) /* the requests of all recordings say the same: no window sees the text before it */
-        TRY(speech_decode(call->speech, &b->jobs[0].request, own, (double)call->params->temperature, b->results, 0, b->count));
+        options[row] = b->windows[row].options;
+    if (b->count) /* all recordings have the same request: a batch has no previous text */
+        TRY(speech_decode(call->speech, &b->jobs[0].request, options, (double)call->params->temperature, b->results, 0, b->count));
     for (int row = 0; row < b->count; row++) {
         struct window *w = &b->windows[row];
         struct job *job = w->job;
         while (&b->jobs[done] != job)
             TRY(finish(call, &b->jobs[done++]));
-        bool other = job->own.language >= 0 && w->own.language != job->own.language; /* a window before it has settled the language since */
-        w->own.language = other ? job->own.language : w->own.language;
+        bool other = job->options.language >= 0 && w->options.language != job->options.language; /* set by an earlier window */
+        w->options.language = other ? job->options.language : w->options.language;
         TRY(decode_with_fallback(w, !other, &b->results[row], &skip));
         if (!skip)
-            TRY(keep_row(call, b, w, &b->results[row]));
+            TRY(add_batch_result(call, b, w, &b->results[row]));
     }
-    while (done < b->held && !b->jobs[done].more)
+    while (done < b->job_count && !b->jobs[done].more)
         TRY(finish(call, &b->jobs[done++]));
 fail:
     if (!st) {
         for (int i = 0; i < done; i++)
             job_free(&b->jobs[i]);
-        b->held -= done;
-        if (done && b->held) { /* the last one goes on */
+        b->job_count -= done;
+        if (done && b->job_count) { /* the last recording is not complete */
             b->jobs[0] = b->jobs[done];
             b->jobs[done] = (struct job){0};
         }
@@ -381,24 +383,24 @@ clio_status call_transcribe(struct call *call)
     struct batch *b = NULL;
     TRY(mem_alloc(call->ctx, &b, 1, sizeof *b));
     if (call->batch > 1)
-        TRY(mem_alloc(call->ctx, &b->samples, (size_t)call->batch, samples_bytes(call->speech)));
-    while (call->batch > 1 && (b->held || call->begun < call->count)) {
-        TRY(collect(call, b));
-        TRY(walk_batch(call, b));
+        TRY(mem_alloc(call->ctx, &b->samples, (size_t)call->batch, window_bytes(call->speech)));
+    while (call->batch > 1 && (b->job_count || call->begun < call->count)) {
+        TRY(fill_batch(call, b));
+        TRY(transcribe_batch(call, b));
     }
     while (call->begun < call->count) {
         struct job *job = &b->jobs[0];
-        b->held = 1;
+        b->job_count = 1;
         TRY(job_begin(call, job));
         while (job->more)
-            TRY(walk_one(call, job, &b->results[0]));
+            TRY(transcribe_window(call, job, &b->results[0]));
         TRY(finish(call, job));
         job_free(job);
     }
 fail:
-    for (int i = 0; b && i < b->held; i++)
+    for (int i = 0; b && i < b->job_count; i++)
         job_free(&b->jobs[i]);
-    for (int i = 0; b && i < BATCH_AT_MOST; i++)
+    for (int i = 0; b && i < MAX_BATCH_SIZE; i++)
         speech_result_free(&b->results[i]);
     if (b)
         free(b->samples);

@@ -1,24 +1,24 @@
-/* sampler.c - see sampler.h: making a sampler, one step of it, what surrounds the steps, and guidance. */
+/* sampler.c - create a sampler and run its steps. See sampler.h. */
 #include "sampler_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* ---- making ---- */
+/* ---- creation ---- */
 
-/* Where the loop begins: diffusers' StableDiffusionImg2ImgPipeline.get_timesteps. */
-static clio_status begin(clio_context *ctx, struct sampler *s, double strength)
+/* First step of the loop: StableDiffusionImg2ImgPipeline.get_timesteps. */
+static clio_status set_begin_index(clio_context *ctx, struct sampler *s, double strength)
 {
     clio_status st = CLIO_OK;
     s->first = 0;
     if (strength != 0) {
         if (!(strength > 0 && strength <= 1))
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "strength is %g: it must be above 0 and at most 1", strength);
-        int made = (int)(s->steps * strength);
-        if (made < 1)
+        int init_timestep = (int)(s->steps * strength);
+        if (init_timestep < 1)
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "strength is %g, which leaves none of the %d steps: use a greater strength or more steps",
                  strength, s->steps);
-        s->first = (s->steps - made) * (s->config.method == SAMPLER_HEUN ? 2 : 1);
+        s->first = (s->steps - init_timestep) * (s->config.method == SAMPLER_HEUN ? 2 : 1);
     }
     if (s->config.method == SAMPLER_PNDM && !s->config.skip_prk && s->first > 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
@@ -60,7 +60,7 @@ clio_status sampler_new(clio_context *ctx, struct sampler **out, const struct js
     TRY(sampler_configure(ctx, s, config, options));
     TRY(sampler_alphas(ctx, s, config));
     TRY(sampler_schedule(ctx, s, config));
-    TRY(begin(ctx, s, options->strength));
+    TRY(set_begin_index(ctx, s, options->strength));
     enum sampler_method m = s->config.method;
     s->is_stochastic = m == SAMPLER_DDPM || m == SAMPLER_LCM || m == SAMPLER_EULER_A || (m == SAMPLER_DPM && s->config.sde) ||
                        (m == SAMPLER_DDIM && s->eta > 0);
@@ -106,37 +106,37 @@ void sampler_scale_input(const struct sampler *s, int i, float *out, const float
 
 void sampler_add_noise(const struct sampler *s, int i, float *out, const float *latent, const float *noise)
 {
-    float picture = 1, strength;
+    float signal = 1, strength;
     if (s->config.method < SAMPLER_EULER) {
         float a = s->alphas[(int)s->times[i]];
-        picture = sqrtf(a);
+        signal = sqrtf(a);
         strength = sqrtf(1.0f - a);
     } else if (s->config.method < SAMPLER_DPM) {
         strength = s->sigmas[i];
     } else {
         struct sampler_level l = sampler_level(s->sigmas[i]);
-        picture = l.alpha;
+        signal = l.alpha;
         strength = l.sigma;
     }
     for (size_t k = 0; k < s->n; k++)
-        out[k] = picture * latent[k] + strength * noise[k];
+        out[k] = signal * latent[k] + strength * noise[k];
 }
 
-/* One draw for the whole batch, or one per image. */
-static void draw(const struct sampler *s, const struct sampler_noise *noise)
+/* One generator for the whole batch, or one per image. */
+static void draw_noise(const struct sampler *s, const struct sampler_noise *noise)
 {
     size_t each = s->n / (size_t)noise->count;
     for (int i = 0; i < noise->count; i++)
         random_normal(&noise->generators[i], s->noise + (size_t)i * each, each);
 }
 
-/* The noise of evaluation i, or NULL where diffusers draws none. */
+/* Draw the noise of evaluation i; NULL where diffusers draws none. */
 static const float *noise_at(const struct sampler *s, int i, const struct sampler_noise *noise)
 {
     enum sampler_method m = s->config.method;
     if (!s->is_stochastic || (m == SAMPLER_LCM && i == s->count - 1) || (m == SAMPLER_DDPM && s->times[i] == 0))
         return NULL;
-    draw(s, noise);
+    draw_noise(s, noise);
     return s->noise;
 }
 

@@ -1,4 +1,4 @@
-/* sampler_common.c - what the samplers share: noise levels, predicted samples, history. */
+/* sampler_common.c - shared by the samplers: noise levels, prediction of x0, history of outputs. */
 #include "sampler_private.h"
 
 #include <math.h>
@@ -13,14 +13,14 @@ struct sampler_level sampler_level(float sigma)
     return l;
 }
 
-float sampler_clean(const struct sampler *s, struct sampler_level at, float output, float x)
+float sampler_predict_x0(const struct sampler *s, struct sampler_level at, float output, float x)
 {
     if (s->config.prediction == SAMPLER_EPSILON)
         return (x - at.sigma * output) / at.alpha;
     return s->config.prediction == SAMPLER_V_PREDICTION ? at.alpha * x - at.sigma * output : output;
 }
 
-float *sampler_remember(struct sampler *s, const float *output, int keep)
+float *sampler_push_output(struct sampler *s, const float *output, int keep)
 {
     float *first = s->history[keep];
     for (int i = keep; i > 0; i--)

@@ -1,17 +1,17 @@
-/* sampler_config.c - scheduler_config.json as diffusers' classes read it: each class has its own fields and defaults; fields of another
- * class are ignored there and do not change the numbers, so they are ignored here. What a class knows and clio does not run is refused by
- * name. Source: diffusers, schedulers/scheduling_*.py (__init__), configuration_utils.py (from_config). */
+/* sampler_config.c - read scheduler_config.json as diffusers' classes do. Each class has its own fields and defaults; fields of other
+ * classes are ignored. A field of the class that clio does not support is an error. Source: diffusers, schedulers/scheduling_*.py
+ * (__init__), configuration_utils.py (from_config). */
 #include "sampler_private.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { /* fields that some classes have */
+enum { /* fields of some classes */
        CLIP = 1,
        ALPHA_TO_ONE = 2,
        ZERO_SNR = 4,
-       SIGMAS = 8, /* use_karras_sigmas and its kin */
+       SIGMAS = 8, /* use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas */
        FINAL = 16, /* final_sigmas_type */
        THRESHOLD = 32,
        SIGMA_ENDS = 64, /* sigma_min, sigma_max */
@@ -23,7 +23,7 @@ static const struct class_row {
     enum sampler_method method;
     unsigned fields;
     bool clip;
-    const char *spacing, *shown; /* shown: as a method's name */
+    const char *spacing, *shown; /* shown: name of the method */
 } classes[] = {
     {"PNDMScheduler", SAMPLER_PNDM, ALPHA_TO_ONE | SPACED, false, "leading", "pndm"},
     {"DDIMScheduler", SAMPLER_DDIM, CLIP | ALPHA_TO_ONE | ZERO_SNR | THRESHOLD | SPACED, true, "leading", "ddim"},
@@ -39,7 +39,7 @@ static const struct class_row {
 static const struct method_row {
     const char *name;
     enum sampler_method method;
-    bool karras, sde; /* of dpm: what the name says holds, whatever the configuration says */
+    bool karras, sde; /* of dpm++: override the configuration */
 } methods[] = {
     {"pndm", SAMPLER_PNDM, false, false},       {"ddim", SAMPLER_DDIM, false, false},
     {"ddpm", SAMPLER_DDPM, false, false},       {"euler", SAMPLER_EULER, false, false},
@@ -55,7 +55,7 @@ const char *sampler_methods(void)
 }
 
 /* Lower case, without spaces, - and _, and "pp" as "++". */
-static void plain_name(char *out, size_t size, const char *name)
+static void normalize_name(char *out, size_t size, const char *name)
 {
     size_t at = 0;
     for (; *name && at + 1 < size; name++) {
@@ -71,15 +71,15 @@ static void plain_name(char *out, size_t size, const char *name)
 
 static const struct method_row *find_method(const char *name)
 {
-    static const char *const others[][2] = {
+    static const char *const aliases[][2] = {
         {"plms", "pndm"}, {"eulerancestral", "eulera"}, {"dpmsolver++", "dpm++2m"}, {"unipcmultistep", "unipc"}};
     char wanted[64], known[64];
-    plain_name(wanted, sizeof wanted, name);
-    for (size_t i = 0; i < COUNT(others); i++)
-        if (strcmp(wanted, others[i][0]) == 0)
-            snprintf(wanted, sizeof wanted, "%s", others[i][1]);
+    normalize_name(wanted, sizeof wanted, name);
+    for (size_t i = 0; i < COUNT(aliases); i++)
+        if (strcmp(wanted, aliases[i][0]) == 0)
+            snprintf(wanted, sizeof wanted, "%s", aliases[i][1]);
     for (size_t i = 0; i < COUNT(methods); i++) {
-        plain_name(known, sizeof known, methods[i].name);
+        normalize_name(known, sizeof known, methods[i].name);
         if (strcmp(wanted, known) == 0)
             return &methods[i];
     }
@@ -109,9 +109,9 @@ fail:
     return st;
 }
 
-/* The place of a text among `count` choices; `what` clio can do with it is their list. */
-static clio_status choice(clio_context *ctx, const struct json_file *file, const char *key, const char *otherwise,
-                          const char *const *choices, int count, int *out)
+/* *out: index of a string field among the `count` supported choices. */
+static clio_status read_choice(clio_context *ctx, const struct json_file *file, const char *key, const char *otherwise,
+                               const char *const *choices, int count, int *out)
 {
     clio_status st = CLIO_OK;
     const char *text;
@@ -130,8 +130,8 @@ fail:
     return st;
 }
 
-/* A switch that must be off. */
-static clio_status refuse(clio_context *ctx, const struct json_file *file, const char *key)
+/* A field that must be missing, null, false or empty. */
+static clio_status require_unset(clio_context *ctx, const struct json_file *file, const char *key)
 {
     clio_status st = CLIO_OK;
     json_t *value = json_object_get(file->root, key);
@@ -149,7 +149,7 @@ static clio_status read_sigmas(clio_context *ctx, struct sampler_config *c, cons
     bool karras = false, exponential = false;
     int final = 0;
     if (fields & SIGMAS) {
-        TRY(refuse(ctx, file, "use_beta_sigmas"));
+        TRY(require_unset(ctx, file, "use_beta_sigmas"));
         TRY(json_bool(ctx, file, "use_karras_sigmas", false, &karras));
         TRY(json_bool(ctx, file, "use_exponential_sigmas", false, &exponential));
         if (karras && exponential)
@@ -157,37 +157,36 @@ static clio_status read_sigmas(clio_context *ctx, struct sampler_config *c, cons
     }
     c->sigmas = karras ? SAMPLER_SIGMAS_KARRAS : exponential ? SAMPLER_SIGMAS_EXPONENTIAL : SAMPLER_SIGMAS_PLAIN;
     if (fields & FINAL)
-        TRY(choice(ctx, file, "final_sigmas_type", "zero", (const char *const[]){"zero", "sigma_min"}, 2, &final));
+        TRY(read_choice(ctx, file, "final_sigmas_type", "zero", (const char *const[]){"zero", "sigma_min"}, 2, &final));
     c->final_sigma_min = final == 1;
     if (fields & SIGMA_ENDS) {
         TRY(sampler_number(ctx, file, "sigma_min", 1e-6, 1e6, 0, &c->sigma_min));
         TRY(sampler_number(ctx, file, "sigma_max", 1e-6, 1e6, 0, &c->sigma_max));
     }
     if (fields & FLOW) {
-        TRY(refuse(ctx, file, "use_flow_sigmas"));
-        TRY(refuse(ctx, file, "use_dynamic_shifting"));
+        TRY(require_unset(ctx, file, "use_flow_sigmas"));
+        TRY(require_unset(ctx, file, "use_dynamic_shifting"));
     }
 fail:
     return st;
 }
 
-/* `asked`: the method's name says algorithm, sigmas and order, as arguments behind from_config's configuration would; NULL: the file does.
- */
-static clio_status read_dpm(clio_context *ctx, struct sampler_config *c, const struct json_file *file, const struct method_row *asked)
+/* named: the method's name sets algorithm, sigmas and order, like keyword arguments of from_config; NULL: the file sets them. */
+static clio_status read_dpm(clio_context *ctx, struct sampler_config *c, const struct json_file *file, const struct method_row *named)
 {
     clio_status st = CLIO_OK;
     int algorithm = 0, solver = 0;
-    TRY(refuse(ctx, file, "use_lu_lambdas"));
-    TRY(refuse(ctx, file, "variance_type"));
-    /* diffusers takes solver types of other classes for midpoint, and deis for dpmsolver++ */
-    TRY(choice(ctx, file, "solver_type", "midpoint", (const char *const[]){"midpoint", "heun", "logrho", "bh1", "bh2"}, 5, &solver));
-    if (asked) {
-        c->sigmas = asked->karras ? SAMPLER_SIGMAS_KARRAS : SAMPLER_SIGMAS_PLAIN;
-        c->sde = asked->sde;
+    TRY(require_unset(ctx, file, "use_lu_lambdas"));
+    TRY(require_unset(ctx, file, "variance_type"));
+    /* as in diffusers, solver types of other classes mean midpoint, and deis means dpmsolver++ */
+    TRY(read_choice(ctx, file, "solver_type", "midpoint", (const char *const[]){"midpoint", "heun", "logrho", "bh1", "bh2"}, 5, &solver));
+    if (named) {
+        c->sigmas = named->karras ? SAMPLER_SIGMAS_KARRAS : SAMPLER_SIGMAS_PLAIN;
+        c->sde = named->sde;
         c->solver_order = 2;
     } else {
-        TRY(choice(ctx, file, "algorithm_type", "dpmsolver++", (const char *const[]){"dpmsolver++", "sde-dpmsolver++", "deis"}, 3,
-                   &algorithm));
+        TRY(read_choice(ctx, file, "algorithm_type", "dpmsolver++", (const char *const[]){"dpmsolver++", "sde-dpmsolver++", "deis"}, 3,
+                        &algorithm));
         c->sde = algorithm == 1;
         TRY(json_int(ctx, file, "solver_order", 1, 3, 2, &c->solver_order));
     }
@@ -204,51 +203,51 @@ static clio_status read_unipc(clio_context *ctx, struct sampler_config *c, const
     clio_status st = CLIO_OK;
     int solver = 0;
     bool predict_x0;
-    TRY(refuse(ctx, file, "disable_corrector"));
-    TRY(refuse(ctx, file, "solver_p"));
-    TRY(refuse(ctx, file, "shift_terminal"));
+    TRY(require_unset(ctx, file, "disable_corrector"));
+    TRY(require_unset(ctx, file, "solver_p"));
+    TRY(require_unset(ctx, file, "shift_terminal"));
     TRY(json_int(ctx, file, "solver_order", 1, 3, 2, &c->solver_order));
-    TRY(choice(ctx, file, "solver_type", "bh2", (const char *const[]){"bh2", "bh1", "midpoint", "heun", "logrho"}, 5, &solver));
+    TRY(read_choice(ctx, file, "solver_type", "bh2", (const char *const[]){"bh2", "bh1", "midpoint", "heun", "logrho"}, 5, &solver));
     c->bh1 = solver == 1;
     TRY(json_bool(ctx, file, "lower_order_final", true, &c->lower_order_final));
     TRY(json_bool(ctx, file, "predict_x0", true, &predict_x0));
     if (!predict_x0)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"predict_x0\" is false; clio's unipc predicts x0: remove the field", file->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"predict_x0\" is false, which is not supported: remove the field", file->path);
     if (c->final_sigma_min && c->sigmas != SAMPLER_SIGMAS_PLAIN)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s: \"final_sigmas_type\" sigma_min with karras or exponential sigmas gives unipc's last step no width: set it to zero",
+             "%s: \"final_sigmas_type\" sigma_min with karras or exponential sigmas makes unipc's last step empty: set it to zero",
              file->path);
     if (!c->lower_order_final && !c->final_sigma_min && c->solver_order > 1)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s: \"lower_order_final\" is false, with which unipc's last step has no answer: remove the field", file->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"lower_order_final\" is false, which makes unipc's last step undefined: remove the field",
+             file->path);
 fail:
     return st;
 }
 
-/* The fields of one class alone. */
-static clio_status read_special(clio_context *ctx, struct sampler_config *c, const struct json_file *file, const struct method_row *asked)
+/* Fields of a single class. */
+static clio_status read_special(clio_context *ctx, struct sampler_config *c, const struct json_file *file, const struct method_row *named)
 {
     clio_status st = CLIO_OK;
-    int place = 0;
+    int index = 0;
     switch (c->method) {
     case SAMPLER_PNDM:
         TRY(json_bool(ctx, file, "skip_prk_steps", false, &c->skip_prk));
         break;
     case SAMPLER_DDPM:
-        TRY(choice(ctx, file, "variance_type", "fixed_small", (const char *const[]){"fixed_small", "fixed_small_log", "fixed_large"}, 3,
-                   &place));
-        c->variance = (enum sampler_variance)place;
+        TRY(read_choice(ctx, file, "variance_type", "fixed_small", (const char *const[]){"fixed_small", "fixed_small_log", "fixed_large"},
+                        3, &index));
+        c->variance = (enum sampler_variance)index;
         break;
     case SAMPLER_LCM:
         TRY(json_int(ctx, file, "original_inference_steps", 1, c->train_steps, 50, &c->original_steps));
         TRY(sampler_number(ctx, file, "timestep_scaling", 1e-6, 1e6, 10, &c->timestep_scaling));
         break;
     case SAMPLER_EULER:
-        TRY(choice(ctx, file, "interpolation_type", "linear", (const char *const[]){"linear"}, 1, &place));
-        TRY(choice(ctx, file, "timestep_type", "discrete", (const char *const[]){"discrete"}, 1, &place));
+        TRY(read_choice(ctx, file, "interpolation_type", "linear", (const char *const[]){"linear"}, 1, &index));
+        TRY(read_choice(ctx, file, "timestep_type", "discrete", (const char *const[]){"discrete"}, 1, &index));
         break;
     case SAMPLER_DPM:
-        TRY(read_dpm(ctx, c, file, asked));
+        TRY(read_dpm(ctx, c, file, named));
         break;
     case SAMPLER_UNIPC:
         TRY(read_unipc(ctx, c, file));
@@ -263,9 +262,9 @@ fail:
 static clio_status read_prediction(clio_context *ctx, struct sampler_config *c, const struct json_file *file, const char *name)
 {
     clio_status st = CLIO_OK;
-    int place = 0;
-    TRY(choice(ctx, file, "prediction_type", "epsilon", (const char *const[]){"epsilon", "v_prediction", "sample"}, 3, &place));
-    c->prediction = (enum sampler_prediction)place;
+    int index = 0;
+    TRY(read_choice(ctx, file, "prediction_type", "epsilon", (const char *const[]){"epsilon", "v_prediction", "sample"}, 3, &index));
+    c->prediction = (enum sampler_prediction)index;
     if (c->prediction == SAMPLER_SAMPLE && (c->method == SAMPLER_PNDM || c->method == SAMPLER_EULER_A))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: prediction_type \"sample\" has no meaning for %s: choose another sampler (%s)", file->path,
              name, sampler_methods());
@@ -278,9 +277,9 @@ bool sampler_is_known(const char *name)
     return find_method(name) != NULL;
 }
 
-/* The method asked for, or the one of the file's class. */
-static clio_status choose(clio_context *ctx, struct sampler *s, const struct json_file *file, const char *name,
-                          const struct method_row **asked)
+/* Choose the method by options->method, else by the file's class. */
+static clio_status choose_method(clio_context *ctx, struct sampler *s, const struct json_file *file, const char *name,
+                                 const struct method_row **named)
 {
     clio_status st = CLIO_OK;
     const char *class_name;
@@ -292,13 +291,13 @@ static clio_status choose(clio_context *ctx, struct sampler *s, const struct jso
             row = &classes[i];
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", classes[i].name);
     }
-    *asked = name ? find_method(name) : NULL;
-    if (name && !*asked)
+    *named = name ? find_method(name) : NULL;
+    if (name && !*named)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sampler \"%.64s\": choose one of %s", name, sampler_methods());
     if (!name && !row)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for the scheduler %.64s, which clio does not have (it has %s): choose a sampler (%s)",
              file->path, class_name, list, sampler_methods());
-    s->config.method = *asked ? (*asked)->method : row->method;
+    s->config.method = *named ? (*named)->method : row->method;
 fail:
     return st;
 }
@@ -308,20 +307,20 @@ clio_status sampler_configure(clio_context *ctx, struct sampler *s, const struct
     clio_status st = CLIO_OK;
     static const char *const spacings[] = {"leading", "linspace", "trailing"};
     struct sampler_config *c = &s->config;
-    const struct method_row *asked;
-    int place = 0;
+    const struct method_row *named;
+    int index = 0;
     bool clip = false;
     double range = 1;
-    TRY(choose(ctx, s, file, options->method, &asked));
+    TRY(choose_method(ctx, s, file, options->method, &named));
     const struct class_row *row = class_of(c->method);
     TRY(json_int(ctx, file, "num_train_timesteps", 1, 100000, 1000, &c->train_steps));
     TRY(read_prediction(ctx, c, file, row->shown));
     if (row->fields & SPACED) {
-        TRY(choice(ctx, file, "timestep_spacing", row->spacing, spacings, 3, &place));
+        TRY(read_choice(ctx, file, "timestep_spacing", row->spacing, spacings, 3, &index));
         TRY(json_int(ctx, file, "steps_offset", 0, c->train_steps, 0, &c->steps_offset));
     }
     if (row->fields & THRESHOLD)
-        TRY(refuse(ctx, file, "thresholding"));
+        TRY(require_unset(ctx, file, "thresholding"));
     if (row->fields & CLIP) {
         TRY(json_bool(ctx, file, "clip_sample", row->clip, &clip));
         TRY(sampler_number(ctx, file, "clip_sample_range", 1e-6, 1e6, 1, &range));
@@ -331,21 +330,21 @@ clio_status sampler_configure(clio_context *ctx, struct sampler *s, const struct
     if (row->fields & ZERO_SNR)
         TRY(json_bool(ctx, file, "rescale_betas_zero_snr", false, &c->zero_snr));
     TRY(read_sigmas(ctx, c, file, row->fields));
-    TRY(read_special(ctx, c, file, asked));
+    TRY(read_special(ctx, c, file, named));
     if (options->stable_diffusion) {
         c->steps_offset = 1;
         clip = false;
     }
     if (options->spacing) {
-        for (place = 0; place < 3 && strcmp(options->spacing, spacings[place]) != 0; place++)
+        for (index = 0; index < 3 && strcmp(options->spacing, spacings[index]) != 0; index++)
             ;
-        if (place == 3)
+        if (index == 3)
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no timestep spacing \"%.64s\": choose leading, linspace or trailing",
                  options->spacing);
     }
-    c->spacing = (enum sampler_spacing)place;
+    c->spacing = (enum sampler_spacing)index;
     c->clip = clip ? range : 0;
-    s->method = asked ? asked->name : row->shown;
+    s->method = named ? named->name : row->shown;
     for (size_t i = 0; i < COUNT(methods) && c->method == SAMPLER_DPM; i++)
         if (methods[i].method == SAMPLER_DPM && methods[i].sde == c->sde && methods[i].karras == (c->sigmas == SAMPLER_SIGMAS_KARRAS))
             s->method = methods[i].name;

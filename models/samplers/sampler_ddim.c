@@ -1,33 +1,31 @@
-/* sampler_ddim.c - the methods that go by a(t) = alphas_cumprod[t]: x(t) = sqrt(a) x0 + sqrt(1 - a) noise.
+/* sampler_ddim.c - DDIMScheduler, DDPMScheduler, LCMScheduler. With a = alphas_cumprod[t], x(t) = sqrt(a) x0 + sqrt(1 - a) noise.
  *
  *     ddim   Song et al. (2020), formula 12:  x' = sqrt(a') x0 + sqrt(1 - a' - std^2) noise' + std z
  *     ddpm   Ho et al. (2020), formula 7
- *     pndm   Liu et al. (2022), formulas 9, 12, 13: a linear multistep rule over the last four outputs, begun by Runge-Kutta steps or, for
- *            Stable Diffusion (skip_prk_steps), by one step that is made twice
- *     lcm    Luo et al. (2023): jump to x0, add noise again
+ *     lcm    Luo et al. (2023): predict x0, then add the noise of the next timestep
  *
- * Source: diffusers, scheduling_ddim.py, scheduling_ddpm.py, scheduling_pndm.py, scheduling_lcm.py (step). Float throughout, as there. */
+ * Source: diffusers, scheduling_ddim.py, scheduling_ddpm.py, scheduling_lcm.py (step). All in float, as there. */
 #include "sampler_private.h"
 
 #include <math.h>
 
-/* The clean sample and the noise that `output` says x is made of. */
-static void separate(const struct sampler *s, float a, float output, float x, float *clean, float *noise)
+/* pred_original_sample x0 and pred_epsilon of the output. */
+static void predict_x0_and_noise(const struct sampler *s, float a, float output, float x, float *x0, float *noise)
 {
-    float root = sqrtf(a), other = sqrtf(1.0f - a);
+    float sqrt_alpha = sqrtf(a), sqrt_beta = sqrtf(1.0f - a);
     if (s->config.prediction == SAMPLER_EPSILON) {
-        *clean = (x - other * output) / root;
+        *x0 = (x - sqrt_beta * output) / sqrt_alpha;
         *noise = output;
     } else if (s->config.prediction == SAMPLER_V_PREDICTION) {
-        *clean = root * x - other * output;
-        *noise = root * output + other * x;
+        *x0 = sqrt_alpha * x - sqrt_beta * output;
+        *noise = sqrt_alpha * output + sqrt_beta * x;
     } else {
-        *clean = output;
-        *noise = (x - root * output) / other;
+        *x0 = output;
+        *noise = (x - sqrt_alpha * output) / sqrt_beta;
     }
     if (s->config.clip > 0) {
         float range = (float)s->config.clip;
-        *clean = fminf(fmaxf(*clean, -range), range);
+        *x0 = fminf(fmaxf(*x0, -range), range);
     }
 }
 
@@ -35,14 +33,14 @@ void sampler_ddim(struct sampler *s, int i, const float *output, float *x, const
 {
     int t = (int)s->times[i];
     float a = s->alphas[t], next = sampler_alpha_at(s, t - s->config.train_steps / s->steps);
-    float variance = (1.0f - next) / (1.0f - a) * (1.0f - a / next), deviation = (float)s->eta * sqrtf(variance);
-    float to_clean = sqrtf(next), to_noise = sqrtf(1.0f - next - deviation * deviation);
+    float variance = (1.0f - next) / (1.0f - a) * (1.0f - a / next), std = (float)s->eta * sqrtf(variance);
+    float x0_coefficient = sqrtf(next), noise_coefficient = sqrtf(1.0f - next - std * std);
     for (size_t k = 0; k < s->n; k++) {
-        float clean, direction;
-        separate(s, a, output[k], x[k], &clean, &direction);
-        x[k] = to_clean * clean + to_noise * direction;
+        float x0, direction;
+        predict_x0_and_noise(s, a, output[k], x[k], &x0, &direction);
+        x[k] = x0_coefficient * x0 + noise_coefficient * direction;
         if (noise)
-            x[k] += deviation * noise[k];
+            x[k] += std * noise[k];
     }
 }
 
@@ -50,18 +48,18 @@ void sampler_ddpm(struct sampler *s, int i, const float *output, float *x, const
 {
     float a = s->alphas[(int)s->times[i]], next = i + 1 < s->count ? s->alphas[(int)s->times[i + 1]] : 1.0f;
     float alpha = a / next, beta = 1.0f - alpha;
-    float to_clean = sqrtf(next) * beta / (1.0f - a), to_x = sqrtf(alpha) * (1.0f - next) / (1.0f - a);
-    float variance = fmaxf((1.0f - next) / (1.0f - a) * beta, 1e-20f), deviation = sqrtf(variance);
+    float x0_coefficient = sqrtf(next) * beta / (1.0f - a), x_coefficient = sqrtf(alpha) * (1.0f - next) / (1.0f - a);
+    float variance = fmaxf((1.0f - next) / (1.0f - a) * beta, 1e-20f), std = sqrtf(variance);
     if (s->config.variance == SAMPLER_FIXED_LARGE)
-        deviation = sqrtf(beta);
+        std = sqrtf(beta);
     else if (s->config.variance == SAMPLER_FIXED_SMALL_LOG)
-        deviation = expf(0.5f * logf(variance));
+        std = expf(0.5f * logf(variance));
     for (size_t k = 0; k < s->n; k++) {
-        float clean, unused;
-        separate(s, a, output[k], x[k], &clean, &unused);
-        x[k] = to_clean * clean + to_x * x[k];
+        float x0, unused;
+        predict_x0_and_noise(s, a, output[k], x[k], &x0, &unused);
+        x[k] = x0_coefficient * x0 + x_coefficient * x[k];
         if (noise)
-            x[k] += deviation * noise[k];
+            x[k] += std * noise[k];
     }
 }
 
@@ -73,9 +71,9 @@ void sampler_lcm(struct sampler *s, int i, const float *output, float *x, const 
     float scaled = (float)t * (float)s->config.timestep_scaling, total = scaled * scaled + 0.25f;
     float skip = 0.25f / total, keep = scaled / sqrtf(total);
     for (size_t k = 0; k < s->n; k++) {
-        float clean, unused;
-        separate(s, a, output[k], x[k], &clean, &unused);
-        x[k] = keep * clean + skip * x[k];
+        float x0, unused;
+        predict_x0_and_noise(s, a, output[k], x[k], &x0, &unused);
+        x[k] = keep * x0 + skip * x[k];
         if (noise)
             x[k] = sqrtf(next) * x[k] + sqrtf(1.0f - next) * noise[k];
     }

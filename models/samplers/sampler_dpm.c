@@ -1,21 +1,21 @@
-/* sampler_dpm.c - DPM-Solver++ and its stochastic form, of order 1 to 3 over the last predictions of the clean sample.
+/* sampler_dpm.c - DPMSolverMultistepScheduler: DPM-Solver++ and SDE-DPM-Solver++ of order 1 to 3.
  * Source: Lu et al. (2022), "DPM-Solver++"; diffusers, scheduling_dpmsolver_multistep.py. With h = lambda(next) - lambda(now), m the
- * predictions, newest first, and e = exp(-h) - 1:
+ * predictions of x0, newest first, and e = exp(-h) - 1:
  *
  *     x' = sigma'/sigma x - alpha' e m0 - alpha' e/2 D1              order 2, midpoint; D1 = (m0 - m1) h / h0
  *     x' = sigma'/sigma exp(-h) x + alpha' E m0 + alpha' E/2 D1 + sigma' sqrt(E) z       with noise; E = 1 - exp(-2h)
  *
- * Coefficients are float, as there; h is infinite in a last step to sigma 0, which the formulas stand. */
+ * Coefficients are float, as there. In a last step to sigma 0, h is infinite, and the formulas stay valid. */
 #include "sampler_private.h"
 
 #include <math.h>
 
-/* x' = x_part x + parts of D0, D1, D2 + noise_part z */
+/* x' = x X + d0 D0 + d1 D1 + d2 D2 + noise z */
 struct coefficients {
     float x, d0, d1, d2, noise;
 };
 
-static struct coefficients weigh(const struct sampler *s, struct sampler_level now, struct sampler_level to, int order)
+static struct coefficients step_coefficients(const struct sampler *s, struct sampler_level now, struct sampler_level to, int order)
 {
     struct coefficients c = {0};
     float h = to.lambda - now.lambda, e = expf(-h) - 1.0f;
@@ -53,15 +53,15 @@ void sampler_dpm(struct sampler *s, int i, const float *output, float *x, const 
 {
     struct sampler_level now = sampler_level(s->sigmas[i]), to = sampler_level(s->sigmas[i + 1]);
     int order = order_of(s, i);
-    struct coefficients c = weigh(s, now, to, order);
-    float *m0 = sampler_remember(s, NULL, s->config.solver_order - 1), *const *m = s->history;
+    struct coefficients c = step_coefficients(s, now, to, order);
+    float *m0 = sampler_push_output(s, NULL, s->config.solver_order - 1), *const *m = s->history;
     float h = to.lambda - now.lambda, r0 = 1, r1 = 1;
     if (order > 1)
         r0 = (now.lambda - sampler_level(s->sigmas[i - 1]).lambda) / h;
     if (order > 2)
         r1 = (sampler_level(s->sigmas[i - 1]).lambda - sampler_level(s->sigmas[i - 2]).lambda) / h;
     for (size_t k = 0; k < s->n; k++) {
-        m0[k] = sampler_clean(s, now, output[k], x[k]);
+        m0[k] = sampler_predict_x0(s, now, output[k], x[k]);
         float next = c.x * x[k] + c.d0 * m0[k];
         if (order > 1) {
             float first = 1.0f / r0 * (m0[k] - m[1][k]), d1 = first;

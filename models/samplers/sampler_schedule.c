@@ -1,7 +1,7 @@
-/* sampler_schedule.c - which noise levels training had, and which of them a run of so many steps visits.
+/* sampler_schedule.c - the noise schedule of training, and the timesteps and sigmas of a run (set_timesteps).
  *
- *     betas -> alphas = 1 - beta -> alphas_cumprod (float, multiplied up in double, as torch.cumprod)
- *     sigma(t) = sqrt((1 - alphas_cumprod[t]) / alphas_cumprod[t]), between two t's linearly (numpy.interp, double)
+ *     betas -> alphas = 1 - beta -> alphas_cumprod (float, accumulated in double, as torch.cumprod)
+ *     sigma(t) = sqrt((1 - alphas_cumprod[t]) / alphas_cumprod[t]), linear between timesteps (numpy.interp, double)
  *
  * Source: diffusers, schedulers/scheduling_*.py (__init__ and set_timesteps); "Common diffusion noise schedules and sample steps are
  * flawed" (Lin et al., 2023) for the spacings and the rescale to zero terminal SNR; Karras et al. (2022), eq. 5, for karras sigmas.
@@ -17,7 +17,7 @@
 
 /* ---- training ---- */
 
-/* torch.linspace in float32: from both ends to the middle */
+/* torch.linspace in float32, which computes from both ends to the middle */
 static void linspace32(float *out, int n, double first, double last)
 {
     float a = (float)first, b = (float)last, step = n > 1 ? (b - a) / (float)(n - 1) : 0;
@@ -25,13 +25,13 @@ static void linspace32(float *out, int n, double first, double last)
         out[i] = i < n / 2 || n == 1 ? a + step * (float)i : b - step * (float)(n - 1 - i);
 }
 
-static double cosine_bar(double t)
+static double alpha_bar(double t)
 {
     double c = cos((t + 0.008) / 1.008 * PI / 2);
     return c * c;
 }
 
-static void cumulate(float *alphas, const float *betas, int n)
+static void cumulative_product(float *alphas, const float *betas, int n)
 {
     double product = 1;
     for (int i = 0; i < n; i++) {
@@ -40,10 +40,10 @@ static void cumulate(float *alphas, const float *betas, int n)
     }
 }
 
-/* Move and scale sqrt(alphas_cumprod) so that the last is 0 and the first stays; back to betas. `alphas` is scratch. */
+/* rescale_zero_terminal_snr: shift and scale sqrt(alphas_cumprod) so that the last is 0 and the first is unchanged. alphas: scratch. */
 static void rescale_zero_snr(float *betas, float *alphas, int n)
 {
-    cumulate(alphas, betas, n);
+    cumulative_product(alphas, betas, n);
     float first = sqrtf(alphas[0]), last = sqrtf(alphas[n - 1]), scale = first / (first - last);
     for (int i = 0; i < n; i++) {
         float root = (sqrtf(alphas[i]) - last) * scale;
@@ -58,30 +58,32 @@ static clio_status read_betas(clio_context *ctx, float *betas, int n, enum sampl
 {
     clio_status st = CLIO_OK;
     json_t *trained = json_object_get(file->root, "trained_betas");
-    const char *kind;
+    const char *schedule;
     double first, last;
-    bool own = method == SAMPLER_LCM || method == SAMPLER_HEUN; /* these two have Stable Diffusion's numbers as defaults */
-    TRY(sampler_number(ctx, file, "beta_start", 0, 1, own ? 0.00085 : 0.0001, &first));
-    TRY(sampler_number(ctx, file, "beta_end", 0, 1, own ? 0.012 : 0.02, &last));
-    TRY(json_text(ctx, file, "beta_schedule", method == SAMPLER_LCM ? "scaled_linear" : "linear", &kind));
+    bool is_sd_default = method == SAMPLER_LCM || method == SAMPLER_HEUN; /* these two have Stable Diffusion's betas as defaults */
+    TRY(sampler_number(ctx, file, "beta_start", 0, 1, is_sd_default ? 0.00085 : 0.0001, &first));
+    TRY(sampler_number(ctx, file, "beta_end", 0, 1, is_sd_default ? 0.012 : 0.02, &last));
+    TRY(json_text(ctx, file, "beta_schedule", method == SAMPLER_LCM ? "scaled_linear" : "linear", &schedule));
     if (trained && !json_is_null(trained)) {
         if (!json_is_array(trained) || json_array_size(trained) != (size_t)n)
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"trained_betas\" must be a list of num_train_timesteps (%d) numbers", file->path, n);
         for (int i = 0; i < n; i++)
             betas[i] = (float)json_number_value(json_array_get(trained, (size_t)i));
-    } else if (strcmp(kind, "linear") == 0) {
+    } else if (strcmp(schedule, "linear") == 0) {
         linspace32(betas, n, first, last);
-    } else if (strcmp(kind, "scaled_linear") == 0) {
+    } else if (strcmp(schedule, "scaled_linear") == 0) {
         linspace32(betas, n, sqrt(first), sqrt(last));
         for (int i = 0; i < n; i++)
             betas[i] *= betas[i];
-    } else if (strcmp(kind, "squaredcos_cap_v2") == 0) {
+    } else if (strcmp(schedule, "squaredcos_cap_v2") == 0) {
         for (int i = 0; i < n; i++)
-            betas[i] = (float)fmin(1 - cosine_bar((double)(i + 1) / n) / cosine_bar((double)i / n), 0.999);
+            betas[i] = (float)fmin(1 - alpha_bar((double)(i + 1) / n) / alpha_bar((double)i / n), 0.999);
     } else {
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s: \"beta_schedule\" is \"%.64s\"; clio knows linear, scaled_linear and squaredcos_cap_v2: this model cannot be run",
-             file->path, kind);
+        FAIL(
+            ctx, CLIO_ERROR_UNSUPPORTED,
+            "%s: \"beta_schedule\" is \"%.64s\", which is not supported (supported: linear, scaled_linear, squaredcos_cap_v2): use another "
+            "model",
+            file->path, schedule);
     }
     for (int i = 0; i < n; i++)
         if (!(betas[i] > 0 && betas[i] < 1))
@@ -104,14 +106,13 @@ clio_status sampler_alphas(clio_context *ctx, struct sampler *s, const struct js
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: rescale_betas_zero_snr needs more than one training timestep", file->path);
     if (c->zero_snr)
         rescale_zero_snr(betas, s->alphas, n);
-    cumulate(s->alphas, betas, n);
+    cumulative_product(s->alphas, betas, n);
     if (c->zero_snr && c->method >= SAMPLER_EULER)
-        s->alphas[n - 1] = 0x1p-24f; /* sigma must not be infinite */
+        s->alphas[n - 1] = 0x1p-24f; /* keeps sigma finite */
     s->final_alpha = c->alpha_to_one ? 1.0f : s->alphas[0];
     for (int i = 0; i < n; i++)
         if (!(s->alphas[i] > 0) && (c->method >= SAMPLER_EULER || !c->zero_snr || i < n - 1))
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-                 "%s: the noise schedule leaves nothing of the image at timestep %d of %d: check beta_start, beta_end and beta_schedule",
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: alphas_cumprod is 0 at timestep %d of %d: check beta_start, beta_end and beta_schedule",
                  file->path, i, n);
 fail:
     free(betas);
@@ -120,37 +121,37 @@ fail:
 
 /* ---- inference ---- */
 
-/* Descending timesteps, not yet rounded to float; `total` is num_train_timesteps, or less by dpm's lambda_min_clipped. The multistep
- * solvers lay out one step more and leave out the last, which is 0. */
+/* Descending timesteps, not yet rounded to float; total: num_train_timesteps, or less with dpm's lambda_min_clipped. The multistep solvers
+ * compute one step more and drop the last, which is 0. */
 static void space_timesteps(const struct sampler_config *c, double *t, int steps, int total)
 {
-    bool extra = c->method >= SAMPLER_DPM, whole = c->method < SAMPLER_EULER || extra;
+    bool extra = c->method >= SAMPLER_DPM, is_integer = c->method < SAMPLER_EULER || extra;
     int n = steps + extra;
     if (c->spacing == SAMPLER_LINSPACE) {
         for (int i = 0; i < steps; i++) {
-            int place = n - 1 - i; /* numpy.linspace(0, total - 1, n) */
-            double value = n == 1 ? 0 : place == n - 1 ? total - 1 : place * ((total - 1.0) / (n - 1));
-            t[i] = whole ? rint(value) : value;
+            int index = n - 1 - i; /* numpy.linspace(0, total - 1, n) */
+            double value = n == 1 ? 0 : index == n - 1 ? total - 1 : index * ((total - 1.0) / (n - 1));
+            t[i] = is_integer ? rint(value) : value;
         }
     } else if (c->spacing == SAMPLER_LEADING) {
         int ratio = total / n;
         for (int i = 0; i < steps; i++)
             t[i] = (double)(n - 1 - i) * ratio + c->steps_offset;
-    } else { /* numpy.arange(total, 0, -ratio), whose step is the rounded difference of its first two; a step count with which rounding
-              * gives one value more than steps (61, 103, ...) would end at timestep -1, so that value is left out */
+    } else { /* numpy.arange(total, 0, -ratio), whose step is the rounded difference of its first two values. For some numbers of
+              * steps (61, 103, ...) rounding adds one value, timestep -1, which is dropped */
         double ratio = (double)c->train_steps / steps, step = total - ratio - total;
         for (int i = 0; i < steps; i++)
             t[i] = rint(total + i * step) - 1;
     }
 }
 
-/* LCM: evenly among the original_inference_steps that were distilled. */
+/* LCM: evenly spaced among the original_inference_steps of the distillation. */
 static void space_lcm(const struct sampler_config *c, double *t, int steps)
 {
     int ratio = c->train_steps / c->original_steps;
     for (int i = 0; i < steps; i++) {
-        int place = (int)floor(i * ((double)c->original_steps / steps));
-        t[i] = (double)(c->original_steps - place) * ratio - 1;
+        int index = (int)floor(i * ((double)c->original_steps / steps));
+        t[i] = (double)(c->original_steps - index) * ratio - 1;
     }
 }
 
@@ -168,11 +169,11 @@ static double sigma_at(const struct sampler *s, double t)
     return (b - a) * (t - low) + a;
 }
 
-/* The timestep whose sigma it is, between two linearly in log sigma. */
-static double time_of(const struct sampler *s, double sigma)
+/* _sigma_to_t: the timestep of a sigma, interpolated linearly in log sigma. */
+static double sigma_to_t(const struct sampler *s, double sigma)
 {
     double wanted = log(fmax(sigma, 1e-10));
-    int low = 0, end = s->config.train_steps - 1; /* the last below `end` that is not noisier, or 0; sigmas never fall */
+    int low = 0, end = s->config.train_steps - 1; /* low: the last timestep with at most this sigma, or 0; sigmas do not decrease */
     while (low + 1 < end) {
         int middle = low + (end - low) / 2;
         if ((double)logf(training_sigma(s, middle)) <= wanted)
@@ -185,11 +186,11 @@ static double time_of(const struct sampler *s, double sigma)
     return (1 - w) * low + w * (low + 1);
 }
 
-/* Other sigmas between the same ends, and the timesteps that belong to them. */
+/* Karras or exponential sigmas over the same range, and their timesteps. */
 static void space_sigmas(const struct sampler *s, double *t, double *sigma, int steps)
 {
     const struct sampler_config *c = &s->config;
-    bool solver = c->method >= SAMPLER_DPM; /* these take the ends of training, the others those of the plain schedule */
+    bool solver = c->method >= SAMPLER_DPM; /* these use the range of training, the others that of the plain schedule */
     double low = solver ? (double)training_sigma(s, 0) : sigma[steps - 1];
     double high = solver ? (double)training_sigma(s, c->train_steps - 1) : sigma[0];
     low = c->sigma_min > 0 ? c->sigma_min : low;
@@ -203,25 +204,25 @@ static void space_sigmas(const struct sampler *s, double *t, double *sigma, int 
             double a = log(low), b = log(high);
             sigma[i] = exp(i == steps - 1 && steps > 1 ? a : b + ramp * (a - b));
         }
-        t[i] = time_of(s, sigma[i]);
+        t[i] = sigma_to_t(s, sigma[i]);
     }
 }
 
 static bool is_cosine(const struct json_file *file)
 {
-    const char *kind = json_string_value(json_object_get(file->root, "beta_schedule"));
-    return kind && strcmp(kind, "squaredcos_cap_v2") == 0;
+    const char *schedule = json_string_value(json_object_get(file->root, "beta_schedule"));
+    return schedule && strcmp(schedule, "squaredcos_cap_v2") == 0;
 }
 
-/* The solvers give the network whole timesteps: karras' rounded (dpm with the cosine schedule excepted), the others' cut. */
-static void whole_timesteps(const struct sampler *s, double *t, int steps, const struct json_file *file)
+/* The solvers use integer timesteps: rounded for karras sigmas (except dpm with the cosine schedule), truncated otherwise. */
+static void round_timesteps(const struct sampler *s, double *t, int steps, const struct json_file *file)
 {
     bool rounded = s->config.sigmas == SAMPLER_SIGMAS_KARRAS && !(s->config.method == SAMPLER_DPM && is_cosine(file));
     for (int i = 0; i < steps && s->config.method >= SAMPLER_DPM; i++)
         t[i] = rounded ? rint(t[i]) : trunc(t[i]);
 }
 
-/* dpm leaves out the noisiest timesteps, whose lambda is below lambda_min_clipped. */
+/* lambda_min_clipped of dpm: leave out the noisiest timesteps, whose lambda is below it. */
 static int clipped_total(const struct sampler *s)
 {
     int total = s->config.train_steps;
@@ -231,12 +232,12 @@ static int clipped_total(const struct sampler *s)
     return total;
 }
 
-/* s->sigmas and s->times of euler and its kin from one sigma and timestep per step. */
-static void put_sigmas(struct sampler *s, const double *t, const double *sigma)
+/* Set s->sigmas and s->times from one sigma and timestep per step. */
+static void set_sigmas(struct sampler *s, const double *t, const double *sigma)
 {
     int steps = s->steps;
     float last = s->config.final_sigma_min ? training_sigma(s, 0) : 0;
-    if (s->config.method == SAMPLER_HEUN) { /* each level but the first is visited twice: to predict and to correct */
+    if (s->config.method == SAMPLER_HEUN) { /* each level except the first occurs twice: to predict and to correct */
         for (int i = 0; i < s->count; i++) {
             s->times[i] = (float)t[(i + 1) / 2];
             s->sigmas[i] = (float)sigma[(i + 1) / 2];
@@ -249,16 +250,16 @@ static void put_sigmas(struct sampler *s, const double *t, const double *sigma)
     }
     s->sigmas[s->count] = last;
     if (s->config.method < SAMPLER_DPM) {
-        float most = s->sigmas[0];
+        float max_sigma = s->sigmas[0];
         for (int i = 1; i < s->count; i++)
-            most = fmaxf(most, s->sigmas[i]);
-        s->init_noise_sigma = s->config.spacing == SAMPLER_LEADING ? sqrtf(most * most + 1.0f) : most;
+            max_sigma = fmaxf(max_sigma, s->sigmas[i]);
+        s->init_noise_sigma = s->config.spacing == SAMPLER_LEADING ? sqrtf(max_sigma * max_sigma + 1.0f) : max_sigma;
     }
 }
 
-/* PNDM: `t` descending. Without the Runge-Kutta steps the second timestep is visited twice; with them, the first four are halved and
- * visited thrice and more: t0, h0 h0 t1, t1 h1 h1 t2, t2 h2 h2 t3, with h the middles. */
-static void put_pndm(struct sampler *s, const double *t)
+/* PNDM; t: descending. With skip_prk_steps the second timestep occurs twice. Without, the first three steps have four evaluations each, at
+ * t0 h0 h0 t1, t1 h1 h1 t2, t2 h2 h2 t3, with h the midpoints. */
+static void set_pndm(struct sampler *s, const double *t)
 {
     int at = 0, half = s->config.train_steps / s->steps / 2;
     if (s->config.skip_prk) {
@@ -306,7 +307,7 @@ fail:
     return st;
 }
 
-/* Every timestep was trained; solvers need noise levels that all differ. */
+/* Every timestep must be one of training; solvers need different noise levels. */
 static clio_status check_schedule(clio_context *ctx, const struct sampler *s)
 {
     clio_status st = CLIO_OK;
@@ -342,7 +343,7 @@ clio_status sampler_schedule(clio_context *ctx, struct sampler *s, const struct 
     else
         space_timesteps(c, t, s->steps, clipped_total(s));
     if (c->method == SAMPLER_PNDM) {
-        put_pndm(s, t);
+        set_pndm(s, t);
     } else if (c->method < SAMPLER_EULER) {
         for (int i = 0; i < s->steps; i++)
             s->times[i] = (float)t[i];
@@ -354,8 +355,8 @@ clio_status sampler_schedule(clio_context *ctx, struct sampler *s, const struct 
         }
         if (c->sigmas != SAMPLER_SIGMAS_PLAIN && c->train_steps > 1)
             space_sigmas(s, t, sigma, s->steps);
-        whole_timesteps(s, t, s->steps, file);
-        put_sigmas(s, t, sigma);
+        round_timesteps(s, t, s->steps, file);
+        set_sigmas(s, t, sigma);
     }
     s->timesteps = s->times;
     TRY(check_schedule(ctx, s));

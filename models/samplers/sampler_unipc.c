@@ -1,17 +1,18 @@
-/* sampler_unipc.c - UniPC with data prediction: each new output first corrects the sample that it was computed from, then predicts on.
- * Source: Zhao et al. (2023), "UniPC", B(h) = h (bh1) or exp(h) - 1 (bh2); diffusers, scheduling_unipc_multistep.py.
+/* sampler_unipc.c - UniPCMultistepScheduler with predict_x0: each output first corrects the sample it was computed from, then predicts the
+ * next. Source: Zhao et al. (2023), "UniPC", B(h) = h (bh1) or exp(h) - 1 (bh2); diffusers, scheduling_unipc_multistep.py.
  *
  *     x' = sigma'/sigma x - alpha' (e^hh - 1) m0 - alpha' B (sum rho_k D_k [+ rho_last (m_new - m0)]),  hh = -(lambda' - lambda)
  *     D_k = (m_k - m0) / r_k,  r_k = (lambda_k - lambda) / (lambda' - lambda)
  *
- * The rho solve sum_j r_j^i rho_j = b_i. s->saved is the sample before the last prediction, s->sum scratch. */
+ * rho solves sum_j r_j^i rho_j = b_i. s->saved is the sample before the last prediction, s->sum scratch. */
 #include "sampler_private.h"
 
 #include <math.h>
 
 #define ORDERS 3
 
-/* Solve a[n][n] rho = b in place by elimination with pivots; the answer is left in b. Rows are powers of different r: never singular. */
+/* Solve a[n][n] rho = b by Gauss-Jordan elimination with pivoting; the solution is in b. a is a Vandermonde matrix of different r: never
+ * singular. */
 static void solve(double a[ORDERS][ORDERS], double b[ORDERS], int n)
 {
     for (int p = 0; p < n; p++) {
@@ -38,12 +39,12 @@ static void solve(double a[ORDERS][ORDERS], double b[ORDERS], int n)
 }
 
 struct step {
-    float scale, clean, rest; /* x' = scale x - clean m0 - rest (sum rho_k D_k + ...) */
+    float scale, x0, rest; /* x' = scale x - clean m0 - rest (sum rho_k D_k + ...) */
     float r[ORDERS], rho[ORDERS];
 };
 
-/* The step from sigmas[at] to sigmas[at + 1], with sigmas[at - k] for m_k; `unknown` rho are solved for. */
-static struct step plan(const struct sampler *s, int at, int order, int unknown)
+/* The step from sigmas[at] to sigmas[at + 1], with sigmas[at - k] of m_k; solves for `unknown` values of rho. */
+static struct step make_step(const struct sampler *s, int at, int order, int unknown)
 {
     struct step p = {0};
     struct sampler_level now = sampler_level(s->sigmas[at]), to = sampler_level(s->sigmas[at + 1]);
@@ -62,17 +63,17 @@ static struct step plan(const struct sampler *s, int at, int order, int unknown)
     if (unknown > 1)
         solve(rows, right, unknown);
     else
-        right[0] = 0.5; /* diffusers' shortcut, exact to the order */
+        right[0] = 0.5; /* as in diffusers; exact to this order */
     for (int i = 0; i < unknown; i++)
         p.rho[i] = (float)right[i];
     p.scale = to.sigma / now.sigma;
-    p.clean = to.alpha * phi;
+    p.x0 = to.alpha * phi;
     p.rest = to.alpha * b;
     return p;
 }
 
-/* The sum of rho_k D_k over the former outputs, at element k. */
-static float former(const struct sampler *s, const struct step *p, int order, size_t k)
+/* Sum of rho_k D_k over the previous outputs, at element k. */
+static float sum_differences(const struct sampler *s, const struct step *p, int order, size_t k)
 {
     float sum = 0;
     for (int j = 1; j < order; j++)
@@ -86,23 +87,23 @@ void sampler_unipc(struct sampler *s, int i, const float *output, float *x)
     bool correct = s->evaluations > 0;
     struct step c = {0};
     if (correct)
-        c = plan(s, i - 1, s->order, s->order);
+        c = make_step(s, i - 1, s->order, s->order);
     for (size_t k = 0; k < s->n; k++) {
-        float clean = sampler_clean(s, now, output[k], x[k]);
+        float x0 = sampler_predict_x0(s, now, output[k], x[k]);
         if (correct) {
-            float m0 = s->history[0][k], change = former(s, &c, s->order, k) + c.rho[s->order - 1] * (clean - m0);
-            x[k] = c.scale * s->saved[k] - c.clean * m0 - c.rest * change;
+            float m0 = s->history[0][k], change = sum_differences(s, &c, s->order, k) + c.rho[s->order - 1] * (x0 - m0);
+            x[k] = c.scale * s->saved[k] - c.x0 * m0 - c.rest * change;
         }
-        s->sum[k] = clean;
+        s->sum[k] = x0;
     }
-    sampler_remember(s, s->sum, s->config.solver_order - 1);
+    sampler_push_output(s, s->sum, s->config.solver_order - 1);
     int left = s->config.lower_order_final ? s->count - i : ORDERS;
     s->order = MIN(MIN(s->config.solver_order, left), s->evaluations + 1);
-    struct step p = plan(s, i, s->order, s->order - 1);
+    struct step p = make_step(s, i, s->order, s->order - 1);
     for (size_t k = 0; k < s->n; k++) {
         s->saved[k] = x[k];
-        x[k] = p.scale * x[k] - p.clean * s->history[0][k];
+        x[k] = p.scale * x[k] - p.x0 * s->history[0][k];
         if (s->order > 1)
-            x[k] -= p.rest * former(s, &p, s->order, k);
+            x[k] -= p.rest * sum_differences(s, &p, s->order, k);
     }
 }

@@ -1,8 +1,8 @@
-/* bpe.c - see tokenizer.h; the files are read in tokenizer_load.c.
+/* bpe.c - byte-level BPE: encode texts, look up tokens. See bpe.h; bpe_load.c reads the files.
  *
- * Merging: the pieces of ordinary text are short, but a piece can also be a megabyte of one letter. Neighbours wait in a heap ordered by
- * (rank, position), and the tokens of a piece are a linked list, so a piece of n bytes costs n log n. Rejected: scanning all pairs for each
- * merge (n squared), and cutting long pieces (other tokens than the reference gives). */
+ * Merging: most pieces are short, but a piece can be a megabyte of one letter. The mergeable pairs are in a heap ordered by (rank,
+ * position) and the tokens of a piece in a linked list, so a piece of n bytes takes O(n log n). Rejected: scanning all pairs for each merge
+ * (O(n^2)), and splitting long pieces (which gives other tokens than the reference). */
 #include "bpe.h"
 
 #include <limits.h>
@@ -12,14 +12,14 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* White space as Unicode defines it. Not \s: under PCRE2_UCP that also takes U+180E, which reference implementations do not. */
+/* Unicode white space. Not \s, which with PCRE2_UCP also matches U+180E, unlike the reference implementations. */
 #define SPACE "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 /* openai/gpt-2: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 #define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
-/* openai/CLIP: <\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+, and what it leaves out: white
- * space */
+/* openai/CLIP: <\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+, plus a group for white
+ * space, which CLIP skips */
 #define CLIP_PATTERN "<\\|(?:start|end)oftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|[^" SPACE "\\p{L}\\p{N}]+|([" SPACE "]+)"
-#define MARKUP 2 /* characters of "<|" and "|>" */
+#define MARKER 2 /* size of "<|" and "|>" */
 
 /* ---- bytes to token, pairs to token ---- */
 
@@ -54,27 +54,27 @@ struct token_pair *tokenizer_pair_slot(const struct tokenizer *t, uint32_t left,
 /* ---- encoding ---- */
 
 struct symbol {
-    int token, previous, next; /* neighbours by position in the piece, -1: none; token -1: merged into the one before it */
+    int token, previous, next; /* positions of the neighbours in the piece, -1: none; token -1: merged into the symbol before it */
 };
-struct waiting {
+struct candidate { /* a pair that can be merged */
     uint32_t rank;
-    int at; /* position of the left one */
+    int at; /* position of its left symbol */
 };
 struct encoder {
     const struct tokenizer *t;
     struct symbol *symbols; /* [bytes of the text] */
-    struct waiting *heap;   /* [2 x bytes]: n-1 pairs at first; each of at most n-1 merges takes one out and puts up to two in */
+    struct candidate *heap; /* [2 x bytes]: n-1 pairs at first; each of at most n-1 merges removes one and adds up to two */
     int heap_size;
     int *ids; /* [bytes]: a token has at least one byte */
     size_t count;
 };
 
-static bool before(struct waiting a, struct waiting b)
+static bool before(struct candidate a, struct candidate b)
 {
     return a.rank < b.rank || (a.rank == b.rank && a.at < b.at);
 }
 
-/* Queue the pair that begins at `at`, if it can be merged. */
+/* Add the pair that begins at `at` to the heap, if it can be merged. */
 static void push(struct encoder *e, int at)
 {
     const struct symbol *s = &e->symbols[at];
@@ -83,16 +83,16 @@ static void push(struct encoder *e, int at)
     const struct token_pair *p = tokenizer_pair_slot(e->t, (uint32_t)s->token, (uint32_t)e->symbols[s->next].token);
     if (p->left == UINT32_MAX)
         return;
-    struct waiting w = {p->rank, at};
+    struct candidate w = {p->rank, at};
     int i = e->heap_size++;
     for (; i > 0 && before(w, e->heap[(i - 1) / 2]); i = (i - 1) / 2)
         e->heap[i] = e->heap[(i - 1) / 2];
     e->heap[i] = w;
 }
 
-static struct waiting pop(struct encoder *e)
+static struct candidate pop(struct encoder *e)
 {
-    struct waiting top = e->heap[0], last = e->heap[--e->heap_size];
+    struct candidate top = e->heap[0], last = e->heap[--e->heap_size];
     int i = 0;
     for (int child = 1; child < e->heap_size; child = 2 * i + 1) {
         if (child + 1 < e->heap_size && before(e->heap[child + 1], e->heap[child]))
@@ -115,14 +115,14 @@ static void encode_piece(struct encoder *e, const char *bytes, size_t n)
     for (size_t i = 0; i + 1 < n; i++)
         push(e, (int)i);
     while (e->heap_size) {
-        struct waiting w = pop(e);
+        struct candidate w = pop(e);
         struct symbol *s = &e->symbols[w.at];
         if (s->token < 0 || s->next < 0)
             continue;
         struct symbol *right = &e->symbols[s->next];
         const struct token_pair *p = tokenizer_pair_slot(e->t, (uint32_t)s->token, (uint32_t)right->token);
         if (p->left == UINT32_MAX || p->rank != w.rank)
-            continue; /* another merge has changed this pair since it was queued */
+            continue; /* changed by another merge since it was added */
         s->token = (int)p->merged;
         s->next = right->next;
         right->token = -1;
@@ -136,7 +136,7 @@ static void encode_piece(struct encoder *e, const char *bytes, size_t n)
         e->ids[e->count++] = e->symbols[i].token;
 }
 
-/* Bytes of the well-formed UTF-8 character at s (no surrogates, nothing overlong), 0: there is none. */
+/* Size of the well-formed UTF-8 character at s (no surrogates, no overlong form); 0: none. */
 static size_t character_size(const unsigned char *s, size_t left)
 {
     size_t n = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : s[0] < 0xF5 ? 4 : 0;
@@ -150,7 +150,7 @@ static size_t character_size(const unsigned char *s, size_t left)
     return n;
 }
 
-/* Bytes up to the first that is (valid: is not) part of a well-formed character. */
+/* Bytes before the first one that is not part of a well-formed character (valid), or that is part of one (not valid). */
 static size_t run_size(const char *text, size_t size, bool valid)
 {
     size_t at = 0, n;
@@ -164,25 +164,25 @@ static clio_status compile_pattern(clio_context *ctx, struct tokenizer *t)
     clio_status st = CLIO_OK;
     int error;
     PCRE2_SIZE at;
-    t->pattern = pcre2_compile((PCRE2_SPTR)(t->kind == TOKENIZER_CLIP ? CLIP_PATTERN : GPT2_PATTERN), PCRE2_ZERO_TERMINATED,
+    t->pattern = pcre2_compile((PCRE2_SPTR)(t->type == TOKENIZER_CLIP ? CLIP_PATTERN : GPT2_PATTERN), PCRE2_ZERO_TERMINATED,
                                PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &at, NULL);
     if (!t->pattern)
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "the PCRE2 library refuses the tokenizer's pattern (error %d at %zu): it needs Unicode support",
-             error, (size_t)at);
+        FAIL(ctx, CLIO_ERROR_INTERNAL,
+             "PCRE2 cannot compile the tokenizer's pattern (error %d at %zu): install a PCRE2 with Unicode support", error, (size_t)at);
     t->match = pcre2_match_data_create_from_pattern(t->pattern, NULL);
     if (!t->match)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while preparing the tokenizer; close other programs");
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
 fail:
     return st;
 }
 
-/* CLIP's reference cuts a piece once more, by GPT-2's pattern, which matters only where a special token was spelt out in a text. */
+/* CLIP's reference splits a piece again with GPT-2's pattern. This matters only for the text of a special token: "<|", name, "|>". */
 static void encode_clip_piece(struct encoder *e, const char *piece, size_t n)
 {
-    if (n > 2 * MARKUP && piece[0] == '<' && (piece[MARKUP] == 's' || piece[MARKUP] == 'e')) {
-        encode_piece(e, piece, MARKUP);
-        encode_piece(e, piece + MARKUP, n - 2 * MARKUP);
-        encode_piece(e, piece + n - MARKUP, MARKUP);
+    if (n > 2 * MARKER && piece[0] == '<' && (piece[MARKER] == 's' || piece[MARKER] == 'e')) {
+        encode_piece(e, piece, MARKER);
+        encode_piece(e, piece + MARKER, n - 2 * MARKER);
+        encode_piece(e, piece + n - MARKER, MARKER);
     } else {
         encode_piece(e, piece, n);
     }
@@ -196,10 +196,10 @@ static clio_status encode_run(clio_context *ctx, struct encoder *e, const char *
         int rc = pcre2_match(e->t->pattern, (PCRE2_SPTR)text, size, at, PCRE2_NO_UTF_CHECK, e->t->match, NULL);
         size_t end = rc > 0 ? pcre2_get_ovector_pointer(e->t->match)[1] : 0;
         if (end <= at)
-            FAIL(ctx, CLIO_ERROR_INTERNAL, "the text cannot be cut into words (PCRE2 error %d at byte %zu): shorten it", rc, at);
-        if (e->t->kind == TOKENIZER_GPT2)
+            FAIL(ctx, CLIO_ERROR_INTERNAL, "the text cannot be split into words (PCRE2 error %d at byte %zu): shorten it", rc, at);
+        if (e->t->type == TOKENIZER_GPT2)
             encode_piece(e, text + at, end - at);
-        else if (rc == 1) /* 2: the group matched, which is white space */
+        else if (rc == 1) /* 2: the group matched: white space */
             encode_clip_piece(e, text + at, end - at);
         at = end;
     }
@@ -215,7 +215,7 @@ clio_status tokenizer_encode(clio_context *ctx, struct tokenizer *t, const char 
     *ids = NULL;
     *count = 0;
     if (size > INT_MAX / 2)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a text of %zu bytes is too long to be encoded: cut it into parts below 1 GiB", size);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a text of %zu bytes is too long to encode: split it into parts below 1 GiB", size);
     if (!t->match)
         TRY(compile_pattern(ctx, t));
     TRY(mem_alloc(ctx, &e.symbols, size, sizeof *e.symbols));
@@ -238,7 +238,7 @@ fail:
     return st;
 }
 
-/* ---- looking up ---- */
+/* ---- look-up ---- */
 
 static const struct token *token_of(const struct tokenizer *t, int id)
 {

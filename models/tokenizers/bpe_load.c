@@ -1,7 +1,7 @@
-/* bpe_load.c - tokenizer_open: the files of a tokenizer become the tables of tokenizer.h.
+/* bpe_load.c - tokenizer_open: read the files of a tokenizer into the tables of bpe.h.
  *
- * The files write bytes as printable characters (GPT-2's byte alphabet: "Ġthe" is " the"); here every token becomes its raw bytes once,
- * in one arena, so that decoding is a look-up and the table of names is keyed by bytes. Reading takes as long as the JSON parser. */
+ * The files write bytes as printable characters (GPT-2's bytes_to_unicode: "Ġthe" is " the"). Tokens are converted to raw bytes once, so
+ * that decoding is a look-up and the hash table is keyed by bytes. Most of the time goes into parsing JSON. */
 #include "bpe.h"
 
 #include "../../host/core/json.h"
@@ -9,19 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TOKENS (1 << 22) /* the largest vocabularies in use have some 2^18; guards against absurd numbers in a file */
+#define MAX_TOKENS (1 << 22) /* guards against damaged files: the largest vocabularies have about 2^18 */
 #define CLIP_SUFFIX "</w>"
-#define ALPHABET 324 /* characters 0 to 323 stand for bytes, where `byte_of` says so */
+#define ALPHABET 324 /* bytes_to_unicode uses characters below 324 */
 
-/* What the files hold, while they are read. */
+/* The open files. */
 struct source {
     struct json_file file, added_file;
     struct file_map merges_map;
-    char *merges_path;       /* for sentences */
-    json_t *vocab;           /* name to number */
+    char *merges_path;       /* for messages */
+    json_t *vocab;           /* name to id */
     json_t *merges;          /* array of "a b" or ["a", "b"]; NULL: merges_map has lines "a b" */
     json_t *added_list;      /* array of {"id", "content", "special"}, or NULL */
-    json_t *added_map;       /* content to number, or NULL */
+    json_t *added_map;       /* content to id, or NULL */
     short byte_of[ALPHABET]; /* character to byte, -1: none */
     struct bytes name, left; /* scratch */
 };
@@ -34,9 +34,9 @@ static size_t table_slots(size_t entries)
     return slots;
 }
 
-/* ---- names of the files to bytes ---- */
+/* ---- names to bytes ---- */
 
-/* GPT-2 writes a byte as the character of that number where it is printable, and the others, in order, as characters 256 and up. */
+/* bytes_to_unicode: a printable byte is the character with that code; the others, in order, are characters 256 and up. */
 static void make_alphabet(short byte_of[ALPHABET])
 {
     int next = 256;
@@ -47,7 +47,7 @@ static void make_alphabet(short byte_of[ALPHABET])
     }
 }
 
-/* A name as raw bytes; one with characters outside the alphabet (a token added to the vocabulary as plain text) stands for itself. */
+/* The raw bytes of a name; a name with characters outside the alphabet (a token added as plain text) is unchanged. */
 static clio_status name_bytes(clio_context *ctx, const struct source *src, const char *name, size_t size, struct bytes *out)
 {
     clio_status st = CLIO_OK;
@@ -72,19 +72,19 @@ fail:
     return st;
 }
 
-static bool is_markup(const char *text, size_t size)
+static bool is_control(const char *text, size_t size)
 {
     return size > 4 && !memcmp(text, "<|", 2) && !memcmp(text + size - 2, "|>", 2);
 }
 
 /* ---- reading ---- */
 
-static clio_status check_number(clio_context *ctx, const char *path, const char *name, const json_t *value, int *id)
+static clio_status check_id(clio_context *ctx, const char *path, const char *name, const json_t *value, int *id)
 {
     clio_status st = CLIO_OK;
     json_int_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < 0 || number >= MAX_TOKENS)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: the number of the token \"%.80s\" is not an integer from 0 to %d", path, name,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: the id of the token \"%.80s\" is not an integer from 0 to %d", path, name,
              MAX_TOKENS - 1);
     *id = (int)number;
 fail:
@@ -95,13 +95,13 @@ static clio_status added_token(clio_context *ctx, const char *path, const json_t
 {
     clio_status st = CLIO_OK;
     if (!(*text = json_string_value(json_object_get(entry, "content"))))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: an entry of added_tokens has no \"content\"", path);
-    TRY(check_number(ctx, path, *text, json_object_get(entry, "id"), id));
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: an entry of added_tokens has no \"content\"", path);
+    TRY(check_id(ctx, path, *text, json_object_get(entry, "id"), id));
 fail:
     return st;
 }
 
-/* The greatest numbers, and tables of the size they need. */
+/* Find the largest ids and allocate the tables. */
 static clio_status make_tables(clio_context *ctx, struct tokenizer *t, const struct source *src)
 {
     clio_status st = CLIO_OK;
@@ -111,7 +111,7 @@ static clio_status make_tables(clio_context *ctx, struct tokenizer *t, const str
     int id;
     json_object_foreach(src->vocab, name, value)
     {
-        TRY(check_number(ctx, t->path, name, value, &id));
+        TRY(check_id(ctx, t->path, name, value, &id));
         t->plain_count = MAX(t->plain_count, id + 1);
     }
     t->count = t->plain_count;
@@ -122,14 +122,14 @@ static clio_status make_tables(clio_context *ctx, struct tokenizer *t, const str
     }
     json_object_foreach(src->added_map, name, value)
     {
-        TRY(check_number(ctx, src->added_file.path, name, value, &id));
+        TRY(check_id(ctx, src->added_file.path, name, value, &id));
         t->count = MAX(t->count, id + 1);
     }
     TRY(mem_alloc(ctx, &t->tokens, (size_t)t->count + 1, sizeof *t->tokens));
     t->name_slots = table_slots(entries);
     TRY(mem_alloc(ctx, &t->names, t->name_slots, sizeof *t->names));
     memset(t->names, 0xff, t->name_slots * sizeof *t->names);
-    TRY(bytes_add(ctx, &t->arena, "", 1)); /* of the tokens that are not there */
+    TRY(bytes_add(ctx, &t->arena, "", 1)); /* bytes of unused ids */
 fail:
     return st;
 }
@@ -138,16 +138,16 @@ static clio_status add_token(clio_context *ctx, struct tokenizer *t, const char 
 {
     clio_status st = CLIO_OK;
     struct token *token = &t->tokens[id];
-    special = special || is_markup(name->data, name->size);
-    if (token->is_known) { /* added tokens may be repeated from the vocabulary */
+    special = special || is_control(name->data, name->size);
+    if (token->is_known) { /* an added token may also be in the vocabulary */
         if (token->size != name->size || memcmp(t->arena.data + token->at, name->data, name->size))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: the tokens \"%.80s\" and \"%.80s\" have the same number %d", path,
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: the tokens \"%.80s\" and \"%.80s\" have the same id %d", path,
                  t->arena.data + token->at, name->data, id);
         token->is_special = token->is_special || special;
         return CLIO_OK;
     }
     if (name->size >= UINT32_MAX - t->arena.size)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than 4 GiB of tokens: this is not a tokenizer that clio can use", path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than 4 GiB of tokens, which is not supported: use another tokenizer", path);
     *token = (struct token){(uint32_t)t->arena.size, (uint32_t)name->size, true, special};
     TRY(bytes_add(ctx, &t->arena, name->data, name->size + 1));
     *tokenizer_name_slot(t, name->data, name->size) = id;
@@ -161,7 +161,7 @@ static clio_status find_byte(clio_context *ctx, const struct tokenizer *t, int b
     char text[8] = {(char)byte};
     memcpy(text + 1, suffix, strlen(suffix));
     if ((*token = *tokenizer_name_slot(t, text, 1 + strlen(suffix))) < 0)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is not a byte-level vocabulary: it has no token for the byte 0x%02x%s%s", t->path, byte,
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is not a byte-level BPE vocabulary: it has no token for the byte 0x%02x%s%s", t->path, byte,
              *suffix ? " with " : "", suffix);
 fail:
     return st;
@@ -179,7 +179,7 @@ static clio_status read_vocab(clio_context *ctx, struct tokenizer *t, struct sou
     }
     for (int b = 0; b < 256; b++) {
         TRY(find_byte(ctx, t, b, "", &t->byte_token[b]));
-        TRY(find_byte(ctx, t, b, t->kind == TOKENIZER_CLIP ? CLIP_SUFFIX : "", &t->last_token[b]));
+        TRY(find_byte(ctx, t, b, t->type == TOKENIZER_CLIP ? CLIP_SUFFIX : "", &t->last_token[b]));
     }
 fail:
     return st;
@@ -219,7 +219,7 @@ static clio_status add_merge(clio_context *ctx, struct tokenizer *t, struct sour
     TRY(bytes_add(ctx, &src->left, src->name.data, src->name.size));
     int merged = *tokenizer_name_slot(t, src->left.data, src->left.size);
     if (a < 0 || b < 0 || merged < 0)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: merge %zu (\"%.*s %.*s\") needs a token that the vocabulary does not have",
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: merge %zu (\"%.*s %.*s\") needs a token that is not in the vocabulary",
              src->merges_path, rank, (int)MIN(left_size, 80), left, (int)MIN(right_size, 80), right);
     struct token_pair *p = tokenizer_pair_slot(t, (uint32_t)a, (uint32_t)b);
     *p = (struct token_pair){(uint32_t)a, (uint32_t)b, (uint32_t)rank, (uint32_t)merged};
@@ -233,8 +233,8 @@ static clio_status add_merge_line(clio_context *ctx, struct tokenizer *t, struct
     clio_status st = CLIO_OK;
     const char *space = memchr(line, ' ', size);
     if (!space)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: merge %zu (\"%.*s\") is not two tokens with a space between them", src->merges_path,
-             rank, (int)MIN(size, 80), line);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: merge %zu (\"%.*s\") is not two tokens separated by a space", src->merges_path, rank,
+             (int)MIN(size, 80), line);
     size_t left = (size_t)(space - line);
     TRY(add_merge(ctx, t, src, rank, line, left, space + 1, size - left - 1));
 fail:
@@ -266,13 +266,13 @@ static clio_status read_merges_list(clio_context *ctx, struct tokenizer *t, stru
         else if (json_array_size(value) == 2 && json_is_string(a) && json_is_string(b))
             TRY(add_merge(ctx, t, src, i, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b)));
         else
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: merge %zu is neither \"a b\" nor [\"a\", \"b\"]", src->merges_path, i);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: merge %zu is neither \"a b\" nor [\"a\", \"b\"]", src->merges_path, i);
     }
 fail:
     return st;
 }
 
-/* merges.txt: a line for each, after "#version"; other lines that begin with # are merges. */
+/* merges.txt: "#version", then a merge per line; other lines that begin with # are merges, too. */
 static clio_status read_merges_lines(clio_context *ctx, struct tokenizer *t, struct source *src)
 {
     clio_status st = CLIO_OK;
@@ -295,22 +295,21 @@ fail:
     return st;
 }
 
-/* Whether this file cuts text as its kind does. */
-static clio_status check_kind(clio_context *ctx, const struct tokenizer *t, const json_t *root, const json_t *model)
+/* Check that the file's model and pre-tokenizer are those of the type. */
+static clio_status check_type(clio_context *ctx, const struct tokenizer *t, const json_t *root, const json_t *model)
 {
     clio_status st = CLIO_OK;
-    bool clip = t->kind == TOKENIZER_CLIP;
-    const json_t *cut = json_object_get(root, "pre_tokenizer");
+    bool clip = t->type == TOKENIZER_CLIP;
+    const json_t *pre_tokenizer = json_object_get(root, "pre_tokenizer");
     const char *type = json_string_value(json_object_get(model, "type")),
                *suffix = json_string_value(json_object_get(model, "end_of_word_suffix"));
-    const char *cut_type = json_string_value(json_object_get(cut, "type"));
+    const char *pre_tokenizer_type = json_string_value(json_object_get(pre_tokenizer, "type"));
     if (type && strcmp(type, "BPE"))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its tokens are of the type %.40s, not byte-level BPE", t->path,
-             type);
-    if (clip && (!suffix || strcmp(suffix, CLIP_SUFFIX) || (cut_type && strcmp(cut_type, "Sequence"))))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: it does not cut text into words as CLIP does", t->path);
-    if (!clip && ((suffix && *suffix) || (cut_type && strcmp(cut_type, "ByteLevel"))))
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: it does not cut text into words as byte-level BPE does", t->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its tokenizer is %.40s, not BPE", t->path, type);
+    if (clip && (!suffix || strcmp(suffix, CLIP_SUFFIX) || (pre_tokenizer_type && strcmp(pre_tokenizer_type, "Sequence"))))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its pre-tokenizer is not CLIP's", t->path);
+    if (!clip && ((suffix && *suffix) || (pre_tokenizer_type && strcmp(pre_tokenizer_type, "ByteLevel"))))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its pre-tokenizer is not ByteLevel", t->path);
 fail:
     return st;
 }
@@ -325,12 +324,12 @@ static clio_status open_json(clio_context *ctx, struct tokenizer *t, struct sour
     src->vocab = json_object_get(model, "vocab");
     src->merges = json_object_get(model, "merges");
     src->added_list = json_object_get(src->file.root, "added_tokens");
-    TRY(check_kind(ctx, t, src->file.root, model));
+    TRY(check_type(ctx, t, src->file.root, model));
     if (!json_is_object(src->vocab) || !json_is_array(src->merges))
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s has no BPE: \"model\" lacks \"vocab\" or \"merges\"; copy the file again from where the model came from", t->path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a BPE tokenizer: \"model\" has no \"vocab\" or no \"merges\"; download the file again",
+             t->path);
     if (src->added_list && !json_is_array(src->added_list) && !json_is_null(src->added_list))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: \"added_tokens\" is not a list", t->path);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: \"added_tokens\" is not a list", t->path);
 fail:
     return st;
 }
@@ -355,33 +354,32 @@ static clio_status open_source(clio_context *ctx, struct tokenizer *t, struct so
 {
     clio_status st = CLIO_OK;
     const char *names[] = {"tokenizer.json", "vocab.json", "added_tokens.json"};
-    bool there[COUNT(names)];
+    bool exists[COUNT(names)];
     if (!file_is_folder(dir))
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: a model is a folder with config.json, tokenizer.json and model.safetensors",
-             dir);
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use a model folder (config.json, tokenizer.json, model.safetensors)", dir);
     for (size_t i = 0; i < COUNT(names); i++) {
         char *path = NULL;
         TRY(file_join(ctx, &path, dir, names[i]));
-        there[i] = file_exists(path);
+        exists[i] = file_exists(path);
         free(path);
     }
-    if (there[0])
+    if (exists[0])
         TRY(open_json(ctx, t, src, dir));
-    else if (there[1])
-        TRY(open_pair(ctx, t, src, dir, there[2]));
+    else if (exists[1])
+        TRY(open_pair(ctx, t, src, dir, exists[2]));
     else
-        FAIL(ctx, CLIO_ERROR_FILE, "%s has no tokenizer.json (nor vocab.json with merges.txt): copy it from where the model came from",
+        FAIL(ctx, CLIO_ERROR_FILE, "%s has neither tokenizer.json nor vocab.json with merges.txt: download the tokenizer of the model",
              dir);
 fail:
     return st;
 }
 
-clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir, enum tokenizer_kind kind)
+clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *dir, enum tokenizer_type type)
 {
     clio_status st = CLIO_OK;
     struct source src = {0};
     memset(t, 0, sizeof *t);
-    t->kind = kind;
+    t->type = type;
     make_alphabet(src.byte_of);
     TRY(open_source(ctx, t, &src, dir));
     TRY(make_tables(ctx, t, &src));

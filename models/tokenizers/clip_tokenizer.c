@@ -1,4 +1,4 @@
-/* clip_tokenizer.c - see clip_tokenizer.h. Unicode's composed form and lower case are utf8proc's. */
+/* clip_tokenizer.c - special tokens, normalization (NFC and lower case by utf8proc), then BPE. See clip_tokenizer.h. */
 #include "clip_tokenizer.h"
 
 #include "../../host/core/json.h"
@@ -13,7 +13,7 @@
 
 /* ---- opening ---- */
 
-/* Add a special token, or say anew whether it is normalized. One that the vocabulary does not have cannot come out, and is passed over. */
+/* Add a special token, or update its `normalized`. Texts that are not in the vocabulary are ignored. */
 static clio_status add_special(clio_context *ctx, struct clip_tokenizer *t, const char *text, bool normalized)
 {
     clio_status st = CLIO_OK;
@@ -28,7 +28,7 @@ static clio_status add_special(clio_context *ctx, struct clip_tokenizer *t, cons
         }
     grown = realloc(t->specials, (t->special_count + 1) * sizeof *grown);
     if (!grown)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", t->bpe.path);
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     t->specials = grown;
     grown[t->special_count] = (struct clip_special){.id = id, .normalized = normalized};
     TRY(mem_string(ctx, &grown[t->special_count].text, text));
@@ -37,28 +37,28 @@ fail:
     return st;
 }
 
-/* A special token is written as its text, or as an object that says more. NULL: neither. */
+/* The text of a special token: a string, or "content" of an object. NULL: neither. */
 static const char *special_text(const json_t *value, bool *normalized)
 {
     *normalized = json_is_object(value) && json_is_true(json_object_get(value, "normalized"));
     return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
 }
 
-/* The four special tokens, in the reference's order: where two have the same text, the last one says whether it is normalized. */
+/* The four special tokens in the reference's order: for equal texts, the last one sets `normalized`. */
 static const char *const special_keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
 enum { BOS, EOS, UNK, PAD, SPECIALS };
 struct special_file {
     struct json_file file;
-    bool there;
+    bool exists;
 };
 
-static clio_status open_if_there(clio_context *ctx, struct special_file *f, const char *dir, const char *name)
+static clio_status open_if_exists(clio_context *ctx, struct special_file *f, const char *dir, const char *name)
 {
     clio_status st = CLIO_OK;
     char *path = NULL;
     TRY(file_join(ctx, &path, dir, name));
-    f->there = file_exists(path);
-    if (f->there)
+    f->exists = file_exists(path);
+    if (f->exists)
         TRY(json_open(ctx, &f->file, dir, name));
 fail:
     free(path);
@@ -69,7 +69,7 @@ static clio_status find_token(clio_context *ctx, const struct clip_tokenizer *t,
 {
     clio_status st = CLIO_OK;
     if ((*id = tokenizer_find(&t->bpe, text)) < 0)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s does not fit this tokenizer, which has no token \"%.80s\": copy the whole folder again", path,
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s does not match the tokenizer, which has no token \"%.80s\": download the whole folder again", path,
              text);
 fail:
     return st;
@@ -78,20 +78,20 @@ fail:
 static clio_status read_specials(clio_context *ctx, struct clip_tokenizer *t, const char *dir)
 {
     clio_status st = CLIO_OK;
-    struct special_file files[2] = {{{0}, false}, {{0}, false}}; /* the first that has the key decides */
+    struct special_file files[2] = {{{0}, false}, {{0}, false}}; /* the first file with the key has precedence */
     int *const ids[SPECIALS] = {&t->start, &t->end, NULL, &t->pad};
-    TRY(open_if_there(ctx, &files[0], dir, "special_tokens_map.json"));
-    TRY(open_if_there(ctx, &files[1], dir, "tokenizer_config.json"));
+    TRY(open_if_exists(ctx, &files[0], dir, "special_tokens_map.json"));
+    TRY(open_if_exists(ctx, &files[1], dir, "tokenizer_config.json"));
     for (int key = 0; key < SPECIALS; key++) {
         const char *text = key == BOS ? "<|startoftext|>" : "<|endoftext|>", *path = t->bpe.path;
         bool normalized = false;
         for (size_t i = 0; i < COUNT(files); i++) {
-            const json_t *value = files[i].there ? json_object_get(files[i].file.root, special_keys[key]) : NULL;
+            const json_t *value = files[i].exists ? json_object_get(files[i].file.root, special_keys[key]) : NULL;
             if (!value || json_is_null(value))
                 continue;
             path = files[i].file.path;
             if (!(text = special_text(value, &normalized)))
-                FAIL(ctx, CLIO_ERROR_FORMAT, "%s is broken: \"%s\" is neither a text nor an object with \"content\"", path,
+                FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: \"%s\" is neither a string nor an object with \"content\"", path,
                      special_keys[key]);
             break;
         }
@@ -99,7 +99,7 @@ static clio_status read_specials(clio_context *ctx, struct clip_tokenizer *t, co
             TRY(find_token(ctx, t, path, text, ids[key]));
         TRY(add_special(ctx, t, text, normalized));
     }
-    /* Tokens added to the vocabulary count as ordinary words that must not be cut. */
+    /* Tokens added to the vocabulary are never split. */
     for (int id = t->bpe.plain_count; id < t->bpe.count; id++)
         if (!tokenizer_is_special(&t->bpe, id))
             TRY(add_special(ctx, t, tokenizer_bytes(&t->bpe, id, NULL), true));
@@ -147,7 +147,7 @@ static clio_status add_ids(struct encoding *e, const int *ids, size_t count)
         size_t capacity = MAX(e->count + count, e->capacity * 2);
         int *grown = realloc(e->ids, capacity * sizeof *grown);
         if (!grown)
-            FAIL(e->ctx, CLIO_ERROR_MEMORY, "out of memory while reading the prompt; close other programs");
+            FAIL(e->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
         e->ids = grown;
         e->capacity = capacity;
     }
@@ -157,22 +157,23 @@ fail:
     return st;
 }
 
-/* NFC, then lower case as Unicode maps each character by itself (no final sigma). `out` is freed by the caller. */
-static clio_status normalise(clio_context *ctx, const char *text, size_t size, struct bytes *out)
+/* NFC, then lower case by the simple Unicode mapping of each character (no final sigma). The caller frees out. */
+static clio_status normalize(clio_context *ctx, const char *text, size_t size, struct bytes *out)
 {
     clio_status st = CLIO_OK;
     utf8proc_uint8_t *composed = NULL;
     utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)size, &composed,
                                       (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
     if (n < 0)
-        FAIL(ctx, n == UTF8PROC_ERROR_NOMEM ? CLIO_ERROR_MEMORY : CLIO_ERROR_ARGUMENT, "the prompt cannot be read: %s", utf8proc_errmsg(n));
+        FAIL(ctx, n == UTF8PROC_ERROR_NOMEM ? CLIO_ERROR_MEMORY : CLIO_ERROR_ARGUMENT, "the prompt cannot be normalized: %s",
+             utf8proc_errmsg(n));
     for (utf8proc_ssize_t at = 0; at < n;) {
         utf8proc_int32_t c;
         utf8proc_uint8_t lower[8];
         utf8proc_ssize_t step = utf8proc_iterate(composed + at, n - at, &c), bytes;
         if (step <= 0)
-            FAIL(ctx, CLIO_ERROR_INTERNAL, "the prompt's composed form is no UTF-8; this is a defect, please report it");
-        if (c == DOTTED_CAPITAL_I) { /* the only character whose lower case is two of them */
+            FAIL(ctx, CLIO_ERROR_INTERNAL, "the prompt's composed form is not UTF-8; this is a bug, please report it");
+        if (c == DOTTED_CAPITAL_I) { /* the only character whose lower case has two characters */
             bytes = utf8proc_encode_char('i', lower);
             bytes += utf8proc_encode_char(COMBINING_DOT, lower + bytes);
         } else {
@@ -186,7 +187,7 @@ fail:
     return st;
 }
 
-/* The special token that begins at `text`, the longest if there are several; NULL: none. */
+/* The longest special token that begins at `text`; NULL: none. */
 static const struct clip_special *special_at(const struct clip_tokenizer *t, const char *text, size_t size, bool normalized)
 {
     const struct clip_special *best = NULL;
@@ -201,7 +202,7 @@ static const struct clip_special *special_at(const struct clip_tokenizer *t, con
 
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized);
 
-/* What lies between special tokens. */
+/* Encode the text between special tokens. */
 static clio_status encode_plain(struct encoding *e, const char *text, size_t size, bool normalized)
 {
     clio_status st = CLIO_OK;
@@ -211,11 +212,11 @@ static clio_status encode_plain(struct encoding *e, const char *text, size_t siz
     if (!size)
         return CLIO_OK;
     if (normalized) {
-        TRY(bytes_add(e->ctx, &part, text, size)); /* with a zero behind it */
+        TRY(bytes_add(e->ctx, &part, text, size)); /* zero-terminated */
         TRY(tokenizer_encode(e->ctx, &e->t->bpe, part.data, &ids, &count));
         TRY(add_ids(e, ids, count));
     } else {
-        TRY(normalise(e->ctx, text, size, &part));
+        TRY(normalize(e->ctx, text, size, &part));
         TRY(encode_part(e, part.data, part.size, true));
     }
 fail:
@@ -224,7 +225,7 @@ fail:
     return st;
 }
 
-/* Split at the special tokens, first as the text stands, then, between those, as it is normalised. */
+/* Split at the special tokens: first in the original text, then in the normalized text between them. */
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized)
 {
     clio_status st = CLIO_OK;
@@ -251,7 +252,7 @@ clio_status clip_tokenizer_check(clio_context *ctx, const char *text)
     size_t size = strlen(text);
     utf8proc_int32_t c;
     if (size > INT_MAX / 8)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a prompt of %zu bytes is too long: use fewer words", size);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a prompt of %zu bytes is too long: shorten it", size);
     for (size_t at = 0; at < size;) {
         utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(size - at), &c);
         if (step <= 0)
@@ -271,7 +272,7 @@ clio_status clip_tokenizer_encode(clio_context *ctx, struct clip_tokenizer *t, c
     *ids = NULL;
     *count = 0;
     TRY(clip_tokenizer_check(ctx, utf8));
-    TRY(mem_alloc(ctx, &e.ids, 1, sizeof *e.ids)); /* an empty text has an array too */
+    TRY(mem_alloc(ctx, &e.ids, 1, sizeof *e.ids)); /* also for an empty text */
     e.capacity = 1;
     TRY(encode_part(&e, utf8, size, false));
     *ids = e.ids;

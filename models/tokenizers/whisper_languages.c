@@ -1,6 +1,6 @@
-/* whisper_languages.c - see languages.h.
- * Source: LANGUAGES and TO_LANGUAGE_CODE in whisper/tokenizer.py of openai/whisper; its order is the order of the tokens, so a new
- * language goes to the end. Added to its aliases: "iw", as the first release called Hebrew, and "jv", the ISO code of Javanese. */
+/* whisper_languages.c - the languages of Whisper. See whisper_languages.h.
+ * Source: openai/whisper, tokenizer.py (LANGUAGES, TO_LANGUAGE_CODE). The order is that of the language tokens: add new languages at the
+ * end. Two more aliases: "iw", Hebrew in the first release, and "jv", the ISO code of Javanese. */
 #include "whisper_languages.h"
 
 #include "../../host/core/mem.h"

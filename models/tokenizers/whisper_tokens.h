@@ -1,6 +1,6 @@
-/* whisper_tokens.h - the numbers of Whisper's control tokens, read from the folder's tokenizer and checked against its config.json.
+/* whisper_tokens.h - the ids of Whisper's special tokens, read from the tokenizer and checked against config.json.
  *
- * Their order is the same in all of OpenAI's models (whisper/tokenizer.py, get_encoding), their numbers are not:
+ * Their order is the same in all models (openai/whisper, tokenizer.py, get_encoding), their ids are not:
  *     <|endoftext|> <|startoftranscript|> languages <|translate|> <|transcribe|> <|startoflm|> <|startofprev|> <|nospeech|>
  *     <|notimestamps|> <|0.00|> ... <|30.00|> */
 #ifndef CLIO_MODELS_TOKENIZERS_WHISPER_TOKENS_H
@@ -16,14 +16,14 @@ struct whisper_tokens {
     int eot, sot; /* <|endoftext|>, <|startoftranscript|>; text tokens are below eot */
     int translate, transcribe;
     int no_timestamps;
-    int timestamp_begin;             /* <|0.00|>: the one for time s is timestamp_begin + s / WHISPER_TIMESTAMP_STEP */
-    int sot_prev, sot_lm, no_speech; /* <|startofprev|>, <|startoflm|>, <|nospeech|> or <|nocaptions|>; -1 where the folder has none */
-    int first_language;              /* the n-th of languages.h is first_language + n; -1 when English only */
-    int language_count;              /* 0 when English only */
+    int timestamp_begin;             /* <|0.00|>; time s is timestamp_begin + s / WHISPER_TIMESTAMP_STEP */
+    int sot_prev, sot_lm, no_speech; /* <|startofprev|>, <|startoflm|>, <|nospeech|> or <|nocaptions|>; -1: none */
+    int first_language;              /* language n of whisper_languages.h is first_language + n; -1 for English-only models */
+    int language_count;              /* 0 for English-only models */
     bool is_multilingual;
 };
 
-/* vocab_size: of config.json. CLIO_ERROR_FORMAT when the tokenizer cannot be the one that the model was trained with. */
+/* vocab_size: of config.json. CLIO_ERROR_FORMAT: the tokenizer belongs to another model. */
 clio_status whisper_tokens(clio_context *ctx, const struct tokenizer *t, int vocab_size, struct whisper_tokens *out);
 
 #endif

@@ -14,9 +14,9 @@ static clio_status open_data(struct train_run *r)
     const struct dataset_info *info;
     TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
     info = dataset_info(r->data);
-    if (info->kind == DATASET_SOUNDS && !r->plan.type->takes_audio)
+    if (info->type == DATASET_SOUNDS && !r->plan.type->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds audio, and %s is trained on images", r->params->data, r->plan.type->name);
-    if (info->kind != DATASET_SOUNDS && r->plan.type->takes_audio)
+    if (info->type != DATASET_SOUNDS && r->plan.type->takes_audio)
         FAIL(r->ctx, CLIO_ERROR_UNSUPPORTED, "%s holds images, and %s is trained on audio", r->params->data, r->plan.type->name);
     r->shape = r->plan.type->takes_audio ? learner_audio_shape
                                          : (struct learner_shape){.height = info->height,

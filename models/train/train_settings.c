@@ -137,19 +137,19 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data = dataset_defaults();
     plan->data.width = plan->data.height = plan->image_size;
     plan->data.channels = plan->channels;
-    plan->data.fit = (enum dataset_fit)number(a, "resize_mode");
+    plan->data.resize_mode = (enum dataset_resize_mode)number(a, "resize_mode");
     plan->data.skip_corrupt = number(a, "skip_corrupt") > 0;
     plan->data.need_captions = learner_needs_captions(type, plan->model);
     plan->data.need_labels = type->needs_labels && !plan->data.need_captions;
     plan->data.seed = plan->seed;
-    plan->data.validation = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;
-    plan->augment = (struct augment){.crop_larger = (float)number(a, "random_resized_crop"),
-                                     .crop_pad = (int)number(a, "random_crop_padding"),
-                                     .flip = (float)number(a, "random_flip"),
+    plan->data.validation_split = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;
+    plan->augment = (struct augment){.random_resized_crop = (float)number(a, "random_resized_crop"),
+                                     .random_crop_padding = (int)number(a, "random_crop_padding"),
+                                     .random_flip = (float)number(a, "random_flip"),
                                      .brightness = (float)number(a, "brightness"),
                                      .contrast = (float)number(a, "contrast"),
                                      .saturation = (float)number(a, "saturation"),
-                                     .noise = (float)number(a, "gaussian_noise")};
+                                     .gaussian_noise = (float)number(a, "gaussian_noise")};
     if (plan->channels == 2)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting channels must be 1 (grayscale), 3 (RGB) or 0 (as the data)");
 fail:

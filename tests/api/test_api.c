@@ -131,11 +131,11 @@ static void what_is_no_model_is_refused(void **state)
     assert_int_equal(rename(path, moved), 0);
     clio_status st = clio_speech_load(shared, folder, &speech);
     assert_int_equal(rename(moved, path), 0);
-    assert_fails(shared, st, CLIO_ERROR_FILE, "has no tokenizer.json");
+    assert_fails(shared, st, CLIO_ERROR_FILE, "has neither tokenizer.json");
     assert_null(speech);
     snprintf(path, sizeof path, "%s/whisper-tiny-random", golden);
     if (stat(path, &info) == 0)
-        assert_fails(shared, clio_speech_load(shared, path, &speech), CLIO_ERROR_FILE, "has no tokenizer.json");
+        assert_fails(shared, clio_speech_load(shared, path, &speech), CLIO_ERROR_FILE, "has neither tokenizer.json");
     else
         fprintf(stderr, "SKIPPED: golden file whisper-tiny-random is not here (set CLIO_GOLDEN to its folder)\n");
 }

@@ -159,7 +159,7 @@ static void refusals(void **state)
     clio_context *closed = clio_create();
     FAILS(clio_diffusion_load(ctx, NULL, NULL, &pictures), CLIO_ERROR_ARGUMENT, "clio_diffusion_load: path is NULL");
     assert_null(pictures);
-    FAILS(clio_diffusion_load(ctx, "/nowhere", NULL, &pictures), CLIO_ERROR_FILE, "there is no /nowhere");
+    FAILS(clio_diffusion_load(ctx, "/nowhere", NULL, &pictures), CLIO_ERROR_FILE, "/nowhere does not exist");
     assert_int_equal(clio_diffusion_load(closed, model, NULL, &pictures), CLIO_ERROR_ARGUMENT);
     assert_non_null(strstr(clio_error(closed), "no device is open"));
     FAILS(clio_image_read(ctx, "/nowhere.png", &image), CLIO_ERROR_FILE, "/nowhere.png");

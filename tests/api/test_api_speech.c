@@ -178,7 +178,7 @@ static void wrong_parameters_are_refused(void **state)
         const char *part;
     } wrong[] = {
         {{.language = "klingon"}, "params.language is \"klingon\", an unknown language"},
-        {{.language = "yue"}, "does not know the language yue"}, /* came with large-v3 */
+        {{.language = "yue"}, "does not support the language yue"}, /* came with large-v3 */
         {{.temperature = -1}, "params.temperature is -1"},
         {{.temperature_step = NAN}, "params.temperature_step is"},
         {{.max_tokens = -1}, "params.max_tokens is -1"},

@@ -1,16 +1,16 @@
-/* test_audio.c - sound files of every accepted kind come back as the right mono stream, in whatever pieces it is read, from a file, a pipe
- * or memory, and in bounded memory. Files are written with libsndfile into a temporary folder. No device is needed. */
+/* test_audio.c - sound files of every supported format are read as the right mono stream: in any pieces, from a file, a pipe or memory, in
+ * bounded memory. Files are written with libsndfile into a temporary folder. Needs no device. */
 #include "test_audio.h"
 
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#define WINDOW 480400 /* what Whisper reads at a time */
+#define WINDOW 480400 /* samples of one read of Whisper */
 
-/* ---- what is read ---- */
+/* ---- formats ---- */
 
-/* x is LOUDNESS * sin at TONE, in phase, and nothing else; the ends, where a resampler rings, are left out. */
+/* x is LOUDNESS * sin at TONE, in phase; the ends, where a resampler rings, are ignored. */
 static void expect_tone(const float *x, size_t n, double tolerance, const char *what)
 {
     double sine = 0, cosine = 0, rest = 0;
@@ -52,10 +52,10 @@ static void test_formats(void **state)
         SF_INFO info = {.samplerate = rate, .channels = many, .format = formats[format]};
         size_t frames = (size_t)(rate / 4), got;
         char what[64];
-        /* Opus has only these rates, and libsndfile does not check before it writes. */
+        /* Opus has only these sample rates, and libsndfile does not check them when writing. */
         if (!sf_format_check(&info) || (formats[format] == others[1] && rate % 8000))
             continue;
-        if (lossy && many > 2) /* one of six is for low frequencies, and encoders take the tone out of it */
+        if (lossy && many > 2) /* of six channels one is for low frequencies: encoders remove the tone from it */
             continue;
         snprintf(what, sizeof what, "format %x, %d Hz, %d channels", (unsigned)formats[format], rate, many);
         float *x = test_tone(rate, many, frames);
@@ -72,10 +72,10 @@ static void test_formats(void **state)
     for (size_t f = 0; f < count; f++)
         kinds += written[f] > 0;
     print_message("%d kinds of files\n", kinds);
-    assert_true(kinds >= 35); /* 8 of each WAV kind, 8 of AIFF and AU, 3 of FLAC, Vorbis, Opus */
+    assert_true(kinds >= 35); /* 8 of each WAV format, 8 of AIFF and AU, 3 of FLAC, Vorbis, Opus */
 }
 
-/* Numbers that 16 bits hold, unscaled: libsndfile scales floats by 32767 where it writes them as integers. */
+/* Write 16-bit values exactly: libsndfile scales floats by 32767 when writing integers. */
 static void write_exact(const char *path, int format, const float *x, size_t n)
 {
     SF_INFO info = {.samplerate = 16000, .channels = 1, .format = format};
@@ -97,7 +97,7 @@ static void test_exact(void **state)
     (void)state;
     test_random(want, N, 7);
     for (int i = 0; i < N; i++)
-        want[i] = floorf(want[i] * 32768) / 32768; /* a 16-bit number */
+        want[i] = floorf(want[i] * 32768) / 32768; /* a 16-bit value */
     want[0] = -1;
     want[1] = 32767.0f / 32768;
     for (size_t f = 0; f < COUNT(formats); f++) {
@@ -114,7 +114,7 @@ static void test_exact(void **state)
     sound_close(s);
 }
 
-/* Sound in any pieces is the same sound. */
+/* Reading in any pieces gives the same samples. */
 static void test_pieces(void **state)
 {
     enum { FRAMES = 44100 * 6 };
@@ -131,7 +131,7 @@ static void test_pieces(void **state)
         expect_ok(sound_read(s, at, COUNT(piece), piece, &got), "piece");
         assert_int_equal(got, MIN(COUNT(piece), total - at));
         assert_memory_equal(piece, all + at, got * sizeof(float));
-        size_t back = at - MIN(at, SOUND_BACK / 2); /* and a look back */
+        size_t back = at - MIN(at, SOUND_BACK / 2); /* and read back */
         expect_ok(sound_read(s, back, 100, piece, &got), "back");
         assert_memory_equal(piece, all + back, got * sizeof(float));
     }
@@ -182,7 +182,7 @@ static void test_not_finite(void **state)
     size_t got, other;
     (void)state;
     test_random(good, N, 3);
-    good[5] = 1.5f; /* beyond 1 is left alone */
+    good[5] = 1.5f; /* values above 1 are unchanged */
     memcpy(bad, good, sizeof bad);
     for (size_t i = 0; i < 40; i++) {
         bad[100 * i + 50] = odd[i % 4];
@@ -204,7 +204,7 @@ static void test_not_finite(void **state)
 
 /* ---- standard input ---- */
 
-/* `command` runs with `path` as standard input: through a pipe filled by a child, or directly. */
+/* Run `command` with `path` as standard input: through a pipe filled by a child process, or directly. */
 static void with_stdin(const char *path, bool through_pipe, void (*command)(void))
 {
     int saved = dup(STDIN_FILENO), ends[2];
@@ -255,7 +255,7 @@ static int stop(void *user, const char *what, double done, double total)
     int *calls = user;
     (void)done;
     (void)total;
-    return strcmp(what, "receiving sound") == 0 && ++*calls == 2;
+    return strcmp(what, "reading sound") == 0 && ++*calls == 2;
 }
 
 static void expect_cancelled(void)
@@ -271,22 +271,22 @@ static void expect_cancelled(void)
 
 static void expect_stdin_empty(void)
 {
-    expect_refused("-", CLIO_ERROR_FORMAT, "is empty");
+    expect_error("-", CLIO_ERROR_FORMAT, "is empty");
 }
 
 static void expect_no_temporary(void)
 {
     setenv("TMPDIR", "/nonexistent/folder", 1);
-    expect_refused("-", CLIO_ERROR_FILE, "set TMPDIR");
+    expect_error("-", CLIO_ERROR_FILE, "set TMPDIR");
     setenv("TMPDIR", in_folder("spool"), 1);
-    /* A disk that is full: no file may grow beyond 1000 bytes. */
+    /* As on a full disk: no file can grow beyond 1000 bytes. */
     struct rlimit before, small;
     getrlimit(RLIMIT_FSIZE, &before);
     small = before;
     small.rlim_cur = 1000;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &small);
-    expect_refused("-", CLIO_ERROR_FILE, "with more room");
+    expect_error("-", CLIO_ERROR_FILE, "with more free space");
     setrlimit(RLIMIT_FSIZE, &before);
 }
 
@@ -309,14 +309,14 @@ static void test_stdin(void **state)
 
     int saved = dup(STDIN_FILENO);
     close(STDIN_FILENO);
-    expect_refused("-", CLIO_ERROR_FILE, "is closed");
+    expect_error("-", CLIO_ERROR_FILE, "is closed");
     dup2(saved, STDIN_FILENO);
     close(saved);
     unsetenv("TMPDIR");
-    assert_int_equal(rmdir(in_folder("spool")), 0); /* nothing was left in it */
+    assert_int_equal(rmdir(in_folder("spool")), 0); /* it is empty */
 }
 
-/* A named pipe, as a shell's <(command) gives it. */
+/* A named pipe, as from a shell's <(command). */
 static void test_fifo(void **state)
 {
     float *x = test_tone(8000, 1, 8000);
@@ -342,7 +342,7 @@ static void test_fifo(void **state)
     free(data);
 }
 
-/* An hour, and a recording's memory stays that of a window. */
+/* A recording of an hour needs the memory of one window. */
 static void test_long(void **state)
 {
     const size_t seconds = 3600, total = seconds * 16000, step = WINDOW - 400;
@@ -350,28 +350,28 @@ static void test_long(void **state)
     float *x = malloc(WINDOW * sizeof *x);
     struct sound *s;
     struct rusage before, after;
-    size_t got, heard = 0, loud = 0;
+    size_t got, end = 0, loud = 0;
     (void)state;
     write_wav(in_folder("long.wav"), &h);
-    assert_int_equal(truncate(in_folder("long.wav"), 44 + 3600 * 16000 - 16000), 0); /* silence, sparse on the disk, */
+    assert_int_equal(truncate(in_folder("long.wav"), 44 + 3600 * 16000 - 16000), 0); /* silence, a sparse file, */
     FILE *f = fopen(in_folder("long.wav"), "ab");
     for (int i = 0; i < 8000; i++)
-        fwrite("\0\x40", 1, 2, f); /* and in its last second half of the full scale */
+        fwrite("\0\x40", 1, 2, f); /* and half of full scale in the last second */
     fclose(f);
     getrusage(RUSAGE_SELF, &before);
     expect_ok(sound_open(ctx, &s, in_folder("long.wav"), 16000), "long");
     assert_true(sound_duration(s) == 3600);
     for (uint64_t at = 0; at < total; at += step) {
         expect_ok(sound_read(s, at - MIN(at, 200), WINDOW, x, &got), "long");
-        heard = MAX(heard, (size_t)(at - MIN(at, 200)) + got);
+        end = MAX(end, (size_t)(at - MIN(at, 200)) + got);
         for (size_t i = 0; i < got; i++)
             loud += at + i >= 200 && x[i] > 0.45f;
         assert_true(sound_window(s) <= 2 * (WINDOW + SOUND_BACK + 16384));
     }
     getrusage(RUSAGE_SELF, &after);
-    assert_int_equal(heard, total);
+    assert_int_equal(end, total);
     assert_true(loud > 15500 && loud < 16900);                   /* neighbouring windows share 400 samples */
-    assert_true(after.ru_maxrss - before.ru_maxrss < 32 * 1024); /* kilobytes; all of it would be 220 MiB */
+    assert_true(after.ru_maxrss - before.ru_maxrss < 32 * 1024); /* KiB; the whole recording is 220 MiB */
     sound_close(s);
     free(x);
 }

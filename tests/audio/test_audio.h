@@ -1,4 +1,4 @@
-/* test_audio.h - what the tests of sound files share: a folder for them, and writers of good and of broken ones. */
+/* test_audio.h - shared by the tests of sound files: a temporary folder, writers of valid and invalid files. */
 #ifndef CLIO_TEST_AUDIO_H
 #define CLIO_TEST_AUDIO_H
 
@@ -21,7 +21,7 @@ static char file_path[256];
 static const char *file_names[32];
 static size_t file_count;
 
-/* Path of a file of this name (a literal) in the test's folder; it is deleted at the end. */
+/* Path of a file with this name (a literal) in the test's folder; deleted at the end. */
 static inline const char *in_folder(const char *name)
 {
     size_t i = 0;
@@ -40,8 +40,8 @@ static inline void expect_ok(clio_status st, const char *what)
         fail_msg("%s: %s: %s", what, clio_status_name(st), clio_error(ctx));
 }
 
-/* Opening fails with this code and a sentence that has this part, names the file, and is one line. */
-static inline void expect_refused(const char *path, clio_status code, const char *part)
+/* Opening fails with this code and a message of one line with this part and the name of the file. */
+static inline void expect_error(const char *path, clio_status code, const char *part)
 {
     struct sound *s = (struct sound *)folder; /* must be overwritten */
     clio_status st = sound_open(ctx, &s, path, 16000);
@@ -51,15 +51,15 @@ static inline void expect_refused(const char *path, clio_status code, const char
         fail_msg("%s: expected %s with \"%s\", got %s: %s", path, clio_status_name(code), part, clio_status_name(st), text);
 }
 
-/* All of a sound at `rate`, in fresh memory. */
-static inline float *read_all(const char *path, int rate, size_t room, size_t *got)
+/* The whole sound at `rate`, allocated. */
+static inline float *read_all(const char *path, int rate, size_t capacity, size_t *got)
 {
     struct sound *s;
-    float *x = malloc((room + 1) * sizeof *x);
+    float *x = malloc((capacity + 1) * sizeof *x);
     assert_non_null(x);
     expect_ok(sound_open(ctx, &s, path, rate), path);
-    expect_ok(sound_read(s, 0, room, x, got), path);
-    for (size_t i = *got; i < room; i++)
+    expect_ok(sound_read(s, 0, capacity, x, got), path);
+    for (size_t i = *got; i < capacity; i++)
         assert_true(x[i] == 0.0f);
     sound_close(s);
     return x;
@@ -97,7 +97,7 @@ static inline unsigned char *read_bytes(const char *path, size_t *size)
     return data;
 }
 
-/* A WAV with the header as told and `bytes` bytes of 0x40 behind it, cut to `cut` bytes in all when that is not 0. */
+/* A WAV with this header, followed by `bytes` bytes of 0x40; truncated to `cut` bytes if that is not 0. */
 struct header {
     unsigned format, channels, rate, bits, align, data_size;
     size_t bytes, cut;
@@ -121,7 +121,7 @@ static inline void write_wav(const char *path, const struct header *h)
 #define TONE 440.0
 #define LOUDNESS 0.4
 
-/* Channels of unlike loudness, whose mean is a sine of LOUDNESS. */
+/* Channels of different loudness, whose mean is a sine of LOUDNESS. */
 static inline float *test_tone(int rate, int channels, size_t frames)
 {
     float *x = malloc(frames * (size_t)channels * sizeof *x);
@@ -136,7 +136,7 @@ static inline float *test_tone(int rate, int channels, size_t frames)
 static inline int set_up(void **state)
 {
     (void)state;
-    if (fcntl(STDIN_FILENO, F_GETFD) < 0) /* a closed standard input would be given to the first file that is opened */
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) /* otherwise the first opened file would become standard input */
         assert_int_equal(open("/dev/null", O_RDONLY), STDIN_FILENO);
     ctx = clio_create();
     return !ctx || !mkdtemp(folder);

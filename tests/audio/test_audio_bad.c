@@ -1,19 +1,19 @@
-/* test_audio_bad.c - what is not sound, or not the sound that clio reads, is refused with a sentence that says why; what is damaged is read
- * as far as it goes. No device is needed. */
+/* test_audio_bad.c - files that are not sounds or not supported give an error with the reason; damaged files are read up to the damage.
+ * Needs no device. */
 #include "test_audio.h"
 
 static void test_no_file(void **state)
 {
     (void)state;
-    expect_refused(in_folder("nowhere.wav"), CLIO_ERROR_FILE, "no such file");
-    expect_refused("", CLIO_ERROR_FILE, "no such file");
-    expect_refused(folder, CLIO_ERROR_FILE, "is a folder");
-    expect_refused("/dev/null", CLIO_ERROR_FILE, "is a device");
+    expect_error(in_folder("nowhere.wav"), CLIO_ERROR_FILE, "no such file");
+    expect_error("", CLIO_ERROR_FILE, "no such file");
+    expect_error(folder, CLIO_ERROR_FILE, "is a folder");
+    expect_error("/dev/null", CLIO_ERROR_FILE, "is a device");
     write_bytes(in_folder("empty.wav"), "", 0);
-    expect_refused(in_folder("empty.wav"), CLIO_ERROR_FORMAT, "is empty");
+    expect_error(in_folder("empty.wav"), CLIO_ERROR_FORMAT, "is empty");
     if (geteuid() != 0) {
         chmod(in_folder("empty.wav"), 0);
-        expect_refused(in_folder("empty.wav"), CLIO_ERROR_FILE, "no permission");
+        expect_error(in_folder("empty.wav"), CLIO_ERROR_FILE, "no permission");
     }
 }
 
@@ -24,7 +24,7 @@ static void test_not_sound(void **state)
         clio_status code;
         const char *part;
     } files[] = {
-        {"These are words, and no sound at all.", CLIO_ERROR_FORMAT, "not a sound file"},
+        {"This is a text, not a sound.", CLIO_ERROR_FORMAT, "not a sound file"},
         {"x", CLIO_ERROR_FORMAT, "not a sound file"},
         {"....ftypM4A ....", CLIO_ERROR_UNSUPPORTED, "MP4/M4A"},
         {"\x1a\x45\xdf\xa3........", CLIO_ERROR_UNSUPPORTED, "WebM"},
@@ -37,21 +37,21 @@ static void test_not_sound(void **state)
     static const struct {
         int format;
         const char *part;
-    } refused[] = {{SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, "IMA ADPCM"},
-                   {SF_FORMAT_WAV | SF_FORMAT_GSM610, "GSM"},
-                   {SF_FORMAT_W64 | SF_FORMAT_PCM_16, "W64"},
-                   {SF_FORMAT_CAF | SF_FORMAT_PCM_16, "CAF"}};
+    } unsupported[] = {{SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, "IMA ADPCM"},
+                       {SF_FORMAT_WAV | SF_FORMAT_GSM610, "GSM"},
+                       {SF_FORMAT_W64 | SF_FORMAT_PCM_16, "W64"},
+                       {SF_FORMAT_CAF | SF_FORMAT_PCM_16, "CAF"}};
     float *x = test_tone(8000, 1, 4000);
     (void)state;
     for (size_t i = 0; i < COUNT(files); i++) {
         write_bytes(in_folder("talk"), files[i].bytes, strlen(files[i].bytes));
-        expect_refused(in_folder("talk"), files[i].code, files[i].part);
-        expect_refused(in_folder("talk"), files[i].code, "WAV"); /* what can be done about it */
+        expect_error(in_folder("talk"), files[i].code, files[i].part);
+        expect_error(in_folder("talk"), files[i].code, "WAV"); /* the supported formats */
     }
-    for (size_t i = 0; i < COUNT(refused); i++) {
-        write_floats(in_folder("talk"), refused[i].format, 8000, 1, x, 4000);
-        expect_refused(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, refused[i].part);
-        expect_refused(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, "OGG (Vorbis or Opus)");
+    for (size_t i = 0; i < COUNT(unsupported); i++) {
+        write_floats(in_folder("talk"), unsupported[i].format, 8000, 1, x, 4000);
+        expect_error(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, unsupported[i].part);
+        expect_error(in_folder("talk"), CLIO_ERROR_UNSUPPORTED, "OGG (Vorbis or Opus)");
     }
     free(x);
 }
@@ -62,23 +62,23 @@ static void test_headers(void **state)
         struct header header;
         clio_status code;
         const char *part;
-        size_t samples; /* at 16 kHz, when it can be read */
+        size_t samples; /* at 16 kHz, if it can be read */
     } files[] = {
         {{1, 0, 16000, 16, 2, 200, 200, 0}, CLIO_ERROR_FORMAT, "no channels", 0},
         {{1, 0, 16000, 16, 0, 200, 200, 0}, CLIO_ERROR_FORMAT, "no channels", 0},
         {{1, 1, 0, 16, 2, 200, 200, 0}, CLIO_ERROR_FORMAT, "sample rate", 0},
         {{1, 1, 0xfffffffb, 16, 2, 200, 200, 0}, CLIO_ERROR_FORMAT, "sample rate", 0},
-        {{1, 1, 768001, 16, 2, 200, 200, 0}, CLIO_ERROR_FORMAT, "768001 samples a second", 0},
+        {{1, 1, 768001, 16, 2, 200, 200, 0}, CLIO_ERROR_FORMAT, "sample rate of 768001", 0},
         {{1, 65, 16000, 16, 130, 1300, 1300, 0}, CLIO_ERROR_UNSUPPORTED, "65 channels", 0},
-        {{1, 65535, 16000, 16, 2, 1300, 1300, 0}, CLIO_ERROR_UNSUPPORTED, "more channels", 0},
+        {{1, 65535, 16000, 16, 2, 1300, 1300, 0}, CLIO_ERROR_UNSUPPORTED, "more than 64 channels", 0},
         {{1, 1, 16000, 0, 2, 200, 200, 0}, CLIO_ERROR_UNSUPPORTED, "codec", 0},
         {{0x83, 1, 16000, 16, 2, 200, 200, 0}, CLIO_ERROR_FORMAT, "damaged", 0}, /* G.729 */
-        {{1, 1, 16000, 16, 2, 0, 0, 0}, CLIO_ERROR_FORMAT, "not one sample", 0},
-        {{1, 1, 16000, 16, 2, 200, 200, 44}, CLIO_ERROR_FORMAT, "not one sample", 0},
-        {{1, 1, 16000, 16, 2, 200, 200, 45}, CLIO_ERROR_FORMAT, "not one sample", 0},
+        {{1, 1, 16000, 16, 2, 0, 0, 0}, CLIO_ERROR_FORMAT, "has no samples", 0},
+        {{1, 1, 16000, 16, 2, 200, 200, 44}, CLIO_ERROR_FORMAT, "has no samples", 0},
+        {{1, 1, 16000, 16, 2, 200, 200, 45}, CLIO_ERROR_FORMAT, "has no samples", 0},
         {{1, 1, 16000, 16, 2, 200, 200, 40}, CLIO_ERROR_FORMAT, "ends before its sound", 0},
         {{1, 1, 16000, 16, 2, 200, 200, 20}, CLIO_ERROR_FORMAT, "damaged", 0},
-        {{1, 1, 16000, 16, 2, 100000, 2000, 0}, CLIO_OK, NULL, 1000}, /* promises more than it holds */
+        {{1, 1, 16000, 16, 2, 100000, 2000, 0}, CLIO_OK, NULL, 1000}, /* the header has more samples than the file */
         {{1, 1, 16000, 16, 2, 0xffffffff, 2000, 0}, CLIO_OK, NULL, 1000},
         {{1, 64, 16000, 16, 128, 0x7fffffff, 12800, 0}, CLIO_OK, NULL, 100},
         {{1, 1, 16000, 16, 2, 6, 6, 0}, CLIO_OK, NULL, 3},
@@ -91,7 +91,7 @@ static void test_headers(void **state)
         size_t got;
         write_wav(in_folder("header.wav"), &files[i].header);
         if (files[i].code != CLIO_OK) {
-            expect_refused(in_folder("header.wav"), files[i].code, files[i].part);
+            expect_error(in_folder("header.wav"), files[i].code, files[i].part);
             continue;
         }
         float *x = read_all(in_folder("header.wav"), 16000, 40000, &got);
@@ -103,7 +103,7 @@ static void test_headers(void **state)
     }
 }
 
-/* What was decoded before the damage is kept. */
+/* Samples before the damage are kept. */
 static void test_damage(void **state)
 {
     static const int formats[] = {SF_FORMAT_FLAC | SF_FORMAT_PCM_16, SF_FORMAT_OGG | SF_FORMAT_VORBIS, SF_FORMAT_WAV | SF_FORMAT_PCM_16};

@@ -1,5 +1,4 @@
-/* test_vad.c - what is certainly no speech is told from what may be: silence, noise, hum and clicks against a recording, also where
- * noise covers it. No device is needed. */
+/* test_vad.c - voice activity: none in silence, noise, hum and clicks; found in a recording, also in noise. Needs no device. */
 #include "test_audio.h"
 
 #include "../../audio/vad.h"
@@ -7,7 +6,7 @@
 enum { N = 10 * SOUND_RATE };
 static float sound[N], noise[N];
 
-/* Add noise of this power and colour (0: white; nearer to 1: more of it low) to what is in `sound`. */
+/* Add noise of this power and color (0: white; towards 1: more low frequencies) to `sound`. */
 static void add_noise(double power, float colour, unsigned seed)
 {
     double sum = 0, last = 0;
@@ -64,14 +63,14 @@ static void test_activity(void **state)
     for (int i = 0; i < N; i++)
         power += (double)speech[i] * (double)speech[i] / N;
     for (int i = 0; i < N; i++)
-        sound[i] = 1e-3f * speech[i]; /* recorded 60 dB too low */
+        sound[i] = 1e-3f * speech[i]; /* 60 dB lower */
     assert_true(vad_speech_found(sound, N));
     for (unsigned seed = 1; seed < 4; seed++) {
         memcpy(sound, speech, sizeof sound);
         add_noise(power, 0, seed); /* as loud as the speech */
         assert_true(vad_speech_found(sound, N));
         begin();
-        memcpy(sound + SOUND_RATE, speech + SOUND_RATE, SOUND_RATE / 2 * sizeof *sound); /* half a second of it alone */
+        memcpy(sound + SOUND_RATE, speech + SOUND_RATE, SOUND_RATE / 2 * sizeof *sound); /* half a second only */
         add_noise(power / 30, 0, seed);
         assert_true(vad_speech_found(sound, N));
     }

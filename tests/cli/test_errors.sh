@@ -51,14 +51,14 @@ mkdir folder
 # shellcheck disable=SC2086
 {
     fails "missing file" 1 "nowhere.wav: no such file" "check the name" -- $quick mini nowhere.wav
-    fails "a folder" 1 "folder is a folder" "name a sound file" -- $quick mini folder
+    fails "a folder" 1 "folder is a folder" "use a sound file" -- $quick mini folder
     fails "empty file" 1 "empty.wav is empty" "record or copy it again" -- $quick mini empty.wav
-    fails "text" 1 "words.wav is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini words.wav
-    fails "an image" 1 "image.png is not a sound file" "it reads WAV" "ffmpeg" -- $quick mini image.png
+    fails "text" 1 "words.wav is not a sound file" "supported: WAV" "ffmpeg" -- $quick mini words.wav
+    fails "an image" 1 "image.png is not a sound file" "supported: WAV" "ffmpeg" -- $quick mini image.png
     fails "a container that is not read" 1 "song.m4a is MP4/M4A" "ffmpeg -i FILE sound.wav" -- $quick mini song.m4a
-    fails "zero channels" 1 "channels.wav says that it has no channels" "export it again" -- $quick mini channels.wav
-    fails "sample rate zero" 1 "rate.wav gives no usable sample rate" "export it again" -- $quick mini rate.wav
-    fails "a header without sound" 1 "header.wav has no sound in it" "record or copy it again" -- $quick mini header.wav
+    fails "zero channels" 1 "channels.wav has no channels" "export it again" -- $quick mini channels.wav
+    fails "sample rate zero" 1 "rate.wav has no valid sample rate" "export it again" -- $quick mini rate.wav
+    fails "a header without sound" 1 "header.wav has no samples" "record or copy it again" -- $quick mini header.wav
     fails "a device" 1 "/dev/null is a device" "record it into a file" -- $quick mini /dev/null
     also='grep -q "\"duration_s\": 1.0" out' # what is there is heard
     works "a header that promises more than there is" -- $quick mini --json promise.wav
@@ -72,7 +72,7 @@ mkdir folder
     fails "empty standard input" 1 "standard input is empty" "record or copy it again" -- $quick mini -
     closed_in() { "$@" <&-; }
     by=closed_in
-    fails "closed standard input" 1 "standard input is closed" "send a sound file into it" -- $quick mini -
+    fails "closed standard input" 1 "standard input is closed" "redirect a sound file to it" -- $quick mini -
     cp "$speech" a.wav
     cp "$speech" b.wav
     prints=1 also='[ -s a.wav.txt ] && [ -s b.wav.txt ] && [ ! -e words.wav.txt ]'
@@ -102,7 +102,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     broken dtype "model/model.safetensors: tensor $victim is stored as I16" "convert the checkpoint"
     broken missing "model/model.safetensors: tensor $victim is missing" "download it again"
     broken shape "model/model.safetensors: tensor $victim has shape [32, 128], expected [128, 32]" "its config.json does not belong to it"
-    broken nan "model: the model answers with numbers that are not finite" "download them again"
+    broken nan "model: the logits are not finite" "download them again"
     printf 'PK\3\4 and so on' | changed model.safetensors
     fails "safetensors: a PyTorch file" 1 "model/model.safetensors is a PyTorch file" "download the .safetensors" -- $quick model "$speech"
     for file in config tokenizer generation_config; do
@@ -128,14 +128,14 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
         changed vocab.json <"$golden/sd-v1-tiny/tokenizer/vocab.json"
         rm model/tokenizer.json
         cp "$golden/sd-v1-tiny/tokenizer/merges.txt" model
-        fails "tokenizer of CLIP" 1 "model/vocab.json belongs to another model" "copy the one that came with the weights" \
+        fails "tokenizer of CLIP" 1 "model/vocab.json belongs to another model" "use the tokenizer of the weights" \
             -- $quick model "$speech"
     else
         skip "tokenizer of CLIP" "there is no $golden/sd-v1-tiny (CLIO_GOLDEN)"
     fi
     if [ -e "${CLIO_WHISPER_BASE:-}/tokenizer.json" ]; then
         changed tokenizer.json <"$CLIO_WHISPER_BASE/tokenizer.json"
-        fails "tokenizer of another Whisper" 1 "model/tokenizer.json belongs to another model" "copy the one that came" -- $quick model "$speech"
+        fails "tokenizer of another Whisper" 1 "model/tokenizer.json belongs to another model" "use the tokenizer" -- $quick model "$speech"
     else
         skip "tokenizer of another Whisper" "CLIO_WHISPER_BASE names no folder with Whisper base"
     fi
@@ -155,23 +155,23 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
 
 # shellcheck disable=SC2086
 {
-    usage "unknown language" "\"klingon\"" "give a code" -- $quick mini -l klingon "$speech"
+    usage "unknown language" "\"klingon\"" "use a code" -- $quick mini -l klingon "$speech"
     usage "unknown device" "\"no-such-device\"" "clio_device_list lists" -- $quick mini -d no-such-device "$speech"
     usage "device out of range" "selector is 999" "no such device" -- $quick mini -d 999 "$speech"
     by="env CLIO_DEVICE=no-such-device"
     usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio_device_list lists" -- $quick mini "$speech"
     usage "unknown option" "unknown option --frobnicate" "clio transcribe --help" -- $quick mini --frobnicate "$speech"
-    usage "abbreviated option" "unknown option --see" "is --seed meant?" -- $quick mini --see 0 "$speech"
-    usage "unknown command" "\"frobnicate\"" "clio help" -- frobnicate
+    usage "abbreviated option" "unknown option --see" "did you mean --seed?" -- $quick mini --see 0 "$speech"
+    usage "unknown command" "unknown command \"frobnicate\"" "see clio --help" -- frobnicate
     usage "a file instead of a command" "a.wav" "clio transcribe a.wav" -- a.wav
-    usage "help on an unknown command" "\"frobnicate\"" "clio help" -- help frobnicate
-    usage "no type of weights" "type is \"q3\"" "f32, f16 or q8_0" -- $quick mini --type q3 "$speech"
-    usage "no number" "--seed needs a whole number" "\"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
-    usage "no whole number" "--max-tokens needs a whole number" "\"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
+    usage "help on an unknown command" "unknown command \"frobnicate\"" "see clio --help" -- help frobnicate
+    usage "unknown type of weights" "--type must be f32, f16 or q8_0, not \"q3\"" "clio transcribe --help" -- $quick mini --type q3 "$speech"
+    usage "not a number" "--seed must be a whole number of at least 0, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "not a whole number" "--max-tokens must be a whole number from 0 to 448, not \"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
     usage "number out of range" "-tp" "from 0 to 1" "7" -- $quick mini -tp 7 "$speech"
     usage "missing value at the end" "--seed needs a value" "clio transcribe --help" -- $quick mini "$speech" --seed
     usage "missing value before an option" "-of needs a value" "-osrt" -- $quick mini -of -osrt "$speech"
-    usage "no sound file" "no sound file was named" "clio transcribe FILE" -- $quick mini
+    usage "no audio file" "no audio file given" "clio transcribe FILE" -- $quick mini
     usage "standard input twice" "standard input can be read only once" "clio transcribe --help" -- $quick mini - -
     usage "two results of one name" "two results would be written to" -- $quick mini -osrt a.wav a.wav
     by="env CLIO_MEMORY_LIMIT=lots"

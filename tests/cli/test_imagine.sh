@@ -1,8 +1,8 @@
 #!/bin/sh
-# clio imagine as a person uses it, and what that person, a disk, a download or a device can do wrong: each case demands the exit code (1 failed,
-# 2 wrong usage), one sentence that names the file or flag and a way out, nothing on standard output and no file left behind; or, where the input
-# is odd but good, that it works. Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR. The models are the golden folders of Stable
-# Diffusion in miniature (CLIO_GOLDEN); without them everything is skipped aloud, under CLIO_REQUIRE a failure.
+# clio imagine: what works, and errors of users, files, downloads and devices. An error case checks the exit code (1 failed, 2 wrong usage), a
+# message of one sentence with the file or flag and the way out, nothing on standard output and no file left behind. Run by ctest, which sets
+# CLIO_BUILD_DIR and CLIO_SOURCE_DIR. The models are miniature golden folders of Stable Diffusion (CLIO_GOLDEN); without them all cases are
+# skipped, which CLIO_REQUIRE makes a failure.
 set -u
 golden=${CLIO_GOLDEN:-$CLIO_SOURCE_DIR/../shared/golden}
 v1=$golden/sd-v1-tiny v2=$golden/sd-v2-tiny
@@ -29,9 +29,9 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     also='cmp -s x.png fox.png'
     works "the same image again" -- imagine -m "$v1" -p "a red fox" $small -o x.png -s 42 --cfg-scale 7.5 --rng cpu -b 1
     also='! cmp -s x.png fox.png'
-    works "another image from the other generator" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
+    works "another image with --rng cuda" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
     also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
-    works "--show says how it was made" -- imagine --show fox.png
+    works "--show prints the metadata" -- imagine --show fox.png
     also='grep -q "\"parameters\": \"a red fox.nSteps: 2" out'
     works "--show as JSON" -- imagine --show fox.png --json
     also='is_png x.png && is_png x_2.png && ! cmp -s x.png x_2.png && grep -q "\"seed\": 43" out && grep -q "\"file\": \"x_2.png\"" out'
@@ -53,15 +53,15 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     also='is_png x_preview.png'
     works "previews" -- imagine -m "$v1" -p fox --preview 1 $small -o x.png
     also='is_png x_preview.png'
-    works "the small autoencoder" -- imagine -m "$v1" -p fox --taesd "$v1/taesd" --preview 2 --steps 3 -q -W 64 -H 64 -o x.png
+    works "TAESD" -- imagine -m "$v1" -p fox --taesd "$v1/taesd" --preview 2 --steps 3 -q -W 64 -H 64 -o x.png
     also='is_png x.png && grep -q acTL x.png'
-    works "a way to another prompt, animated" -- imagine -m "$v1" -p fox --interpolate owl --frames 3 $small -o x.png
+    works "interpolation to another prompt, animated" -- imagine -m "$v1" -p fox --interpolate owl --frames 3 $small -o x.png
     works "the fp16 variant" -- imagine -m "$v2" -p fox --variant fp16 $small -o x.png
-    works "a variant that is not there: the one that is" -- imagine -m "$v1" -p fox --variant fp16 $small -o x.png
+    works "a missing variant: the existing one is used" -- imagine -m "$v1" -p fox --variant fp16 $small -o x.png
     also='"$clio" imagine --show x.png | grep -q "Size: 64x64.*Denoising strength: 0.6"'
-    works "an image to begin with" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
-    works "a mask" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --steps 4 -q -o x.png
-    works "an image scaled to the size asked for" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
+    works "image to image" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
+    works "inpainting with a mask" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --steps 4 -q -o x.png
+    works "image to image with another size" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
     for method in ddim ddpm euler euler_a heun dpm++2m dpm++2m_karras dpm++2m_sde unipc lcm plms; do
         works "--sampling-method $method" -- imagine -m "$v1" -p fox --sampling-method $method $small -o x.png
     done
@@ -71,7 +71,7 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
 
 # ---- folders ----
 
-# A copy of the folder, whose files may be changed.
+# Make a writable copy of the model folder.
 fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/golden.safetensors; }
 # shellcheck disable=SC2086
 {
@@ -89,7 +89,7 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     for file in model_index.json text_encoder/config.json unet/config.json vae/config.json scheduler/scheduler_config.json tokenizer/vocab.json; do
         fresh
         head -c 30 "$v1/$file" >model/$file
-        fails "$file is cut off" 1 "model/$file" "download it again" -- imagine -m model -p fox $small -o x.png
+        fails "$file is truncated" 1 "model/$file" "download it again" -- imagine -m model -p fox $small -o x.png
     done
     broken() { # part, stem, tensor, defect, word...
         part=$1 stem=$2 victim=$3 defect=$4
@@ -120,23 +120,23 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     fails "unknown activation" 1 "model/vae/config.json" "mish" -- imagine -m model -p fox $small -o x.png
     fresh
     sed -i 's/StableDiffusionPipeline/FluxPipeline/' model/model_index.json
-    fails "another kind of pipeline" 1 "model/model_index.json describes a FluxPipeline" "use another model" -- imagine -m model -p fox $small -o x.png
+    fails "another pipeline class" 1 "the pipeline class FluxPipeline is not supported" "use a Stable Diffusion 1 or 2 model" -- imagine -m model -p fox $small -o x.png
     fresh
     sed -i 's/"in_channels": 4/"in_channels": 5/' model/unet/config.json
-    fails "a UNet with five channels" 1 "takes 5 channels and gives 4" "use another model" -- imagine -m model -p fox $small -o x.png
+    fails "a UNet with five channels" 1 "has 5 input and 4 output channels" "use a model with equal numbers" -- imagine -m model -p fox $small -o x.png
     fresh
     rm model/model_index.json
     works "no model_index.json" -- imagine -m model -p fox $small -o x.png
     mkdir empty
-    fails "an empty folder" 1 "empty is no Stable Diffusion folder" "name the folder" -- imagine -m empty -p fox $small -o x.png
+    fails "an empty folder" 1 "empty is not a Stable Diffusion folder" "use the folder" -- imagine -m empty -p fox $small -o x.png
     printf 'words' >words.safetensors
-    fails "a file that is no checkpoint" 1 "words.safetensors" -- imagine -m words.safetensors -p fox $small -o x.png
+    fails "a file that is not a checkpoint" 1 "words.safetensors" -- imagine -m words.safetensors -p fox $small -o x.png
     fails "no such model" 1 "no model \"./none\"" "check the name" -- imagine -m ./none -p fox $small -o x.png
     fails "a single file of one part" 1 "diffusion_pytorch_model.safetensors" -- imagine \
         -m "$v1/unet/diffusion_pytorch_model.safetensors" -p fox $small -o x.png
     fails "no such LoRA" 1 "none.safetensors" -- imagine -m "$v1" -p fox --lora none.safetensors:0.5 $small -o x.png
     fails "a LoRA that is a model" 1 "model.safetensors" -- imagine -m "$v1" -p fox --lora "$v1/text_encoder/model.safetensors" $small -o x.png
-    fails "a TAESD folder that is another" 1 "describes a AutoencoderKL" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
+    fails "a TAESD folder with another network" 1 "describes a AutoencoderKL" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
     fails "no such TAESD folder" 1 "nowhere" -- imagine -m "$v1" -p fox --taesd nowhere $small -o x.png
     usage "no such variant" "\"a/b\"" "fp16" -- imagine -m "$v1" -p fox --variant a/b $small -o x.png
 }
@@ -146,19 +146,19 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
 run="imagine -m $v1 -o x.png"
 # shellcheck disable=SC2086
 {
-    usage "no prompt" "there is no prompt" "-p TEXT" -- $run
-    usage "no model" "no model was named" "-m takes" -- imagine -p fox -o x.png
-    usage "a word too many" "red was named" "quotation marks" -- $run -p a red fox
+    usage "no prompt" "no prompt given" "-p TEXT" -- $run
+    usage "no model" "no model given" "-m takes" -- imagine -p fox -o x.png
+    usage "a word too many" "unexpected argument red" "quote a prompt of several words" -- $run -p a red fox
     usage "width no multiple of 8" "params.width is 100, which is no multiple of 8: use 96 or 104" -- $run -q -p fox -W 100
     usage "height no multiple of 8" "params.height is 513" "use 512 or 520" -- $run -q -p fox -H 513
-    usage "width zero" "-W goes from 8 to 16384, and is 0" -- $run -p fox -W 0
-    usage "height negative" "-H goes from 8 to 16384, and is -64" -- $run -p fox -H -64
-    usage "width huge" "-W goes from 8 to 16384, and is 1000000000" -- $run -p fox -W 1000000000
+    usage "width zero" "-W must be a whole number from 8 to 16384, not \"0\"" -- $run -p fox -W 0
+    usage "height negative" "-H must be a whole number from 8 to 16384, not \"-64\"" -- $run -p fox -H -64
+    usage "width huge" "-W must be a whole number from 8 to 16384, not \"1000000000\"" -- $run -p fox -W 1000000000
     usage "image huge" "16384 x 16384 pixels" "at most 4096 x 4096" -- $run -q -p fox -W 16384 -H 16384
-    usage "width no number" "-W needs a whole number" -- $run -p fox -W wide
-    usage "steps zero" "--steps goes from 1 to 1000, and is 0" -- $run -p fox --steps 0
-    usage "steps negative" "--steps goes from 1 to 1000, and is -1" -- $run -p fox --steps -1
-    usage "steps huge" "--steps goes from 1 to 1000" -- $run -p fox --steps 99999999999
+    usage "width not a number" "-W must be a whole number from 8 to 16384, not \"wide\"" -- $run -p fox -W wide
+    usage "steps zero" "--steps must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox --steps 0
+    usage "steps negative" "--steps must be a whole number from 1 to 1000, not \"-1\"" -- $run -p fox --steps -1
+    usage "steps huge" "--steps must be a whole number from 1 to 1000, not \"99999999999\"" -- $run -p fox --steps 99999999999
     usage "too many steps for lcm" "steps is 60" -- $run -q -p fox --sampling-method lcm --steps 60
     usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
     usage "unknown spacing" "--timestep-spacing must be leading, linspace or trailing, not \"wide\"" -- $run -q -p fox --timestep-spacing wide
@@ -172,13 +172,14 @@ run="imagine -m $v1 -o x.png"
     usage "strength 2" "--strength must be a number from 0.001 to 1, not \"2\"" -- $run -p fox -i fox.png --strength 2
     usage "mask without an input image" "--mask needs an input image" "-i" -- $run -p fox --mask fox.png
     usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
-    usage "frames without a way" "--interpolate" -- $run -p fox --frames 3
-    usage "a way and a batch" "params.count is 2" -- $run -q -p fox --interpolate owl -b 2
+    usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
+    usage "interpolation and a batch" "params.count is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
     usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
-    usage "a JPEG is asked for" "ends in .png, not x.jpg" -- imagine -m "$v1" -p fox -o x.jpg
+    usage "an image format that cannot be written" "ends in .png, .jpg, .jpeg or .webp, not x.gif" -- imagine -m "$v1" -p fox -o x.gif
+    usage "an animation as JPEG" "ends in .png, not x.jpg" -- imagine -m "$v1" -p fox --interpolate owl --frames 3 -o x.jpg
     usage "several images on standard output" "-o - writes one image" -- imagine -m "$v1" -p fox -o - -b 2
 }
 
@@ -186,25 +187,25 @@ run="imagine -m $v1 -o x.png"
 
 printf '\211PNG\r\n\032\n\0\0\0\rIHDR' >cut.png
 head -c 300 fox.png >half.png
-# A header that promises 2^31 - 1 pixels each way.
+# A header with 2^31 - 1 pixels on each side.
 printf '\211PNG\r\n\032\n\0\0\0\rIHDR\177\377\377\377\177\377\377\377\010\002\0\0\0\0\0\0\0' >huge.png
 printf 'words' >words.png
 "$clio" imagine -q -m "$v1" -p fox -W 32 -H 64 --steps 1 -o narrow.png || echo "# narrow.png was not made"
 # shellcheck disable=SC2086
 {
     fails "no such image" 1 "nowhere.png: no such file" -- $run -q -p fox -i nowhere.png
-    fails "no image" 1 "words.png" "PNG" -- $run -q -p fox -i words.png
-    fails "an image's beginning" 1 "cut.png" -- $run -q -p fox -i cut.png
-    fails "half an image" 1 "half.png" -- $run -q -p fox -i half.png
-    fails "an image of any size" 1 "huge.png" -- $run -q -p fox -i huge.png
+    fails "not an image" 1 "words.png" "PNG" -- $run -q -p fox -i words.png
+    fails "a truncated header" 1 "cut.png" -- $run -q -p fox -i cut.png
+    fails "a truncated image" 1 "half.png" -- $run -q -p fox -i half.png
+    fails "an image with a huge size in its header" 1 "huge.png" -- $run -q -p fox -i huge.png
     fails "a folder" 1 "empty" -- $run -q -p fox -i empty
     fails "no such mask" 1 "nowhere.png" -- $run -q -p fox -i fox.png --mask nowhere.png
     usage "mask of another size" "params.mask has 32 x 64 pixels and params.image 64 x 64" -- $run -q -p fox -i fox.png --mask narrow.png
-    fails "--show of no image" 1 "words.png" -- imagine --show words.png
-    fails "--show of no file" 1 "nowhere.png: no such file" -- imagine --show nowhere.png
+    fails "--show of a file that is not an image" 1 "words.png" -- imagine --show words.png
+    fails "--show of a missing file" 1 "nowhere.png: no such file" -- imagine --show nowhere.png
 }
 
-# ---- where images go ----
+# ---- output ----
 
 echo file >file
 mkdir x.d
@@ -241,7 +242,7 @@ fi
     fails "too small for the image" 1 "decoding 512 x 512 pixels needs" "offers 20.0 MiB" "use tiling or a smaller width and height" -- imagine -q \
         -m "$v1" -p fox --steps 1 -W 512 -H 512 -o x.png
     by="env CLIO_MEMORY_LIMIT=12M"
-    fails "too small for its steps, even with tiles" 1 "sampling" "a smaller width and height need less" -- imagine -q -m "$v1" -p fox --steps 1 \
+    fails "too small for sampling, even with tiling" 1 "sampling" "a smaller width and height need less" -- imagine -q -m "$v1" -p fox --steps 1 \
         -W 512 -H 512 --vae-tiling -o x.png
     works "large enough for a smaller one" -- imagine -m "$v1" -p fox $small -o x.png
     by="env CLIO_MEMORY_LIMIT=12M"
@@ -250,7 +251,7 @@ fi
 
 # ---- Ctrl-C ----
 
-# Stopped when the first preview is there. timeout(1) passes the signal on (once: --foreground), and undoes that the shell has commands in the background ignore it.
+# Interrupt at the first preview. timeout(1) forwards the signal (once: --foreground) and resets it, since shells let background commands ignore it.
 echo old >old.png
 timeout --foreground 120 "$clio" imagine -q -m "$v1" -p fox -W 64 -H 64 --sampling-method ddim --steps 900 --preview 1 -o old.png </dev/null >out 2>err &
 while [ ! -e old_preview.png ] && kill -0 $! 2>/dev/null; do sleep 0.1; done

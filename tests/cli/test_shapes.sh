@@ -1,25 +1,25 @@
 #!/bin/sh
-# Every shape of Whisper loads and runs: folders with random weights (make_whisper) through the command. What such a network says means
-# nothing; that it answers with tokens and finite numbers does, and that one network answers the same however it is stored.
-# Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR. CLIO_WHISPER_BASE, where set, gives the tokenizer; otherwise one is made up.
-# CLIO_TEST_SMALL leaves all but a few small runs out. A size that disk or memory has no room for is skipped, under CLIO_REQUIRE a failure.
+# Every size of Whisper loads and runs: folders with random weights (make_whisper), transcribed by the command. The texts mean nothing; the test
+# checks that there are tokens and finite numbers, and that the result does not depend on how the weights are stored.
+# Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR. CLIO_WHISPER_BASE, if set, has the tokenizer; else one is generated. CLIO_TEST_SMALL
+# runs only a few small cases. Sizes that do not fit on disk or in memory are skipped, which CLIO_REQUIRE makes a failure.
 set -eu
 clio=$CLIO_BUILD_DIR/clio make=$CLIO_BUILD_DIR/tests/make_whisper sound=$CLIO_SOURCE_DIR/tests/golden/jfk.wav
-tmp=$(mktemp -d "$CLIO_BUILD_DIR/shapes.XXXXXX") # beside the build: /tmp is memory on many systems
+tmp=$(mktemp -d "$CLIO_BUILD_DIR/shapes.XXXXXX") # in the build folder: /tmp is often in memory
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' INT TERM HUP
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# Run clio; its status must be $1, and its last words stay in $tmp/said.
+# Run clio; its exit status must be $1. Its standard error is kept in $tmp/stderr.
 clio() {
     want=$1 status=0
     shift
-    "$clio" "$@" >"$tmp/printed" 2>"$tmp/said" || status=$?
-    [ $status -eq "$want" ] || { cat "$tmp/said" >&2; fail "clio $* exited with $status, expected $want"; }
+    "$clio" "$@" >"$tmp/printed" 2>"$tmp/stderr" || status=$?
+    [ $status -eq "$want" ] || { cat "$tmp/stderr" >&2; fail "clio $* exited with $status, expected $want"; }
 }
-says() { grep -q -- "$1" "$tmp/said" || { cat "$tmp/said" >&2; fail "expected a sentence with \"$1\""; }; }
-# Hear some seconds with the model in $tmp/model; the full report is then $tmp/report.json. Numbers that are not finite would be null in it.
-hear() {
+expect_message() { grep -q -- "$1" "$tmp/stderr" || { cat "$tmp/stderr" >&2; fail "expected a message with \"$1\""; }; }
+# Transcribe some seconds with the model in $tmp/model; the full report is $tmp/report.json, in which numbers that are not finite are null.
+transcribe() {
     rm -f "$tmp/report.json"
     clio 0 transcribe -m "$tmp/model" -q -nf --max-tokens 8 --duration 3000 -ojf -of "$tmp/report" "$@" "$sound"
     report=$tmp/report.json
@@ -27,11 +27,11 @@ hear() {
     grep -q '"avg_logprob": -[0-9]' "$report" || { cat "$report" >&2; fail "the report has no segment"; }
     [ "$(grep -c '"p": [0-9]' "$report")" -ge 1 ] || { cat "$report" >&2; fail "the report has no tokens"; }
     ! grep -q ": null" "$report" || { cat "$report" >&2; fail "the report has numbers that are not finite"; }
-    tail -n 1 "$report" | grep -q '^}$' || fail "the report was cut off"
+    tail -n 1 "$report" | grep -q '^}$' || fail "the report is truncated"
 }
 language() { sed -n '/"result"/,/}/s/.*"language": "\(.*\)".*/\1/p' "$tmp/report.json"; }
 
-# ---- a small network, stored in every way ----
+# ---- a small network in every storage format ----
 
 first=
 [ -n "${CLIO_TEST_SMALL:-}" ] || set -- "--dtype bf16" "--dtype f32"
@@ -39,37 +39,37 @@ for how in "--dtype f16" "$@" "--shards 3"; do
     rm -rf "$tmp/model"
     # shellcheck disable=SC2086 # words
     "$make" $how mini "$tmp/model"
-    answers=
+    results=
     for mode in -nt "-l en" --translate; do
         [ -z "${CLIO_TEST_SMALL:-}" ] || [ "$mode" = -nt ] || continue
         # shellcheck disable=SC2086
-        hear $mode
-        answers=$answers$(sed '/"systeminfo"/d' "$tmp/report.json")
+        transcribe $mode
+        results=$results$(sed '/"systeminfo"/d' "$tmp/report.json")
     done
-    [ -n "$first" ] || first=$answers
-    [ "$answers" = "$first" ] || { echo "$first"; echo "$answers"; fail "mini answers differently when written with $how"; }
+    [ -n "$first" ] || first=$results
+    [ "$results" = "$first" ] || { echo "$first"; echo "$results"; fail "the result of mini differs with $how"; }
 done
 [ -e "$tmp/model/model-00003-of-00003.safetensors" ] || fail "there are no shards"
 clio 2 transcribe -m "$tmp/model" -q -l yue "$sound"
-says "does not know the language"
+expect_message "does not support the language"
 if [ -n "${CLIO_TEST_SMALL:-}" ]; then
     echo "small shapes only: load and run"
     exit 0
 fi
-# A prefix that the folder asks for is what the answer begins with, and no part of it.
+# caption_prefix of the folder: the decoder prefix, not part of the caption.
 sed 's/^{/{ "caption_prefix": "th th th",/' "$tmp/model/generation_config.json" >"$tmp/changed"
 mv "$tmp/changed" "$tmp/model/generation_config.json"
 clio 0 caption -m "$tmp/model" -q --max-tokens 4 "$sound"
 mv "$tmp/printed" "$tmp/by-folder"
 clio 0 caption -m "$tmp/model" -q --max-tokens 4 --prefix "th th th" "$sound"
-cmp "$tmp/printed" "$tmp/by-folder" || fail "the folder's prefix and the same one by --prefix answer differently"
+cmp "$tmp/printed" "$tmp/by-folder" || fail "caption_prefix and the same --prefix give different captions"
 clio 0 caption -m "$tmp/model" -q --max-tokens 4 --prefix "42" "$sound"
-! cmp -s "$tmp/printed" "$tmp/by-folder" || fail "--prefix does not replace the folder's"
+! cmp -s "$tmp/printed" "$tmp/by-folder" || fail "--prefix does not replace caption_prefix"
 rm -rf "$tmp/model"
 
 # ---- published sizes ----
 
-# make_model SHAPE, MB on disk, MB of memory: false when there is no room
+# make_model SHAPE, MB on disk, MB of memory: false if it does not fit
 make_model() {
     disk=$(($(df -Pk "$tmp" | awk 'NR == 2 {print $4}') / 1024))
     memory=$(($(awk '/^MemAvailable/ {print $2}' /proc/meminfo) / 1024))
@@ -78,28 +78,28 @@ make_model() {
         echo "SKIPPED: shape $1 needs $2 MB of disk and $3 MB of memory; there are $disk and $memory"
         return 1
     fi
-    # shellcheck disable=SC2086 # no third word where the tokenizer is made up
+    # shellcheck disable=SC2086 # no third word if the tokenizer is generated
     "$make" "$1" "$tmp/model" ${CLIO_WHISPER_BASE:+"$CLIO_WHISPER_BASE"} || fail "make_whisper"
 }
 
 if make_model tiny.en 80 600; then
-    hear -nt
-    [ "$(language)" = en ] || fail "tiny.en hears $(language)"
-    hear
+    transcribe -nt
+    [ "$(language)" = en ] || fail "tiny.en has the language $(language)"
+    transcribe
     clio 2 transcribe -m "$tmp/model" -q -l de "$sound"
-    says "is for English only"
+    expect_message "is English-only"
     clio 2 transcribe -m "$tmp/model" -q --translate "$sound"
-    says "params.translate is set"
+    expect_message "params.translate is set"
     rm -rf "$tmp/model"
 fi
 if make_model small 490 1700; then
-    hear -nt
-    [ -n "$(language)" ] || fail "small names no language"
+    transcribe -nt
+    [ -n "$(language)" ] || fail "small detects no language"
     rm -rf "$tmp/model"
 fi
 if make_model large-v3-turbo 1620 5500; then
-    hear -nt -l yue
-    [ "$(language)" = yue ] || fail "large-v3-turbo hears $(language), not yue"
+    transcribe -nt -l yue
+    [ "$(language)" = yue ] || fail "large-v3-turbo has the language $(language), not yue"
     rm -rf "$tmp/model"
 fi
 echo "all shapes load and run"

@@ -25,7 +25,7 @@ for i in 0 1 2 3; do
 done
 # errors: no pretrained model; a model of images
 "$clio" train whisper --data data --out none --set batch_size=2 >log 2>&1 && fail "trained without pretrained"
-grep -q "pretrained=DIR" log || fail "does not ask for pretrained"
+grep -q "set pretrained to its folder" log || fail "does not ask for pretrained"
 "$clio" train vae --data data --out none >log 2>&1 && fail "trained a vae on sounds"
 grep -q "is trained on images" log || fail "does not refuse audio"
 

@@ -295,7 +295,7 @@ static void test_end_token(void **state)
     }
 }
 
-/* Two chunks at once are the two by themselves, one behind the other; weights as prompt_weigh has them. */
+/* Two chunks at once are the two by themselves, one behind the other; weights as prompt_apply_weights has them. */
 static void test_chunks(void **state)
 {
     clio_context *ctx = test_context();
@@ -318,7 +318,7 @@ static void test_chunks(void **state)
         struct tensor out = test_tensor(DTYPE_F32, 3, 1, 2 * POSITIONS, WIDTH, 0, NULL);
         if (weighed) {
             weights[6] = 1.5f;
-            prompt_weigh(&p, want, WIDTH);
+            prompt_apply_weights(&p, want, WIDTH);
             assert_true(fabsf(want[size + WIDTH] - second[WIDTH]) > 1e-3f);
         }
         assert_ok(prompt_encode(ctx, &p, &encoder, 0, &out));
@@ -350,7 +350,7 @@ static void test_variants(void **state)
     (void)state;
     assert_fails(folder_weights(ctx, folder, "model", "fp16", &w), CLIO_ERROR_FILE, "holds neither model.safetensors nor");
     assert_fails(folder_weights(ctx, in_folder("absent"), "model", NULL, &w), CLIO_ERROR_FILE, "there is no folder");
-    assert_fails(folder_weights(ctx, folder, "model", "../x", &w), CLIO_ERROR_ARGUMENT, "is no name of a variant");
+    assert_fails(folder_weights(ctx, folder, "model", "../x", &w), CLIO_ERROR_ARGUMENT, "is not a valid variant");
     write_weights("model.ema.safetensors", 1);
     assert_opens(NULL, "model.ema.safetensors");
     assert_opens("fp16", "model.ema.safetensors");

@@ -1,6 +1,6 @@
-/* test_clip_tokenizer.c - models/clip_tokenizer against transformers' CLIPTokenizer: the golden strings, plain and padded to 77; strings
- * full of special tokens and odd characters under the configurations that SD 1 and SD 2 folders ship with (both need the real vocabulary of
- * a golden folder). The rules, and every broken folder, by a vocabulary written by hand. */
+/* test_clip_tokenizer.c - clip_tokenizer.c against transformers' CLIPTokenizer: golden strings, unpadded and padded to 77; strings with
+ * special tokens and unusual characters, with the configurations of Stable Diffusion 1 and 2 (both need the real vocabulary of a golden
+ * folder). Rules and damaged folders with a handwritten vocabulary. */
 #include "test_clip.h"
 
 #include "../../models/pipelines/prompt_weights.h"
@@ -30,14 +30,14 @@ static void test_rules(void **state)
     assert_int_equal(t.pad, STOP);
     assert_int_equal(t.comma, END(','));
     assert_ids(&t, "a cat", END('a'), CAT_W);
-    assert_ids(&t, " \t A\n\nCAT \xc2\xa0", END('a'), CAT_W); /* case and white space, U+00A0 too, are gone */
+    assert_ids(&t, " \t A\n\nCAT \xc2\xa0", END('a'), CAT_W); /* no upper case and no white space, including U+00A0 */
     assert_ids(&t, "photo", PHO, TO_W);
     assert_ids(&t, "cats", BYTE('c'), BYTE('a'), BYTE('t'), END('s'));
     assert_ids(&t, "cat's", CAT_W, BYTE('\''), END('s'));
     assert_ids(&t, "42", END('4'), END('2')); /* digit by digit */
     assert_ids(&t, "cat,!", CAT_W, BYTE(','), END('!'));
     assert_ids(&t, "e\xcc\x81", BYTE(0xc3), END(0xa9)); /* composed */
-    assert_ids(&t, "\xc3\x89", BYTE(0xc3), END(0xa9));  /* and lower case */
+    assert_ids(&t, "\xc3\x89", BYTE(0xc3), END(0xa9));  /* composed and lower case */
     assert_ids(&t, "<|endoftext|>cat<|startoftext|>", STOP, CAT_W, START);
     assert_ids(&t, "<|ENDOFTEXT|>", BYTE('<'), END('|'), BYTE('e'), BYTE('n'), BYTE('d'), BYTE('o'), BYTE('f'), BYTE('t'), BYTE('e'),
                BYTE('x'), END('t'), BYTE('|'), END('>'));
@@ -56,9 +56,9 @@ static void test_special_tokens(void **state)
     write_tokenizer("{\"pad_token\": \"<|endoftext|>\", \"eos_token\": {\"content\": \"<|endoftext|>\", \"normalized\": true}}",
                     "{\"pad_token\": \"!\", \"unk_token\": {\"content\": \"<|endoftext|>\", \"normalized\": true}, \"bos_token\": null}");
     assert_ok(clip_tokenizer_open(test_context(), &t, folder));
-    assert_int_equal(t.pad, 0); /* the map goes before the configuration */
+    assert_int_equal(t.pad, 0); /* special_tokens_map.json has precedence */
     assert_ids(&t, "cat!!", CAT_W, 0, 0);
-    assert_ids(&t, "<|EndOfText|>", STOP); /* found in the normalised text */
+    assert_ids(&t, "<|EndOfText|>", STOP); /* found in the normalized text */
     clip_tokenizer_close(&t);
 }
 
@@ -109,24 +109,24 @@ static void test_one_file(void **state)
     assert_ids(&t, "A cat<|endoftext|>", END('a'), CAT_W, STOP);
     clip_tokenizer_close(&t);
 
-    json_t *root = one_file(); /* a word that was added later is not cut, whatever its case */
+    json_t *root = one_file(); /* an added token is not split, in any case */
     json_array_append_new(json_object_get(root, "added_tokens"), json_pack("{s:i, s:s, s:b}", "id", 600, "content", "<sks>", "special", 0));
     assert_ok(open_as(root, &t));
     assert_ids(&t, "a <SKS>cat", END('a'), 600, CAT_W);
     clip_tokenizer_close(&t);
 }
 
-static void test_broken_folders(void **state)
+static void test_damaged_folders(void **state)
 {
     clio_context *ctx = test_context();
     struct clip_tokenizer t;
     (void)state;
     assert_fails(clip_tokenizer_open(ctx, &t, in_folder("absent")), CLIO_ERROR_FILE, "there is no folder");
-    assert_fails(clip_tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "has no tokenizer.json");
+    assert_fails(clip_tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "has neither tokenizer.json");
     const char *const configs[][2] = {
         {"{\"pad_token\": \"<pad>\"}", "has no token \"<pad>\""},
-        {"{\"eos_token\": 7}", "\"eos_token\" is neither a text nor an object"},
-        {"{\"bos_token\": {\"id\": 7}}", "\"bos_token\" is neither a text nor an object"},
+        {"{\"eos_token\": 7}", "\"eos_token\" is neither a string nor an object"},
+        {"{\"bos_token\": {\"id\": 7}}", "\"bos_token\" is neither a string nor an object"},
         {"{", "is not valid JSON"},
     };
     for (size_t i = 0; i < COUNT(configs); i++) {
@@ -144,7 +144,7 @@ static void test_broken_folders(void **state)
 
     json_t *root = one_file();
     json_object_del(json_object_get(root, "model"), "end_of_word_suffix");
-    assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "does not cut text into words as CLIP does");
+    assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "its pre-tokenizer is not CLIP's");
     root = one_file();
     json_object_del(json_object_get(json_object_get(root, "model"), "vocab"), "<|startoftext|>");
     assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "has no token \"<|startoftext|>\"");
@@ -179,7 +179,7 @@ static void golden_strings(void **state)
         assert_int_equal(want[0], t.start);
         assert_int_equal(want[count - 1], t.end);
         check_ids(&t, text, want + 1, count - 2, (int)i);
-        if (count <= 77) { /* as a prompt: the brackets in these strings are none */
+        if (count <= 77) { /* as a prompt: these strings have no weights */
             assert_null(strpbrk(text, "()[]\\"));
             assert_ok(prompt_read(test_context(), &p, &t, text, 77));
             assert_int_equal(p.chunks, 1);
@@ -205,7 +205,7 @@ static void link_file(const char *name)
     const char *path = test_golden(part);
     assert_non_null(path);
     from[0] = 0;
-    if (*path != '/') { /* a link is read from where it lies */
+    if (*path != '/') { /* a relative link starts at its own folder */
         assert_non_null(getcwd(from, sizeof from / 2));
         strcat(from, "/");
     }
@@ -259,7 +259,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_special_tokens, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_not_utf8, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_one_file, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_broken_folders, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_damaged_folders, make_folder, remove_folder),
         cmocka_unit_test(golden_strings),
         cmocka_unit_test_setup_teardown(special_strings, make_folder, remove_folder),
     };

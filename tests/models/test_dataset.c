@@ -1,6 +1,6 @@
-/* test_dataset.c - datasets that are as they should be: IDX files, folders of images and of sounds, their captions, labels and splits,
- * and Fashion-MNIST where it is (CLIO_FASHION names its folder; scripts/fetch-fashion brings it). Needs no device. Batches, orders and
- * changes: test_dataset_loader.c; what is refused: test_dataset_bad.c. */
+/* test_dataset.c - datasets: IDX files, folders of images and of sounds, captions, labels, splits; Fashion-MNIST if its folder is in
+ * CLIO_FASHION (downloaded by scripts/fetch-fashion). Needs no device. test_dataset_loader.c tests batches, shuffling and augmentation,
+ * test_dataset_bad.c invalid datasets. */
 #include "test_dataset.h"
 
 /* ---- IDX ---- */
@@ -13,19 +13,19 @@ static void expect_bytes(const struct batch *b, size_t per, int first, int step,
     }
 }
 
-static void reads_idx(const char *ending)
+static void reads_idx(const char *suffix)
 {
     char name[64];
     struct loader_options o = plain(4);
-    snprintf(name, sizeof name, "train-images-idx3-ubyte%s", ending);
+    snprintf(name, sizeof name, "train-images-idx3-ubyte%s", suffix);
     put_idx(name, 3, 10, 4, 3, 7);
-    snprintf(name, sizeof name, "train-labels-idx1-ubyte%s", ending);
+    snprintf(name, sizeof name, "train-labels-idx1-ubyte%s", suffix);
     put_idx(name, 1, 10, 0, 0, 1);
     put_idx("t10k-images-idx3-ubyte.gz", 3, 5, 4, 3, 3);
     put_idx("t10k-labels-idx1-ubyte", 1, 5, 0, 0, 1);
     struct dataset *ds = open_with(NULL);
     const struct dataset_info *info = dataset_info(ds);
-    assert_int_equal(info->kind, DATASET_IDX);
+    assert_int_equal(info->type, DATASET_IDX);
     assert_int_equal(info->count[DATASET_TRAIN], 10);
     assert_int_equal(info->count[DATASET_VALIDATION], 0);
     assert_int_equal(info->count[DATASET_TEST], 5);
@@ -56,19 +56,19 @@ static void reads_idx(const char *ending)
     dataset_close(ds);
 }
 
-static void idx_plain(void **state)
+static void idx_uncompressed(void **state)
 {
     (void)state;
     reads_idx("");
 }
 
-static void idx_packed(void **state)
+static void idx_compressed(void **state)
 {
     (void)state;
     reads_idx(".gz");
 }
 
-/* As 8 x 8 in colour: what image_resize makes of the grey image. */
+/* As 8 x 8 in color: the gray image resized by image_resize. */
 static void idx_resized(void **state)
 {
     (void)state;
@@ -92,8 +92,8 @@ static void idx_resized(void **state)
     image_free(&grey);
     image_free(&want);
     loader_close(loader);
-    /* Padded, it lies unscaled in the middle. */
-    o.fit = DATASET_FIT_PAD;
+    /* Padded: unscaled, in the center. */
+    o.resize_mode = DATASET_RESIZE_PAD;
     o.channels = 1;
     o.width = 9;
     struct dataset *padded = open_with(&o);
@@ -137,7 +137,7 @@ static void classes_by_folder(void **state)
     put_text("README.txt", "about");
     struct dataset *ds = open_with(NULL);
     const struct dataset_info *info = dataset_info(ds);
-    assert_int_equal(info->kind, DATASET_PICTURES);
+    assert_int_equal(info->type, DATASET_IMAGES);
     assert_true(info->width == 6 && info->height == 5 && info->channels == 3);
     assert_int_equal(info->count[DATASET_TRAIN], 3);
     assert_int_equal(info->classes, 2);
@@ -168,7 +168,7 @@ static void splits_by_folder(void **state)
     put_png("train/b/1.png", 4, 4, 3);
     put_png("Val/a/1.png", 4, 4, 4);
     put_png("test/b/1.png", 4, 4, 5);
-    o.validation = 0.5; /* not needed: there is a folder */
+    o.validation_split = 0.5; /* ignored: there is a folder validation */
     struct dataset *ds = open_with(&o);
     const struct dataset_info *info = dataset_info(ds);
     assert_int_equal(info->count[DATASET_TRAIN], 3);
@@ -185,8 +185,8 @@ static void splits_by_folder(void **state)
     dataset_close(ds);
 }
 
-/* Each way of fitting, against image_resize and a cut by hand. */
-static void fits(void **state)
+/* Each resize_mode, against image_resize and an explicit crop. */
+static void resize_modes(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
@@ -195,11 +195,11 @@ static void fits(void **state)
     OK(image_read(ctx, &in, in_folder("1.png")));
     o.width = 6;
     o.height = 6;
-    for (int fit = DATASET_FIT_CROP; fit <= DATASET_FIT_PAD; fit++) {
-        int width = fit == DATASET_FIT_CROP ? 12 : 6, height = fit == DATASET_FIT_PAD ? 3 : 6;
+    for (int fit = DATASET_RESIZE_CROP; fit <= DATASET_RESIZE_PAD; fit++) {
+        int width = fit == DATASET_RESIZE_CROP ? 12 : 6, height = fit == DATASET_RESIZE_PAD ? 3 : 6;
         int left = (width - 6) / 2, top = (height - 6) / 2;
         struct loader_options l = plain(1);
-        o.fit = (enum dataset_fit)fit;
+        o.resize_mode = (enum dataset_resize_mode)fit;
         l.unit_range = true;
         struct dataset *ds = open_with(&o);
         struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
@@ -220,9 +220,8 @@ static void fits(void **state)
     image_free(&in);
 }
 
-/* Sizes as image_read gives them, from the headers alone where that can be: golden/image has JPEG and WebP of every kind, also with EXIF
- * orientation. */
-static void sizes(void **state)
+/* Sizes from the headers, equal to those of image_read: golden/image has JPEG and WebP of every type, also with EXIF orientation. */
+static void image_sizes(void **state)
 {
     (void)state;
     static const char *const names[] = {"source.png"};
@@ -236,7 +235,7 @@ static void sizes(void **state)
     struct dataset *ds = open_with(&o);
     size_t count = dataset_info(ds)->count[DATASET_TRAIN];
     assert_true(count >= 4);
-    for (size_t i = 0; i < count; i++) { /* alone in a folder, its own size is taken */
+    for (size_t i = 0; i < count; i++) { /* alone in a folder, it sets the size */
         char alone[96];
         const char *path = dataset_path(ds, DATASET_TRAIN, i);
         struct dataset *one;
@@ -294,7 +293,7 @@ static void captions_jsonl(void **state)
     assert_string_equal(dataset_caption(ds, DATASET_TRAIN, 2), "x");
     dataset_close(ds);
     o.caption = "title";
-    REFUSED(&o, CLIO_ERROR_ARGUMENT, "no captions in a column \"title\"");
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "no captions in the column \"title\"");
 }
 
 static void captions_csv(void **state)
@@ -331,7 +330,7 @@ static void captions_csv(void **state)
     dataset_close(ds);
 }
 
-static void captions_beside(void **state)
+static void caption_files(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
@@ -367,12 +366,12 @@ static void sounds(void **state)
     o.need_captions = true;
     struct dataset *ds = open_with(&o);
     const struct dataset_info *info = dataset_info(ds);
-    assert_int_equal(info->kind, DATASET_SOUNDS);
+    assert_int_equal(info->type, DATASET_SOUNDS);
     assert_int_equal(info->rate, 16000);
     assert_float_equal(info->seconds, 500.0 / 16000 + 300.0 / 16000 + 400.0 / 8000, 1e-9);
     assert_float_equal(info->longest, 0.05, 1e-9);
     struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
-    const struct batch *b = next(loader); /* as long as the longest */
+    const struct batch *b = next(loader); /* padded to the longest */
     assert_null(b->images);
     assert_int_equal(b->samples, 500);
     assert_true(b->lengths[0] == 500 && b->lengths[1] == 300);
@@ -398,8 +397,8 @@ static void sounds(void **state)
     assert_float_equal(b->audio[400 + 299], 99.0f / 200.0f + 0.25f, 1e-4);
     assert_true(b->audio[400 + 300] == 0 && b->audio[799] == 0);
     loader_close(loader);
-    /* A part of it at random: a run of the same sawtooth, beginning elsewhere in another epoch. */
-    l.augment.crop_time = true;
+    /* A random crop: a part of the same sawtooth, at another position in another epoch. */
+    l.augment.random_time_crop = true;
     loader = load_with(ds, DATASET_TRAIN, &l);
     float begins[8];
     bool differ = false;
@@ -420,9 +419,9 @@ static void sounds(void **state)
     dataset_close(ds);
 }
 
-/* ---- validation by fraction ---- */
+/* ---- validation split ---- */
 
-static void set_apart(void **state)
+static void validation_split(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
@@ -430,7 +429,7 @@ static void set_apart(void **state)
     put_idx("train-images-idx3-ubyte", 3, 100, 1, 1, 1);
     put_idx("train-labels-idx1-ubyte", 1, 100, 0, 0, 1);
     unsigned char *const lists[] = {first, again, other};
-    o.validation = 0.1;
+    o.validation_split = 0.1;
     for (int k = 0; k < 3; k++) {
         memset(lists[k], 0, 100);
         o.seed = k == 2;
@@ -439,7 +438,7 @@ static void set_apart(void **state)
         assert_int_equal(dataset_info(ds)->count[DATASET_VALIDATION], 10);
         for (size_t i = 0; i < 10; i++)
             lists[k][dataset_label(ds, DATASET_VALIDATION, i)]++;
-        for (size_t i = 0; i < 90; i++) /* every sample is in one of the two */
+        for (size_t i = 0; i < 90; i++) /* every sample is in exactly one of the two */
             assert_int_equal(lists[k][dataset_label(ds, DATASET_TRAIN, i)], 0);
         dataset_close(ds);
     }
@@ -466,7 +465,7 @@ static const char *fashion(void)
     return NULL;
 }
 
-/* Its mean and deviation are well known: 0.2860 and 0.3530. */
+/* Its known mean and standard deviation: 0.2860 and 0.3530. */
 static void fashion_mnist(void **state)
 {
     (void)state;
@@ -507,9 +506,9 @@ static void fashion_mnist(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(idx_plain), TEST(idx_packed), TEST(idx_resized),    TEST(classes_by_folder), TEST(splits_by_folder),
-        TEST(fits),      TEST(sizes),      TEST(captions_jsonl), TEST(captions_csv),      TEST(captions_beside),
-        TEST(sounds),    TEST(set_apart),  TEST(fashion_mnist)};
+    const struct CMUnitTest tests[] = {TEST(idx_uncompressed), TEST(idx_compressed), TEST(idx_resized), TEST(classes_by_folder),
+                                       TEST(splits_by_folder), TEST(resize_modes),   TEST(image_sizes), TEST(captions_jsonl),
+                                       TEST(captions_csv),     TEST(caption_files),  TEST(sounds),      TEST(validation_split),
+                                       TEST(fashion_mnist)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

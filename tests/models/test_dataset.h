@@ -1,4 +1,4 @@
-/* test_dataset.h - what the tests of datasets share: small files of every kind, and reading whole epochs. */
+/* test_dataset.h - shared by the tests of datasets: write small files of every type, read whole epochs. */
 #ifndef CLIO_TEST_DATASET_H
 #define CLIO_TEST_DATASET_H
 
@@ -11,7 +11,7 @@
 #include <sndfile.h>
 #include <zlib.h>
 
-/* The colour of pixel (x, y) of image `seed`. */
+/* The color of pixel (x, y) of image `seed`. */
 static inline unsigned char shade(int seed, int x, int y, int c)
 {
     uint32_t h = (uint32_t)seed * 73856093u + (uint32_t)x * 19349663u + (uint32_t)y * 83492791u + (uint32_t)c * 2654435u;
@@ -37,7 +37,7 @@ static inline void put_png(const char *name, int width, int height, int seed)
     image_free(&image);
 }
 
-/* A PNG that breaks off after `part` of its bytes. */
+/* A PNG truncated to the fraction `part` of its bytes. */
 static inline void put_cut_png(const char *name, int seed, double part)
 {
     size_t size;
@@ -47,7 +47,7 @@ static inline void put_cut_png(const char *name, int seed, double part)
     free(data);
 }
 
-/* A PNG whose checksums are right, and whose pixels cannot be unpacked. */
+/* A PNG with correct checksums whose pixels cannot be decompressed. */
 static inline void put_spoilt_png(const char *name, int seed)
 {
     size_t size, at = 8;
@@ -126,7 +126,7 @@ static inline const struct batch *next(struct loader *l)
     return b;
 }
 
-/* Batches in the order of names, as they are. */
+/* Batches sorted by name, without augmentation. */
 static inline struct loader_options plain(int batch)
 {
     struct loader_options o = loader_defaults();
@@ -135,7 +135,7 @@ static inline struct loader_options plain(int batch)
     return o;
 }
 
-/* The dataset in `folder` is refused so. */
+/* dataset_open of `folder` fails with this code and message. */
 #define REFUSED(options, code, part)                                                                                                       \
     do {                                                                                                                                   \
         struct dataset *refused_;                                                                                                          \

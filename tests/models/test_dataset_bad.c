@@ -1,18 +1,18 @@
-/* test_dataset_bad.c - datasets that are not as they should be: each is refused with a sentence that names the file, or, where skip_bad is
- * asked for, the sample is passed over and counted. Needs no device. */
+/* test_dataset_bad.c - invalid datasets: each gives an error that names the file or, with skip_corrupt, the sample is skipped and counted.
+ * Needs no device. */
 #include "test_dataset.h"
 
 #define BAD CLIO_ERROR_FORMAT
 
-static struct dataset_options skipping(void)
+static struct dataset_options skip_corrupt_options(void)
 {
     struct dataset_options o = dataset_defaults();
     o.skip_corrupt = true;
     return o;
 }
 
-/* With skip_bad `good` samples are left, and `skipped` were passed over, the first because of `part`. */
-static void skips(struct dataset_options o, size_t good, size_t skipped, const char *part)
+/* With skip_corrupt, `good` samples remain and `skipped` are skipped, the first with an error that has `part`. */
+static void expect_skipped(struct dataset_options o, size_t good, size_t skipped, const char *part)
 {
     o.skip_corrupt = true;
     struct dataset *ds = open_with(&o);
@@ -37,36 +37,36 @@ static void no_folder(void **state)
     loader_close(NULL);
 }
 
-static void empty_or_unknown(void **state)
+static void empty_folder(void **state)
 {
     (void)state;
-    REFUSED(NULL, BAD, "holds nothing to learn from");
+    REFUSED(NULL, BAD, "has no files of a dataset");
     make_folders("deep/er");
     put_text("deep/er/notes.doc", "x");
     put_text("a.txt", "a caption");
     put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n");
-    REFUSED(NULL, BAD, "holds nothing to learn from");
+    REFUSED(NULL, BAD, "has no files of a dataset");
 }
 
-static void both_kinds(void **state)
+static void images_and_sounds(void **state)
 {
     (void)state;
     put_png("a.png", 4, 4, 1);
     put_sound("b.wav", 16000, 100, 0);
-    REFUSED(NULL, BAD, "holds images (a.png) and sounds (b.wav)");
+    REFUSED(NULL, BAD, "has images (a.png) and sounds (b.wav)");
 }
 
-static void beside_splits(void **state)
+static void file_next_to_splits(void **state)
 {
     (void)state;
     make_folders("train");
     put_png("train/a.png", 4, 4, 1);
     put_png("b.png", 4, 4, 2);
-    REFUSED(NULL, BAD, "b.png lies beside the folder of the training set");
+    REFUSED(NULL, BAD, "b.png is next to the folder train");
 }
 
-/* A link that leads back is followed no further. */
-static void endless_link(void **state)
+/* A link to a parent folder is not followed. */
+static void cyclic_link(void **state)
 {
     (void)state;
     make_folders("train");
@@ -95,7 +95,7 @@ static void mixed_sizes(void **state)
     dataset_close(ds);
 }
 
-static void broken_pictures(void **state)
+static void damaged_images(void **state)
 {
     (void)state;
     struct loader_options l = plain(3);
@@ -104,26 +104,26 @@ static void broken_pictures(void **state)
     put_cut_png("b.png", 2, 0.6);
     put_png("c.png", 16, 16, 3);
     REFUSED(NULL, BAD, "b.png is cut short");
-    skips(skipping(), 2, 1, "b.png is cut short");
+    expect_skipped(skip_corrupt_options(), 2, 1, "b.png is cut short");
     put_text("b.png", "");
     REFUSED(NULL, BAD, "b.png is empty");
-    skips(skipping(), 2, 1, "b.png is empty");
+    expect_skipped(skip_corrupt_options(), 2, 1, "b.png is empty");
     put_text("b.png", "hello, world");
     REFUSED(NULL, BAD, "b.png is no image");
     remove(in_folder("b.png"));
     put("d.webp", "RIFF\0\0\0\0WEBPVP8 ", 16);
     REFUSED(NULL, BAD, "d.webp is a broken WebP file");
-    skips(skipping(), 2, 1, "d.webp");
+    expect_skipped(skip_corrupt_options(), 2, 1, "d.webp");
     remove(in_folder("d.webp"));
-    /* One byte of the pixels is another: its checksum tells. */
+    /* One byte of the pixels differs: the checksum is wrong. */
     size_t size;
     unsigned char *data = read_file(in_folder("c.png"), &size);
     data[size / 2] ^= 1;
     put("c.png", data, size);
     free(data);
     REFUSED(NULL, BAD, "c.png is a broken PNG file");
-    /* What is good goes on being trained with. */
-    struct dataset_options o = skipping();
+    /* The good samples can still be used. */
+    struct dataset_options o = skip_corrupt_options();
     struct dataset *ds = open_with(&o);
     struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
     OK(loader_next(ctx, loader, &b));
@@ -132,11 +132,11 @@ static void broken_pictures(void **state)
     loader_close(loader);
     dataset_close(ds);
     put_cut_png("a.png", 1, 0.5);
-    o = skipping();
-    REFUSED(&o, BAD, "can be used; the first trouble:");
+    o = skip_corrupt_options();
+    REFUSED(&o, BAD, "can be used; the first error:");
 }
 
-static void broken_jpeg(void **state)
+static void damaged_jpeg(void **state)
 {
     (void)state;
     size_t size;
@@ -153,26 +153,26 @@ static void broken_jpeg(void **state)
     dataset_close(ds);
     put("b.jpg", data, size * 2 / 3);
     REFUSED(&o, BAD, "b.jpg is cut short");
-    skips(o, 1, 1, "b.jpg is cut short");
+    expect_skipped(o, 1, 1, "b.jpg is cut short");
     free(data);
 }
 
-/* A file that looks whole and cannot be unpacked: told when its turn comes. */
-static void spoilt_later(void **state)
+/* A file that is complete but cannot be decoded: an error when it is loaded. */
+static void damaged_after_opening(void **state)
 {
     (void)state;
-    for (int ahead = -1; ahead <= 2; ahead += 3) {
+    for (int prefetch = -1; prefetch <= 2; prefetch += 3) {
         struct loader_options l = plain(2);
         const struct batch *b;
         put_png("a.png", 16, 16, 1);
         put_png("b.png", 16, 16, 2);
         put_spoilt_png("c.png", 3);
         put_png("d.png", 16, 16, 4);
-        l.ahead = ahead;
+        l.prefetch = prefetch;
         struct dataset *ds = open_with(NULL);
         struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
         OK(loader_next(ctx, loader, &b));
-        for (int i = 0; i < 2; i++) { /* it stays there */
+        for (int i = 0; i < 2; i++) { /* the loader stays at this batch */
             FAILS(loader_next(ctx, loader, &b), BAD, "c.png is a broken PNG file");
             assert_null(b);
         }
@@ -182,12 +182,12 @@ static void spoilt_later(void **state)
         FAILS(loader_next(ctx, loader, &b), BAD, "c.png");
         loader_close(loader);
         dataset_close(ds);
-        struct dataset_options o = skipping();
+        struct dataset_options o = skip_corrupt_options();
         ds = open_with(&o);
         loader = load_with(ds, DATASET_TRAIN, &l);
         next(loader);
         b = next(loader);
-        assert_true(b->samples_of[0] == 3 && b->samples_of[1] == 3); /* d.png stands in */
+        assert_true(b->indices[0] == 3 && b->indices[1] == 3); /* replaced by d.png */
         assert_memory_equal(b->images, b->images + 16 * 16 * 3, 16 * 16 * 3 * sizeof(float));
         assert_true(loader_replaced(loader) >= 1);
         loader_close(loader);
@@ -203,7 +203,7 @@ static void spoilt_later(void **state)
     }
 }
 
-static void changed_later(void **state)
+static void changed_after_opening(void **state)
 {
     (void)state;
     struct loader_options l = plain(1);
@@ -221,7 +221,7 @@ static void changed_later(void **state)
     dataset_close(ds);
 }
 
-static void narrow_strip(void **state)
+static void too_narrow(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
@@ -231,37 +231,37 @@ static void narrow_strip(void **state)
     o.width = o.height = 16;
     struct dataset *ds = open_with(&o);
     struct loader *loader = load_with(ds, DATASET_TRAIN, &l);
-    FAILS(loader_next(ctx, loader, &b), CLIO_ERROR_UNSUPPORTED, "a.png has 1 x 3000 pixels, too narrow a strip");
+    FAILS(loader_next(ctx, loader, &b), CLIO_ERROR_UNSUPPORTED, "a.png has 1 x 3000 pixels, too narrow");
     loader_close(loader);
     dataset_close(ds);
 }
 
 /* ---- captions and labels ---- */
 
-static void caption_without_picture(void **state)
+static void caption_without_image(void **state)
 {
     (void)state;
     put_png("a.png", 4, 4, 1);
     put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\": \"b.png\", \"text\": \"b\"}\n");
-    REFUSED(NULL, BAD, "metadata.jsonl, line 2, speaks of b.png, and there is no such image");
-    skips(dataset_defaults(), 1, 1, "b.png");
+    REFUSED(NULL, BAD, "metadata.jsonl, line 2, names b.png, but there is no such image");
+    expect_skipped(dataset_defaults(), 1, 1, "b.png");
     remove(in_folder("metadata.jsonl"));
     put_text("metadata.csv", "file_name,text\nb.png,b\na.png,a\n");
-    REFUSED(NULL, BAD, "metadata.csv, line 2, speaks of b.png");
-    skips(dataset_defaults(), 1, 1, "b.png");
+    REFUSED(NULL, BAD, "metadata.csv, line 2, names b.png");
+    expect_skipped(dataset_defaults(), 1, 1, "b.png");
     remove(in_folder("metadata.csv"));
     put_text("a.txt", "a");
     put_text("b.txt", "b");
     REFUSED(NULL, BAD, "the caption b.txt in ");
-    skips(dataset_defaults(), 1, 1, "b.txt");
+    expect_skipped(dataset_defaults(), 1, 1, "b.txt");
     remove(in_folder("a.txt"));
-    struct dataset *ds = open_with(NULL); /* texts that nobody uses are no captions */
+    struct dataset *ds = open_with(NULL); /* texts without samples are not captions */
     dataset_close(ds);
     put_text("metadata.jsonl", "{\"file_name\": \"../a.png\", \"text\": \"a\"}\n");
     REFUSED(NULL, BAD, "no such image");
 }
 
-static void picture_without_caption(void **state)
+static void image_without_caption(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
@@ -273,7 +273,7 @@ static void picture_without_caption(void **state)
     dataset_close(ds);
     o.need_captions = true;
     REFUSED(&o, BAD, "b.png has no caption");
-    skips(o, 1, 1, "b.png has no caption");
+    expect_skipped(o, 1, 1, "b.png has no caption");
     put_text("b.txt", "");
     REFUSED(&o, BAD, "b.txt is empty");
     put_text("b.txt", " \n\t ");
@@ -282,29 +282,30 @@ static void picture_without_caption(void **state)
     REFUSED(&o, BAD, "b.txt is not a text");
     put_text("b.txt", "caf\xe9");
     REFUSED(&o, BAD, "b.txt is not valid UTF-8");
-    skips(o, 1, 2, "b.txt is not valid UTF-8"); /* the text, and then the image */
+    expect_skipped(o, 1, 2, "b.txt is not valid UTF-8"); /* the text file, then the image */
 }
 
-static void broken_metadata(void **state)
+static void invalid_metadata(void **state)
 {
     (void)state;
     static const struct {
         const char *name, *text, *part;
     } cases[] = {
-        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\": \n", "metadata.jsonl, line 2, is no JSON object"},
-        {"metadata.jsonl", "[1, 2]\n", "metadata.jsonl, line 1, is no JSON object"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n{\"file_name\": \n",
+         "metadata.jsonl, line 2, is not a JSON object"},
+        {"metadata.jsonl", "[1, 2]\n", "metadata.jsonl, line 1, is not a JSON object"},
         {"metadata.jsonl", "{\"text\": \"a\"}\n", "metadata.jsonl, line 1, has no file_name"},
         {"metadata.jsonl", "{\"file_name\": 3}\n", "line 1, has no file_name"},
-        {"metadata.jsonl", "{\"file_name\": \"a.png\"}\n{\"file_name\": \"a.png\"}\n", "line 2, speaks of a.png a second time"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\"}\n{\"file_name\": \"a.png\"}\n", "line 2, names a.png a second time"},
         {"metadata.csv", "name,text\na.png,a\n", "metadata.csv has no column file_name"},
-        {"metadata.csv", "file_name,text\na.png\n", "metadata.csv, line 2, has 1 values, and the first line names 2 columns"},
-        {"metadata.csv", "file_name,text\na.png,\"a\n", "a quote in line 2 that is not closed"},
-        {"metadata.csv", "file_name,text\na.png,caf\xe9\n", "metadata.csv, line 2, has a caption (text) that is no text in UTF-8"},
+        {"metadata.csv", "file_name,text\na.png\n", "metadata.csv, line 2, has 1 values, but the first line has 2 columns"},
+        {"metadata.csv", "file_name,text\na.png,\"a\n", "has an unclosed quote in line 2"},
+        {"metadata.csv", "file_name,text\na.png,caf\xe9\n", "metadata.csv, line 2, has a caption (text) that is not a UTF-8 text"},
         {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": -1}\n", "the label of "},
-        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1.5}\n", "a.png is 1.5, but must be a whole number"},
+        {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1.5}\n", "a.png is 1.5, but must be an integer"},
         {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1e300}\n", "a.png is 1e+300, but"},
         {"metadata.jsonl", "{\"file_name\": \"a.png\", \"label\": 1}\n{\"file_name\": \"b.png\", \"label\": \"x\"}\n",
-         "is a number, and others are names"},
+         "is a number, but others are names"},
         {"metadata.jsonl", "", "metadata.jsonl is empty"},
     };
     put_png("a.png", 4, 4, 1);
@@ -317,7 +318,7 @@ static void broken_metadata(void **state)
     struct dataset_options o = dataset_defaults();
     o.caption = "score";
     put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"score\": 3}\n");
-    REFUSED(&o, BAD, "line 1, has a caption (score) that is no text");
+    REFUSED(&o, BAD, "line 1, has a caption (score) that is not a UTF-8 text");
 }
 
 static void no_labels(void **state)
@@ -334,15 +335,15 @@ static void no_labels(void **state)
     assert_int_equal(dataset_info(ds)->classes, 2);
     dataset_close(ds);
     put_png("z.png", 4, 4, 1);
-    REFUSED(&o, BAD, "z.png lies in no folder of a class");
+    REFUSED(&o, BAD, "z.png is not in the folder of a class");
     put_text("metadata.jsonl", "{\"file_name\": \"z.png\", \"label\": \"z\"}\n{\"file_name\": \"only/a.png\", \"label\": \"a\"}\n");
     REFUSED(&o, BAD, "b.png has no label");
-    skips(o, 2, 1, "b.png has no label");
+    expect_skipped(o, 2, 1, "b.png has no label");
 }
 
 /* ---- sounds ---- */
 
-static void broken_sounds(void **state)
+static void damaged_sounds(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
@@ -351,7 +352,7 @@ static void broken_sounds(void **state)
     put_text("b.wav", "no sound at all");
     put_text("b.txt", "b");
     REFUSED(NULL, BAD, "b.wav is not a sound file");
-    skips(o, 1, 1, "b.wav");
+    expect_skipped(o, 1, 1, "b.wav");
     put_sound("b.wav", 16000, 100, 0);
     put_sound("c.wav", 16000, 100, 0);
     o.need_captions = true;
@@ -366,7 +367,7 @@ static void broken_sounds(void **state)
 #define IMAGES "train-images-idx3-ubyte"
 #define LABELS "train-labels-idx1-ubyte"
 
-/* IMAGES with byte `at` made `value`, and only `part` of it. */
+/* Write IMAGES with byte `at` set to `value`, truncated to the fraction `part`. */
 static void put_changed(size_t at, int value, double part)
 {
     size_t size;
@@ -377,7 +378,7 @@ static void put_changed(size_t at, int value, double part)
     free(data);
 }
 
-static void broken_idx(void **state)
+static void damaged_idx(void **state)
 {
     (void)state;
     static const struct {
@@ -387,17 +388,17 @@ static void broken_idx(void **state)
         clio_status code;
         const char *part_of_text;
     } cases[] = {
-        {0, 1, 1, BAD, "is no IDX file"},
-        {2, 0x0d, 1, CLIO_ERROR_UNSUPPORTED, "numbers of the type 0x0d"},
-        {3, 1, 1, BAD, "has 1 dimensions, and images have 3"},
-        {7, 11, 1, BAD, "is cut short: it says that it holds 148 bytes, and there are 136"},
-        {7, 9, 1, BAD, "holds 136 bytes, but says 124"},
-        {4, 0xff, 1, BAD, "is cut short: it says"},
-        {7, 0, 1, BAD, "says that it holds nothing"},
+        {0, 1, 1, BAD, "is not an IDX file"},
+        {2, 0x0d, 1, CLIO_ERROR_UNSUPPORTED, "elements of type 0x0d"},
+        {3, 1, 1, BAD, "has 1 dimensions, but images have 3"},
+        {7, 11, 1, BAD, "is truncated: it should have 148 bytes and has 136"},
+        {7, 9, 1, BAD, "it has 136 bytes and should have 124"},
+        {4, 0xff, 1, BAD, "is truncated: it should have"},
+        {7, 0, 1, BAD, "has a dimension of 0"},
         {9, 0xff, 1, BAD, "pixels on a side"},
-        {0, 0, 0.5, BAD, "is cut short"},
-        {0, 0, 0.1, BAD, "is cut short"},
-        {0, 0, 0.02, BAD, "is cut short"},
+        {0, 0, 0.5, BAD, "is truncated"},
+        {0, 0, 0.1, BAD, "is truncated"},
+        {0, 0, 0.02, BAD, "is truncated"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         put_changed(cases[i].at, cases[i].value, cases[i].part);
@@ -406,7 +407,7 @@ static void broken_idx(void **state)
     }
 }
 
-static void broken_packed_idx(void **state)
+static void damaged_compressed_idx(void **state)
 {
     (void)state;
     size_t size;
@@ -422,34 +423,34 @@ static void broken_packed_idx(void **state)
     put(IMAGES ".gz", data, size);
     REFUSED(NULL, BAD, IMAGES ".gz");
     free(data);
-    /* Sizes that the file cannot hold take no memory. */
+    /* Sizes that cannot be in the file allocate no memory. */
     static const unsigned char huge[] = {0, 0, 8, 3, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0x7f, 0xff, 0, 0, 0x7f, 0xff, 1, 2, 3};
     gzFile file = gzopen(in_folder(IMAGES ".gz"), "wb");
     assert_int_equal(gzwrite(file, huge, sizeof huge), sizeof huge);
     assert_int_equal(gzclose(file), Z_OK);
-    REFUSED(NULL, BAD, "it cannot hold the ");
-    file = gzopen(in_folder(IMAGES ".gz"), "wb"); /* more than it says */
+    REFUSED(NULL, BAD, "it cannot contain the ");
+    file = gzopen(in_folder(IMAGES ".gz"), "wb"); /* more than its header says */
     assert_int_equal(gzwrite(file, "\0\0\10\3\0\0\0\1\0\0\0\1\0\0\0\1xy", 18), 18);
     assert_int_equal(gzclose(file), Z_OK);
-    REFUSED(NULL, BAD, "holds more than it says");
+    REFUSED(NULL, BAD, "it has more data than its header says");
 }
 
-static void unlike_idx(void **state)
+static void mismatched_idx(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
     put_idx(IMAGES, 3, 10, 4, 3, 7);
     put_idx(LABELS, 1, 9, 0, 0, 1);
-    REFUSED(NULL, BAD, IMAGES " holds 10 images and ");
+    REFUSED(NULL, BAD, IMAGES " has 10 images and ");
     REFUSED(NULL, BAD, LABELS " 9 labels");
     put_idx(LABELS, 1, 10, 0, 0, 1);
     put_idx("t10k-images-idx3-ubyte", 3, 2, 4, 3, 7);
-    REFUSED(NULL, BAD, "has labels for some of its IDX files alone");
+    REFUSED(NULL, BAD, "has labels for only some of its IDX files");
     put_idx("t10k-labels-idx1-ubyte", 1, 2, 0, 0, 1);
     o.need_captions = true;
-    REFUSED(&o, BAD, "holds IDX files, which have no captions");
+    REFUSED(&o, BAD, "has IDX files, which have no captions");
     put_idx("t10k-images-idx3-ubyte", 3, 2, 5, 3, 7);
-    REFUSED(NULL, BAD, "ask for one size");
+    REFUSED(NULL, BAD, "set image_size");
     o.need_captions = false;
     o.width = o.height = 4;
     struct dataset *ds = open_with(&o);
@@ -460,49 +461,49 @@ static void unlike_idx(void **state)
 
 /* ---- options ---- */
 
-static void wrong_options(void **state)
+static void invalid_options(void **state)
 {
     (void)state;
     struct dataset_options o = dataset_defaults();
     put_idx(IMAGES, 3, 10, 4, 3, 7);
     o.width = 8;
-    REFUSED(&o, CLIO_ERROR_ARGUMENT, "give width and height");
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "use a width and a height");
     o.height = 40000;
     REFUSED(&o, CLIO_ERROR_ARGUMENT, "8 x 40000");
     o = dataset_defaults();
     o.channels = 2;
     REFUSED(&o, CLIO_ERROR_ARGUMENT, "2 channels");
     o = dataset_defaults();
-    o.validation = 1;
-    REFUSED(&o, CLIO_ERROR_ARGUMENT, "give a fraction");
-    o.validation = (double)NAN;
-    REFUSED(&o, CLIO_ERROR_ARGUMENT, "give a fraction");
+    o.validation_split = 1;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "use a fraction");
+    o.validation_split = (double)NAN;
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "use a fraction");
     o = dataset_defaults();
     o.rate = -1;
-    REFUSED(&o, CLIO_ERROR_ARGUMENT, "-1 samples a second");
+    REFUSED(&o, CLIO_ERROR_ARGUMENT, "a sample rate of -1");
     o = dataset_defaults();
-    o.fit = (enum dataset_fit)9;
+    o.resize_mode = (enum dataset_resize_mode)9;
     REFUSED(&o, CLIO_ERROR_ARGUMENT, "crop, stretch or pad");
 }
 
-static void wrong_loaders(void **state)
+static void invalid_loader_options(void **state)
 {
     (void)state;
     static const struct {
-        int batch, rank, ranks, ahead;
+        int batch, rank, ranks, prefetch;
         float flip, noise;
         const char *part;
     } cases[] = {
-        {0, 0, 1, 0, 0, 0, "a batch of 0 samples"},
-        {-5, 0, 1, 0, 0, 0, "a batch of -5"},
+        {0, 0, 1, 0, 0, 0, "a batch size of 0"},
+        {-5, 0, 1, 0, 0, 0, "a batch size of -5"},
         {11, 0, 1, 0, 0, 0, "fewer than one batch of 11"},
         {10, 0, 3, 0, 0, 0, "cannot be divided among 3 processes"},
         {10, 2, 2, 0, 0, 0, "no rank 2 of 2"},
         {10, 0, 0, 0, 0, 0, "no rank 0 of 0"},
         {10, 0, 1, 1000, 0, 0, "1000 batches"},
-        {10, 0, 1, 0, 2, 0, "flip cannot be 2"},
-        {10, 0, 1, 0, 0, -1, "noise cannot be -1"},
-        {10, 0, 1, 0, NAN, 0, "flip cannot be"},
+        {10, 0, 1, 0, 2, 0, "random_flip cannot be 2"},
+        {10, 0, 1, 0, 0, -1, "gaussian_noise cannot be -1"},
+        {10, 0, 1, 0, NAN, 0, "random_flip cannot be"},
     };
     struct loader *l;
     put_idx(IMAGES, 3, 10, 4, 3, 7);
@@ -512,9 +513,9 @@ static void wrong_loaders(void **state)
         o.batch = cases[i].batch;
         o.rank = cases[i].rank;
         o.ranks = cases[i].ranks;
-        o.ahead = cases[i].ahead;
-        o.augment.flip = cases[i].flip;
-        o.augment.noise = cases[i].noise;
+        o.prefetch = cases[i].prefetch;
+        o.augment.random_flip = cases[i].flip;
+        o.augment.gaussian_noise = cases[i].noise;
         FAILS(loader_open(ctx, &l, ds, DATASET_TRAIN, &o), CLIO_ERROR_ARGUMENT, cases[i].part);
         assert_null(l);
     }
@@ -527,25 +528,25 @@ static void wrong_loaders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(no_folder),
-                                       TEST(empty_or_unknown),
-                                       TEST(both_kinds),
-                                       TEST(beside_splits),
-                                       TEST(endless_link),
+                                       TEST(empty_folder),
+                                       TEST(images_and_sounds),
+                                       TEST(file_next_to_splits),
+                                       TEST(cyclic_link),
                                        TEST(mixed_sizes),
-                                       TEST(broken_pictures),
-                                       TEST(broken_jpeg),
-                                       TEST(spoilt_later),
-                                       TEST(changed_later),
-                                       TEST(narrow_strip),
-                                       TEST(caption_without_picture),
-                                       TEST(picture_without_caption),
-                                       TEST(broken_metadata),
+                                       TEST(damaged_images),
+                                       TEST(damaged_jpeg),
+                                       TEST(damaged_after_opening),
+                                       TEST(changed_after_opening),
+                                       TEST(too_narrow),
+                                       TEST(caption_without_image),
+                                       TEST(image_without_caption),
+                                       TEST(invalid_metadata),
                                        TEST(no_labels),
-                                       TEST(broken_sounds),
-                                       TEST(broken_idx),
-                                       TEST(broken_packed_idx),
-                                       TEST(unlike_idx),
-                                       TEST(wrong_options),
-                                       TEST(wrong_loaders)};
+                                       TEST(damaged_sounds),
+                                       TEST(damaged_idx),
+                                       TEST(damaged_compressed_idx),
+                                       TEST(mismatched_idx),
+                                       TEST(invalid_options),
+                                       TEST(invalid_loader_options)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,30 +1,35 @@
-/* test_dataset_loader.c - batches: the same order and the same changes whether made on a thread or not, resumed or not, by one process or
- * four; and that each change of an image or spectrogram is what it says. Needs no device. */
+/* test_dataset_loader.c - data loader: batches do not depend on threads, resuming or the number of processes; each augmentation of images
+ * and spectrograms. Needs no device. */
 #include "test_dataset.h"
 
 #define SIDE 6
 #define PIXELS (SIDE * SIDE)
 
-/* `n` grey images of SIDE x SIDE, whose labels are their numbers. */
+/* Write n gray images of SIDE x SIDE, labelled by their number. */
 static void put_numbered(int n)
 {
     put_idx("train-images-idx3-ubyte", 3, n, SIDE, SIDE, 5);
     put_idx("train-labels-idx1-ubyte", 1, n, 0, 0, 1);
 }
 
-/* Everything on. */
+/* All augmentations on. */
 static struct loader_options all_changes(int batch)
 {
     struct loader_options o = loader_defaults();
     o.batch = batch;
     o.seed = 11;
-    o.augment = (struct augment){
-        .crop_larger = 0.4f, .crop_pad = 2, .flip = 0.5f, .brightness = 0.2f, .contrast = 0.3f, .saturation = 0.4f, .noise = 0.05f};
+    o.augment = (struct augment){.random_resized_crop = 0.4f,
+                                 .random_crop_padding = 2,
+                                 .random_flip = 0.5f,
+                                 .brightness = 0.2f,
+                                 .contrast = 0.3f,
+                                 .saturation = 0.4f,
+                                 .gaussian_noise = 0.05f};
     return o;
 }
 
-/* Which samples an epoch has, in their order. */
-static void order_of(struct loader *l, size_t epoch, uint32_t *order)
+/* The samples of an epoch, in order. */
+static void epoch_order(struct loader *l, size_t epoch, uint32_t *order)
 {
     size_t n = 0;
     OK(loader_seek(ctx, l, epoch, 0));
@@ -33,12 +38,12 @@ static void order_of(struct loader *l, size_t epoch, uint32_t *order)
         assert_int_equal(b->epoch, epoch);
         assert_int_equal(b->index, i);
         for (int k = 0; k < b->count; k++)
-            order[n++] = b->samples_of[k];
+            order[n++] = b->indices[k];
     }
 }
 
-/* An epoch's order is a permutation, its own, and hangs on seed and epoch alone. */
-static void orders(void **state)
+/* Each epoch has its own permutation, which depends on seed and epoch only. */
+static void shuffling(void **state)
 {
     (void)state;
     struct loader_options o = loader_defaults();
@@ -50,15 +55,15 @@ static void orders(void **state)
     o.drop_last = false;
     struct loader *l = load_with(ds, DATASET_TRAIN, &o);
     assert_int_equal(loader_batches(l), 11);
-    order_of(l, 0, a);
-    order_of(l, 1, b);
+    epoch_order(l, 0, a);
+    epoch_order(l, 1, b);
     o.batch = 7;
     struct loader *other = load_with(ds, DATASET_TRAIN, &o);
-    order_of(other, 1, c); /* without having seen epoch 0, in other batches */
+    epoch_order(other, 1, c); /* without epoch 0 before it, with another batch size */
     loader_close(other);
     o.seed = 1;
     other = load_with(ds, DATASET_TRAIN, &o);
-    order_of(other, 0, d);
+    epoch_order(other, 0, d);
     for (int i = 0; i < 103; i++)
         seen[a[i]]++;
     for (int i = 0; i < 103; i++)
@@ -71,8 +76,8 @@ static void orders(void **state)
     dataset_close(ds);
 }
 
-/* Runs are resumed by later versions too: the order of Philox's numbers and what is made of them does not change. */
-static void order_stays(void **state)
+/* Later versions must be able to resume a run: the order must not change between versions. */
+static void order_is_stable(void **state)
 {
     (void)state;
     static const uint32_t want[8] = {1, 4, 2, 3, 6, 5, 7, 0};
@@ -83,26 +88,26 @@ static void order_stays(void **state)
     o.seed = 3;
     struct dataset *ds = open_with(NULL);
     struct loader *l = load_with(ds, DATASET_TRAIN, &o);
-    order_of(l, 5, got);
+    epoch_order(l, 5, got);
     for (int i = 0; i < 8; i++)
         assert_int_equal(got[i], want[i]);
     loader_close(l);
     dataset_close(ds);
 }
 
-/* Two batches are the same to the bit. */
-static void same(const struct batch *a, const struct batch *b, size_t per)
+/* Two batches are equal bit for bit. */
+static void assert_same_batch(const struct batch *a, const struct batch *b, size_t per)
 {
     assert_int_equal(a->epoch, b->epoch);
     assert_int_equal(a->index, b->index);
     assert_int_equal(a->count, b->count);
-    assert_memory_equal(a->samples_of, b->samples_of, (size_t)a->count * sizeof *a->samples_of);
+    assert_memory_equal(a->indices, b->indices, (size_t)a->count * sizeof *a->indices);
     assert_memory_equal(a->labels, b->labels, (size_t)a->count * sizeof *a->labels);
     assert_memory_equal(a->images, b->images, (size_t)a->count * per * sizeof *a->images);
 }
 
-/* With a thread far ahead and without one, with kept images and without: the same, over three epochs. */
-static void threads_do_not_matter(void **state)
+/* With and without a prefetching thread and an image cache: equal batches over three epochs. */
+static void threads_and_cache(void **state)
 {
     (void)state;
     struct dataset_options d = dataset_defaults();
@@ -111,21 +116,21 @@ static void threads_do_not_matter(void **state)
     d.width = d.height = 9;
     d.channels = 3;
     struct dataset *ds = open_with(&d);
-    o.ahead = 7;
+    o.prefetch = 7;
     struct loader *ahead = load_with(ds, DATASET_TRAIN, &o);
-    o.ahead = -1;
-    o.keep = -1;
+    o.prefetch = -1;
+    o.cache_mib = -1;
     struct loader *here = load_with(ds, DATASET_TRAIN, &o);
-    assert_int_equal(loader_batches(here), 4); /* three samples are left out */
+    assert_int_equal(loader_batches(here), 4); /* three samples are dropped */
     for (int i = 0; i < 12; i++)
-        same(next(ahead), next(here), 81 * 3);
+        assert_same_batch(next(ahead), next(here), 81 * 3);
     loader_close(ahead);
     loader_close(here);
     dataset_close(ds);
 }
 
-/* From any (epoch, batch), also after having been elsewhere. */
-static void seeks(void **state)
+/* Seek to any (epoch, batch), also repeatedly. */
+static void seek(void **state)
 {
     (void)state;
     static const size_t places[][2] = {{2, 3}, {0, 0}, {5, 1}, {0, 4}, {1, 4}, {0, 0}};
@@ -140,15 +145,15 @@ static void seeks(void **state)
             next(straight);
         OK(loader_seek(ctx, moving, places[k][0], places[k][1]));
         for (int i = 0; i < 3; i++)
-            same(next(straight), next(moving), PIXELS);
+            assert_same_batch(next(straight), next(moving), PIXELS);
         loader_close(straight);
     }
     FAILS(loader_seek(ctx, moving, 0, 5), CLIO_ERROR_ARGUMENT, "no batch 5 in an epoch of 4");
-    for (int i = 0; i < 200; i++) /* while the thread is at work */
+    for (int i = 0; i < 200; i++) /* while the thread is running */
         OK(loader_seek(ctx, moving, (size_t)i, 1));
     assert_int_equal(next(moving)->epoch, 199);
     loader_close(moving);
-    for (int i = 0; i < 20; i++) { /* closing, too */
+    for (int i = 0; i < 20; i++) { /* close while it is running */
         moving = load_with(ds, DATASET_TRAIN, &o);
         if (i % 2)
             next(moving);
@@ -157,7 +162,7 @@ static void seeks(void **state)
     dataset_close(ds);
 }
 
-/* The ranks' parts, side by side, are the batch of one process; a short batch is divided too. */
+/* The parts of all ranks together are the batch of one process; an incomplete batch is divided, too. */
 static void ranks(void **state)
 {
     (void)state;
@@ -192,10 +197,10 @@ static void ranks(void **state)
     dataset_close(ds);
 }
 
-/* ---- changes of images ---- */
+/* ---- image augmentation ---- */
 
-/* One batch of `n` colour images of 8 x 8 with one change, and without. */
-static void changed(struct augment a, int n, float *with, float *without)
+/* One batch of n color images of 8 x 8, with and without an augmentation. */
+static void augment_batch(struct augment a, int n, float *with, float *without)
 {
     struct loader_options o = plain(n);
     struct dataset *ds = open_with(NULL);
@@ -231,7 +236,7 @@ static float at(int i, int column, int row, int c)
     return inside ? without[i * SIZE + (row * 8 + column) * 3 + c] : 0.0f;
 }
 
-/* Is image i of `with` the other one shifted, or mirrored? */
+/* Whether image i of `with` is that of `without`, shifted or flipped. */
 static bool is_moved(int i, int dx, int dy, bool flip)
 {
     for (int y = 0; y < 8; y++)
@@ -242,29 +247,29 @@ static bool is_moved(int i, int dx, int dy, bool flip)
     return true;
 }
 
-static void flips(void **state)
+static void random_flip(void **state)
 {
     (void)state;
     int flipped = 0;
     put_many();
-    changed((struct augment){.flip = 0.5f}, MANY, with, without);
+    augment_batch((struct augment){.random_flip = 0.5f}, MANY, with, without);
     for (int i = 0; i < MANY; i++) {
         bool is_flipped = is_moved(i, 0, 0, true);
         assert_true(is_flipped != is_moved(i, 0, 0, false));
         flipped += is_flipped;
     }
     assert_in_range(flipped, 16, 48); /* of 64; four standard deviations */
-    changed((struct augment){.flip = 1.0f}, MANY, with, without);
+    augment_batch((struct augment){.random_flip = 1.0f}, MANY, with, without);
     for (int i = 0; i < MANY; i++)
         assert_true(is_moved(i, 0, 0, true));
 }
 
-static void pads_and_crops(void **state)
+static void random_crop_padding(void **state)
 {
     (void)state;
     int seen[5][5] = {{0}}, kinds = 0;
     put_many();
-    changed((struct augment){.crop_pad = 2}, MANY, with, without);
+    augment_batch((struct augment){.random_crop_padding = 2}, MANY, with, without);
     for (int i = 0; i < MANY; i++) {
         int found = 0;
         for (int dy = -2; dy <= 2; dy++)
@@ -278,14 +283,14 @@ static void pads_and_crops(void **state)
     assert_true(kinds > 15); /* of 25 */
 }
 
-/* Each is a window of the image scaled to 12 x 12. */
-static void crops_larger(void **state)
+/* Each is a crop of the image scaled to 12 x 12. */
+static void random_resized_crop(void **state)
 {
     (void)state;
     struct image in, scaled;
     int seen[25] = {0}, kinds = 0;
     put_many();
-    changed((struct augment){.crop_larger = 0.5f}, MANY, with, without);
+    augment_batch((struct augment){.random_resized_crop = 0.5f}, MANY, with, without);
     for (int i = 0; i < MANY; i++) {
         char name[16];
         int found = 0;
@@ -308,16 +313,16 @@ static void crops_larger(void **state)
     assert_true(kinds > 15);
 }
 
-/* The factor of each image, found from one value, explains all others. */
-static void changes_colours(void **state)
+/* All values of an image have the factor found from one of them. */
+static void color_jitter(void **state)
 {
     (void)state;
     double least = 9, most = 0;
     put_many();
-    changed((struct augment){.brightness = 0.5f}, MANY, with, without);
+    augment_batch((struct augment){.brightness = 0.5f}, MANY, with, without);
     for (int i = 0; i < MANY; i++) {
         double factor = 0;
-        for (int k = 0; k < SIZE; k++) /* from the darkest, which is not cut off */
+        for (int k = 0; k < SIZE; k++) /* from the darkest, which is not clipped */
             if (without[i * SIZE + k] > 0.05f && without[i * SIZE + k] < 0.3f)
                 factor = (double)with[i * SIZE + k] / (double)without[i * SIZE + k];
         least = fmin(least, factor);
@@ -326,11 +331,11 @@ static void changes_colours(void **state)
             assert_float_equal(with[i * SIZE + k], fmin(1, factor * (double)without[i * SIZE + k]), 2e-5);
     }
     assert_true(least >= 0.5 - 1e-5 && least < 0.65 && most <= 1.5 + 1e-5 && most > 1.35);
-    changed((struct augment){.contrast = 0.3f, .saturation = 0.3f}, MANY, with, without);
+    augment_batch((struct augment){.contrast = 0.3f, .saturation = 0.3f}, MANY, with, without);
     for (int i = 0; i < MANY; i++)
         assert_memory_not_equal(with + i * SIZE, without + i * SIZE, SIZE * sizeof(float));
-    changed((struct augment){.contrast = 0.3f}, MANY, with, without);
-    for (int i = 0; i < MANY; i++) { /* blended with the mean of grey: lines through it with one slope */
+    augment_batch((struct augment){.contrast = 0.3f}, MANY, with, without);
+    for (int i = 0; i < MANY; i++) { /* blended with the gray mean: linear through it */
         double mean = 0, slope = -1;
         for (int p = 0; p < 64; p++) {
             const float *x = without + i * SIZE + 3 * p;
@@ -345,9 +350,9 @@ static void changes_colours(void **state)
             assert_float_equal(with[i * SIZE + k], fmax(0, fmin(1, want)), 1e-4);
         }
     }
-    changed((struct augment){.saturation = 0.3f}, MANY, with, without);
+    augment_batch((struct augment){.saturation = 0.3f}, MANY, with, without);
     for (int i = 0; i < MANY; i++)
-        for (int p = 0; p < 64; p++) { /* what was not cut off keeps its brightness */
+        for (int p = 0; p < 64; p++) { /* values that are not clipped keep their brightness */
             const float *x = without + i * SIZE + 3 * p, *y = with + i * SIZE + 3 * p;
             bool is_cut = false;
             for (int c = 0; c < 3; c++)
@@ -357,15 +362,15 @@ static void changes_colours(void **state)
         }
 }
 
-static void adds_noise(void **state)
+static void gaussian_noise(void **state)
 {
     (void)state;
     double sum = 0, squares = 0, n = 0;
     put_many();
-    changed((struct augment){.noise = 0.1f}, MANY, with, without);
+    augment_batch((struct augment){.gaussian_noise = 0.1f}, MANY, with, without);
     for (int k = 0; k < MANY * SIZE; k++) {
         assert_true(with[k] >= 0 && with[k] <= 1);
-        if (without[k] < 0.45f || without[k] > 0.55f) /* far from both ends nothing is cut off */
+        if (without[k] < 0.45f || without[k] > 0.55f) /* values in the middle are not clipped */
             continue;
         double d = (double)with[k] - (double)without[k];
         sum += d;
@@ -377,14 +382,14 @@ static void adds_noise(void **state)
     assert_float_equal(sqrt(squares / n), 0.1, 0.1 * 4 / sqrt(2 * n));
 }
 
-/* Turning one change on draws no other one anew. */
-static void changes_are_apart(void **state)
+/* Turning one augmentation on does not change the random numbers of the others. */
+static void augmentations_are_independent(void **state)
 {
     (void)state;
     static float alone[MANY * SIZE];
     put_many();
-    changed((struct augment){.flip = 0.5f}, MANY, alone, without);
-    changed((struct augment){.flip = 0.5f, .brightness = 1e-6f}, MANY, with, without);
+    augment_batch((struct augment){.random_flip = 0.5f}, MANY, alone, without);
+    augment_batch((struct augment){.random_flip = 0.5f, .brightness = 1e-6f}, MANY, with, without);
     for (int k = 0; k < MANY * SIZE; k++)
         assert_float_equal(with[k], alone[k], 1e-5);
 }
@@ -393,7 +398,7 @@ static void changes_are_apart(void **state)
 
 enum { FRAMES = 200, BANDS = 40 };
 
-static void count_stripes(const float *mel, int *frames, int *bands)
+static void count_masks(const float *mel, int *frames, int *bands)
 {
     *frames = *bands = 0;
     for (int f = 0; f < FRAMES; f++) {
@@ -426,7 +431,7 @@ static void mask_mel(float *mel, int frames, int bands, const struct spec_augmen
     }
 }
 
-static void masks_spectrograms(void **state)
+static void spec_augment_masks(void **state)
 {
     (void)state;
     static float mel[FRAMES * BANDS], again[FRAMES * BANDS];
@@ -439,9 +444,9 @@ static void masks_spectrograms(void **state)
         mask_mel(mel, FRAMES, BANDS, &o, 1, 2, sample);
         mask_mel(again, FRAMES, BANDS, &o, 1, 2, sample);
         assert_memory_equal(mel, again, sizeof mel);
-        count_stripes(mel, &frames, &bands);
+        count_masks(mel, &frames, &bands);
         assert_true(frames <= 60 && bands <= 8);
-        for (int f = 0; f < FRAMES; f++) /* nothing but stripes */
+        for (int f = 0; f < FRAMES; f++) /* only whole frames and bands */
             for (int b = 0; b < BANDS; b++)
                 assert_true(mel[f * BANDS + b] == 0 || mel[f * BANDS + b] == 9);
         most_frames = frames > most_frames ? frames : most_frames;
@@ -452,7 +457,7 @@ static void masks_spectrograms(void **state)
     assert_memory_not_equal(mel, again, sizeof mel);
     memset(mel, 0, sizeof mel);
     mask_mel(mel, FRAMES, BANDS, &off, 1, 2, 3);
-    count_stripes(mel, &frames, &bands);
+    count_masks(mel, &frames, &bands);
     assert_true(frames == 0 && bands == 0);
     o.time_masks = 1;
     o.time_fraction = 0.05f; /* at most 10 frames */
@@ -460,10 +465,11 @@ static void masks_spectrograms(void **state)
     for (uint64_t sample = 0; sample < 100; sample++) {
         memset(mel, 0, sizeof mel);
         mask_mel(mel, FRAMES, BANDS, &o, 1, 2, sample);
-        count_stripes(mel, &frames, &bands);
+        count_masks(mel, &frames, &bands);
         assert_true(frames <= 10 && bands == 0);
     }
-    o = (struct spec_augment){.time_masks = 3, .time_width = 1000, .frequency_masks = 3, .frequency_width = 1000}; /* wider than all */
+    o = (struct spec_augment){
+        .time_masks = 3, .time_width = 1000, .frequency_masks = 3, .frequency_width = 1000}; /* wider than the spectrogram */
     for (uint64_t sample = 0; sample < 20; sample++)
         mask_mel(mel, 3, 2, &o, 1, 0, sample);
     mask_mel(mel, 0, 2, &o, 1, 0, 0);
@@ -473,8 +479,17 @@ static void masks_spectrograms(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(orders),          TEST(order_stays), TEST(threads_do_not_matter), TEST(seeks),
-                                       TEST(ranks),           TEST(flips),       TEST(pads_and_crops),        TEST(crops_larger),
-                                       TEST(changes_colours), TEST(adds_noise),  TEST(changes_are_apart),     TEST(masks_spectrograms)};
+    const struct CMUnitTest tests[] = {TEST(shuffling),
+                                       TEST(order_is_stable),
+                                       TEST(threads_and_cache),
+                                       TEST(seek),
+                                       TEST(ranks),
+                                       TEST(random_flip),
+                                       TEST(random_crop_padding),
+                                       TEST(random_resized_crop),
+                                       TEST(color_jitter),
+                                       TEST(gaussian_noise),
+                                       TEST(augmentations_are_independent),
+                                       TEST(spec_augment_masks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

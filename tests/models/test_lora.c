@@ -1,5 +1,5 @@
-/* test_lora.c - LoRA files under every kind of names, merged into small weights and compared with sums in double precision; and those that
- * must be refused. Needs no device. */
+/* test_lora.c - LoRA files with all naming schemes, merged into small weights and compared with double precision; unsupported files. Needs
+ * no device. */
 #include "../support/test_own.h"
 
 #include "../support/test_tensors.h"
@@ -22,14 +22,14 @@ static const struct module {
 } modules[] = {{QUERY, 2, {7, 5, 1, 1}}, {OUT, 2, {6, 9, 1, 1}}, {PROJ, 4, {8, 8, 1, 1}}, {CONV, 4, {4, 3, 3, 3}}};
 static const struct module text_modules[] = {{TEXT, 2, {6, 6, 1, 1}}, {TEXT_OUT, 2, {6, 6, 1, 1}}};
 
-enum { MOST = 256 }; /* numbers of a tensor here */
+enum { MAX_COUNT = 256 }; /* elements of a tensor */
 
 static size_t count_of(const struct module *m)
 {
     return (size_t)(m->dim[0] * m->dim[1] * m->dim[2] * m->dim[3]);
 }
 
-/* The numbers of a tensor of this name, always the same. */
+/* Reproducible values for a tensor of this name. */
 static void fill(float *x, size_t n, const char *name, uint32_t seed)
 {
     for (const char *p = name; *p; p++)
@@ -39,13 +39,13 @@ static void fill(float *x, size_t n, const char *name, uint32_t seed)
 
 static const char *make_model(const char *file, const struct module *list, size_t count, const char *prefix, const char *dtype)
 {
-    static char path[512]; /* stays valid, as in_folder's does not */
+    static char path[512]; /* unlike in_folder's, stays valid */
     struct made m;
     snprintf(path, sizeof path, "%s", in_folder(file));
     made_start(&m);
     for (size_t i = 0; i < count; i++) {
-        float x[MOST];
-        uint16_t half[MOST];
+        float x[MAX_COUNT];
+        uint16_t half[MAX_COUNT];
         char name[256];
         size_t n = count_of(&list[i]);
         fill(x, n, list[i].name, 1);
@@ -70,10 +70,10 @@ static const char *make_model(const char *file, const struct module *list, size_
     return path;
 }
 
-/* Add the two matrices for a module; their names are given whole. The numbers depend on the module alone. */
+/* Add the down and up matrices of a module with these full names. Their values depend on the module only. */
 static void add_pair(struct made *m, const struct module *module, int rank, const char *down, const char *up)
 {
-    float x[MOST];
+    float x[MAX_COUNT];
     int dim[4] = {rank, module->dim[1], module->dim[2], module->dim[3]}, up_dim[4] = {module->dim[0], rank, 1, 1};
     fill(x, (size_t)(rank * dim[1] * dim[2] * dim[3]), module->name, 2);
     made_floats(m, down, module->ndim, dim, x);
@@ -103,13 +103,13 @@ static void add_kohya(struct made *m, const struct module *module, int rank, con
         made_floats(m, name, 0, NULL, &alpha);
 }
 
-/* The weight is what it was, plus scale * up down, within the rounding of what it is stored as. */
-static void merged(const struct weights *w, const struct weights *before, const char *prefix, const struct module *module, int rank,
-                   double scale, double tolerance)
+/* The weight is its old value + scale * up down, within the rounding of its type. */
+static void expect_merged(const struct weights *w, const struct weights *before, const char *prefix, const struct module *module, int rank,
+                          double scale, double tolerance)
 {
     char name[256];
     size_t columns = count_of(module) / (size_t)module->dim[0];
-    float got[MOST], was[MOST], up[MOST], down[MOST];
+    float got[MAX_COUNT], was[MAX_COUNT], up[MAX_COUNT], down[MAX_COUNT];
     snprintf(name, sizeof name, "%s%s.weight", prefix, module->name);
     weight_floats(weights_find(w, name), 0, count_of(module), got);
     weight_floats(weights_find(before, name), 0, count_of(module), was);
@@ -132,7 +132,7 @@ static void write_and_open(struct made *m, struct lora *lora)
     OK(lora_open(ctx, lora, in_folder("lora.safetensors")));
 }
 
-static void test_kohya(void **state)
+static void test_kohya_names(void **state)
 {
     static const char *const dtypes[] = {"F32", "F16", "BF16"};
     (void)state;
@@ -148,18 +148,18 @@ static void test_kohya(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w)); /* it has nothing for it */
+        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w)); /* no modules for the text encoder */
         for (size_t i = 0; i < w.count; i++)
             assert_null(w.list[i].owned);
         OK(lora_merge(ctx, &lora, LORA_UNET, 0.7f, &w));
         for (size_t i = 0; i < COUNT(modules); i++)
-            merged(&w, &before, "", &modules[i], 2 + (int)i, i == 1 ? 0.7 : 0.7 * 1.5 / (2 + (double)i), tolerance);
+            expect_merged(&w, &before, "", &modules[i], 2 + (int)i, i == 1 ? 0.7 : 0.7 * 1.5 / (2 + (double)i), tolerance);
         assert_null(weights_find(&w, QUERY ".bias")->owned);
         assert_int_equal(weights_find(&w, QUERY ".weight")->dtype, d == 1 ? DTYPE_F16 : DTYPE_F32);
-        OK(lora_merge(ctx, &lora, LORA_UNET, -0.2f, &w)); /* once more, on top */
-        merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
+        OK(lora_merge(ctx, &lora, LORA_UNET, -0.2f, &w)); /* updates add up */
+        expect_merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
         OK(lora_merge(ctx, &lora, LORA_UNET, 0, &w));
-        merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
+        expect_merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
         weights_close(&w);
         weights_close(&before);
         lora_close(&lora);
@@ -167,7 +167,7 @@ static void test_kohya(void **state)
     }
 }
 
-/* A rank above and not a multiple of what is summed at once. */
+/* Ranks above ROWS_PER_PASS that are not a multiple of it. */
 static void test_ranks(void **state)
 {
     const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", "F32");
@@ -182,15 +182,15 @@ static void test_ranks(void **state)
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
         OK(lora_merge(ctx, &lora, LORA_UNET, 1, &w));
-        merged(&w, &before, "", &modules[0], rank, 4.0 / rank, 2e-6);
+        expect_merged(&w, &before, "", &modules[0], rank, 4.0 / rank, 2e-6);
         weights_close(&w);
         weights_close(&before);
         lora_close(&lora);
     }
 }
 
-/* Every way that diffusers and PEFT have written names. */
-static void test_diffusers(void **state)
+/* All naming schemes of diffusers and PEFT. */
+static void test_diffusers_and_peft_names(void **state)
 {
     static const struct {
         int module;
@@ -216,7 +216,7 @@ static void test_diffusers(void **state)
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
         OK(lora_merge(ctx, &lora, LORA_UNET, 0.5f, &w));
-        merged(&w, &before, "", &modules[kinds[i].module], 3, 0.5, 1e-6);
+        expect_merged(&w, &before, "", &modules[kinds[i].module], 3, 0.5, 1e-6);
         weights_close(&w);
         weights_close(&before);
         lora_close(&lora);
@@ -250,15 +250,15 @@ static void test_text_encoder(void **state)
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
         OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w));
-        merged(&w, &before, prefix, &text_modules[kinds[i / 2].module], 3, 1, 1e-6);
+        expect_merged(&w, &before, prefix, &text_modules[kinds[i / 2].module], 3, 1, 1e-6);
         weights_close(&w);
         weights_close(&before);
         lora_close(&lora);
     }
 }
 
-/* PEFT's settings in the note that diffusers keeps them in. */
-static void test_settings(void **state)
+/* PEFT's LoraConfig in the metadata written by diffusers. */
+static void test_peft_metadata(void **state)
 {
     const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", "F32");
     static const struct {
@@ -281,7 +281,7 @@ static void test_settings(void **state)
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
         OK(lora_merge(ctx, &lora, LORA_UNET, 1, &w));
-        merged(&w, &before, "", &modules[0], 3, notes[i].scale, 1e-6);
+        expect_merged(&w, &before, "", &modules[0], 3, notes[i].scale, 1e-6);
         weights_close(&w);
         weights_close(&before);
         lora_close(&lora);
@@ -294,9 +294,9 @@ static void test_settings(void **state)
     FAILS(lora_open(ctx, &lora, in_folder("lora.safetensors")), CLIO_ERROR_FORMAT, "lora_adapter_metadata");
 }
 
-/* ---- what is refused ---- */
+/* ---- errors ---- */
 
-static void test_refused_names(void **state)
+static void test_unsupported_names(void **state)
 {
     static const struct {
         const char *name, *part;
@@ -305,15 +305,15 @@ static void test_refused_names(void **state)
                  {"lora_unet_x.lokr_w1", "is a LoKr", CLIO_ERROR_UNSUPPORTED},
                  {"lora_unet_x.dora_scale", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
                  {"unet.x.lora_magnitude_vector", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lora_mid.weight", "is a LoCon with a middle", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.lora_mid.weight", "is a LoCon with CP decomposition", CLIO_ERROR_UNSUPPORTED},
                  {"lora_te2_text_model_x.lora_up.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
                  {"text_encoder_2.x.lora_A.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
-                 {"transformer.x.lora_A.weight", "another family", CLIO_ERROR_UNSUPPORTED},
-                 {"unet.x.lora_B.bias", "unet.x.lora_B.bias is no part of a LoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.diff", "no part of a LoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"conv_in.weight", "tensor conv_in.weight is no part of a LoRA that clio knows", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lora_up.weight", "x has only one of its two matrices", CLIO_ERROR_FORMAT},
-                 {"lora_unet_x.alpha", "should be one number", CLIO_ERROR_FORMAT}};
+                 {"transformer.x.lora_A.weight", "another model family", CLIO_ERROR_UNSUPPORTED},
+                 {"unet.x.lora_B.bias", "unet.x.lora_B.bias is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.diff", "lora_unet_x.diff is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"conv_in.weight", "tensor conv_in.weight is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.lora_up.weight", "x has no up or no down matrix", CLIO_ERROR_FORMAT},
+                 {"lora_unet_x.alpha", "must be a single number", CLIO_ERROR_FORMAT}};
     static const float two[2];
     struct lora lora;
     struct made m;
@@ -329,12 +329,12 @@ static void test_refused_names(void **state)
     made_start(&m);
     made_write(&m, in_folder("bad.safetensors"));
     made_free(&m);
-    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "holds nothing");
+    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "has no tensors");
     FAILS(lora_open(ctx, &lora, folder), CLIO_ERROR_FILE, "is a folder");
     FAILS(lora_open(ctx, &lora, in_folder("absent.safetensors")), CLIO_ERROR_FILE, "no such file");
 }
 
-static void test_refused_pairs(void **state)
+static void test_mismatched_pairs(void **state)
 {
     static const struct {
         int down[2], up[2];
@@ -349,24 +349,24 @@ static void test_refused_pairs(void **state)
         made_floats(&m, "unet." QUERY ".lora_B.weight", 2, shapes[i].up, zeros);
         made_write(&m, in_folder("bad.safetensors"));
         made_free(&m);
-        FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "cannot be multiplied");
+        FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "do not match");
     }
     made_start(&m);
     made_floats(&m, "unet." QUERY ".lora_A.weight", 2, (const int[]){3, 5}, zeros);
     made_floats(&m, "unet." QUERY ".lora.down.weight", 2, (const int[]){3, 5}, zeros);
     made_write(&m, in_folder("bad.safetensors"));
     made_free(&m);
-    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "are for the same place");
+    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "belong to the same matrix");
 }
 
-static void test_refused_models(void **state)
+static void test_mismatched_models(void **state)
 {
     const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", "F16");
     static const struct module other = {"down_blocks.7.attentions.0.proj_in", 2, {4, 4, 1, 1}}, wide = {QUERY, 2, {7, 6, 1, 1}},
                                pixel = {CONV, 4, {4, 27, 1, 1}};
     const struct module *const wrong[] = {&other, &wide, &pixel};
-    const char *const parts[] = {"lora.safetensors changes down_blocks_7_attentions_0_proj_in, which ", "by a matrix of 7 x 6, and in ",
-                                 "the LoRA was made for another model"};
+    const char *const parts[] = {"lora.safetensors updates down_blocks_7_attentions_0_proj_in, which is not in ",
+                                 "with a matrix of 7 x 6, but in ", "the LoRA was made for another model"};
     struct weights w;
     struct lora lora;
     struct made m;
@@ -379,14 +379,14 @@ static void test_refused_models(void **state)
         write_and_open(&m, &lora);
         FAILS(lora_merge(ctx, &lora, LORA_UNET, 1, &w), CLIO_ERROR_FORMAT, parts[i]);
         assert_non_null(strstr(clio_error(ctx), "unet.safetensors"));
-        assert_null(weights_find(&w, OUT ".weight")->owned); /* nothing was changed */
+        assert_null(weights_find(&w, OUT ".weight")->owned); /* nothing has changed */
         lora_close(&lora);
     }
     made_start(&m);
     add_kohya(&m, &modules[0], 2, "lora_unet_", 1);
     write_and_open(&m, &lora);
     FAILS(lora_merge(ctx, &lora, LORA_UNET, NAN, &w), CLIO_ERROR_ARGUMENT, "not a number");
-    FAILS(lora_merge(ctx, &lora, LORA_UNET, 1e9f, &w), CLIO_ERROR_FORMAT, "use a smaller strength"); /* beyond a half */
+    FAILS(lora_merge(ctx, &lora, LORA_UNET, 1e9f, &w), CLIO_ERROR_FORMAT, "use a smaller strength"); /* overflows fp16 */
     assert_null(weights_find(&w, QUERY ".weight")->owned);
     lora_close(&lora);
     weights_close(&w);
@@ -395,8 +395,13 @@ static void test_refused_models(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    static const struct CMUnitTest tests[] = {TEST(test_kohya),         TEST(test_ranks),         TEST(test_diffusers),
-                                              TEST(test_text_encoder),  TEST(test_settings),      TEST(test_refused_names),
-                                              TEST(test_refused_pairs), TEST(test_refused_models)};
+    static const struct CMUnitTest tests[] = {TEST(test_kohya_names),
+                                              TEST(test_ranks),
+                                              TEST(test_diffusers_and_peft_names),
+                                              TEST(test_text_encoder),
+                                              TEST(test_peft_metadata),
+                                              TEST(test_unsupported_names),
+                                              TEST(test_mismatched_pairs),
+                                              TEST(test_mismatched_models)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

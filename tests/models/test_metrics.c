@@ -1,7 +1,7 @@
-/* test_metrics.c - measures against numbers computed once with numpy and plain Python from the formulas of the sources named in metrics.h,
- * written independently: similarity by an explicit 11 x 11 window (and once more by torch's conv2d), the Frechet distance by
- * scipy.linalg.sqrtm of C1 C2 and, where that is singular, by mpmath, edits by the whole table, captions after coco-caption's
- * bleu_scorer.py, rouge.py and cider_scorer.py. Needs no device. */
+/* test_metrics.c - metrics against values computed with numpy and plain Python from the formulas of the sources named in metrics.h:
+ * SSIM with an explicit 11 x 11 window (and with torch's conv2d), the Frechet distance from scipy.linalg.sqrtm of C1 C2 and, where that is
+ * singular, from mpmath, edit distances from the full table, captions with coco-caption's bleu_scorer.py, rouge.py and cider_scorer.py.
+ * Needs no device. */
 #include "../support/test_own.h"
 
 #include "../../models/metrics/metrics.h"
@@ -9,8 +9,8 @@
 #include <float.h>
 #include <math.h>
 
-/* Numbers in [0, 1) that numpy makes just so. */
-static void numbers(float *out, size_t n, uint32_t seed, double scale, double shift)
+/* A linear congruential generator, the same in numpy: values in [shift, shift + scale). */
+static void fill_random(float *out, size_t n, uint32_t seed, double scale, double shift)
 {
     for (size_t i = 0; i < n; i++) {
         seed = seed * 1664525u + 1013904223u;
@@ -27,14 +27,14 @@ static void near(double got, double want, double tolerance, int line)
 
 /* ---- images ---- */
 
-enum { PICTURES = 2, HEIGHT = 17, WIDTH = 23, CHANNELS = 3, PIXELS = PICTURES * HEIGHT * WIDTH * CHANNELS };
+enum { IMAGES = 2, HEIGHT = 17, WIDTH = 23, CHANNELS = 3, PIXELS = IMAGES * HEIGHT * WIDTH * CHANNELS };
 
-static void pictures_are_compared(void **state)
+static void image_metrics(void **state)
 {
     (void)state;
     static float a[PIXELS], b[2 * PIXELS];
     double mse, ssim;
-    numbers(b, 2 * PIXELS, 1, 1, 0); /* the first half is a */
+    fill_random(b, 2 * PIXELS, 1, 1, 0); /* the first half is a */
     memcpy(a, b, sizeof a);
     for (int i = 0; i < PIXELS; i++)
         b[i] = (float)((double)a[i] + 0.25 * ((double)b[PIXELS + i] - 0.5));
@@ -43,13 +43,13 @@ static void pictures_are_compared(void **state)
     NEAR(metrics_psnr(mse, 1), 22.7828361688739, 1e-12);
     NEAR(metrics_psnr(mse, 255) - metrics_psnr(mse, 1), 20 * log10(255), 1e-12);
     assert_true(isinf(metrics_psnr(0, 1)) && isnan(metrics_psnr(NAN, 1)));
-    OK(metrics_ssim(ctx, &ssim, a, b, PICTURES, HEIGHT, WIDTH, CHANNELS, 1));
+    OK(metrics_ssim(ctx, &ssim, a, b, IMAGES, HEIGHT, WIDTH, CHANNELS, 1));
     NEAR(ssim, 0.970097859952825, 1e-11);
     OK(metrics_ssim(ctx, &ssim, a, b, 1, HEIGHT, WIDTH, 1, 2));
     NEAR(ssim, 0.963169834252148, 1e-11);
-    OK(metrics_ssim(ctx, &ssim, a, a, PICTURES, HEIGHT, WIDTH, CHANNELS, 1));
+    OK(metrics_ssim(ctx, &ssim, a, a, IMAGES, HEIGHT, WIDTH, CHANNELS, 1));
     NEAR(ssim, 1, 1e-12);
-    OK(metrics_ssim(ctx, &ssim, a, b, 1, 11, 11, 1, 1)); /* one place only */
+    OK(metrics_ssim(ctx, &ssim, a, b, 1, 11, 11, 1, 1)); /* a single position */
     assert_true(ssim > 0.5 && ssim < 1);
     FAILS(metrics_ssim(ctx, &ssim, a, b, 1, 11, 10, 1, 1), CLIO_ERROR_ARGUMENT, "needs at least 11 x 11");
     FAILS(metrics_ssim(ctx, &ssim, a, b, 0, 11, 11, 1, 1), CLIO_ERROR_ARGUMENT, "0 images");
@@ -112,7 +112,7 @@ static void eigenvalues_are_right(void **state)
                         for (int l = MAX(k - 1, 0); l <= MIN(k + 1, n - 1); l++)
                             sum += ((i == k) - 2 * v[i] * v[k] / square * pass) * (k == l ? 2 : -1) *
                                    ((l == j) - 2 * v[l] * v[j] / square * pass);
-                    a[i * n + j] = j <= i ? sum : NAN; /* the upper triangle is not looked at */
+                    a[i * n + j] = j <= i ? sum : NAN; /* the upper triangle is not read */
                 }
             OK(matrix_eigenvalues(ctx, got, a, n));
             qsort(got, (size_t)n, sizeof *got, by_value);
@@ -132,7 +132,7 @@ static void eigenvalues_are_right(void **state)
         NEAR(got[k], k, 1e-14);
 }
 
-/* A matrix of rank 5 comes back from its root, which has 5 rows. */
+/* A matrix of rank 5 is restored from its root, which has 5 rows. */
 static void roots_are_right(void **state)
 {
     (void)state;
@@ -188,15 +188,15 @@ static double frechet(const struct feature_stats *a, const struct feature_stats 
     return out;
 }
 
-static void frechet_distances_are_right(void **state)
+static void frechet_distances(void **state)
 {
     (void)state;
     static float x[MANY * FEATURE], y[SOME * FEATURE], z[FEW * FEATURE], far[MANY * FEATURE];
     struct feature_stats sx, sy, sz, batches, one, two, sf;
     double out;
-    numbers(x, COUNT(x), 3, 1, 0);
-    numbers(y, COUNT(y), 4, 0.75, 0.5);
-    numbers(z, COUNT(z), 5, 2, 0); /* fewer than their width: the covariance is singular */
+    fill_random(x, COUNT(x), 3, 1, 0);
+    fill_random(y, COUNT(y), 4, 0.75, 0.5);
+    fill_random(z, COUNT(z), 5, 2, 0); /* fewer features than their width: the covariance is singular */
     sx = stats_of(x, MANY, FEATURE, MANY);
     sy = stats_of(y, SOME, FEATURE, SOME);
     sz = stats_of(z, FEW, FEATURE, 1);
@@ -206,10 +206,10 @@ static void frechet_distances_are_right(void **state)
     NEAR(frechet(&sx, &sz), 3.888395926844918, 1e-11);
     NEAR(frechet(&batches, &sy), 1.14805862788631, 1e-10);
     NEAR(frechet(&sx, &sx) + frechet(&sz, &sz), 0, 1e-9);
-    one = stats_of(x, 9, 1, 9); /* of one number: (m1 - m2)^2 + (s1 - s2)^2 */
+    one = stats_of(x, 9, 1, 9); /* width 1: (m1 - m2)^2 + (s1 - s2)^2 */
     two = stats_of(y, 5, 1, 5);
     NEAR(frechet(&one, &two), pow(one.mean[0] - two.mean[0], 2) + pow(sqrt(one.scatter[0] / 8) - sqrt(two.scatter[0] / 4), 2), 1e-10);
-    for (int i = 0; i < MANY * FEATURE; i++) /* far from 0 no digits are lost */
+    for (int i = 0; i < MANY * FEATURE; i++) /* a large mean loses no digits */
         far[i] = x[i] + 1024;
     sf = stats_of(far, MANY, FEATURE, 50);
     for (int i = 0; i < FEATURE; i++)
@@ -217,7 +217,7 @@ static void frechet_distances_are_right(void **state)
     NEAR(frechet(&sf, &sx), 1024.0 * 1024 * FEATURE, 1e-6);
     FAILS(frechet_distance(ctx, &out, &sx, &one), CLIO_ERROR_ARGUMENT, "same encoder");
     x[5] = INFINITY;
-    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_ARGUMENT, "number 5 of feature 0 is inf");
+    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_ARGUMENT, "value 5 of feature 0 is inf");
     assert_int_equal(sx.count, MANY);
     feature_stats_free(&sz);
     sz = stats_of(z, 1, FEATURE, 1);
@@ -230,15 +230,15 @@ static void frechet_distances_are_right(void **state)
 
 /* Fewer features than their width in both sets: both covariances are singular. The values are mpmath's with 60 digits; scipy's sqrtm of the
  * product C1 C2 warns and agrees to 8 digits. */
-static void frechet_distances_of_few_features_are_right(void **state)
+static void frechet_distances_of_few_features(void **state)
 {
     (void)state;
     enum { WIDE = 40 };
     static float five[5 * WIDE], six[6 * WIDE], two[2 * WIDE];
     struct feature_stats s5, s6, s2;
-    numbers(five, COUNT(five), 6, 1, 0);
-    numbers(six, COUNT(six), 7, 1, 0.25);
-    numbers(two, COUNT(two), 8, 1, 0);
+    fill_random(five, COUNT(five), 6, 1, 0);
+    fill_random(six, COUNT(six), 7, 1, 0.25);
+    fill_random(two, COUNT(two), 8, 1, 0);
     s5 = stats_of(five, 5, WIDE, 5);
     s6 = stats_of(six, 6, WIDE, 4);
     s2 = stats_of(two, 2, WIDE, 1);
@@ -254,7 +254,7 @@ static void frechet_distances_of_few_features_are_right(void **state)
     feature_stats_free(&s5), feature_stats_free(&s6), feature_stats_free(&s2);
 }
 
-static void batches_are_freed(void **state)
+static void feature_stats_are_freed(void **state)
 {
     (void)state;
     struct feature_stats stats;
@@ -264,48 +264,48 @@ static void batches_are_freed(void **state)
     feature_stats_free(&stats);
 }
 
-static void kernel_distances_are_right(void **state)
+static void kernel_distances(void **state)
 {
     (void)state;
     static float x[MANY * FEATURE], y[SOME * FEATURE];
     double all, some, again, deviation;
-    numbers(x, COUNT(x), 3, 1, 0);
-    numbers(y, COUNT(y), 4, 0.75, 0.5);
+    fill_random(x, COUNT(x), 3, 1, 0);
+    fill_random(y, COUNT(y), 4, 0.75, 0.5);
     OK(kernel_distance(ctx, &all, &deviation, x, MANY, y, SOME, FEATURE, 0, 0, 0));
     NEAR(all, 1.69427745577451, 1e-10);
     NEAR(deviation, 0, 1e-12);
-    OK(kernel_distance(ctx, &some, &deviation, x, SOME, y, SOME, FEATURE, 3, SOME, 1)); /* every subset is the whole, in another order */
+    OK(kernel_distance(ctx, &some, &deviation, x, SOME, y, SOME, FEATURE, 3, SOME, 1)); /* every subset is the whole set in another order */
     OK(kernel_distance(ctx, &all, NULL, x, SOME, y, SOME, FEATURE, 0, 0, 0));
     NEAR(some, all, 1e-10);
     NEAR(deviation, 0, 1e-9);
     OK(kernel_distance(ctx, &some, &deviation, x, MANY, y, SOME, FEATURE, 200, 20, 7));
     OK(kernel_distance(ctx, &again, NULL, x, MANY, y, SOME, FEATURE, 200, 20, 7));
     assert_memory_equal(&some, &again, sizeof some);
-    NEAR(some, 1.69427745577451, 0.05); /* unbiased: the mean of subsets comes near the whole */
+    NEAR(some, 1.69427745577451, 0.05); /* unbiased: the mean over subsets is close to the value of the sets */
     assert_true(deviation > 0.01 && deviation < 1);
     OK(kernel_distance(ctx, &again, NULL, x, MANY, y, SOME, FEATURE, 200, 20, 8));
     assert_true(some != again);
-    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 2, SOME + 1, 0), CLIO_ERROR_ARGUMENT, "no larger than the sets");
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 2, SOME + 1, 0), CLIO_ERROR_ARGUMENT, "no more than the sets have");
     FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, 1, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "at least 2");
     y[8] = NAN;
-    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "number 1 of feature 1");
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "value 1 of feature 1");
 }
 
 /* ---- words ---- */
 
-static void expect_counts(const struct error_counts *got, const uint64_t want[4], const char *said)
+static void expect_counts(const struct error_counts *got, const uint64_t want[4], const char *reference)
 {
-    if (got->said != want[0] || got->substitutions != want[1] || got->insertions != want[2] || got->deletions != want[3])
-        fail_msg("\"%s\": %d said, %d exchanged, %d inserted, %d left out; expected %d, %d, %d, %d", said, (int)got->said,
-                 (int)got->substitutions, (int)got->insertions, (int)got->deletions, (int)want[0], (int)want[1], (int)want[2],
-                 (int)want[3]);
+    if (got->reference_count != want[0] || got->substitutions != want[1] || got->insertions != want[2] || got->deletions != want[3])
+        fail_msg("\"%s\": %d words, %d substitutions, %d insertions, %d deletions; expected %d, %d, %d, %d", reference,
+                 (int)got->reference_count, (int)got->substitutions, (int)got->insertions, (int)got->deletions, (int)want[0], (int)want[1],
+                 (int)want[2], (int)want[3]);
 }
 
-static void errors_are_counted(void **state)
+static void word_and_character_errors(void **state)
 {
     (void)state;
     static const struct {
-        const char *said, *heard;
+        const char *reference, *hypothesis;
         uint64_t words[4], characters[4];
     } pairs[] = {
         {"And so, my fellow Americans: ask not what your country can do for you!",
@@ -317,7 +317,7 @@ static void errors_are_counted(void **state)
         {"", "thank you very much", {0, 0, 4, 0}, {0, 0, 19, 0}},
         {"the cat sat on the mat", "mat the on sat cat the", {6, 2, 1, 1}, {22, 4, 5, 5}},
         {"a b c d e f g", "x a b d e q g h", {7, 1, 2, 1}, {13, 4, 2, 0}},
-        /* beyond ASCII, by hand */
+        /* non-ASCII, computed by hand */
         {"\xc3\x9c"
          "ber Stra\xc3\x9f"
          "en",
@@ -330,13 +330,13 @@ static void errors_are_counted(void **state)
     struct error_counts all = {0, 0, 0, 0}, empty = {0, 0, 0, 0};
     for (size_t i = 0; i < COUNT(pairs); i++) {
         struct error_counts words = {0, 0, 0, 0}, characters = {0, 0, 0, 0};
-        OK(error_counts_words(ctx, &words, pairs[i].said, pairs[i].heard));
-        expect_counts(&words, pairs[i].words, pairs[i].said);
-        OK(error_counts_characters(ctx, &characters, pairs[i].said, pairs[i].heard));
-        expect_counts(&characters, pairs[i].characters, pairs[i].said);
-        OK(error_counts_words(ctx, &all, pairs[i].said, pairs[i].heard));
+        OK(error_counts_words(ctx, &words, pairs[i].reference, pairs[i].hypothesis));
+        expect_counts(&words, pairs[i].words, pairs[i].reference);
+        OK(error_counts_characters(ctx, &characters, pairs[i].reference, pairs[i].hypothesis));
+        expect_counts(&characters, pairs[i].characters, pairs[i].reference);
+        OK(error_counts_words(ctx, &all, pairs[i].reference, pairs[i].hypothesis));
     }
-    assert_int_equal(all.said, 39);
+    assert_int_equal(all.reference_count, 39);
     NEAR(error_rate(&all), 21.0 / 39, 1e-12);
     assert_true(error_rate(&empty) == 0);
     OK(error_counts_words(ctx, &empty, "?", "well"));
@@ -372,7 +372,7 @@ static void expect_scores(const struct caption_case *cases, size_t count, const 
     NEAR(got.cider_d, want[5], 1e-10);
 }
 
-static void captions_are_scored(void **state)
+static void caption_metrics(void **state)
 {
     (void)state;
     static const double all[] = {0.723686958227586, 0.674841568205411, 0.645165454428966,
@@ -384,19 +384,19 @@ static void captions_are_scored(void **state)
     struct caption_scores scores;
     expect_scores(captions, COUNT(captions), all);
     expect_scores(captions, 2, two);
-    OK(caption_scores(ctx, &scores, captions + 4, 1)); /* the same words: perfect, but for CIDEr, to which a single case says nothing */
+    OK(caption_scores(ctx, &scores, captions + 4, 1)); /* equal words: all scores are 1, except CIDEr-D, which is 0 for a single case */
     NEAR(scores.bleu[3], 1, 1e-8);
     NEAR(scores.rouge_l, 1, 1e-12);
     assert_true(scores.cider_d == 0);
-    OK(caption_scores(ctx, &scores, broken + 2, 1)); /* 3 of 3 words, of 4: hyphens and apostrophes belong to words only within */
+    OK(caption_scores(ctx, &scores, broken + 2, 1)); /* 3 of 3 words, reference length 4: hyphens and apostrophes count only inside words */
     NEAR(scores.bleu[2], exp(1 - 4.0 / 3), 1e-8);
     FAILS(caption_scores(ctx, &scores, captions, 0), CLIO_ERROR_ARGUMENT, "no caption");
     FAILS(caption_scores(ctx, &scores, broken, 1), CLIO_ERROR_ARGUMENT, "not valid UTF-8");
     FAILS(caption_scores(ctx, &scores, broken + 1, 1), CLIO_ERROR_ARGUMENT, "caption 1 has no reference");
 }
 
-/* More n-grams than the tables begin with: every caption equals its reference and no other, so that the scores are perfect. */
-static void many_captions_are_scored(void **state)
+/* More n-grams than the initial tables hold. Every caption equals its reference and no other, so all scores are perfect. */
+static void caption_metrics_of_many_cases(void **state)
 {
     (void)state;
     enum { CASES = 700 };
@@ -418,18 +418,18 @@ static void many_captions_are_scored(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(pictures_are_compared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(image_metrics, set_up, tear_down),
         cmocka_unit_test_setup_teardown(products_are_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(eigenvalues_are_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(roots_are_right, set_up, tear_down),
         cmocka_unit_test_setup_teardown(matrices_of_nan_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(frechet_distances_are_right, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(frechet_distances_of_few_features_are_right, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(batches_are_freed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(kernel_distances_are_right, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(errors_are_counted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(captions_are_scored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(many_captions_are_scored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frechet_distances, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(frechet_distances_of_few_features, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(feature_stats_are_freed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(kernel_distances, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(word_and_character_errors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(caption_metrics, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(caption_metrics_of_many_cases, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_prompt.c - models/prompt: weights, brackets and escapes as A1111 reads them, BREAK, chunks, equal lengths, and what the weights do
- * to the encoder's output. The vocabulary is written by hand: a single letter is one token. */
+/* test_prompt.c - prompt_weights.c: weights, brackets and escapes as in A1111, BREAK, chunks, padding to equal lengths, applying the
+ * weights to the encoder's output. The vocabulary is handwritten: a single letter is one token. */
 #include "test_clip.h"
 
 #include "../../models/pipelines/prompt_weights.h"
@@ -7,7 +7,7 @@
 #include <math.h>
 
 #define LENGTH 77
-#define ROOM (LENGTH - 2)
+#define CHUNK_SIZE (LENGTH - 2)
 
 static struct clip_tokenizer tokenizer;
 
@@ -26,15 +26,15 @@ static int tear_down(void **state)
     return remove_folder(state);
 }
 
-struct weighed {
+struct weighted {
     int token;
     double weight;
 };
-/* The prompt is one chunk that holds these tokens. */
+/* The prompt is one chunk with these tokens. */
 #define assert_prompt(text, ...)                                                                                                           \
-    check_prompt((text), (const struct weighed[]){__VA_ARGS__},                                                                            \
-                 (int)(sizeof((const struct weighed[]){__VA_ARGS__}) / sizeof(struct weighed)), __LINE__)
-static void check_prompt(const char *text, const struct weighed *want, int count, int line)
+    check_prompt((text), (const struct weighted[]){__VA_ARGS__},                                                                           \
+                 (int)(sizeof((const struct weighted[]){__VA_ARGS__}) / sizeof(struct weighted)), __LINE__)
+static void check_prompt(const char *text, const struct weighted *want, int count, int line)
 {
     struct prompt p;
     assert_ok(prompt_read(test_context(), &p, &tokenizer, text, LENGTH));
@@ -66,11 +66,11 @@ static void test_weights(void **state)
     assert_prompt("(b:.5)(c:2.)(a:0)", {B, 0.5}, {C, 2}, {A, 0});
     assert_prompt("(a (b:1.5) c)", {A, 1.1}, {B, 1.65}, {C, 1.1});
     assert_prompt("(a [b] c:2)", {A, 2}, {B, 2 / 1.1}, {C, 2});
-    assert_prompt("(cat:1.3)s", {CAT_W, 1.3}, {END('s'), 1}); /* words end at brackets, */
-    assert_prompt("c()at", {CAT_W, 1});                       /* unless the weight stays what it was */
+    assert_prompt("(cat:1.3)s", {CAT_W, 1.3}, {END('s'), 1}); /* brackets end words, */
+    assert_prompt("c()at", {CAT_W, 1});                       /* unless the weight does not change */
 }
 
-static void test_characters(void **state)
+static void test_escapes(void **state)
 {
     (void)state;
     assert_prompt("\\(a\\)", {END('('), 1}, {A, 1}, {END(')'), 1});
@@ -137,7 +137,7 @@ static void test_break(void **state)
     prompt_free(&p);
 }
 
-/* n times "a ", then the rest */
+/* n times "a ", then `rest` */
 static const char *letters(int n, const char *rest)
 {
     static char text[4096];
@@ -155,15 +155,15 @@ static void test_chunks(void **state)
         const char *rest;
         int chunks, used[3];
     } cases[] = {
-        {ROOM, "", 1, {ROOM, 0, 0}},
-        {ROOM + 1, "", 2, {ROOM, 1, 0}},
-        {2 * ROOM + 3, "", 3, {ROOM, ROOM, 3}},
-        {ROOM - 3, ", b b b", 2, {ROOM - 2, 3, 0}},                                      /* the phrase behind the comma goes over */
-        {ROOM - 20, ", b b b b b b b b b b b b b b b b b b b c", 2, {ROOM - 19, 20, 0}}, /* at most 20 back */
-        {ROOM - 21, ", b b b b b b b b b b b b b b b b b b b b c", 2, {ROOM, 1, 0}},
-        {ROOM - 1, ", b", 2, {ROOM, 1, 0}},
-        {ROOM, ", b", 2, {ROOM, 2, 0}},
-        {ROOM - 4, ", b, c c c", 2, {ROOM - 1, 3, 0}}, /* the last comma */
+        {CHUNK_SIZE, "", 1, {CHUNK_SIZE, 0, 0}},
+        {CHUNK_SIZE + 1, "", 2, {CHUNK_SIZE, 1, 0}},
+        {2 * CHUNK_SIZE + 3, "", 3, {CHUNK_SIZE, CHUNK_SIZE, 3}},
+        {CHUNK_SIZE - 3, ", b b b", 2, {CHUNK_SIZE - 2, 3, 0}}, /* the phrase after the comma moves to the next chunk */
+        {CHUNK_SIZE - 20, ", b b b b b b b b b b b b b b b b b b b c", 2, {CHUNK_SIZE - 19, 20, 0}}, /* at most 20 back */
+        {CHUNK_SIZE - 21, ", b b b b b b b b b b b b b b b b b b b b c", 2, {CHUNK_SIZE, 1, 0}},
+        {CHUNK_SIZE - 1, ", b", 2, {CHUNK_SIZE, 1, 0}},
+        {CHUNK_SIZE, ", b", 2, {CHUNK_SIZE, 2, 0}},
+        {CHUNK_SIZE - 4, ", b, c c c", 2, {CHUNK_SIZE - 1, 3, 0}}, /* the last comma */
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct prompt p = read_letters(letters(cases[i].before, cases[i].rest), cases[i].chunks);
@@ -171,9 +171,9 @@ static void test_chunks(void **state)
             assert_int_equal(used_in(&p, c), cases[i].used[c]);
         prompt_free(&p);
     }
-    struct prompt p = read_letters(letters(ROOM - 2, ", (b c:1.4)"), 2); /* weights move with their tokens */
-    assert_int_equal(used_in(&p, 0), ROOM - 1);
-    assert_int_equal(p.ids[ROOM - 1], END(','));
+    struct prompt p = read_letters(letters(CHUNK_SIZE - 2, ", (b c:1.4)"), 2); /* weights move with the tokens */
+    assert_int_equal(used_in(&p, 0), CHUNK_SIZE - 1);
+    assert_int_equal(p.ids[CHUNK_SIZE - 1], END(','));
     assert_int_equal(used_in(&p, 1), 2);
     assert_int_equal(p.ids[LENGTH + 1], B);
     assert_true(p.weights[LENGTH + 1] == 1.4f && p.weights[LENGTH + 2] == 1.4f);
@@ -195,57 +195,57 @@ static void test_equal_length(void **state)
     prompt_free(&p);
 }
 
-static void test_bad_prompts(void **state)
+static void test_invalid_prompts(void **state)
 {
     clio_context *ctx = test_context();
     struct prompt p;
-    char *text = malloc(PROMPT_LONGEST + 2);
+    char *text = malloc(PROMPT_MAX_BYTES + 2);
     (void)state;
     assert_non_null(text);
     assert_fails(prompt_read(ctx, &p, &tokenizer, "(a:1.2) \xff", LENGTH), CLIO_ERROR_ARGUMENT,
                  "not valid UTF-8 (byte 0xff at position 8)");
     assert_null(p.ids);
     assert_fails(prompt_read(ctx, &p, &tokenizer, "((a:99999999999999999999):99999999999999999999)", LENGTH), CLIO_ERROR_ARGUMENT,
-                 "beyond any number");
-    memset(text, '(', PROMPT_LONGEST + 1);
-    text[PROMPT_LONGEST + 1] = 0;
+                 "is not finite");
+    memset(text, '(', PROMPT_MAX_BYTES + 1);
+    text[PROMPT_MAX_BYTES + 1] = 0;
     assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "the prompt has 65537 bytes");
-    text[PROMPT_LONGEST - 1] = 'a';
-    text[PROMPT_LONGEST] = 0;
-    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "beyond any number");
-    for (int i = 0; i < PROMPT_LONGEST; i++)
+    text[PROMPT_MAX_BYTES - 1] = 'a';
+    text[PROMPT_MAX_BYTES] = 0;
+    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "is not finite");
+    for (int i = 0; i < PROMPT_MAX_BYTES; i++)
         text[i] = i % 2 ? ' ' : 'a';
     assert_ok(prompt_read(ctx, &p, &tokenizer, text, LENGTH));
-    assert_int_equal(p.chunks, (PROMPT_LONGEST / 2 + ROOM - 1) / ROOM);
+    assert_int_equal(p.chunks, (PROMPT_MAX_BYTES / 2 + CHUNK_SIZE - 1) / CHUNK_SIZE);
     prompt_free(&p);
     free(text);
 }
 
-static void test_weigh(void **state)
+static void test_apply_weights(void **state)
 {
     (void)state;
     int width = 5;
     struct prompt p = read_letters("a (b:1.5) BREAK c", 2);
     size_t size = (size_t)LENGTH * 5;
     float *x = malloc(2 * size * sizeof *x), *was = malloc(2 * size * sizeof *x);
-    double before = 0, weighed = 0, after = 0;
+    double before = 0, weighted = 0, after = 0;
     assert_true(x && was);
     test_random(was, 2 * size, 3);
     for (size_t i = 0; i < size; i++) {
         was[i] += 0.3f;
         before += (double)was[i];
-        weighed += (double)was[i] * (i / 5 == 2 ? 1.5 : 1);
+        weighted += (double)was[i] * (i / 5 == 2 ? 1.5 : 1);
     }
     memcpy(x, was, 2 * size * sizeof *x);
-    prompt_weigh(&p, x, width);
+    prompt_apply_weights(&p, x, width);
     for (size_t i = 0; i < size; i++) {
         after += (double)x[i];
-        assert_true(fabs((double)x[i] - (double)was[i] * (i / 5 == 2 ? 1.5 : 1) * before / weighed) < 1e-6);
+        assert_true(fabs((double)x[i] - (double)was[i] * (i / 5 == 2 ? 1.5 : 1) * before / weighted) < 1e-6);
     }
     assert_true(fabs(after - before) < 1e-3);
-    assert_memory_equal(x + size, was + size, size * sizeof *x); /* no weights, nothing changed */
+    assert_memory_equal(x + size, was + size, size * sizeof *x); /* without weights, unchanged */
     memset(x, 0, 2 * size * sizeof *x);
-    prompt_weigh(&p, x, width);
+    prompt_apply_weights(&p, x, width);
     assert_true(x[10] == 0); /* not NaN */
     free(x);
     free(was);
@@ -256,12 +256,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_weights, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_characters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_escapes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_break, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_equal_length, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad_prompts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_weigh, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_invalid_prompts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_apply_weights, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

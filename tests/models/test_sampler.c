@@ -1,13 +1,16 @@
-/* test_sampler.c - the samplers against diffusers, and what they say about configurations and numbers that cannot be.
+/* test_sampler.c - the samplers against diffusers' schedulers; invalid configurations and options.
  *
  * tests/golden/samplers was made with diffusers 0.42.1 (torch 2.15, float32, CPU). cases.json lists the runs: a scheduler configuration
- * (one of "configs" with some fields changed) and what is asked for (method, steps, strength, spacing, eta, stable_diffusion, generators).
- * For each run the scheduler came from XScheduler.from_config(configuration), with use_karras_sigmas and algorithm_type by the method's
- * name, and walked over a model without weights, output = 0.3 tanh(input) + 0.1 sin(t / 100),   input = scale_model_input(sample), samples
- * of 2 x 4 x 4 x 6, from torch.randn with torch.Generator().manual_seed(42) (42, 43 for two generators) times init_noise_sigma; the same
- * generator goes on into step(). With a strength the run begins at add_noise(latent, torch.randn) instead. samplers.safetensors holds of
- * run N the "N.timesteps", the last sample "N.latents" and, with a strength, "N.renoised": add_noise after the first step, as inpainting
- * calls it; and "guidance.*": scale 7.5, then rescale_noise_cfg(..., 0.7). */
+ * (one of "configs" with some fields changed) and the options (method, steps, strength, spacing, eta, stable_diffusion, generators). The
+ * scheduler was made with XScheduler.from_config(configuration), with use_karras_sigmas and algorithm_type of the method's name, and run
+ * with the model
+ *
+ *     output = 0.3 tanh(input) + 0.1 sin(t / 100),   input = scale_model_input(sample)
+ *
+ * Samples are 2 x 4 x 4 x 6, torch.randn with torch.Generator().manual_seed(42) (42 and 43 for two generators) times init_noise_sigma;
+ * step() uses the same generator. With a strength, the run begins at add_noise(latent, torch.randn) instead. For run N,
+ * samplers.safetensors has "N.timesteps", the last sample "N.latents" and, with a strength, "N.renoised": add_noise after the first step,
+ * as for inpainting. Also "guidance.*": scale 7.5, then rescale_noise_cfg(..., 0.7). */
 #include "../support/test.h"
 #include "../../models/samplers/sampler.h"
 #include "../../models/samplers/guidance.h"
@@ -23,27 +26,27 @@ static void model(const struct sampler *s, int i, float *out, const float *in)
 }
 
 struct run {
-    struct json_file config; /* the root is the run's own */
+    struct json_file config; /* its root is owned by the run */
     struct sampler_options options;
     int generators;
 };
 
-static struct run read_run(json_t *configs, json_t *given)
+static struct run read_run(json_t *configs, json_t *json)
 {
     static char path[] = "scheduler_config.json";
-    struct run r = {.config = {path, json_copy(json_object_get(configs, json_string_value(json_object_get(given, "config"))))},
+    struct run r = {.config = {path, json_copy(json_object_get(configs, json_string_value(json_object_get(json, "config"))))},
                     .generators = 1};
     assert_non_null(r.config.root);
-    if (json_object_get(given, "change"))
-        json_object_update(r.config.root, json_object_get(given, "change"));
-    r.options.method = json_string_value(json_object_get(given, "method"));
-    r.options.steps = (int)json_integer_value(json_object_get(given, "steps"));
-    r.options.strength = json_number_value(json_object_get(given, "strength"));
-    r.options.eta = json_number_value(json_object_get(given, "eta"));
-    r.options.spacing = json_string_value(json_object_get(given, "spacing"));
-    r.options.stable_diffusion = json_is_true(json_object_get(given, "stable_diffusion"));
-    if (json_object_get(given, "generators"))
-        r.generators = (int)json_integer_value(json_object_get(given, "generators"));
+    if (json_object_get(json, "change"))
+        json_object_update(r.config.root, json_object_get(json, "change"));
+    r.options.method = json_string_value(json_object_get(json, "method"));
+    r.options.steps = (int)json_integer_value(json_object_get(json, "steps"));
+    r.options.strength = json_number_value(json_object_get(json, "strength"));
+    r.options.eta = json_number_value(json_object_get(json, "eta"));
+    r.options.spacing = json_string_value(json_object_get(json, "spacing"));
+    r.options.stable_diffusion = json_is_true(json_object_get(json, "stable_diffusion"));
+    if (json_object_get(json, "generators"))
+        r.generators = (int)json_integer_value(json_object_get(json, "generators"));
     return r;
 }
 
@@ -54,14 +57,15 @@ static void compare(const float *x, const float *want, size_t n, const char *wha
         worst = fmax(worst, isfinite(x[k]) ? fabs((double)x[k] - (double)want[k]) : INFINITY);
         greatest = fmax(greatest, fabs((double)want[k]));
     }
-    double tolerance = s->init_noise_sigma > 1000 ? 1e-4 : 1e-5; /* zero terminal SNR: the last digits of such noise are in the image */
+    double tolerance =
+        s->init_noise_sigma > 1000 ? 1e-4 : 1e-5; /* zero terminal SNR: rounding errors of this noise level reach the image */
     if (!(worst <= tolerance * fmax(greatest, 1)))
         fail_msg("run %zu (%s, %d evaluations): %s differ by %g of %g", number, s->method, s->count, what, worst, greatest);
 }
 
-static void one_run(const struct weights *golden, json_t *configs, json_t *given, size_t number)
+static void one_run(const struct weights *golden, json_t *configs, json_t *json, size_t number)
 {
-    struct run r = read_run(configs, given);
+    struct run r = read_run(configs, json);
     struct sampler *s;
     struct random generators[2];
     struct sampler_noise noise = {generators, r.generators};
@@ -89,7 +93,7 @@ static void one_run(const struct weights *golden, json_t *configs, json_t *given
         if (i == s->first && weights_find(golden, name)) {
             want = test_floats(golden, name, N);
             sampler_add_noise(s, i + 1, in, latent, first);
-            compare(in, want, N, "latents with noise again", number, s);
+            compare(in, want, N, "renoised latents", number, s);
             free(want);
         }
     }
@@ -102,28 +106,28 @@ static void one_run(const struct weights *golden, json_t *configs, json_t *given
     json_decref(r.config.root);
 }
 
-static void samples_are_diffusers(void **state)
+static void samples_match_diffusers(void **state)
 {
     (void)state;
     struct weights golden = {0};
     struct json_file cases = {0};
     size_t number;
-    json_t *given;
+    json_t *json;
     const char *folder = CLIO_SOURCE_DIR "/tests/golden/samplers";
     assert_ok(json_open(test_context(), &cases, folder, "cases.json"));
     assert_ok(weights_open(test_context(), &golden, CLIO_SOURCE_DIR "/tests/golden/samplers/samplers.safetensors", NULL));
     json_t *list = json_object_get(cases.root, "cases");
     assert_true(json_array_size(list) > 200);
-    json_array_foreach(list, number, given)
+    json_array_foreach(list, number, json)
     {
-        one_run(&golden, json_object_get(cases.root, "configs"), given, number);
+        one_run(&golden, json_object_get(cases.root, "configs"), json, number);
     }
     weights_close(&golden);
     json_close(&cases);
 }
 
-/* What diffusers saves of each class with all its fields, -Infinity included, is read, and says the same as the few that were given. */
-static void saved_configurations_are_read(void **state)
+/* Files saved by diffusers with all fields of each class, including -Infinity, are read like files with _class_name only. */
+static void saved_configurations(void **state)
 {
     (void)state;
     static const char *const classes[] = {
@@ -153,7 +157,7 @@ static void saved_configurations_are_read(void **state)
     }
 }
 
-/* The names and timesteps of the golden pipelines, whose schedulers had each class's own spacing. */
+/* Timesteps of the golden pipelines, whose schedulers had the default spacing of each class. */
 static void golden_timesteps(void **state)
 {
     (void)state;
@@ -191,7 +195,7 @@ static void golden_timesteps(void **state)
     }
 }
 
-static void guidance_is_diffusers(void **state)
+static void guidance_matches_diffusers(void **state)
 {
     (void)state;
     struct weights golden = {0};
@@ -204,7 +208,7 @@ static void guidance_is_diffusers(void **state)
     assert_close(out, rescaled, N, 1e-6);
     guidance_combine(uncond, uncond, cond, 7.5f, 0.7f, 2, N / 2); /* in place */
     assert_close(uncond, rescaled, N, 1e-6);
-    memset(cond, 0, N * sizeof *cond); /* nothing to divide by */
+    memset(cond, 0, N * sizeof *cond); /* standard deviation 0 */
     guidance_combine(out, cond, cond, 7.5f, 0.7f, 2, N / 2);
     assert_close(out, cond, N, 0);
     free(uncond);
@@ -214,7 +218,7 @@ static void guidance_is_diffusers(void **state)
     weights_close(&golden);
 }
 
-/* ---- what cannot be ---- */
+/* ---- errors ---- */
 
 static clio_status make(const char *json, const struct sampler_options *options, struct sampler **s)
 {
@@ -230,68 +234,70 @@ static clio_status make(const char *json, const struct sampler_options *options,
     return st;
 }
 
-static void bad(const char *json, const char *method, int steps, clio_status code, const char *part)
+static void expect_error(const char *json, const char *method, int steps, clio_status code, const char *part)
 {
     struct sampler *s;
     assert_fails(make(json, &(struct sampler_options){.method = method, .steps = steps}, &s), code, part);
 }
 
-static void refusals(void **state)
+static void unsupported_configurations(void **state)
 {
     (void)state;
     const clio_status argument = CLIO_ERROR_ARGUMENT, format = CLIO_ERROR_FORMAT, unsupported = CLIO_ERROR_UNSUPPORTED;
     static const char ddim[] = "{\"_class_name\": \"DDIMScheduler\"}";
-    bad("{\"_class_name\": \"KarrasVeScheduler\"}", NULL, 4, unsupported, "KarrasVeScheduler");
-    bad("{\"_class_name\": \"KarrasVeScheduler\"}", NULL, 4, unsupported, "EulerAncestralDiscreteScheduler");
-    bad("{}", NULL, 4, format, "_class_name");
-    bad("{\"_class_name\": 3}", NULL, 4, format, "_class_name");
-    bad(ddim, "ddum", 4, argument, "ddum");
-    bad(ddim, "ddum", 4, argument, sampler_methods());
-    bad(ddim, "", 4, argument, sampler_methods());
-    bad(ddim, NULL, 0, argument, "steps is 0: it must be from 1 to 1000");
-    bad(ddim, NULL, -3, argument, "-3");
-    bad(ddim, NULL, 1001, argument, "1000");
-    bad("{\"steps_offset\": 1}", "ddim", 1000, argument, "too many");
-    bad(ddim, "dpm++2m", 1000, argument, "too many");
-    bad(ddim, "lcm", 51, argument, "original_inference_steps");
-    bad(ddim, "pndm", 3, argument, "at least 4");
-    bad("{\"num_train_timesteps\": 0}", "ddim", 1, format, "num_train_timesteps");
-    bad("{\"num_train_timesteps\": \"many\"}", "ddim", 1, format, "num_train_timesteps");
-    bad("{\"prediction_type\": \"flow_prediction\"}", "ddim", 4, unsupported, "epsilon, v_prediction, sample");
-    bad("{\"prediction_type\": \"sample\"}", "pndm", 4, unsupported, "sample");
-    bad("{\"prediction_type\": \"sample\"}", "euler_a", 4, unsupported, "sample");
-    bad("{\"prediction_type\": 1}", "ddim", 4, format, "prediction_type");
-    bad("{\"beta_schedule\": \"sigmoid\"}", "ddim", 4, unsupported, "sigmoid");
-    bad("{\"beta_start\": \"low\"}", "ddim", 4, format, "beta_start");
-    bad("{\"beta_start\": -1}", "ddim", 4, format, "beta_start");
-    bad("{\"beta_start\": 0}", "ddim", 4, format, "beta 0");
-    bad("{\"beta_start\": 0.5, \"beta_end\": 0.9}", "ddim", 4, unsupported, "leaves nothing");
-    bad("{\"trained_betas\": [0.1, 0.2]}", "ddim", 4, format, "trained_betas");
-    bad("{\"num_train_timesteps\": 2, \"trained_betas\": [0.1, \"x\"]}", "ddim", 1, format, "beta 1");
-    bad("{\"timestep_spacing\": \"random\"}", "ddim", 4, unsupported, "leading, linspace, trailing");
-    bad("{\"thresholding\": true}", "ddim", 4, unsupported, "thresholding");
-    bad("{\"thresholding\": true}", "dpm++2m", 4, unsupported, "thresholding");
-    bad("{\"clip_sample\": 1}", "ddim", 4, format, "clip_sample");
-    bad("{\"clip_sample_range\": 0}", "ddim", 4, format, "clip_sample_range");
-    bad("{\"variance_type\": \"learned_range\"}", "ddpm", 4, unsupported, "variance_type");
-    bad("{\"variance_type\": \"learned\"}", "dpm++2m", 4, unsupported, "variance_type");
-    bad("{\"use_beta_sigmas\": true}", "euler", 4, unsupported, "use_beta_sigmas");
-    bad("{\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true}", "euler", 4, format, "use_exponential_sigmas");
-    bad("{\"interpolation_type\": \"log_linear\"}", "euler", 4, unsupported, "log_linear");
-    bad("{\"timestep_type\": \"continuous\"}", "euler", 4, unsupported, "continuous");
-    bad("{\"final_sigmas_type\": \"one\"}", "euler", 4, unsupported, "final_sigmas_type");
-    bad("{\"use_lu_lambdas\": true}", "dpm++2m", 4, unsupported, "use_lu_lambdas");
-    bad("{\"use_flow_sigmas\": true}", "dpm++2m", 4, unsupported, "use_flow_sigmas");
-    bad("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", NULL, 4, unsupported, "algorithm_type");
-    bad("{\"solver_type\": \"best\"}", "dpm++2m", 4, unsupported, "solver_type");
-    bad("{\"solver_order\": 4}", "unipc", 4, format, "solver_order");
-    bad("{\"predict_x0\": false}", "unipc", 4, unsupported, "predict_x0");
-    bad("{\"disable_corrector\": [0]}", "unipc", 4, unsupported, "disable_corrector");
-    bad("{\"lower_order_final\": false}", "unipc", 4, unsupported, "lower_order_final");
-    bad("{\"final_sigmas_type\": \"sigma_min\", \"use_karras_sigmas\": true}", "unipc", 4, unsupported, "sigma_min");
-    bad("{\"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}", "ddim", 4, unsupported, "rescale_betas_zero_snr");
-    bad("{\"num_train_timesteps\": 1, \"rescale_betas_zero_snr\": true}", "ddim", 1, format, "rescale_betas_zero_snr");
-    bad("{\"original_inference_steps\": 2000}", "lcm", 4, format, "original_inference_steps");
+    expect_error("{\"_class_name\": \"KarrasVeScheduler\"}", NULL, 4, unsupported, "KarrasVeScheduler");
+    expect_error("{\"_class_name\": \"KarrasVeScheduler\"}", NULL, 4, unsupported, "EulerAncestralDiscreteScheduler");
+    expect_error("{}", NULL, 4, format, "_class_name");
+    expect_error("{\"_class_name\": 3}", NULL, 4, format, "_class_name");
+    expect_error(ddim, "ddum", 4, argument, "ddum");
+    expect_error(ddim, "ddum", 4, argument, sampler_methods());
+    expect_error(ddim, "", 4, argument, sampler_methods());
+    expect_error(ddim, NULL, 0, argument, "steps is 0: it must be from 1 to 1000");
+    expect_error(ddim, NULL, -3, argument, "-3");
+    expect_error(ddim, NULL, 1001, argument, "1000");
+    expect_error("{\"steps_offset\": 1}", "ddim", 1000, argument, "too many");
+    expect_error(ddim, "dpm++2m", 1000, argument, "too many");
+    expect_error(ddim, "lcm", 51, argument, "original_inference_steps");
+    expect_error(ddim, "pndm", 3, argument, "at least 4");
+    expect_error("{\"num_train_timesteps\": 0}", "ddim", 1, format, "num_train_timesteps");
+    expect_error("{\"num_train_timesteps\": \"many\"}", "ddim", 1, format, "num_train_timesteps");
+    expect_error("{\"prediction_type\": \"flow_prediction\"}", "ddim", 4, unsupported, "epsilon, v_prediction, sample");
+    expect_error("{\"prediction_type\": \"sample\"}", "pndm", 4, unsupported, "sample");
+    expect_error("{\"prediction_type\": \"sample\"}", "euler_a", 4, unsupported, "sample");
+    expect_error("{\"prediction_type\": 1}", "ddim", 4, format, "prediction_type");
+    expect_error("{\"beta_schedule\": \"sigmoid\"}", "ddim", 4, unsupported, "sigmoid");
+    expect_error("{\"beta_start\": \"low\"}", "ddim", 4, format, "beta_start");
+    expect_error("{\"beta_start\": -1}", "ddim", 4, format, "beta_start");
+    expect_error("{\"beta_start\": 0}", "ddim", 4, format, "beta 0");
+    expect_error("{\"beta_start\": 0.5, \"beta_end\": 0.9}", "ddim", 4, unsupported, "alphas_cumprod is 0");
+    expect_error("{\"trained_betas\": [0.1, 0.2]}", "ddim", 4, format, "trained_betas");
+    expect_error("{\"num_train_timesteps\": 2, \"trained_betas\": [0.1, \"x\"]}", "ddim", 1, format, "beta 1");
+    expect_error("{\"timestep_spacing\": \"random\"}", "ddim", 4, unsupported, "leading, linspace, trailing");
+    expect_error("{\"thresholding\": true}", "ddim", 4, unsupported, "thresholding");
+    expect_error("{\"thresholding\": true}", "dpm++2m", 4, unsupported, "thresholding");
+    expect_error("{\"clip_sample\": 1}", "ddim", 4, format, "clip_sample");
+    expect_error("{\"clip_sample_range\": 0}", "ddim", 4, format, "clip_sample_range");
+    expect_error("{\"variance_type\": \"learned_range\"}", "ddpm", 4, unsupported, "variance_type");
+    expect_error("{\"variance_type\": \"learned\"}", "dpm++2m", 4, unsupported, "variance_type");
+    expect_error("{\"use_beta_sigmas\": true}", "euler", 4, unsupported, "use_beta_sigmas");
+    expect_error("{\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true}", "euler", 4, format, "use_exponential_sigmas");
+    expect_error("{\"interpolation_type\": \"log_linear\"}", "euler", 4, unsupported, "log_linear");
+    expect_error("{\"timestep_type\": \"continuous\"}", "euler", 4, unsupported, "continuous");
+    expect_error("{\"final_sigmas_type\": \"one\"}", "euler", 4, unsupported, "final_sigmas_type");
+    expect_error("{\"use_lu_lambdas\": true}", "dpm++2m", 4, unsupported, "use_lu_lambdas");
+    expect_error("{\"use_flow_sigmas\": true}", "dpm++2m", 4, unsupported, "use_flow_sigmas");
+    expect_error("{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", NULL, 4, unsupported,
+                 "algorithm_type");
+    expect_error("{\"solver_type\": \"best\"}", "dpm++2m", 4, unsupported, "solver_type");
+    expect_error("{\"solver_order\": 4}", "unipc", 4, format, "solver_order");
+    expect_error("{\"predict_x0\": false}", "unipc", 4, unsupported, "predict_x0");
+    expect_error("{\"disable_corrector\": [0]}", "unipc", 4, unsupported, "disable_corrector");
+    expect_error("{\"lower_order_final\": false}", "unipc", 4, unsupported, "lower_order_final");
+    expect_error("{\"final_sigmas_type\": \"sigma_min\", \"use_karras_sigmas\": true}", "unipc", 4, unsupported, "sigma_min");
+    expect_error("{\"rescale_betas_zero_snr\": true, \"timestep_spacing\": \"trailing\"}", "ddim", 4, unsupported,
+                 "rescale_betas_zero_snr");
+    expect_error("{\"num_train_timesteps\": 1, \"rescale_betas_zero_snr\": true}", "ddim", 1, format, "rescale_betas_zero_snr");
+    expect_error("{\"original_inference_steps\": 2000}", "lcm", 4, format, "original_inference_steps");
 }
 
 static void bad_options(void **state)
@@ -308,7 +314,7 @@ static void bad_options(void **state)
                  "skip_prk_steps");
 }
 
-/* Names as people type them; what the configuration does not say is the class's default. */
+/* Spellings of names; missing fields have the class's defaults. */
 static void names_and_defaults(void **state)
 {
     (void)state;
@@ -343,8 +349,8 @@ static void names_and_defaults(void **state)
     sampler_free(s);
 }
 
-/* Trailing spacing with a number of steps for which rounding gives diffusers one timestep too many, -1: here it is as asked. */
-static void trailing_ends_at_zero_or_above(void **state)
+/* Trailing spacing with numbers of steps for which rounding gives diffusers one timestep too many, -1. */
+static void trailing_spacing_ends_at_zero(void **state)
 {
     (void)state;
     struct sampler *s;
@@ -355,7 +361,7 @@ static void trailing_ends_at_zero_or_above(void **state)
     }
 }
 
-static void misuse_is_told(void **state)
+static void misuse_is_an_error(void **state)
 {
     (void)state;
     struct sampler *s;
@@ -379,15 +385,9 @@ static void misuse_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_are_diffusers),
-        cmocka_unit_test(saved_configurations_are_read),
-        cmocka_unit_test(golden_timesteps),
-        cmocka_unit_test(guidance_is_diffusers),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(bad_options),
-        cmocka_unit_test(names_and_defaults),
-        cmocka_unit_test(trailing_ends_at_zero_or_above),
-        cmocka_unit_test(misuse_is_told),
+        cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),          cmocka_unit_test(golden_timesteps),
+        cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),    cmocka_unit_test(bad_options),
+        cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero), cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* test_single_file.c - checkpoints in one file: the golden diffusers folders are put together under the original names, and every tensor
- * must be found again, bit for bit, under the folder's name. The way back is written out here by itself, after diffusers' conversion rules.
- * Needs no device, but the large golden files. */
+/* test_single_file.c - single-file checkpoints: the golden diffusers folders are written with the original LDM names, and every tensor must
+ * be found, bit for bit, under diffusers' name. The inverse conversion is implemented here from diffusers' rules. Needs no device, but the
+ * large golden files. */
 #include "../support/test_own.h"
 
 #include "../support/test_tensors.h"
@@ -10,8 +10,8 @@
 /* The golden networks: three levels; two layers each in the UNet, one in the VAE. */
 enum { LEVELS = 3, UNET_LAYERS = 2, TEXT_LAYERS = 3 };
 
-/* Exchange the first `from` in the name. */
-static void exchange(char *name, const char *from, const char *to)
+/* Replace the first `from` in the name. */
+static void replace_first(char *name, const char *from, const char *to)
 {
     char rest[256];
     char *at = strstr(name, from);
@@ -27,9 +27,9 @@ static void original_resnet(char *name, bool is_unet)
                                           {".norm2.", ".out_layers.0."},         {".conv2.", ".out_layers.3."},
                                           {".time_emb_proj.", ".emb_layers.1."}, {".conv_shortcut.", ".skip_connection."}};
     for (size_t i = 0; is_unet && i < COUNT(unet); i++)
-        exchange(name, unet[i][0], unet[i][1]);
+        replace_first(name, unet[i][0], unet[i][1]);
     if (!is_unet)
-        exchange(name, ".conv_shortcut.", ".nin_shortcut.");
+        replace_first(name, ".conv_shortcut.", ".nin_shortcut.");
 }
 
 static void original_unet(const char *key, char *name)
@@ -46,29 +46,29 @@ static void original_unet(const char *key, char *name)
     snprintf(name, 256, "model.diffusion_model.%s", key);
     for (size_t i = 0; i < COUNT(fixed); i++)
         if (!strncmp(key, fixed[i][0], strlen(fixed[i][0])))
-            exchange(name, fixed[i][0], fixed[i][1]);
+            replace_first(name, fixed[i][0], fixed[i][1]);
     for (int b = 0; b < LEVELS; b++) {
         for (int j = 0; j <= UNET_LAYERS; j++) {
             int in = 3 * b + j + 1, out = 3 * b + j;
             snprintf(from, sizeof from, "down_blocks.%d.resnets.%d.", b, j);
             snprintf(to, sizeof to, "input_blocks.%d.0.", in);
-            exchange(name, from, to);
+            replace_first(name, from, to);
             snprintf(from, sizeof from, "down_blocks.%d.attentions.%d.", b, j);
             snprintf(to, sizeof to, "input_blocks.%d.1.", in);
-            exchange(name, from, to);
+            replace_first(name, from, to);
             snprintf(from, sizeof from, "up_blocks.%d.resnets.%d.", b, j);
             snprintf(to, sizeof to, "output_blocks.%d.0.", out);
-            exchange(name, from, to);
+            replace_first(name, from, to);
             snprintf(from, sizeof from, "up_blocks.%d.attentions.%d.", b, j);
             snprintf(to, sizeof to, "output_blocks.%d.1.", out);
-            exchange(name, from, to);
+            replace_first(name, from, to);
         }
         snprintf(from, sizeof from, "down_blocks.%d.downsamplers.0.conv.", b);
         snprintf(to, sizeof to, "input_blocks.%d.0.op.", 3 * (b + 1));
-        exchange(name, from, to);
+        replace_first(name, from, to);
         snprintf(from, sizeof from, "up_blocks.%d.upsamplers.0.", b);
         snprintf(to, sizeof to, "output_blocks.%d.%d.", 3 * b + 2, b == 0 ? 1 : 2); /* the lowest level has no attention */
-        exchange(name, from, to);
+        replace_first(name, from, to);
     }
     if (!strstr(name, ".transformer_blocks.") && !strstr(name, ".1.norm."))
         original_resnet(name, true);
@@ -83,23 +83,23 @@ static void original_vae(const char *key, char *name)
             int level = up ? LEVELS - 1 - b : b;
             snprintf(from, sizeof from, "%s_blocks.%d.resnets.", up ? "up" : "down", b);
             snprintf(to, sizeof to, "%s.%d.block.", up ? "up" : "down", level);
-            exchange(name, from, to);
+            replace_first(name, from, to);
             snprintf(from, sizeof from, "%s_blocks.%d.%ssamplers.0.", up ? "up" : "down", b, up ? "up" : "down");
             snprintf(to, sizeof to, "%s.%d.%ssample.", up ? "up" : "down", level, up ? "up" : "down");
-            exchange(name, from, to);
+            replace_first(name, from, to);
         }
     }
     original_resnet(name, false);
-    exchange(name, "conv_norm_out.", "norm_out.");
-    exchange(name, "mid_block.resnets.0.", "mid.block_1.");
-    exchange(name, "mid_block.resnets.1.", "mid.block_2.");
+    replace_first(name, "conv_norm_out.", "norm_out.");
+    replace_first(name, "mid_block.resnets.0.", "mid.block_1.");
+    replace_first(name, "mid_block.resnets.1.", "mid.block_2.");
     if (strstr(name, "mid_block.attentions.0.")) {
-        exchange(name, "mid_block.attentions.0.", "mid.attn_1.");
-        exchange(name, "group_norm.", "norm.");
-        exchange(name, "to_q.", "q.");
-        exchange(name, "to_k.", "k.");
-        exchange(name, "to_v.", "v.");
-        exchange(name, "to_out.0.", "proj_out.");
+        replace_first(name, "mid_block.attentions.0.", "mid.attn_1.");
+        replace_first(name, "group_norm.", "norm.");
+        replace_first(name, "to_q.", "q.");
+        replace_first(name, "to_k.", "k.");
+        replace_first(name, "to_v.", "v.");
+        replace_first(name, "to_out.0.", "proj_out.");
     }
 }
 
@@ -112,18 +112,18 @@ static void original_clip(const char *key, char *name)
 static void original_open_clip(const char *key, char *name)
 {
     snprintf(name, 256, "cond_stage_model.model.%s", key);
-    exchange(name, "embeddings.token_embedding.", "token_embedding.");
-    exchange(name, "embeddings.position_embedding.weight", "positional_embedding");
-    exchange(name, "final_layer_norm.", "ln_final.");
-    exchange(name, "encoder.layers.", "transformer.resblocks.");
-    exchange(name, "layer_norm1.", "ln_1.");
-    exchange(name, "layer_norm2.", "ln_2.");
-    exchange(name, "mlp.fc1.", "mlp.c_fc.");
-    exchange(name, "mlp.fc2.", "mlp.c_proj.");
-    exchange(name, "self_attn.", "attn.");
+    replace_first(name, "embeddings.token_embedding.", "token_embedding.");
+    replace_first(name, "embeddings.position_embedding.weight", "positional_embedding");
+    replace_first(name, "final_layer_norm.", "ln_final.");
+    replace_first(name, "encoder.layers.", "transformer.resblocks.");
+    replace_first(name, "layer_norm1.", "ln_1.");
+    replace_first(name, "layer_norm2.", "ln_2.");
+    replace_first(name, "mlp.fc1.", "mlp.c_fc.");
+    replace_first(name, "mlp.fc2.", "mlp.c_proj.");
+    replace_first(name, "self_attn.", "attn.");
 }
 
-/* ---- putting files together ---- */
+/* ---- write checkpoints ---- */
 
 struct golden {
     struct weights unet, vae, text;
@@ -158,12 +158,12 @@ static void add_renamed(struct made *m, const struct weights *w, void (*rename)(
         struct weight stored = w->list[i];
         rename(stored.name, name);
         if (is_vae && stored.ndim == 2)
-            stored.ndim = 4; /* the original attention is of convolutions; dimensions behind the last are 1 */
+            stored.ndim = 4; /* the original attention has 1 x 1 convolutions; unused dimensions are 1 */
         made_copy(m, name, &stored);
     }
 }
 
-/* Q, K and V of a layer below each other. */
+/* Fused QKV projection of a layer. */
 static void add_fused(struct made *m, const struct weights *w, int from, int to, const char *end)
 {
     struct bytes all = {NULL, 0, 0};
@@ -183,7 +183,7 @@ static void add_fused(struct made *m, const struct weights *w, int from, int to,
     bytes_free(&all);
 }
 
-/* One layer more than the folder has: the last is to be left out. */
+/* One layer more than in the folder: the last must be left out. */
 static void add_open_clip(struct made *m, const struct weights *w)
 {
     char name[256], key[256];
@@ -194,7 +194,7 @@ static void add_open_clip(struct made *m, const struct weights *w)
         made_copy(m, name, &w->list[i]);
         if (strstr(w->list[i].name, "layers.0.")) {
             snprintf(key, sizeof key, "%s", w->list[i].name);
-            exchange(key, "layers.0.", "layers.3.");
+            replace_first(key, "layers.0.", "layers.3.");
             original_open_clip(key, name);
             made_copy(m, name, &w->list[i]);
         }
@@ -205,8 +205,8 @@ static void add_open_clip(struct made *m, const struct weights *w)
     }
 }
 
-/* What lies in real files beside the weights. */
-static void add_remains(struct made *m)
+/* Tensors of real files that must be ignored. */
+static void add_training_tensors(struct made *m)
 {
     static const unsigned char zeros[616];
     made_add(m, "cond_stage_model.transformer.text_model.embeddings.position_ids", "I64", 2, (const int[]){1, 77}, zeros, 616);
@@ -224,7 +224,7 @@ static bool make_v1(struct made *m, struct golden *g)
     add_renamed(m, &g->unet, original_unet, false);
     add_renamed(m, &g->vae, original_vae, true);
     add_renamed(m, &g->text, original_clip, false);
-    add_remains(m);
+    add_training_tensors(m);
     return true;
 }
 
@@ -244,7 +244,7 @@ static bool make_v2(struct made *m, struct golden *g)
 
 /* ---- checks ---- */
 
-static void same_tensors(const struct weights *got, const struct weights *want, const char *prefix)
+static void expect_same_tensors(const struct weights *got, const struct weights *want, const char *prefix)
 {
     char name[256];
     for (size_t i = 0; i < want->count; i++) {
@@ -261,8 +261,8 @@ static void same_tensors(const struct weights *got, const struct weights *want, 
     assert_int_equal(got->count, want->count);
 }
 
-/* The configuration has these values; those are JSON texts. */
-static void config_says(const struct json_file *config, const char *const (*fields)[2], size_t count)
+/* The configuration has these values (as JSON). */
+static void expect_config(const struct json_file *config, const char *const (*fields)[2], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         json_t *want = json_loads(fields[i][1], JSON_DECODE_ANY, NULL), *got = json_object_get(config->root, fields[i][0]);
@@ -274,10 +274,10 @@ static void config_says(const struct json_file *config, const char *const (*fiel
         json_decref(want);
     }
 }
-#define SAYS(config, ...) config_says((config), (const char *const[][2]){__VA_ARGS__}, COUNT(((const char *const[][2]){__VA_ARGS__})))
+#define SAYS(config, ...) expect_config((config), (const char *const[][2]){__VA_ARGS__}, COUNT(((const char *const[][2]){__VA_ARGS__})))
 
-/* What the golden folder's own file says of these keys is said here too. */
-static void config_agrees(const struct json_file *config, const char *name, const char *const *keys, size_t count)
+/* These keys have the values of the golden folder's file. */
+static void expect_golden_config(const struct json_file *config, const char *name, const char *const *keys, size_t count)
 {
     struct json_file want = {NULL, NULL};
     char dir[512];
@@ -312,13 +312,13 @@ static void test_version_1(void **state)
         skip();
     made_write(&m, in_folder("v1.safetensors"));
     OK(single_file_open(ctx, &s, in_folder("v1.safetensors"), NULL));
-    same_tensors(&s.unet, &g.unet, "");
-    same_tensors(&s.vae, &g.vae, "");
-    same_tensors(&s.text_encoder, &g.text, "text_model.");
-    config_agrees(&s.unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
-    config_agrees(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
-    config_agrees(&s.text_encoder_config, "sd-v1-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
-    config_agrees(&s.scheduler_config, "sd-v1-tiny/scheduler/scheduler_config.json", scheduler_keys, COUNT(scheduler_keys));
+    expect_same_tensors(&s.unet, &g.unet, "");
+    expect_same_tensors(&s.vae, &g.vae, "");
+    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
+    expect_golden_config(&s.unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    expect_golden_config(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
+    expect_golden_config(&s.text_encoder_config, "sd-v1-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
+    expect_golden_config(&s.scheduler_config, "sd-v1-tiny/scheduler/scheduler_config.json", scheduler_keys, COUNT(scheduler_keys));
     SAYS(&s.unet_config, {"attention_head_dim", "8"}, {"norm_num_groups", "32"}, {"sample_size", "64"});
     assert_string_equal(s.unet_config.path, in_folder("v1.safetensors"));
     single_file_close(&s);
@@ -339,11 +339,11 @@ static void test_version_2(void **state)
         skip();
     made_write(&m, path);
     OK(single_file_open(ctx, &s, path, NULL));
-    same_tensors(&s.unet, &g.unet, "");
-    same_tensors(&s.vae, &g.vae, "");
-    same_tensors(&s.text_encoder, &g.text, "text_model.");
-    config_agrees(&s.unet_config, "sd-v2-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
-    config_agrees(&s.text_encoder_config, "sd-v2-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
+    expect_same_tensors(&s.unet, &g.unet, "");
+    expect_same_tensors(&s.vae, &g.vae, "");
+    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
+    expect_golden_config(&s.unet_config, "sd-v2-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    expect_golden_config(&s.text_encoder_config, "sd-v2-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
     SAYS(&s.scheduler_config, {"prediction_type", "\"v_prediction\""}, {"_class_name", "\"DDIMScheduler\""});
     SAYS(&s.unet_config, {"attention_head_dim", "[1, 1, 1]"}, {"sample_size", "96"});
     single_file_close(&s);
@@ -366,7 +366,7 @@ static void test_version_2(void **state)
     close_golden(&g);
 }
 
-/* Take out every tensor whose name begins like this, with its bytes (the format allows no gaps): the data are made anew. */
+/* Write the checkpoint without the tensors whose names begin with `start`; the format allows no gaps, so the data is rewritten. */
 static void without(const struct made *m, const char *start, const char *path)
 {
     struct made kept;
@@ -388,28 +388,28 @@ static void without(const struct made *m, const char *start, const char *path)
     made_free(&kept);
 }
 
-static void test_refused(void **state)
+static void test_missing_and_unknown_tensors(void **state)
 {
     static const struct {
         const char *start;
         clio_status code;
         const char *part;
     } missing[] = {
-        {"first_stage_model.", CLIO_ERROR_UNSUPPORTED, "holds no VAE"},
-        {"cond_stage_model.", CLIO_ERROR_UNSUPPORTED, "holds no text encoder"},
-        {"model.diffusion_model.", CLIO_ERROR_UNSUPPORTED, "no checkpoint of Stable Diffusion 1 or 2"},
+        {"first_stage_model.", CLIO_ERROR_UNSUPPORTED, "has no VAE"},
+        {"cond_stage_model.", CLIO_ERROR_UNSUPPORTED, "has no text encoder"},
+        {"model.diffusion_model.", CLIO_ERROR_UNSUPPORTED, "not a checkpoint of Stable Diffusion 1 or 2"},
         {"model.diffusion_model.input_blocks.4.0.", CLIO_ERROR_UNSUPPORTED, "the same number of layers"},
         {"model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k", CLIO_ERROR_FORMAT, "attn2.to_k.weight"},
         {"cond_stage_model.transformer.text_model.embeddings.token_embedding", CLIO_ERROR_FORMAT, "token_embedding.weight"},
     };
-    static const char *const strange[][2] = {{"model.diffusion_model.double_blocks.0.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.output_blocks.9.0.in_layers.0.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.input_blocks.1234.0.in_layers.0.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.input_blocks.1.0.conv.weight", "belongs to no UNet"},
-                                             {"model.diffusion_model.label_emb.0.0.weight", "no checkpoint of Stable Diffusion 1 or 2"},
-                                             {"first_stage_model.encoder.down.7.block.0.conv1.weight", "belongs to no VAE"},
-                                             {"first_stage_model.quantize.embedding.weight", "belongs to no VAE"},
-                                             {"cond_stage_model.transformer.encoder.block", "belongs to no text encoder"}};
+    static const char *const unknown[][2] = {{"model.diffusion_model.double_blocks.0.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.output_blocks.9.0.in_layers.0.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.input_blocks.1234.0.in_layers.0.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.input_blocks.1.0.conv.weight", "is not part of the UNet"},
+                                             {"model.diffusion_model.label_emb.0.0.weight", "not a checkpoint of Stable Diffusion 1 or 2"},
+                                             {"first_stage_model.encoder.down.7.block.0.conv1.weight", "is not part of the VAE"},
+                                             {"first_stage_model.quantize.embedding.weight", "is not part of the VAE"},
+                                             {"cond_stage_model.transformer.encoder.block", "is not part of the text encoder"}};
     static const float zero[1];
     struct made m;
     struct golden g;
@@ -423,10 +423,10 @@ static void test_refused(void **state)
         without(&m, missing[i].start, path);
         FAILS(single_file_open(ctx, &s, path, NULL), missing[i].code, missing[i].part);
     }
-    for (size_t i = 0; i < COUNT(strange); i++) {
-        made_floats(&m, strange[i][0], 1, (const int[]){1}, zero);
+    for (size_t i = 0; i < COUNT(unknown); i++) {
+        made_floats(&m, unknown[i][0], 1, (const int[]){1}, zero);
         made_write(&m, path);
-        FAILS(single_file_open(ctx, &s, path, NULL), CLIO_ERROR_UNSUPPORTED, strange[i][1]);
+        FAILS(single_file_open(ctx, &s, path, NULL), CLIO_ERROR_UNSUPPORTED, unknown[i][1]);
         made_free(&m);
         close_golden(&g);
         make_v1(&m, &g);
@@ -439,27 +439,27 @@ static void test_refused(void **state)
     close_golden(&g);
 }
 
-static void test_other_kinds(void **state)
+static void test_other_file_types(void **state)
 {
-    static const char *const kinds[][2] = {{"conditioner.embedders.0.x", "Stable Diffusion XL"},
+    static const char *const types[][2] = {{"conditioner.embedders.0.x", "Stable Diffusion XL"},
                                            {"lora_unet_x.alpha", "is a LoRA"},
                                            {"unet.x.lora_A.weight", "is a LoRA"},
-                                           {"nothing.known", "is no checkpoint of Stable Diffusion 1 or 2"}};
+                                           {"nothing.known", "is not a checkpoint of Stable Diffusion 1 or 2"}};
     static const float zero[1];
     struct single_file s;
     (void)state;
-    for (size_t i = 0; i < COUNT(kinds); i++) {
+    for (size_t i = 0; i < COUNT(types); i++) {
         struct made m;
         made_start(&m);
-        made_floats(&m, kinds[i][0], 1, (const int[]){1}, zero);
+        made_floats(&m, types[i][0], 1, (const int[]){1}, zero);
         made_write(&m, in_folder("kind.safetensors"));
-        FAILS(single_file_open(ctx, &s, in_folder("kind.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, kinds[i][1]);
+        FAILS(single_file_open(ctx, &s, in_folder("kind.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, types[i][1]);
         made_free(&m);
     }
 }
 
-/* Two names for one tensor: the plain and the fused. */
-static void test_twice(void **state)
+/* Two names for the same tensor: separate and fused. */
+static void test_duplicate_tensors(void **state)
 {
     struct made m;
     struct golden g;
@@ -470,14 +470,14 @@ static void test_twice(void **state)
         skip();
     made_floats(&m, "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_x", 1, (const int[]){3}, zeros);
     made_write(&m, in_folder("twice.safetensors"));
-    FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, "belongs to no text encoder");
+    FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, "is not part of the text encoder");
     made_free(&m);
     close_golden(&g);
     assert_true(make_v2(&m, &g));
     made_floats(&m, "model.diffusion_model.output_blocks.2.2.conv.weight", 1, (const int[]){1}, zeros); /* it has output_blocks.2.1.conv */
     made_write(&m, in_folder("twice.safetensors"));
     FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_FORMAT,
-          "holds the tensor up_blocks.0.upsamplers.0.conv.weight twice");
+          "contains the tensor up_blocks.0.upsamplers.0.conv.weight twice");
     made_free(&m);
     close_golden(&g);
 }
@@ -485,7 +485,7 @@ static void test_twice(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    static const struct CMUnitTest tests[] = {TEST(test_version_1), TEST(test_version_2), TEST(test_refused), TEST(test_other_kinds),
-                                              TEST(test_twice)};
+    static const struct CMUnitTest tests[] = {TEST(test_version_1), TEST(test_version_2), TEST(test_missing_and_unknown_tensors),
+                                              TEST(test_other_file_types), TEST(test_duplicate_tensors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

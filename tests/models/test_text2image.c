@@ -1,14 +1,16 @@
-/* test_text2image.c - the pipeline against diffusers (the golden folders of Stable Diffusion 1 and 2 in miniature): latents of every
- * scheduler after 4 and 9 steps within 5e-3 of the largest, images within 2/255 on 99.9 % of values; the same images from little
- * memory, from every storage type, in batches and ways; what is refused.
+/* test_text2image.c - the pipeline against diffusers, with miniature folders of Stable Diffusion 1 and 2: latents of every scheduler after
+ * 4 and 9 steps within 5e-3 of the largest value, images within 2/255 for 99.9 % of values; the same images with little memory, every
+ * storage type, batches and interpolation; invalid parameters.
  *
- * tests/golden/images/pipelines.safetensors was made with diffusers 0.42 (float32, CPU) over sd-v1-tiny, prompt "a red fox", 96 x 64,
- * guidance 4, schedulers made by from_config, latents but for "taesd":
- *     four.*   StableDiffusionInpaintPipeline, with clip_sample off, which the others see to themselves; image and mask are those of
- * draw() nine.*   the same with a UNet of nine input channels, whose conv_in is in the file told.*   StableDiffusionPipeline, a UNet with
- * time_cond_proj_dim 16, whose cond_proj is in the file; lcm, guidance 8 rescaled, skipped   ddim, guidance 8 with guidance_rescale 0.7;
- * guidance 1 with clip_skip 1 (which diffusers does not apply to the negative prompt; clio does, as web UIs do) taesd
- * StableDiffusionImg2ImgPipeline with the small autoencoder, strength 0.6: u8 [1, 64, 96, 3] */
+ * tests/golden/images/pipelines.safetensors was made with diffusers 0.42 (float32, CPU) from sd-v1-tiny, prompt "a red fox", 96 x 64,
+ * guidance 4, schedulers by from_config; latents, except for "taesd":
+ *
+ *     four.*    StableDiffusionInpaintPipeline with clip_sample off, as other pipelines set it; with make_image_and_mask()
+ *     nine.*    the same with a UNet of nine input channels, whose conv_in is in the file
+ *     told.*    StableDiffusionPipeline, a UNet with time_cond_proj_dim 16, whose cond_proj is in the file; lcm, guidance 8
+ *     rescaled  ddim, guidance 8 with guidance_rescale 0.7
+ *     skipped   ddim, guidance 1 with clip_skip 1; diffusers does not apply it to the negative prompt; clio does, as web UIs do
+ *     taesd     StableDiffusionImg2ImgPipeline with AutoencoderTiny, strength 0.6: u8 [1, 64, 96, 3] */
 #include "../support/test_own.h"
 #include "../support/test_tensors.h"
 #include "../../models/loaders/model_folder.h"
@@ -18,7 +20,7 @@
 
 static const char *const folders[] = {"sd-v1-tiny", "sd-v2-tiny"};
 
-/* Path of a file or folder of a golden folder, in memory that the next call but three overwrites; NULL: it is not here. */
+/* Path of a file or folder in a golden folder, valid for four calls; NULL: missing. */
 static const char *golden_path(const char *model, const char *name)
 {
     static char paths[4][1100];
@@ -52,8 +54,8 @@ static clio_imagine_params small_params(void)
     return a;
 }
 
-/* The share of values that differ by more than 2/255 from a golden image f32 [count, height, width, 3], 0 to 1. */
-static void compare_pictures(const clio_image_list *images, const float *want, const char *what)
+/* At most 0.1 % of values differ by more than 2/255 from golden images f32 [count, height, width, 3], 0 to 1. */
+static void compare_images(const clio_image_list *images, const float *want, const char *what)
 {
     size_t wrong = 0, all = 0;
     for (size_t i = 0; i < images->count; i++) {
@@ -68,10 +70,10 @@ static void compare_pictures(const clio_image_list *images, const float *want, c
         fail_msg("%s: %zu of %zu values differ by more than 2/255", what, wrong, all);
 }
 
-/* ---- the golden runs ---- */
+/* ---- golden runs ---- */
 
-static void latents_of(clio_diffusion *p, const struct weights *golden, const char *key, const char *method, const char *spacing, int steps,
-                       double *worst)
+static void compare_latents(clio_diffusion *p, const struct weights *golden, const char *key, const char *method, const char *spacing,
+                            int steps, double *worst)
 {
     char name[96];
     clio_imagine_params a = small_params();
@@ -118,9 +120,9 @@ static void every_scheduler(const char *model)
     for (size_t i = 0; i < COUNT(runs); i++) {
         if (test_small() && i % 5 != 0) /* pndm, euler_a, unipc */
             continue;
-        latents_of(p, &golden, runs[i].key, runs[i].method, runs[i].spacing, 4, &worst);
+        compare_latents(p, &golden, runs[i].key, runs[i].method, runs[i].spacing, 4, &worst);
         if (!test_small())
-            latents_of(p, &golden, runs[i].key, runs[i].method, runs[i].spacing, 9, &worst);
+            compare_latents(p, &golden, runs[i].key, runs[i].method, runs[i].spacing, 9, &worst);
     }
     weights_close(&golden);
     clio_diffusion_free(p);
@@ -140,7 +142,7 @@ static void schedulers_of_version_2(void **state)
     every_scheduler(folders[1]);
 }
 
-static void pictures_are_diffusers(void **state)
+static void images_match_diffusers(void **state)
 {
     (void)state;
     for (size_t f = 0; f < (test_small() ? 1 : COUNT(folders)); f++) {
@@ -162,7 +164,7 @@ static void pictures_are_diffusers(void **state)
             float *want = test_floats(&golden, name, (size_t)a.count * 64 * 64 * 3);
             assert_ok(clio_imagine(p, &a, &images));
             assert_int_equal(images->count, a.count);
-            compare_pictures(images, want, name);
+            compare_images(images, want, name);
             free(want);
             clio_image_list_free(images);
         }
@@ -171,8 +173,8 @@ static void pictures_are_diffusers(void **state)
     }
 }
 
-/* The golden image to begin with has more digits than 8 bits hold. */
-static void image_to_image_is_diffusers(void **state)
+/* The golden input image has more than 8 bits. */
+static void image_to_image_matches_diffusers(void **state)
 {
     (void)state;
     for (size_t f = 0; f < (test_small() ? 1 : COUNT(folders)); f++) {
@@ -188,19 +190,19 @@ static void image_to_image_is_diffusers(void **state)
         float *exact = test_floats(&golden, "vae.image", n), *want = test_floats(&golden, "img2img.ddim.10.strength0.6", n);
         a.prompt = "a red fox";
         a.negative_prompt = NULL;
-        a.width = a.height = 0; /* the image's */
+        a.width = a.height = 0; /* those of the image */
         a.steps = 10;
         a.seed = 5;
         a.strength = 0.6;
         a.image = &begin;
-        struct imagine j = {.p = p, .params = &a, .exact = exact};
-        clio_imagine_result picture = {.image = {96, 64, NULL}};
+        struct imagine j = {.p = p, .params = &a, .image_floats = exact};
+        clio_imagine_result result = {.image = {96, 64, NULL}};
         unsigned char *made;
         assert_ok(imagine_to_latents(&j));
         assert_true(j.width == 96 && j.height == 64);
         assert_ok(imagine_decode(&j, 0, &made));
-        picture.image.rgb = made;
-        compare_pictures(&(clio_image_list){&picture, 1}, want, folders[f]);
+        result.image.rgb = made;
+        compare_images(&(clio_image_list){&result, 1}, want, folders[f]);
         imagine_close(&j);
         free(made);
         free(exact);
@@ -210,12 +212,12 @@ static void image_to_image_is_diffusers(void **state)
     }
 }
 
-/* ---- inpainting, LCM's guidance, rescaled guidance, skipped layers, TAESD ---- */
+/* ---- inpainting, guidance embedding (LCM), guidance_rescale, clip_skip, TAESD ---- */
 
 static unsigned char drawn[64 * 96 * 3], covered[64 * 96 * 3];
 static clio_image picture_to_change = {96, 64, drawn}, where_to_paint = {96, 64, covered};
 
-static void draw(void)
+static void make_image_and_mask(void)
 {
     for (int y = 0; y < 64; y++)
         for (int x = 0; x < 96; x++) {
@@ -233,8 +235,8 @@ static void link_part(const char *name)
         fail_msg("%s cannot be linked", name);
 }
 
-/* In `folder`: sd-v1-tiny with another configuration of the UNet, and the tensors `prefix`* of the file in place of its own, or beside
- * them. */
+/* Make in `folder`: sd-v1-tiny with a changed field of the UNet's configuration, and the tensors `prefix`* of the file added or replaced.
+ */
 static void make_variant(const struct weights *file, const char *prefix, const char *field, int value)
 {
     static const char *const parts[] = {"model_index.json", "scheduler", "text_encoder", "tokenizer", "vae", "taesd"};
@@ -299,13 +301,13 @@ static void inpaint(clio_diffusion *p, const struct weights *file, const char *n
     expect_latents(p, &a, file, name);
 }
 
-static void inpainting_is_diffusers(void **state)
+static void inpainting_matches_diffusers(void **state)
 {
     (void)state;
     struct weights file = {0};
     if (test_small() || !golden_path(folders[0], ""))
         skip();
-    draw();
+    make_image_and_mask();
     OK(weights_open(ctx, &file, pipelines(), NULL));
     clio_diffusion *p = load(folders[0], NULL);
     inpaint(p, &file, "four.ddim.0.7", "ddim", 6, 0.7, 3);
@@ -324,7 +326,7 @@ static void inpainting_is_diffusers(void **state)
     weights_close(&file);
 }
 
-static void guidance_that_the_network_is_told(void **state)
+static void guidance_embedding(void **state)
 {
     (void)state;
     struct weights file = {0};
@@ -341,14 +343,14 @@ static void guidance_that_the_network_is_told(void **state)
     weights_close(&file);
 }
 
-static void other_options_are_diffusers(void **state)
+static void other_options_match_diffusers(void **state)
 {
     (void)state;
     struct weights file = {0};
     clio_image_list *images;
     if (test_small() || !golden_path(folders[0], ""))
         skip();
-    draw();
+    make_image_and_mask();
     OK(weights_open(ctx, &file, pipelines(), NULL));
     clio_diffusion *p = load(folders[0], NULL);
     clio_imagine_params a = fox(9, "ddim", 4);
@@ -373,14 +375,14 @@ static void other_options_are_diffusers(void **state)
     float *want = malloc(sizeof *want * w->count);
     for (size_t i = 0; i < w->count; i++)
         want[i] = (float)w->data[i] / 255;
-    compare_pictures(images, want, "taesd");
+    compare_images(images, want, "taesd");
     free(want);
     clio_image_list_free(images);
     clio_diffusion_free(p);
     weights_close(&file);
 }
 
-/* ---- the same image by other ways ---- */
+/* ---- the same image with other settings ---- */
 
 static double difference(const clio_imagine_result *a, const clio_imagine_result *b)
 {
@@ -391,7 +393,7 @@ static double difference(const clio_imagine_result *a, const clio_imagine_result
     return most;
 }
 
-/* In tiles decoding needs less than sampling. */
+/* Tiled decoding needs less memory than sampling. */
 static clio_status imagine_within(uint64_t limit, int tiling, clio_image_list **images, uint64_t *peak, char sentence[1024])
 {
     clio_context *own = clio_create();
@@ -415,7 +417,7 @@ static clio_status imagine_within(uint64_t limit, int tiling, clio_image_list **
     return st;
 }
 
-static void little_memory(void **state)
+static void low_memory(void **state)
 {
     (void)state;
     clio_image_list *want, *got;
@@ -447,10 +449,10 @@ static void little_memory(void **state)
     assert_non_null(strstr(sentence, "use tiling or a smaller width and height"));
 }
 
-static void batches_and_ways(void **state)
+static void batches_and_interpolation(void **state)
 {
     (void)state;
-    clio_image_list *one, *three, *way;
+    clio_image_list *one, *three, *frames;
     if (test_small() || !golden_path(folders[0], ""))
         skip();
     clio_diffusion *p = load(folders[0], &(clio_diffusion_params){.keep = 1});
@@ -469,36 +471,36 @@ static void batches_and_ways(void **state)
                                                     "CFG scale: 4, Seed: 44, Size: 96x64, Model: sd-v1-tiny"));
     clio_image_list_free(one);
 
-    a.seed = 42; /* from the noise of one seed to that of another: the ends are those seeds' where the steps draw nothing */
+    a.seed = 42; /* interpolation between seeds: the ends are the images of these seeds, if the steps draw no noise */
     a.sampler = "ddim";
     a.seed_to = 44;
     a.frames = 3;
-    assert_ok(clio_imagine(p, &a, &way));
+    assert_ok(clio_imagine(p, &a, &frames));
     a.frames = 0;
     a.seed_to = -1;
     a.seed = 44;
     assert_ok(clio_imagine(p, &a, &one));
-    assert_true(difference(&way->list[2], &one->list[0]) <= 1);
-    assert_true(difference(&way->list[0], &one->list[0]) > 20);
+    assert_true(difference(&frames->list[2], &one->list[0]) <= 1);
+    assert_true(difference(&frames->list[0], &one->list[0]) > 20);
     clio_image_list_free(one);
-    clio_image_list_free(way);
+    clio_image_list_free(frames);
 
     a.prompt_to = "a blue whale under water, in the style of an oil painting";
     a.frames = 3;
-    assert_ok(clio_imagine(p, &a, &way));
+    assert_ok(clio_imagine(p, &a, &frames));
     a.frames = 0;
     a.prompt = a.prompt_to;
     a.prompt_to = NULL;
     assert_ok(clio_imagine(p, &a, &one));
-    assert_true(difference(&way->list[2], &one->list[0]) <= 1);
-    assert_true(difference(&way->list[1], &one->list[0]) > 1);
+    assert_true(difference(&frames->list[2], &one->list[0]) <= 1);
+    assert_true(difference(&frames->list[1], &one->list[0]) > 1);
     clio_image_list_free(one);
-    clio_image_list_free(way);
+    clio_image_list_free(frames);
     clio_image_list_free(three);
     clio_diffusion_free(p);
 }
 
-/* Each part stored otherwise: the numbers of sd-v2-tiny are halves, so that float and half hold the same. */
+/* Each part in another type: the weights of sd-v2-tiny are exact in fp16. */
 static void mixed_types(void **state)
 {
     (void)state;
@@ -547,10 +549,10 @@ struct seen {
     unsigned sum;
 };
 
-static int on_preview(void *user, int picture, int step, int steps, const clio_image *image)
+static int on_preview(void *user, int index, int step, int steps, const clio_image *image)
 {
     struct seen *s = user;
-    assert_true(picture == 0 && image->width == 96 && image->height == 64);
+    assert_true(index == 0 && image->width == 96 && image->height == 64);
     s->calls++;
     s->last_step = step;
     s->steps = steps;
@@ -609,20 +611,20 @@ static void previews_and_progress(void **state)
     a.user = &tiny;
     assert_ok(clio_imagine(p, &a, &images));
     assert_true(tiny.calls == 1 && tiny.last_step == 3 && tiny.sum != linear.sum);
-    assert_true(difference(&plain->list[0], &images->list[0]) == 0); /* seen or not, made the same */
+    assert_true(difference(&plain->list[0], &images->list[0]) == 0); /* previews do not change the image */
     clio_image_list_free(images);
     clio_image_list_free(plain);
     clio_diffusion_free(p);
 }
 
-/* ---- what is refused ---- */
+/* ---- errors ---- */
 
-static void bad_parameters(void **state)
+static void invalid_parameters(void **state)
 {
     (void)state;
     if (!golden_path(folders[0], ""))
         skip();
-    draw();
+    make_image_and_mask();
     clio_diffusion *p = load(folders[0], NULL);
     clio_image_list *images;
     clio_image smaller = {64, 64, covered}, tiny = {4, 4, drawn};
@@ -681,16 +683,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schedulers_of_version_1),
         cmocka_unit_test(schedulers_of_version_2),
-        cmocka_unit_test(pictures_are_diffusers),
-        cmocka_unit_test(image_to_image_is_diffusers),
-        cmocka_unit_test_setup_teardown(inpainting_is_diffusers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(guidance_that_the_network_is_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(other_options_are_diffusers, set_up, tear_down),
-        cmocka_unit_test(little_memory),
-        cmocka_unit_test(batches_and_ways),
+        cmocka_unit_test(images_match_diffusers),
+        cmocka_unit_test(image_to_image_matches_diffusers),
+        cmocka_unit_test_setup_teardown(inpainting_matches_diffusers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(guidance_embedding, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(other_options_match_diffusers, set_up, tear_down),
+        cmocka_unit_test(low_memory),
+        cmocka_unit_test(batches_and_interpolation),
         cmocka_unit_test_setup_teardown(mixed_types, set_up, tear_down),
         cmocka_unit_test(previews_and_progress),
-        cmocka_unit_test(bad_parameters),
+        cmocka_unit_test(invalid_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
-/* test_tokenizer.c - models/tokenizer, whisper_tokens and languages.
- * A handwritten vocabulary of the 256 bytes and a few merges tests the rules without weights; with CLIO_WHISPER_BASE, a folder with the
- * tokenizer.json of Whisper base (multilingual), the token numbers are compared with those of the reference (golden/whisper_tokens.json).
- */
+/* test_tokenizer.c - bpe.c, whisper_tokens.c and whisper_languages.c.
+ * A handwritten vocabulary of the 256 bytes and a few merges tests the rules without weights. With CLIO_WHISPER_BASE, a folder with the
+ * tokenizer.json of Whisper base (multilingual), token ids are compared with the reference (golden/whisper_tokens.json). */
 #include "../support/folder.h"
 #include "../support/test_tokens.h"
 
@@ -14,7 +13,7 @@
 
 /* ---- the handwritten vocabulary ---- */
 
-#define BYTE(b) (255 - (b)) /* tokens of single bytes: not the byte's own number, so that a mix-up shows */
+#define BYTE(b) (255 - (b)) /* tokens of single bytes: different from the byte, to detect a mix-up */
 enum {
     SPACE_T = 256,
     HE,
@@ -51,7 +50,7 @@ static const char *const merges[][3] = {
     {"x", "y", "xy"},
     {"yz", "w", "yzw"},
     {"x", "yz", "xyz"},
-    /* a space with the first byte of longer characters: 0xC0 0xE0 0xED 0xF0 0xF4 0xF5 */
+    /* a space with the first byte of multi-byte characters: 0xC0 0xE0 0xED 0xF0 0xF4 0xF5 */
     {"Ġ", "À", "ĠÀ"},
     {"Ġ", "à", "Ġà"},
     {"Ġ", "í", "Ġí"},
@@ -136,21 +135,21 @@ static void check_rules(struct tokenizer *t)
     assert_int_equal(count, 0);
     free(ids);
     assert_tokens(t, " the", SPACE_THE);
-    assert_tokens(t, "the", BYTE('t'), HE); /* the lower rank first, not the left one */
+    assert_tokens(t, "the", BYTE('t'), HE); /* the lower rank first, not the left pair */
     assert_tokens(t, "th", TH);
-    assert_tokens(t, "aaaaa", AAAA, BYTE('a')); /* equal ranks from the left */
+    assert_tokens(t, "aaaaa", AAAA, BYTE('a')); /* equal ranks from left to right */
     assert_tokens(t, "aaaaaaa", AAAA, AA, BYTE('a'));
     assert_tokens(t, "a   b", BYTE('a'), SPACES, SPACE_B); /* the last space belongs to the word */
     assert_tokens(t, "a   ", BYTE('a'), SPACES, BYTE(' '));
     assert_tokens(t, "it's", BYTE('i'), BYTE('t'), QUOTE_S);
-    assert_tokens(t, "a1", BYTE('a'), BYTE('1')); /* letters and digits apart */
-    assert_tokens(t, "xyzw", BYTE('x'), YZW);     /* "x y" waited with rank 1, but is "x yz" with rank 3 by then */
+    assert_tokens(t, "a1", BYTE('a'), BYTE('1')); /* letters and digits are separate pieces */
+    assert_tokens(t, "xyzw", BYTE('x'), YZW);     /* "x y" of rank 1 in the heap has become "x yz" of rank 3 */
     assert_tokens(t, "\n\t", BYTE('\n'), BYTE('\t'));
     assert_tokens(t, "\xc3\xa9", BYTE(0xC3), BYTE(0xA9));
-    assert_tokens(t, "aa\xffhe\xc3", AA, BYTE(0xFF), HE, BYTE(0xC3)); /* no UTF-8: bytes kept */
+    assert_tokens(t, "aa\xffhe\xc3", AA, BYTE(0xFF), HE, BYTE(0xC3)); /* invalid UTF-8: encoded byte by byte */
 }
 
-/* A space goes with the character behind it, but not with bytes that are no character. */
+/* A space joins the character after it, but not invalid bytes. */
 static void check_malformed(struct tokenizer *t)
 {
     const char *const bad[] = {" \xc0\xaf",         " \xe0\x9f\xbf",     " \xed\xa0\x80", " \xf0\x8f\xbf\xbf",
@@ -195,8 +194,8 @@ static void test_lookups(void **state)
     add_token(root, 301, "<|0.00|>", false);
     add_token(root, 302, "[name]", true);
     add_token(root, 303, "added words", false);
-    add_token(root, SPACE_THE, " the", false); /* repeated from the vocabulary */
-    add_token(root, 304, "he", false);         /* before the vocabulary's */
+    add_token(root, SPACE_THE, " the", false); /* also in the vocabulary */
+    add_token(root, 304, "he", false);         /* precedence over the vocabulary */
     assert_ok(open_as(root, &t));
     assert_int_equal(tokenizer_size(&t), 305);
     assert_int_equal(tokenizer_find(&t, " the"), SPACE_THE);
@@ -217,7 +216,7 @@ static void test_lookups(void **state)
         assert_int_equal(size, 0);
         assert_false(tokenizer_is_special(&t, nothing[i]));
     }
-    check_round_trip(&t, "<|endoftext|> [name] is plain text here"); /* and gives no special token */
+    check_round_trip(&t, "<|endoftext|> [name] is plain text here"); /* without special tokens */
     tokenizer_close(&t);
     tokenizer_close(&t); /* twice is safe */
     assert_int_equal(tokenizer_find(&t, "a"), -1);
@@ -233,7 +232,7 @@ static void test_older_files(void **state)
     assert_int_equal(json_dump_file(vocab, in_folder("vocab.json"), 0), 0);
     json_decref(vocab);
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "merges.txt");
-    for (size_t i = 0; i < COUNT(merges); i++) /* some with the line ends of another system; one empty line */
+    for (size_t i = 0; i < COUNT(merges); i++) /* some with CRLF; one empty line */
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s %s%s", merges[i][0], merges[i][1],
                  i % 3 == 0 ? "\r\n"
                  : i == 4   ? "\n\n"
@@ -253,15 +252,15 @@ static void test_older_files(void **state)
     tokenizer_close(&t);
 
     put_text("added_tokens.json", "{\"word\": \"401\"}");
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "added_tokens.json is broken");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "added_tokens.json is damaged");
     remove(in_folder("added_tokens.json"));
     put_text("merges.txt", "Ġ t\nĠt\n");
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merges.txt is broken: merge 1");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merges.txt is damaged: merge 1");
     put_text("merges.txt", "Ġ t\nq q");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FORMAT, "merge 1 (\"q q\") needs a token");
 }
 
-/* A megabyte of one kind: a merge loop that scans all pairs each time would take hours. */
+/* A megabyte of one letter: a merge loop that scans all pairs each time would take hours. */
 static void check_long(struct tokenizer *t)
 {
     const size_t size = 1 << 20;
@@ -296,31 +295,31 @@ static void test_long_text(void **state)
     tokenizer_close(&t);
 }
 
-/* ---- broken files ---- */
+/* ---- damaged files ---- */
 
-static void test_broken_files(void **state)
+static void test_damaged_files(void **state)
 {
     clio_context *ctx = test_context();
     struct tokenizer t;
     (void)state;
-    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "has no tokenizer.json");
+    assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "has neither tokenizer.json");
     assert_fails(tokenizer_open(ctx, &t, in_folder("absent"), TOKENIZER_GPT2), CLIO_ERROR_FILE, "there is no folder");
     const char *const texts[][2] = {
         {"{\"model\": {\"type\": \"BPE\", ", "tokenizer.json"},
         {"[1, 2]", "tokenizer.json"},
-        {"{}", "has no BPE"},
-        {"{\"model\": 3}", "has no BPE"},
-        {"{\"model\": {\"type\": \"BPE\", \"merges\": []}}", "has no BPE"},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": [], \"merges\": []}}", "has no BPE"},
-        {"{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": {}}}", "has no BPE"},
-        {"{\"model\": {\"vocab\": {\"a\": 1.5}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": -1}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": 4194304}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": 1000000000000000000000000000000}, \"merges\": []}}", "number of the token \"a\""},
-        {"{\"model\": {\"vocab\": {\"a\": 7, \"b\": 7}, \"merges\": []}}", "the tokens \"a\" and \"b\" have the same number 7"},
+        {"{}", "is not a BPE tokenizer"},
+        {"{\"model\": 3}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": []}}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": [], \"merges\": []}}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"vocab\": {\"a\": 0}, \"merges\": {}}}", "is not a BPE tokenizer"},
+        {"{\"model\": {\"vocab\": {\"a\": 1.5}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": -1}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": 4194304}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": 1000000000000000000000000000000}, \"merges\": []}}", "id of the token \"a\""},
+        {"{\"model\": {\"vocab\": {\"a\": 7, \"b\": 7}, \"merges\": []}}", "the tokens \"a\" and \"b\" have the same id 7"},
         {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": 1}", "\"added_tokens\" is not a list"},
         {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [1]}", "has no \"content\""},
-        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [{\"content\": \"x\"}]}", "number of the token \"x\""},
+        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"added_tokens\": [{\"content\": \"x\"}]}", "id of the token \"x\""},
     };
     for (size_t i = 0; i < COUNT(texts); i++) {
         put_text("tokenizer.json", texts[i][0]);
@@ -329,18 +328,18 @@ static void test_broken_files(void **state)
     }
     put_text("tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0.5]]}}");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED,
-                 "belongs to another model: its tokens are of the type Unigram");
+                 "belongs to another model: its tokenizer is Unigram");
     put_text("tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}");
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_UNSUPPORTED, "no token for the byte 0x00");
 }
 
-static void test_broken_parts(void **state)
+static void test_damaged_entries(void **state)
 {
     struct tokenizer t;
     (void)state;
     const char *const wrong[][2] = {
         {"[\"a\", \"qq\"]", "merge 21 (\"a qq\") needs a token"},
-        {"[\"a\", \"t\"]", "needs a token"}, /* both known, not together */
+        {"[\"a\", \"t\"]", "needs a token"}, /* both known, but not merged */
         {"\"a\"", "merge 21 (\"a\") is not two tokens"},
         {"\"a a a\"", "needs a token"},
         {"[\"a\"]", "merge 21 is neither"},
@@ -354,10 +353,10 @@ static void test_broken_parts(void **state)
     }
     json_t *root = make_tokenizer(true);
     add_token(root, AA, "other", true);
-    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "the tokens \"aa\" and \"other\" have the same number");
+    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "the tokens \"aa\" and \"other\" have the same id");
     root = make_tokenizer(true);
     add_token(root, 1 << 30, "far", true);
-    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "number of the token \"far\"");
+    assert_fails(open_as(root, &t), CLIO_ERROR_FORMAT, "id of the token \"far\"");
     root = make_tokenizer(true);
     json_object_set_new(json_object_get(root, "model"), "end_of_word_suffix", json_string("</w>"));
     assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "belongs to another model");
@@ -366,7 +365,7 @@ static void test_broken_parts(void **state)
     assert_fails(open_as(root, &t), CLIO_ERROR_UNSUPPORTED, "belongs to another model");
 }
 
-/* ---- Whisper's control tokens ---- */
+/* ---- Whisper's special tokens ---- */
 
 struct control {
     int eot, languages;
@@ -374,7 +373,7 @@ struct control {
     const char *without;
 };
 
-/* The handwritten vocabulary with control tokens at the numbers of a released model. */
+/* The handwritten vocabulary with special tokens at the ids of a released model. */
 static clio_status open_whisper(const struct control *c, struct tokenizer *t)
 {
     const char *const names[] = {
@@ -418,8 +417,8 @@ static void test_whisper_tokens(void **state)
     assert_memory_equal(got, want, sizeof want);
     assert_true(w.is_multilingual);
     assert_ok(whisper_tokens(ctx, &t, 51968, &w)); /* padded */
-    assert_fails(whisper_tokens(ctx, &t, 51864, &w), CLIO_ERROR_FORMAT, "it has 51865 tokens, but config.json says vocab_size 51864");
-    assert_fails(whisper_tokens(ctx, &t, 51866, &w), CLIO_ERROR_FORMAT, "it has only 51865 tokens, but config.json says vocab_size 51866");
+    assert_fails(whisper_tokens(ctx, &t, 51864, &w), CLIO_ERROR_FORMAT, "it has 51865 tokens and vocab_size in config.json is 51864");
+    assert_fails(whisper_tokens(ctx, &t, 51866, &w), CLIO_ERROR_FORMAT, "it has only 51865 tokens and vocab_size in config.json is 51866");
     assert_fails(whisper_tokens(ctx, &t, 0, &w), CLIO_ERROR_FORMAT, "belongs to another model");
     tokenizer_close(&t);
 
@@ -442,7 +441,7 @@ static void test_whisper_tokens(void **state)
     tokenizer_close(&t);
 }
 
-static void test_another_model(void **state)
+static void test_tokenizer_of_another_model(void **state)
 {
     clio_context *ctx = test_context();
     struct tokenizer t;
@@ -457,11 +456,11 @@ static void test_another_model(void **state)
         tokenizer_close(&t);
     }
     assert_ok(open_whisper(&(struct control){.eot = 50257, .languages = 99, .without = "<|startofprev|>"}, &t));
-    assert_ok(whisper_tokens(ctx, &t, 51865, &w)); /* can be done without */
+    assert_ok(whisper_tokens(ctx, &t, 51865, &w)); /* optional */
     assert_int_equal(w.sot_prev, -1);
     tokenizer_close(&t);
     assert_ok(open_whisper(&(struct control){.eot = 50257, .languages = 0}, &t));
-    assert_fails(whisper_tokens(ctx, &t, 51865, &w), CLIO_ERROR_FORMAT, "its language tokens do not lie between");
+    assert_fails(whisper_tokens(ctx, &t, 51865, &w), CLIO_ERROR_FORMAT, "its language tokens are not between");
     tokenizer_close(&t);
 }
 
@@ -475,7 +474,7 @@ static void test_languages(void **state)
     for (int n = 0; n < 100; n++) {
         clio_language((size_t)n, &code, &name);
         assert_int_equal(language_index(code), n);
-        assert_ptr_equal(language_find(code), code); /* no code is the code or name of an earlier one */
+        assert_ptr_equal(language_find(code), code); /* no code is the code or name of an earlier language */
         assert_ptr_equal(language_find(name), code);
     }
     assert_string_equal(code, "yue");
@@ -498,7 +497,7 @@ static void test_languages(void **state)
 
 /* ---- with the tokenizer of Whisper base ---- */
 
-/* Opens it; false after saying why not. */
+/* Open it; false: it is missing, with a message. */
 static bool open_base(struct tokenizer *t)
 {
     const char *dir = getenv("CLIO_WHISPER_BASE");
@@ -577,10 +576,10 @@ static void test_transcripts(void **state)
     assert_true(json_array_size(json_object_get(root, "clips")) > 0);
     json_array_foreach(json_object_get(root, "clips"), i, clip)
     {
-        const char *heard = json_string_value(json_object_get(clip, "transcript")),
+        const char *transcript = json_string_value(json_object_get(clip, "transcript")),
                    *text = json_string_value(json_object_get(clip, "reference_text"));
-        assert_true(heard && text);
-        check_round_trip(&t, heard);
+        assert_true(transcript && text);
+        check_round_trip(&t, transcript);
         check_round_trip(&t, text);
     }
     json_decref(root);
@@ -604,10 +603,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lookups, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_older_files, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_long_text, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_broken_files, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_broken_parts, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_damaged_files, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_damaged_entries, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_whisper_tokens, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_another_model, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_tokenizer_of_another_model, make_folder, remove_folder),
         cmocka_unit_test(test_languages),
         cmocka_unit_test(test_reference_tokens),
         cmocka_unit_test(test_base),
