@@ -92,7 +92,7 @@ static bool outputs_writable(const struct settings *set)
 }
 
 /* FILE or FILE:STRENGTH; a file whose whole name is that comes first. The caller frees the path. */
-static bool read_lora(const char *word, clio_lora *lora)
+static bool read_lora(const char *word, clio_lora *lora, char **path)
 {
     struct stat info;
     const char *colon = strrchr(word, ':');
@@ -105,7 +105,8 @@ static bool read_lora(const char *word, clio_lora *lora)
     } else {
         colon = NULL;
     }
-    lora->path = colon ? must_print("%.*s", (int)(colon - word), word) : must_print("%s", word);
+    *path = colon ? must_print("%.*s", (int)(colon - word), word) : must_print("%s", word);
+    lora->path = *path;
     return true;
 }
 
@@ -115,6 +116,7 @@ struct work {
     bool preview_failed;
     clio_image *image, *mask;
     clio_lora *loras;
+    char **lora_paths;
     clio_diffusion *diffusion;
 };
 
@@ -189,8 +191,9 @@ static int work(const struct command *self, struct session *s, struct settings *
     size_t count = set->loras.count, read = 0;
     int code = EXIT_DONE;
     w.loras = must_alloc((count + 1) * sizeof *w.loras);
+    w.lora_paths = must_alloc((count + 1) * sizeof *w.lora_paths);
     for (; !code && read < count; read++)
-        if (!read_lora(set->loras.items[read], &w.loras[read]))
+        if (!read_lora(set->loras.items[read], &w.loras[read], &w.lora_paths[read]))
             code = say_usage(self, "--lora takes FILE or FILE:STRENGTH, but \"%s\" has no number behind the colon", set->loras.items[read]);
     if (!code)
         code = read_images(&w, set);
@@ -202,7 +205,8 @@ static int work(const struct command *self, struct session *s, struct settings *
     clio_image_free(w.image);
     clio_image_free(w.mask);
     for (size_t i = 0; i < count; i++)
-        free((void *)(uintptr_t)w.loras[i].path);
+        free(w.lora_paths[i]);
+    free(w.lora_paths);
     free(w.loras);
     free(w.preview);
     return code;

@@ -42,7 +42,7 @@ static int *read_labels(const struct settings *set, int count)
 static clio_status reconstruct(struct session *s, clio_generator *g, const struct words *files, clio_image_list **out)
 {
     clio_status st = CLIO_OK;
-    clio_image **read = must_alloc(files->count * sizeof *read), *given = must_alloc(files->count * sizeof *given);
+    clio_image **read = must_alloc(files->count * sizeof(clio_image *)), *given = must_alloc(files->count * sizeof *given);
     size_t count = 0;
     for (; !st && count < files->count; count++) {
         st = clio_image_read(s->ctx, files->items[count], &read[count]);
@@ -58,31 +58,32 @@ static clio_status reconstruct(struct session *s, clio_generator *g, const struc
     return st;
 }
 
-/* The image with every pixel repeated `factor` times in both directions. The caller frees rgb. */
-static clio_image enlarged(const clio_image *from, int factor)
+/* The image with every pixel repeated `factor` times in both directions. The caller frees *rgb, its pixels. */
+static clio_image enlarged(const clio_image *from, int factor, unsigned char **rgb)
 {
-    clio_image to = {from->width * factor, from->height * factor, NULL};
-    unsigned char *rgb = must_alloc(3 * (size_t)to.width * (size_t)to.height);
-    for (int y = 0; y < to.height; y++)
-        for (int x = 0; x < to.width; x++)
-            memcpy(rgb + 3 * ((size_t)y * (size_t)to.width + (size_t)x),
+    int width = from->width * factor, height = from->height * factor;
+    *rgb = must_alloc(3 * (size_t)width * (size_t)height);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            memcpy(*rgb + 3 * ((size_t)y * (size_t)width + (size_t)x),
                    from->rgb + 3 * ((size_t)(y / factor) * (size_t)from->width + (size_t)(x / factor)), 3);
-    to.rgb = rgb;
-    return to;
+    return (clio_image){width, height, *rgb};
 }
 
 /* Small images are enlarged, as in an image grid. */
 static clio_status animate(struct session *s, const struct settings *set, const clio_image_list *images)
 {
     clio_imagine_result *list = must_alloc(images->count * sizeof *list);
+    unsigned char **rgb = must_alloc(images->count * sizeof *rgb);
     int width = images->list[0].image.width, factor = width < ANIMATION_WIDTH ? ANIMATION_WIDTH / width : 1;
     for (size_t i = 0; i < images->count; i++) {
         list[i] = images->list[i];
-        list[i].image = enlarged(&images->list[i].image, factor);
+        list[i].image = enlarged(&images->list[i].image, factor, &rgb[i]);
     }
     clio_status st = clio_image_write_apng(s->ctx, &(clio_image_list){list, images->count}, set->result, set->delay, NULL, 0);
     for (size_t i = 0; i < images->count; i++)
-        free((void *)(uintptr_t)list[i].image.rgb);
+        free(rgb[i]);
+    free(rgb);
     free(list);
     return st;
 }
@@ -144,7 +145,7 @@ static int sample(struct session *s, struct settings *set)
         st = save(s, set, g, images);
     bar_clear();
     int code = st ? session_failed(s, st) : EXIT_DONE;
-    if (!code && !set->quiet)
+    if (!st && !set->quiet)
         fprintf(stderr, "%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
     clio_image_list_free(images);
     clio_generator_free(g);

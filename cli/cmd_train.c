@@ -98,8 +98,9 @@ static clio_status open_device(struct session *s, const struct settings *set)
     clio_status st = clio_device_list(s->ctx, &devices, &count);
     for (size_t i = 0; !st && i < count; i++)
         same += devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type);
+    int wanted = same ? rank % same : 0;
     for (size_t i = 0; !st && ranks > 1 && i < count; i++)
-        if (devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type) && pick++ == rank % same)
+        if (devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type) && pick++ == wanted)
             snprintf(selector, sizeof selector, "%d", devices[i].index);
     if (!st)
         st = clio_device_open(s->ctx, set->device ? set->device : *selector ? selector : NULL);

@@ -19,7 +19,7 @@ char *help_names(const struct option_row *row)
     }
     if (row->argument) {
         *at++ = ' ';
-        strcpy(at, row->argument);
+        memcpy(at, row->argument, strlen(row->argument) + 1);
     }
     return text;
 }

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 struct settings options_initial(const struct command *command)
@@ -41,16 +42,13 @@ static char *join_values(const struct option_row *row)
     size_t length, next, size = 1;
     for (size_t i = 0; option_value(row, i, &length); i++)
         size += length + strlen(" or ");
-    char *text = must_alloc(size), *at = text;
-    for (size_t i = 0;; i++) {
+    char *text = must_alloc(size);
+    for (size_t i = 0, used = 0;; i++) {
         const char *value = option_value(row, i, &length);
         if (!value)
             return text;
-        if (i) {
-            const char *between = option_value(row, i + 1, &next) ? ", " : " or ";
-            at = (char *)memcpy(at, between, strlen(between)) + strlen(between);
-        }
-        at = (char *)memcpy(at, value, length) + length;
+        const char *between = !i ? "" : option_value(row, i + 1, &next) ? ", " : " or ";
+        used += (size_t)snprintf(text + used, size - used, "%s%.*s", between, (int)length, value);
     }
 }
 

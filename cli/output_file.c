@@ -35,14 +35,11 @@ static bool is_device(const char *path)
     return !stat(path, &info) && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
-bool path_check(const char *path, const char *flag)
+/* folder: the one that holds the file */
+static bool is_writable(const char *path, const char *folder, const char *flag)
 {
     struct stat info;
-    char *real = real_path(path), *folder = folder_of(real);
-    bool good = false;
-    if (is_device(real))
-        good = true;
-    else if (stat(folder, &info))
+    if (stat(folder, &info))
         say_error(errno == ENOENT ? "cannot write %s: folder %s does not exist; create it, or choose another file with %s"
                                   : "cannot write %s: folder %s is not accessible; choose another file with %s",
                   path, folder, flag);
@@ -55,7 +52,14 @@ bool path_check(const char *path, const char *flag)
     else if (!stat(path, &info) && access(path, W_OK))
         say_error("cannot write %s: it is read-only; choose another file with %s", path, flag);
     else
-        good = true;
+        return true;
+    return false;
+}
+
+bool path_check(const char *path, const char *flag)
+{
+    char *real = real_path(path), *folder = folder_of(real);
+    bool good = is_device(real) || is_writable(path, folder, flag);
     free(folder);
     free(real);
     return good;

@@ -69,7 +69,7 @@ char *text_of_token(struct text_rest *rest, const char *token, int is_last)
     size_t n = strlen(token);
     char *joined = must_alloc(rest->count + n + 1);
     memcpy(joined, rest->bytes, rest->count);
-    memcpy(joined + rest->count, token, n);
+    memcpy(joined + rest->count, token, n + 1);
     n += rest->count;
     rest->count = 0;
     char *out = clean(joined, n, is_last ? NULL : rest);

@@ -64,15 +64,16 @@ fail:
 void file_unmap(struct file_map *map)
 {
     if (map->data)
-        munmap((void *)(uintptr_t)map->data, map->size);
+        munmap(mem_const_cast(map->data), map->size);
     memset(map, 0, sizeof *map);
 }
 
 void file_rest(const void *data, size_t size)
 {
 #ifdef MADV_DONTNEED
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page, end = (uintptr_t)data + size;
-    madvise((void *)begin, end - begin, MADV_DONTNEED); /* its first and last page may hold neighbours, which are then read once more */
+    size_t before = (uintptr_t)data % (uintptr_t)sysconf(_SC_PAGESIZE); /* bytes of its first page */
+    /* The first and the last page may hold neighbours, which are then read once more. */
+    madvise((char *)mem_const_cast(data) - before, before + size, MADV_DONTNEED);
 #else
     (void)data;
     (void)size;

@@ -124,15 +124,16 @@ clio_status json_int(clio_context *ctx, const struct json_file *file, const char
 {
     clio_status st = CLIO_OK;
     json_t *value = present(file, key);
+    bool is_real = json_is_real(value);
+    double real = json_real_value(value); /* 0 if it is no real number */
     json_int_t number;
     if (!value && otherwise < min)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the key \"%s\" is missing: check that the file belongs to this model", file->path, key);
-    if (value && !json_is_integer(value) && !(json_is_real(value) && json_real_value(value) == floor(json_real_value(value))))
+    if (value && !json_is_integer(value) && !(is_real && real == floor(real)))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be an integer from %d to %d", file->path, key, min, max);
-    if (value && json_is_real(value) && fabs(json_real_value(value)) > LARGEST_EXACT)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" is %g, but must be an integer from %d to %d", file->path, key, json_real_value(value), min,
-             max);
-    number = !value ? otherwise : json_is_real(value) ? (json_int_t)json_real_value(value) : json_integer_value(value);
+    if (is_real && fabs(real) > LARGEST_EXACT)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" is %g, but must be an integer from %d to %d", file->path, key, real, min, max);
+    number = !value ? otherwise : is_real ? (json_int_t)real : json_integer_value(value);
     if (value && (number < min || number > max))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" is %lld, but must be an integer from %d to %d", file->path, key, (long long)number, min,
              max);

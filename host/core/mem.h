@@ -17,6 +17,17 @@ clio_status mem_grow(clio_context *ctx, void *list, size_t count, size_t *capaci
 /* Copy of a string; NULL stays NULL. */
 clio_status mem_string(clio_context *ctx, char **out, const char *text);
 
+/* The same pointer without const: to free memory that its structure shows to others as const, or to lend const data to a structure or a
+ * function whose pointer is not const although it only reads. */
+static inline void *mem_const_cast(const void *data)
+{
+    const union {
+        const void *from;
+        void *to;
+    } pointer = {.from = data};
+    return pointer.to;
+}
+
 /* FNV-1a hash of some bytes, continued from `hash`; start with MEM_HASH_START. */
 uint64_t mem_hash(uint64_t hash, const void *data, size_t size);
 #define MEM_HASH_START 0xcbf29ce484222325u

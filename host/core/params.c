@@ -75,11 +75,15 @@ fail:
     return st;
 }
 
-/* `text` behind a dash with what is fit for a file's name; runs of anything else become one dash. Three such parts are no longer than file
- * systems allow. Two devices that differ behind that share the name, and their headers tell them apart. */
+/* Append `text`, behind a dash if something is before it, with what is fit for a file's name; runs of anything else become one dash. Three
+ * such parts are no longer than file systems allow. Two devices that differ behind that share the name, and their headers tell them apart.
+ */
 static void add_part(char *name, size_t size, const char *text)
 {
-    size_t at = strlen(name), end = MIN(size - 1, at + 76);
+    size_t at = strlen(name);
+    if (at)
+        name[at++] = '-';
+    size_t end = MIN(size - 1, at + 76);
     for (; *text && at < end; text++) {
         bool fit = isalnum((unsigned char)*text) || *text == '.' || *text == '_';
         if (fit || (at && name[at - 1] != '-'))
@@ -98,12 +102,10 @@ clio_status params_tuned_path(clio_context *ctx, char **out)
     char name[256] = "", *folder = NULL;
     *out = NULL;
     TRY(tuned_folder(ctx, &folder));
-    for (size_t i = 0; i < COUNT(parts); i++) {
-        if (*name)
-            strcat(name, "-");
+    for (size_t i = 0; i < COUNT(parts); i++)
         add_part(name, sizeof name - sizeof ".params", parts[i]);
-    }
-    strcat(name, ".params");
+    size_t length = strlen(name);
+    snprintf(name + length, sizeof name - length, ".params");
     if (folder)
         TRY(file_join(ctx, out, folder, name));
 fail:

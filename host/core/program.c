@@ -183,7 +183,7 @@ static clio_status program_get(clio_context *ctx, const char *file, const char *
             *out = all->list[i];
             return CLIO_OK;
         }
-    TRY(mem_grow(ctx, &all->list, all->count, &all->capacity, sizeof *all->list));
+    TRY(mem_grow(ctx, &all->list, all->count, &all->capacity, sizeof(struct program *)));
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     TRY(mem_string(ctx, &p->file, file));
     TRY(mem_string(ctx, &p->options, options));
@@ -229,7 +229,7 @@ clio_status kernel_get(clio_context *ctx, const char *file, const char *name, co
     label_of(k, options);
     k->id = clCreateKernel(p->id, name, &cle);
     CL_CHECK(ctx, cle, "clCreateKernel");
-    grown = realloc(p->kernels, (p->count + 1) * sizeof *grown);
+    grown = realloc(p->kernels, (p->count + 1) * sizeof(struct kernel *));
     if (!grown)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     p->kernels = grown;

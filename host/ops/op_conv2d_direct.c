@@ -84,8 +84,8 @@ clio_status op_conv2d_direct_fwd(clio_context *ctx, const struct tensor *out, co
             r.t[3] = *bias;
         TRY(tape_record(ctx, &r, &args, sizeof args));
     }
-    int outputs = args.out / groups % 4 == 0 ? 4 : 1;
-    double flops = 2.0 * (double)tensor_count(out) * args.kernel_h * args.kernel_w * (args.in / groups);
+    int outputs = args.out / groups % 4 == 0 ? 4 : 1, group_in = args.in / groups;
+    double flops = 2.0 * (double)tensor_count(out) * args.kernel_h * args.kernel_w * group_in;
     double bytes = 4.0 * (double)(tensor_count(in) + tensor_count(out) + tensor_count(w));
     const struct tensor *added = bias ? bias : w; /* w: something valid that is not read */
     TRY(kernel_get(ctx, "conv2d", "conv2d", outputs == 4 ? "-DOUTPUTS=4" : "", &kernel));

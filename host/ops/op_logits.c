@@ -53,8 +53,9 @@ clio_status op_logits_fwd(clio_context *ctx, struct arena *arena, const struct t
              args.no_speech, args.n);
     TRY(tensor_take(ctx, arena, &parts));
     TRY(family_choose(ctx, "logits", NULL, &local, &v));
+    size_t used = strlen(v.options);
     if (args.inverse_temperature > 0)
-        strcat(v.options, " -DNOISE=1");
+        snprintf(v.options + used, sizeof v.options - used, " -DNOISE=1");
     TRY(kernel_get(ctx, "logits", "logits_partial", v.options, &partial));
     TRY(kernel_get(ctx, "logits", "logits_choose", v.options, &choose));
     TRY(LAUNCH(ctx, partial, GRID1(args.groups * local, local), COST(8.0 * args.n, 5.0 * args.n), ARG_TENSOR(&parts), ARG_TENSOR(logits),

@@ -38,8 +38,8 @@ static int register_rows(clio_context *ctx, int columns)
 /* Relative cost of a pixel: for each panel of v, the columns of s and the copy of the columns of v. */
 static double panel_cost(clio_context *ctx, int v_columns, int s_columns)
 {
-    int rows = register_rows(ctx, s_columns);
-    return (double)steps(v_columns, PANEL) * (ROUND_UP(s_columns, rows) + 8);
+    int rows = register_rows(ctx, s_columns), columns = ROUND_UP(s_columns, rows);
+    return (double)steps(v_columns, PANEL) * (columns + 8);
 }
 
 /* Divide the pixels into as many slices as the device can use, each of at least weights.slice pixels. */

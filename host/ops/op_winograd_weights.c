@@ -13,7 +13,8 @@
 
 bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v)
 {
-    double tiles = (double)((v->out_height + 3) / 4) * ((v->out_width + 3) / 4);
+    int rows = (v->out_height + 3) / 4, columns = (v->out_width + 3) / 4;
+    double tiles = (double)rows * columns;
     return params_is(ctx, "weights.family", "winograd") && dw->layout == MATRIX_PANELS && v->taps == 3 && v->stride == 1 &&
            v->in % 16 == 0 && dw->n % 16 == 0 && MIN(v->in, dw->n) >= FEW_CHANNELS &&
            1.5 * PARTS * tiles < 9.0 * v->out_height * v->out_width;

@@ -96,12 +96,12 @@ static clio_status convolve(clio_context *ctx, struct workspace *ws, int batch, 
     a.width = a.out_width = width * window.upsample;
     a.out_height = (a.out_height + 2 - window.taps) / window.stride + 1;
     a.out_width = (a.out_width + 2 - window.taps) / window.stride + 1;
-    size_t inputs = (size_t)(height * width * a.in), enlarged = (size_t)(a.height * a.width * a.in);
-    size_t outputs = (size_t)(a.out_height * a.out_width * n), all = (size_t)batch;
+    size_t inputs = (size_t)height * (size_t)width * (size_t)a.in, enlarged = (size_t)a.height * (size_t)a.width * (size_t)a.in;
+    size_t outputs = (size_t)a.out_height * (size_t)a.out_width * (size_t)n, all = (size_t)batch;
     struct matrix w = {0};
     struct tensor *ti, *tb, *tr, *to;
     TRY(matrix_new(ctx, &w, n, k, MATRIX_LARGE, "a kernel self-test"));
-    float *x = workspace_floats(ws, all * inputs, DTYPE_F32), *filter = workspace_floats(ws, (size_t)(n * k), w.data.dtype), *got;
+    float *x = workspace_floats(ws, all * inputs, DTYPE_F32), *filter = workspace_floats(ws, (size_t)n * (size_t)k, w.data.dtype), *got;
     float *bias = workspace_floats(ws, all * (size_t)n, DTYPE_F32), *residual = workspace_floats(ws, all * outputs, DTYPE_F32);
     float *big = workspace_floats(ws, enlarged, DTYPE_F32), *want = workspace_floats(ws, all * outputs, DTYPE_F32);
     if (!x || !filter || !bias || !residual || !big || !want)
@@ -166,10 +166,11 @@ clio_status selftest_transposed(clio_context *ctx, const struct selftest *t, str
     a.out_height = (a.height - 1) * stride + 2;
     a.out_width = (a.width - 1) * stride + 2;
     a.bias_step = n;
-    size_t inputs = (size_t)(batch * a.height * a.width * a.in), outputs = (size_t)(batch * a.out_height * a.out_width * n);
+    size_t inputs = (size_t)batch * (size_t)a.height * (size_t)a.width * (size_t)a.in;
+    size_t outputs = (size_t)batch * (size_t)a.out_height * (size_t)a.out_width * (size_t)n;
     TRY(matrix_new(ctx, &w, n, k, MATRIX_LARGE, "a kernel self-test"));
-    float *x = workspace_floats(ws, inputs, DTYPE_F32), *filter = workspace_floats(ws, (size_t)(n * k), w.data.dtype), *got;
-    float *bias = workspace_floats(ws, (size_t)(batch * n), DTYPE_F32), *residual = workspace_floats(ws, outputs, DTYPE_F32);
+    float *x = workspace_floats(ws, inputs, DTYPE_F32), *filter = workspace_floats(ws, (size_t)n * (size_t)k, w.data.dtype), *got;
+    float *bias = workspace_floats(ws, (size_t)batch * (size_t)n, DTYPE_F32), *residual = workspace_floats(ws, outputs, DTYPE_F32);
     float *want = workspace_floats(ws, outputs, DTYPE_F32);
     if (!x || !filter || !bias || !residual || !want)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
@@ -209,8 +210,9 @@ clio_status selftest_weights(clio_context *ctx, const struct selftest *t, struct
     a.out_height = a.height;
     a.out_width = a.width;
     int k = size * size * a.in;
-    size_t inputs = (size_t)(a.batch * a.height * a.width * a.in), outputs = (size_t)(a.batch * a.height * a.width * a.out);
-    size_t weights = (size_t)(a.out * k), panels = (size_t)((a.out + PANEL - 1) / PANEL);
+    size_t inputs = (size_t)a.batch * (size_t)a.height * (size_t)a.width * (size_t)a.in;
+    size_t outputs = (size_t)a.batch * (size_t)a.height * (size_t)a.width * (size_t)a.out;
+    size_t weights = (size_t)a.out * (size_t)k, panels = (size_t)((a.out + PANEL - 1) / PANEL);
     struct tensor *tx, *ty, *tw;
     struct matrix dw = {0};
     TRY(matrix_new(ctx, &dw, a.out, k, MATRIX_EXACT, "a kernel self-test"));

@@ -95,7 +95,7 @@ static clio_status run_group_norm(clio_context *ctx, const struct selftest *t, s
 {
     clio_status st = CLIO_OK;
     int batch = 2, pixels = 311, channels = 17 * t->groups;
-    size_t count = (size_t)(batch * pixels * channels);
+    size_t count = (size_t)batch * (size_t)pixels * (size_t)channels;
     struct tensor *in, *tg, *tb, *out;
     float *x = workspace_floats(ws, count, DTYPE_F32), *want = workspace_floats(ws, count, DTYPE_F32), *got;
     float *gamma = workspace_floats(ws, (size_t)channels, DTYPE_F32), *beta = workspace_floats(ws, (size_t)channels, DTYPE_F32);
@@ -183,7 +183,7 @@ clio_status selftest_logits(clio_context *ctx, const struct selftest *t, struct 
     float *x = workspace_floats(ws, (size_t)args.n, DTYPE_F32), *got, want[4] = {0};
     unsigned char suppress[2311] = {0};
     struct tensor *in, *never, *out, *tokens;
-    int token;
+    int token, found;
     (void)t;
     args.timestamp_last = args.n - 1;
     args.text_allowed = args.end_allowed = 1;
@@ -205,12 +205,13 @@ clio_status selftest_logits(clio_context *ctx, const struct selftest *t, struct 
     TRY(op_logits_fwd(ctx, &ws->arena, out, tokens, in, never, 0, args));
     TRY(workspace_fetch(ctx, ws, out, &got));
     ref_logits(&token, &want[1], &want[2], &want[3], x, suppress, &args);
-    memcpy(&want[0], &token, sizeof token);
+    memcpy(&found, got, sizeof found); /* out holds an integer, then three floats */
     workspace_compare(ws, got + 1, want + 1, 3);
-    if (memcmp(got, want, sizeof token) != 0)
+    if (found != token)
         snprintf(ws->wrong, sizeof ws->wrong, "wrong result (another token)");
     TRY(workspace_fetch(ctx, ws, tokens, &got));
-    if (memcmp(got, want, sizeof token) != 0)
+    memcpy(&found, got, sizeof found);
+    if (found != token)
         snprintf(ws->wrong, sizeof ws->wrong, "wrong result (another token in tokens)");
 fail:
     return st;

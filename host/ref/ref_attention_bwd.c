@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct one_head {
     const float *q, *k, *v, *dout; /* rows of ldq, width, width, ldo */
@@ -67,8 +68,7 @@ void ref_attention_bwd(float *dq, float *dk, float *dv, const float *dout, const
                                  .p = work + 2 * sums,
                                  .dp = work + 2 * sums + a->keys,
                                  .width = width};
-            for (size_t i = 0; i < 2 * sums; i++)
-                work[i] = 0;
+            memset(work, 0, 2 * sums * sizeof *work);
             for (int i = 0; i < a->queries; i++)
                 one_query(&h, a, i, ref_attention_visible(a, key_lengths, b, i));
             for (int j = 0; j < a->keys; j++)

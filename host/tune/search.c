@@ -343,7 +343,6 @@ static clio_status try_set(struct tune_search *s, const struct tune_step *step, 
         }
         snprintf(why, sizeof why, "%.120s", clio_error(s->ctx));
         r->outcome = TUNE_FAILED;
-        st = CLIO_OK;
     }
     sum_up(s, r);
     if (r->outcome == TUNE_UNTRIED)

@@ -23,7 +23,7 @@ static bool png_is_whole(const struct file_map *map, int *width, int *height)
 {
     size_t at = 8;
     bool has_pixels = false;
-    if (map->size < 8 + 25 || memcmp(map->data, "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", 16))
+    if (map->size < 8 + 25 || memcmp(map->data, "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", 16) != 0)
         return false;
     if (!is_usual(big32(map->data + 16), big32(map->data + 20)))
         return false;

@@ -65,8 +65,8 @@ void clio_image_list_free(clio_image_list *images)
     if (!p)
         return;
     for (size_t i = 0; i < p->public.count; i++) {
-        free((void *)(uintptr_t)p->list[i].image.rgb);
-        free((void *)(uintptr_t)p->list[i].parameters);
+        free(mem_const_cast(p->list[i].image.rgb));
+        free(mem_const_cast(p->list[i].parameters));
     }
     free(p->list);
     free(p);
@@ -146,14 +146,14 @@ static clio_status borrow(clio_context *ctx, struct metadata *metadata, const cl
     TRY(mem_alloc(ctx, &metadata->list, count + 1, sizeof *metadata->list));
     metadata->count = count;
     for (size_t i = 0; i < count; i++)
-        metadata->list[i] = (struct metadata_entry){(char *)(uintptr_t)entries[i].key, (char *)(uintptr_t)entries[i].text};
+        metadata->list[i] = (struct metadata_entry){mem_const_cast(entries[i].key), mem_const_cast(entries[i].text)};
 fail:
     return st;
 }
 
 struct image image_view(const clio_image *image)
 {
-    return (struct image){.width = image->width, .height = image->height, .rgb = (unsigned char *)(uintptr_t)image->rgb};
+    return (struct image){.width = image->width, .height = image->height, .rgb = mem_const_cast(image->rgb)};
 }
 
 clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *entries, size_t count)

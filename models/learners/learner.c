@@ -58,7 +58,7 @@ static clio_status read_settings(clio_context *ctx, struct learner *l, const jso
     for (const struct learner_setting *s = l->type->settings; s->name; s++)
         if (!l->config || json_object_set_new(l->config, s->name, default_value(s)))
             FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    json_object_foreach((json_t *)(uintptr_t)settings, name, value) TRY(set(ctx, l, name, value));
+    json_object_foreach((json_t *)mem_const_cast(settings), name, value) TRY(set(ctx, l, name, value));
 fail:
     return st;
 }

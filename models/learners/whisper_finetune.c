@@ -145,7 +145,7 @@ static clio_status mask_mels(clio_context *ctx, struct arena *arena, const struc
     }
     for (int i = 0; most && i < batch->count; i++) {
         int length = MIN(frames, ROUND_UP(batch->lengths[i], MEL_HOP) / MEL_HOP);
-        int n = spec_augment(masks, length, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)(batch->first + i));
+        int n = spec_augment(masks, length, bands, &s->augment, l->seed, learner_stream(l, 0), (uint64_t)batch->first + (uint64_t)i);
         for (int j = 0; j < n; j++, count++) {
             const int box[MASK_BOX] = {i, masks[j].frame, masks[j].frame_end, masks[j].band, masks[j].band_end};
             memcpy(boxes + MASK_BOX * (size_t)count, box, sizeof box);

@@ -17,8 +17,10 @@ double optimizer_rate(const struct optimizer_options *o, int64_t step)
     double at = o->steps > o->warmup ? (double)(step - o->warmup) / (double)(o->steps - o->warmup) : 0;
     if (o->schedule == SCHEDULE_COSINE && step >= o->warmup)
         part = o->end_factor + (1 - o->end_factor) * (1 + cos(acos(-1.0) * fmin(at, 1))) / 2;
-    if (o->schedule == SCHEDULE_STEP && o->steps > 0)
-        part *= pow(o->gamma, (double)(step / o->steps));
+    if (o->schedule == SCHEDULE_STEP && o->steps > 0) {
+        int64_t drops = step / o->steps;
+        part *= pow(o->gamma, (double)drops);
+    }
     return o->rate * part;
 }
 

@@ -43,7 +43,7 @@ static void sync_folders(clio_context *ctx, const char *path)
     struct dirent *entry;
     char *name = NULL;
     while (dir && (entry = readdir(dir)))
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && join(ctx, &name, path, entry->d_name) == CLIO_OK)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && join(ctx, &name, path, entry->d_name) == CLIO_OK)
             sync_folder(name);
     free(name);
     if (dir)
@@ -58,8 +58,8 @@ static void remove_folder(clio_context *ctx, const char *path)
     struct dirent *entry;
     char *name = NULL;
     while (dir && (entry = readdir(dir)))
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && join(ctx, &name, path, entry->d_name) == CLIO_OK && unlink(name) &&
-            errno != ENOENT)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && join(ctx, &name, path, entry->d_name) == CLIO_OK &&
+            unlink(name) && errno != ENOENT)
             remove_folder(ctx, name);
     free(name);
     if (dir)

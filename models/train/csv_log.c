@@ -46,7 +46,7 @@ static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
     FILE *in = fopen(t->path, "r");
     char line[64 * CSV_COLUMNS];
     while (in && fgets(line, sizeof line, in)) {
-        double numbers[CSV_COLUMNS];
+        double numbers[CSV_COLUMNS] = {0};
         char *at = line, *end;
         int n = 0;
         for (; n <= t->columns; n++, at = end + 1) {

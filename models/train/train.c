@@ -94,7 +94,8 @@ static clio_status train_step(struct train_run *r)
     const char *const *names = r->plan.type->losses;
     memset(r->losses, 0, sizeof r->losses);
     r->learner.step = r->state.step;
-    for (int i = 0; i < r->plan.accumulate; i++) {
+    int i = 0;
+    do { /* accumulate is at least 1 */
         TRY(loader_next(r->ctx, r->train, &b));
         TRY(upload(r, b, &batch));
         r->learner.micro_batch = i;
@@ -107,7 +108,7 @@ static clio_status train_step(struct train_run *r)
                 TRY(fail_nonfinite(r, names[j], &batch));
             r->losses[j] += losses[j] / r->plan.accumulate;
         }
-    }
+    } while (++i < r->plan.accumulate);
     r->state.step++;
     r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
     r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
