@@ -44,6 +44,10 @@ struct conv_end {
 clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,
                      int channels, int pixels, const struct gemm_epilogue *e);
 
+/* ---- conv2d_args.c ---- */
+
+/* Output size of a convolution with this kernel size along one dimension; 0: the kernel does not fit. */
+int window_count(int size, int kernel_size, int stride, int padding, int dilation);
 /* Arguments of the direct convolution and of its gradient, checked; without the epilogue. */
 clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *args, const struct tensor *in, const struct tensor *w,
                         int stride, int padding, int dilation, int groups);
@@ -54,9 +58,6 @@ clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *a
 bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v);
 clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
                              const struct tensor *x, const struct window_args *v, bool add);
-
-/* Output size of a convolution with this kernel size along one dimension; 0: the kernel does not fit. */
-int window_count(int size, int kernel_size, int stride, int padding, int dilation);
 
 /* Winograd's minimal filtering (cl/winograd.cl): whether it supports the call and the parameters ask for it; its compile options; the call.
  */
