@@ -3,7 +3,7 @@
 #ifndef CLIO_OPS_CONV2D_H
 #define CLIO_OPS_CONV2D_H
 
-#include "ops.h"
+#include "autograd_matmul.h"
 
 struct kernel_variant;
 
@@ -78,6 +78,12 @@ bool strided_wanted(clio_context *ctx, const struct strided_call *c);
 void strided_options(clio_context *ctx, const struct strided_call *c, char options[128]);
 clio_status strided_fwd(clio_context *ctx, struct arena *arena, const struct strided_call *c);
 
+/* op_conv2d_fwd and op_conv2d_transposed_fwd without what a tape divides. record: how to record the call if there is a tape, or NULL. */
+clio_status conv2d_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                       struct conv2d_window window, const struct gemm_epilogue *epilogue, const struct matmul_call *record);
+clio_status conv2d_transposed_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
+                                  const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue,
+                                  const struct matmul_call *record);
 /* Transposed convolution with any kernel size, stride and padding (set in `v`; the rest is filled in) and any size of out [B, H', W', N].
  * Where no weight reaches, out is the epilogue applied to 0. */
 clio_status conv2d_transpose(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
