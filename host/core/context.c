@@ -1,4 +1,5 @@
-/* context.c - progress, cancellation and preconditions: what every layer asks of a context. The public functions: context_public.c. */
+/* context.c - progress, cancellation and preconditions: what every layer asks of a context. The public functions:
+ * host/ops/context_public.c. */
 #include "context.h"
 
 void clio_cancel(clio_context *ctx)

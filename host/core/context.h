@@ -27,6 +27,7 @@ struct clio_context {
     struct launches launches;
     struct transfers transfers;
     struct params params;
+    const struct family_table *families; /* set by clio_create */
     struct selftest_results selftests;
     struct selftest_result *shown_results; /* what clio_device_selftests returned last: `checks` points into it */
     clio_selftest *checks;

@@ -10,10 +10,10 @@
 
 /* ---- a list of results ---- */
 
-static bool is_family(const char *name)
+static bool is_family(const clio_context *ctx, const char *name)
 {
-    for (size_t i = 0; kernel_family_name(i); i++)
-        if (strcmp(kernel_family_name(i), name) == 0)
+    for (size_t i = 0; ctx->families->name(i); i++)
+        if (strcmp(ctx->families->name(i), name) == 0)
             return true;
     return false;
 }
@@ -54,9 +54,9 @@ static clio_status add_disabled(clio_context *ctx, struct selftest_results *resu
         char name[24];
         int length = (int)strcspn(text, ", ");
         snprintf(name, sizeof name, "%.*s", length, text);
-        if (length && ((size_t)length >= sizeof name || !is_family(name))) {
-            for (size_t i = 0; kernel_family_name(i); i++)
-                TRY(bytes_print(ctx, &known, "%s%s", i ? ", " : "", kernel_family_name(i)));
+        if (length && ((size_t)length >= sizeof name || !is_family(ctx, name))) {
+            for (size_t i = 0; ctx->families->name(i); i++)
+                TRY(bytes_print(ctx, &known, "%s%s", i ? ", " : "", ctx->families->name(i)));
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "CLIO_DISABLE contains \"%.*s\", which is not a kernel family; the families are %s", length,
                  text, known.data);
         }
@@ -100,7 +100,7 @@ static clio_status parse(clio_context *ctx, struct selftest_results *results, co
         snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
         int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", family, variant, word, reason);
         bool failed = fields == 4 && strcmp(word, "failed") == 0;
-        if ((failed || (fields == 3 && strcmp(word, "ok") == 0)) && is_family(family) && strcmp(variant, ALL_VARIANTS) != 0)
+        if ((failed || (fields == 3 && strcmp(word, "ok") == 0)) && is_family(ctx, family) && strcmp(variant, ALL_VARIANTS) != 0)
             TRY(add(ctx, results, family, variant, reason));
     }
 fail:
@@ -193,7 +193,7 @@ const struct selftest_result *selftest_result_find(clio_context *ctx, const char
 clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, const char *reason)
 {
     clio_status st = CLIO_OK;
-    if (!is_family(family))
+    if (!is_family(ctx, family))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s is not a kernel family", family);
     TRY(add(ctx, &ctx->selftests, family, variant, reason ? reason : ""));
     store(ctx);

@@ -19,7 +19,7 @@
 struct device;
 
 struct selftest_result {
-    char family[24];   /* a name of kernel_family_name */
+    char family[24];   /* a name of the family table */
     char variant[176]; /* "*": all variants, by CLIO_DISABLE */
     char reason[200];  /* why the variant is disabled; empty: it passed */
 };
@@ -30,8 +30,14 @@ struct selftest_results {
     bool bypassed; /* every variant counts as passed: set while a self-test runs, and by callers that compare with host/ref themselves */
 };
 
-/* Name of the i-th kernel family, NULL behind the last. Defined by the layer that has the kernels: host/ops/families.c. */
-const char *kernel_family_name(size_t i);
+/* The table of kernel families, as a context has it from clio_create. Here only the names are read; host/ops/families.h has the rest. */
+struct family_table {
+    const char *(*name)(size_t i); /* of the i-th family; NULL behind the last */
+    const struct kernel_family *rows;
+    size_t count;
+    const struct family_operation *operations;
+    size_t operation_count;
+};
 
 /* Start empty, except for what CLIO_DISABLE names; CLIO_ERROR_ARGUMENT for an unknown name. */
 clio_status selftest_results_open(clio_context *ctx);

@@ -1,21 +1,8 @@
-/* tensor.c - shapes, device memory and copies; fp16 and bf16 conversions in integer arithmetic. */
+/* tensor.c - shapes, device memory and copies. */
 #include "context.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-size_t dtype_size(enum dtype dtype)
-{
-    static const size_t sizes[] = {4, 2, 2, 4, 1, 1};
-    return sizes[dtype];
-}
-
-const char *dtype_name(enum dtype dtype)
-{
-    static const char *const names[] = {"f32", "f16", "bf16", "i32", "u8", "q8_0"};
-    return names[dtype];
-}
 
 size_t tensor_count(const struct tensor *t)
 {
@@ -155,64 +142,4 @@ clio_status tensor_copy(clio_context *ctx, const struct tensor *to, size_t to_fi
     CL_TRY(ctx, clEnqueueCopyBuffer, (ctx->queue, from->mem, to->mem, from_first * size, to_first * size, count * size, 0, NULL, NULL));
 fail:
     return st;
-}
-
-float half_to_float(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 0x3ff, bits;
-    float f;
-    if (exponent == 31)
-        bits = sign | 0x7f800000u | mantissa << 13;
-    else if (exponent)
-        bits = sign | (exponent + 112) << 23 | mantissa << 13;
-    else {
-        f = (float)mantissa * 0x1p-24f;
-        memcpy(&bits, &f, 4);
-        bits |= sign;
-    }
-    memcpy(&f, &bits, 4);
-    return f;
-}
-
-uint16_t float_to_half(float f)
-{
-    uint32_t bits, sign, magnitude;
-    memcpy(&bits, &f, 4);
-    sign = bits >> 16 & 0x8000;
-    magnitude = bits & 0x7fffffff;
-    if (magnitude >= 0x7f800000) /* infinity, NaN */
-        return (uint16_t)(sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 : 0));
-    if (magnitude >= 0x477ff000) /* rounds beyond 65504 */
-        return (uint16_t)(sign | 0x7c00);
-    if (magnitude < 0x38800000) { /* below 2^-14: a multiple of 2^-24 */
-        float value, shifted;
-        memcpy(&value, &magnitude, 4);
-        shifted = value * 0x1p24f + 0x1p23f; /* the sum rounds to the nearest integer, ties to even */
-        memcpy(&bits, &shifted, 4);
-        return (uint16_t)(sign | (bits & 0x7ff));
-    }
-    magnitude += 0xfff + (magnitude >> 13 & 1);
-    return (uint16_t)(sign | ((magnitude - 0x38000000) >> 13));
-}
-
-float bfloat_to_float(uint16_t b)
-{
-    uint32_t bits = (uint32_t)b << 16;
-    float f;
-    memcpy(&f, &bits, 4);
-    return f;
-}
-
-uint16_t float_to_bfloat(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, 4);
-    if ((bits & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(bits >> 16 | 0x40); /* rounding may not make a number of a NaN */
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-float dtype_nearest(enum dtype dtype, float f)
-{
-    return dtype == DTYPE_F16 ? half_to_float(float_to_half(f)) : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(f)) : f;
 }

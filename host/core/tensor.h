@@ -3,11 +3,10 @@
 #ifndef CLIO_CORE_TENSOR_H
 #define CLIO_CORE_TENSOR_H
 
+#include "dtype.h"
 #include "pool.h"
 
 #define TENSOR_DIMS 4
-
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_I32, DTYPE_U8, DTYPE_Q8 }; /* q8: bytes of blocks, cl/gemm_q8.cl */
 
 struct tensor {
     cl_mem mem;
@@ -17,8 +16,6 @@ struct tensor {
     const char *what;     /* what it holds, a constant: names its transfers in the profile (transfers.h); or NULL */
 };
 
-size_t dtype_size(enum dtype dtype);
-const char *dtype_name(enum dtype dtype);
 /* Number of elements. */
 size_t tensor_count(const struct tensor *t);
 /* "f32 [1500, 512]" into a buffer of at least 96 bytes; returns it. */
@@ -41,13 +38,5 @@ clio_status tensor_zero(clio_context *ctx, const struct tensor *t);
 /* Copy `count` elements into another tensor of the same type, on the device; does not wait. The ranges must not overlap. */
 clio_status tensor_copy(clio_context *ctx, const struct tensor *to, size_t to_first, const struct tensor *from, size_t from_first,
                         size_t count);
-
-/* IEEE half and bfloat16 to and from float, round to nearest even. */
-float half_to_float(uint16_t h);
-uint16_t float_to_half(float f);
-float bfloat_to_float(uint16_t b);
-uint16_t float_to_bfloat(float f);
-/* f rounded to the nearest value of f16 or bf16; f itself for other types. */
-float dtype_nearest(enum dtype dtype, float f);
 
 #endif

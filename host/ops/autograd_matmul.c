@@ -2,16 +2,9 @@
  * bwd_weights, the bias the sums of dpre, and the residual dy itself. The gradient of the activation comes from the result; where that is
  * not enough, or the result contains a residual, the call was split before. */
 #include "autograd_matmul.h"
+#include "conv2d.h"
+#include "gemm.h"
 #include "gradients.h"
-#include "tape.h"
-
-enum { OUT, IN, W, BIAS, RESIDUAL };
-
-struct product_args {
-    struct matmul_call p;
-    int act;
-    float alpha, slope;
-};
 
 static bool is_scaled(float alpha)
 {
@@ -54,37 +47,37 @@ static clio_status bwd_weights(clio_context *ctx, struct arena *arena, const str
 static clio_status operands_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r, const struct tensor *dsum)
 {
     clio_status st = CLIO_OK;
-    const struct product_args *args = (const void *)r->args;
+    const struct matmul_args *args = (const void *)r->args;
     struct tensor dx;
-    struct matrix w = tape_matrix(tape, r, W);
+    struct matrix w = tape_matrix(tape, r, MATMUL_W);
     bool add;
-    if (tape_wants(tape, r, W)) {
+    if (tape_wants(tape, r, MATMUL_W)) {
         struct matrix dw = r->w;
-        struct tensor x = tape_value(tape, r, IN);
-        TRY(tape_grad(ctx, tape, r, W, &dw.data, &add));
-        TRY(bwd_weights(ctx, &tape->arena, &args->p, &dw, dsum, &x, add));
+        struct tensor x = tape_value(tape, r, MATMUL_IN);
+        TRY(tape_grad(ctx, tape, r, MATMUL_W, &dw.data, &add));
+        TRY(bwd_weights(ctx, &tape->arena, &args->call, &dw, dsum, &x, add));
     }
-    if (tape_wants(tape, r, IN)) {
-        TRY(tape_grad(ctx, tape, r, IN, &dx, &add));
-        TRY(bwd_data(ctx, &tape->arena, &args->p, &dx, dsum, &w, add));
+    if (tape_wants(tape, r, MATMUL_IN)) {
+        TRY(tape_grad(ctx, tape, r, MATMUL_IN, &dx, &add));
+        TRY(bwd_data(ctx, &tape->arena, &args->call, &dx, dsum, &w, add));
     }
 fail:
     return st;
 }
 
-static clio_status product_backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
+static clio_status backward(clio_context *ctx, struct tape *tape, const struct tape_record *r)
 {
     clio_status st = CLIO_OK;
-    const struct product_args *args = (const void *)r->args;
+    const struct matmul_args *args = (const void *)r->args;
     uint64_t mark = arena_mark(&tape->arena);
-    struct tensor dy = tape_given(tape, r, OUT), dsum = dy, db;
+    struct tensor dy = tape_given(tape, r, MATMUL_OUT), dsum = dy, db;
     bool add;
     if (args->act != ACT_NONE) { /* in place: nobody else reads the gradient of the result */
-        struct tensor y = tape_value(tape, r, OUT);
+        struct tensor y = tape_value(tape, r, MATMUL_OUT);
         TRY(op_activation_bwd(ctx, &dy, &dy, &y, args->act, args->slope, false));
     }
-    if (tape_wants(tape, r, BIAS)) {
-        TRY(tape_grad(ctx, tape, r, BIAS, &db, &add));
+    if (tape_wants(tape, r, MATMUL_BIAS)) {
+        TRY(tape_grad(ctx, tape, r, MATMUL_BIAS, &db, &add));
         TRY(op_bias_bwd(ctx, &tape->arena, &db, &dy, add));
     }
     if (is_scaled(args->alpha)) {
@@ -92,8 +85,8 @@ static clio_status product_backward(clio_context *ctx, struct tape *tape, const 
         TRY(op_add_fwd(ctx, &dsum, &dy, &dy, args->alpha, 0));
     }
     TRY(operands_backward(ctx, tape, r, &dsum));
-    if (tape_wants(tape, r, RESIDUAL))
-        TRY(tape_pass(ctx, tape, r, OUT, RESIDUAL));
+    if (tape_wants(tape, r, MATMUL_RESIDUAL))
+        TRY(tape_pass(ctx, tape, r, MATMUL_OUT, MATMUL_RESIDUAL));
 fail:
     arena_release(&tape->arena, mark);
     return st;
@@ -101,19 +94,32 @@ fail:
 
 /* ---- forward ---- */
 
-static const char *name_of(const struct matmul_call *p)
+/* Compute the call, and record it. */
+static clio_status run(clio_context *ctx, struct arena *arena, const struct matmul_call *p, const struct tensor *out,
+                       const struct tensor *in, const struct matrix *w, const struct gemm_epilogue *e)
 {
-    static const char *const names[] = {"gemm", "conv1d", "conv2d", "conv2d_transposed"};
-    return names[p->kind];
+    switch (p->kind) {
+    case MATMUL_CONV1D:
+        return conv1d_run(ctx, arena, out, in, w, p->kernel, p->stride, p->padding, e, p);
+    case MATMUL_CONV2D:
+        return conv2d_run(ctx, arena, out, in, w, p->window, e, p);
+    case MATMUL_CONV2D_TRANSPOSED:
+        return conv2d_transposed_run(ctx, arena, out, in, w, p->window, e, p);
+    default:
+        return gemm_run(ctx, out, in, w, p->m, e, p);
+    }
 }
 
-bool matmul_must_split(const clio_context *ctx, const struct gemm_epilogue *e)
+/* Whether the call must be recorded as separate operations, because the backward needs a value that a kernel with this epilogue does not
+ * store. */
+static bool must_split(const clio_context *ctx, const struct gemm_epilogue *e)
 {
     return ctx->tape && !ctx->planning && e && e->act != ACT_NONE && (e->residual || !activation_by_result(e->act));
 }
 
-clio_status matmul_split_fwd(clio_context *ctx, struct arena *arena, const struct matmul_call *p, const struct tensor *out,
-                             const struct tensor *in, const struct matrix *w, const struct gemm_epilogue *e)
+/* A matmul, then activation, then residual. */
+static clio_status split(clio_context *ctx, struct arena *arena, const struct matmul_call *p, const struct tensor *out,
+                         const struct tensor *in, const struct matrix *w, const struct gemm_epilogue *e)
 {
     clio_status st = CLIO_OK;
     struct arena *own = &ctx->tape->arena;
@@ -123,14 +129,7 @@ clio_status matmul_split_fwd(clio_context *ctx, struct arena *arena, const struc
     plain.act = ACT_NONE;
     plain.residual = NULL;
     TRY(tensor_take(ctx, own, &sum));
-    if (p->kind == MATMUL_GEMM)
-        TRY(op_gemm_fwd(ctx, &sum, in, w, p->m, &plain));
-    else if (p->kind == MATMUL_CONV1D)
-        TRY(op_conv1d_fwd(ctx, arena, &sum, in, w, p->kernel, p->stride, p->padding, &plain));
-    else if (p->kind == MATMUL_CONV2D)
-        TRY(op_conv2d_fwd(ctx, arena, &sum, in, w, p->window, &plain));
-    else
-        TRY(op_conv2d_transposed_fwd(ctx, arena, &sum, in, w, p->window, &plain));
+    TRY(run(ctx, arena, p, &sum, in, w, &plain));
     y = e->residual ? sum : *out;
     if (e->residual && !activation_by_result(e->act)) /* backward needs the sum */
         TRY(tensor_take(ctx, own, &y));
@@ -144,32 +143,34 @@ fail:
     return st;
 }
 
-clio_status matmul_record(clio_context *ctx, const struct matmul_call *p, const struct tensor *out, const struct tensor *in,
-                          const struct matrix *w, const struct gemm_epilogue *e)
+static clio_status forward(clio_context *ctx, struct arena *arena, struct matmul_call p, const struct tensor *out, const struct tensor *in,
+                           const struct matrix *w, const struct gemm_epilogue *e)
 {
-    clio_status st = CLIO_OK;
-    struct product_args args = {.p = *p, .alpha = 1};
-    struct tape_record r = {.op = name_of(p), .backward = product_backward, .t = {*out, *in, w->data}, .keep = 1 << IN | 1 << W, .w = *w};
-    char a[96], b[96];
-    if (!ctx->tape)
-        return CLIO_OK;
-    if (e) {
-        args.act = e->act;
-        args.slope = e->slope;
-        args.alpha = is_scaled(e->alpha) && (e->alpha < 0 || e->alpha > 0) ? e->alpha : 1;
-        if (e->bias)
-            r.t[BIAS] = *e->bias;
-        if (e->residual)
-            r.t[RESIDUAL] = *e->residual;
-        if (e->act != ACT_NONE)
-            r.keep |= 1 << OUT;
-    }
-    bool is_view = e && ((e->lda && e->lda != w->k) || (e->ldc && e->ldc != w->n) || e->a_offset || e->c_offset);
-    if (p->kind == MATMUL_GEMM &&
-        (is_view || tensor_count(in) != (size_t)p->m * (size_t)w->k || tensor_count(out) != (size_t)p->m * (size_t)w->n))
-        FAIL(ctx, CLIO_ERROR_INTERNAL, "gemm of %d rows from parts of %s into parts of %s has no gradient", p->m, tensor_describe(in, a),
-             tensor_describe(out, b));
-    TRY(tape_record(ctx, &r, &args, sizeof args));
-fail:
-    return st;
+    p.backward = backward;
+    return must_split(ctx, e) ? split(ctx, arena, &p, out, in, w, e) : run(ctx, arena, &p, out, in, w, e);
+}
+
+clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w, int m,
+                        const struct gemm_epilogue *epilogue)
+{
+    return forward(ctx, NULL, (struct matmul_call){.kind = MATMUL_GEMM, .m = m}, out, a, w, epilogue);
+}
+
+clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                          int kernel, int stride, int padding, const struct gemm_epilogue *epilogue)
+{
+    struct matmul_call call = {.kind = MATMUL_CONV1D, .kernel = kernel, .stride = stride, .padding = padding};
+    return forward(ctx, arena, call, out, in, w, epilogue);
+}
+
+clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                          struct conv2d_window window, const struct gemm_epilogue *epilogue)
+{
+    return forward(ctx, arena, (struct matmul_call){.kind = MATMUL_CONV2D, .window = window}, out, in, w, epilogue);
+}
+
+clio_status op_conv2d_transposed_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
+                                     const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue)
+{
+    return forward(ctx, arena, (struct matmul_call){.kind = MATMUL_CONV2D_TRANSPOSED, .window = window}, out, in, w, epilogue);
 }

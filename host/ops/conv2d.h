@@ -3,7 +3,7 @@
 #ifndef CLIO_OPS_CONV2D_H
 #define CLIO_OPS_CONV2D_H
 
-#include "ops.h"
+#include "autograd_matmul.h"
 
 struct kernel_variant;
 
@@ -44,6 +44,10 @@ struct conv_end {
 clio_status conv_end(clio_context *ctx, const char *op, struct conv_end *end, const struct tensor *out, const struct matrix *w, int batch,
                      int channels, int pixels, const struct gemm_epilogue *e);
 
+/* ---- conv2d_args.c ---- */
+
+/* Output size of a convolution with this kernel size along one dimension; 0: the kernel does not fit. */
+int window_count(int size, int kernel_size, int stride, int padding, int dilation);
 /* Arguments of the direct convolution and of its gradient, checked; without the epilogue. */
 clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *args, const struct tensor *in, const struct tensor *w,
                         int stride, int padding, int dilation, int groups);
@@ -54,9 +58,6 @@ clio_status direct_args(clio_context *ctx, const char *op, struct conv2d_args *a
 bool winograd_weights_wanted(clio_context *ctx, const struct matrix *dw, const struct window_args *v);
 clio_status winograd_weights(clio_context *ctx, struct arena *arena, const struct matrix *dw, const struct tensor *dy,
                              const struct tensor *x, const struct window_args *v, bool add);
-
-/* Output size of a convolution with this kernel size along one dimension; 0: the kernel does not fit. */
-int window_count(int size, int kernel_size, int stride, int padding, int dilation);
 
 /* Winograd's minimal filtering (cl/winograd.cl): whether it supports the call and the parameters ask for it; its compile options; the call.
  */
@@ -77,6 +78,12 @@ bool strided_wanted(clio_context *ctx, const struct strided_call *c);
 void strided_options(clio_context *ctx, const struct strided_call *c, char options[128]);
 clio_status strided_fwd(clio_context *ctx, struct arena *arena, const struct strided_call *c);
 
+/* op_conv2d_fwd and op_conv2d_transposed_fwd without what a tape divides. record: how to record the call if there is a tape, or NULL. */
+clio_status conv2d_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                       struct conv2d_window window, const struct gemm_epilogue *epilogue, const struct matmul_call *record);
+clio_status conv2d_transposed_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
+                                  const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue,
+                                  const struct matmul_call *record);
 /* Transposed convolution with any kernel size, stride and padding (set in `v`; the rest is filled in) and any size of out [B, H', W', N].
  * Where no weight reaches, out is the epilogue applied to 0. */
 clio_status conv2d_transpose(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,

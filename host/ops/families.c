@@ -1,9 +1,6 @@
-/* families.c - the table of kernel families, and the choice among the families of an operation: see families.h. */
+/* families.c - the table of kernel families: see families.h. */
 #include "families.h"
 #include "selftest_private.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #define BIT(dtype) (1u << (dtype))
 #define F32 BIT(DTYPE_F32)
@@ -170,11 +167,7 @@ static const struct kernel_family families[] = {
     {"clfft",              LAYOUT_ANY,    0,               GPU,      clfft_choose,               selftest_clfft,       NULL},
 };
 
-/* Operations with families: what a message calls them, and the steps that choose between their families. */
-static const struct {
-    const char *name, *title;
-    const struct tune_step *steps;
-} operations[] = {
+static const struct family_operation operations[] = {
     {"gemm", "matrix multiplication", gemm_steps},
     {"attention", "attention", attention_steps},
     {"norm", "normalization", norm_steps},
@@ -187,93 +180,10 @@ static const struct {
 };
 /* clang-format on */
 
-const struct kernel_family *kernel_family_at(size_t i)
-{
-    return i < COUNT(families) ? &families[i] : NULL;
-}
-
-const char *kernel_family_name(size_t i)
+static const char *name_of(size_t i)
 {
     return i < COUNT(families) ? families[i].name : NULL;
 }
 
-const struct kernel_family *kernel_family_find(const char *name)
-{
-    for (size_t i = 0; i < COUNT(families); i++)
-        if (strcmp(families[i].name, name) == 0)
-            return &families[i];
-    return NULL;
-}
-
-bool kernel_family_is_of(const struct kernel_family *f, const char *operation)
-{
-    size_t length = strlen(operation);
-    return strncmp(f->name, operation, length) == 0 && (f->name[length] == '.' || !f->name[length]);
-}
-
-const struct tune_step *operation_steps_at(size_t i, const char **operation)
-{
-    static const struct tune_step none[] = {{0}};
-    if (i >= COUNT(operations))
-        return NULL;
-    *operation = operations[i].name;
-    return operations[i].steps ? operations[i].steps : none;
-}
-
-/* ---- the choice ---- */
-
-static bool reads(const struct kernel_family *f, const struct matrix *w)
-{
-    return !w ||
-           ((f->layout == LAYOUT_ANY || (f->layout == LAYOUT_PANELS) == (w->layout == MATRIX_PANELS)) && (f->storage & BIT(w->data.dtype)));
-}
-
-/* One family: does it support the call, and pass? */
-static clio_status try_family(clio_context *ctx, const struct kernel_family *f, void *call, int attempt, struct kernel_variant *v,
-                              bool *works)
-{
-    clio_status st = CLIO_OK;
-    *v = (struct kernel_variant){.family = f};
-    if (!f->choose(ctx, call, attempt, v) || v->local > ctx->device.local_memory)
-        return CLIO_OK;
-    v->test.family = f->name;
-    if (!v->test.variant)
-        v->test.variant = v->options;
-    TRY(selftest_passes(ctx, &v->test, works));
-fail:
-    return st;
-}
-
-clio_status family_find(clio_context *ctx, const char *operation, const struct matrix *w, void *call, struct kernel_variant *v, bool *works)
-{
-    clio_status st = CLIO_OK;
-    *works = false;
-    for (int attempt = 0; attempt < 2 && !*works; attempt++)
-        for (size_t i = 0; i < COUNT(families) && !*works; i++)
-            if (kernel_family_is_of(&families[i], operation) && reads(&families[i], w))
-                TRY(try_family(ctx, &families[i], call, attempt, v, works));
-fail:
-    return st;
-}
-
-clio_status family_choose(clio_context *ctx, const char *operation, const struct matrix *w, void *call, struct kernel_variant *v)
-{
-    clio_status st = CLIO_OK;
-    bool works;
-    TRY(family_find(ctx, operation, w, call, v, &works));
-    if (!works)
-        TRY(family_none_left(ctx, operation));
-fail:
-    return st;
-}
-
-clio_status family_none_left(clio_context *ctx, const char *operation)
-{
-    const char *disabled = getenv("CLIO_DISABLE"), *title = operation;
-    for (size_t i = 0; i < COUNT(operations); i++)
-        if (strcmp(operations[i].name, operation) == 0)
-            title = operations[i].title;
-    return clio_fail(ctx, CLIO_ERROR_DEVICE, __FILE__, __LINE__,
-                     "no kernel for %s works on %s (`clio devices` lists the reasons): %supdate its driver, or open another device", title,
-                     ctx->device.name, disabled && *disabled ? "unset CLIO_DISABLE, " : "");
-}
+const struct family_table kernel_families = {
+    .name = name_of, .rows = families, .count = COUNT(families), .operations = operations, .operation_count = COUNT(operations)};

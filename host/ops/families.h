@@ -3,7 +3,11 @@
  * device.
  *
  * A family is one row of families.c. All who deal with families use these rows: the operations to choose a kernel, selftest.c to test it,
- * host/core to accept its name in CLIO_DISABLE and to keep its results, host/tune to search its parameters.
+ * host/core to accept its name in CLIO_DISABLE and to keep its results, host/tune to search its parameters. The table needs all operations,
+ * and they choose among its rows: so they find it in the context (ctx->families), not here.
+ *   families.c        the table
+ *   family_choose.c   the choice
+ *   family_table.c    look-ups for the choice and the self-tests
  *
  * To add a family: write its kernels (cl/) and a kernel_family_choose_fn beside the others of its operation, and add the row. */
 #ifndef CLIO_OPS_FAMILIES_H
@@ -40,14 +44,19 @@ struct kernel_family {
     const struct tune_step *steps; /* parameters for the tuner, up to a step without a name; NULL: none */
 };
 
-/* All rows; those of an operation in the order in which they are tried. NULL behind the last. */
-const struct kernel_family *kernel_family_at(size_t i);
-/* The row of this name, or NULL. */
-const struct kernel_family *kernel_family_find(const char *name);
-bool kernel_family_is_of(const struct kernel_family *f, const char *operation);
+/* An operation with families. */
+struct family_operation {
+    const char *name, *title;      /* "gemm"; what a message calls it */
+    const struct tune_step *steps; /* that choose between its families, up to one without a name; NULL: none */
+};
 
-/* Steps of the tuner that choose between the families of an operation, up to one without a name. i-th operation; NULL behind the last. */
-const struct tune_step *operation_steps_at(size_t i, const char **operation);
+/* All families, those of an operation in the order in which they are tried; and all operations that have families. For clio_create and the
+ * tuner: others use ctx->families. */
+extern const struct family_table kernel_families;
+
+/* The row of this name, or NULL. */
+const struct kernel_family *kernel_family_find(const clio_context *ctx, const char *name);
+bool kernel_family_is_of(const struct kernel_family *f, const char *operation);
 
 /* The first family of the operation that supports `call` and passes its self-test. w: the packed weights that it must read, or NULL.
  * *works: whether there is one. */

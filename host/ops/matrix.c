@@ -50,7 +50,7 @@ static const struct kernel_family *family_of_parameter(clio_context *ctx, const 
     char name[48];
     const char *word = params_text(ctx, key);
     snprintf(name, sizeof name, "gemm.%s", word ? word : "");
-    return kernel_family_find(name);
+    return kernel_family_find(ctx, name);
 }
 
 clio_status matrix_new(clio_context *ctx, struct matrix *m, int n, int k, enum matrix_use use, const char *what)

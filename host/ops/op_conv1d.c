@@ -1,9 +1,8 @@
 /* op_conv1d.c - convolution over time as a matrix product. In [T, C] with zeros in front and behind, the window of output row t is the
- * kernel * C numbers from t * stride * C on: rows of a matrix that overlap. So op_gemm_fwd does the work, with its packing, kernels
+ * kernel * C numbers from t * stride * C on: rows of a matrix that overlap. So gemm_run does the work, with its packing, kernels
  * and epilogue, and nothing is copied but the edges' zeros (im2col, which would store each number `kernel` times, was rejected). */
+#include "gemm.h"
 #include "lanes.h"
-#include "autograd_matmul.h"
-#include "tape.h"
 
 #include <limits.h>
 
@@ -24,16 +23,12 @@ fail:
 }
 
 /* epilogue->residual has the shape of out. */
-clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
-                          int kernel, int stride, int padding, const struct gemm_epilogue *epilogue)
+clio_status conv1d_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                       int kernel, int stride, int padding, const struct gemm_epilogue *epilogue, const struct matmul_call *record)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct tensor rows;
-    struct tape *tape = NULL;
-    struct matmul_call record = {.kind = MATMUL_CONV1D, .kernel = kernel, .stride = stride, .padding = padding};
-    if (matmul_must_split(ctx, epilogue))
-        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     if (kernel < 1 || stride < 1 || padding < 0 || w->k % kernel)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: kernel %d of %d weights, stride %d or padding %d is impossible", kernel, w->k, stride,
              padding);
@@ -50,8 +45,7 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: the residual does not have the shape of out");
     if ((double)batch * length * channels > INT_MAX || (double)batch * out_length * w->n > INT_MAX)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "conv1d: a batch of %d x %d x %d numbers is too large for one call", batch, length, channels);
-    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
-    tape = tape_pause(ctx); /* the products are parts of it */
+    TRY(matmul_record(ctx, record, out, in, w, epilogue));
     rows = *in;
     if (padding)
         TRY(pad(ctx, arena, &rows, in, padding));
@@ -59,11 +53,9 @@ clio_status op_conv1d_fwd(clio_context *ctx, struct arena *arena, const struct t
     for (int b = 0; b < batch; b++) {
         e.a_offset = b * a_step;
         e.c_offset = b * c_step;
-        TRY(op_gemm_fwd(ctx, out, &rows, w, out_length, &e));
+        TRY(gemm_run(ctx, out, &rows, w, out_length, &e, NULL));
     }
 fail:
-    if (tape)
-        tape_resume(ctx, tape);
     arena_release(arena, mark);
     return st;
 }

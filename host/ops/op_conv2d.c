@@ -2,8 +2,7 @@
  * matmul over a window), cl/winograd.cl and cl/winograd_strided.cl (minimal filtering). */
 #include "conv2d.h"
 #include "families.h"
-#include "gradients.h"
-#include "autograd_matmul.h"
+#include "gemm.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -255,21 +254,20 @@ fail:
     return st;
 }
 
-clio_status op_conv2d_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
-                          struct conv2d_window window, const struct gemm_epilogue *epilogue)
+clio_status conv2d_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in, const struct matrix *w,
+                       struct conv2d_window window, const struct gemm_epilogue *epilogue, const struct matmul_call *record)
 {
     clio_status st = CLIO_OK;
     uint64_t mark = arena_mark(arena);
     struct gemm_epilogue e = epilogue ? *epilogue : (struct gemm_epilogue){0};
     struct conv2d_call c = {.out = out, .in = in, .w = w};
     struct kernel_variant v;
-    struct matmul_call record = {.kind = MATMUL_CONV2D, .window = window};
-    if (matmul_must_split(ctx, epilogue))
-        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     TRY(make_call(ctx, &c, &window, &e));
-    if (window.taps == 1 && window.stride == 1 && window.before + window.after == 0 && window.upsample == 1 && !c.v.bias_step)
-        return op_gemm_fwd(ctx, out, in, w, c.g.m, &e);
-    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
+    if (window.taps == 1 && window.stride == 1 && window.before + window.after == 0 && window.upsample == 1 && !c.v.bias_step) {
+        struct matmul_call gemm = {.kind = MATMUL_GEMM, .m = c.g.m, .backward = record ? record->backward : NULL};
+        return gemm_run(ctx, out, in, w, c.g.m, &e, record ? &gemm : NULL);
+    }
+    TRY(matmul_record(ctx, record, out, in, w, epilogue));
     TRY(family_choose(ctx, "conv", w, &c, &v));
     TRY(c.run(ctx, arena, &c, &v));
 fail:

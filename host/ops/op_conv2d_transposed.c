@@ -3,7 +3,6 @@
 #include "conv2d.h"
 #include "families.h"
 #include "gradients.h"
-#include "autograd_matmul.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -256,15 +255,13 @@ fail:
     return st;
 }
 
-clio_status op_conv2d_transposed_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
-                                     const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue)
+clio_status conv2d_transposed_run(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
+                                  const struct matrix *w, struct conv2d_window window, const struct gemm_epilogue *epilogue,
+                                  const struct matmul_call *record)
 {
     clio_status st = CLIO_OK;
-    struct matmul_call record = {.kind = MATMUL_CONV2D_TRANSPOSED, .window = window};
-    if (matmul_must_split(ctx, epilogue))
-        return matmul_split_fwd(ctx, arena, &record, out, in, w, epilogue);
     TRY(check_window(ctx, out, in, w, &window));
-    TRY(matmul_record(ctx, &record, out, in, w, epilogue));
+    TRY(matmul_record(ctx, record, out, in, w, epilogue));
     TRY(conv2d_transpose(ctx, arena, out, in, w,
                          (struct transposed_args){.taps_y = window.taps,
                                                   .taps_x = window.taps,
@@ -287,7 +284,7 @@ clio_status op_conv2d_transposed_bwd_data(clio_context *ctx, struct arena *arena
     TRY(check_window(ctx, dy, dx, w, &window));
     TRY(matrix_swap(ctx, arena, &swapped, w, window.taps * window.taps));
     window.after = MAX(window.after, 0); /* output padding lies beyond the last window */
-    TRY(op_conv2d_fwd(ctx, arena, dx, dy, &swapped, window, &e));
+    TRY(conv2d_run(ctx, arena, dx, dy, &swapped, window, &e, NULL));
 fail:
     arena_release(arena, mark);
     return st;

@@ -4,7 +4,6 @@
 #include "families.h"
 #include "gemm.h"
 #include "gradients.h"
-#include "tape.h"
 #include "../core/blas.h"
 
 #include <stdio.h>
@@ -252,8 +251,8 @@ fail:
     return st;
 }
 
-clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w, int m,
-                        const struct gemm_epilogue *epilogue)
+clio_status gemm_run(clio_context *ctx, const struct tensor *out, const struct tensor *a, const struct matrix *w, int m,
+                     const struct gemm_epilogue *epilogue, const struct matmul_call *record)
 {
     clio_status st = CLIO_OK;
     struct gemm_args g = make_args(w, m, epilogue);
@@ -261,11 +260,8 @@ clio_status op_gemm_fwd(clio_context *ctx, const struct tensor *out, const struc
     struct cost cost = COST(2.0 * m * g.n * g.k, 4.0 * m * (g.n + g.k) + (double)dtype_size(w->data.dtype) * g.n * g.k);
     struct kernel *k;
     struct kernel_variant v;
-    struct matmul_call record = {.kind = MATMUL_GEMM, .m = m};
-    if (matmul_must_split(ctx, epilogue))
-        return matmul_split_fwd(ctx, NULL, &record, out, a, w, epilogue);
     TRY(check_shapes(ctx, out, a, &g, epilogue));
-    TRY(matmul_record(ctx, &record, out, a, w, epilogue));
+    TRY(matmul_record(ctx, record, out, a, w, epilogue));
     /* CLBlast would overwrite a residual in place before it is read, and it takes no overlapping rows. */
     bool own = (g.has_residual && residual->mem == out->mem) || g.lda < g.k;
     TRY(family_choose(ctx, "gemm", w, &(struct gemm_call){.w = w, .g = &g, .library = !own}, &v));

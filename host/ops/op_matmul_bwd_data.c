@@ -18,7 +18,7 @@ clio_status op_gemm_bwd_data(clio_context *ctx, struct arena *arena, const struc
     struct matrix swapped;
     struct gemm_epilogue e = {.residual = add ? dx : NULL};
     TRY(matrix_swap(ctx, arena, &swapped, w, 1));
-    TRY(op_gemm_fwd(ctx, dx, dy, &swapped, m, &e));
+    TRY(gemm_run(ctx, dx, dy, &swapped, m, &e, NULL));
 fail:
     arena_release(arena, mark);
     return st;
@@ -41,8 +41,8 @@ static clio_status enlarged_bwd(clio_context *ctx, struct arena *arena, const st
                                 .before_x = window.before};
     TRY(matrix_turn(ctx, arena, &swapped, w, taps * taps, mirrored));
     if (mirrored)
-        TRY(op_conv2d_fwd(ctx, arena, dx, dy, &swapped,
-                          (struct conv2d_window){.taps = taps, .stride = 1, .before = before, .after = after, .upsample = 1}, &e));
+        TRY(conv2d_run(ctx, arena, dx, dy, &swapped,
+                       (struct conv2d_window){.taps = taps, .stride = 1, .before = before, .after = after, .upsample = 1}, &e, NULL));
     else
         TRY(conv2d_transpose(ctx, arena, dx, dy, &swapped, v, &e));
 fail:

@@ -1,7 +1,8 @@
 /* selftest_private.h - shared by the files of the self-tests (selftest.h): buffers of a test, and the tests of all families.
- *   selftest.c         the workspace, when a test runs, and what its result is
- *   selftest_matmul.c  gemm and convolutions, forward and backward
- *   selftest_rows.c    attention, norms, softmax, logits, Fourier transforms */
+ *   selftest.c            when a test runs, and what its result is
+ *   selftest_workspace.c  buffers, and the comparison of results
+ *   selftest_matmul.c     gemm and convolutions, forward and backward
+ *   selftest_rows.c       attention, norms, softmax, logits, Fourier transforms */
 #ifndef CLIO_OPS_SELFTEST_PRIVATE_H
 #define CLIO_OPS_SELFTEST_PRIVATE_H
 

@@ -1,5 +1,5 @@
 /* tape_backward.c - the backward pass, and recomputation of checkpointed blocks; see tape.h. */
-#include "gradients.h"
+#include "add.h"
 #include "tape.h"
 
 #include <stdlib.h>
@@ -79,7 +79,7 @@ clio_status tape_pass(clio_context *ctx, struct tape *tape, const struct tape_re
     TRY(tape_grad(ctx, tape, r, i, &grad, &add));
     grad = tensor_reshape(&grad, 1, (int)tensor_count(&grad), 0, 0, 0);
     if (add)
-        TRY(op_add_fwd(ctx, &grad, &grad, &given, 1, 1));
+        TRY(add_fwd(ctx, &grad, &grad, &given, 1, 1, NULL));
     else
         TRY(tensor_copy(ctx, &grad, 0, &given, 0, tensor_count(&grad)));
 fail:

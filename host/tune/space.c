@@ -95,17 +95,17 @@ static void add_steps(struct tune_plan *plan, const struct tune_step *steps, int
 bool tune_plan_for(const char *purpose, struct tune_plan *plan)
 {
     bool all = !strcmp(purpose, "all");
-    const struct tune_step *choice;
-    const char *operation;
     if (!all && strcmp(purpose, "whisper") != 0)
         return false;
     *plan = (struct tune_plan){.purpose = purpose, .cases = cases, .workloads = works};
-    for (size_t i = 0; (choice = operation_steps_at(i, &operation)); i++) { /* each family first, then the choice between them */
-        const struct kernel_family *f;
-        for (size_t k = 0; (f = kernel_family_at(k)); k++)
-            if (kernel_family_is_of(f, operation))
+    for (size_t i = 0; i < kernel_families.operation_count; i++) { /* each family first, then the choice between them */
+        const struct family_operation *operation = &kernel_families.operations[i];
+        for (size_t k = 0; k < kernel_families.count; k++) {
+            const struct kernel_family *f = &kernel_families.rows[k];
+            if (kernel_family_is_of(f, operation->name))
                 add_steps(plan, f->steps, f->devices);
-        add_steps(plan, choice, 0);
+        }
+        add_steps(plan, operation->steps, 0);
     }
     plan->workload_count = all ? COUNT(works) : WHISPER_WORKLOADS;
     while (plan->case_count < COUNT(cases) && (all || cases[plan->case_count].work < WHISPER_WORKLOADS))

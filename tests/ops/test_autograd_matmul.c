@@ -34,6 +34,9 @@ static struct shapes shapes_of(const struct matmul_call *p)
         return (struct shapes){tensor_shape(DTYPE_F32, 3, BATCH, 7, CHANNELS, 0), tensor_shape(DTYPE_F32, 3, BATCH, 4, OUTPUTS, 0),
                                p->kernel * CHANNELS};
     case MATMUL_CONV2D:
+        if (p->window.taps == 1)
+            return (struct shapes){tensor_shape(DTYPE_F32, 4, BATCH, 2, 3, CHANNELS), tensor_shape(DTYPE_F32, 4, BATCH, 2, 3, OUTPUTS),
+                                   CHANNELS};
         return (struct shapes){tensor_shape(DTYPE_F32, 4, BATCH, 4, 6, CHANNELS), tensor_shape(DTYPE_F32, 4, BATCH, 2, 3, OUTPUTS),
                                16 * CHANNELS};
     case MATMUL_CONV2D_TRANSPOSED:
@@ -50,13 +53,14 @@ static void sum_of(const struct matmul_call *p, float *y, const float *x, const 
     struct gemm_args g = {.m = p->m, .n = OUTPUTS, .k = CHANNELS, .lda = CHANNELS, .ldc = OUTPUTS, .alpha = 1};
     struct conv1d_args line = {BATCH, 7, CHANNELS, OUTPUTS, 3, 2, 1, 4};
     struct conv2d_args plane = {BATCH, 4, 6, CHANNELS, OUTPUTS, 4, 4, 2, 1, 1, 1, 2, 3, ACT_NONE, 0, 0};
+    struct conv2d_args pixels = {BATCH, 2, 3, CHANNELS, OUTPUTS, 1, 1, 1, 0, 1, 1, 2, 3, ACT_NONE, 0, 0};
     struct transposed_args turned = {BATCH, 2, 3, CHANNELS, 4, 4, 2, 2, 1, 1, 4, 6, 0};
     if (p->kind == MATMUL_GEMM)
         ref_gemm(y, x, w, NULL, NULL, &g);
     else if (p->kind == MATMUL_CONV1D)
         ref_conv1d(y, x, w, NULL, &line, ACT_NONE, 0);
     else if (p->kind == MATMUL_CONV2D)
-        ref_conv2d(y, x, w, NULL, &plane);
+        ref_conv2d(y, x, w, NULL, p->window.taps == 1 ? &pixels : &plane);
     else
         ref_conv2d_transposed(y, x, w, NULL, &turned, OUTPUTS, ACT_NONE, 0);
 }
@@ -208,6 +212,7 @@ static const struct matmul_call kinds[] = {
     {.kind = MATMUL_GEMM, .m = 6},
     {.kind = MATMUL_CONV1D, .kernel = 3, .stride = 2, .padding = 1},
     {.kind = MATMUL_CONV2D, .window = {4, 2, 1, 1, 1}},
+    {.kind = MATMUL_CONV2D, .window = {1, 1, 0, 0, 1}}, /* computed by gemm */
     {.kind = MATMUL_CONV2D_TRANSPOSED, .window = {4, 2, 1, 1, 1}},
 };
 

@@ -258,9 +258,10 @@ static const struct {
 
 static void test_every_family_is_here(void **state)
 {
-    const struct kernel_family *f;
     (void)state;
-    for (size_t i = 0; (f = kernel_family_at(i)); i++) {
+    reopen();
+    for (size_t i = 0; i < kernel_families.count; i++) {
+        const struct kernel_family *f = &kernel_families.rows[i];
         bool found = false;
         for (size_t k = 0; k < COUNT(rows); k++)
             found = found || strcmp(rows[k].family, f->name) == 0;
@@ -270,10 +271,10 @@ static void test_every_family_is_here(void **state)
         assert_true(f->choose || strncmp(f->name, "attention.", 10) == 0);
         assert_true(f->devices);
         assert_true(strlen(f->name) < sizeof((struct selftest_result){0}.family));
-        assert_ptr_equal(kernel_family_find(f->name), f); /* no other row has the name */
-        assert_string_equal(kernel_family_name(i), f->name);
+        assert_ptr_equal(kernel_family_find(ctx, f->name), f); /* no other row has the name */
+        assert_string_equal(kernel_families.name(i), f->name);
     }
-    assert_null(kernel_family_find("gemm"));
+    assert_null(kernel_family_find(ctx, "gemm"));
 }
 
 static void test_right_kernels_pass(void **state)
@@ -319,12 +320,12 @@ static void test_names(void **state)
 {
     char all[1024] = "", command[512], text[1 << 16];
     (void)state;
-    for (size_t i = 0; kernel_family_name(i); i++) {
-        setenv("CLIO_DISABLE", kernel_family_name(i), 1);
+    for (size_t i = 0; kernel_families.name(i); i++) {
+        setenv("CLIO_DISABLE", kernel_families.name(i), 1);
         reopen();
-        expect_off(kernel_family_name(i), "disabled by CLIO_DISABLE");
-        expect_alone(kernel_family_name(i));
-        strcat(strcat(all, kernel_family_name(i)), ",");
+        expect_off(kernel_families.name(i), "disabled by CLIO_DISABLE");
+        expect_alone(kernel_families.name(i));
+        strcat(strcat(all, kernel_families.name(i)), ",");
     }
     assert_true(strlen(all) < sizeof all);
     setenv("CLIO_DISABLE", all, 1);
@@ -333,11 +334,11 @@ static void test_names(void **state)
     assert_non_null(f);
     text[fread(text, 1, sizeof text - 1, f)] = 0;
     assert_int_equal(pclose(f), 0);
-    for (size_t i = 0; kernel_family_name(i); i++) {
+    for (size_t i = 0; kernel_families.name(i); i++) {
         char shown[64];
-        snprintf(shown, sizeof shown, "%s (disabled by CLIO_DISABLE)", kernel_family_name(i));
+        snprintf(shown, sizeof shown, "%s (disabled by CLIO_DISABLE)", kernel_families.name(i));
         if (!strstr(text, shown))
-            fail_msg("%s does not name %s: %s", command, kernel_family_name(i), text);
+            fail_msg("%s does not name %s: %s", command, kernel_families.name(i), text);
     }
     setenv("CLIO_DISABLE", "conv.windograd", 1);
     FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_ARGUMENT, "CLIO_DISABLE contains \"conv.windograd\", which is not a kernel family");
@@ -360,7 +361,7 @@ static void check_step(const struct tune_step *step, const char *operation, cons
         snprintf(values, sizeof values, "%s", step->parameters[i].values);
         for (char *value = strtok(values, " "); value; value = strtok(NULL, " ")) {
             snprintf(name, sizeof name, "%s.%s", operation, value);
-            if (!kernel_family_find(name))
+            if (!kernel_family_find(ctx, name))
                 fail_msg("step %s: %s is not a kernel family", step->name, name);
         }
     }
@@ -368,24 +369,29 @@ static void check_step(const struct tune_step *step, const char *operation, cons
 
 static void test_tuning_steps(void **state)
 {
-    const char *tunables = NULL, *operation;
-    const struct tune_step *steps;
+    const char *tunables = NULL;
     size_t count = 0;
     (void)state;
+    reopen();
     for (size_t i = 0; i < embedded_file_count; i++)
         if (strcmp(embedded_files[i].name, "tunables.txt") == 0)
             tunables = (const char *)embedded_files[i].data;
     assert_non_null(tunables);
-    for (size_t i = 0; (steps = operation_steps_at(i, &operation)); i++) {
-        const struct kernel_family *f;
+    for (size_t i = 0; i < kernel_families.operation_count; i++) {
+        const struct family_operation *operation = &kernel_families.operations[i];
         size_t families = 0;
-        for (size_t k = 0; (f = kernel_family_at(k)); k++)
-            for (const struct tune_step *s = kernel_family_is_of(f, operation) ? (families++, f->steps) : NULL; s && s->name; s++, count++)
-                check_step(s, operation, tunables);
+        for (size_t k = 0; k < kernel_families.count; k++) {
+            const struct kernel_family *f = &kernel_families.rows[k];
+            if (!kernel_family_is_of(f, operation->name))
+                continue;
+            families++;
+            for (const struct tune_step *s = f->steps; s && s->name; s++, count++)
+                check_step(s, operation->name, tunables);
+        }
         assert_true(families > 0);
-        for (; steps->name; steps++, count++) {
-            assert_true(steps->devices); /* there is no family that would say */
-            check_step(steps, operation, tunables);
+        for (const struct tune_step *s = operation->steps; s && s->name; s++, count++) {
+            assert_true(s->devices); /* there is no family that would say */
+            check_step(s, operation->name, tunables);
         }
     }
     assert_int_equal(count, 25);

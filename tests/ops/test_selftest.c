@@ -193,10 +193,10 @@ static void test_padded_attention(void **state)
         const char *path, *family, *storage, *file, *option, *wrong, *why;
     } cases[] = {
         {"attention.row", "row", "f32", "attention.cl", WHERE("defined(ROW) && LENGTHS"), INSTEAD("LIMIT_KEYS", "(a, b)", ""),
-         "answers wrongly"},
+         "wrong result"},
         {"attention.group", "group", "f16", "attention.cl", WHERE("!defined(ROW) && LENGTHS"),
-         INSTEAD("LIMIT_KEYS", "(a, b)", "(a).keys = min((a).keys, key_lengths[0])"), "answers wrongly"},
-        {"attention.bf16", "row", "bf16", "attention_bf16.cl", WHERE("LENGTHS"), INSTEAD("OR_ZERO", "(keys, x)", "(x)"), "no number"},
+         INSTEAD("LIMIT_KEYS", "(a, b)", "(a).keys = min((a).keys, key_lengths[0])"), "wrong result"},
+        {"attention.bf16", "row", "bf16", "attention_bf16.cl", WHERE("LENGTHS"), INSTEAD("OR_ZERO", "(keys, x)", "(x)"), "not a number"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {

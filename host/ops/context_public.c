@@ -1,7 +1,9 @@
-/* context_public.c - the public functions that make and release a context, open its device, and report what it has: see clio.h. */
-#include "context.h"
-#include "fft.h"
-#include "require.h"
+/* context_public.c - the public functions that make and release a context, open its device, and report what it has: see clio.h. They lie
+ * here because a context gets the table of kernel families. */
+#include "families.h"
+#include "../core/context.h"
+#include "../core/fft.h"
+#include "../core/require.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,9 @@
 clio_context *clio_create(void)
 {
     clio_context *ctx = calloc(1, sizeof *ctx);
-    if (!ctx)
+    if (ctx)
+        ctx->families = &kernel_families;
+    else
         (void)clio_fail(NULL, CLIO_ERROR_MEMORY, __FILE__, __LINE__, "clio_create: the host is out of memory");
     return ctx;
 }
