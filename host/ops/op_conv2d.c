@@ -221,7 +221,7 @@ fail:
 static clio_status make_call(clio_context *ctx, struct conv2d_call *c, const struct conv2d_window *window, const struct gemm_epilogue *e)
 {
     clio_status st = CLIO_OK;
-    struct conv_end end;
+    struct conv_end end = {0};
     const struct tensor *in = c->in;
     int taps = window->taps, up = window->upsample;
     if (taps < 1 || window->stride < 1 || window->before < 0 || window->after < 0 || up < 1 || up > 2 || c->w->k % (taps * taps))
