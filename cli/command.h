@@ -25,7 +25,7 @@ struct option_row;
 
 /* Filled from the command line by options_parse. Texts are NULL and flags 0 unless the command's defaults say otherwise. */
 struct settings {
-    const char *command; /* its name */
+    const char *command;                         /* its name */
     const struct option_row *given[OPTIONS_MAX]; /* options on the command line, for option_given */
     size_t given_count;
     const char *device, *cache; /* every command */

@@ -1,4 +1,5 @@
-/* library_message.c - see library_message.h. The library names parameters and functions; each row says what they are on the command line. */
+/* library_message.c - see library_message.h. The library names parameters and functions; each row says what they are on the command line.
+ */
 #include "library_message.h"
 #include "command.h"
 #include "say.h"

@@ -164,11 +164,11 @@ static clio_status print_file(struct tune_search *s, const clio_tune_result *r, 
     TRY(params_tuned_header(s->user, text));
     TRY(bytes_print(s->user, text, "%s",
                     r->complete ? COMPLETE : "# search: the time was up before everything was tried; tune again to go on\n"));
-    TRY(bytes_print(
-        s->user, text,
-        "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu answered wrong, %zu were too slow, %zu failed, and "
-        "%zu ended the process\n#\n",
-        date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
+    TRY(bytes_print(s->user, text,
+                    "# written: %s by clio %s for %s, after %.0f s\n# candidates: %zu, of which %zu gave wrong results, %zu were too slow, "
+                    "%zu failed, and "
+                    "%zu ended the process\n#\n",
+                    date, clio_version(), s->plan->purpose, r->seconds, r->tried, r->wrong, r->slow, r->failed, r->crashed));
     for (size_t i = 0; i < r->workload_count; i++)
         TRY(bytes_print(s->user, text, "# %s: %.4g ms shipped, %.4g ms tuned\n", r->workloads[i].name, 1e3 * r->workloads[i].before,
                         1e3 * r->workloads[i].after));

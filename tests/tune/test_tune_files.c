@@ -115,7 +115,7 @@ static void test_crash_marker(void **unused)
     assert_string_equal(said, "32 1 1\n");
     text = slurp(path);
     assert_non_null(strstr(text, "\nany logits.local 32\n"));
-    assert_non_null(strstr(text, "and 1 crashed"));
+    assert_non_null(strstr(text, "1 ended the process"));
     free(text);
     text = slurp(state); /* the marker outlives the search */
     assert_non_null(strstr(text, "\ntry local: logits.local=8\n"));
