@@ -82,7 +82,7 @@ static clio_status check_signature(clio_context *ctx, const struct sound_file *f
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is empty: record or copy it again", f->name);
     for (size_t i = 0; i < COUNT(formats); i++) {
         size_t length = formats[i].magic[0] ? strlen(formats[i].magic) : 4;
-        if (memcmp(signature + formats[i].offset, formats[i].magic, length))
+        if (memcmp(signature + formats[i].offset, formats[i].magic, length) != 0)
             continue;
         if (formats[i].unsupported)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which is not supported (supported: " ACCEPTED "): " CONVERT, f->name,

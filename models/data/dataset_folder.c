@@ -189,7 +189,7 @@ static clio_status labels_from_texts(clio_context *ctx, struct dataset *ds, cons
     if (n)
         qsort(names, n, sizeof *names, by_text);
     for (size_t i = 0; i < n; i++)
-        if (!i || strcmp(names[i], names[classes - 1]))
+        if (!i || strcmp(names[i], names[classes - 1]) != 0)
             names[classes++] = names[i];
     for (size_t i = 0; i < ds->count; i++)
         if (texts[i]) {
@@ -257,7 +257,7 @@ static clio_status labels_from_folders(clio_context *ctx, struct dataset *ds)
                 FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not in the folder of a class, but others are: move it into one", s->path);
             goto fail;
         }
-        differ = differ || s->class_length != first->class_length || memcmp(s->class_name, first->class_name, s->class_length);
+        differ = differ || s->class_length != first->class_length || memcmp(s->class_name, first->class_name, s->class_length) != 0;
         TRY(mem_alloc(ctx, &texts[i], s->class_length + 1, 1));
         memcpy(texts[i], s->class_name, s->class_length);
     }
@@ -286,7 +286,7 @@ static clio_status set_numbers(clio_context *ctx, struct dataset *ds)
     TRY(mem_alloc(ctx, &ds->column_names, ds->column_count, sizeof *ds->column_names));
     for (size_t i = 0; i < ds->column_count; i++) {
         struct column *c = &ds->columns[i];
-        bool is_numeric = c->cells && c->numbers == c->cells && strcmp(c->name, "label");
+        bool is_numeric = c->cells && c->numbers == c->cells && strcmp(c->name, "label") != 0;
         c->at = is_numeric ? n : -1;
         if (is_numeric)
             ds->column_names[n++] = c->name;

@@ -51,7 +51,7 @@ static clio_status add_cell(clio_context *ctx, struct dataset *ds, struct sample
     clio_status st = CLIO_OK;
     struct cell *cell;
     size_t at = 0;
-    while (at < ds->column_count && strcmp(ds->columns[at].name, f->name))
+    while (at < ds->column_count && strcmp(ds->columns[at].name, f->name) != 0)
         at++;
     if (at == ds->column_count) {
         if (at == COLUMNS_MAX)

@@ -164,7 +164,7 @@ static clio_status add_tensor(clio_context *ctx, struct lora *lora, const struct
 {
     clio_status st = CLIO_OK;
     struct lora_module *module;
-    struct key key;
+    struct key key = {0};
     TRY(read_key(ctx, lora, w->name, &key));
     if (w->problem)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %.200s %s", lora->file.path, w->name, w->problem);

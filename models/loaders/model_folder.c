@@ -43,7 +43,7 @@ static bool variant_of(const char *name, const char *stem, char found[MAX_STEM])
 {
     size_t size = strlen(name), n = strlen(stem);
     size_t suffix_size = ends_with(name, SUFFIX INDEX) ? sizeof SUFFIX INDEX - 1 : ends_with(name, SUFFIX) ? sizeof SUFFIX - 1 : 0;
-    if (!suffix_size || size <= n + 1 + suffix_size || strncmp(name, stem, n) || name[n] != '.' || strstr(name, "-of-") ||
+    if (!suffix_size || size <= n + 1 + suffix_size || strncmp(name, stem, n) != 0 || name[n] != '.' || strstr(name, "-of-") ||
         size - suffix_size >= MAX_STEM)
         return false;
     memcpy(found, name, size - suffix_size);

@@ -162,11 +162,9 @@ static clio_status find_prediction(clio_context *ctx, const struct single_file *
     TRY(weights_note(ctx, &s->file, "modelspec.prediction_type", &type));
     TRY(weights_note(ctx, &s->file, "modelspec.architecture", &architecture));
     TRY(dimension(ctx, &s->unet, "conv_in.weight", 1, &channels));
-    if (type && !strcmp(type, "epsilon"))
-        *out = "epsilon";
-    else if (type && (!strcmp(type, "v") || !strcmp(type, "v_prediction")))
+    if (type && (!strcmp(type, "v") || !strcmp(type, "v_prediction")))
         *out = "v_prediction";
-    else if (architecture && !strncmp(architecture, "stable-diffusion-v2-512", 23))
+    else if ((type && !strcmp(type, "epsilon")) || (architecture && !strncmp(architecture, "stable-diffusion-v2-512", 23)))
         *out = "epsilon";
     else
         *out = is_version_2 && channels == 4 ? "v_prediction" : "epsilon";

@@ -83,8 +83,10 @@ clio_status metrics_ssim(clio_context *ctx, double *out, const float *a, const f
     if (count < 1 || channels < 1 || !(range > 0))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "SSIM of %d images of %d channels and range %g is not defined", count, channels, range);
     TRY(mem_alloc(ctx, &rows, (size_t)(width - WINDOW + 1), sizeof *rows * 5 * WINDOW));
-    for (int i = 0; i < WINDOW; i++)
-        total += window[i] = exp(-0.5 * (i - WINDOW / 2) * (i - WINDOW / 2) / (SIGMA * SIGMA));
+    for (int i = 0; i < WINDOW; i++) {
+        int offset = i - WINDOW / 2;
+        total += window[i] = exp(-0.5 * offset * offset / (SIGMA * SIGMA));
+    }
     for (int i = 0; i < WINDOW; i++)
         window[i] /= total;
     for (int n = 0; n < count; n++)

@@ -125,7 +125,8 @@ clio_status number_table_add(clio_context *ctx, struct number_table *table, cons
         TRY(grow(ctx, table));
     for (at = hash & (table->capacity - 1); table->entries[at].number; at = (at + 1) & (table->capacity - 1)) {
         const struct number_entry *e = &table->entries[at];
-        if (e->hash == hash && e->size == size && !memcmp(table->bytes.data + e->at, data, size)) {
+        const char *bytes = table->bytes.data; /* not NULL: the table has an entry */
+        if (bytes && e->hash == hash && e->size == size && !memcmp(bytes + e->at, data, size)) {
             *number = e->number - 1;
             return CLIO_OK;
         }

@@ -1,5 +1,6 @@
 /* evaluate_texts.c - metrics of texts in files: word and character error rate of transcripts, BLEU, ROUGE-L and CIDEr-D of captions. */
 #include "../../host/core/json.h"
+#include "../../host/core/mem.h"
 #include "../../host/core/require.h"
 #include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
@@ -183,7 +184,7 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
     metrics = NULL;
 fail:
     for (size_t i = 0; i < count; i++)
-        free((void *)(uintptr_t)cases[i].references);
+        free(mem_const_cast(cases[i].references));
     free(cases);
     clio_metrics_free(metrics ? &metrics->public : NULL);
     json_decref(hypotheses);

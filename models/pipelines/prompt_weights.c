@@ -93,7 +93,7 @@ static clio_status add_text(struct parser *p, const char *text, size_t size)
     size_t from = 0;
     for (size_t at = 0; at + BREAK_SIZE <= size; at++) {
         size_t end = at + BREAK_SIZE;
-        if (memcmp(text + at, BREAK_WORD, BREAK_SIZE) || (at > 0 && is_word(text[at - 1])) || (end < size && is_word(text[end])))
+        if (memcmp(text + at, BREAK_WORD, BREAK_SIZE) != 0 || (at > 0 && is_word(text[at - 1])) || (end < size && is_word(text[end])))
             continue;
         TRY(add_part(p, text + from, at - from, false));
         TRY(add_part(p, "", 0, true));

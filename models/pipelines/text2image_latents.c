@@ -83,7 +83,7 @@ fail:
 static clio_status resized(struct imagine *j, const clio_image *from, struct image *out)
 {
     clio_status st = CLIO_OK;
-    struct image view = {.width = from->width, .height = from->height, .rgb = (unsigned char *)(uintptr_t)from->rgb}; /* only read */
+    struct image view = image_view(from);
     TRY(image_resize(j->ctx, out, &view, j->width, j->height));
 fail:
     return st;

@@ -176,7 +176,7 @@ static clio_status init_latents(struct run *r)
     if (j->mask)
         imagine_sample_latent(j, is_inpainting ? j->masked_image_moments : j->image_moments, &r->random,
                               is_inpainting ? r->extra + (size_t)j->h * (size_t)j->w : unused);
-    if (is_inpainting)
+    if (j->mask && is_inpainting)
         memcpy(r->extra, j->mask, sizeof *r->extra * (size_t)j->h * (size_t)j->w);
     if (from_noise) {
         memcpy(r->x, r->noise, sizeof *r->x * j->n);

@@ -1,6 +1,7 @@
 /* transcribe_segments.c - split the tokens of a window into segments at its timestamps and add them to the transcript. Source:
  * openai/whisper, transcribe.py (new_segment and the loop around it). */
 #include "transcribe.h"
+#include "../../host/core/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,8 @@
 
 static void segment_free(clio_segment *segment)
 {
-    free((void *)(uintptr_t)segment->text);
-    free((void *)(uintptr_t)segment->tokens);
+    free(mem_const_cast(segment->text));
+    free(mem_const_cast(segment->tokens));
 }
 
 void clio_transcript_free(clio_transcript *transcript)

@@ -140,7 +140,7 @@ static clio_status add_token(clio_context *ctx, struct tokenizer *t, const char 
     struct token *token = &t->tokens[id];
     special = special || is_control(name->data, name->size);
     if (token->is_known) { /* an added token may also be in the vocabulary */
-        if (token->size != name->size || memcmp(t->arena.data + token->at, name->data, name->size))
+        if (token->size != name->size || memcmp(t->arena.data + token->at, name->data, name->size) != 0)
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: the tokens \"%.80s\" and \"%.80s\" have the same id %d", path,
                  t->arena.data + token->at, name->data, id);
         token->is_special = token->is_special || special;
@@ -304,11 +304,11 @@ static clio_status check_type(clio_context *ctx, const struct tokenizer *t, cons
     const char *type = json_string_value(json_object_get(model, "type")),
                *suffix = json_string_value(json_object_get(model, "end_of_word_suffix"));
     const char *pre_tokenizer_type = json_string_value(json_object_get(pre_tokenizer, "type"));
-    if (type && strcmp(type, "BPE"))
+    if (type && strcmp(type, "BPE") != 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its tokenizer is %.40s, not BPE", t->path, type);
-    if (clip && (!suffix || strcmp(suffix, CLIP_SUFFIX) || (pre_tokenizer_type && strcmp(pre_tokenizer_type, "Sequence"))))
+    if (clip && (!suffix || strcmp(suffix, CLIP_SUFFIX) != 0 || (pre_tokenizer_type && strcmp(pre_tokenizer_type, "Sequence") != 0)))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its pre-tokenizer is not CLIP's", t->path);
-    if (!clip && ((suffix && *suffix) || (pre_tokenizer_type && strcmp(pre_tokenizer_type, "ByteLevel"))))
+    if (!clip && ((suffix && *suffix) || (pre_tokenizer_type && strcmp(pre_tokenizer_type, "ByteLevel") != 0)))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s belongs to another model: its pre-tokenizer is not ByteLevel", t->path);
 fail:
     return st;
