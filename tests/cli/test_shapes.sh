@@ -89,7 +89,7 @@ if make_model tiny.en 80 600; then
     clio 2 transcribe -m "$tmp/model" -q -l de "$sound"
     expect_message "is English-only"
     clio 2 transcribe -m "$tmp/model" -q --translate "$sound"
-    expect_message "params.translate is set"
+    expect_message "--translate is set"
     rm -rf "$tmp/model"
 fi
 if make_model small 490 1700; then
