@@ -12,35 +12,14 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static bool ends_in(const char *name, const char *ending)
-{
-    size_t n = strlen(name), m = strlen(ending);
-    return n >= m && !strcasecmp(name + n - m, ending);
-}
-
-/* What the library would refuse to write, said before the image is generated. A pipe or a device may have any name. */
-static bool is_writable_name(const struct settings *set, const char *path)
-{
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp"};
-    struct stat info;
-    if (!strcmp(path, "-") || (!stat(path, &info) && !S_ISREG(info.st_mode)))
-        return true;
-    for (size_t i = 0; i < (set->imagine.frames ? 1 : COUNT(endings)); i++)
-        if (ends_in(path, endings[i]))
-            return true;
-    return false;
-}
-
 static int check_output(const struct command *self, const struct settings *set)
 {
     const char *path = set->result;
     if (!*path)
         return say_usage(self, "-o needs a file name");
-    if (!is_writable_name(set, path))
-        return say_usage(self,
-                         set->imagine.frames ? "an animation is written as PNG: give -o a name that ends in .png, not %s"
-                                             : "-o takes a name that ends in .png, .jpg, .jpeg or .webp, not %s",
-                         path);
+    int code = image_name_check(self, path, set->imagine.frames > 0);
+    if (code)
+        return code;
     if (!strcmp(path, "-") && (set->json || set->imagine.count > 1 || set->imagine.preview_every))
         return say_usage(self, "-o - writes one image to standard output: it cannot be combined with -b, --preview or --json");
     return EXIT_DONE;

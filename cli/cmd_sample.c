@@ -164,6 +164,8 @@ static int run_sample(const struct command *self, struct settings *set)
         return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
     if (!labels_are_numbers(self, &set->labels))
         return EXIT_USAGE;
+    if (image_name_check(self, set->result, set->imagine.seed_to >= 0))
+        return EXIT_USAGE;
     if (!image_check(set->result))
         return EXIT_FAILED;
     s.model = must_print("%s", set->model);

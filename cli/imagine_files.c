@@ -9,8 +9,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 #define ENDING ".png"
+
+static bool ends_in(const char *name, const char *ending)
+{
+    size_t n = strlen(name), m = strlen(ending);
+    return n >= m && !strcasecmp(name + n - m, ending);
+}
+
+int image_name_check(const struct command *self, const char *path, bool animation)
+{
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp"};
+    struct stat info;
+    if (!strcmp(path, "-") || (!stat(path, &info) && !S_ISREG(info.st_mode)))
+        return EXIT_DONE;
+    for (size_t i = 0; i < (animation ? 1 : COUNT(endings)); i++)
+        if (ends_in(path, endings[i]))
+            return EXIT_DONE;
+    return say_usage(self,
+                     animation ? "an animation is written as PNG: give -o a name that ends in .png, not %s"
+                               : "-o takes a name that ends in .png, .jpg, .jpeg or .webp, not %s",
+                     path);
+}
 
 bool image_check(const char *path)
 {

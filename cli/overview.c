@@ -19,9 +19,8 @@ static const struct term environment[] = {
     {"CLIO_CACHE_DIR", "Folder of compiled kernels. Default: `$XDG_CACHE_HOME/clio`, that is `~/.cache/clio`."},
     {"CLIO_MEMORY_LIMIT", "Device memory that clio may use, in bytes or with K, M or G: `1500M`."},
     {"CLIO_DISABLE",
-     "Fast code paths to turn off, separated by commas: `gemm.panel`, `gemm.tile`, `gemm.rows`, `gemm.clblast`, `attention.row`, "
-     "`attention.group`, `attention.bf16`, `norm.row`, `norm.group`, `softmax.row`, `softmax.group`, `logits.group`, `logits.single`, "
-     "`clfft`. Each is compared with a C reference when it is first used on a device with its driver, and turned off alone if it fails; "
+     "Kernel families to turn off, separated by commas, such as `gemm.panel,clfft`; an unknown name prints the list of all. "
+     "Each is compared with a C reference when it is first used on a device with its driver, and turned off alone if it fails; "
      "another path takes its place. clio-devices(1) and `-v` show the results, which are kept beside the compiled kernels."},
     {"CLIO_PARAMS", "A file of kernel parameters that take precedence over the tuned and the built-in ones."},
     {"CLIO_TUNED_DIR",

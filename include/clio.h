@@ -298,7 +298,7 @@ typedef struct clio_image {
     const unsigned char *rgb; /* uint8 [height, width, 3] */
 } clio_image;
 
-/* An entry of a PNG's text chunks. */
+/* An entry of the metadata: a text chunk of a PNG; of JPEG and WebP the EXIF UserComment, under the key "parameters". */
 typedef struct clio_metadata_entry {
     const char *key;  /* 1 to 79 characters of Latin-1 */
     const char *text; /* "" is allowed */
@@ -308,16 +308,18 @@ typedef struct clio_metadata {
     size_t count;
 } clio_metadata;
 
-/* Read a PNG or JPEG file. The EXIF orientation is applied, an alpha channel is dropped. At most 32768 pixels on each side and 2^27 in all.
+/* Read a PNG, JPEG or WebP file. The EXIF orientation is applied, an alpha channel is dropped. At most 32768 pixels on each side and 2^27
+ * in all.
  */
 CLIO_API clio_status clio_image_read(clio_context *ctx, const char *path, clio_image **out);
 /* image NULL: nothing. */
 CLIO_API void clio_image_free(clio_image *image);
-/* Write a PNG file with `count` metadata entries, count: 0 to 10000; "-" is standard output. The file is written under a temporary name and
+/* Write a PNG, JPEG or WebP file by its extension with `count` metadata entries (JPEG and WebP keep "parameters" alone), count: 0 to 10000;
+ * "-" is standard output, in PNG. The file is written under a temporary name and
  * renamed when it is complete. entries NULL: none. */
 CLIO_API clio_status clio_image_write(clio_context *ctx, const clio_image *image, const char *path, const clio_metadata_entry *entries,
                                       size_t count);
-/* The metadata of a PNG file; an empty list when it has none. */
+/* The metadata of an image file; an empty list when it has none. */
 CLIO_API clio_status clio_image_metadata(clio_context *ctx, const char *path, clio_metadata **out);
 /* metadata NULL: nothing. */
 CLIO_API void clio_metadata_free(clio_metadata *metadata);
@@ -440,7 +442,7 @@ typedef struct clio_train_status {
     size_t count;
     double samples_per_second; /* recent mean */
     double seconds_left;       /* at that rate */
-    const char *event;         /* a message ("step 938: loss 105.1 on 6000 validation images, the best so far"); NULL: a plain step */
+    const char *event; /* a message ("step 1263: validation negative_elbo 250.85 on 6000 images (best so far)"); NULL: a plain step */
 } clio_train_status;
 /* Called after each step and for each event. A nonzero return ends the run as clio_cancel does. */
 typedef int (*clio_train_fn)(void *user, const clio_train_status *status);
@@ -536,8 +538,9 @@ typedef struct clio_evaluate_params {
     int count;            /* images, 0 to 1000000, not 1, at most those of the split; 0: 10000 */
     uint64_t seed;        /* of the generated images */
 } clio_evaluate_params;
-/* Evaluate a trained model: its own metrics (elbo, accuracy), reconstruction_mse, psnr and ssim (Wang et al. 2004) of reconstructions, and
- * with params->features frechet_distance (Heusel et al. 2017) and kernel_distance (Binkowski et al. 2018) of generated images. */
+/* Evaluate a trained model: its own metrics (negative_elbo, accuracy), reconstruction_mse, psnr and ssim (Wang et al. 2004) of
+ * reconstructions, and with params->features frechet_distance (Heusel et al. 2017) and kernel_distance (Binkowski et al. 2018) of generated
+ * images. */
 CLIO_API clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params, clio_metrics **out);
 /* Word and character error rate of transcripts, with substitutions, insertions and deletions. Both arguments are text files, which are
  * compared line by line if they have the same number of lines, otherwise as a whole. */

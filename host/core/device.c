@@ -356,7 +356,7 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
              list[0].platform_name, list[0].problem);
     if (is_index) {
         if (index >= usable)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "selector is %lu: there is no such device, only 0 to %zu", index, usable - 1);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "selector is %lu: there is no such device, the last one is %zu", index, usable - 1);
         *chosen = index;
         return CLIO_OK;
     }

@@ -366,7 +366,7 @@ static clio_status make_samples(clio_context *ctx, struct dataset *ds, const str
              sound->name);
     if (!image && !sound)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s has no files of a dataset: use PNG or JPEG images, sounds (WAV, FLAC and others), or IDX files such as "
+             "%s contains no dataset files: use PNG, JPEG or WebP images, audio (WAV, FLAC and others), or IDX files such as "
              "train-images-idx3-ubyte.gz",
              ds->root);
     ds->info.type = sound ? DATASET_SOUNDS : DATASET_IMAGES;

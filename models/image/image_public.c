@@ -117,8 +117,8 @@ clio_status images_require(clio_context *ctx, struct caller at, const clio_image
         snprintf(field, sizeof field, "images.list[%zu].image", i);
         TRY(image_require(ctx, at, one, field));
         REQUIRE_THAT(ctx, at, one->width == first->width && one->height == first->height,
-                     "%s has %d x %d pixels, and the first image %d x %d: all images must have one size", field, one->width, one->height,
-                     first->width, first->height);
+                     "%s has %d x %d pixels, and the first image %d x %d: all images must have the same size", field, one->width,
+                     one->height, first->width, first->height);
     }
 fail:
     return st;

@@ -51,7 +51,7 @@ static clio_status fail_format(clio_context *ctx, const char *path, const struct
     const char *name = other_format(map);
     if (name)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s file, and clio reads PNG, JPEG and WebP: convert it", path, name);
-    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is no image that clio reads: name a PNG, JPEG or WebP file", path);
+    FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an image file that clio reads: use PNG, JPEG or WebP", path);
 fail:
     return st;
 }

@@ -72,8 +72,8 @@ static clio_status check_sizes(struct imagine *j, struct caller at)
                      given[1], SIDE_STEP);
         if (!sizes[i])
             sizes[i] = a->image ? given[i] / SIDE_STEP * SIDE_STEP : j->p->side;
-        REQUIRE_THAT(j->ctx, at, sizes[i] % SIDE_STEP == 0, "%s is %d, which is no multiple of %d: use %d or %d", name, sizes[i], SIDE_STEP,
-                     MAX(SIDE_STEP, sizes[i] / SIDE_STEP * SIDE_STEP), (sizes[i] / SIDE_STEP + 1) * SIDE_STEP);
+        REQUIRE_THAT(j->ctx, at, sizes[i] % SIDE_STEP == 0, "%s is %d, which is not a multiple of %d: use %d or %d", name, sizes[i],
+                     SIDE_STEP, MAX(SIDE_STEP, sizes[i] / SIDE_STEP * SIDE_STEP), (sizes[i] / SIDE_STEP + 1) * SIDE_STEP);
     }
     REQUIRE_THAT(j->ctx, at, (int64_t)sizes[0] * sizes[1] <= PIXELS_MAX,
                  "params.width and params.height are %d x %d pixels: at most 4096 x 4096, or as many in another shape, are possible",
@@ -101,8 +101,8 @@ static clio_status check_images(struct imagine *j, struct caller at)
         j->p->path);
     if (a->image && a->mask)
         REQUIRE_THAT(j->ctx, at, a->mask->width == a->image->width && a->mask->height == a->image->height,
-                     "params.mask has %d x %d pixels and params.image %d x %d: both must have one size", a->mask->width, a->mask->height,
-                     a->image->width, a->image->height);
+                     "params.mask has %d x %d pixels and params.image %d x %d: both must have the same size", a->mask->width,
+                     a->mask->height, a->image->width, a->image->height);
     REQUIRE_THAT(j->ctx, at, a->image || a->strength == 0,
                  "params.strength says how much of an image is changed, but params.image is NULL");
     j->strength = !a->image ? 0 : a->strength > 0 ? a->strength : a->mask ? 1 : 0.8;

@@ -149,7 +149,7 @@ run="imagine -m $v1 -o x.png"
     usage "no prompt" "no prompt given" "-p TEXT" -- $run
     usage "no model" "no model given" "-m takes" -- imagine -p fox -o x.png
     usage "a word too many" "unexpected argument red" "quote a prompt" -- $run -p a red fox
-    usage "width no multiple of 8" "-W is 100, which is no multiple of 8: use 96 or 104" -- $run -q -p fox -W 100
+    usage "width no multiple of 8" "-W is 100, which is not a multiple of 8: use 96 or 104" -- $run -q -p fox -W 100
     usage "height no multiple of 8" "-H is 513" "use 512 or 520" -- $run -q -p fox -H 513
     usage "width zero" "-W must be a whole number from 8 to 16384, not \"0\"" -- $run -p fox -W 0
     usage "height negative" "-H must be a whole number from 8 to 16384, not \"-64\"" -- $run -p fox -H -64

@@ -47,7 +47,7 @@ static void test_selectors_that_fail(void **state)
     size_t chosen;
     (void)state;
     FAILS(device_select(ctx, shelf, COUNT(shelf), "4", &chosen), CLIO_ERROR_ARGUMENT,
-          "selector is 4: there is no such device, only 0 to 3");
+          "selector is 4: there is no such device, the last one is 3");
     FAILS(device_select(ctx, shelf, COUNT(shelf), "99999999999999999999", &chosen), CLIO_ERROR_ARGUMENT, "there is no such device");
     FAILS(device_select(ctx, shelf, COUNT(shelf), "-1", &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"-1\"");
     FAILS(device_select(ctx, shelf, COUNT(shelf), "ruin", &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"ruin\" (platform:type:name)");

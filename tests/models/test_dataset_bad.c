@@ -40,12 +40,12 @@ static void no_folder(void **state)
 static void empty_folder(void **state)
 {
     (void)state;
-    REFUSED(NULL, BAD, "has no files of a dataset");
+    REFUSED(NULL, BAD, "contains no dataset files");
     make_folders("deep/er");
     put_text("deep/er/notes.doc", "x");
     put_text("a.txt", "a caption");
     put_text("metadata.jsonl", "{\"file_name\": \"a.png\", \"text\": \"a\"}\n");
-    REFUSED(NULL, BAD, "has no files of a dataset");
+    REFUSED(NULL, BAD, "contains no dataset files");
 }
 
 static void images_and_sounds(void **state)
@@ -109,7 +109,7 @@ static void damaged_images(void **state)
     REFUSED(NULL, BAD, "b.png is empty");
     expect_skipped(skip_corrupt_options(), 2, 1, "b.png is empty");
     put_text("b.png", "hello, world");
-    REFUSED(NULL, BAD, "b.png is no image");
+    REFUSED(NULL, BAD, "b.png is not an image");
     remove(in_folder("b.png"));
     put("d.webp", "RIFF\0\0\0\0WEBPVP8 ", 16);
     REFUSED(NULL, BAD, "d.webp is a broken WebP file");

@@ -641,7 +641,7 @@ static void test_broken(void **state)
     refused(in_folder("absent.png"), CLIO_ERROR_FILE, "no such file");
     refused(folder, CLIO_ERROR_FILE, "is a folder");
     refused(put("zero.png", "", 0), CLIO_ERROR_FORMAT, "zero.png is empty");
-    refused(put("text.png", "hello", 5), CLIO_ERROR_FORMAT, "name a PNG, JPEG or WebP file");
+    refused(put("text.png", "hello", 5), CLIO_ERROR_FORMAT, "use PNG, JPEG or WebP");
     refused(put("a.png", "GIF89a....", 10), CLIO_ERROR_UNSUPPORTED, "is a GIF file");
     refused(put("b.png", "RIFF\xff\xff\xff\xffWEBPVP8 ", 16), CLIO_ERROR_FORMAT, "b.png is cut short");
     refused(put("b.png", "RIFF\x08\0\0\0WEBPVP8 ", 16), CLIO_ERROR_FORMAT, "is a broken WebP file");

@@ -640,8 +640,8 @@ static void invalid_parameters(void **state)
     REFUSES(a.prompt = NULL, CLIO_ERROR_ARGUMENT, "clio_imagine: params.prompt is NULL");
     REFUSES(a.prompt = "a \xff fox", CLIO_ERROR_ARGUMENT, "UTF-8");
     REFUSES(a.negative_prompt = "\xc3", CLIO_ERROR_ARGUMENT, "UTF-8");
-    REFUSES(a.width = 100, CLIO_ERROR_ARGUMENT, "params.width is 100, which is no multiple of 8: use 96 or 104");
-    REFUSES(a.height = 7, CLIO_ERROR_ARGUMENT, "params.height is 7, which is no multiple of 8: use 8 or 8");
+    REFUSES(a.width = 100, CLIO_ERROR_ARGUMENT, "params.width is 100, which is not a multiple of 8: use 96 or 104");
+    REFUSES(a.height = 7, CLIO_ERROR_ARGUMENT, "params.height is 7, which is not a multiple of 8: use 8 or 8");
     REFUSES(a.width = -64, CLIO_ERROR_ARGUMENT, "params.width is -64: it must be from 0 to");
     REFUSES(a.width = a.height = 8192, CLIO_ERROR_ARGUMENT, "params.width and params.height are 8192 x 8192 pixels");
     REFUSES(a.width = a.height = 2147483640, CLIO_ERROR_ARGUMENT, "params.width is 2147483640");
