@@ -43,6 +43,20 @@ struct option_row {
         .names = NULL                                                                                                                      \
     }
 
+/* Frames of an animation, for imagine and sample. */
+#define OPTIONS_ANIMATION                                                                                                                  \
+    {.names = "--frames",                                                                                                                  \
+     .argument = "N",                                                                                                                      \
+     .type = OPTION_INTEGER,                                                                                                               \
+     .field = FIELD(frames),                                                                                                               \
+     .low = 2,                                                                                                                             \
+     .high = 1000,                                                                                                                         \
+     .help = "number of frames, both ends included"},                                                                                      \
+    {                                                                                                                                      \
+        .names = "--delay", .argument = "MS", .type = OPTION_INTEGER, .field = FIELD(delay), .low = 1, .high = 60000,                      \
+        .help = "milliseconds that each frame is shown"                                                                                    \
+    }
+
 /* Rows that several commands share. */
 #define OPTION_WEIGHT_TYPE(...)                                                                                                            \
     {                                                                                                                                      \
