@@ -75,23 +75,23 @@ clio_status tensor_write(clio_context *ctx, const struct tensor *t, size_t first
 {
     clio_status st = CLIO_OK;
     size_t size = dtype_size(t->dtype);
-    uint16_t *halves = NULL;
+    uint16_t *fp16 = NULL;
     cl_event event = NULL;
     if (ctx->planning || count == 0)
         return CLIO_OK;
     TRY(check_range(ctx, t, first, count));
     if (t->dtype == DTYPE_F16) {
-        TRY(mem_alloc(ctx, &halves, count, sizeof *halves));
+        TRY(mem_alloc(ctx, &fp16, count, sizeof *fp16));
         for (size_t i = 0; i < count; i++)
-            halves[i] = float_to_half(((const float *)data)[i]);
-        data = halves;
+            fp16[i] = float_to_half(((const float *)data)[i]);
+        data = fp16;
     }
     CL_TRY(ctx, clEnqueueWriteBuffer,
            (ctx->queue, t->mem, CL_TRUE, first * size, count * size, data, 0, NULL, ctx->profile ? &event : NULL));
     if (ctx->profile)
         transfer_add(ctx, "write", t, count * size, event);
 fail:
-    free(halves);
+    free(fp16);
     return st;
 }
 
@@ -99,23 +99,22 @@ clio_status tensor_read(clio_context *ctx, const struct tensor *t, size_t first,
 {
     clio_status st = CLIO_OK;
     size_t size = dtype_size(t->dtype);
-    uint16_t *halves = NULL;
+    uint16_t *fp16 = NULL;
     cl_event event = NULL;
     if (ctx->planning || count == 0)
         return CLIO_OK;
     TRY(check_range(ctx, t, first, count));
     if (t->dtype == DTYPE_F16)
-        TRY(mem_alloc(ctx, &halves, count, sizeof *halves));
-    CL_TRY(
-        ctx, clEnqueueReadBuffer,
-        (ctx->queue, t->mem, CL_TRUE, first * size, count * size, halves ? (void *)halves : data, 0, NULL, ctx->profile ? &event : NULL));
+        TRY(mem_alloc(ctx, &fp16, count, sizeof *fp16));
+    CL_TRY(ctx, clEnqueueReadBuffer,
+           (ctx->queue, t->mem, CL_TRUE, first * size, count * size, fp16 ? (void *)fp16 : data, 0, NULL, ctx->profile ? &event : NULL));
     if (ctx->profile)
         transfer_add(ctx, "read", t, count * size, event);
-    for (size_t i = 0; halves && i < count; i++)
-        ((float *)data)[i] = half_to_float(halves[i]);
+    for (size_t i = 0; fp16 && i < count; i++)
+        ((float *)data)[i] = half_to_float(fp16[i]);
     TRY(launch_collect(ctx, false));
 fail:
-    free(halves);
+    free(fp16);
     return st;
 }
 
