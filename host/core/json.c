@@ -70,7 +70,7 @@ static char *without_infinities(const char *text, size_t size)
 clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir, const char *name)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     json_error_t error;
     const char *text;
     char *copy = NULL;
@@ -78,7 +78,7 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     TRY(file_join(ctx, &file->path, dir, name));
     if (!file_exists(file->path))
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: name the folder of a whole model, or download the file", file->path);
-    TRY(file_map(ctx, &map, file->path));
+    TRY(file_load(ctx, &map, file->path));
     if (map.size > LARGEST_FILE)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than 64 MiB, the limit for JSON files: check that it is the right file", file->path);
     text = (const char *)map.data;
@@ -100,7 +100,7 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
              file->path);
 fail:
     free(copy);
-    file_unmap(&map);
+    file_unload(&map);
     if (st)
         json_close(file);
     return st;
@@ -111,6 +111,14 @@ void json_close(struct json_file *file)
     json_decref(file->root);
     free(file->path);
     memset(file, 0, sizeof *file);
+}
+
+clio_status json_out_of_memory(clio_context *ctx)
+{
+    clio_status st = CLIO_OK;
+    FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory: a JSON value could not be made; close other programs");
+fail:
+    return st;
 }
 
 /* The value of a key; NULL where it is absent or null. */

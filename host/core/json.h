@@ -18,5 +18,7 @@ clio_status json_int(clio_context *ctx, const struct json_file *file, const char
 clio_status json_bool(clio_context *ctx, const struct json_file *file, const char *key, bool otherwise, bool *out);
 /* String owned by the file; absent: `otherwise` (NULL makes the key required). */
 clio_status json_text(clio_context *ctx, const struct json_file *file, const char *key, const char *otherwise, const char **out);
+/* Fail because Jansson gave nothing. */
+clio_status json_out_of_memory(clio_context *ctx);
 
 #endif

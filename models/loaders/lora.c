@@ -172,7 +172,7 @@ static clio_status add_tensor(clio_context *ctx, struct lora *lora, const struct
     if (key.member == MEMBER_ALPHA) {
         float alpha = NAN;
         if (w->count == 1)
-            weight_floats(w, 0, 1, &alpha);
+            TRY(weight_floats(ctx, w, 0, 1, &alpha));
         if (!isfinite(alpha) || !isnan(module->scale))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s must be a single number and occur once: download it again", lora->file.path,
                  w->name);

@@ -2,6 +2,7 @@
  * utils/hub_utils.py and models/model_loading_utils.py. */
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
+#include "../../host/core/file_out.h"
 
 #include <dirent.h>
 #include <stdio.h>

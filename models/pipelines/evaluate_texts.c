@@ -18,9 +18,9 @@ struct lines {
 static clio_status read_lines(clio_context *ctx, struct lines *l, const char *path)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {0};
+    struct file_content map = {0};
     *l = (struct lines){0};
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (memchr(map.data, 0, map.size))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a text file", path);
     TRY(bytes_add(ctx, &l->text, map.data, map.size));
@@ -35,7 +35,7 @@ static clio_status read_lines(clio_context *ctx, struct lines *l, const char *pa
             *end++ = '\0';
     }
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 
