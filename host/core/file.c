@@ -24,7 +24,8 @@ clio_status file_fail_read(clio_context *ctx, const char *path, int error)
     if (error == EACCES || error == EPERM)
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: you have no permission; change it with chmod +r or choose another file", path);
     if (error == EMFILE || error == ENFILE)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: too many files are open; raise the limit with ulimit -n", path);
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s cannot be read: too many files are open; close other programs or raise the limit of open files (ulimit)", path);
     if (error == ENOMEM)
         FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", path);
     FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s; check the disk or choose another file", path, strerror(error));
