@@ -205,8 +205,8 @@ int imagine_run(const struct command *self, struct settings *set)
     if (!outputs_writable(set))
         return EXIT_FAILED;
     s.model = model_find_diffusion(set->model);
-    if (!s.model)
-        return EXIT_FAILED;
+    if (!s.model || !model_fits(s.model, self->name))
+        return session_close(&s, EXIT_FAILED);
     code = session_context(&s, set) ? work(self, &s, set) : EXIT_FAILED;
     return session_close(&s, code);
 }

@@ -169,6 +169,8 @@ static int run_sample(const struct command *self, struct settings *set)
         return EXIT_USAGE;
     if (!image_check(set->result))
         return EXIT_FAILED;
+    if (!model_fits(set->model, self->name))
+        return EXIT_FAILED;
     s.model = must_print("%s", set->model);
     int code = session_context(&s, set) ? sample(&s, set) : EXIT_FAILED;
     return session_close(&s, code);

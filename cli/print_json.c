@@ -3,6 +3,7 @@
 #include "print_json.h"
 #include "command.h"
 #include "say.h"
+#include "terminal.h"
 #include "text.h"
 
 #include <math.h>
@@ -71,7 +72,7 @@ char *json_document(json_t *root, int digits)
 void json_print(json_t *root, int digits)
 {
     char *text = json_document(root, digits);
-    fputs(text, stdout);
-    fputc('\n', stdout);
+    print_raw(stdout, text);
+    print_raw(stdout, "\n");
     free(text);
 }

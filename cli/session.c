@@ -134,6 +134,8 @@ int session_open(struct session *s, const struct settings *set)
     s->model = set->model ? model_find(set->model) : model_default();
     if (!s->model)
         return set->model ? EXIT_FAILED : EXIT_USAGE;
+    if (!model_fits(s->model, set->command))
+        return EXIT_FAILED;
     if (!session_context(s, set))
         return EXIT_FAILED;
     bar_begin();

@@ -143,6 +143,11 @@ void print_err(const char *format, ...)
     va_end(list);
 }
 
+void print_raw(FILE *out, const char *text)
+{
+    fputs(text, out);
+}
+
 void print_lines(FILE *out, const char *start, const char *text)
 {
     while (*text) {

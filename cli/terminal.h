@@ -14,6 +14,8 @@ void print_out(const char *format, ...) CLI_PRINTF(1, 2);
 void print_err(const char *format, ...) CLI_PRINTF(1, 2);
 void print_to(FILE *out, const char *format, ...) CLI_PRINTF(2, 3);
 void print_list_to(FILE *out, const char *format, va_list list);
+/* A text that holds no control characters, such as that of json_document. */
+void print_raw(FILE *out, const char *text);
 /* Each line of a text, cleaned, behind `start`. */
 void print_lines(FILE *out, const char *start, const char *text);
 

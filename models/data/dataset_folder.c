@@ -4,12 +4,12 @@
 #include "dataset_private.h"
 #include "../image/image_probe.h"
 
+#include "../../host/core/file_tree.h"
 #include "../../audio/sound.h"
 #include "../../host/core/context.h"
 #include "../../host/core/file.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -98,23 +98,22 @@ static clio_status scan(clio_context *ctx, struct entries *entries, const char *
 {
     clio_status st = CLIO_OK;
     char *path = NULL;
-    DIR *dir = NULL;
+    struct file_names names = {0};
     struct stat info;
     struct visited current = {parent, 0, 0};
     TRY(file_join(ctx, &path, root, below));
     if (depth > DEPTH_MAX)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is nested deeper than %d folders: use a folder closer to the files", path, DEPTH_MAX);
-    dir = opendir(path);
-    if (!dir || stat(path, &info))
-        FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be read: %s", path, strerror(errno));
+    if (stat(path, &info))
+        TRY(file_fail_read(ctx, path, errno));
+    TRY(file_names_read(ctx, &names, path, NULL));
     current.device = info.st_dev;
     current.number = info.st_ino;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (entry->d_name[0] != '.')
-            TRY(scan_entry(ctx, entries, root, below, entry->d_name, &current, depth));
+    for (size_t i = 0; i < names.count; i++)
+        if (names.list[i][0] != '.')
+            TRY(scan_entry(ctx, entries, root, below, names.list[i], &current, depth));
 fail:
-    if (dir)
-        closedir(dir);
+    file_names_free(&names);
     free(path);
     return st;
 }

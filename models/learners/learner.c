@@ -1,6 +1,7 @@
 /* learner.c - see learner.h: open and close a model, loss scaling, backward passes. */
 #include "learner.h"
 #include "settings.h"
+#include "../../host/core/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -37,7 +38,10 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
     const struct learner_setting *s = learner_setting_find(l->type->settings, name);
     if (!s) {
         TRY(learner_setting_names(ctx, &names, l->type->settings));
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s; its settings are %s", name, l->type->name, names.data);
+        size_t length;
+        const char *near = text_nearest(name, names.data, &length);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.200s is not a setting of %s%s%.*s%s clio_train_setting lists them", name, l->type->name,
+             near ? "; did you mean " : "", (int)length, near ? near : "", near ? "?" : ":");
     }
     TRY(learner_setting_check(ctx, s, value));
     json_t *own =

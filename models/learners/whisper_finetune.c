@@ -13,10 +13,10 @@
 #include "../tokenizers/whisper_languages.h"
 #include "../networks/whisper.h"
 #include "../tokenizers/whisper_tokens.h"
+#include "../../host/core/file_tree.h"
 #include "../../audio/mel.h"
 #include "../loaders/model_folder.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,11 +345,11 @@ static clio_status save_config(clio_context *ctx, struct learner *l, const char 
     clio_status st = CLIO_OK;
     const struct whisper_learner *s = l->state;
     char *inner = NULL, *file = NULL;
-    DIR *dir = opendir(s->dir);
-    struct dirent *entry;
+    struct file_names names = {0};
     TRY(file_join(ctx, &inner, path, WHISPER));
-    while (dir && (entry = readdir(dir))) {
-        const char *name = entry->d_name;
+    TRY(file_names_read(ctx, &names, s->dir, NULL));
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.list[i];
         if (ends_with(name, ".index.json") || !(ends_with(name, ".json") || ends_with(name, ".txt")))
             continue;
         TRY(file_join(ctx, &file, s->dir, name));
@@ -358,8 +358,7 @@ static clio_status save_config(clio_context *ctx, struct learner *l, const char 
         file = NULL;
     }
 fail:
-    if (dir)
-        closedir(dir);
+    file_names_free(&names);
     free(inner);
     free(file);
     return st;

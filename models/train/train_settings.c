@@ -2,6 +2,7 @@
  * from a file or from the command line. */
 #include "train.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 #include "../learners/types.h"
 
 #include <stdio.h>
@@ -98,8 +99,10 @@ static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
             TRY(learner_setting_names(ctx, &names, plan->type->settings));
             TRY(learner_setting_names(ctx, &names, train_settings));
             TRY(learner_setting_names(ctx, &names, optimizer_settings));
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s or of training; the settings are %s", key, plan->type->name,
-                 names.data);
+            size_t length;
+            const char *near = text_nearest(key, names.data, &length);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.200s is not a setting of %s or of training%s%.*s%s clio_train_setting lists them", key,
+                 plan->type->name, near ? "; did you mean " : "", (int)length, near ? near : "", near ? "?" : ":");
         }
         TRY(learner_setting_check(ctx, s, value));
         if (model)
