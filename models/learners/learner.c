@@ -1,6 +1,7 @@
 /* learner.c - see learner.h: open and close a model, loss scaling, backward passes. */
 #include "learner.h"
 #include "settings.h"
+#include "../loaders/model_folder.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,6 +15,23 @@ bool learner_needs_captions(const struct learner_type *type, const json_t *setti
 {
     const json_t *encoder = json_object_get(settings, "text_encoder");
     return type->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
+}
+
+clio_status learner_takes_captions(clio_context *ctx, const struct learner_type *type, const json_t *settings, const char *from, bool *out)
+{
+    clio_status st = CLIO_OK;
+    const char *pretrained = json_string_value(json_object_get(settings, "pretrained"));
+    const char *encoder = json_string_value(json_object_get(settings, "text_encoder"));
+    char *folder = NULL;
+    *out = type->takes_audio || (encoder && *encoder);
+    if (*out || !learner_setting_find(type->settings, "text_encoder"))
+        return CLIO_OK;
+    TRY(folder_try(ctx, from, "text_encoder", &folder));
+    TRY(folder_try(ctx, pretrained, "text_encoder", &folder));
+    *out = folder != NULL;
+fail:
+    free(folder);
+    return st;
 }
 
 const struct learner_shape learner_audio_shape = {1, 1, 1, 0};

@@ -110,8 +110,8 @@ static clio_status train_step(struct train_run *r)
         }
     } while (++i < r->plan.accumulate);
     r->state.step++;
-    r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
-    r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
+    r->state.epoch = b->epoch + b->ends_epoch;
+    r->state.batch = b->ends_epoch ? 0 : (b->first + (size_t)b->global_count) / (size_t)r->plan.batch_size;
     if (train_is_first(r))
         TRY(log_step(r, clock_seconds() - began));
     double seconds = clock_seconds() - began;

@@ -40,9 +40,11 @@ static clio_status open_data(struct train_run *r)
         TRY(loader_open(r->ctx, &r->validation, r->data, DATASET_VALIDATION, &o));
     }
     r->steps = r->plan.max_steps ? r->plan.max_steps : (int64_t)ceil(r->plan.epochs * (double)r->epoch_batches / r->plan.accumulate);
+    for (int i = 0; i < info->warning_count; i++)
+        train_report(r, info->warnings[i]);
     if (info->skipped) {
         char text[600];
-        snprintf(text, sizeof text, "skipped %zu files that could not be read; the first: %s", info->skipped, info->first_skipped);
+        snprintf(text, sizeof text, "skipped %zu samples; the first: %s", info->skipped, info->first_skipped);
         train_report(r, text);
     }
 fail:
@@ -140,7 +142,7 @@ static clio_status open_learner(struct train_run *r)
     if (r->resumes)
         TRY(checkpoint_read(r->ctx, &r->learner, &r->state, r->params->out));
     r->saved = r->resumes ? r->state.step : -1;
-    TRY(loader_seek(r->ctx, r->train, r->state.epoch, r->state.batch));
+    TRY(loader_seek(r->ctx, r->train, r->state.epoch, r->state.batch * (size_t)r->plan.batch_size));
     r->images = tensor_shape(DTYPE_F32, 4, r->plan.batch_size, s->height, s->width, s->channels);
     TRY(tensor_new(r->ctx, &r->images, "images"));
     name_columns(r);

@@ -103,7 +103,7 @@ static clio_status reconstruct(struct train_run *r, struct image_grid *grid, flo
     for (grid->columns = 2; grid->columns * grid->columns < grid->count;) /* both of a pair in one row */
         grid->columns += 2;
     if (from == r->train)
-        TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
+        TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch * (size_t)r->plan.batch_size));
 fail:
     free(decoded);
     free(latents);
