@@ -39,7 +39,7 @@ static void add_texts(struct row_texts *t, const json_t *value, struct field *f)
 {
     const char **first = t->lists + t->list_count;
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; first && i < count; i++) {
         const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
         if (!json_is_string(item) && !json_is_number(item))
             return;
