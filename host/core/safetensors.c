@@ -199,20 +199,18 @@ static clio_status read_header(clio_context *ctx, json_t **out, const struct fil
     clio_status st = CLIO_OK;
     size_t length;
     char *text = NULL;
-    json_error_t error;
+    struct bytes what = {0};
     *out = NULL;
     TRY(read_length(ctx, in, &length));
     TRY(mem_alloc(ctx, &text, length, 1));
     TRY(file_in_read(ctx, in, 8, length, text));
-    *out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (!*out && json_error_code(&error) == json_error_out_of_memory)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", in->path);
-    if (!*out)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header is not valid JSON (%s): " AGAIN, in->path, error.text);
+    TRY(bytes_print(ctx, &what, "%s: the header", in->path));
+    TRY(json_parse(ctx, text, length, JSON_REJECT_DUPLICATES, what.data, out));
     if (!json_is_object(*out))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header does not contain a JSON object: " AGAIN, in->path);
     *data = 8 + (uint64_t)length;
 fail:
+    bytes_free(&what);
     free(text);
     return st;
 }

@@ -103,8 +103,7 @@ static clio_status list_shards(clio_context *ctx, json_t *shards, const char *pa
             FAIL(ctx, CLIO_ERROR_FORMAT,
                  "%s: tensor %.200s is placed in \"%.200s\", but shards must be in the same folder: do not trust this file", path, name,
                  shard);
-        if (json_object_set_new(shards, shard, json_true()))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", path);
+        TRY(json_put(ctx, shards, shard, json_true()));
     }
 fail:
     return st;
@@ -114,11 +113,10 @@ static clio_status read_shards(clio_context *ctx, struct weights *w, const char 
 {
     clio_status st = CLIO_OK;
     struct json_file file = {NULL, NULL};
-    json_t *shards = json_object(), *index, *value;
+    json_t *shards = NULL, *index, *value;
     char *path = NULL;
     const char *name;
-    if (!shards)
-        TRY(json_out_of_memory(ctx));
+    TRY(json_made(ctx, &shards, json_object()));
     TRY(json_open(ctx, &file, dir, index_name));
     index = json_object_get(file.root, "weight_map");
     TRY(list_shards(ctx, shards, file.path, index));

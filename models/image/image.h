@@ -12,6 +12,7 @@
 
 #include "../../host/core/file_out.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 
 /* Larger images are refused: a hostile file of a few bytes may promise any size. */
 #define IMAGE_SIDE_MAX 32768
@@ -121,7 +122,6 @@ clio_status image_exif_comment(clio_context *ctx, struct metadata *metadata, con
 /* "Exif\0\0" and EXIF data with the entry "parameters" as UserComment, appended to *out; without such an entry nothing is. */
 clio_status image_exif_encode(clio_context *ctx, struct bytes *out, const struct metadata *metadata);
 
-bool text_is_utf8(const char *text);
 /* Fail with a message where the text of an entry is not UTF-8. */
 clio_status metadata_check(clio_context *ctx, const struct metadata_entry *entry);
 /* UTF-16 of either byte order to UTF-8 in fresh memory; what is no character becomes U+FFFD. Ends at a zero. */

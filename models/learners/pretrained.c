@@ -80,8 +80,8 @@ clio_status learner_mark_f32(clio_context *ctx, json_t *config)
     clio_status st = CLIO_OK;
     static const char *const names[] = {"dtype", "torch_dtype"};
     for (size_t i = 0; i < COUNT(names); i++)
-        if (json_object_get(config, names[i]) && json_object_set_new(config, names[i], json_string("float32")))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        if (json_object_get(config, names[i]))
+            TRY(json_put(ctx, config, names[i], json_string("float32")));
 fail:
     return st;
 }
@@ -134,15 +134,19 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
-    json_t *config =
-        json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->type->name, "image_size", size, "channels", s->channels, "classes", s->classes);
-    json_t *names = l->class_names ? json_array() : NULL;
+    json_t *config = NULL, *names = NULL;
+    TRY(json_made(
+        ctx, &config,
+        json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->type->name, "image_size", size, "channels", s->channels, "classes", s->classes)));
     for (size_t i = 1; l->type->takes_audio && i < COUNT(shape_keys); i++)
         json_object_del(config, shape_keys[i]);
-    for (int i = 0; names && i < s->classes; i++)
-        if (json_array_append_new(names, json_string(l->class_names[i])))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    if (!size || !config || json_object_update(config, l->config) || (names && json_object_set(config, "class_names", names)))
+    if (l->class_names) {
+        TRY(json_made(ctx, &names, json_array()));
+        for (int i = 0; i < s->classes; i++)
+            TRY(json_append(ctx, names, json_string(l->class_names[i])));
+        TRY(json_put(ctx, config, "class_names", json_incref(names)));
+    }
+    if (json_object_update(config, l->config))
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(folder_put_json(ctx, config, folder, "", "config.json"));
 fail:

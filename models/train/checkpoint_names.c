@@ -73,8 +73,7 @@ static clio_status sum_folder(clio_context *ctx, const char *root, const char *b
             TRY(sum_folder(ctx, root, name, sums));
         } else if (S_ISREG(info.st_mode) && info.st_size > 0 && strcmp(name, "training.json") != 0) {
             TRY(sum_file(ctx, path, &size, &sum));
-            if (json_object_set_new(sums, name, json_pack("[I,I]", (json_int_t)size, (json_int_t)sum)))
-                FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+            TRY(json_put(ctx, sums, name, json_pack("[I,I]", (json_int_t)size, (json_int_t)sum)));
         }
         free(path);
         free(name);
@@ -91,8 +90,7 @@ fail:
 clio_status checkpoint_checksums(clio_context *ctx, const char *folder, json_t **sums)
 {
     clio_status st = CLIO_OK;
-    if (!(*sums = json_object()))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(json_made(ctx, sums, json_object()));
     TRY(sum_folder(ctx, folder, "", *sums));
 fail:
     return st;

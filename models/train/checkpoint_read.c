@@ -90,9 +90,9 @@ static clio_status open_checkpoint(clio_context *ctx, const char *folder, struct
     TRY(json_text(ctx, &c->file, "model", NULL, &name));
     if (!(c->type = learner_type_find(name)))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: there is no model %.60s in this version", c->file.path, name);
-    c->settings = json_deep_copy(json_object_get(c->file.root, "settings"));
-    if (!json_is_object(c->settings))
+    if (!json_is_object(json_object_get(c->file.root, "settings")))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no settings", c->file.path);
+    TRY(json_made(ctx, &c->settings, json_deep_copy(json_object_get(c->file.root, "settings"))));
     TRY(read_state(ctx, c));
     TRY(file_join(ctx, &path, folder, "training.safetensors"));
     TRY(weights_open(ctx, &weights, path, "training"));

@@ -29,15 +29,15 @@ static clio_status join(clio_context *ctx, char **out, const char *dir, const ch
 /* ---- the files ---- */
 
 /* Names of the parts that are trained. */
-static json_t *trained_parts(const struct learner *l)
+static clio_status put_trained(clio_context *ctx, json_t *json, const struct learner *l)
 {
-    json_t *list = json_array();
+    clio_status st = CLIO_OK;
+    TRY(json_put(ctx, json, "trained", json_array()));
     for (int i = 0; l->type->parts[i]; i++)
-        if (l->parameters[i].count && json_array_append_new(list, json_string(l->type->parts[i]))) {
-            json_decref(list);
-            return NULL;
-        }
-    return list;
+        if (l->parameters[i].count)
+            TRY(json_append(ctx, json_object_get(json, "trained"), json_string(l->type->parts[i])));
+fail:
+    return st;
 }
 
 static clio_status write_state(clio_context *ctx, const struct learner *l, const struct train_plan *plan, const struct train_state *s,
@@ -48,15 +48,16 @@ static clio_status write_state(clio_context *ctx, const struct learner *l, const
     json_t *json = NULL, *sums = NULL;
     snprintf(names, sizeof names, "%016" PRIx64, split->names);
     TRY(checkpoint_checksums(ctx, folder, &sums));
-    json = json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[I,I],s:[f,I],s:o,s:{s:s?,s:I,s:f,s:s},s:O,s:O}", "format",
-                     CHECKPOINT_FORMAT, "model", plan->type->name, "step", (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "samples",
-                     (json_int_t)s->samples, "best", s->best, "best_step", (json_int_t)s->best_step, "evals_without_improvement",
-                     s->evals_without_improvement, "optimizer_steps", (json_int_t)l->optimizers[0].step, (json_int_t)l->optimizers[1].step,
-                     "optimizer_begun", (json_int_t)l->optimizers[0].begun, (json_int_t)l->optimizers[1].begun, "loss_scale", l->loss_scale,
-                     (json_int_t)l->steps_since_overflow, "trained", trained_parts(l), "split", "data", split->data, "seed",
-                     (json_int_t)split->seed, "fraction", split->fraction, "names", names, "settings", plan->all, "checksums", sums);
-    if (!json)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(json_made(ctx, &json,
+                  json_pack("{s:i,s:s,s:I,s:I,s:I,s:f,s:I,s:i,s:[I,I],s:[I,I],s:[f,I],s:{s:s?,s:I,s:f,s:s},s:O,s:O}", "format",
+                            CHECKPOINT_FORMAT, "model", plan->type->name, "step", (json_int_t)s->step, "epoch", (json_int_t)s->epoch,
+                            "samples", (json_int_t)s->samples, "best", s->best, "best_step", (json_int_t)s->best_step,
+                            "evals_without_improvement", s->evals_without_improvement, "optimizer_steps", (json_int_t)l->optimizers[0].step,
+                            (json_int_t)l->optimizers[1].step, "optimizer_begun", (json_int_t)l->optimizers[0].begun,
+                            (json_int_t)l->optimizers[1].begun, "loss_scale", l->loss_scale, (json_int_t)l->steps_since_overflow, "split",
+                            "data", split->data, "seed", (json_int_t)split->seed, "fraction", split->fraction, "names", names, "settings",
+                            plan->all, "checksums", sums)));
+    TRY(put_trained(ctx, json, l));
     TRY(folder_put_json(ctx, json, folder, "", "training.json"));
 fail:
     json_decref(json);

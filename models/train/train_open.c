@@ -31,11 +31,14 @@ static clio_status open_plan(struct train_run *r)
     const clio_train_params *p = r->params;
     const struct learner_type *type = p->model ? learner_type_find(p->model) : NULL;
     json_t *given = NULL, *all = NULL;
-    json_error_t error;
     if (p->model && !type)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio_train_model lists them", p->model);
-    if (p->settings && !(given = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
+    if (p->settings) {
+        clio_status read = json_parse(r->ctx, p->settings, strlen(p->settings), JSON_REJECT_DUPLICATES, "the text of the settings", &given);
+        if (read == CLIO_ERROR_FORMAT)
+            FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON; write an object such as {\"epochs\": 3}");
+        TRY(read);
+    }
     if (given && !json_is_object(given))
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
     if (p->resume)
@@ -47,8 +50,7 @@ static clio_status open_plan(struct train_run *r)
     if (!type)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
              p->resume ? "there is no run to resume: name the model to train" : "name the model to train: clio_train_model lists them");
-    if (!(all = r->resumes ? json_deep_copy(r->before.settings) : json_object()))
-        FAIL(r->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(json_made(r->ctx, &all, r->resumes ? json_deep_copy(r->before.settings) : json_object()));
     if (given)
         TRY(train_settings_update(r->ctx, all, given));
     TRY(train_plan_read(r->ctx, &r->plan, type, all));

@@ -112,8 +112,8 @@ static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
                  plan->type->name, nearest ? "; did you mean " : "", nearest ? nearest : "");
         }
         TRY(learner_setting_check(ctx, s, value));
-        if (model && json_object_set(plan->model, key, value))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        if (model)
+            TRY(json_put(ctx, plan->model, key, json_incref(value)));
     }
 fail:
     return st;
@@ -201,8 +201,7 @@ clio_status train_settings_update(clio_context *ctx, json_t *settings, const jso
     json_object_foreach((json_t *)mem_const_cast(newer), key, value)
     {
         remove_replaced(settings, newer, key);
-        if (json_object_set(settings, key, value))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        TRY(json_put(ctx, settings, key, json_incref(value)));
     }
 fail:
     return st;
