@@ -2,6 +2,7 @@
 #include "learner.h"
 #include "settings.h"
 #include "../image/image.h"
+#include "../loaders/model_folder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +31,23 @@ struct optimizer_options learner_optimizer_defaults(const struct learner_type *t
         o.max_grad_norm = own->max_grad_norm;
     }
     return o;
+}
+
+clio_status learner_takes_captions(clio_context *ctx, const struct learner_type *type, const json_t *settings, const char *from, bool *out)
+{
+    clio_status st = CLIO_OK;
+    const char *pretrained = json_string_value(json_object_get(settings, "pretrained"));
+    const char *encoder = json_string_value(json_object_get(settings, "text_encoder"));
+    char *folder = NULL;
+    *out = type->takes_audio || (encoder && *encoder);
+    if (*out || !learner_setting_find(type->settings, "text_encoder"))
+        return CLIO_OK;
+    TRY(folder_try(ctx, from, "text_encoder", &folder));
+    TRY(folder_try(ctx, pretrained, "text_encoder", &folder));
+    *out = folder != NULL;
+fail:
+    free(folder);
+    return st;
 }
 
 const struct learner_shape learner_audio_shape = {1, 1, 1, 0};

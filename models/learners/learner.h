@@ -19,6 +19,7 @@ struct learner_shape {
     int height, width, channels, classes;
 };
 extern const struct learner_shape learner_audio_shape; /* for models with takes_audio */
+#define LEARNER_SECONDS 30                             /* longest audio of a sample */
 
 /* A batch. */
 struct learner_batch {
@@ -111,6 +112,9 @@ struct learner {
 struct optimizer_options learner_optimizer_defaults(const struct learner_type *type, int part);
 /* Whether a model with these settings is conditioned on captions instead of labels. */
 bool learner_needs_captions(const struct learner_type *type, const json_t *settings);
+/* Whether such a model is trained on captions, be it besides labels: audio with its text, or images with a text encoder from the settings,
+ * from the checkpoint `from` (NULL: none) or from the folder `pretrained`. */
+clio_status learner_takes_captions(clio_context *ctx, const struct learner_type *type, const json_t *settings, const char *from, bool *out);
 /* Networks of a model type, weights uninitialized. After a failure call learner_close. from: the folder that the weights will be read from;
  * NULL: a new model. */
 clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,

@@ -94,8 +94,8 @@ static clio_status open_data(struct evaluation *e)
     o.width = l->shape.width;
     o.height = l->shape.height;
     o.channels = l->shape.channels;
-    o.need_captions = learner_needs_captions(l->type, l->config);
-    o.need_labels = l->type->needs_labels && !o.need_captions;
+    o.need_labels = l->type->needs_labels && !learner_needs_captions(l->type, l->config);
+    TRY(learner_takes_captions(e->ctx, l->type, l->config, e->params->model, &o.need_captions));
     TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
     if (dataset_info(e->data)->type == DATASET_SOUNDS)
         FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s is a dataset of sounds, but %s is a model of images: use a dataset of images",

@@ -42,6 +42,9 @@ struct checkpoint {
     struct json_file file; /* training.json */
     json_t *settings;
     const struct learner_type *type;
+    struct json_file config;  /* config.json */
+    const char **class_names; /* [classes], of config.json; NULL: none, or written by an earlier version */
+    int classes;
     struct train_state state;
     struct train_split split;
     struct bytes damaged; /* one sentence about newer ones that are damaged, or empty */

@@ -72,6 +72,22 @@ fail:
     return st;
 }
 
+static clio_status read_class_names(clio_context *ctx, struct checkpoint *c)
+{
+    clio_status st = CLIO_OK;
+    const json_t *names;
+    TRY(json_open(ctx, &c->config, c->folder, "config.json"));
+    names = json_object_get(c->config.root, "class_names");
+    if (!json_array_size(names))
+        return CLIO_OK;
+    TRY(mem_alloc(ctx, &c->class_names, json_array_size(names), sizeof *c->class_names));
+    for (; (size_t)c->classes < json_array_size(names); c->classes++)
+        if (!(c->class_names[c->classes] = json_string_value(json_array_get(names, (size_t)c->classes))))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"class_names\" has something else than texts", c->config.path);
+fail:
+    return st;
+}
+
 /* ---- find ---- */
 
 /* Read training.json and verify the other files. */
@@ -94,6 +110,7 @@ static clio_status open_checkpoint(clio_context *ctx, const char *folder, struct
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no settings", c->file.path);
     TRY(json_made(ctx, &c->settings, json_deep_copy(json_object_get(c->file.root, "settings"))));
     TRY(read_state(ctx, c));
+    TRY(read_class_names(ctx, c));
     TRY(file_join(ctx, &path, folder, "training.safetensors"));
     TRY(weights_open(ctx, &weights, path, "training"));
     TRY(checkpoint_verify(ctx, folder, json_object_get(c->file.root, "checksums")));
@@ -106,6 +123,8 @@ fail:
 void checkpoint_close(struct checkpoint *c)
 {
     json_close(&c->file);
+    json_close(&c->config);
+    free(c->class_names);
     json_decref(c->settings);
     free(c->folder);
     train_split_free(&c->split);

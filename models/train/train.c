@@ -105,10 +105,9 @@ fail:
 /* The batch b was used: the position of the run is behind it. */
 static void advance(struct train_run *r, const struct batch *b)
 {
-    bool ends = b->index + 1 == r->epoch_batches;
-    r->ends_epoch = r->ends_epoch || ends;
-    r->state.epoch = b->epoch + ends;
-    r->state.samples = ends ? 0 : (b->index + 1) * (size_t)r->plan.batch_size;
+    r->ends_epoch = r->ends_epoch || b->ends_epoch;
+    r->state.epoch = b->epoch + b->ends_epoch;
+    r->state.samples = b->ends_epoch ? 0 : b->first + (size_t)b->global_count;
 }
 
 /* One batch of an optimizer step: forward and backward, and after the last one the optimizer. sums: losses times the batch's weight are

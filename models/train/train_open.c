@@ -72,7 +72,7 @@ static int64_t count_steps(const struct train_run *r)
 {
     if (r->plan.max_steps)
         return r->plan.max_steps;
-    double made = (double)r->state.epoch * (double)r->epoch_batches + (double)(r->state.samples / (size_t)r->plan.batch_size);
+    double made = (double)r->state.epoch * (double)r->epoch_batches + floor((double)r->state.samples / r->plan.batch_size);
     double left = ceil(r->plan.epochs * (double)r->epoch_batches - 1e-6) - made;
     return r->state.step + (int64_t)fmax(ceil(left / r->plan.accumulate), 0);
 }
@@ -92,7 +92,7 @@ static clio_status open_loaders(struct train_run *r)
              r->plan.batch_size, o.ranks);
     TRY(loader_open(r->ctx, &r->train, r->data, DATASET_TRAIN, &o));
     r->epoch_batches = loader_batches(r->train);
-    if (r->state.samples / (size_t)r->plan.batch_size >= r->epoch_batches) { /* less than a batch is left, with this batch size and data */
+    if (r->state.samples + (size_t)r->plan.batch_size > dataset_info(r->data)->count[DATASET_TRAIN]) { /* less than a batch is left */
         r->state.epoch++;
         r->state.samples = 0;
     }
@@ -127,6 +127,8 @@ static clio_status open_data(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct dataset_info *info;
+    r->plan.data.class_names = r->before.class_names; /* the data may have fewer, and no others */
+    r->plan.data.classes = r->before.classes;
     TRY(dataset_open(r->ctx, &r->data, r->params->data, &r->plan.data));
     info = dataset_info(r->data);
     if (info->type == DATASET_SOUNDS && !r->plan.type->takes_audio)
@@ -141,9 +143,11 @@ static clio_status open_data(struct train_run *r)
     TRY(open_loaders(r));
     r->steps = count_steps(r);
     TRY(note_split(r));
+    for (int i = 0; i < info->warning_count; i++)
+        train_report(r, info->warnings[i]);
     if (info->skipped) {
         char text[600];
-        snprintf(text, sizeof text, "skipped %zu files that could not be read; the first: %s", info->skipped, info->first_skipped);
+        snprintf(text, sizeof text, "skipped %zu samples; the first: %s", info->skipped, info->first_skipped);
         train_report(r, text);
     }
 fail:
@@ -180,7 +184,7 @@ fail:
 
 clio_status train_seek(struct train_run *r)
 {
-    return loader_seek(r->ctx, r->train, r->state.epoch, r->state.samples / (size_t)r->plan.batch_size);
+    return loader_seek(r->ctx, r->train, r->state.epoch, r->state.samples);
 }
 
 bool train_stops_early(const struct train_run *r)

@@ -25,7 +25,10 @@ const struct learner_setting train_settings[] = {
     {"resize_mode", 's', 0, 0, 0, "crop|stretch|pad", "how images with another aspect ratio are resized"},
     {"validation_split", 'f', -1, 0.9, -1, NULL,
      "fraction of the data held out for validation, where it has no split of its own; -1: 0.1 if the model has a validation metric"},
-    {"skip_corrupt", 'b', 0, 1, 0, NULL, "skip files that cannot be read instead of stopping"},
+    {"caption_column", 't', 0, 0, 0, NULL,
+     "column of metadata.csv or metadata.jsonl with the captions; default: text, caption, transcription, sentence or prompt"},
+    {"allow_empty_captions", 'b', 0, 1, 0, NULL, "train samples without a caption on the empty text instead of stopping"},
+    {"skip_corrupt", 'b', 0, 1, 0, NULL, "skip files that cannot be read and samples without caption or label instead of stopping"},
     {"save_steps", 'i', 0, 1e12, 0, NULL, "steps between checkpoints; 0: one per epoch"},
     {"save_total_limit", 'i', 1, 1e6, 2, NULL, "newest checkpoints to keep, besides the best one"},
     {"sample_every_steps", 'i', -1, 1e12, 0, NULL, "steps between image grids of samples; 0: one per epoch; -1: none"},
@@ -148,8 +151,11 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data.channels = plan->channels;
     plan->data.resize_mode = (enum dataset_resize_mode)number(a, "resize_mode");
     plan->data.skip_corrupt = number(a, "skip_corrupt") > 0;
-    plan->data.need_captions = learner_needs_captions(type, plan->model);
-    plan->data.need_labels = type->needs_labels && !plan->data.need_captions;
+    plan->data.caption = json_string_value(json_object_get(a, "caption_column"));
+    plan->data.allow_empty_captions = number(a, "allow_empty_captions") > 0;
+    plan->data.seconds_max = type->takes_audio ? LEARNER_SECONDS : 0;
+    plan->data.need_labels = type->needs_labels && !learner_needs_captions(type, plan->model);
+    TRY(learner_takes_captions(ctx, type, plan->model, NULL, &plan->data.need_captions));
     plan->data.seed = plan->seed;
     plan->data.validation_split = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;
     plan->augment = (struct augment){.random_resized_crop = (float)number(a, "random_resized_crop"),
