@@ -15,7 +15,7 @@
 static clio_status read_text(clio_context *ctx, const char *path, char **out)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     struct bytes text = {NULL, 0, 0};
     struct stat info;
     size_t at = 0;
@@ -23,7 +23,7 @@ static clio_status read_text(clio_context *ctx, const char *path, char **out)
     TRY(bytes_add(ctx, &text, "", 0));
     if (!stat(path, &info) && !info.st_size)
         goto done;
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (map.size > DATASET_CAPTION_MAX)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu bytes, too many for a caption: use at most %d", path, map.size, DATASET_CAPTION_MAX);
     if (map.size >= 3 && !memcmp(map.data, "\xef\xbb\xbf", 3))
@@ -46,7 +46,7 @@ done:
     text.data = NULL;
 fail:
     bytes_free(&text);
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 

@@ -156,13 +156,13 @@ static int by_size(const void *a, const void *b)
 static clio_status is_same(clio_context *ctx, const struct sample *a, const struct sample *b, bool *out)
 {
     clio_status st = CLIO_OK;
-    struct file_map x = {NULL, 0}, y = {NULL, 0};
-    TRY(file_map(ctx, &x, a->path));
-    TRY(file_map(ctx, &y, b->path));
+    struct file_content x = {NULL, 0}, y = {NULL, 0};
+    TRY(file_load(ctx, &x, a->path));
+    TRY(file_load(ctx, &y, b->path));
     *out = x.size == y.size && !memcmp(x.data, y.data, x.size);
 fail:
-    file_unmap(&x);
-    file_unmap(&y);
+    file_unload(&x);
+    file_unload(&y);
     return st;
 }
 
