@@ -73,12 +73,19 @@ static size_t distance(const char *a, size_t n, const char *b, size_t m)
     return row[m];
 }
 
-/* How unlike two names are: a third of the letters may differ, or one be the beginning of the other. Larger than NAME_MOST: too unlike. */
+static bool contains(const char *whole, size_t n, const char *part, size_t m)
+{
+    for (size_t i = 0; m >= 2 && i + m <= n; i++)
+        if (memcmp(whole + i, part, m) == 0)
+            return true;
+    return false;
+}
+
+/* The edits between two names, if they are a third of the letters at most or one is a part of the other; otherwise more than NAME_MOST. */
 static size_t unlikeness(const char *a, size_t n, const char *b, size_t m)
 {
-    size_t d = distance(a, n, b, m), most = MAX(n, m) / 3;
-    bool begins = MIN(n, m) >= 3 && memcmp(a, b, MIN(n, m)) == 0;
-    return d <= most ? d : begins ? most + 1 : NAME_MOST + 1;
+    size_t d = distance(a, n, b, m);
+    return d <= MAX(n, m) / 3 || contains(a, n, b, m) || contains(b, m, a, n) ? d : NAME_MOST + 1;
 }
 
 const char *text_nearest(const char *name, const char *words, size_t *length)
