@@ -6,11 +6,50 @@
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LARGEST_FILE ((size_t)64 << 20)
 #define LARGEST_EXACT 9007199254740992.0 /* 2^53 */
+
+/* Bytes that Jansson 2.14 allocates for an empty object and array, a string without its text, a value in a list, and one in an object; a
+ * little more than it does. */
+enum { OBJECT_BYTES = 256, ARRAY_BYTES = 128, STRING_BYTES = 48, ITEM_BYTES = 48, MEMBER_BYTES = 96 };
+/* Values may take 32 MiB, and 12 times the text: a tokenizer of 280,000 merges, or a header of 20,000 tensors, takes 10 times. */
+#define VALUES_FREE ((uint64_t)32 << 20)
+#define VALUES_PER_BYTE 12
+
+static uint64_t values_bytes(const char *text, size_t size)
+{
+    uint64_t bytes = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (in_string && c == '\\') {
+            i++;
+        } else if (c == '"') {
+            in_string = !in_string;
+            bytes += in_string ? STRING_BYTES : 0;
+        } else if (!in_string) {
+            bytes += c == '{' ? OBJECT_BYTES : c == '[' ? ARRAY_BYTES : c == ',' ? ITEM_BYTES : c == ':' ? MEMBER_BYTES : 0;
+        }
+    }
+    return bytes;
+}
+
+json_t *json_read(const char *text, size_t size, size_t flags, json_error_t *error)
+{
+    uint64_t bytes = values_bytes(text, size);
+    if (bytes <= VALUES_FREE + VALUES_PER_BYTE * (uint64_t)size)
+        return json_loadb(text, size, flags, error);
+    if (error) {
+        memset(error, 0, sizeof *error);
+        error->line = 1;
+        snprintf(error->text, sizeof error->text, "it has so many values that they would take %.0f MB of memory", (double)bytes / 1e6);
+    }
+    return NULL;
+}
 
 /* The value with exact doubles made integers, in place for arrays and objects; takes and gives one reference. NULL: out of memory. */
 static json_t *restore_integers(json_t *value)
@@ -82,13 +121,13 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     if (map.size > LARGEST_FILE)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than 64 MiB, the limit for JSON files: check that it is the right file", file->path);
     text = (const char *)map.data;
-    file->root = json_loadb(text, map.size, 0, &error);
+    file->root = json_read(text, map.size, 0, &error);
     if (!file->root && json_error_code(&error) == json_error_invalid_syntax && (copy = without_infinities(text, map.size))) {
         text = copy;
-        file->root = json_loadb(text, map.size, 0, &error);
+        file->root = json_read(text, map.size, 0, &error);
     }
     if (!file->root && json_error_code(&error) == json_error_numeric_overflow) {
-        file->root = json_loadb(text, map.size, JSON_DECODE_INT_AS_REAL, &error);
+        file->root = json_read(text, map.size, JSON_DECODE_INT_AS_REAL, &error);
         if (file->root && !(file->root = restore_integers(file->root)))
             FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", file->path);
     }

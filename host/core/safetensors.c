@@ -188,7 +188,7 @@ static clio_status read_header(clio_context *ctx, json_t **out, const char *path
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: its header has %llu bytes, the file %zu; download it again", path,
              (unsigned long long)length, map->size);
     *data_size = map->size - 8 - (size_t)length;
-    *out = json_loadb((const char *)map->data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    *out = json_read((const char *)map->data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!*out)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header is not valid JSON (%s): " AGAIN, path, error.text);
     if (!json_is_object(*out))

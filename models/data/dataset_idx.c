@@ -1,7 +1,8 @@
 /* dataset_idx.c - images and labels in IDX files, the format of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, the
  * element type (8: unsigned bytes), the number of dimensions; the dimensions, 32 bits each, big-endian; the data. Files can be compressed
  * by gzip; if both exist, the uncompressed one is read. All data is kept in memory as bytes. The size in the header must match that of an
- * uncompressed file; of a compressed one it is at most 1032 times the file (zlib's limit), so a damaged header cannot allocate more. */
+ * uncompressed file. Of a compressed one it is at most 1032 times the file (zlib's limit); more than MEMORY_FREE and MEMORY_PER_BYTE times
+ * the file is refused, as is so large a list of tiny images, so that a small file cannot fill the memory. */
 #include "dataset_private.h"
 
 #include "../../host/core/file.h"
@@ -17,6 +18,8 @@
 #define MAX_DIMENSIONS 3
 #define GZIP_MAX_RATIO 1032
 #define FILES_MAX 64
+#define MEMORY_FREE ((uint64_t)48 << 20)
+#define MEMORY_PER_BYTE 16
 
 struct idx {
     char *path;
@@ -53,8 +56,9 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
     struct file_map map = {NULL, 0};
-    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions;
+    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions, limit;
     TRY(file_map(ctx, &map, idx->path));
+    limit = MEMORY_FREE + MEMORY_PER_BYTE * (uint64_t)map.size;
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
@@ -73,6 +77,12 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
     if (idx->is_compressed && bytes / GZIP_MAX_RATIO > map.size)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it cannot contain the %llu bytes of its header; download or copy it again",
              idx->path, (unsigned long long)bytes);
+    if (idx->is_compressed && bytes > limit)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s unpacks to %llu bytes, more than %d times its size: unpack it with gunzip, and use that file",
+             idx->path, (unsigned long long)bytes, MEMORY_PER_BYTE);
+    if (idx->dimensions == MAX_DIMENSIONS && 3 * idx->size[0] * (uint64_t)sizeof(struct sample) > limit)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu images of only %zu x %zu pixels: use larger images, or fewer", idx->path,
+             idx->size[0], idx->size[2], idx->size[1]);
     if (bytes > SIZE_MAX)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;

@@ -67,7 +67,7 @@ static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct meta
         while (p < stop && isspace((unsigned char)*p))
             p++;
         if (p < stop) {
-            row = json_loadb(p, (size_t)(stop - p), JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+            row = json_read(p, (size_t)(stop - p), JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
             if (!json_is_object(row)) {
                 st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is not a JSON object (%s): correct it", m->path,
                                line, row ? "{...} is expected" : error.text);

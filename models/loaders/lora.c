@@ -243,7 +243,7 @@ clio_status lora_open(clio_context *ctx, struct lora *lora, const char *path)
     for (size_t i = 0; i < lora->file.count; i++)
         TRY(add_tensor(ctx, lora, &lora->file.list[i]));
     TRY(weights_note(ctx, &lora->file, "lora_adapter_metadata", &metadata));
-    settings = metadata ? json_loads(metadata, 0, NULL) : NULL;
+    settings = metadata ? json_read(metadata, strlen(metadata), 0, NULL) : NULL;
     if (metadata && !json_is_object(settings))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the metadata lora_adapter_metadata is not valid JSON: download it again", path);
     for (size_t i = 0; i < lora->count; i++)

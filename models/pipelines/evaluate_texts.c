@@ -1,4 +1,5 @@
 /* evaluate_texts.c - metrics of texts in files: word and character error rate of transcripts, BLEU, ROUGE-L and CIDEr-D of captions. */
+#include "../../host/core/context.h"
 #include "../../host/core/json.h"
 #include "../../host/core/mem.h"
 #include "../../host/core/require.h"
@@ -64,6 +65,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
     REQUIRE_TEXT(ctx, reference, "reference");
     REQUIRE_TEXT(ctx, hypothesis, "hypothesis");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(read_lines(ctx, &a, reference));
     TRY(read_lines(ctx, &b, hypothesis));
     if (a.count != b.count) {
@@ -71,6 +73,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
         join_lines(&b);
     }
     for (size_t i = 0; i < MIN(a.count, b.count); i++) {
+        TRY(context_progress(ctx, "comparing texts", (double)i, (double)a.count));
         TRY(error_counts_words(ctx, &words, a.list[i], b.list[i]));
         TRY(error_counts_characters(ctx, &characters, a.list[i], b.list[i]));
     }
@@ -104,7 +107,7 @@ static clio_status read_captions(clio_context *ctx, json_t **out, const char *pa
         json_error_t error;
         if (l.list[i][strspn(l.list[i], " \t\r")] == '\0')
             continue;
-        if (!(row = json_loads(l.list[i], 0, &error)))
+        if (!(row = json_read(l.list[i], strlen(l.list[i]), 0, &error)))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: line %zu is not valid JSON: %s", path, i + 1, error.text);
         const char *name = json_string_value(json_object_get(row, "file_name")), *text = json_string_value(json_object_get(row, "text"));
         text = text ? text : json_string_value(json_object_get(row, "caption"));
@@ -166,6 +169,7 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
     REQUIRE_TEXT(ctx, captions, "captions");
     REQUIRE_TEXT(ctx, references, "references");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(read_captions(ctx, &hypotheses, captions));
     TRY(read_captions(ctx, &references_by_name, references));
     TRY(mem_alloc(ctx, &cases, json_object_size(hypotheses), sizeof *cases));

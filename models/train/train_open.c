@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static clio_status open_data(struct train_run *r)
 {
@@ -86,7 +87,7 @@ static clio_status open_plan(struct train_run *r)
     json_error_t error;
     if (p->model && !type)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio_train_model lists them", p->model);
-    if (p->settings && !(settings = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
+    if (p->settings && !(settings = json_read(p->settings, strlen(p->settings), JSON_REJECT_DUPLICATES, &error)))
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
     if (settings && !json_is_object(settings))
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
