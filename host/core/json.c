@@ -16,8 +16,8 @@
 /* Bytes that Jansson 2.14 allocates for an empty object and array, a string without its text, a value in a list, and one in an object; a
  * little more than it does. */
 enum { OBJECT_BYTES = 256, ARRAY_BYTES = 128, STRING_BYTES = 48, ITEM_BYTES = 48, MEMBER_BYTES = 96 };
-/* Values may take 32 MiB, and 12 times the text: a tokenizer of 280,000 merges, or a header of 20,000 tensors, takes 10 times. */
-#define VALUES_FREE ((uint64_t)32 << 20)
+/* Values may take 48 MiB and 12 times the text: 280,000 merges of a tokenizer, or a header of 30,000 tensors, need no more. */
+#define VALUES_FREE ((uint64_t)48 << 20)
 #define VALUES_PER_BYTE 12
 
 static uint64_t values_bytes(const char *text, size_t size)
