@@ -55,9 +55,9 @@ fail:
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions, limit;
-    TRY(file_map(ctx, &map, idx->path));
+    TRY(file_load(ctx, &map, idx->path));
     limit = MEMORY_FREE + MEMORY_PER_BYTE * (uint64_t)map.size;
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
@@ -87,7 +87,7 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 
@@ -179,7 +179,8 @@ static clio_status add_samples(clio_context *ctx, struct dataset *ds, const stru
         s->height = (int)images->size[1];
         s->width = (int)images->size[2];
         s->split = split;
-        s->label = labels ? labels[i] : -1;
+        if (labels)
+            TRY(dataset_number_label(ctx, ds, s, labels[i]));
         ds->info.classes = MAX(ds->info.classes, s->label + 1);
     }
 fail:
@@ -265,9 +266,9 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
     ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
     ds->info.channels = ds->options.channels ? ds->options.channels : 1;
-    classes = ds->info.classes;
+    classes = ds->options.class_names && ds->info.classes ? ds->options.classes : ds->info.classes;
     ds->info.classes = 0;
-    TRY(dataset_classes(ctx, ds, classes, NULL));
+    TRY(dataset_classes(ctx, ds, classes, ds->options.class_names));
 fail:
     if (dir)
         closedir(dir);

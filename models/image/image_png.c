@@ -21,7 +21,7 @@
 struct reader {
     clio_context *ctx;
     const char *path;
-    const struct file_map *map;
+    const struct file_content *map;
     size_t at;
     size_t memory, most_memory; /* bytes that libpng holds, and may hold */
     png_structp png;
@@ -167,13 +167,13 @@ static void keep_orientation(struct reader *r, int *orientation)
         *orientation = image_exif_orientation(exif, size);
 }
 
-bool image_is_png(const struct file_map *map)
+bool image_is_png(const struct file_content *map)
 {
     return map->size >= 8 && !memcmp(map->data, "\x89PNG\r\n\x1a\n", 8);
 }
 
 clio_status image_png_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                           const struct file_map *map)
+                           const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     struct reader r = {.ctx = ctx, .path = path, .map = map, .most_memory = LARGEST_MEMORY};
