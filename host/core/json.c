@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LARGEST_FILE ((size_t)64 << 20)
+#define LARGEST_FILE ((uint64_t)64 << 20)
 #define LARGEST_EXACT 9007199254740992.0 /* 2^53 */
 
 /* Bytes that Jansson 2.14 allocates for an empty object and array, a string without its text, a value in a list, and one in an object; a
@@ -124,9 +124,7 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     TRY(file_find(ctx, file->path, &kind));
     if (kind == FILE_ABSENT)
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: name the folder of a whole model, or download the file", file->path);
-    TRY(file_load(ctx, &content, file->path));
-    if (content.size > LARGEST_FILE)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than 64 MiB, the limit for JSON files: check that it is the right file", file->path);
+    TRY(file_load_limited(ctx, &content, file->path, LARGEST_FILE));
     text = (const char *)content.data;
     file->root = json_read(text, content.size, 0, &error);
     if (!file->root && json_error_code(&error) == json_error_invalid_syntax && replace_infinities(NULL, text, content.size)) {

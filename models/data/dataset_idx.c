@@ -55,10 +55,12 @@ fail:
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
-    struct file_content map = {NULL, 0};
+    struct file_in in = {0};
+    unsigned char start[2] = {0};
     uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions, limit;
-    TRY(file_load(ctx, &map, idx->path));
-    limit = MEMORY_FREE + MEMORY_PER_BYTE * (uint64_t)map.size;
+    TRY(file_in_open(ctx, &in, idx->path));
+    TRY(file_in_read(ctx, &in, 0, (size_t)MIN(in.size, sizeof start), start));
+    limit = MEMORY_FREE + MEMORY_PER_BYTE * in.size;
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
@@ -67,14 +69,14 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
                  idx->path, idx->size[i], IMAGE_SIDE_MAX);
         bytes *= idx->size[i]; /* below 2^62 */
     }
-    idx->is_compressed = map.size >= 2 && map.data[0] == 0x1f && map.data[1] == 0x8b;
-    if (!idx->is_compressed && bytes + header > map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %zu; download or copy it again", idx->path,
-             (unsigned long long)(bytes + header), map.size);
-    if (!idx->is_compressed && bytes + header < map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %zu bytes and should have %llu; download or copy it again", idx->path, map.size,
-             (unsigned long long)(bytes + header));
-    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > map.size)
+    idx->is_compressed = start[0] == 0x1f && start[1] == 0x8b;
+    if (!idx->is_compressed && bytes + header > in.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %llu; download or copy it again", idx->path,
+             (unsigned long long)(bytes + header), (unsigned long long)in.size);
+    if (!idx->is_compressed && bytes + header < in.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %llu bytes and should have %llu; download or copy it again", idx->path,
+             (unsigned long long)in.size, (unsigned long long)(bytes + header));
+    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > in.size)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it cannot contain the %llu bytes of its header; download or copy it again",
              idx->path, (unsigned long long)bytes);
     if (idx->is_compressed && bytes > limit)
@@ -87,7 +89,7 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;
 fail:
-    file_unload(&map);
+    file_in_close(&in);
     return st;
 }
 

@@ -1,5 +1,7 @@
-/* test_limits.c - JSON whose values would take far more memory than its text is refused before it is parsed, wherever it stands; large
- * files that models have are read. */
+/* test_limits.c - files that are too large are refused before they are read; JSON whose values would take far more memory than its text is
+ * refused before it is parsed, wherever it stands; large files that models have are read. */
+#define _XOPEN_SOURCE 700 /* truncate */
+#define _FILE_OFFSET_BITS 64
 #include "../support/test_own.h"
 
 #include "../../host/core/json.h"
@@ -55,6 +57,25 @@ static void what_models_have_is_read(void **state)
     check_config("{\"a\": [", "{\"id\": 50258, \"content\": \"<|en|>\", \"special\": true},\n", "0]}", 100000, true);
 }
 
+/* Files of zeros that take no space on the disk: refused before they are read into memory. */
+static void large_files_are_not_read(void **state)
+{
+    struct json_file file;
+    struct file_content content;
+    (void)state;
+    put_text("config.json", "{}");
+    OK(json_open(ctx, &file, folder, "config.json"));
+    json_close(&file);
+    assert_int_equal(truncate(in_folder("config.json"), (off_t)1 << 40), 0);
+    FAILS(json_open(ctx, &file, folder, "config.json"), CLIO_ERROR_FORMAT, "config.json is larger than 64 MiB");
+    FAILS(file_load(ctx, &content, in_folder("config.json")), CLIO_ERROR_FORMAT, "is larger than 4096 MiB");
+    assert_null(content.data);
+    assert_int_equal(truncate(in_folder("config.json"), 100), 0);
+    OK(file_load_limited(ctx, &content, in_folder("config.json"), 100));
+    file_unload(&content);
+    FAILS(file_load_limited(ctx, &content, in_folder("config.json"), 99), CLIO_ERROR_FORMAT, "larger than 0 MiB");
+}
+
 static void put_header(const char *text, size_t count)
 {
     size_t size;
@@ -104,6 +125,6 @@ static void results_of_selftests_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {EACH(many_values_are_refused), EACH(what_models_have_is_read), EACH(headers_of_weights_are_refused),
-                                       EACH(results_of_selftests_are_bounded)};
+                                       EACH(results_of_selftests_are_bounded), EACH(large_files_are_not_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
