@@ -189,7 +189,7 @@ clio_status file_out_open(clio_context *ctx, struct file_out *out, const char *p
     if (S_ISREG(info.st_mode)) {
         out->path = realpath(path, NULL); /* a link stays a link: its target is replaced */
         if (!out->path)
-            TRY(file_fail_create(ctx, path, errno));
+            return file_fail_create(ctx, path, errno);
         TRY(open_temporary(ctx, out, info.st_mode));
     } else {
         TRY(mem_string(ctx, &out->path, path));
