@@ -97,6 +97,10 @@ CLIO_API clio_status clio_set_weight_type(clio_context *ctx, const char *type);
 typedef int (*clio_progress_fn)(void *user, const char *what, double done, double total);
 /* Takes effect at once. user is passed to the callback. progress NULL: no reports. user NULL: allowed. ctx NULL: nothing. */
 CLIO_API void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user);
+/* What a user should know although no call failed, a sentence each: a cache folder that is not used and why, kernels that are off in this
+ * process because a call of the driver failed. NULL after the last. They live as long as the context. ctx NULL: NULL. i: any. */
+CLIO_API const char *clio_warning(const clio_context *ctx, size_t i);
+
 /* Make the running call return CLIO_ERROR_CANCELLED at its next step. Safe in a signal handler. ctx NULL: nothing. */
 CLIO_API void clio_cancel(clio_context *ctx);
 

@@ -8,6 +8,7 @@
 #include "pool.h"
 #include "program.h"
 #include "selftest_results.h"
+#include "selftest_trial.h"
 #include "transfers.h"
 
 #include <signal.h>
@@ -29,8 +30,11 @@ struct clio_context {
     struct params params;
     const struct family_table *families; /* set by clio_create */
     struct selftest_results selftests;
+    struct selftest_trial trial;
     struct selftest_result *shown_results; /* what clio_device_selftests returned last: `checks` points into it */
     clio_selftest *checks;
+    char **warnings; /* context_warn */
+    size_t warning_count;
     clio_profile_row *profile_rows;
     bool profile;
     bool planning;               /* operations reserve scratch memory in their arena, but launch nothing */
@@ -47,6 +51,8 @@ struct clio_context {
 
 /* Report progress; CLIO_ERROR_CANCELLED when the callback or clio_cancel asks to stop. */
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
+/* Keep a sentence for the user about something that is no failure of a call (clio_warning): once, however often it is reported. */
+void context_warn(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
 /* CLIO_ERROR_ARGUMENT unless a device is open. */
 clio_status context_need_device(clio_context *ctx);
 

@@ -275,7 +275,7 @@ int file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-clio_status file_make_folder(clio_context *ctx, const char *path)
+static clio_status make_folder(clio_context *ctx, const char *path, mode_t mode)
 {
     clio_status st = CLIO_OK;
     char *part = NULL;
@@ -286,8 +286,8 @@ clio_status file_make_folder(clio_context *ctx, const char *path)
         end += strcspn(end, "/");
         kept = *end;
         *end = 0;
-        if (*part && mkdir(part, 0777) && !file_is_folder(part)) { /* an automounter may answer EROFS where a folder is */
-            int error = errno;
+        int error = *part && mkdir(part, mode) ? errno : 0;
+        if (error && !file_is_folder(part)) { /* an automounter may answer EROFS where a folder is */
             if (error == EEXIST || error == ENOTDIR)
                 FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s is a file; choose another name", path, part);
             FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s; choose another place", path, strerror(error));
@@ -297,4 +297,14 @@ clio_status file_make_folder(clio_context *ctx, const char *path)
 fail:
     free(part);
     return st;
+}
+
+clio_status file_make_folder(clio_context *ctx, const char *path)
+{
+    return make_folder(ctx, path, 0777);
+}
+
+clio_status file_make_private_folder(clio_context *ctx, const char *path)
+{
+    return make_folder(ctx, path, 0700);
 }

@@ -1,0 +1,115 @@
+/* private_folder.c - see private_folder.h. */
+#include "private_folder.h"
+#include "file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODE_BITS 07777
+#define OTHERS_WRITE (S_IWGRP | S_IWOTH)
+
+static bool is_own(const struct stat *info)
+{
+    return info->st_uid == geteuid() || info->st_uid == 0;
+}
+
+bool private_folder_is_safe(const char *path, char why[600])
+{
+    struct stat info;
+    *why = 0;
+    if (stat(path, &info)) { /* a link that the user set is followed: the target counts */
+        if (errno != ENOENT)
+            snprintf(why, 600, "the folder %.400s cannot be used: %s", path, strerror(errno));
+    } else if (!S_ISDIR(info.st_mode))
+        snprintf(why, 600, "%.400s is not a folder: delete it or choose another name", path);
+    else if (!is_own(&info))
+        snprintf(why, 600, "the folder %.400s belongs to another user (number %ld): choose a folder of your own", path, (long)info.st_uid);
+    else if (info.st_mode & OTHERS_WRITE)
+        snprintf(why, 600,
+                 "other users may write to the folder %.400s (mode %04o): run chmod go-w on it, and delete what is not yours in it", path,
+                 (unsigned)(info.st_mode & MODE_BITS));
+    else
+        return true;
+    return false;
+}
+
+clio_status private_folder_make(clio_context *ctx, const char *path)
+{
+    clio_status st = CLIO_OK;
+    char why[600];
+    if (private_folder_is_safe(path, why))
+        return CLIO_OK;
+    if (!*why) {
+        TRY(file_make_private_folder(ctx, path));
+        if (private_folder_is_safe(path, why))
+            return CLIO_OK;
+    }
+    FAIL(ctx, CLIO_ERROR_FILE, "%s", *why ? why : "a folder vanished while it was made: try again");
+fail:
+    return st;
+}
+
+clio_status private_file_read(clio_context *ctx, const char *path, struct bytes *out, bool *found)
+{
+    clio_status st = CLIO_OK;
+    struct stat info;
+    char piece[16384];
+    ssize_t got = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* O_NONBLOCK: do not wait for the writer of a FIFO */
+    *found = file >= 0 && fstat(file, &info) == 0 && S_ISREG(info.st_mode) && is_own(&info);
+    while (*found && (got = read(file, piece, sizeof piece)) != 0) {
+        if (got > 0)
+            TRY(bytes_add(ctx, out, piece, (size_t)got));
+        else if (errno != EINTR)
+            *found = false;
+    }
+    TRY(bytes_add(ctx, out, "", 0));
+fail:
+    if (file >= 0)
+        close(file);
+    return st;
+}
+
+bool private_process_runs(long pid)
+{
+    return pid > 0 && (pid > INT_MAX || kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+}
+
+/* The PID of "NAME.tmp.PID" or "NAME.tmp.PID.N" with a NAME that clio gives; 0: another file. */
+static long temporary_of(const char *name)
+{
+    static const char *const kinds[] = {".bin", ".txt", ".params"};
+    const char *mark = strstr(name, ".tmp.");
+    bool known = false;
+    char *end;
+    for (size_t i = 0; mark && i < COUNT(kinds); i++) {
+        size_t length = strlen(kinds[i]);
+        known = known || ((size_t)(mark - name) > length && strncmp(mark - length, kinds[i], length) == 0);
+    }
+    if (!known || !strchr("123456789", mark[5]) || !mark[5])
+        return 0;
+    long pid = strtol(mark + 5, &end, 10);
+    if (*end == '.')
+        end += 1 + strspn(end + 1, "0123456789");
+    return *end ? 0 : pid;
+}
+
+void private_folder_tidy(const char *path)
+{
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        long pid = temporary_of(e->d_name);
+        if (pid > 0 && !private_process_runs(pid))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+}
