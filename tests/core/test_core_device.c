@@ -280,23 +280,31 @@ static clio_status open_with(const char *text)
 static void test_file(void **state)
 {
     (void)state;
-    OK(open_with("# mine\n\nany norm.family odd # and why\r\n  any\ttest.n   12\ncpu test.n 13\ngpu test.n 14"));
-    assert_true(params_is(ctx, "norm.family", "odd")); /* wins over what is shipped */
-    assert_int_equal(params_int(ctx, "test.n", 0), ctx->device.simd_width > 1 ? 13 : 14);
+    OK(open_with("# mine\n\nany mel.stft clfft # and why\r\n  any\tweights.slice   12\ncpu weights.slice 13\ngpu weights.slice 14"));
+    assert_true(params_is(ctx, "mel.stft", "clfft")); /* wins over what is shipped */
+    assert_int_equal(params_int(ctx, "weights.slice", 0), ctx->device.simd_width > 1 ? 13 : 14);
     OK(clio_device_open(ctx, NULL)); /* without the file nothing of it is left */
-    assert_false(params_is(ctx, "norm.family", "odd"));
+    assert_false(params_is(ctx, "mel.stft", "clfft"));
 }
 
 static void test_broken_file(void **state)
 {
     (void)state;
-    FAILS(open_with("any a 1\nany b\n"), CLIO_ERROR_FORMAT, ", line 2: expected `KIND key value`, KIND one of any, cpu, gpu, gcn, ");
+    FAILS(open_with("any weights.slice 1\nany weights.slice\n"), CLIO_ERROR_FORMAT,
+          ", line 2: expected `KIND key value`, KIND one of any, cpu, gpu, gcn, ");
     assert_non_null(strstr(clio_error(ctx), "/tmp/clio-params-"));
     assert_null(clio_device(ctx));
     FAILS(open_with("tpu a 1\n"), CLIO_ERROR_FORMAT, "line 1");
-    OK(open_with("xe norm.family odd\nhopper norm.family odd\n"));
-    assert_false(params_is(ctx, "norm.family", "odd"));
-    FAILS(open_with("any a 1 2\n"), CLIO_ERROR_FORMAT, "line 1");
+    OK(open_with("xe mel.stft clfft\nhopper mel.stft clfft\n"));
+    assert_false(params_is(ctx, "mel.stft", "clfft"));
+    FAILS(open_with("any weights.slice 1 2\n"), CLIO_ERROR_FORMAT, "line 1");
+    FAILS(open_with("any weights.slice 1\nany attention.row.keys 12\n"), CLIO_ERROR_FORMAT,
+          ", line 2: attention.row.keys must be a multiple of 32 from 32 to 1024, not 12; correct the line, or unset CLIO_PARAMS");
+    FAILS(open_with("any attention.row.keys 0\n"), CLIO_ERROR_FORMAT, "attention.row.keys must be a multiple of 32");
+    FAILS(open_with("any attention.row.kys 32\n"), CLIO_ERROR_FORMAT, "attention.row.kys is a parameter that this clio does not have");
+    FAILS(open_with("any gemm.panel.rows 17\n"), CLIO_ERROR_FORMAT, "gemm.panel.rows must be a number from 1 to 16, not 17");
+    FAILS(open_with("any attention.row.keys 512\nany attention.row.queries 16\n"), CLIO_ERROR_FORMAT, "cannot run these values together");
+    OK(open_with("any attention.row.keys 512\nany attention.row.queries 4\n"));
     FAILS(open_with("\n\nany a_key_of_more_characters_than_any_parameter_will_have 1\n"), CLIO_ERROR_FORMAT, "line 3");
     setenv("CLIO_PARAMS", "/nowhere/params.txt", 1);
     FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_FILE, "/nowhere/params.txt");

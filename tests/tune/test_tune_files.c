@@ -288,12 +288,22 @@ static void test_not_for_this(void **unused)
         const char *line, *why;
     } broken[] = {{"tpu logits.local 8", "expected `KIND key value`, KIND one of any, cpu, gpu, gcn, "},
                   {"any logits.local", "expected"},
-                  {"any logits.local 0", "out of range"},
-                  {"any logits.local -8", "not a number"},
-                  {"any logits.local 99999999999", "out of range"},
-                  {"any logits.local many", "not a number"},
-                  {"any norm.family 3", "a number where a word is expected"},
-                  {"any no.such.key 8", "this clio does not have"},
+                  {"any logits.local 0", "logits.local must be a number from 1 to 65536, not 0"},
+                  {"any logits.local -8", "must be a number from 1 to 65536, not -8"},
+                  {"any logits.local 99999999999", "must be a number from 1 to 65536, not 99999999999"},
+                  {"any logits.local many", "must be a number from 1 to 65536, not many"},
+                  {"any logits.local 8.5", "must be a number"},
+                  {"any norm.family 3", "norm.family must be one of: row group; not 3"},
+                  {"any norm.family rows", "norm.family must be one of"}, /* no part of a word, nor more than one */
+                  {"any norm.family ro", "norm.family must be one of"},
+                  {"any no.such.key 8", "no.such.key is a parameter that this clio does not have"},
+                  {"any attention.row.keys 12", ", line "},
+                  {"any attention.row.keys 12", "attention.row.keys must be a multiple of 32 from 32 to 1024, not 12"},
+                  {"any attention.row.keys 0", "must be a multiple of 32"},
+                  {"gpu attention.row.keys 12\ncpu attention.row.keys 12", "must be a multiple of 32"}, /* of whatever device */
+                  {"any attention.row.queries 16\nany attention.row.keys 512", "attention.row.queries: "},
+                  {"any attention.row.queries 16\nany attention.row.keys 512", " cannot run these values together"},
+                  {"any logits.local 65536", "logits.local: "},
                   {"\x01\xff\xfe", "expected"}};
     (void)unused;
     clio_context *ctx = open_context();
