@@ -374,6 +374,12 @@ static int better_first(const void *a, const void *b)
     return strcmp(x->platform_name, y->platform_name);
 }
 
+void device_order(struct device *list, size_t count)
+{
+    if (count)
+        qsort(list, count, sizeof *list, better_first);
+}
+
 static clio_status add_platform(clio_context *ctx, cl_platform_id platform, struct device **list, size_t *count)
 {
     clio_status st = CLIO_OK;
@@ -417,8 +423,7 @@ clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *co
         CL_CHECK(ctx, cle, "clGetPlatformIDs");
     for (cl_uint i = 0; i < MIN(n, PLATFORMS_AT_MOST); i++)
         TRY(add_platform(ctx, platforms[i], list, count));
-    if (*count)
-        qsort(*list, *count, sizeof **list, better_first);
+    device_order(*list, *count);
     return CLIO_OK;
 fail:
     free(*list);

@@ -13,6 +13,31 @@ static const struct device shelf[] = {
     {.platform_name = "Ruin", .name = "Old 1", .is_gpu = true, .problem = "its driver has no compiler for OpenCL C"},
 };
 
+static void test_order(void **state)
+{
+    static const int ids[9];
+#define ID(i) .id = (cl_device_id)mem_const_cast(&ids[i])
+    struct device list[] = {
+        {ID(0), .name = "unusable GPU", .platform_name = "A", .is_gpu = true, .problem = "x"},
+        {ID(1), .name = "llvmpipe", .platform_name = "rusticl", .is_cpu = true},
+        {.name = "", .platform_name = "A platform", .problem = "the platform has no device"},
+        {ID(2), .name = "CPU", .platform_name = "B", .is_cpu = true, .global_memory = 64},
+        {ID(3), .name = "small GPU", .platform_name = "A", .is_gpu = true, .global_memory = 8},
+        {ID(4), .name = "Clover GPU", .platform_name = "Clover", .is_gpu = true, .is_clover = true, .global_memory = 32},
+        {ID(5), .name = "board", .platform_name = "A", .is_accelerator = true},
+        {ID(6), .name = "large GPU", .platform_name = "Z", .is_gpu = true, .global_memory = 16},
+        {ID(7), .name = "Oclgrind", .platform_name = "Oclgrind", .is_cpu = true},
+        {ID(8), .name = "another CPU", .platform_name = "A", .is_cpu = true, .global_memory = 1},
+    };
+    static const char *const want[] = {"large GPU", "small GPU", "board",      "another CPU",  "CPU",
+                                       "Oclgrind",  "llvmpipe",  "Clover GPU", "unusable GPU", ""};
+    (void)state;
+    device_order(list, COUNT(list));
+    for (size_t i = 0; i < COUNT(list); i++)
+        assert_string_equal(list[i].name, want[i]);
+    device_order(NULL, 0);
+}
+
 static void selects(const char *selector, size_t want)
 {
     size_t chosen = SIZE_MAX;
@@ -317,9 +342,9 @@ static void test_broken_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_selectors),   EACH(test_selectors_that_fail), EACH(test_architectures), EACH(test_list), EACH(test_own_names),
-        EACH(test_open),        EACH(test_environment),         EACH(test_capabilities),  EACH(test_rows), EACH(test_file),
-        EACH(test_broken_file),
+        EACH(test_order),     EACH(test_selectors),   EACH(test_selectors_that_fail), EACH(test_architectures), EACH(test_list),
+        EACH(test_own_names), EACH(test_open),        EACH(test_environment),         EACH(test_capabilities),  EACH(test_rows),
+        EACH(test_file),      EACH(test_broken_file),
     };
     unsetenv("CLIO_PARAMS");
     return cmocka_run_group_tests(tests, NULL, NULL);
