@@ -1,4 +1,4 @@
-/* context.c - progress, cancellation and preconditions: what every layer asks of a context. The public functions:
+/* context.c - progress, notices, cancellation and preconditions: what every layer asks of a context. The public functions:
  * host/ops/context_public.c. */
 #include "context.h"
 
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WARNINGS_AT_MOST 64
+#define NOTICES_AT_MOST 64
 
 void clio_cancel(clio_context *ctx)
 {
@@ -26,6 +26,18 @@ fail:
     return st;
 }
 
+void context_notice(clio_context *ctx, const char *format, ...)
+{
+    char text[sizeof ctx->status.sentence];
+    va_list list;
+    if (!ctx->notice)
+        return;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    ctx->notice(ctx->notice_user, text);
+}
+
 clio_status context_need_device(clio_context *ctx)
 {
     clio_status st = CLIO_OK;
@@ -35,28 +47,24 @@ fail:
     return st;
 }
 
-void context_warn(clio_context *ctx, const char *format, ...)
+void context_notice_once(clio_context *ctx, const char *format, ...)
 {
-    char text[1024];
-    size_t count = ctx->warning_count;
+    char text[sizeof ctx->status.sentence];
+    size_t count = ctx->notice_count;
     va_list list;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(ctx->warnings[i], text) == 0)
+        if (strcmp(ctx->notices[i], text) == 0)
             return;
-    char **grown = count < WARNINGS_AT_MOST ? realloc(ctx->warnings, (count + 1) * sizeof *grown) : NULL;
-    if (!grown)
-        return;
-    ctx->warnings = grown;
-    if ((grown[count] = malloc(strlen(text) + 1))) {
-        strcpy(grown[count], text);
-        ctx->warning_count++;
+    char **grown = count < NOTICES_AT_MOST ? realloc(ctx->notices, (count + 1) * sizeof *grown) : NULL;
+    if (grown) {
+        ctx->notices = grown;
+        if ((grown[count] = malloc(strlen(text) + 1))) {
+            strcpy(grown[count], text);
+            ctx->notice_count++;
+        }
     }
-}
-
-const char *clio_warning(const clio_context *ctx, size_t i)
-{
-    return ctx && i < ctx->warning_count ? ctx->warnings[i] : NULL;
+    context_notice(ctx, "%s", text);
 }

@@ -33,8 +33,8 @@ struct clio_context {
     struct selftest_trial trial;
     struct selftest_result *shown_results; /* what clio_device_selftests returned last: `checks` points into it */
     clio_selftest *checks;
-    char **warnings; /* context_warn */
-    size_t warning_count;
+    char **notices; /* what context_notice_once told */
+    size_t notice_count;
     clio_profile_row *profile_rows;
     bool profile;
     bool planning;               /* operations reserve scratch memory in their arena, but launch nothing */
@@ -46,13 +46,17 @@ struct clio_context {
     bool whole_steps; /* launches ignore `cancelled`: whoever set this checks it between steps, where stopping leaves no half-done update */
     clio_progress_fn progress;
     void *progress_user;
+    clio_notice_fn notice;
+    void *notice_user;
     void *blas, *fft; /* owned by blas.c and fft.c */
 };
 
 /* Report progress; CLIO_ERROR_CANCELLED when the callback or clio_cancel asks to stop. */
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
-/* Keep a sentence for the user about something that is no failure of a call (clio_warning): once, however often it is reported. */
-void context_warn(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
+/* Tell the caller (clio_set_notice) in one sentence what was left out or assumed; names files and parameters, as errors do. */
+void context_notice(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
+/* The same, once for a context, however often it is noticed. */
+void context_notice_once(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
 /* CLIO_ERROR_ARGUMENT unless a device is open. */
 clio_status context_need_device(clio_context *ctx);
 

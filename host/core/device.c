@@ -55,14 +55,17 @@ static char *device_text(cl_device_id id, cl_device_info what)
     return text;
 }
 
-static void platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t size)
+/* False: the driver does not answer. */
+static bool platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t size)
 {
     size_t length = 0;
     char *text = NULL;
-    if (clGetPlatformInfo(id, what, 0, NULL, &length) == CL_SUCCESS && length <= TEXT_AT_MOST && (text = calloc(1, length + 1)) &&
-        clGetPlatformInfo(id, what, length, text, NULL) == CL_SUCCESS)
+    bool answers = clGetPlatformInfo(id, what, 0, NULL, &length) == CL_SUCCESS && length <= TEXT_AT_MOST &&
+                   (text = calloc(1, length + 1)) && clGetPlatformInfo(id, what, length, text, NULL) == CL_SUCCESS;
+    if (answers)
         copy_text(out, size, text);
     free(text);
+    return answers;
 }
 
 /* A number of 4 or 8 bytes; *failed is set when the driver does not answer. */
@@ -386,8 +389,9 @@ static clio_status add_platform(clio_context *ctx, cl_platform_id platform, stru
     cl_device_id ids[DEVICES_AT_MOST];
     cl_uint found = 0;
     struct device base = {.architecture = ""}, *grown;
-    platform_text(platform, CL_PLATFORM_NAME, base.platform_name, sizeof base.platform_name);
-    platform_text(platform, CL_PLATFORM_VERSION, base.platform_version, sizeof base.platform_version);
+    if (!platform_text(platform, CL_PLATFORM_NAME, base.platform_name, sizeof base.platform_name) ||
+        !platform_text(platform, CL_PLATFORM_VERSION, base.platform_version, sizeof base.platform_version))
+        snprintf(base.problem, sizeof base.problem, "its driver does not answer the platform's name and version: update it, or try again");
     cl_int cle = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, DEVICES_AT_MOST, ids, &found);
     found = cle == CL_SUCCESS ? MIN(found, DEVICES_AT_MOST) : 0;
     grown = realloc(*list, (*count + MAX(found, 1)) * sizeof *grown);

@@ -1,8 +1,8 @@
 /* private_folder.c - see private_folder.h. */
 #include "private_folder.h"
-#include "file.h"
+#include "file_out.h"
+#include "file_tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -83,33 +83,46 @@ bool private_process_runs(long pid)
     return pid > 0 && (pid > INT_MAX || kill((pid_t)pid, 0) == 0 || errno != ESRCH);
 }
 
-/* The PID of "NAME.tmp.PID" or "NAME.tmp.PID.N" with a NAME that clio gives; 0: another file. */
-static long temporary_of(const char *name)
+/* Whether the name is one that clio gives, followed by `mark` and a number, or by nothing if `plain`; *pid: the first number. */
+static bool is_left(const char *name, const char *mark, bool plain, long *pid)
 {
     static const char *const kinds[] = {".bin", ".txt", ".params"};
-    const char *mark = strstr(name, ".tmp.");
-    bool known = false;
+    const char *at = strstr(name, mark);
     char *end;
-    for (size_t i = 0; mark && i < COUNT(kinds); i++) {
+    bool known = false;
+    for (size_t i = 0; at && i < COUNT(kinds); i++) {
         size_t length = strlen(kinds[i]);
-        known = known || ((size_t)(mark - name) > length && strncmp(mark - length, kinds[i], length) == 0);
+        known = known || ((size_t)(at - name) > length && strncmp(at - length, kinds[i], length) == 0);
     }
-    if (!known || !strchr("123456789", mark[5]) || !mark[5])
-        return 0;
-    long pid = strtol(mark + 5, &end, 10);
-    if (*end == '.')
+    if (!known)
+        return false;
+    at += strlen(mark);
+    if (plain && !*at)
+        return true;
+    at += plain && *at == '.';
+    *pid = strtol(at, &end, 10);
+    if (!plain && *end == '.')
         end += 1 + strspn(end + 1, "0123456789");
-    return *end ? 0 : pid;
+    return at[0] >= '1' && at[0] <= '9' && !*end;
 }
 
 void private_folder_tidy(const char *path)
 {
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        long pid = temporary_of(e->d_name);
-        if (pid > 0 && !private_process_runs(pid))
-            (void)unlinkat(dirfd(d), e->d_name, 0);
+    struct file_names names = {0};
+    if (file_names_read(NULL, &names, path, NULL))
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        char *left = NULL;
+        long pid = 0;
+        bool locked = is_left(names.list[i], FILE_TEMPORARY, true, &pid); /* while it is written */
+        bool numbered = !locked && is_left(names.list[i], ".tmp.", false, &pid) && !private_process_runs(pid);
+        if ((locked || numbered) && file_join(NULL, &left, path, names.list[i]) == CLIO_OK) {
+            if (locked)
+                file_delete_left(left);
+            else
+                (void)unlink(left);
+        }
+        free(left);
     }
-    if (d)
-        closedir(d);
+    file_names_free(&names);
 }

@@ -12,8 +12,8 @@ bool private_folder_is_safe(const char *path, char why[600]);
 clio_status private_folder_make(clio_context *ctx, const char *path);
 /* The bytes of a regular file in such a folder, followed by a zero. *found: it is there, is no link, and belongs to this user (or root). */
 clio_status private_file_read(clio_context *ctx, const char *path, struct bytes *out, bool *found);
-/* Delete what killed processes left in the folder: NAME.tmp.PID of files that are written beside their name, whose process is gone. Only
- * names that clio gives are touched. */
+/* Delete what killed processes left in the folder: files that were being written beside their name (file_out.h), which nobody locks any
+ * more, and those of clio before its files were locked, NAME.tmp.PID, whose process is gone. Only names that clio gives are touched. */
 void private_folder_tidy(const char *path);
 /* Whether a process of this number runs. */
 bool private_process_runs(long pid);

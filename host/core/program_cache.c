@@ -4,6 +4,7 @@
  *
  * in the byte order of the machine that wrote it. The whole key is compared, so two keys of one hash cannot be mistaken. */
 #include "program_cache.h"
+#include "file_out.h"
 #include "private_folder.h"
 
 #include <stdio.h>
@@ -81,7 +82,7 @@ bool cache_folder_of_is_usable(clio_context *ctx, const char *path, bool make)
     folder[slash ? MAX(slash - path, 1) : 0] = 0;
     usable = private_folder_is_safe(folder, why) || (make && !*why && private_folder_make(ctx, folder) == CLIO_OK);
     if (*why)
-        context_warn(ctx, "the cache of compiled kernels and self-tests is not used: %s", why);
+        context_notice_once(ctx, "the cache of compiled kernels and self-tests is not used: %s", why);
     if (usable && !ctx->programs.cache_is_tidy)
         private_folder_tidy(folder);
     ctx->programs.cache_is_tidy = ctx->programs.cache_is_tidy || usable;
@@ -145,7 +146,7 @@ void cache_store(clio_context *ctx, const struct cache_key *key, cl_program prog
     memcpy(h.magic, magic, sizeof magic);
     h.binary_bytes = size;
     h.checksum = mem_hash(mem_hash(MEM_HASH_START, key->text, h.key_bytes), binary, size);
-    TRY(file_out_open(ctx, &out, key->path));
+    TRY(file_out_open_own(ctx, &out, key->path));
     TRY(file_out_write(ctx, &out, &h, sizeof h));
     TRY(file_out_write(ctx, &out, key->text, h.key_bytes));
     TRY(file_out_write(ctx, &out, binary, size));

@@ -1,5 +1,6 @@
 /* selftest_results.c - see selftest_results.h. */
 #include "selftest_results.h"
+#include "file_out.h"
 #include "private_folder.h"
 #include "program_cache.h"
 #include "selftest_trial.h"
@@ -144,7 +145,7 @@ static clio_status write_all(clio_context *ctx, const struct selftest_results *r
                                                           : "failed: ",
                             r->outcome == SELFTEST_WRONG ? r->reason : ""));
     }
-    TRY(file_out_open(ctx, &out, path));
+    TRY(file_out_open_own(ctx, &out, path));
     TRY(file_out_write(ctx, &out, text->data, text->size));
     TRY(file_out_commit(ctx, &out));
 fail:
@@ -157,9 +158,9 @@ static void warn(clio_context *ctx, const struct selftest_results *results, cons
 {
     for (size_t i = 0; i < results->count; i++)
         if (results->list[i].outcome == SELFTEST_DIED)
-            context_warn(ctx,
-                         "kernels of the family %s are off, since a process ended during their self-test; delete %s to test them again",
-                         results->list[i].family, path);
+            context_notice_once(
+                ctx, "kernels of the family %s are off, since a process ended during their self-test; delete %s to test them again",
+                results->list[i].family, path);
 }
 
 /* The file, and the self-tests during which processes ended. Those of the open device (`keeps`) are written to the file. */

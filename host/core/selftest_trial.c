@@ -1,9 +1,9 @@
 /* selftest_trial.c - see selftest_trial.h. */
 #define _DEFAULT_SOURCE /* flock */
 #include "selftest_trial.h"
+#include "file_tree.h"
 #include "private_folder.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,39 +70,49 @@ void selftest_trial_cancel(struct selftest_trial *trial)
 
 /* ---- the marks of processes that ended ---- */
 
-/* Visit the marks beside `path` whose process ended: append their line, or delete them (lines NULL). */
+/* The mark `path`: append its line, or delete it (lines NULL), if its process ended. pid: of its name. */
+static clio_status visit_mark(clio_context *ctx, const char *path, long pid, struct bytes *lines)
+{
+    clio_status st = CLIO_OK;
+    char line[LINE_AT_MOST];
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0) {
+        ssize_t got = read(file, line, sizeof line);
+        bool is_new = got <= 0 && private_process_runs(pid); /* and about to be locked */
+        if (lines && got > 0)
+            st = bytes_add(ctx, lines, line, (size_t)got);
+        else if (!lines && !is_new)
+            (void)unlink(path);
+    }
+    if (file >= 0)
+        close(file);
+    return st;
+}
+
+/* Visit the marks beside `path`. */
 static clio_status visit(clio_context *ctx, const char *path, struct bytes *lines)
 {
     clio_status st = CLIO_OK;
     const char *slash = strrchr(path, '/'), *end = strrchr(path, '.');
-    char *folder = NULL, prefix[128];
-    DIR *d = NULL;
+    struct file_names names = {0};
+    char *folder = NULL, *mark = NULL, prefix[128];
     TRY(mem_string(ctx, &folder, path));
     folder[MAX(slash - path, 1)] = 0;
     snprintf(prefix, sizeof prefix, "%.*s" MARK, (int)(end - slash - 1), slash + 1);
-    d = opendir(folder);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+    TRY(file_names_read(ctx, &names, folder, NULL));
+    for (size_t i = 0; i < names.count; i++) {
+        if (strncmp(names.list[i], prefix, strlen(prefix)) != 0)
             continue;
-        char line[LINE_AT_MOST];
-        int file = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0) {
-            ssize_t got = read(file, line, sizeof line);
-            bool is_new = got <= 0 && private_process_runs(strtol(e->d_name + strlen(prefix), NULL, 10));
-            if (lines && got > 0)
-                st = bytes_add(ctx, lines, line, (size_t)got);
-            else if (!lines && !is_new)
-                (void)unlinkat(dirfd(d), e->d_name, 0);
-        }
-        if (file >= 0)
-            close(file);
-        TRY(st);
+        free(mark);
+        mark = NULL;
+        TRY(file_join(ctx, &mark, folder, names.list[i]));
+        TRY(visit_mark(ctx, mark, strtol(names.list[i] + strlen(prefix), NULL, 10), lines));
     }
     if (lines)
         TRY(bytes_add(ctx, lines, "", 0));
 fail:
-    if (d)
-        closedir(d);
+    file_names_free(&names);
+    free(mark);
     free(folder);
     return st;
 }

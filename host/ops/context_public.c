@@ -52,9 +52,9 @@ void clio_destroy(clio_context *ctx)
     free(ctx->profile_rows);
     free(ctx->shown_results);
     free(ctx->checks);
-    for (size_t i = 0; i < ctx->warning_count; i++)
-        free(ctx->warnings[i]);
-    free(ctx->warnings);
+    for (size_t i = 0; i < ctx->notice_count; i++)
+        free(ctx->notices[i]);
+    free(ctx->notices);
     free(ctx->infos);
     free(ctx->devices);
     free(ctx);
@@ -113,6 +113,14 @@ clio_status clio_set_weight_type(clio_context *ctx, const char *type)
             ctx->weight_type = types[i].rows;
 fail:
     return st;
+}
+
+void clio_set_notice(clio_context *ctx, clio_notice_fn notice, void *user)
+{
+    if (!ctx)
+        return;
+    ctx->notice = notice;
+    ctx->notice_user = user;
 }
 
 void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user)

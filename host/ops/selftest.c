@@ -95,7 +95,7 @@ clio_status selftest_passes(clio_context *ctx, const struct selftest *test, bool
         TRY(selftest_result_add(ctx, test->family, test->variant, outcome, reason));
         *passes = outcome == SELFTEST_PASSED;
         if (outcome == SELFTEST_FAILED) /* other kernels compute this than in other runs, and may differ in the last digits */
-            context_warn(
+            context_notice_once(
                 ctx,
                 "kernels of the family %s are off in this run, since a call failed in their self-test (%s); the next run tests them again",
                 test->family, reason);

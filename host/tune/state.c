@@ -14,7 +14,8 @@
  * candidate, so the next run tries it again. The next run reads the journal and looks candidates up before it tries them, so the search
  * repeats the same steps at no cost until it reaches new ones. A cut last line is dropped. The file is locked while a process uses it. */
 #include "tune.h"
-#include "../core/file.h"
+#include "../core/file_out.h"
+#include "../core/file_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,6 @@
 #include <unistd.h>
 
 #define MAGIC "clio tune state 1\n"
-#define OPEN_TRIES 10
 
 static const struct {
     const char *word;
@@ -199,37 +199,21 @@ fail:
     return st;
 }
 
-/* Whether `path` still names the open file: the process that had it before may have deleted it meanwhile. */
-static bool is_in_place(const struct tune_state *s)
-{
-    struct stat here, there;
-    return fstat(s->file, &here) == 0 && lstat(s->path, &there) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
-}
-
 /* Open, or create, and lock the file. Neither a link is followed nor anything but a regular file opened: what it would name was not asked
  * for. */
 static clio_status open_file(clio_context *ctx, struct tune_state *s)
 {
     clio_status st = CLIO_OK;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat info;
-    for (int i = 0; i < OPEN_TRIES; i++) {
-        s->file = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-        if (s->file < 0 && errno == ELOOP)
-            FAIL(ctx, CLIO_ERROR_FILE, "%s is a link, and the tuner would overwrite what it names: delete it, or name another file",
-                 s->path);
-        if (s->file < 0)
-            TRY(fail_file(ctx, s->path, "written"));
-        if (fstat(s->file, &info) || !S_ISREG(info.st_mode))
-            FAIL(ctx, CLIO_ERROR_FILE, "%s is no regular file: move it elsewhere, or name another file", s->path);
-        if (fcntl(s->file, F_SETLK, &lock) && (errno == EACCES || errno == EAGAIN))
-            FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or name another file", s->path);
-        if (is_in_place(s))
-            return CLIO_OK;
-        close(s->file);
-        s->file = -1;
-    }
-    FAIL(ctx, CLIO_ERROR_FILE, "another process keeps replacing %s: wait for it, or name another file", s->path);
+    s->file = file_open_locked(s->path);
+    if (s->file < 0 && errno == EWOULDBLOCK)
+        FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or name another file", s->path);
+    if (s->file < 0 && errno == ELOOP)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a link, and the tuner would overwrite what it names: delete it, or name another file", s->path);
+    if (s->file < 0)
+        TRY(fail_file(ctx, s->path, "written"));
+    if (fstat(s->file, &info) || !S_ISREG(info.st_mode))
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is no regular file: move it elsewhere, or name another file", s->path);
 fail:
     return st;
 }
@@ -327,7 +311,7 @@ clio_status tune_state_finish(clio_context *ctx, struct tune_state *s, const cha
     for (size_t i = 0; i < s->count; i++)
         died = died || s->entries[i].result.outcome == TUNE_DIED;
     if (!died) {
-        if (is_in_place(s))
+        if (file_is_named(s->file, s->path))
             unlink(s->path);
         return CLIO_OK;
     }

@@ -4,10 +4,10 @@
  * uncompressed file; of a compressed one it is at most 1032 times the file (zlib's limit), so a damaged header cannot allocate more. */
 #include "dataset_private.h"
 
+#include "../../host/core/file_tree.h"
 #include "../../host/core/file.h"
 #include "../image/image.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,9 +52,9 @@ fail:
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions;
-    TRY(file_map(ctx, &map, idx->path));
+    TRY(file_load(ctx, &map, idx->path));
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
@@ -77,7 +77,7 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 
@@ -142,13 +142,15 @@ static clio_status labels_path(clio_context *ctx, const char *dir, const char *i
     clio_status st = CLIO_OK;
     struct bytes name = {NULL, 0, 0};
     const char *word = strstr(images, "images"), *number = strstr(images, "idx3");
+    bool exists;
     *out = NULL;
     TRY(bytes_print(ctx, &name, "%.*slabels%.*sidx1-ubyte", (int)(word - images), images, (int)(number - word - 6), word + 6));
     for (int compressed = 0; compressed < 2; compressed++) {
         if (compressed)
             TRY(bytes_print(ctx, &name, ".gz"));
         TRY(file_join(ctx, out, dir, name.data));
-        if (file_exists(*out))
+        TRY(file_check_exists(ctx, *out, &exists));
+        if (exists)
             break;
         free(*out);
         *out = NULL;
@@ -169,7 +171,8 @@ static clio_status add_samples(clio_context *ctx, struct dataset *ds, const stru
         s->height = (int)images->size[1];
         s->width = (int)images->size[2];
         s->split = split;
-        s->label = labels ? labels[i] : -1;
+        if (labels)
+            TRY(dataset_number_label(ctx, ds, s, labels[i]));
         ds->info.classes = MAX(ds->info.classes, s->label + 1);
     }
 fail:
@@ -233,11 +236,12 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     char *names[FILES_MAX] = {NULL};
     size_t count = 0;
     int classes;
-    DIR *dir = opendir(ds->root);
+    struct file_names all = {0};
     *found = false;
-    for (struct dirent *entry; dir && (entry = readdir(dir)) && count < FILES_MAX;)
-        if (is_images(entry->d_name))
-            TRY(mem_string(ctx, &names[count++], entry->d_name));
+    TRY(file_names_read(ctx, &all, ds->root, NULL));
+    for (size_t i = 0; i < all.count && count < FILES_MAX; i++)
+        if (is_images(all.list[i]))
+            TRY(mem_string(ctx, &names[count++], all.list[i]));
     qsort(names, count, sizeof *names, by_name); /* an uncompressed file comes before its compressed form */
     for (size_t i = 0; i < count; i++) {
         size_t n = i ? strlen(names[i - 1]) : 0;
@@ -255,12 +259,11 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
     ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
     ds->info.channels = ds->options.channels ? ds->options.channels : 1;
-    classes = ds->info.classes;
+    classes = ds->options.class_names && ds->info.classes ? ds->options.classes : ds->info.classes;
     ds->info.classes = 0;
-    TRY(dataset_classes(ctx, ds, classes, NULL));
+    TRY(dataset_classes(ctx, ds, classes, ds->options.class_names));
 fail:
-    if (dir)
-        closedir(dir);
+    file_names_free(&all);
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     return st;

@@ -48,13 +48,13 @@ says() {
 mkdir -m 0777 open
 # shellcheck disable=SC2086
 {
-    also='[ "$(ls -A cache | wc -l)" -gt 3 ] && [ "$(stat -c %a cache)" = 700 ] && ! grep -q warning err'
+    also='[ "$(ls -A cache | wc -l)" -gt 3 ] && [ "$(stat -c %a cache)" = 700 ] && ! grep -q note: err'
     says "a cache is made for this user alone" -- $quick "$speech"
     cp out first
     chmod 0777 open
     by="env CLIO_CACHE_DIR=open"
     also='[ -z "$(ls -A open)" ] && cmp -s out first'
-    says "a cache that others may write to is not used" "clio: warning: the cache of compiled kernels and self-tests is not used" \
+    says "a cache that others may write to is not used" "clio: note: the cache of compiled kernels and self-tests is not used" \
         "other users may write to the folder open (mode 0777): run chmod go-w on it" -- $quick "$speech"
     by="env CLIO_CACHE_DIR=open"
     also='[ ! -s err ]'
@@ -64,7 +64,8 @@ mkdir -m 0777 open
     wait $dead
     : >"cache/gemm-0.bin.tmp.$dead"
     : >"cache/notes.tmp.$dead"
-    also='[ ! -e "cache/gemm-0.bin.tmp.$dead" ] && [ -e "cache/notes.tmp.$dead" ]'
+    : >cache/gemm-0.bin.tmp.clio
+    also='[ ! -e "cache/gemm-0.bin.tmp.$dead" ] && [ ! -e cache/gemm-0.bin.tmp.clio ] && [ -e "cache/notes.tmp.$dead" ]'
     works "what a killed run left is deleted" -- $quick -q "$speech"
 }
 
@@ -79,7 +80,7 @@ if [ -s line ]; then
     # shellcheck disable=SC2086
     {
         also='[ ! -e "$mark" ] && grep -q "^gemm.panel .* died$" "$results"'
-        says "the self-test that ended a process is not repeated" "clio: warning: kernels of the family gemm.panel are off" \
+        says "the self-test that ended a process is not repeated" "clio: note: kernels of the family gemm.panel are off" \
             "a process ended during their self-test; delete " "$results to test them again" -- $quick "$speech"
         "$clio" devices >out 2>err
         if grep -q 'off: .*gemm.panel .*(a process ended during this self-test)' out; then ok "clio devices shows it"; else not_ok "clio devices shows it" "$(cat out)"; fi

@@ -93,6 +93,13 @@ static void test_no_answer(void **state)
             fail_msg("expected \"%s\", got: %s", want, problem ? problem : "no problem");
         FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_DEVICE, want);
     }
+    for (int at = 1; at <= 2; at++) { /* names of platforms are parts of the keys of caches */
+        clio_destroy(ctx);
+        ctx = clio_create();
+        fail_call("clGetPlatformInfo", at, 1000, CL_INVALID_PLATFORM);
+        const char *problem = problem_of_first();
+        assert_true(problem && strstr(problem, "does not answer the platform's name"));
+    }
     fail_nothing();
     clio_destroy(ctx);
     ctx = clio_create();

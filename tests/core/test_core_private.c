@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <sys/wait.h>
 
+#include "../../host/core/file_out.h"
 #include "../../host/core/private_folder.h"
 #include "../../host/core/program_cache.h"
 
@@ -159,7 +160,20 @@ static void test_leftovers(void **state)
         put_text(name[i], "x");
     }
     put_text("gemm-0123.bin", "x");
+    static const char *const unlocked[] = {"gemm-0123.bin.tmp.clio", "gemm-0123.bin.tmp.clio.12", "a.params.tmp.clio"};
+    for (size_t i = 0; i < COUNT(unlocked); i++)
+        put_text(unlocked[i], "x");
+    put_text("gemm-0123.bin.tmp.clio.x", "x");
+    put_text("mine.tmp.clio", "x");
+    struct file_out out; /* being written */
+    OK(file_out_open_own(ctx, &out, in_folder("gemm-9.bin")));
     private_folder_tidy(folder);
+    for (size_t i = 0; i < COUNT(unlocked); i++)
+        assert_int_equal(access(in_folder(unlocked[i]), F_OK), -1);
+    assert_int_equal(access(in_folder("gemm-0123.bin.tmp.clio.x"), F_OK), 0);
+    assert_int_equal(access(in_folder("mine.tmp.clio"), F_OK), 0);
+    assert_int_equal(access(out.temporary, F_OK), 0);
+    OK(file_out_commit(ctx, &out));
     for (size_t i = 0; i < COUNT(cases); i++)
         if ((access(in_folder(name[i]), F_OK) == 0) != cases[i].kept)
             fail_msg("%s: expected to be %s", name[i], cases[i].kept ? "kept" : "deleted");
@@ -180,6 +194,12 @@ static int files_in(const char *where)
     return count;
 }
 
+/* What the user was told. */
+static const char *notice(size_t i)
+{
+    return i < ctx->notice_count ? ctx->notices[i] : NULL;
+}
+
 static int builds;
 
 static int count_builds(void *user, const char *what, double done, double total)
@@ -198,7 +218,7 @@ static void test_cache(void **state)
     OK(kernel_get(ctx, "mel", "mel_power", "", &k));
     assert_int_equal(mode_of(cache), 0700);
     assert_int_equal(files_in(cache), 1);
-    assert_null(clio_warning(ctx, 0));
+    assert_null(notice(0));
     /* others may write: neither read nor written, and said */
     assert_int_equal(chmod(cache, 0777), 0);
     reopen_with(cache);
@@ -208,11 +228,10 @@ static void test_cache(void **state)
     OK(kernel_get(ctx, "mel", "mel_power", "-DLOCAL=32", &k));
     assert_int_equal(builds, 2);
     assert_int_equal(files_in(cache), 1);
-    const char *warning = clio_warning(ctx, 0);
+    const char *warning = notice(0);
     assert_true(warning && strstr(warning, "the cache of compiled kernels and self-tests is not used: other users may write") &&
                 strstr(warning, cache) && strstr(warning, "chmod go-w"));
-    assert_null(clio_warning(ctx, 1)); /* once */
-    assert_null(clio_warning(NULL, 0));
+    assert_null(notice(1)); /* once */
     assert_string_equal(clio_error(ctx), "");
     /* private again: used, and cleared once per context */
     assert_int_equal(chmod(cache, 0700), 0);
@@ -226,7 +245,7 @@ static void test_cache(void **state)
     OK(kernel_get(ctx, "mel", "mel_power", "-DLOCAL=32", &k));
     assert_int_equal(builds, 1);
     assert_int_equal(files_in(cache), 2);
-    assert_null(clio_warning(ctx, 0));
+    assert_null(notice(0));
 }
 
 /* An entry that another user could have put there is not run. */

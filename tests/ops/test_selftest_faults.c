@@ -24,12 +24,11 @@ static int tear_down_calls(void **state)
     return tear_down_kernels(state);
 }
 
-static const char *warning_with(const char *part)
+static const char *notice_with(const char *part)
 {
-    const char *sentence;
-    for (size_t i = 0; (sentence = clio_warning(ctx, i)); i++)
-        if (strstr(sentence, part))
-            return sentence;
+    for (size_t i = 0; i < ctx->notice_count; i++)
+        if (strstr(ctx->notices[i], part))
+            return ctx->notices[i];
     return NULL;
 }
 
@@ -80,7 +79,7 @@ static void test_one_failure(void **state)
             assert_non_null(strstr(text, "\ngemm.panel [" VARIANT "] ok\n"));
             assert_null(strstr(text, "failed"));
             assert_int_equal(files_with("trial"), 0);
-            assert_null(clio_warning(ctx, 0));
+            assert_int_equal(ctx->notice_count, 0);
             free(text);
         }
 }
@@ -97,14 +96,14 @@ static void test_failures_are_not_kept(void **state)
     assert_int_equal(failing.seen >= 2, 1);
     fail_nothing();
     expect_off("gemm.panel", "does not compile");
-    const char *warning = warning_with("kernels of the family gemm.panel are off in this run");
-    assert_true(warning && strstr(warning, "(does not compile); the next run tests them again"));
+    const char *notice = notice_with("kernels of the family gemm.panel are off in this run");
+    assert_true(notice && strstr(notice, "(does not compile); the next run tests them again"));
     char *text = kept(path);
     assert_null(strstr(text, VARIANT));
     assert_null(strstr(text, "failed"));
     free(text);
     reopen();
-    assert_null(warning_with("gemm.panel"));
+    assert_null(notice_with("gemm.panel"));
     multiply("panel", MATRIX_MANY);
     expect_right("gemm.panel");
     text = kept(path);
@@ -123,7 +122,7 @@ static void test_wrong_results_are_kept(void **state)
     char *text = kept(path);
     assert_non_null(strstr(text, "\ngemm.panel [" VARIANT "] failed: wrong result"));
     free(text);
-    assert_null(warning_with("gemm.panel")); /* clio devices shows it */
+    assert_null(notice_with("gemm.panel")); /* clio devices shows it */
 }
 
 /* The results of a device with other limits, or of another format, are other results. */
@@ -219,15 +218,14 @@ static void test_died(void **state)
         char *text = kept(path);
         assert_non_null(strstr(text, "\ngemm.panel [" VARIANT "] died\n"));
         free(text);
-        const char *warning =
-            warning_with("kernels of the family gemm.panel are off, since a process ended during their self-test; delete ");
-        assert_true(warning && strstr(warning, path));
+        const char *notice = notice_with("kernels of the family gemm.panel are off, since a process ended during their self-test; delete ");
+        assert_true(notice && strstr(notice, path));
     }
     assert_int_equal(remove(path), 0); /* as the sentence says */
     reopen();
     multiply("panel", MATRIX_MANY);
     expect_right("gemm.panel");
-    assert_null(clio_warning(ctx, 0));
+    assert_int_equal(ctx->notice_count, 0);
 }
 
 /* clio devices shows it before the device is opened, and leaves the mark to who can write the result. */
