@@ -113,6 +113,11 @@ fail:
     return st;
 }
 
+void file_drop(const char *path)
+{
+    (void)unlink(path);
+}
+
 static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth);
 
 /* Delete the folder `name` of the open folder `parent`; path: of it, for messages. Takes no link for a folder. */

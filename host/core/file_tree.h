@@ -17,6 +17,8 @@ void file_names_free(struct file_names *names);
 
 /* Delete a file or a link (not its target). One that is absent is no error. */
 clio_status file_delete(clio_context *ctx, const char *path);
+/* The same without an error: for what the next process deletes otherwise. Safe in a signal handler. */
+void file_drop(const char *path);
 /* Delete a folder and all that is in it; of a link, here or within, the link alone. One that is absent is no error. */
 clio_status file_delete_folder(clio_context *ctx, const char *path);
 /* Delete a folder if it is empty. */

@@ -120,7 +120,7 @@ void private_folder_tidy(const char *path)
             if (locked)
                 file_delete_left(left);
             else
-                (void)unlink(left);
+                file_drop(left);
         }
         free(left);
     }

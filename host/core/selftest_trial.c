@@ -38,13 +38,9 @@ void selftest_trial_begin(struct selftest_trial *trial, const char *results, con
     trial->file = -1;
     if (length <= 0 || (size_t)length >= sizeof line || !set_path(trial, results))
         return;
-    int file = open(trial->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0)
+    int file = file_open_locked(trial->path);
+    if (file < 0) /* perhaps of a process with the same number, in another container */
         return;
-    if (flock(file, LOCK_EX | LOCK_NB)) { /* of a process with the same number, in another container */
-        close(file);
-        return;
-    }
     trial->file = file;
     atomic_store(&trial->started, (long)time(NULL));
     atomic_store(&trial->runs, true);
@@ -57,7 +53,7 @@ void selftest_trial_end(struct selftest_trial *trial)
     if (trial->file < 0)
         return;
     atomic_store(&trial->runs, false);
-    unlink(trial->path);
+    file_drop(trial->path);
     close(trial->file);
     trial->file = -1;
 }
@@ -65,7 +61,7 @@ void selftest_trial_end(struct selftest_trial *trial)
 void selftest_trial_cancel(struct selftest_trial *trial)
 {
     if (atomic_load(&trial->runs) && (long)time(NULL) - atomic_load(&trial->started) < SELFTEST_ENDLESS)
-        unlink(trial->path);
+        file_drop(trial->path);
 }
 
 /* ---- the marks of processes that ended ---- */
@@ -82,7 +78,7 @@ static clio_status visit_mark(clio_context *ctx, const char *path, long pid, str
         if (lines && got > 0)
             st = bytes_add(ctx, lines, line, (size_t)got);
         else if (!lines && !is_new)
-            (void)unlink(path);
+            file_drop(path);
     }
     if (file >= 0)
         close(file);
