@@ -49,11 +49,22 @@ json_t *json_number(double value)
     return json_must(isfinite(value) ? json_real(value) : json_null());
 }
 
+static int add_to_stream(const char *piece, size_t size, void *stream)
+{
+    return fwrite(piece, 1, size, stream) == size ? 0 : -1;
+}
+
 char *json_document(json_t *root, int digits)
 {
-    char *text = json_dumps(json_must(root), JSON_INDENT(2) | JSON_REAL_PRECISION((size_t)digits));
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    bool whole =
+        stream && !json_dump_callback(json_must(root), add_to_stream, stream, JSON_INDENT(2) | JSON_REAL_PRECISION((size_t)digits));
+    whole = whole && !ferror(stream); /* Jansson forgets that a key could not be written */
+    whole = stream && fclose(stream) == 0 && whole;
     json_decref(root);
-    if (!text)
+    if (!whole)
         end_without_memory();
     char *out = must_alloc(6 * strlen(text) + 1), *to = out;
     for (const char *from = text; *from;) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ALL_VARIANTS "*"
+#define RESULTS_MAX 4096 /* of a file: some hundred are usual, and each is compared with all */
 
 /* ---- a list of results ---- */
 
@@ -119,11 +120,11 @@ fail:
     return st;
 }
 
-/* A last line that was cut is skipped. */
+/* A last line that was cut is skipped, and those after RESULTS_MAX results. */
 static clio_status parse(clio_context *ctx, struct selftest_results *results, const char *text)
 {
     clio_status st = CLIO_OK;
-    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+    for (const char *end; (end = strchr(text, '\n')) && results->count < RESULTS_MAX; text = end + 1) {
         char line[512];
         snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
         TRY(parse_line(ctx, results, line));

@@ -69,6 +69,7 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
+    json_t *own;
     const struct learner_setting *s = learner_setting_find(l->type->settings, name);
     if (!s) {
         TRY(learner_setting_names(ctx, &names, l->type->settings));
@@ -78,10 +79,11 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
              near ? "; did you mean " : "", (int)length, near ? near : "", near ? "?" : ":");
     }
     TRY(learner_setting_check(ctx, s, value));
-    json_t *own =
-        s->type == 't' && json_is_integer(value) ? json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value)) : json_deep_copy(value);
-    if (json_object_set_new(l->config, name, own))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    if (s->type == 't' && json_is_integer(value))
+        TRY(json_made(ctx, &own, json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value))));
+    else
+        TRY(json_copied(ctx, &own, value));
+    TRY(json_put(ctx, l->config, name, own));
 fail:
     bytes_free(&names);
     return st;

@@ -4,6 +4,7 @@
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
 #include "../loaders/lora.h"
+#include "../networks/clip_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -275,9 +276,13 @@ static clio_status read_parts(clio_diffusion *p)
     struct part part;
     int vae_side;
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
-    const json_t *text = json_object_get(part.config->root, "text_config"), *act;
-    p->positions = (int)json_integer_value(json_object_get(text ? text : part.config->root, "max_position_embeddings"));
-    p->positions = p->positions > 2 ? p->positions : 77;
+    struct clip_text_config text;
+    const json_t *act;
+    st = clip_text_read_config(p->ctx, part.config, &text);
+    if (st)
+        part_close(&part);
+    TRY(st);
+    p->positions = text.positions;
     act = json_object_get(part.config->root, "hidden_act");
     /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
     if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)

@@ -129,9 +129,9 @@ fail:
 clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *type, const json_t *settings)
 {
     clio_status st = CLIO_OK;
-    *plan = (struct train_plan){.type = type, .model = json_object(), .all = settings ? json_deep_copy(settings) : json_object()};
-    if (!plan->model || !plan->all)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    *plan = (struct train_plan){.type = type};
+    TRY(json_made(ctx, &plan->model, json_object()));
+    TRY(settings ? json_copied(ctx, &plan->all, settings) : json_made(ctx, &plan->all, json_object()));
     TRY(check_settings(ctx, plan));
     const json_t *a = plan->all;
     plan->max_steps = (int64_t)number(a, "max_steps");
