@@ -20,7 +20,7 @@
 #define MODULES 32
 #define FRAMES 24
 
-static const char *const group_names[FAULT_GROUPS] = {"opencl", "memory", "reading", "writing", "clock"};
+static const char *const group_names[FAULT_GROUPS] = {"opencl", "memory", "reading", "writing", "clocks"};
 
 static struct {
     char point[64], file[512];
@@ -202,6 +202,16 @@ static void cut_file(const char *path)
         _exit(99);
 }
 
+/* A full disk does not keep files from being closed and removed. */
+static bool is_struck_too(enum fault_group group, const char *point)
+{
+    static const char *const spared[] = {"close", "unlink", "unlinkat", "rmdir", "chmod", "fchmod"};
+    for (size_t i = 0; i < sizeof spared / sizeof *spared; i++)
+        if (strcmp(point, spared[i]) == 0)
+            return false;
+    return plan.all && (int)group == struck_group;
+}
+
 bool fault_due(enum fault_group group, const char *point)
 {
     bool hit = false, first = false;
@@ -210,8 +220,8 @@ bool fault_due(enum fault_group group, const char *point)
     if (plan.at && !struck)
         hit = first = (strcmp(plan.point, point) == 0 && n == plan.at) ||
                       (strcmp(plan.point, group_names[group]) == 0 && of_group == plan.at);
-    else if (plan.all)
-        hit = (int)group == struck_group;
+    else
+        hit = is_struck_too(group, point);
     if (hit) {
         struck++;
         struck_group = (int)group;

@@ -5,7 +5,7 @@
  *
  *     FAULT="POINT N ACTION [all]" FAULT_LOG=FILE LD_PRELOAD=libfault.so OPENCL_LAYERS=/absolute/libfault.so clio ...
  *
- * POINT   a name as the log lists them, or a group: opencl, memory, reading, writing, clock. N: the first call that is struck.
+ * POINT   a name as the log lists them, or a group: opencl, memory, reading, writing, clocks. N: the first call that is struck.
  * ACTION  fail=CODE (an errno, or an OpenCL error code), short (a read or write of half the bytes), signal=NUMBER (raised before the call),
  *         jump=SECONDS (the clock, from here on), cut=FILE (truncated to half its size: a copy of weights that is replaced while it is read)
  * all     every later call of the group fails too: a lost device, a full disk, no memory left

@@ -96,7 +96,7 @@ class Injection:
         if self.action.startswith("cut"):
             return "cut"
         p = self.point
-        return "opencl" if p.startswith("cl") and p != "clock" else "clock" if p == "clock" else "file" if p in FILES else "memory"
+        return "opencl" if p in OPENCL else "file" if p in FILES else "clock" if p == "clock" else "memory"
 
     def fault(self):
         return f"{self.point} {self.n} {self.action}{' all' if self.every else ''}"
@@ -130,7 +130,7 @@ def whole(job, counts, most):
         return [Injection(job, group, n, counts[group], f"cut={job.weights}", "cut") for group in ("opencl", "reading") if counts.get(group)
                 for n in spread(counts[group], most)]
     plan = []
-    for point in sorted(p for p in counts if p not in ("opencl", "memory", "reading", "writing")):
+    for point in sorted(p for p in counts if counts[p] and p not in ("opencl", "memory", "reading", "writing", "clocks")):
         actions = actions_of(point)
         calls = spread(counts[point], most)
         if len(calls) >= len(actions):
