@@ -115,8 +115,15 @@ class Campaign:
         threads = [threading.Thread(target=loop, args=(w,), daemon=True) for w in range(max(1, self.a.j))]
         for t in threads:
             t.start()
-        for t in threads:
-            t.join()
+        try:
+            for t in threads:
+                t.join()
+        except KeyboardInterrupt:  # what runs ends first: it works in the folder that goes
+            while not todo.empty():
+                todo.get_nowait()
+            for t in threads:
+                t.join()
+            raise
 
     def baselines(self, wanted):
         found = {}

@@ -44,9 +44,20 @@ static long clock_offset;
 
 /* Loaded before main; what is opened later (OpenCL implementations) is none of these. */
 static const char *const module_files[][2] = {
-    {"libclio.so", "clio"},     {"libjansson.so", "jansson"}, {"libpng", "png"},       {"libsndfile.so", "sndfile"}, {"libFLAC.so", "flac"},
-    {"libsoxr.so", "soxr"},     {"libjpeg.so", "jpeg"},       {"libwebp", "webp"},     {"libz.so", "zlib"},          {"libpcre2-8.so", "pcre2"},
-    {"libexif.so", "exif"},     {"libcairo.so", "cairo"},     {"libclFFT.so", "clfft"}, {"libutf8proc.so", "utf8proc"},
+    {"libclio.so", "clio"},
+    {"libjansson.so", "jansson"},
+    {"libpng", "png"},
+    {"libsndfile.so", "sndfile"},
+    {"libFLAC.so", "flac"},
+    {"libsoxr.so", "soxr"},
+    {"libjpeg.so", "jpeg"},
+    {"libwebp", "webp"},
+    {"libz.so", "zlib"},
+    {"libpcre2-8.so", "pcre2"},
+    {"libexif.so", "exif"},
+    {"libcairo.so", "cairo"},
+    {"libclFFT.so", "clfft"},
+    {"libutf8proc.so", "utf8proc"},
     {"libclblast.so", "clblast"},
 };
 static struct {
@@ -218,8 +229,8 @@ bool fault_due(enum fault_group group, const char *point)
     pthread_mutex_lock(&lock);
     long *count = count_of(point), n = ++*count, of_group = ++group_counts[group];
     if (plan.at && !struck)
-        hit = first = (strcmp(plan.point, point) == 0 && n == plan.at) ||
-                      (strcmp(plan.point, group_names[group]) == 0 && of_group == plan.at);
+        hit = first =
+            (strcmp(plan.point, point) == 0 && n == plan.at) || (strcmp(plan.point, group_names[group]) == 0 && of_group == plan.at);
     else
         hit = is_struck_too(group, point);
     if (hit) {

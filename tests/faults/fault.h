@@ -7,9 +7,9 @@
  *
  * POINT   a name as the log lists them, or a group: opencl, memory, reading, writing, clocks. N: the first call that is struck.
  * ACTION  fail=CODE (an errno, or an OpenCL error code), short (a read or write of half the bytes), signal=NUMBER (raised before the call),
- *         jump=SECONDS (the clock, from here on), cut=FILE (truncated to half its size: a copy of weights that is replaced while it is read)
- * all     every later call of the group fails too: a lost device, a full disk, no memory left
- * FILE    gets "hit POINT N" with the call stack when the fault comes, and "count POINT N" for each point at exit
+ *         jump=SECONDS (the clock, from here on), cut=FILE (truncated to half its size: a copy of weights that is replaced while it is
+ * read) all     every later call of the group fails too: a lost device, a full disk, no memory left FILE    gets "hit POINT N" with the
+ * call stack when the fault comes, and "count POINT N" for each point at exit
  *
  * Calls by other libraries (the OpenCL implementation and its compiler, fontconfig, MPI) are neither counted nor struck: what they do
  * without memory is not clio's to answer for. Uses what C11 lacks: dlsym(RTLD_NEXT), the address of the caller, fopencookie. */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -130,12 +131,24 @@ ssize_t write(int fd, const void *from, size_t size)
     return fault_module(FAULT_CALLER) ? fault_write(fd, from, size) : next(fd, from, size);
 }
 
+/* What a close or fsync that fails says is that data is lost: half of it is, so that who ignores it is found out. */
+static void lose_data(int fd)
+{
+    struct stat info;
+    int flags = fcntl(fd, F_GETFL);
+    if (fault_code() != EINTR && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !fstat(fd, &info) && S_ISREG(info.st_mode) &&
+        ftruncate(fd, info.st_size / 2))
+        abort();
+}
+
 /* A failing close has closed all the same. */
 int fault_close(int fd)
 {
     static int (*next)(int);
     fault_next(&next, "close");
     bool hit = fault_due(FAULT_WRITING, "close") && !fault_is_short();
+    if (hit)
+        lose_data(fd);
     int result = next(fd);
     if (hit)
         errno = fault_code();
@@ -180,8 +193,21 @@ READS(off_t, lseek, -1, (int fd, off_t at, int from), (fd, at, from))
 CALL(off64_t, lseek64, FAULT_READING, "lseek", -1, (int fd, off64_t at, int from), (fd, at, from))
 READS(int, flock, -1, (int fd, int operation), (fd, operation))
 
-WRITES(fsync, (int fd), (fd))
-WRITES(fdatasync, (int fd), (fd))
+#define SYNC(name)                                                                                                                         \
+    int name(int fd)                                                                                                                       \
+    {                                                                                                                                      \
+        static int (*next)(int);                                                                                                           \
+        fault_next(&next, #name);                                                                                                          \
+        bool hit = due(FAULT_CALLER, FAULT_WRITING, #name) && !fault_is_short();                                                           \
+        if (hit) {                                                                                                                         \
+            lose_data(fd);                                                                                                                 \
+            errno = fault_code();                                                                                                          \
+        }                                                                                                                                  \
+        return hit ? -1 : next(fd);                                                                                                        \
+    }
+SYNC(fsync)
+SYNC(fdatasync)
+
 WRITES(rename, (const char *from, const char *to), (from, to))
 WRITES(renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
 WRITES(link, (const char *from, const char *to), (from, to))

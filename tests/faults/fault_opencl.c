@@ -24,7 +24,7 @@ static cl_icd_dispatch layer;
       (q, what, size, out, used))                                                                                                          \
     X(clGetMemObjectInfo, (cl_mem m, cl_mem_info what, size_t size, void *out, size_t *used), (m, what, size, out, used))                  \
     X(clBuildProgram,                                                                                                                      \
-      (cl_program p, cl_uint n, const cl_device_id *d, const char *options, void(CL_CALLBACK *done)(cl_program, void *), void *user),      \
+      (cl_program p, cl_uint n, const cl_device_id *d, const char *options, void(CL_CALLBACK * done)(cl_program, void *), void *user),     \
       (p, n, d, options, done, user))                                                                                                      \
     X(clGetProgramInfo, (cl_program p, cl_program_info what, size_t size, void *out, size_t *used), (p, what, size, out, used))            \
     X(clGetProgramBuildInfo, (cl_program p, cl_device_id d, cl_program_build_info what, size_t size, void *out, size_t *used),             \
@@ -63,7 +63,7 @@ static cl_icd_dispatch layer;
 #define CALLS_WITH_OBJECT(X)                                                                                                               \
     X(cl_context, clCreateContext,                                                                                                         \
       (const cl_context_properties *p, cl_uint n, const cl_device_id *d,                                                                   \
-       void(CL_CALLBACK *notify)(const char *, const void *, size_t, void *), void *user, cl_int *error),                                  \
+       void(CL_CALLBACK * notify)(const char *, const void *, size_t, void *), void *user, cl_int *error),                                 \
       (p, n, d, notify, user, error))                                                                                                      \
     X(cl_command_queue, clCreateCommandQueue, (cl_context c, cl_device_id d, cl_command_queue_properties p, cl_int * error),               \
       (c, d, p, error))                                                                                                                    \
