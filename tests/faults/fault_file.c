@@ -16,6 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DESCRIPTORS 1024
+
+static bool unsynced[DESCRIPTORS]; /* written to since the last fsync */
+
 static bool due(const void *caller, enum fault_group group, const char *point)
 {
     if (!fault_module(caller) || !fault_due(group, point))
@@ -112,10 +116,26 @@ ssize_t read(int fd, void *to, size_t size)
 PREAD(pread, off_t)
 PREAD(pread64, off64_t)
 
+/* A close or fsync that fails says that what was written since the last fsync may be lost: half the file is, so that ignoring it shows. */
+static void lose_data(int fd)
+{
+    struct stat info;
+    if (fd >= 0 && fd < DESCRIPTORS && unsynced[fd] && fault_code() != EINTR && !fstat(fd, &info) && S_ISREG(info.st_mode) &&
+        ftruncate(fd, info.st_size / 2))
+        abort();
+}
+
+static void set_unsynced(int fd, bool value)
+{
+    if (fd >= 0 && fd < DESCRIPTORS)
+        unsynced[fd] = value;
+}
+
 ssize_t fault_write(int fd, const void *from, size_t size)
 {
     static ssize_t (*next)(int, const void *, size_t);
     fault_next(&next, "write");
+    set_unsynced(fd, true);
     if (fd == STDERR_FILENO || !fault_due(FAULT_WRITING, "write"))
         return next(fd, from, size);
     if (fault_is_short())
@@ -131,16 +151,6 @@ ssize_t write(int fd, const void *from, size_t size)
     return fault_module(FAULT_CALLER) ? fault_write(fd, from, size) : next(fd, from, size);
 }
 
-/* What a close or fsync that fails says is that data is lost: half of it is, so that who ignores it is found out. */
-static void lose_data(int fd)
-{
-    struct stat info;
-    int flags = fcntl(fd, F_GETFL);
-    if (fault_code() != EINTR && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !fstat(fd, &info) && S_ISREG(info.st_mode) &&
-        ftruncate(fd, info.st_size / 2))
-        abort();
-}
-
 /* A failing close has closed all the same. */
 int fault_close(int fd)
 {
@@ -149,6 +159,7 @@ int fault_close(int fd)
     bool hit = fault_due(FAULT_WRITING, "close") && !fault_is_short();
     if (hit)
         lose_data(fd);
+    set_unsynced(fd, false);
     int result = next(fd);
     if (hit)
         errno = fault_code();
@@ -203,6 +214,7 @@ READS(int, flock, -1, (int fd, int operation), (fd, operation))
             lose_data(fd);                                                                                                                 \
             errno = fault_code();                                                                                                          \
         }                                                                                                                                  \
+        set_unsynced(fd, false);                                                                                                           \
         return hit ? -1 : next(fd);                                                                                                        \
     }
 SYNC(fsync)

@@ -12,6 +12,8 @@ VAE = ["--set", "batch_size=8", "--set", "hidden_size=16", "--set", "latent_dim=
 WHISPER = ["-q", "-nf", "--max-tokens", "8", "-m", "{in}/whisper"]
 IMAGINE = ["imagine", "-q", "-W", "64", "-H", "64", "--steps", "2", "-p", "a red fox", "-m", "{in}/sd"]
 
+RESUME = ["train", "-q", "--data", "{in}/data", "-o", "x", "--resume", "--set", "max_steps=8"]
+
 
 def names_problem(out):
     """A device that does not answer is listed with its problem."""
@@ -39,7 +41,7 @@ JOBS = [
     Job("imagine-show", ["imagine", "--show", "{in}/image.png"], needs="{in}/sd"),
     Job("train", ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, "--set", "max_steps=4"], ["x"], keeps=True, old=False,
         again=["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, "--set", "max_steps=4", "--resume"]),
-    Job("resume", ["train", "-q", "--data", "{in}/data", "-o", "x", "--resume", "--set", "max_steps=8"], ["x"], start=["x"], keeps=True, old=False),
+    Job("resume", RESUME, ["x"], start=["x"], keeps=True, old=False, again=RESUME),
     Job("train-unet", ["train", "unet", "-q", "--data", "{in}/captions", "-o", "x", "--set", "pretrained={in}/sd", "--set", "batch_size=8",
                        "--set", "max_steps=2", "--set", "validation_split=0", "--set", "sample_every_steps=-1"], ["x"], keeps=True, old=False,
         again=["train", "unet", "-q", "--data", "{in}/captions", "-o", "x", "--set", "pretrained={in}/sd", "--set", "batch_size=8",
@@ -61,8 +63,7 @@ JOBS = [
         start=["whisper"], weights="whisper/model.safetensors"),
     Job("imagine-cut", ["imagine", "-q", "-W", "64", "-H", "64", "--steps", "2", "-p", "a red fox", "-m", "sd", "-o", "t.png"], ["t.png"],
         start=["sd"], weights="sd/unet/diffusion_pytorch_model.safetensors", needs="{in}/sd"),
-    Job("resume-cut", ["train", "-q", "--data", "{in}/data", "-o", "x", "--resume", "--set", "max_steps=8"], ["x"], start=["x"], keeps=True,
-        old=False, weights="x/checkpoints/step-00000004/training.safetensors"),
+    Job("resume-cut", RESUME, ["x"], start=["x"], keeps=True, old=False, again=RESUME, weights="x/checkpoints/step-00000004/training.safetensors"),
 ]
 
 
