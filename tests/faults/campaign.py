@@ -21,13 +21,30 @@ results of self-tests), must give the right result.
 
 --all writes outcomes.tsv into DIR/faults: injection, outcome, exit code, seconds, where the fault came, what is wrong. Every bad one is
 printed with the command that repeats it. Exits 1 when there is a bad outcome."""
-import argparse, collections, hashlib, os, queue, shutil, sys, tempfile, threading, time
+import argparse, collections, hashlib, os, queue, shutil, signal, sys, tempfile, threading, time
 
 import jobs, kills, plan, runner
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-SAMPLE = {"transcribe": 16, "imagine": 16, "train": 18, "resume": 16, "sample": 8, "eval": 6, "eval-words": 5, "devices": 6, "tune": 10,
-          "transcribe-selftests": 12, "train-selftests": 8, "transcribe-cut": 2, "resume-cut": 1}
+# The sample: injections of each job that are drawn, and those that always are.
+SAMPLE = {
+    "transcribe": (12, ["fsync last EIO", "write last ENOSPC", "rename last EACCES", "memory.jansson middle ENOMEM"]),
+    "imagine": (12, ["fsync last EIO", "write last ENOSPC", "rename last EACCES", "writing last SIGKILL"]),
+    "train": (10, ["fsync first EIO", "write middle ENOSPC", "rename middle EACCES", "memory.jansson last ENOMEM", "writing middle SIGKILL",
+                   "create last ENOSPC+", "opencl middle SIGTERM"]),
+    "resume": (10, ["open middle EMFILE", "opendir first EACCES", "write middle EIO", "read middle short", "unlink last EACCES",
+                    "symlink last ENOSPC"]),
+    "sample": (6, ["clEnqueueReadBuffer last -36", "close last EIO"]),
+    "eval": (5, ["memory.jansson last ENOMEM"]),
+    "eval-words": (4, ["write last ENOSPC"]),
+    "devices": (5, ["clGetDeviceInfo middle -33"]),
+    "tune": (8, ["fsync last EIO", "clBuildProgram middle -11"]),
+    "transcribe-selftests": (7, ["clEnqueueReadBuffer middle -36", "clBuildProgram middle -6", "clCreateKernel middle -6",
+                                 "clEnqueueNDRangeKernel middle -5", "fsync first EIO"]),
+    "train-selftests": (5, ["clFinish middle -36", "write first ENOSPC"]),
+    "transcribe-cut": (2, []),
+    "resume-cut": (1, []),
+}
 
 
 def options():
@@ -74,12 +91,15 @@ class Campaign:
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def has_inputs(self, job):
+        return not job.needs or os.path.exists(job.needs.replace("{in}", self.inputs))
+
     def chosen(self):
         names = self.a.jobs.split(",") if self.a.jobs else None
         if self.a.repeat:
             names = [self.a.repeat.split("/")[0]]
         wanted = [j for j in jobs.JOBS if (j.name in names if names else self.a.all or j.name in SAMPLE)]
-        missing = [j for j in wanted if j.needs and not os.path.exists(j.needs.replace("{in}", self.inputs))]
+        missing = [j for j in wanted if not self.has_inputs(j)]
         for job in missing:
             print(f"SKIPPED: {job.name}: there is no sd-v1-tiny (CLIO_GOLDEN)")
             if os.environ.get("CLIO_REQUIRE"):
@@ -87,7 +107,8 @@ class Campaign:
         return [j for j in wanted if j not in missing]
 
     def place(self, job, worker):
-        return runner.Place(os.path.join(self.folder, f"{worker}-{job.name}"), job, self.inputs, self.build, self.env, os.path.join(self.pool, job.name))
+        folder, pool = os.path.join(self.folder, f"{worker}-{job.name}"), os.path.join(self.pool, job.name)
+        return runner.Place(folder, job, self.inputs, self.build, self.env, pool)
 
     def warm(self, job):
         """The job's cache as a run that went well leaves it, kept from one campaign to the next."""
@@ -222,7 +243,6 @@ class Campaign:
         every = code.endswith("+")
         actions = [x for x in plan.whole(job, {**base.counts, point: int(n)}, 10**6)] if job.weights else []
         actions += [plan.Injection(job, point, int(n), 0, *x) for x in plan.actions_of(point)] if not job.weights else []
-        import signal
         if code in signal.Signals.__members__:
             actions = [plan.Injection(job, point, int(n), 0, f"signal={int(signal.Signals[code])}", code)]
         found = [i for i in actions if i.name == name]
@@ -230,7 +250,8 @@ class Campaign:
             raise SystemExit(f"faults: {name}: no such injection")
         place = self.place(job, 0)
         outcome, exit_code, seconds, where, what, run = runner.inject(place, base, found[0])
-        print(f"FAULT=\"{found[0].fault()}\" clio {' '.join(job.args)}\nexit code {exit_code} after {seconds} s; standard error:\n{run.err}")
+        print(f"FAULT=\"{found[0].fault()}\" clio {' '.join(job.args)}")
+        print(f"exit code {exit_code} after {seconds} s; standard error:\n{run.err}")
         _, hit = place.counts()
         print(f"the fault came in: {place.caller(hit)}\n{outcome}: {what}")
         return 0 if outcome in runner.GOOD else 1
@@ -249,7 +270,7 @@ class Campaign:
             self.open_table()
             injections = [i for b in bases.values() for i in plan.whole(b.job, b.counts, self.a.each)]
         else:
-            injections = [i for b in bases.values() for i in plan.sample(b.job, b.counts, SAMPLE.get(b.job.name, 12))]
+            injections = [i for b in bases.values() for i in plan.sample(b.job, b.counts, *SAMPLE.get(b.job.name, (12, [])))]
         injections = list({i.name: i for i in sorted(injections, key=lambda i: plan.order(i.name))}.values())
         print(f"{len(bases)} jobs, {len(injections)} injections, baselines after {time.monotonic() - start:.0f} s", flush=True)
         self.inject_all(bases, injections)

@@ -7,12 +7,21 @@ went well ("warm": nothing, "selftests": their results, "cold": all). `free`: th
 `accepts`: another output that is right as well."""
 import json, os, shutil, subprocess
 
-VAE = ["--set", "batch_size=8", "--set", "hidden_size=16", "--set", "latent_dim=4", "--set", "validation_split=0.25", "--set", "save_steps=2",
-       "--set", "sample_every_steps=3"]
+
+
+def settings(*rows):
+    return [word for row in rows for word in ("--set", row)]
+
+
+VAE = settings("batch_size=8", "hidden_size=16", "latent_dim=4", "validation_split=0.25", "save_steps=2", "sample_every_steps=3")
+UNET = ["train", "unet", "-q", "--data", "{in}/captions", "-o", "x",
+        *settings("pretrained={in}/sd", "batch_size=8", "max_steps=2", "validation_split=0", "sample_every_steps=-1")]
+TRAIN = ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, *settings("max_steps=4")]
+SHORT = ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, *settings("max_steps=2")]
 WHISPER = ["-q", "-nf", "--max-tokens", "8", "-m", "{in}/whisper"]
 IMAGINE = ["imagine", "-q", "-W", "64", "-H", "64", "--steps", "2", "-p", "a red fox", "-m", "{in}/sd"]
 
-RESUME = ["train", "-q", "--data", "{in}/data", "-o", "x", "--resume", "--set", "max_steps=8"]
+RESUME = ["train", "-q", "--data", "{in}/data", "-o", "x", "--resume", *settings("max_steps=8")]
 
 
 def names_problem(out):
@@ -24,8 +33,8 @@ def names_problem(out):
 
 
 class Job:
-    def __init__(self, name, args, results=(), start=(), old=True, again=None, keeps=False, cache="warm", free=False, check=None, needs=None,
-                 output=True, weights=None, accepts=None):
+    def __init__(self, name, args, results=(), start=(), old=True, again=None, keeps=False, cache="warm", free=False, check=None,
+                 needs=None, output=True, weights=None, accepts=None):
         self.name, self.args, self.results, self.start, self.old = name, list(args), list(results), list(start), old
         self.again, self.keeps, self.cache, self.free, self.check = again, keeps, cache, free, check
         self.needs, self.output, self.weights, self.accepts = needs, output, weights, accepts
@@ -34,18 +43,15 @@ class Job:
 JOBS = [
     Job("transcribe", ["transcribe", *WHISPER, "-otxt", "-osrt", "-of", "t", "{in}/one.wav"], ["t.txt", "t.srt"]),
     Job("transcribe-rate", ["transcribe", *WHISPER, "-osrt", "-of", "t", "{in}/rate.wav"], ["t.srt"]),
-    Job("transcribe-two", ["transcribe", *WHISPER, "-otxt", "{in}/one.wav", "two.wav"], ["two.wav.txt"], start=["two.wav"], keeps=True, old=False),
+    Job("transcribe-two", ["transcribe", *WHISPER, "-otxt", "{in}/one.wav", "two.wav"], ["two.wav.txt"], start=["two.wav"], keeps=True,
+        old=False),
     Job("imagine", [*IMAGINE, "-o", "t.png"], ["t.png"], needs="{in}/sd"),
     Job("imagine-image", [*IMAGINE, "-i", "{in}/data/0003.png", "-o", "t.jpg"], ["t.jpg"], needs="{in}/sd"),
     Job("imagine-webp", [*IMAGINE, "-b", "2", "-o", "t.webp"], ["t.webp", "t_2.webp"], needs="{in}/sd"),
     Job("imagine-show", ["imagine", "--show", "{in}/image.png"], needs="{in}/sd"),
-    Job("train", ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, "--set", "max_steps=4"], ["x"], keeps=True, old=False,
-        again=["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, "--set", "max_steps=4", "--resume"]),
+    Job("train", TRAIN, ["x"], keeps=True, old=False, again=[*TRAIN, "--resume"]),
     Job("resume", RESUME, ["x"], start=["x"], keeps=True, old=False, again=RESUME),
-    Job("train-unet", ["train", "unet", "-q", "--data", "{in}/captions", "-o", "x", "--set", "pretrained={in}/sd", "--set", "batch_size=8",
-                       "--set", "max_steps=2", "--set", "validation_split=0", "--set", "sample_every_steps=-1"], ["x"], keeps=True, old=False,
-        again=["train", "unet", "-q", "--data", "{in}/captions", "-o", "x", "--set", "pretrained={in}/sd", "--set", "batch_size=8",
-               "--set", "max_steps=2", "--set", "validation_split=0", "--set", "sample_every_steps=-1", "--resume"], needs="{in}/sd"),
+    Job("train-unet", UNET, ["x"], keeps=True, old=False, again=[*UNET, "--resume"], needs="{in}/sd"),
     Job("sample", ["sample", "-q", "-m", "{in}/vae", "-b", "3", "-o", "t.png"], ["t.png"]),
     Job("sample-images", ["sample", "-q", "-m", "{in}/vae", "{in}/data/0001.png", "{in}/data/0002.png", "-o", "t.png"], ["t.png"]),
     Job("eval", ["eval", "-m", "{in}/vae", "--data", "{in}/data", "--json"]),
@@ -54,8 +60,7 @@ JOBS = [
     Job("tune", ["tune", "-q", "--time-limit", "0.015", "-o", "t.params"], ["t.params"], old=False, free=True, output=False,
         check=(["devices"], {"CLIO_PARAMS": "t.params"})),
     Job("transcribe-selftests", ["transcribe", *WHISPER, "-otxt", "-of", "t", "{in}/one.wav"], ["t.txt"], cache="selftests"),
-    Job("train-selftests", ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, "--set", "max_steps=2"], ["x"], keeps=True, old=False,
-        cache="selftests", again=["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *VAE, "--set", "max_steps=2", "--resume"]),
+    Job("train-selftests", SHORT, ["x"], keeps=True, old=False, cache="selftests", again=[*SHORT, "--resume"]),
     Job("transcribe-cold", ["transcribe", *WHISPER, "-otxt", "-of", "t", "{in}/one.wav"], ["t.txt"], cache="cold"),
     Job("sample-cold", ["sample", "-q", "-m", "{in}/vae", "-b", "3", "-o", "t.png"], ["t.png"], cache="cold"),
     # Weights that another program truncates while they are read.
@@ -63,7 +68,8 @@ JOBS = [
         start=["whisper"], weights="whisper/model.safetensors"),
     Job("imagine-cut", ["imagine", "-q", "-W", "64", "-H", "64", "--steps", "2", "-p", "a red fox", "-m", "sd", "-o", "t.png"], ["t.png"],
         start=["sd"], weights="sd/unet/diffusion_pytorch_model.safetensors", needs="{in}/sd"),
-    Job("resume-cut", RESUME, ["x"], start=["x"], keeps=True, old=False, again=RESUME, weights="x/checkpoints/step-00000004/training.safetensors"),
+    Job("resume-cut", RESUME, ["x"], start=["x"], keeps=True, old=False, again=RESUME,
+        weights="x/checkpoints/step-00000004/training.safetensors"),
 ]
 
 
@@ -73,7 +79,8 @@ def make_inputs(build, folder, env, golden):
     clio, tests = os.path.join(build, "clio"), os.path.join(build, "tests")
 
     def run(*command):
-        result = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        result = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)
         if result.returncode:
             raise SystemExit(f"faults: {' '.join(command)} failed: {result.stdout}")
 
@@ -86,7 +93,7 @@ def make_inputs(build, folder, env, golden):
     shutil.copy(os.path.join(folder, "one.wav"), os.path.join(folder, "two.wav"))
     run(os.path.join(tests, "make_broken"), "wav", "rate.wav", "samples=8000", "rate=8000", "fill=noise", "db=-20")
     run(os.path.join(tests, "make_images"), "data", "24", "16")
-    run(clio, "train", "vae", "-q", "--data", "data", "-o", "vae", *VAE, "--set", "max_steps=4")
+    run(clio, "train", "vae", "-q", "--data", "data", "-o", "vae", *VAE, *settings("max_steps=4"))
     shutil.copytree(os.path.join(folder, "vae"), os.path.join(folder, "x"), symlinks=True)
     put("reference.txt", "the cat sat\non the mat\n" * 20)
     put("hypothesis.txt", "the cat sat\non a mat\n" * 20)

@@ -1,10 +1,11 @@
 """Kills at random moments: trainings that are killed again and again until they end, and commands that are killed once."""
-import os, random, shutil, signal
+import os, random, signal
 
 import jobs, runner
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
-TRAINING = jobs.Job("kill-training", ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *jobs.VAE, "--set", "max_steps=60"], ["x"], keeps=True, old=False)
+TRAINING = jobs.Job("kill-training", ["train", "vae", "-q", "--data", "{in}/data", "-o", "x", *jobs.VAE, *jobs.settings("max_steps=60")],
+                    ["x"], keeps=True, old=False)
 OUTPUTS = ["transcribe", "imagine-webp", "sample", "tune"]
 TRAININGS, COMMANDS = 30, 40
 
@@ -68,7 +69,7 @@ def one(campaign, name):
 
 def all_of_them(campaign):
     wanted, seconds = training_reference(campaign)
-    bases = campaign.baselines([j for j in jobs.JOBS if j.name in OUTPUTS and (not j.needs or os.path.exists(j.needs.replace("{in}", campaign.inputs)))])
+    bases = campaign.baselines([j for j in jobs.JOBS if j.name in OUTPUTS and campaign.has_inputs(j)])
     places = {}
 
     def work(item, worker):

@@ -106,7 +106,8 @@ def actions_of(point):
     """(action, code, every) of a point, the most telling first"""
     if point in OPENCL:
         codes = OPENCL[point]
-        return [(f"fail={codes[0]}", str(codes[0]), False), (f"fail={RESOURCES}", str(RESOURCES), True)] + [(f"fail={c}", str(c), False) for c in codes[1:]]
+        once = [(f"fail={c}", str(c), False) for c in codes]
+        return once[:1] + [(f"fail={RESOURCES}", str(RESOURCES), True)] + once[1:]
     if point == "clock":
         return [(f"jump={-YEAR}", "back", False), (f"jump={YEAR}", "forward", False)]
     if point in FILES:
@@ -150,15 +151,22 @@ def order(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sample(job, counts, size):
-    """The same `size` injections whenever the numbers of calls are the same: every point in turn, then second actions, the order of points
-    drawn by their names."""
-    by_point = {}
+def sample(job, counts, size, always):
+    """The same injections whenever the numbers of calls are the same: those of `always` ("POINT first|middle|last CODE", + for every later
+    call too), and `size` more: every point in turn, then further actions, in an order drawn by their names."""
+    chosen, by_point = [], {}
+    for text in always:
+        point, place, code = text.split()
+        last = counts.get(point, 0)
+        n = {"first": 1, "middle": (last + 1) // 2, "last": last}[place]
+        signals = [(f"signal={int(s)}", s.name, False) for s in (signal.SIGKILL, signal.SIGTERM)]
+        found = [x for x in (signals if code.startswith("SIG") else actions_of(point)) if x[1] + "+" * x[2] == code]
+        chosen += [Injection(job, point, n, last, *x) for x in found if n]
     for i in whole(job, counts, 3):
         by_point.setdefault((i.point, i.code if i.kind in ("kill", "cut") else ""), []).append(i)
     for list_ in by_point.values():
         list_.sort(key=lambda i: order(i.name.replace(f"/{i.n}/", f"/{i.n == i.of}/")))
-    chosen, depth = [], 0
+    size, depth = size + len(chosen), 0
     while len(chosen) < size and depth < max((len(l) for l in by_point.values()), default=0):
         names = sorted((p for p in by_point if depth < len(by_point[p])), key=lambda p: order(job.name + "/" + p[0] + p[1]))
         chosen += [by_point[p][depth] for p in names]

@@ -253,7 +253,8 @@ def judge(place, base, injection, run):
 def later_run(place, base):
     """None, or what is wrong with a run without a fault on what the fault has left."""
     job = base.job
-    if stamps(place.cache) in (place.prepared, base.cache) and tree(place.o) in (base.before, base.after) and not os.path.isdir(place.tuned):
+    known = stamps(place.cache) in (place.prepared, base.cache) and tree(place.o) in (base.before, base.after)
+    if known and not os.path.isdir(place.tuned):
         return None
     if job.weights:
         source, target = (os.path.join(f, job.weights) for f in (place.inputs, place.o))
