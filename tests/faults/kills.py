@@ -26,7 +26,7 @@ def training(place, wanted, seconds, seed):
         left = [n for n in runner.tree(place.o) if run.code == 130 and runner.TEMPORARY.search(n)]
         if left:
             return "left behind", f"seed {seed}: {', '.join(left[:4])}"
-    found = runner.tree(place.o)
+    found = runner.resumed(runner.tree(place.o))
     if found != wanted:
         return "wrong", f"seed {seed}: {runner.differences(found, wanted)} after {count} kills"
     return "right", f"{count} kills"
@@ -53,7 +53,7 @@ def training_reference(campaign):
     run = place.run(TRAINING.args)
     if run.code:
         raise SystemExit(f"faults: {run.err}")
-    return runner.tree(place.o), run.seconds
+    return runner.resumed(runner.tree(place.o)), run.seconds
 
 
 def one(campaign, name):

@@ -146,6 +146,13 @@ def tree(folder):
     return found
 
 
+def resumed(found):
+    """Without the checkpoints that neither last nor best names: an interrupted run has saved one where it was, and old ones go by number."""
+    linked = {h[len("link to "):] for h in found.values() if h.startswith("link to ")}
+    step = re.compile("checkpoints/step-[0-9]{8}")
+    return {n: h for n, h in found.items() if not step.search(n) or step.search(n).group() in linked}
+
+
 def differences(found, wanted):
     names = sorted(n for n in {*found, *wanted} if found.get(n) != wanted.get(n))
     return ", ".join(f"{n} is {'missing' if n not in found else 'new' if n not in wanted else 'different'}" for n in names[:4])
@@ -265,11 +272,10 @@ def later_run(place, base):
         return f"exit code {run.code}: {run.err.strip()[-300:]}"
     wrong = None if job.again else base.is_right(place, run)
     if job.again:
-        found = tree(place.o)
-        # An image of samples that could not be written is not made again; a checkpoint that could not be deleted may stay.
-        found.update((n, base.after[n]) for n in base.after if n not in found and "/samples" in n)
-        found = {n: h for n, h in found.items() if n in base.after or not re.search("checkpoints/step-[0-9]{8}(/|$)", n)}
-        wrong = differences(found, base.after) if found != base.after else None
+        found, wanted = resumed(tree(place.o)), resumed(base.after)
+        # An image of samples that could not be written is not made again.
+        found.update((n, wanted[n]) for n in wanted if n not in found and "/samples" in n)
+        wrong = differences(found, wanted) if found != wanted else None
     if wrong:
         return wrong
     failed = [line.strip() for name in os.listdir(place.cache) if name.startswith("selftests-")
