@@ -26,6 +26,7 @@
  *   - The library never prints and never exits. A context and all models made from it belong to one thread at a time; only clio_cancel may
  *     be called from another thread or a signal handler. Different contexts may be used in different threads.
  *   - Long calls report progress (clio_set_progress) and can be cancelled (clio_cancel): they return CLIO_ERROR_CANCELLED.
+ *   - What does not stop a call, but changes its result, is a notice (clio_set_notice): one sentence, as for errors.
  */
 #ifndef CLIO_H
 #define CLIO_H
@@ -53,7 +54,8 @@ typedef enum clio_status {
     CLIO_ERROR_DEVICE,      /* no device, a lost device, or a failed OpenCL call */
     CLIO_ERROR_BUILD,       /* a kernel did not compile */
     CLIO_ERROR_CANCELLED,   /* clio_cancel was called, or a callback returned nonzero */
-    CLIO_ERROR_INTERNAL     /* a defect of clio */
+    CLIO_ERROR_INTERNAL,    /* a defect of clio */
+    CLIO_ERROR_NOT_FINITE   /* a result is not a finite number: training diverged */
 } clio_status;
 
 /* ---- context and errors ---- */
@@ -97,8 +99,23 @@ CLIO_API clio_status clio_set_weight_type(clio_context *ctx, const char *type);
 typedef int (*clio_progress_fn)(void *user, const char *what, double done, double total);
 /* Takes effect at once. user is passed to the callback. progress NULL: no reports. user NULL: allowed. ctx NULL: nothing. */
 CLIO_API void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user);
+/* Called when something does not stop a call but its user should know it: a part of a file that was left out, a value that the files do not
+ * say and that was assumed. text: one sentence, valid during the call. */
+typedef void (*clio_notice_fn)(void *user, const char *text);
+/* Takes effect at once. user is passed to the callback. notice NULL: no notices. user NULL: allowed. ctx NULL: nothing. */
+CLIO_API void clio_set_notice(clio_context *ctx, clio_notice_fn notice, void *user);
 /* Make the running call return CLIO_ERROR_CANCELLED at its next step. Safe in a signal handler. ctx NULL: nothing. */
 CLIO_API void clio_cancel(clio_context *ctx);
+
+/* Write a file, which appears under its name only when it is complete: it is written beside it, synced and renamed, so that a failure
+ * leaves the old file. Link: its target is replaced. Device or pipe: written directly. path "-": standard output. size: 0 or more, the
+ * bytes of data. data NULL: allowed where size is 0. */
+CLIO_API clio_status clio_file_write(clio_context *ctx, const char *path, const void *data, size_t size);
+
+/* For messages about a name that is not known: the word most like it among words, which spaces or commas separate; its bytes. NULL: none is
+ * like it. Letter case, leading dashes, and dashes against underscores do not count. name NULL: NULL. words NULL: NULL. length NULL:
+ * allowed. */
+CLIO_API const char *clio_nearest(const char *name, const char *words, size_t *length);
 
 /* ---- devices ---- */
 
@@ -452,13 +469,14 @@ typedef struct clio_train_params {
     const char *data;     /* a folder of images or sounds in the imagefolder convention of Hugging Face datasets, or of IDX files (MNIST) */
     const char *out;      /* the output folder; it is created */
     const char *settings; /* a JSON object of settings, see clio_train_setting; NULL: the defaults */
-    int resume;           /* 1: resume from the last checkpoint in `out`, with its settings; 0: a new run, `out` must not hold one */
+    int resume;           /* 1: resume from the newest intact checkpoint in `out`, with its settings, which those given here override; where
+                             there is none, and with 0, a new run, and `out` must not hold one */
     clio_train_fn on_status; /* NULL: none */
     void *user;              /* passed to on_status */
 } clio_train_params;
 /* Train until all steps are done, until early stopping (early_stopping_patience), or until clio_cancel, which saves a checkpoint and
  * returns CLIO_ERROR_CANCELLED. Checkpoints, train.csv, eval.csv and samples are written to params->out. A loss that is not finite ends the
- * run with CLIO_ERROR_ARGUMENT, and the sentence names the step and the first such tensor; the last checkpoint stays valid. */
+ * run with CLIO_ERROR_NOT_FINITE, and the sentence names the step and the first such tensor; the last checkpoint stays valid. */
 CLIO_API clio_status clio_train(clio_context *ctx, const clio_train_params *params);
 
 /* Data-parallel training: the number of this process among those that mpirun started on this machine, for a choice of devices; 0 of 1
@@ -485,6 +503,8 @@ typedef struct clio_setting {
 CLIO_API void clio_train_model(size_t n, const char **name, const char **summary);
 /* Setting number n of a model type, n: any number from 0. model NULL: the settings of every run. */
 CLIO_API clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
+/* Setting number n of every run, n: any number from 0, with the default that it has for the model type `model`. */
+CLIO_API clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
 
 /* ---- generators: models that clio_train trained ---- */
 

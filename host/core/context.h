@@ -10,7 +10,7 @@
 #include "selftest_results.h"
 #include "transfers.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 
 struct clio_context {
     struct status_text status;
@@ -38,15 +38,19 @@ struct clio_context {
     struct parameters *collects; /* where networks that are loaded for training list their parameters, or NULL (models/parameters.h) */
     uint64_t memory_limit;
     const char *weight_type; /* rows of parameters that clio_set_weight_type chose, or NULL */
-    volatile sig_atomic_t cancelled;
+    atomic_int cancelled;    /* lock-free: set by other threads and by signal handlers */
     bool whole_steps; /* launches ignore `cancelled`: whoever set this checks it between steps, where stopping leaves no half-done update */
     clio_progress_fn progress;
     void *progress_user;
+    clio_notice_fn notice;
+    void *notice_user;
     void *blas, *fft; /* owned by blas.c and fft.c */
 };
 
 /* Report progress; CLIO_ERROR_CANCELLED when the callback or clio_cancel asks to stop. */
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
+/* Tell the caller (clio_set_notice) in one sentence what was left out or assumed; names files and parameters, as errors do. */
+void context_notice(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
 /* CLIO_ERROR_ARGUMENT unless a device is open. */
 clio_status context_need_device(clio_context *ctx);
 
