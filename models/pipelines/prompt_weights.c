@@ -219,12 +219,12 @@ static clio_status add_embedding(struct chunker *c, const struct embedding *e, f
 {
     clio_status st = CLIO_OK;
     int chunk_size = c->p->length - 2;
-    if (e->vectors > chunk_size)
+    if (e->rows.vectors > chunk_size)
         FAIL(c->ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d vectors, and a chunk of the prompt %d tokens: use a smaller embedding", e->path,
-             e->vectors, chunk_size);
-    if (c->used + e->vectors > chunk_size)
+             e->rows.vectors, chunk_size);
+    if (c->used + e->rows.vectors > chunk_size)
         TRY(new_chunk(c));
-    for (int i = 0; i < e->vectors; i++)
+    for (int i = 0; i < e->rows.vectors; i++)
         put(c, e->first_id + i, weight);
 fail:
     return st;
