@@ -19,4 +19,23 @@ clio_status json_bool(clio_context *ctx, const struct json_file *file, const cha
 /* String owned by the file; absent: `otherwise` (NULL makes the key required). */
 clio_status json_text(clio_context *ctx, const struct json_file *file, const char *key, const char *otherwise, const char **out);
 
+/* Making JSON. Jansson gives NULL when it is out of memory, and takes NULL with an error from all that it is handed to: values may be
+ * nested without a check as long as the last call is one of these. */
+#if defined(__GNUC__)
+#define JSON_CHECKED __attribute__((warn_unused_result))
+#else
+#define JSON_CHECKED
+#endif
+/* *out = made, which json_object(), json_pack() or the like gave. */
+JSON_CHECKED clio_status json_made(clio_context *ctx, json_t **out, json_t *made);
+/* Put a value, whose reference is taken over also by a failure, under a key or behind the others. */
+JSON_CHECKED clio_status json_put(clio_context *ctx, json_t *object, const char *key, json_t *value);
+JSON_CHECKED clio_status json_append(clio_context *ctx, json_t *array, json_t *value);
+/* A text, in which bytes that are not UTF-8 become \xNN: names of files and devices may be anything. */
+JSON_CHECKED clio_status json_put_name(clio_context *ctx, json_t *object, const char *key, const char *name);
+/* As json_dumps, in memory for free(). */
+JSON_CHECKED clio_status json_format(clio_context *ctx, const json_t *value, size_t flags, char **text);
+/* As json_loadb; an error begins with `what`: "FILE is not valid JSON (line 3: ...)". */
+JSON_CHECKED clio_status json_parse(clio_context *ctx, const char *text, size_t size, size_t flags, const char *what, json_t **out);
+
 #endif

@@ -1,5 +1,6 @@
 /* selftest_results.c - see selftest_results.h. */
 #include "selftest_results.h"
+#include "file_out.h"
 #include "program_cache.h"
 
 #include <stdio.h>
@@ -112,18 +113,18 @@ static clio_status load(clio_context *ctx, const struct device *d, struct selfte
     clio_status st = CLIO_OK;
     struct status_text before = ctx->status;
     struct bytes head = {0}, text = {0};
-    struct file_map map = {0};
+    struct file_content map = {0};
     char *path = NULL;
     results->is_loaded = true;
     TRY(locate(ctx, d, &head, &path));
     if (path && file_exists(path)) {
-        TRY(file_map(ctx, &map, path));
+        TRY(file_load(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));
         if (text.size > head.size && memcmp(text.data, head.data, head.size) == 0)
             TRY(parse(ctx, results, text.data + head.size));
     }
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     bytes_free(&head);
     bytes_free(&text);
     free(path);

@@ -14,11 +14,11 @@
 static clio_status read_text(clio_context *ctx, const char *path, char **out)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     struct bytes text = {NULL, 0, 0};
     size_t at = 0;
     *out = NULL;
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (map.size > DATASET_CAPTION_MAX)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu bytes, too many for a caption: use at most %d", path, map.size, DATASET_CAPTION_MAX);
     if (map.size >= 3 && !memcmp(map.data, "\xef\xbb\xbf", 3))
@@ -42,7 +42,7 @@ static clio_status read_text(clio_context *ctx, const char *path, char **out)
     text.data = NULL;
 fail:
     bytes_free(&text);
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 

@@ -52,9 +52,9 @@ fail:
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions;
-    TRY(file_map(ctx, &map, idx->path));
+    TRY(file_load(ctx, &map, idx->path));
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
@@ -77,7 +77,7 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 

@@ -54,7 +54,7 @@ fail:
     return st;
 }
 
-static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct file_map *map)
+static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     const char *p = (const char *)map->data, *end = p + map->size;
@@ -161,7 +161,7 @@ fail:
     return st;
 }
 
-static clio_status read_csv(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct file_map *map)
+static clio_status read_csv(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     const char *p = (const char *)map->data, *end = p + map->size;
@@ -196,7 +196,7 @@ fail:
 clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *name)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     struct metadata *m = NULL;
     char *path = NULL, *slash;
     size_t n = strlen(name);
@@ -206,13 +206,13 @@ clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *
     slash = strrchr(m->folder, '/');
     m->folder[slash ? slash + 1 - m->folder : 0] = 0;
     m->path = path;
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (n >= 4 && !strcmp(name + n - 4, ".csv"))
         TRY(read_csv(ctx, ds, m, &map));
     else
         TRY(read_jsonl(ctx, ds, m, &map));
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     free(path);
     if (m) {
         bytes_free(&m->where);

@@ -10,8 +10,9 @@
 #ifndef CLIO_MODELS_IMAGE_H
 #define CLIO_MODELS_IMAGE_H
 
-#include "../../host/core/file.h"
+#include "../../host/core/file_out.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 
 /* Larger images are refused: a hostile file of a few bytes may promise any size. */
 #define IMAGE_SIDE_MAX 32768
@@ -99,18 +100,18 @@ void image_mask_shrink(const float *mask, int width, int height, int factor, flo
 /* ---- between the files named above ---- */
 
 /* Whether a file begins as one of this format. */
-bool image_is_png(const struct file_map *map);
-bool image_is_jpeg(const struct file_map *map);
-bool image_is_webp(const struct file_map *map);
+bool image_is_png(const struct file_content *map);
+bool image_is_jpeg(const struct file_content *map);
+bool image_is_webp(const struct file_content *map);
 /* Decoders: the image as it is stored, its EXIF orientation (1 where there is none), and its metadata unless that is NULL. */
 clio_status image_png_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                           const struct file_map *map);
+                           const struct file_content *map);
 clio_status image_jpeg_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map);
+                            const struct file_content *map);
 clio_status image_webp_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map);
+                            const struct file_content *map);
 /* The size of a WebP file after its orientation is applied, without decoding it. False: it is incomplete, or must be decoded to tell. */
-bool image_webp_probe(const struct file_map *map, int *width, int *height);
+bool image_webp_probe(const struct file_content *map, int *width, int *height);
 /* Encoders: a whole file appended to *out. metadata may be NULL. */
 clio_status image_png_encode(clio_context *ctx, struct bytes *out, const struct image *image, const struct metadata *metadata);
 clio_status image_jpeg_encode(clio_context *ctx, struct bytes *out, const struct image *image, const struct metadata *metadata);
@@ -123,7 +124,6 @@ clio_status image_exif_comment(clio_context *ctx, struct metadata *metadata, con
 /* "Exif\0\0" and EXIF data with the entry "parameters" as UserComment, appended to *out; without such an entry nothing is. */
 clio_status image_exif_encode(clio_context *ctx, struct bytes *out, const struct metadata *metadata);
 
-bool text_is_utf8(const char *text);
 /* Fail with a message where the text of an entry is not UTF-8. */
 clio_status metadata_check(clio_context *ctx, const struct metadata_entry *entry);
 /* UTF-16 of either byte order to UTF-8 in fresh memory; what is no character becomes U+FFFD. Ends at a zero. */

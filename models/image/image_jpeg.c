@@ -53,7 +53,7 @@ static void on_progress(j_common_ptr jpeg)
     }
 }
 
-static void read_header(struct reader *r, const struct file_map *map)
+static void read_header(struct reader *r, const struct file_content *map)
 {
     jpeg_create_decompress(&r->jpeg);
     r->progress.progress_monitor = on_progress;
@@ -99,7 +99,7 @@ fail:
 }
 
 /* The header, or with an image its pixels. */
-static clio_status guarded(clio_context *ctx, struct reader *r, const char *path, const struct file_map *map, struct image *image)
+static clio_status guarded(clio_context *ctx, struct reader *r, const char *path, const struct file_content *map, struct image *image)
 {
     if (setjmp(r->jump))
         return fail_reading(ctx, r, path);
@@ -124,13 +124,13 @@ fail:
     return st;
 }
 
-bool image_is_jpeg(const struct file_map *map)
+bool image_is_jpeg(const struct file_content *map)
 {
     return map->size >= 3 && !memcmp(map->data, "\xff\xd8\xff", 3);
 }
 
 clio_status image_jpeg_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map)
+                            const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     struct reader *r = NULL;

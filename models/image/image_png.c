@@ -17,7 +17,7 @@
 struct reader {
     clio_context *ctx;
     const char *path;
-    const struct file_map *map;
+    const struct file_content *map;
     size_t at;
     png_structp png;
     png_infop info;
@@ -135,13 +135,13 @@ static void keep_orientation(struct reader *r, int *orientation)
         *orientation = image_exif_orientation(exif, size);
 }
 
-bool image_is_png(const struct file_map *map)
+bool image_is_png(const struct file_content *map)
 {
     return map->size >= 8 && !memcmp(map->data, "\x89PNG\r\n\x1a\n", 8);
 }
 
 clio_status image_png_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                           const struct file_map *map)
+                           const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     struct reader r = {ctx, path, map, 0, NULL, NULL, false, ""};

@@ -19,7 +19,7 @@ static bool is_usual(uint32_t width, uint32_t height)
     return width && height && width <= IMAGE_SIDE_MAX && height <= IMAGE_SIDE_MAX && (uint64_t)width * height <= IMAGE_PIXELS_MAX;
 }
 
-static bool png_is_whole(const struct file_map *map, int *width, int *height)
+static bool png_is_whole(const struct file_content *map, int *width, int *height)
 {
     size_t at = 8;
     bool has_pixels = false;
@@ -58,7 +58,7 @@ static bool has_end(const unsigned char *data, size_t size)
     return false;
 }
 
-static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
+static bool jpeg_is_whole(const struct file_content *map, int *width, int *height)
 {
     const unsigned char *data = map->data;
     size_t at = 2;
@@ -96,9 +96,9 @@ static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
 clio_status image_probe(clio_context *ctx, const char *path, int *width, int *height)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     struct image image = {0, 0, NULL, false};
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (!png_is_whole(&map, width, height) && !jpeg_is_whole(&map, width, height) && !image_webp_probe(&map, width, height)) {
         TRY(image_read(ctx, &image, path));
         *width = image.width;
@@ -106,6 +106,6 @@ clio_status image_probe(clio_context *ctx, const char *path, int *width, int *he
     }
 fail:
     image_free(&image);
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }

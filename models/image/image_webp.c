@@ -10,13 +10,13 @@
 
 #define HEADER_SIZE 12 /* "RIFF", size of what follows, "WEBP" */
 
-bool image_is_webp(const struct file_map *map)
+bool image_is_webp(const struct file_content *map)
 {
     return map->size >= HEADER_SIZE && !memcmp(map->data, "RIFF", 4) && !memcmp(map->data + 8, "WEBP", 4);
 }
 
 /* Whether the file ends before the size in its header. */
-static bool is_cut(const struct file_map *map)
+static bool is_cut(const struct file_content *map)
 {
     const unsigned char *p = map->data + 4;
     return ((uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24) + 8 > map->size;
@@ -34,7 +34,7 @@ fail:
     return st;
 }
 
-static clio_status read_still(clio_context *ctx, struct image *image, const char *path, const struct file_map *map)
+static clio_status read_still(clio_context *ctx, struct image *image, const char *path, const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     WebPDecoderConfig config;
@@ -88,7 +88,7 @@ fail:
 }
 
 clio_status image_webp_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map)
+                            const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     WebPData data = {map->data, map->size};
@@ -115,7 +115,7 @@ fail:
     return st;
 }
 
-bool image_webp_probe(const struct file_map *map, int *width, int *height)
+bool image_webp_probe(const struct file_content *map, int *width, int *height)
 {
     WebPData data = {map->data, map->size};
     WebPBitstreamFeatures features;

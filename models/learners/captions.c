@@ -19,8 +19,8 @@ static clio_status read_config(clio_context *ctx, struct captions *c)
     static const char *const types[] = {"dtype", "torch_dtype"};
     TRY(json_open(ctx, &c->config, c->encoder, "config.json"));
     for (size_t i = 0; i < COUNT(types); i++)
-        if (json_object_get(c->config.root, types[i]) && json_object_set_new(c->config.root, types[i], json_string("float32")))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        if (json_object_get(c->config.root, types[i]))
+            TRY(json_put(ctx, c->config.root, types[i], json_string("float32")));
 fail:
     return st;
 }

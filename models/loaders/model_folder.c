@@ -2,6 +2,7 @@
  * utils/hub_utils.py and models/model_loading_utils.py. */
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
+#include "../../host/core/file_out.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -129,9 +130,8 @@ clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *b
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
-    char *inner = NULL, *path = NULL, *text = json_dumps(json, JSON_INDENT(2));
-    if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    char *inner = NULL, *path = NULL, *text = NULL;
+    TRY(json_format(ctx, json, JSON_INDENT(2), &text));
     TRY(file_join(ctx, &inner, base, folder));
     TRY(file_make_folder(ctx, inner));
     TRY(file_join(ctx, &path, inner, name));

@@ -112,7 +112,7 @@ static clio_status add_fused(clio_context *ctx, struct weights *view, const stru
         TRY(weights_add(ctx, view, name, w, &third));
         third->dim[0] = w->dim[0] / 3;
         third->count = w->count / 3;
-        third->data = w->data + i * third->count * dtype_size(w->dtype);
+        weight_skip(third, i * third->count);
     }
 fail:
     return st;

@@ -71,7 +71,7 @@ clio_status parameter_read_key(clio_context *ctx, const struct parameter *p, str
         return p->swapped ? matrix_fill_swapped(ctx, &m, w) : matrix_fill(ctx, &m, key * (m.n / p->keys), w);
     }
     TRY(mem_alloc(ctx, &data, count, sizeof *data));
-    weight_floats(w, 0, count, data);
+    TRY(weight_floats(ctx, w, 0, count, data));
     TRY(tensor_write(ctx, t, (size_t)key * count, count, data));
 fail:
     free(data);

@@ -257,8 +257,8 @@ static clio_status open_scheduler(clio_diffusion *p)
             FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder scheduler, which a Stable Diffusion model needs: download the missing part",
                  p->path);
         TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
-        if (p->prediction && json_object_set_new(p->scheduler.root, "prediction_type", json_string(p->prediction)))
-            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "prediction_type must be epsilon, v_prediction or sample");
+        if (p->prediction)
+            TRY(json_put_name(p->ctx, p->scheduler.root, "prediction_type", p->prediction));
     }
     TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.steps = 10, .stable_diffusion = true}));
 fail:

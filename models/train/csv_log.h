@@ -2,7 +2,7 @@
 #ifndef CLIO_MODELS_TRAIN_CSV_LOG_H
 #define CLIO_MODELS_TRAIN_CSV_LOG_H
 
-#include "../../host/core/file.h"
+#include "../../host/core/file_out.h"
 
 #define CSV_COLUMNS 12
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static clio_status open_data(struct train_run *r)
 {
@@ -83,11 +84,15 @@ static clio_status open_plan(struct train_run *r)
     const clio_train_params *p = r->params;
     const struct learner_type *type = p->model ? learner_type_find(p->model) : NULL, *before = NULL;
     json_t *settings = NULL, *earlier = NULL;
-    json_error_t error;
     if (p->model && !type)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio_train_model lists them", p->model);
-    if (p->settings && !(settings = json_loads(p->settings, JSON_REJECT_DUPLICATES, &error)))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON (line %d: %s)", error.line, error.text);
+    if (p->settings) {
+        clio_status read =
+            json_parse(r->ctx, p->settings, strlen(p->settings), JSON_REJECT_DUPLICATES, "the text of the settings", &settings);
+        if (read == CLIO_ERROR_FORMAT)
+            FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON; write an object such as {\"epochs\": 3}");
+        TRY(read);
+    }
     if (settings && !json_is_object(settings))
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
     if (p->resume) {

@@ -102,8 +102,8 @@ static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
                  names.data);
         }
         TRY(learner_setting_check(ctx, s, value));
-        if (model && json_object_set(plan->model, key, value))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        if (model)
+            TRY(json_put(ctx, plan->model, key, json_incref(value)));
     }
 fail:
     bytes_free(&names);

@@ -1,6 +1,8 @@
 /* test_core_file.c - host memory, files that are mapped, written or refused, and JSON configurations. Needs no device. */
 #include "../support/test_own.h"
 
+#include "../../host/core/file_tree.h"
+#include "../../host/core/file_out.h"
 #include "../../host/core/json.h"
 
 #include <dirent.h>
@@ -11,11 +13,11 @@
 
 static void holds(const char *name, const char *text)
 {
-    struct file_map map;
-    OK(file_map(ctx, &map, in_folder(name)));
+    struct file_content map;
+    OK(file_load(ctx, &map, in_folder(name)));
     assert_int_equal(map.size, strlen(text));
     assert_memory_equal(map.data, text, map.size);
-    file_unmap(&map);
+    file_unload(&map);
 }
 
 /* How many entries of the folder have `part` in their name. */
@@ -67,24 +69,24 @@ static void test_memory(void **state)
 
 static void test_map(void **state)
 {
-    struct file_map map;
+    struct file_content map;
     (void)state;
     put_text("text", "hello");
     holds("text", "hello");
-    FAILS(file_map(ctx, &map, in_folder("absent")), CLIO_ERROR_FILE, "/absent: no such file");
+    FAILS(file_load(ctx, &map, in_folder("absent")), CLIO_ERROR_FILE, "/absent: no such file");
     assert_null(map.data);
-    FAILS(file_map(ctx, &map, in_folder("text/below")), CLIO_ERROR_FILE, "no such file");
-    FAILS(file_map(ctx, &map, folder), CLIO_ERROR_FILE, "is a folder");
-    FAILS(file_map(ctx, &map, put_text("empty", "")), CLIO_ERROR_FORMAT, "/empty is empty");
+    FAILS(file_load(ctx, &map, in_folder("text/below")), CLIO_ERROR_FILE, "no such file");
+    FAILS(file_load(ctx, &map, folder), CLIO_ERROR_FILE, "is a folder");
+    FAILS(file_load(ctx, &map, put_text("empty", "")), CLIO_ERROR_FORMAT, "/empty is empty");
     assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
-    FAILS(file_map(ctx, &map, in_folder("fifo")), CLIO_ERROR_FILE, "is a device or a pipe");
-    FAILS(file_map(ctx, &map, "/dev/null"), CLIO_ERROR_FILE, "is a device or a pipe");
+    FAILS(file_load(ctx, &map, in_folder("fifo")), CLIO_ERROR_FILE, "is a device or a pipe");
+    FAILS(file_load(ctx, &map, "/dev/null"), CLIO_ERROR_FILE, "is a device or a pipe");
     if (geteuid()) { /* root reads everything */
         assert_int_equal(chmod(put_text("secret", "x"), 0), 0);
-        FAILS(file_map(ctx, &map, in_folder("secret")), CLIO_ERROR_FILE, "no permission");
+        FAILS(file_load(ctx, &map, in_folder("secret")), CLIO_ERROR_FILE, "no permission");
     }
-    file_unmap(&map);
-    file_unmap(&map);
+    file_unload(&map);
+    file_unload(&map);
 }
 
 static void test_out(void **state)

@@ -164,7 +164,7 @@ static void test_webp(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
         struct image got, want;
-        struct file_map map;
+        struct file_content map;
         char reference[64];
         int width, height;
         snprintf(reference, sizeof reference, "%s.png", names[i]);
@@ -172,10 +172,10 @@ static void test_webp(void **state)
         OK(image_read(ctx, &want, golden(reference)));
         same(&got, &want, 0, names[i]);
         assert_int_equal(got.has_alpha, strstr(names[i], "a") == names[i]);
-        OK(file_map(ctx, &map, golden(names[i])));
+        OK(file_load(ctx, &map, golden(names[i])));
         assert_true(image_webp_probe(&map, &width, &height));
         assert_true(width == got.width && height == got.height);
-        file_unmap(&map);
+        file_unload(&map);
         image_free(&got);
         image_free(&want);
     }
