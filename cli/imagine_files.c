@@ -5,6 +5,7 @@
 #include "print_json.h"
 #include "say.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,8 +62,11 @@ char *preview_name(const char *path)
 
 static void add_json(json_t *list, const clio_imagine_result *result, const char *file)
 {
-    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)result->seed, "width",
-                                          result->image.width, "height", result->image.height, "parameters", result->parameters));
+    char *digits = must_print("%" PRIu64, result->seed); /* Jansson's integers are signed */
+    json_t *seed = result->seed <= INT64_MAX ? json_integer((json_int_t)result->seed) : json_string(digits);
+    json_array_append_new(list, json_pack("{s:s?, s:o, s:i, s:i, s:s}", "file", file, "seed", seed, "width", result->image.width, "height",
+                                          result->image.height, "parameters", result->parameters));
+    free(digits);
 }
 
 static int print_json(struct session *s, json_t *list)
@@ -95,7 +99,7 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
         } else {
             add_json(list, result, name);
             if (!set->quiet)
-                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, result->image.width, result->image.height, (long long)result->seed);
+                fprintf(stderr, "%s: %d x %d, seed %" PRIu64 "\n", name, result->image.width, result->image.height, result->seed);
         }
         free(name);
     }
@@ -106,6 +110,18 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
     free(software);
     free(model);
     return code;
+}
+
+/* Texts of the same key become a list. */
+static void add_note(json_t *root, const clio_metadata_entry *note)
+{
+    json_t *text = json_string(note->text), *before = json_object_get(root, note->key);
+    if (!before)
+        json_object_set_new(root, note->key, text);
+    else if (json_is_array(before))
+        json_array_append_new(before, text);
+    else
+        json_object_set_new(root, note->key, json_pack("[O, o]", before, text));
 }
 
 int image_show(struct session *s, const char *path)
@@ -119,7 +135,7 @@ int image_show(struct session *s, const char *path)
     json_t *root = json_object();
     for (size_t i = 0; i < notes->count; i++)
         if (s->set->json)
-            json_object_set_new(root, notes->list[i].key, json_string(notes->list[i].text));
+            add_note(root, &notes->list[i]);
         else
             printf("%s: %s\n", notes->list[i].key, notes->list[i].text);
     int code = EXIT_DONE;

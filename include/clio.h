@@ -385,8 +385,8 @@ enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
 /* The options of diffusers' StableDiffusionPipeline, ...Img2ImgPipeline (image) and ...InpaintPipeline (image and mask). */
 typedef struct clio_imagine_params {
-    const char *prompt;          /* (word:1.2) and [word] change weights; BREAK starts a new chunk of 75 tokens; [a:b:0.5] changes from a to b
-                                    after half of the steps, [a|b] at each; "a AND b" composes two prompts; "": unconditional */
+    const char *prompt; /* (word:1.2) and [word] change weights; BREAK starts a new chunk of 75 tokens; [a:b:0.5] changes from a to b
+                           after half of the steps, [a|b] at each; "a AND b" composes two prompts; "": unconditional */
     const char *negative_prompt; /* NULL or "": none */
     int width, height;       /* pixels, multiples of 8, 0 to 2097152, together at most 4096 x 4096; 0: the size of `image`, rounded down to
                                 a multiple of 8, or without one clio_diffusion_size */
@@ -399,22 +399,22 @@ typedef struct clio_imagine_params {
     const char *timestep_spacing; /* "leading", "linspace" or "trailing"; NULL: the default of the sampler */
     double eta;                   /* noise of the sampler ddim, 0 to 1 */
     int rng;                      /* CLIO_RNG_CPU or CLIO_RNG_CUDA, 0 to 1: the generator that the seed is for */
-    int clip_skip;                /* layer of the text encoder to use, counted from the end as in stable-diffusion.cpp, 0 to 100; 0: the one that
-                                     the model was trained with, which is 1 (the last) for Stable Diffusion 1 and 2 for Stable Diffusion 2 */
-    const clio_image *image;      /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
-    const clio_image *mask;       /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere. Where it is
-                                     black, the result has the pixels of `image`, and a mixture where it is grey */
-    int no_overlay;               /* 1: do not put the pixels of `image` back, which the autoencoder changes a little */
-    double strength;              /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
-    int count;                    /* images, 1 to 1000; default 1 */
-    int tiling;                   /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
-    const char *prompt_to;        /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
-    int interpolate_seed;         /* 1: interpolate from the noise of `seed` to that of `seed_to` */
+    int clip_skip;           /* layer of the text encoder to use, counted from the end as in stable-diffusion.cpp, 0 to 100; 0: the one that
+                                the model was trained with, which is 1 (the last) for Stable Diffusion 1 and 2 for Stable Diffusion 2 */
+    const clio_image *image; /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
+    const clio_image *mask;  /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere. Where it is
+                                black, the result has the pixels of `image`, and a mixture where it is grey */
+    int no_overlay;          /* 1: do not put the pixels of `image` back, which the autoencoder changes a little */
+    double strength;         /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
+    int count;               /* images, 1 to 1000; default 1 */
+    int tiling;              /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
+    const char *prompt_to;   /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
+    int interpolate_seed;    /* 1: interpolate from the noise of `seed` to that of `seed_to` */
     uint64_t seed_to;
-    int frames;                   /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
-    int preview_every;            /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
-    clio_preview_fn on_preview;   /* NULL: none */
-    void *user;                   /* passed to on_preview */
+    int frames;                 /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
+    int preview_every;          /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
+    clio_preview_fn on_preview; /* NULL: none */
+    void *user;                 /* passed to on_preview */
 } clio_imagine_params;
 /* The defaults named above; prompt is NULL. */
 CLIO_API clio_imagine_params clio_imagine_defaults(void);

@@ -24,7 +24,8 @@ static clio_status check_shape(clio_context *ctx, const char *path, int ndim, co
 {
     clio_status st = CLIO_OK;
     if (ndim < 1 || ndim > 2 || (ndim == 2 && dim[0] > VECTORS_MAX))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an embedding: its tensor has %d dimensions, or more than %d vectors", path, ndim, VECTORS_MAX);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an embedding: its tensor has %d dimensions, or more than %d vectors", path, ndim,
+             VECTORS_MAX);
     out->vectors = ndim == 2 ? dim[0] : 1;
     out->width = dim[ndim - 1];
 fail:
@@ -45,13 +46,13 @@ static clio_status read_safetensors(clio_context *ctx, const char *path, struct 
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s %s", path, w->name, w->problem);
     TRY(check_shape(ctx, path, w->ndim, w->dim, out));
     TRY(mem_alloc(ctx, &out->rows, w->count, sizeof *out->rows));
-    weight_floats(w, 0, w->count, out->rows);
+    TRY(weight_floats(ctx, w, 0, w->count, out->rows));
 fail:
     weights_close(&file);
     return st;
 }
 
-static clio_status read_pickle(clio_context *ctx, const char *path, const struct file_map *map, struct embedding_rows *out)
+static clio_status read_pickle(clio_context *ctx, const char *path, const struct file_content *map, struct embedding_rows *out)
 {
     clio_status st = CLIO_OK;
     struct pickle_tensors tensors = {0};
@@ -78,9 +79,9 @@ fail:
 clio_status embedding_file_read(clio_context *ctx, const char *path, struct embedding_rows *out)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {0};
+    struct file_content map = {0};
     *out = (struct embedding_rows){0};
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (pickle_is_archive(&map))
         TRY(read_pickle(ctx, path, &map, out));
     else if (map.size >= 2 && map.data[0] == 0x80 && map.data[1] <= 5)
@@ -88,7 +89,7 @@ clio_status embedding_file_read(clio_context *ctx, const char *path, struct embe
     else
         TRY(read_safetensors(ctx, path, out));
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     if (st) {
         free(out->rows);
         *out = (struct embedding_rows){0};

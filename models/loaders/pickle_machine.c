@@ -12,7 +12,8 @@
 clio_status pickle_damaged(const struct pickle_machine *m, const char *what)
 {
     clio_status st = CLIO_OK;
-    FAIL(m->ctx, CLIO_ERROR_FORMAT, "%s is not a file of tensors that torch.save wrote, or is damaged (%s): download it again", m->path, what);
+    FAIL(m->ctx, CLIO_ERROR_FORMAT, "%s is not a file of tensors that torch.save wrote, or is damaged (%s): download it again", m->path,
+         what);
 fail:
     return st;
 }

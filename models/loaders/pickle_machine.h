@@ -6,14 +6,25 @@
 
 #include <stdbool.h>
 
-enum pickle_kind { PICKLE_OTHER, PICKLE_INTEGER, PICKLE_TEXT, PICKLE_GLOBAL, PICKLE_LIST, PICKLE_DICT, PICKLE_STORAGE, PICKLE_TENSOR, PICKLE_OBJECT, PICKLE_MARK };
+enum pickle_kind {
+    PICKLE_OTHER,
+    PICKLE_INTEGER,
+    PICKLE_TEXT,
+    PICKLE_GLOBAL,
+    PICKLE_LIST,
+    PICKLE_DICT,
+    PICKLE_STORAGE,
+    PICKLE_TENSOR,
+    PICKLE_OBJECT,
+    PICKLE_MARK
+};
 
 /* A value; references are indices into the machine's values. Of a LIST (a tuple, too) the items, of a DICT keys and values in turn. */
 struct pickle_value {
     enum pickle_kind kind;
-    long long number;         /* INTEGER; STORAGE: its dtype, -1: unknown; TENSOR: its offset */
-    const char *text;         /* TEXT, GLOBAL (the name): in the mapped file; STORAGE: its key */
-    size_t size;              /* of the text */
+    long long number; /* INTEGER; STORAGE: its dtype, -1: unknown; TENSOR: its offset */
+    const char *text; /* TEXT, GLOBAL (the name): in the file; STORAGE: its key */
+    size_t size;      /* of the text */
     size_t *items, count, capacity;
     size_t storage, sizes, strides; /* TENSOR */
     size_t state;                   /* OBJECT: what BUILD gave it; 0: none */
@@ -36,10 +47,10 @@ void pickle_machine_free(struct pickle_machine *m);
 bool pickle_is_text(const struct pickle_value *v, const char *text);
 /* Fail because of `what` in the file. */
 clio_status pickle_damaged(const struct pickle_machine *m, const char *what);
-#define PICKLE_NEED(condition, what)                                                                                                              \
+#define PICKLE_NEED(condition, what)                                                                                                       \
     do {                                                                                                                                   \
         if (!(condition))                                                                                                                  \
-            TRY(pickle_damaged(m, what));                                                                                                         \
+            TRY(pickle_damaged(m, what));                                                                                                  \
     } while (0)
 
 #endif

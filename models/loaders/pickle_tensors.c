@@ -31,8 +31,9 @@ static clio_status read_shape(struct pickle_machine *m, const struct pickle_valu
 {
     clio_status st = CLIO_OK;
     const struct pickle_value *sizes = &m->values[v->sizes], *strides = &m->values[v->strides];
-    PICKLE_NEED(sizes->kind == PICKLE_LIST && strides->kind == PICKLE_LIST && sizes->count == strides->count && sizes->count <= COUNT(t->dim),
-         "a tensor of more than four dimensions");
+    PICKLE_NEED(sizes->kind == PICKLE_LIST && strides->kind == PICKLE_LIST && sizes->count == strides->count &&
+                    sizes->count <= COUNT(t->dim),
+                "a tensor of more than four dimensions");
     t->ndim = (int)sizes->count;
     t->count = 1;
     for (size_t i = 0; i < sizes->count; i++) {
@@ -49,7 +50,8 @@ fail:
     return st;
 }
 
-static clio_status read_tensor(struct pickle_machine *m, const struct file_map *map, const struct pickle_value *v, struct pickle_tensor *t)
+static clio_status read_tensor(struct pickle_machine *m, const struct file_content *file, const struct pickle_value *v,
+                               struct pickle_tensor *t)
 {
     clio_status st = CLIO_OK;
     const struct pickle_value *storage = &m->values[v->storage];
@@ -62,7 +64,7 @@ static clio_status read_tensor(struct pickle_machine *m, const struct file_map *
         FAIL(m->ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s is not of float32, float16 or bfloat16: convert it", m->path, t->name);
     enum dtype dtype = (enum dtype)storage->number;
     snprintf(key, sizeof key, "/data/%.*s", (int)storage->size, storage->text);
-    TRY(zip_find(m->ctx, map, m->path, key, &entry));
+    TRY(zip_find(m->ctx, file, m->path, key, &entry));
     size_t last = v->number >= 0 ? (size_t)v->number : SIZE_MAX / 2, stored = entry.size / dtype_size(dtype);
     for (int i = 0; i < t->ndim; i++)
         last += (size_t)(t->dim[i] - 1) * step[i];
@@ -79,7 +81,8 @@ fail:
 }
 
 /* Read the tensors in `value`, whose keys so far are `name`. */
-static clio_status collect(struct pickle_machine *m, const struct file_map *map, size_t value, const char *name, int depth, struct pickle_tensors *out)
+static clio_status collect(struct pickle_machine *m, const struct file_content *file, size_t value, const char *name, int depth,
+                           struct pickle_tensors *out)
 {
     clio_status st = CLIO_OK;
     const struct pickle_value *v = &m->values[value];
@@ -89,41 +92,41 @@ static clio_status collect(struct pickle_machine *m, const struct file_map *map,
         struct pickle_tensor *t = &out->list[out->count++];
         *t = (struct pickle_tensor){0};
         TRY(mem_string(m->ctx, &t->name, name));
-        TRY(read_tensor(m, map, v, t));
+        TRY(read_tensor(m, file, v, t));
     }
     PICKLE_NEED(++m->visits < VISITS_MAX && depth < DEPTH_MAX, "too many dictionaries in each other");
     for (size_t i = 0; v->kind == PICKLE_DICT && i + 1 < v->count; i += 2) {
         const struct pickle_value *text = &m->values[v->items[i]];
         key.size = 0;
         bool hidden = pickle_is_text(text, "_parameters"); /* of a ParameterDict */
-        TRY(bytes_print(m->ctx, &key, "%s%s%.*s", name, *name && !hidden ? "/" : "", text->kind == PICKLE_TEXT && !hidden ? (int)MIN(text->size, 500) : 0,
-                        text->kind == PICKLE_TEXT ? text->text : ""));
-        TRY(collect(m, map, v->items[i + 1], key.data, depth + 1, out));
+        TRY(bytes_print(m->ctx, &key, "%s%s%.*s", name, *name && !hidden ? "/" : "",
+                        text->kind == PICKLE_TEXT && !hidden ? (int)MIN(text->size, 500) : 0, text->kind == PICKLE_TEXT ? text->text : ""));
+        TRY(collect(m, file, v->items[i + 1], key.data, depth + 1, out));
     }
     if (v->kind == PICKLE_OBJECT && v->state)
-        TRY(collect(m, map, v->state, name, depth + 1, out));
+        TRY(collect(m, file, v->state, name, depth + 1, out));
 fail:
     bytes_free(&key);
     return st;
 }
 
-bool pickle_is_archive(const struct file_map *map)
+bool pickle_is_archive(const struct file_content *file)
 {
-    return map->size >= 4 && !memcmp(map->data, "PK\3\4", 4);
+    return file->size >= 4 && !memcmp(file->data, "PK\3\4", 4);
 }
 
-clio_status pickle_tensors_read(clio_context *ctx, const struct file_map *map, const char *path, struct pickle_tensors *t)
+clio_status pickle_tensors_read(clio_context *ctx, const struct file_content *file, const char *path, struct pickle_tensors *t)
 {
     clio_status st = CLIO_OK;
     struct pickle_machine state = {.ctx = ctx, .path = path}, *m = &state;
     struct zip_entry program;
     *t = (struct pickle_tensors){0};
-    TRY(zip_find(ctx, map, path, "/data.pkl", &program));
+    TRY(zip_find(ctx, file, path, "/data.pkl", &program));
     PICKLE_NEED(program.data, "there is no data.pkl in it");
     m->at = program.data;
     m->end = program.data + program.size;
     TRY(pickle_run(m));
-    TRY(collect(m, map, m->stack[0], "", 0, t));
+    TRY(collect(m, file, m->stack[0], "", 0, t));
 fail:
     pickle_machine_free(m);
     if (st)

@@ -23,9 +23,9 @@ struct pickle_tensors {
 };
 
 /* Whether a file begins as a ZIP archive. */
-bool pickle_is_archive(const struct file_map *map);
+bool pickle_is_archive(const struct file_content *file);
 /* CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason. On failure *t is empty. */
-clio_status pickle_tensors_read(clio_context *ctx, const struct file_map *map, const char *path, struct pickle_tensors *t);
+clio_status pickle_tensors_read(clio_context *ctx, const struct file_content *file, const char *path, struct pickle_tensors *t);
 void pickle_tensors_free(struct pickle_tensors *t); /* accepts a zeroed one */
 
 #endif

@@ -5,11 +5,11 @@
 #include "../../host/core/file.h"
 
 struct zip_entry {
-    const unsigned char *data; /* in the mapped file; NULL: there is none */
+    const unsigned char *data; /* in the file; NULL: there is none */
     size_t size;
 };
 /* The entry whose name ends in `ending` ("/data.pkl"), the first one. CLIO_ERROR_FORMAT: the archive is damaged, or the entry is
  * compressed. */
-clio_status zip_find(clio_context *ctx, const struct file_map *map, const char *path, const char *ending, struct zip_entry *entry);
+clio_status zip_find(clio_context *ctx, const struct file_content *file, const char *path, const char *ending, struct zip_entry *entry);
 
 #endif

@@ -136,12 +136,13 @@ clio_status embeddings_resolve(clio_context *ctx, const struct embeddings *e, co
         const struct embedding *one = find_reference(e, name, &size);
         if (!one && !e->folder)
             FAIL(ctx, CLIO_ERROR_ARGUMENT,
-                 "the prompt names the embedding \"%.*s\", but params.embedding_dir is not set: it must be the folder that has %.*s.safetensors "
+                 "the prompt names the embedding \"%.*s\", but params.embedding_dir is not set: it must be the folder that has "
+                 "%.*s.safetensors "
                  "or %.*s.pt",
                  length, name, length, name, length, name);
         if (!one)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"%.*s\", and %s has no %.*s.safetensors or %.*s.pt", length, name,
-                 e->folder, length, name, length, name);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"%.*s\", and %s has no %.*s.safetensors or %.*s.pt", length,
+                 name, e->folder, length, name, length, name);
         TRY(bytes_add(ctx, out, one->name, strlen(one->name)));
         at = name + size;
     }
@@ -186,22 +187,21 @@ clio_status embeddings_extend(clio_context *ctx, const struct embeddings *e, con
         return CLIO_OK;
     size_t width = (size_t)table->dim[1], before = table->count;
     TRY(mem_alloc(ctx, &rows, before + (size_t)e->vectors * width, sizeof *rows));
-    weight_floats(table, 0, before, rows);
+    TRY(weight_floats(ctx, table, 0, before, rows));
     for (size_t i = 0; i < e->count; i++) {
         const struct embedding *one = &e->list[i];
         if (one->first_id < 0)
             continue;
         if ((size_t)one->rows.width != width)
             FAIL(ctx, CLIO_ERROR_ARGUMENT,
-                 "%s has vectors of %d numbers, and the text encoder of this model takes %zu: the embedding is for another model (768 are of "
+                 "%s has vectors of %d numbers, and the text encoder of this model takes %zu: the embedding is for another model (768 are "
+                 "of "
                  "Stable Diffusion 1, 1024 of 2)",
                  one->path, one->rows.width, width);
         memcpy(rows + (size_t)one->first_id * width, one->rows.rows, sizeof *rows * (size_t)one->rows.vectors * width);
     }
-    if (json_object_set_new(mem_const_cast(json_object_get(config->root, "text_config") ? json_object_get(config->root, "text_config")
-                                                                                        : config->root),
-                            "vocab_size", json_integer(e->vocab + e->vectors)))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    json_t *nested = json_object_get(config->root, "text_config");
+    TRY(json_put(ctx, nested ? nested : config->root, "vocab_size", json_integer(e->vocab + e->vectors)));
     free(table->owned);
     table->owned = rows;
     table->data = (const unsigned char *)rows;

@@ -47,8 +47,8 @@ static clio_status find_lora(clio_context *ctx, const char *dir, const char *nam
     const char *slash = strrchr(name, '/');
     *path = NULL;
     if (!dir)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt names the LoRA \"%s\", but params.lora_dir is not set: it must be the folder that has %s" ENDING,
-             name, name);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "the prompt names the LoRA \"%s\", but params.lora_dir is not set: it must be the folder that has %s" ENDING, name, name);
     if (*name == '/' || !strcmp(name, "..") || !strncmp(name, "../", 3) || strstr(name, "/../"))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt names the LoRA \"%s\", which is outside %s: use a name in that folder", name, dir);
     TRY(mem_string(ctx, &folder, dir));
@@ -98,8 +98,8 @@ static clio_status add_lora(clio_context *ctx, struct lora_names *names, const c
         bad = end == number || prompt_number(number, &strength) != (size_t)(end - number) || fabs(strength) > STRENGTH_MAX;
     }
     if (bad)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt has \"<lora:%.*s>\": write <lora:NAME:STRENGTH>, such as <lora:style:0.8>", (int)MIN(size, 80),
-             name);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt has \"<lora:%.*s>\": write <lora:NAME:STRENGTH>, such as <lora:style:0.8>",
+             (int)MIN(size, 80), name);
     memcpy(word, name, length);
     word[length] = 0;
     TRY(mem_grow(ctx, &names->list, names->count, &names->capacity, sizeof *names->list));
@@ -122,8 +122,9 @@ clio_status prompt_loras_take(clio_context *ctx, const char *text, bool is_negat
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the prompt names a hypernetwork (\"%.*s\"), which is not supported: leave it out",
                  (int)MIN(tag_size(at, "hypernet"), 80), at);
         if (size && is_negative)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "params.negative_prompt has \"%.*s\", but a LoRA changes the whole model: name it in params.prompt",
-                 (int)MIN(size, 80), at);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT,
+                 "params.negative_prompt has \"%.*s\", but a LoRA changes the whole model: name it in params.prompt", (int)MIN(size, 80),
+                 at);
         if (size)
             TRY(add_lora(ctx, names, at + prefix, size - prefix - 1));
         else

@@ -2,8 +2,9 @@
  * from it: the prompt, a line "Negative prompt: ...", and a line of "Key: value" pairs, each key once. Keys and names of samplers are the
  * web UI's where it has them (modules/processing.py, create_infotext; infotext_utils.py, quote). */
 #include "text2image.h"
+#include "../../host/core/json.h"
+#include "../../host/core/text.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,18 @@
 /* The web UI's name of a sampler, without the schedule that is a part of clio's. */
 static const char *web_name(const char *method)
 {
-    static const char *const names[][2] = {{"pndm", "PLMS"},       {"ddim", "DDIM"},           {"ddpm", "DDPM"},
-                                           {"euler", "Euler"},     {"euler_a", "Euler a"},     {"heun", "Heun"},
-                                           {"dpm++2m", "DPM++ 2M"}, {"dpm++2m_karras", "DPM++ 2M"}, {"dpm++2m_sde", "DPM++ 2M SDE"},
-                                           {"dpm++2m_sde_karras", "DPM++ 2M SDE"}, {"unipc", "UniPC"}, {"lcm", "LCM"}};
+    static const char *const names[][2] = {{"pndm", "PLMS"},
+                                           {"ddim", "DDIM"},
+                                           {"ddpm", "DDPM"},
+                                           {"euler", "Euler"},
+                                           {"euler_a", "Euler a"},
+                                           {"heun", "Heun"},
+                                           {"dpm++2m", "DPM++ 2M"},
+                                           {"dpm++2m_karras", "DPM++ 2M"},
+                                           {"dpm++2m_sde", "DPM++ 2M SDE"},
+                                           {"dpm++2m_sde_karras", "DPM++ 2M SDE"},
+                                           {"unipc", "UniPC"},
+                                           {"lcm", "LCM"}};
     for (size_t i = 0; i < COUNT(names); i++)
         if (!strcmp(method, names[i][0]))
             return names[i][1];
@@ -25,20 +34,19 @@ static const char *web_name(const char *method)
 static clio_status add_text(clio_context *ctx, struct bytes *b, const char *key, const char *text)
 {
     clio_status st = CLIO_OK;
-    char *clean = NULL, *quoted = NULL;
+    struct bytes clean = {0};
+    char *quoted = NULL;
     json_t *string = NULL;
-    TRY(text_to_utf8(ctx, &clean, text));
-    if (strpbrk(clean, ",:\n")) {
-        string = json_string(clean);
-        quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-        if (!quoted)
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(text_escape(ctx, &clean, text)); /* a name of a file or device may be anything */
+    if (strpbrk(clean.data, ",:\n")) {
+        TRY(json_made(ctx, &string, json_string(clean.data)));
+        TRY(json_format(ctx, string, JSON_ENCODE_ANY, &quoted));
     }
-    TRY(bytes_print(ctx, b, ", %s: %s", key, quoted ? quoted : clean));
+    TRY(bytes_print(ctx, b, ", %s: %s", key, quoted ? quoted : clean.data));
 fail:
     json_decref(string);
     free(quoted);
-    free(clean);
+    bytes_free(&clean);
     return st;
 }
 

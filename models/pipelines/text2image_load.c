@@ -269,10 +269,10 @@ fail:
 }
 
 /* Sizes of the text encoder. That of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
-static clio_status read_text_encoder(clio_diffusion *p, json_t *config)
+static clio_status read_text_encoder(clio_diffusion *p, const json_t *config)
 {
     clio_status st = CLIO_OK;
-    struct json_file file = {.path = p->path, .root = config};
+    struct json_file file = {.path = p->path, .root = mem_const_cast(config)};
     const char *act = json_string_value(json_object_get(config, "hidden_act"));
     TRY(json_int(p->ctx, &file, "num_hidden_layers", 1, 1024, 12, &p->text_layers));
     TRY(json_int(p->ctx, &file, "vocab_size", 1, 1 << 22, 49408, &p->vocab));

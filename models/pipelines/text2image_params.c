@@ -119,7 +119,8 @@ static clio_status check_interpolation(struct imagine *j, struct caller at)
     bool interpolates = a->prompt_to || a->interpolate_seed;
     TRY(require_int(j->ctx, at, a->frames, 0, COUNT_MAX, "params.frames"));
     REQUIRE_THAT(j->ctx, at, !interpolates || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX);
-    REQUIRE_THAT(j->ctx, at, interpolates || !a->frames, "params.frames is %d: set params.prompt_to or params.interpolate_seed as well", a->frames);
+    REQUIRE_THAT(j->ctx, at, interpolates || !a->frames, "params.frames is %d: set params.prompt_to or params.interpolate_seed as well",
+                 a->frames);
     REQUIRE_THAT(j->ctx, at, !interpolates || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1",
                  a->count);
     j->count = interpolates ? a->frames : a->count;
@@ -133,12 +134,13 @@ static clio_status check_clip_skip(struct imagine *j, struct caller at)
     clio_status st = CLIO_OK;
     int skip = j->params->clip_skip, first = j->p->clip_skip, last = first + j->p->text_layers - 1;
     TRY(require_int(j->ctx, at, skip, 0, CLIP_SKIP_MAX, "params.clip_skip"));
-    REQUIRE_THAT(j->ctx, at, !skip || skip >= first,
-                 "params.clip_skip is %d, but %s has no later layer of the text encoder than the last but one, which Stable Diffusion 2 was "
-                 "trained with: use 2 to %d",
-                 skip, j->p->path, last);
-    REQUIRE_THAT(j->ctx, at, skip <= last, "params.clip_skip is %d, and the text encoder of %s has %d layers: use %d to %d", skip, j->p->path,
-                 j->p->text_layers, first, last);
+    REQUIRE_THAT(
+        j->ctx, at, !skip || skip >= first,
+        "params.clip_skip is %d, but %s has no later layer of the text encoder than the last but one, which Stable Diffusion 2 was "
+        "trained with: use 2 to %d",
+        skip, j->p->path, last);
+    REQUIRE_THAT(j->ctx, at, skip <= last, "params.clip_skip is %d, and the text encoder of %s has %d layers: use %d to %d", skip,
+                 j->p->path, j->p->text_layers, first, last);
 fail:
     return st;
 }

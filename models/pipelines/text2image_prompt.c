@@ -15,7 +15,8 @@ static clio_status read_prompt(struct imagine *j, int which, const char *text, s
         return CLIO_OK;
     TRY(clip_tokenizer_check(j->ctx, text)); /* on what the caller gave, so that the message has the right position */
     if (strlen(text) > PROMPT_MAX_BYTES)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "the prompt has %zu bytes and must not have more than %d: shorten it", strlen(text), PROMPT_MAX_BYTES);
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "the prompt has %zu bytes and must not have more than %d: shorten it", strlen(text),
+             PROMPT_MAX_BYTES);
     TRY(prompt_loras_take(j->ctx, text, which == EMBEDS_NEGATIVE, loras, &plain));
     TRY(embeddings_resolve(j->ctx, &j->embeddings, plain.data, &resolved));
     TRY(prompt_plan_read(j->ctx, &j->prompts[which], resolved.data, j->run_steps, which != EMBEDS_NEGATIVE));
@@ -31,14 +32,15 @@ static clio_status check_parts(struct imagine *j)
     clio_status st = CLIO_OK;
     j->parts = j->prompts[EMBEDS_PROMPT].count;
     if (j->parts > 1 && j->params->prompt_to)
-        FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "params.prompt composes %d prompts with AND, which params.prompt_to cannot interpolate: use one of the two",
-             j->parts);
+        FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
+             "params.prompt composes %d prompts with AND, which params.prompt_to cannot interpolate: use one of the two", j->parts);
     if (j->prompts[EMBEDS_PROMPT_TO].count > 1)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT, "params.prompt_to composes %d prompts with AND, which cannot be interpolated: leave AND out",
              j->prompts[EMBEDS_PROMPT_TO].count);
     if (j->parts > 1 && j->p->config.guidance)
         FAIL(j->ctx, CLIO_ERROR_ARGUMENT,
-             "params.prompt composes %d prompts with AND, which needs a negative prompt, and the UNet of %s is distilled to do without: leave "
+             "params.prompt composes %d prompts with AND, which needs a negative prompt, and the UNet of %s is distilled to do without: "
+             "leave "
              "AND out",
              j->parts, j->p->path);
     j->guided = j->guided || j->parts > 1;

@@ -240,8 +240,8 @@ static clio_status step(struct run *r, int i)
     TRY(evaluate(r, r->sampler->timesteps[i]));
     compose(j, r->outputs);
     if (j->guided)
-        guidance_combine(output, r->outputs, r->outputs + j->n, (float)MAX(j->params->guidance_scale, 1), (float)j->params->guidance_rescale,
-                         1, j->n);
+        guidance_combine(output, r->outputs, r->outputs + j->n, (float)MAX(j->params->guidance_scale, 1),
+                         (float)j->params->guidance_rescale, 1, j->n);
     j->done++;
     if (every > 0 && (i - r->sampler->first + 1) % every == 0 && i + 1 < r->sampler->count)
         TRY(imagine_preview(j, r->sampler, r->index, i, r->in, output));
