@@ -104,18 +104,19 @@ static const struct embedding *find_name(const struct embeddings *e, const char 
     return NULL;
 }
 
-/* The embedding that text[0 .. *size) names: the whole word, or without the extension or the full stops behind it. */
+/* The embedding that text[0 .. *size) names, with or without an extension; full stops at its end are none of the name. */
 static const struct embedding *find_reference(const struct embeddings *e, const char *text, size_t *size)
 {
-    const struct embedding *one = find_name(e, text, *size);
-    for (size_t i = 0; !one && i < COUNT(endings); i++) {
-        size_t n = strlen(endings[i]);
-        if (*size > n && !strncasecmp(text + *size - n, endings[i], n))
-            one = find_name(e, text, *size - n);
+    for (;; --*size) {
+        const struct embedding *one = find_name(e, text, *size);
+        for (size_t i = 0; !one && i < COUNT(endings); i++) {
+            size_t n = strlen(endings[i]);
+            if (*size > n && !strncasecmp(text + *size - n, endings[i], n))
+                one = find_name(e, text, *size - n);
+        }
+        if (one || !*size || text[*size - 1] != '.')
+            return one;
     }
-    while (!one && *size && text[*size - 1] == '.')
-        one = find_name(e, text, --*size);
-    return one;
 }
 
 clio_status embeddings_resolve(clio_context *ctx, const struct embeddings *e, const char *text, struct bytes *out)
