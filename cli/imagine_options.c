@@ -125,6 +125,7 @@ static const struct option_row options[] = {
      .type = OPTION_SEED,
      .field = FIELD(imagine.seed),
      .random = FIELD(imagine.random_seed),
+     .low = -1,
      .help = "seed of the noise, 64 bits; -1: a random one"},
     {.names = "--rng",
      .argument = "TYPE",
