@@ -187,6 +187,11 @@ fail:
     return st;
 }
 
+void file_delete_empty(const char *path)
+{
+    rmdir(path);
+}
+
 clio_status file_rename(clio_context *ctx, const char *from, const char *to)
 {
     clio_status st = CLIO_OK;

@@ -19,6 +19,8 @@ void file_names_free(struct file_names *names);
 clio_status file_delete(clio_context *ctx, const char *path);
 /* Delete a folder and all that is in it; of a link, here or within, the link alone. One that is absent is no error. */
 clio_status file_delete_folder(clio_context *ctx, const char *path);
+/* Delete a folder if it is empty. */
+void file_delete_empty(const char *path);
 /* Rename a file or folder; a file or link of the name `to` is replaced. */
 clio_status file_rename(clio_context *ctx, const char *from, const char *to);
 /* Make folder/name a link to `target`, or replace the link of that name. Whatever else has the name is an error. */

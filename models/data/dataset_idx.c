@@ -169,7 +169,8 @@ static clio_status add_samples(clio_context *ctx, struct dataset *ds, const stru
         s->height = (int)images->size[1];
         s->width = (int)images->size[2];
         s->split = split;
-        s->label = labels ? labels[i] : -1;
+        if (labels)
+            TRY(dataset_number_label(ctx, ds, s, labels[i]));
         ds->info.classes = MAX(ds->info.classes, s->label + 1);
     }
 fail:
@@ -255,9 +256,9 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
     ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
     ds->info.channels = ds->options.channels ? ds->options.channels : 1;
-    classes = ds->info.classes;
+    classes = ds->options.class_names && ds->info.classes ? ds->options.classes : ds->info.classes;
     ds->info.classes = 0;
-    TRY(dataset_classes(ctx, ds, classes, NULL));
+    TRY(dataset_classes(ctx, ds, classes, ds->options.class_names));
 fail:
     if (dir)
         closedir(dir);

@@ -146,15 +146,3 @@ fail:
     free(text);
     return st;
 }
-
-clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL, real[PATH_MAX];
-    TRY(file_join(ctx, &path, base, name));
-    if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
-        FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be created: %s", path, strerror(errno));
-fail:
-    free(path);
-    return st;
-}

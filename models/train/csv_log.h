@@ -8,7 +8,7 @@
 
 struct csv_log {
     char *path;
-    void *stream;                /* FILE * */
+    struct file_out out;         /* open for appending; closed while the file lacks rows */
     const char *const *names;    /* of the columns after "step", ends with NULL */
     int columns;                 /* without step */
     double *values[CSV_COLUMNS]; /* [count] each; [0] is the step, [1 + i] column i */
@@ -18,7 +18,9 @@ struct csv_log {
  * the log. */
 clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names,
                          int64_t keep);
+/* Add a row. After a failure the row is in memory, and the next call, or csv_log_catch_up, writes the whole file again. */
 clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row);
+clio_status csv_log_catch_up(clio_context *ctx, struct csv_log *t);
 void csv_log_close(struct csv_log *t);
 
 #endif
