@@ -73,12 +73,12 @@ struct imagine {
     clio_diffusion *p;
     clio_context *ctx;
     const clio_imagine_params *params;
-    int width, height;                           /* pixels */
-    int w, h, channels;                          /* of a latent */
-    size_t n;                                    /* elements of a latent */
-    struct vae_config vae;                       /* valid after the network is freed, too */
-    const float *image_floats;                   /* f32 [3, height, width], -1 to 1: replaces the 8-bit pixels of params->image; or NULL */
-    double strength;                             /* 0: from pure noise */
+    int width, height;         /* pixels */
+    int w, h, channels;        /* of a latent */
+    size_t n;                  /* elements of a latent */
+    struct vae_config vae;     /* valid after the network is freed, too */
+    const float *image_floats; /* f32 [3, height, width], -1 to 1: replaces the 8-bit pixels of params->image; or NULL */
+    double strength;           /* 0: from pure noise */
     uint64_t seed;
     int count;                                   /* images */
     bool guided;                                 /* classifier-free guidance: the UNet runs on the negative prompt, too */

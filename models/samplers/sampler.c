@@ -103,8 +103,9 @@ int sampler_step_number(const struct sampler *s, int i)
     if (s->config.method != SAMPLER_PNDM)
         return n;
     if (s->config.skip_prk)
-        return MAX(n - 1, 0);                                                   /* the first step is evaluated twice, */
-    return n < PRK_EVALUATIONS ? n / PRK_PER_STEP : n - PRK_EVALUATIONS + PRK_EVALUATIONS / PRK_PER_STEP; /* or the first three four times */
+        return MAX(n - 1, 0); /* the first step is evaluated twice, */
+    return n < PRK_EVALUATIONS ? n / PRK_PER_STEP
+                               : n - PRK_EVALUATIONS + PRK_EVALUATIONS / PRK_PER_STEP; /* or the first three four times */
 }
 
 void sampler_init_noise(const struct sampler *s, float *x)

@@ -42,10 +42,11 @@ static void write_safetensors(const char *path, const char *key, int vectors, co
 {
     char header[400];
     size_t size = sizeof *data * (size_t)vectors * (size_t)width;
-    int n = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}", key, vectors, width, size);
+    int n = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}", key, vectors, width,
+                     size);
     if (more)
-        n += snprintf(header + n, sizeof header - (size_t)n, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[%zu,%zu]}", more,
-                      vectors, width, size, 2 * size);
+        n += snprintf(header + n, sizeof header - (size_t)n, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[%zu,%zu]}",
+                      more, vectors, width, size, 2 * size);
     n += snprintf(header + n, sizeof header - (size_t)n, "}");
     unsigned char length[8] = {(unsigned char)n, (unsigned char)(n >> 8)};
     FILE *f = fopen(path, "wb");
@@ -88,13 +89,11 @@ static void wrong_files(void **state)
 {
     static const struct {
         const char *name, *part;
-    } cases[] = {{"two.pt", "is not an embedding: it must hold one tensor"},
-                 {"sdxl.pt", "is an embedding for SDXL"},
-                 {"double.pt", "tensor x is not of float32, float16 or bfloat16"},
-                 {"legacy.pt", "was written by PyTorch before version 1.6"},
-                 {"beyond.pt", "a tensor that is longer than its storage"},
-                 {"repeated.pt", "a tensor that is longer than its storage"},
-                 {"compressed.pt", "is compressed, which torch.save does not do"}};
+    } cases[] = {
+        {"two.pt", "is not an embedding: it must hold one tensor"},       {"sdxl.pt", "is an embedding for SDXL"},
+        {"double.pt", "tensor x is not of float32, float16 or bfloat16"}, {"legacy.pt", "was written by PyTorch before version 1.6"},
+        {"beyond.pt", "a tensor that is longer than its storage"},        {"repeated.pt", "a tensor that is longer than its storage"},
+        {"compressed.pt", "is compressed, which torch.save does not do"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
     (void)state;
@@ -152,7 +151,8 @@ static void references(void **state)
     assert_ok(embeddings_open(ctx, &e, NULL, &tokenizer, VOCAB));
     assert_fails(embeddings_resolve(ctx, &e, "embedding:cat", &got), CLIO_ERROR_ARGUMENT, "params.embedding_dir is not set");
     embeddings_close(&e);
-    assert_fails(embeddings_open(ctx, &e, in_folder("nowhere"), &tokenizer, VOCAB), CLIO_ERROR_FILE, "params.embedding_dir must be a folder");
+    assert_fails(embeddings_open(ctx, &e, in_folder("nowhere"), &tokenizer, VOCAB), CLIO_ERROR_FILE,
+                 "params.embedding_dir must be a folder");
     bytes_free(&got);
 }
 
@@ -163,8 +163,8 @@ static void in_prompts(void **state)
     struct prompt p;
     char text[400] = "";
     (void)state;
-    add_link("concept.bin", "b.bin");      /* one vector */
-    add_link("a1111.pt", "ab.pt");         /* two; its name has two tokens */
+    add_link("concept.bin", "b.bin");       /* one vector */
+    add_link("a1111.pt", "ab.pt");          /* two; its name has two tokens */
     put_text("cat.safetensors", "not one"); /* read only when it is used */
     assert_ok(embeddings_open(ctx, &e, folder, &tokenizer, VOCAB));
     assert_ok(prompt_read(ctx, &p, &tokenizer, &e, "c (AB:1.5) b c", LENGTH));
@@ -226,7 +226,8 @@ static void token_table(void **state)
     weights_close(&w);
     write_safetensors(in_folder("t.safetensors"), "embeddings.token_embedding.weight", 3, table, 2, NULL);
     assert_ok(weights_open(ctx, &w, in_folder("t.safetensors"), NULL));
-    assert_fails(embeddings_extend(ctx, &e, &config, &w), CLIO_ERROR_ARGUMENT, "has vectors of 4 numbers, and the text encoder of this model takes 2");
+    assert_fails(embeddings_extend(ctx, &e, &config, &w), CLIO_ERROR_ARGUMENT,
+                 "has vectors of 4 numbers, and the text encoder of this model takes 2");
     weights_close(&w);
     embeddings_close(&e);
     json_decref(config.root);
@@ -235,8 +236,8 @@ static void token_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(files, set_up, tear_down),      cmocka_unit_test_setup_teardown(wrong_files, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(references, set_up, tear_down), cmocka_unit_test_setup_teardown(in_prompts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files, set_up, tear_down),       cmocka_unit_test_setup_teardown(wrong_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(references, set_up, tear_down),  cmocka_unit_test_setup_teardown(in_prompts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(token_table, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,9 +47,9 @@ static void schedules(void **state)
     STEPS("[a:b:0.5][c:d:0.75]", 4, "2*ac; 1*bc; 1*bd");
     STEPS("[a:b:0]", 3, "3*b");
     STEPS("[a:b:0.0]", 3, "3*b");
-    STEPS("[a:b:1]", 3, "1*a; 2*b");   /* a step; */
-    STEPS("[a:b:1.0]", 3, "3*a");      /* all steps */
-    STEPS("[a:b:7]", 3, "3*a");        /* never */
+    STEPS("[a:b:1]", 3, "1*a; 2*b"); /* a step; */
+    STEPS("[a:b:1.0]", 3, "3*a");    /* all steps */
+    STEPS("[a:b:7]", 3, "3*a");      /* never */
     STEPS("[a:b:-2]", 3, "3*b");
     STEPS("[a:b:0.99]", 10, "9*a; 1*b"); /* rounded down */
 }
@@ -216,9 +216,12 @@ static void equal_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(schedules, set_up, tear_down),      cmocka_unit_test_setup_teardown(alternation, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(plain_brackets, set_up, tear_down), cmocka_unit_test_setup_teardown(equal_texts_are_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(composed, set_up, tear_down),       cmocka_unit_test_setup_teardown(loras, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(schedules, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(alternation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(plain_brackets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(equal_texts_are_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(composed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(loras, set_up, tear_down),
         cmocka_unit_test_setup_teardown(equal_choices, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

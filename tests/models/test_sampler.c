@@ -437,7 +437,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),          cmocka_unit_test(golden_timesteps),
         cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),    cmocka_unit_test(bad_options),
-        cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero), cmocka_unit_test(steps_and_ends), cmocka_unit_test(misuse_is_an_error),
+        cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero), cmocka_unit_test(steps_and_ends),
+        cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,8 @@ static void composed_prompts(void **state)
 /* A LoRA of kohya's form for one module of the text encoder and one of the UNet, of rank 1. */
 static void write_lora(const char *path)
 {
-    static const char *const names[] = {"lora_te_text_model_encoder_layers_0_self_attn_q_proj", "lora_unet_down_blocks_0_attentions_0_proj_in"};
+    static const char *const names[] = {"lora_te_text_model_encoder_layers_0_self_attn_q_proj",
+                                        "lora_unet_down_blocks_0_attentions_0_proj_in"};
     struct made made;
     char name[120];
     float x[64];
@@ -488,7 +489,8 @@ static void parameters(void **state)
     a.tiling = 1;
     a.image = &image;
     a.strength = 1 / 3.0 + 0.5;
-    IS("a red fox\nSteps: 3, Sampler: DDIM, CFG scale: 4, Seed: 42, Size: 64x64, Model: sd-v1-tiny, Denoising strength: 0.8333333333333333, "
+    IS("a red fox\nSteps: 3, Sampler: DDIM, CFG scale: 4, Seed: 42, Size: 64x64, Model: sd-v1-tiny, Denoising strength: "
+       "0.8333333333333333, "
        "Eta DDIM: 0.3, CFG Rescale: 0.7, Spacing: trailing, VAE Tiling: yes, RNG: CPU");
     a = fox();
     a.prompt = "a fox,\na \"dog\"";
