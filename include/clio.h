@@ -107,6 +107,16 @@ CLIO_API void clio_set_notice(clio_context *ctx, clio_notice_fn notice, void *us
 /* Make the running call return CLIO_ERROR_CANCELLED at its next step. Safe in a signal handler. ctx NULL: nothing. */
 CLIO_API void clio_cancel(clio_context *ctx);
 
+/* Write a file, which appears under its name only when it is complete: it is written beside it, synced and renamed, so that a failure
+ * leaves the old file. Link: its target is replaced. Device or pipe: written directly. path "-": standard output. size: 0 or more, the
+ * bytes of data. data NULL: allowed where size is 0. */
+CLIO_API clio_status clio_file_write(clio_context *ctx, const char *path, const void *data, size_t size);
+
+/* For messages about a name that is not known: the word most like it among words, which spaces or commas separate; its bytes. NULL: none is
+ * like it. Letter case, leading dashes, and dashes against underscores do not count. name NULL: NULL. words NULL: NULL. length NULL:
+ * allowed. */
+CLIO_API const char *clio_nearest(const char *name, const char *words, size_t *length);
+
 /* ---- devices ---- */
 
 typedef struct clio_device_info {

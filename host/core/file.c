@@ -140,6 +140,22 @@ fail:
     return st;
 }
 
+clio_status file_check_exists(clio_context *ctx, const char *path, bool *exists)
+{
+    enum file_kind kind;
+    clio_status st = file_find(ctx, path, &kind);
+    *exists = kind != FILE_ABSENT;
+    return st;
+}
+
+clio_status file_check_folder(clio_context *ctx, const char *path, bool *is_folder)
+{
+    enum file_kind kind;
+    clio_status st = file_find(ctx, path, &kind);
+    *is_folder = kind == FILE_FOLDER;
+    return st;
+}
+
 int file_exists(const char *path)
 {
     struct stat info;

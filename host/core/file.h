@@ -31,6 +31,10 @@ clio_status file_join(clio_context *ctx, char **out, const char *dir, const char
 /* What there is under a name; links are followed. Absent means that there is surely nothing: any other failure to look is an error. */
 enum file_kind { FILE_ABSENT, FILE_REGULAR, FILE_FOLDER, FILE_SPECIAL };
 clio_status file_find(clio_context *ctx, const char *path, enum file_kind *kind);
+/* Two of these questions. */
+clio_status file_check_exists(clio_context *ctx, const char *path, bool *exists);
+clio_status file_check_folder(clio_context *ctx, const char *path, bool *is_folder);
+/* The same for sentences and tests, to which a failure means no. */
 int file_exists(const char *path);
 int file_is_folder(const char *path);
 /* mkdir -p */

@@ -177,10 +177,14 @@ static clio_status open_tuned(clio_context *ctx)
     struct status_text before = ctx->status;
     struct file_content map = {0};
     struct bytes text = {0};
+    bool exists;
     TRY(params_tuned_path(ctx, &p->tuned));
-    if (!p->tuned || !file_exists(p->tuned))
+    if (!p->tuned)
         return CLIO_OK;
-    if (file_load(ctx, &map, p->tuned)) { /* no reason not to work */
+    st = file_check_exists(ctx, p->tuned, &exists);
+    if (!st && !exists)
+        return CLIO_OK;
+    if (st || file_load(ctx, &map, p->tuned)) { /* no reason not to work */
         snprintf(p->problem, sizeof p->problem, "%s", ctx->status.sentence);
         ctx->status = before;
         return CLIO_OK;
@@ -219,7 +223,9 @@ clio_status params_open(clio_context *ctx)
     TRY(params_open_shipped(ctx));
     TRY(open_tuned(ctx));
     if (path && *path) {
-        if (!file_exists(path) || file_is_folder(path))
+        enum file_kind kind;
+        TRY(file_find(ctx, path, &kind));
+        if (kind == FILE_ABSENT || kind == FILE_FOLDER)
             FAIL(ctx, CLIO_ERROR_FILE, "CLIO_PARAMS is %s, which is not a file: correct the name, or unset CLIO_PARAMS", path);
         TRY(file_load(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));

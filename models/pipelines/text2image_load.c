@@ -183,10 +183,13 @@ static clio_status check_index(const clio_diffusion *p)
     struct json_file index = {0};
     const char *name;
     char *path = NULL, *unet = NULL;
+    bool exists;
     TRY(file_join(p->ctx, &path, p->path, "model_index.json"));
     TRY(file_join(p->ctx, &unet, p->path, "unet"));
-    if (!file_exists(path)) {
-        if (!file_is_folder(unet))
+    TRY(file_check_exists(p->ctx, path, &exists));
+    if (!exists) {
+        TRY(file_check_folder(p->ctx, unet, &exists));
+        if (!exists)
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
                  "text_encoder, unet, vae and scheduler",
@@ -213,6 +216,7 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
     clio_status st = CLIO_OK;
     char *dir = NULL, *folder = NULL, *vocabulary = NULL;
     const char *slash = strrchr(p->path, '/');
+    bool is_folder, exists;
     if (named || !p->is_file) {
         if (!named)
             TRY(file_join(p->ctx, &dir, p->path, "tokenizer"));
@@ -227,12 +231,14 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
         folder[MAX(slash - p->path, 1)] = 0;
     TRY(file_join(p->ctx, &dir, folder, "tokenizer"));
     TRY(file_join(p->ctx, &vocabulary, folder, "vocab.json"));
-    if (!file_is_folder(dir) && !file_exists(vocabulary))
+    TRY(file_check_folder(p->ctx, dir, &is_folder));
+    TRY(file_check_exists(p->ctx, vocabulary, &exists));
+    if (!is_folder && !exists)
         FAIL(p->ctx, CLIO_ERROR_FILE,
              "%s has no tokenizer in it: name a folder with CLIP's vocab.json and merges.txt as the tokenizer, or put them into a folder "
              "tokenizer beside the file",
              p->path);
-    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : folder));
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, is_folder ? dir : folder));
 fail:
     free(vocabulary);
     free(folder);
@@ -360,6 +366,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     clio_status st = CLIO_OK;
     clio_diffusion *p = NULL;
     clio_diffusion_params none = {0};
+    enum file_kind kind;
     params = params ? params : &none;
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
@@ -368,7 +375,8 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!file_exists(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_ABSENT)
         FAIL(ctx, CLIO_ERROR_FILE, "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors checkpoint",
              path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
@@ -376,7 +384,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     TRY(mem_string(ctx, &p->path, path));
     for (size_t n = strlen(p->path); n > 1 && p->path[n - 1] == '/';)
         p->path[--n] = 0;
-    p->is_file = !file_is_folder(path);
+    p->is_file = kind != FILE_FOLDER;
     if (!p->is_file)
         TRY(check_index(p));
     TRY(copy_params(p, params));
