@@ -135,7 +135,7 @@ static int load(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
     clio_diffusion_params params = set->diffusion;
-    char *tokenizer = params.tokenizer ? NULL : tokenizer_find(s->model);
+    char *tokenizer = params.tokenizer ? NULL : model_find_tokenizer(s->model);
     if (tokenizer)
         params.tokenizer = tokenizer;
     params.loras = w->loras;

@@ -204,7 +204,7 @@ char *model_label(const char *path)
     return must_print("%.*s", (int)(end - start), start);
 }
 
-char *tokenizer_find(const char *model)
+char *model_find_tokenizer(const char *model)
 {
     /* CLIP's own, and the folders of Stable Diffusion that people have. */
     static const char *const repositories[] = {"openai/clip-vit-large-patch14",

@@ -20,6 +20,6 @@ bool model_fits(const char *path, const char *command);
 /* The last part of a model's path, for metadata. The caller frees it. */
 char *model_label(const char *path);
 /* A folder in the Hugging Face cache with CLIP's tokenizer for a checkpoint that has none beside it; NULL: not needed, or not found. */
-char *tokenizer_find(const char *model);
+char *model_find_tokenizer(const char *model);
 
 #endif

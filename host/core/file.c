@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define READ_AT_ONCE ((size_t)1 << 30)
+#define LARGEST_LOADED ((uint64_t)4 << 30) /* weights and IDX files are read in parts */
 
 /* ---- reading ---- */
 
@@ -88,13 +89,16 @@ void file_in_close(struct file_in *in)
     *in = (struct file_in){.fd = -1};
 }
 
-clio_status file_load(clio_context *ctx, struct file_content *content, const char *path)
+clio_status file_load_limited(clio_context *ctx, struct file_content *content, const char *path, uint64_t most)
 {
     clio_status st = CLIO_OK;
     struct file_in in;
     unsigned char *data = NULL;
     *content = (struct file_content){0};
     TRY(file_in_open(ctx, &in, path));
+    if (in.size > most)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than %llu MiB, the limit for files of this kind: check that it is the right file", path,
+             (unsigned long long)(most >> 20));
     if (in.size > SIZE_MAX / 2)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", path);
     if (!(data = malloc((size_t)in.size)))
@@ -106,6 +110,11 @@ fail:
     free(data);
     file_in_close(&in);
     return st;
+}
+
+clio_status file_load(clio_context *ctx, struct file_content *content, const char *path)
+{
+    return file_load_limited(ctx, content, path, LARGEST_LOADED);
 }
 
 void file_unload(struct file_content *content)

@@ -11,8 +11,9 @@ struct file_content {
     const unsigned char *data;
     size_t size;
 };
-/* A folder, an empty file or an unreadable file is an error. */
+/* A folder, an empty file or an unreadable file is an error, and so is one of more than 4 GiB, or `most` bytes: it is not read then. */
 clio_status file_load(clio_context *ctx, struct file_content *content, const char *path);
+clio_status file_load_limited(clio_context *ctx, struct file_content *content, const char *path, uint64_t most);
 void file_unload(struct file_content *content);
 
 /* An open file of which parts are read. */

@@ -7,11 +7,50 @@
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LARGEST_FILE ((size_t)64 << 20)
+#define LARGEST_FILE ((uint64_t)64 << 20)
 #define LARGEST_EXACT 9007199254740992.0 /* 2^53 */
+
+/* Bytes that Jansson 2.14 allocates for an empty object and array, a string without its text, a value in a list, and one in an object; a
+ * little more than it does. */
+enum { OBJECT_BYTES = 256, ARRAY_BYTES = 128, STRING_BYTES = 48, ITEM_BYTES = 48, MEMBER_BYTES = 96 };
+/* Values may take 48 MiB and 12 times the text: 280,000 merges of a tokenizer, or a header of 30,000 tensors, need no more. */
+#define VALUES_FREE ((uint64_t)48 << 20)
+#define VALUES_PER_BYTE 12
+
+static uint64_t values_bytes(const char *text, size_t size)
+{
+    uint64_t bytes = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (in_string && c == '\\') {
+            i++;
+        } else if (c == '"') {
+            in_string = !in_string;
+            bytes += in_string ? STRING_BYTES : 0;
+        } else if (!in_string) {
+            bytes += c == '{' ? OBJECT_BYTES : c == '[' ? ARRAY_BYTES : c == ',' ? ITEM_BYTES : c == ':' ? MEMBER_BYTES : 0;
+        }
+    }
+    return bytes;
+}
+
+json_t *json_read(const char *text, size_t size, size_t flags, json_error_t *error)
+{
+    uint64_t bytes = values_bytes(text, size);
+    if (bytes > VALUES_FREE + VALUES_PER_BYTE * (uint64_t)size) {
+        memset(error, 0, sizeof *error);
+        error->line = 1;
+        snprintf(error->text, sizeof error->text, "it has so many values that they would take %.0f MB of memory", (double)bytes / 1e6);
+        return NULL;
+    }
+    json_t *value = json_loadb(text, size, flags, error); /* which reports an allocation that fails within a token as an invalid token */
+    return value ? value : json_loadb(text, size, flags, error); /* only what fails twice is invalid */
+}
 
 /* The value with exact doubles made integers, in place for arrays and objects; takes and gives one reference. NULL: out of memory. */
 static json_t *restore_integers(json_t *value)
@@ -66,13 +105,6 @@ static bool replace_infinities(char *copy, const char *text, size_t size)
     return found;
 }
 
-/* As json_loadb. An allocation that fails within a token is reported as an invalid token: only what fails twice is invalid. */
-static json_t *load(const char *text, size_t size, size_t flags, json_error_t *error)
-{
-    json_t *value = json_loadb(text, size, flags, error);
-    return value ? value : json_loadb(text, size, flags, error);
-}
-
 /* Most allocations that fail leave the error without a text. */
 static bool is_out_of_memory(const json_error_t *error)
 {
@@ -92,19 +124,17 @@ clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir
     TRY(file_find(ctx, file->path, &kind));
     if (kind == FILE_ABSENT)
         FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: name the folder of a whole model, or download the file", file->path);
-    TRY(file_load(ctx, &content, file->path));
-    if (content.size > LARGEST_FILE)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is larger than 64 MiB, the limit for JSON files: check that it is the right file", file->path);
+    TRY(file_load_limited(ctx, &content, file->path, LARGEST_FILE));
     text = (const char *)content.data;
-    file->root = load(text, content.size, 0, &error);
+    file->root = json_read(text, content.size, 0, &error);
     if (!file->root && json_error_code(&error) == json_error_invalid_syntax && replace_infinities(NULL, text, content.size)) {
         TRY(mem_alloc(ctx, &copy, content.size, 1));
         replace_infinities(copy, text, content.size);
         text = copy;
-        file->root = load(text, content.size, 0, &error);
+        file->root = json_read(text, content.size, 0, &error);
     }
     if (!file->root && json_error_code(&error) == json_error_numeric_overflow) {
-        file->root = load(text, content.size, JSON_DECODE_INT_AS_REAL, &error);
+        file->root = json_read(text, content.size, JSON_DECODE_INT_AS_REAL, &error);
         if (file->root && !(file->root = restore_integers(file->root)))
             FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", file->path);
     }
@@ -266,7 +296,7 @@ clio_status json_parse(clio_context *ctx, const char *text, size_t size, size_t 
 {
     clio_status st = CLIO_OK;
     json_error_t error;
-    *out = load(text, size, flags, &error);
+    *out = json_read(text, size, flags, &error);
     if (!*out && is_out_of_memory(&error))
         FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", what);
     if (!*out)

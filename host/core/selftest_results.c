@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define ALL_VARIANTS "*"
+#define RESULTS_MAX 4096 /* of a file: some hundred are usual, and each is compared with all */
 
 /* ---- a list of results ---- */
 
@@ -92,11 +93,11 @@ fail:
     return st;
 }
 
-/* Cut and malformed lines are skipped. */
+/* Cut and malformed lines are skipped, and those after RESULTS_MAX results. */
 static clio_status parse(clio_context *ctx, struct selftest_results *results, const char *text)
 {
     clio_status st = CLIO_OK;
-    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+    for (const char *end; (end = strchr(text, '\n')) && results->count < RESULTS_MAX; text = end + 1) {
         char line[512], family[24], variant[176], word[8], reason[200] = "";
         snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
         int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", family, variant, word, reason);

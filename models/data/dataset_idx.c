@@ -1,7 +1,8 @@
 /* dataset_idx.c - images and labels in IDX files, the format of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, the
  * element type (8: unsigned bytes), the number of dimensions; the dimensions, 32 bits each, big-endian; the data. Files can be compressed
  * by gzip; if both exist, the uncompressed one is read. All data is kept in memory as bytes. The size in the header must match that of an
- * uncompressed file; of a compressed one it is at most 1032 times the file (zlib's limit), so a damaged header cannot allocate more. */
+ * uncompressed file. Of a compressed one it is at most 1032 times the file (zlib's limit); more than MEMORY_FREE and MEMORY_PER_BYTE times
+ * the file is refused, as is so large a list of tiny images, so that a small file cannot fill the memory. */
 #include "dataset_private.h"
 
 #include "../../host/core/file_tree.h"
@@ -17,6 +18,8 @@
 #define MAX_DIMENSIONS 3
 #define GZIP_MAX_RATIO 1032
 #define FILES_MAX 64
+#define MEMORY_FREE ((uint64_t)48 << 20)
+#define MEMORY_PER_BYTE 16
 
 struct idx {
     char *path;
@@ -52,9 +55,12 @@ fail:
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
-    struct file_content map = {NULL, 0};
-    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions;
-    TRY(file_load(ctx, &map, idx->path));
+    struct file_in in = {0};
+    unsigned char start[2] = {0};
+    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions, limit;
+    TRY(file_in_open(ctx, &in, idx->path));
+    TRY(file_in_read(ctx, &in, 0, (size_t)MIN(in.size, sizeof start), start));
+    limit = MEMORY_FREE + MEMORY_PER_BYTE * in.size;
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
@@ -63,21 +69,27 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
                  idx->path, idx->size[i], IMAGE_SIDE_MAX);
         bytes *= idx->size[i]; /* below 2^62 */
     }
-    idx->is_compressed = map.size >= 2 && map.data[0] == 0x1f && map.data[1] == 0x8b;
-    if (!idx->is_compressed && bytes + header > map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %zu; download or copy it again", idx->path,
-             (unsigned long long)(bytes + header), map.size);
-    if (!idx->is_compressed && bytes + header < map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %zu bytes and should have %llu; download or copy it again", idx->path, map.size,
-             (unsigned long long)(bytes + header));
-    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > map.size)
+    idx->is_compressed = start[0] == 0x1f && start[1] == 0x8b;
+    if (!idx->is_compressed && bytes + header > in.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %llu; download or copy it again", idx->path,
+             (unsigned long long)(bytes + header), (unsigned long long)in.size);
+    if (!idx->is_compressed && bytes + header < in.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %llu bytes and should have %llu; download or copy it again", idx->path,
+             (unsigned long long)in.size, (unsigned long long)(bytes + header));
+    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > in.size)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it cannot contain the %llu bytes of its header; download or copy it again",
              idx->path, (unsigned long long)bytes);
+    if (idx->is_compressed && bytes > limit)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s unpacks to %llu bytes, more than %d times its size: unpack it with gunzip, and use that file",
+             idx->path, (unsigned long long)bytes, MEMORY_PER_BYTE);
+    if (idx->dimensions == MAX_DIMENSIONS && 3 * idx->size[0] * (uint64_t)sizeof(struct sample) > limit)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu images of only %zu x %zu pixels: use larger images, or fewer", idx->path,
+             idx->size[0], idx->size[2], idx->size[1]);
     if (bytes > SIZE_MAX)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;
 fail:
-    file_unload(&map);
+    file_in_close(&in);
     return st;
 }
 

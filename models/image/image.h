@@ -17,6 +17,10 @@
 /* Larger images are refused: a hostile file of a few bytes may promise any size. */
 #define IMAGE_SIDE_MAX 32768
 #define IMAGE_PIXELS_MAX ((size_t)1 << 27)
+/* Of what a file promises, this many are believed without a look at its size; of a larger image a file has at least a byte for 64 pixels,
+ * far less than any photograph. */
+#define IMAGE_PIXELS_FREE ((size_t)1 << 24)
+#define IMAGE_PIXELS_PER_BYTE 64
 
 struct image {
     int width, height;
@@ -44,6 +48,10 @@ struct image image_view(const clio_image *image);
 clio_status image_give(clio_context *ctx, struct image *image, clio_image **out);
 /* `count` empty images for clio_image_list_free; *list is where to fill them in, with memory of malloc. */
 clio_status images_new(clio_context *ctx, size_t count, clio_image_list **out, clio_imagine_result **list);
+/* Whether a file of `bytes` bytes may hold an image of this size, both sides at least 1. */
+bool image_may_hold(size_t bytes, uint64_t width, uint64_t height);
+/* image_new for what a file at `path` promises: CLIO_ERROR_UNSUPPORTED, too, where the file is too small for it. */
+clio_status image_new_from(clio_context *ctx, struct image *image, const char *path, size_t bytes, int64_t width, int64_t height);
 /* A black image; both sides from 1 to IMAGE_SIDE_MAX, at most IMAGE_PIXELS_MAX pixels. `what` begins the error message. */
 clio_status image_new(clio_context *ctx, struct image *image, const char *what, int64_t width, int64_t height);
 void image_free(struct image *image);

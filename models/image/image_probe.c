@@ -14,9 +14,9 @@ static uint32_t big32(const unsigned char *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static bool is_usual(uint32_t width, uint32_t height)
+static bool is_usual(const struct file_content *map, uint32_t width, uint32_t height)
 {
-    return width && height && width <= IMAGE_SIDE_MAX && height <= IMAGE_SIDE_MAX && (uint64_t)width * height <= IMAGE_PIXELS_MAX;
+    return width && height && image_may_hold(map->size, width, height);
 }
 
 static bool png_is_whole(const struct file_content *map, int *width, int *height)
@@ -25,7 +25,7 @@ static bool png_is_whole(const struct file_content *map, int *width, int *height
     bool has_pixels = false;
     if (map->size < 8 + 25 || memcmp(map->data, "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", 16) != 0)
         return false;
-    if (!is_usual(big32(map->data + 16), big32(map->data + 20)))
+    if (!is_usual(map, big32(map->data + 16), big32(map->data + 20)))
         return false;
     *width = (int)big32(map->data + 16);
     *height = (int)big32(map->data + 20);
@@ -83,7 +83,7 @@ static bool jpeg_is_whole(const struct file_content *map, int *width, int *heigh
         if (marker == 0xe1 && length > 8 && !memcmp(data + at + 4, "Exif\0\0", 6) && !orientation)
             orientation = image_exif_orientation(data + at + 10, length - 8);
         if (is_frame(marker)) {
-            if (length < 8 || !is_usual((uint32_t)data[at + 7] << 8 | data[at + 8], (uint32_t)data[at + 5] << 8 | data[at + 6]))
+            if (length < 8 || !is_usual(map, (uint32_t)data[at + 7] << 8 | data[at + 8], (uint32_t)data[at + 5] << 8 | data[at + 6]))
                 return false;
             *height = data[at + 5] << 8 | data[at + 6];
             *width = data[at + 7] << 8 | data[at + 8];

@@ -100,7 +100,7 @@ clio_status image_webp_read(clio_context *ctx, struct image *image, struct metad
     code = WebPGetFeatures(map->data, map->size, &features);
     if (code != VP8_STATUS_OK)
         TRY(fail_reading(ctx, path, code));
-    TRY(image_new(ctx, image, path, features.width, features.height));
+    TRY(image_new_from(ctx, image, path, map->size, features.width, features.height));
     image->has_alpha = features.has_alpha;
     demuxer = WebPDemux(&data);
     if (!demuxer)
@@ -121,9 +121,8 @@ bool image_webp_probe(const struct file_content *map, int *width, int *height)
     WebPBitstreamFeatures features;
     WebPDemuxer *demuxer;
     int orientation;
-    if (!image_is_webp(map) || is_cut(map) || WebPGetFeatures(map->data, map->size, &features) != VP8_STATUS_OK ||
-        features.width > IMAGE_SIDE_MAX || features.height > IMAGE_SIDE_MAX ||
-        (size_t)features.width * (size_t)features.height > IMAGE_PIXELS_MAX)
+    if (!image_is_webp(map) || is_cut(map) || WebPGetFeatures(map->data, map->size, &features) != VP8_STATUS_OK || features.width < 1 ||
+        features.height < 1 || !image_may_hold(map->size, (uint64_t)features.width, (uint64_t)features.height))
         return false;
     demuxer = WebPDemux(&data);
     if (!demuxer)

@@ -1,4 +1,5 @@
 /* evaluate_texts.c - metrics of texts in files: word and character error rate of transcripts, BLEU, ROUGE-L and CIDEr-D of captions. */
+#include "../../host/core/context.h"
 #include "../../host/core/json.h"
 #include "../../host/core/mem.h"
 #include "../../host/core/require.h"
@@ -64,6 +65,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
     REQUIRE_TEXT(ctx, reference, "reference");
     REQUIRE_TEXT(ctx, hypothesis, "hypothesis");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(read_lines(ctx, &a, reference));
     TRY(read_lines(ctx, &b, hypothesis));
     if (a.count != b.count) {
@@ -71,6 +73,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
         join_lines(&b);
     }
     for (size_t i = 0; i < MIN(a.count, b.count); i++) {
+        TRY(context_progress(ctx, "comparing texts", (double)i, (double)a.count));
         TRY(error_counts_words(ctx, &words, a.list[i], b.list[i]));
         TRY(error_counts_characters(ctx, &characters, a.list[i], b.list[i]));
     }
@@ -165,6 +168,7 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
     REQUIRE_TEXT(ctx, captions, "captions");
     REQUIRE_TEXT(ctx, references, "references");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(read_captions(ctx, &hypotheses, captions));
     TRY(read_captions(ctx, &references_by_name, references));
     TRY(mem_alloc(ctx, &cases, json_object_size(hypotheses), sizeof *cases));

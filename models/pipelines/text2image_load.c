@@ -4,6 +4,7 @@
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
 #include "../loaders/lora.h"
+#include "../networks/clip_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -274,19 +275,6 @@ fail:
     return st;
 }
 
-/* Sizes of the text encoder. That of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
-static clio_status read_text_encoder(clio_diffusion *p, const json_t *config)
-{
-    clio_status st = CLIO_OK;
-    struct json_file file = {.path = p->path, .root = mem_const_cast(config)};
-    const char *act = json_string_value(json_object_get(config, "hidden_act"));
-    TRY(json_int(p->ctx, &file, "num_hidden_layers", 1, 1024, 12, &p->text_layers));
-    TRY(json_int(p->ctx, &file, "vocab_size", 1, 1 << 22, 49408, &p->vocab));
-    p->clip_skip = act && !strcmp(act, "gelu") && p->text_layers < OPEN_CLIP_LAYERS ? 2 : 1;
-fail:
-    return st;
-}
-
 /* Read the configurations and tensor lists of all parts, but no weights. */
 static clio_status read_parts(clio_diffusion *p)
 {
@@ -294,10 +282,17 @@ static clio_status read_parts(clio_diffusion *p)
     struct part part;
     int vae_side;
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
-    const json_t *text = json_object_get(part.config->root, "text_config"), *act;
-    p->positions = (int)json_integer_value(json_object_get(text ? text : part.config->root, "max_position_embeddings"));
-    p->positions = p->positions > 2 ? p->positions : 77;
-    TRY(read_text_encoder(p, text ? text : part.config->root));
+    struct clip_text_config text;
+    const json_t *act;
+    st = clip_text_read_config(p->ctx, part.config, &text);
+    if (st)
+        part_close(&part);
+    TRY(st);
+    p->positions = text.positions;
+    p->vocab = text.vocab;
+    p->text_layers = text.layers;
+    /* The text encoder of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
+    p->clip_skip = text.act == ACT_GELU && text.layers < OPEN_CLIP_LAYERS ? 2 : 1;
     act = json_object_get(part.config->root, "hidden_act");
     /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
     if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)

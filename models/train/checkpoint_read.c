@@ -37,9 +37,12 @@ static clio_status read_samples(clio_context *ctx, struct checkpoint *c)
     clio_status st = CLIO_OK;
     const json_t *samples = json_object_get(c->file.root, "samples"), *batch = json_object_get(c->file.root, "batch");
     const json_t *size = json_object_get(c->settings, "batch_size");
-    json_int_t count = json_is_integer(samples) ? json_integer_value(samples)
-                       : json_is_integer(batch) ? json_integer_value(batch) * (size ? json_integer_value(size) : 64)
-                                                : -1;
+    json_int_t per_batch = size ? json_integer_value(size) : 64, count = -1;
+    if (json_is_integer(samples))
+        count = json_integer_value(samples);
+    else if (json_is_integer(batch) && json_integer_value(batch) >= 0 && per_batch > 0 &&
+             json_integer_value(batch) <= INT64_MAX / per_batch)
+        count = json_integer_value(batch) * per_batch;
     if (count < 0)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"samples\"", c->file.path);
     c->state.samples = (size_t)count;
