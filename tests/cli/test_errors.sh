@@ -166,7 +166,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     usage "a file instead of a command" "\"a.wav\" is not a command" "clio transcribe a.wav" -- a.wav
     usage "help on an unknown command" "unknown command \"frobnicate\"" "clio --help" -- help frobnicate
     usage "unknown weight type" "--type must be f32, f16 or q8_0, not \"q3\"" -- $quick mini --type q3 "$speech"
-    usage "no number" "--seed must be a whole number of at least 0, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "no number" "--seed must be a whole number from 0 to 18446744073709551615, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
     usage "no whole number" "--max-tokens must be a whole number from 0 to 448, not \"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
     usage "number out of range" "-tp must be a number from 0 to 1, not \"7\"" -- $quick mini -tp 7 "$speech"
     usage "missing value at the end" "--seed needs a value: N" "clio transcribe --help" -- $quick mini "$speech" --seed
