@@ -220,6 +220,11 @@ double sound_duration(const struct sound *s)
     return s->samples ? (double)s->sample_count / SOUND_RATE : s->file.before + (double)s->file.header_frames / (double)s->file.rate;
 }
 
+const char *sound_name(const struct sound *s)
+{
+    return s->samples ? "the samples" : s->file.name;
+}
+
 bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM])
 {
     return !s->samples && sound_file_problem(&s->file, text, SOUND_PROBLEM);

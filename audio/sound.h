@@ -23,6 +23,8 @@ clio_status sound_open_samples(clio_context *ctx, struct sound **out, const floa
  * the highest position so far (else CLIO_ERROR_INTERNAL). */
 clio_status sound_read(struct sound *s, uint64_t position, size_t count, float *out, size_t *got);
 
+/* "talk.wav", "standard input" or "the samples", for messages. */
+const char *sound_name(const struct sound *s);
 /* What is wrong with the file as far as it was read (damage, a missing end, a header without a length), in one sentence that names it;
  * false: nothing. */
 bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM]);

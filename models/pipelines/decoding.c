@@ -92,6 +92,7 @@ static struct logits_args base_args(const clio_speech *s)
     const struct whisper_tokens *t = &s->tokens;
     return (struct logits_args){.n = s->net.config.vocab,
                                 .timestamp_begin = t->timestamp_begin,
+                                .timestamp_end = t->timestamp_begin + WHISPER_TIMESTAMPS,
                                 .end_token = t->eot,
                                 .no_speech = -1,
                                 .timestamp_first = 1,
@@ -110,6 +111,7 @@ clio_status speech_detect(clio_speech *s, int count, int *languages, double *pro
         args[row] = base_args(s);
         args[row].timestamp_begin = args[row].timestamp_first = s->tokens.first_language; /* sampled with the rules of timestamps */
         args[row].timestamp_last = s->tokens.first_language + s->tokens.language_count - 1;
+        args[row].timestamp_end = 0;
     }
     TRY(run_decoder(s, &rows, languages, 1, 0));
     TRY(sample_tokens(s, &rows, 0, false, args));
@@ -129,8 +131,8 @@ static void apply_timestamp_rules(const clio_speech *s, const struct speech_resu
     const struct whisper_tokens *t = &s->tokens;
     int last_token = t->timestamp_begin + WHISPER_TIMESTAMPS - 1, latest = -1;
     size_t n = r->count;
-    bool last_was_timestamp = n > 0 && r->ids[n - 1] >= t->timestamp_begin;
-    bool penultimate_was_timestamp = n < 2 || r->ids[n - 2] >= t->timestamp_begin;
+    bool last_was_timestamp = n > 0 && whisper_is_timestamp(t, r->ids[n - 1]);
+    bool penultimate_was_timestamp = n < 2 || whisper_is_timestamp(t, r->ids[n - 2]);
     args->weigh_timestamps = 1;
     args->timestamp_first = t->timestamp_begin;
     args->timestamp_last = MIN(last_token, s->net.config.vocab - 1);
@@ -140,7 +142,7 @@ static void apply_timestamp_rules(const clio_speech *s, const struct speech_resu
         return;
     }
     for (size_t i = n; i-- > 0 && latest < 0;)
-        if (r->ids[i] >= t->timestamp_begin)
+        if (whisper_is_timestamp(t, r->ids[i]))
             latest = r->ids[i];
     if (latest >= 0) /* timestamps never decrease; a segment has a length, so only a pair repeats one */
         args->timestamp_first = last_was_timestamp && !penultimate_was_timestamp ? latest : latest + 1;
@@ -166,7 +168,7 @@ static clio_status add_token(clio_speech *s, struct speech_result *r, const stru
     }
     r->ids[r->count] = choice->token;
     r->probabilities[r->count++] = expf(choice->logprob);
-    if (choice->token < s->tokens.eot) {
+    if (whisper_is_text(&s->tokens, choice->token)) {
         const char *bytes = tokenizer_bytes(&s->tokenizer, choice->token, &size);
         TRY(bytes_add(s->ctx, &r->text, bytes, size));
     }

@@ -1,6 +1,6 @@
 /* transcribe.h - transcription of recordings longer than a window: transcribe.c (public functions), transcribe_job.c (one recording),
- * transcribe_windows.c (the loop over windows), transcribe_segments.c (segments from a window's tokens). Source: openai/whisper,
- * transcribe.py. */
+ * transcribe_windows.c (the loop over windows), transcribe_fallback.c (their decoding), transcribe_segments.c (segments from a window's
+ * tokens). Source: openai/whisper, transcribe.py. */
 #ifndef CLIO_MODELS_PIPELINES_TRANSCRIBE_H
 #define CLIO_MODELS_PIPELINES_TRANSCRIBE_H
 
