@@ -217,6 +217,8 @@ fail:
 
 double sound_duration(const struct sound *s)
 {
+    if (s->ended)
+        return (double)(s->first + s->count) / s->rate;
     return s->samples ? (double)s->sample_count / SOUND_RATE : s->file.before + (double)s->file.header_frames / (double)s->file.rate;
 }
 

@@ -224,7 +224,6 @@ static clio_status open_stream(clio_context *ctx, struct sound_file *f)
     f->sizeless = f->sizeless || f->source.sizeless;
     if (f->source.promised && f->source.end > f->source.at) {
         f->promised = (double)f->source.promised / (double)(f->source.end - f->source.at) * (double)info.frames / f->rate;
-        f->is_cut = true;
     }
     TRY(mem_alloc(ctx, &f->frames, (size_t)SOUND_FILE_BLOCK * (size_t)f->channels, sizeof(float)));
 fail:
@@ -304,6 +303,8 @@ static clio_status read_frames(clio_context *ctx, struct sound_file *f)
     f->held = n > 0 ? (size_t)n : 0;
     if (failed && f->damaged < 0 && (!f->header_frames || f->position + f->held < f->header_frames))
         f->damaged = seconds(f) + (f->held < SOUND_FILE_BLOCK ? (double)f->held / f->rate : 0);
+    if (!f->held && f->promised > 0)
+        f->is_cut = true;
     if (!f->held && !f->is_cut && (f->header_frames ? ends_early(f) : failed))
         pass_damage(f);
 fail:

@@ -33,13 +33,19 @@ static void add_times(json_t *to, double start, double end)
                         json_pack("{s:I, s:I}", "from", (json_int_t)llround(start * 1000), "to", (json_int_t)llround(end * 1000)));
 }
 
+/* Whether no text follows token i directly: what is left of a broken character then belongs to it, and not to a timestamp. */
+static bool ends_text(const clio_segment *segment, size_t i)
+{
+    return i + 1 == segment->token_count || segment->tokens[i + 1].time >= 0;
+}
+
 static json_t *json_tokens(const clio_segment *segment)
 {
     json_t *list = json_array();
     struct text_rest rest = {.count = 0};
     for (size_t i = 0; i < segment->token_count; i++) {
         const clio_token *token = &segment->tokens[i];
-        char *text = text_of_token(&rest, token->text, i + 1 == segment->token_count);
+        char *text = text_of_token(&rest, token->text, ends_text(segment, i));
         json_t *row = json_pack("{s:s}", "text", text);
         if (token->time >= 0)
             add_times(row, token->time, token->time);
@@ -84,6 +90,8 @@ static json_t *json_document(const struct document *doc)
     json_object_set_new(part, "language", json_text(t->language ? t->language : ""));
     json_object_set_new(part, "language_probability", json_number(t->language_probability));
     json_object_set_new(part, "duration_s", json_number(t->duration));
+    if (t->incomplete)
+        json_object_set_new(part, "incomplete", json_text(t->incomplete));
     json_object_set_new(root, "result", part);
     for (size_t i = 0; i < t->segment_count; i++)
         json_array_append_new(list, json_segment(&t->segments[i], doc->full));

@@ -270,6 +270,11 @@ void clio_speech_free(clio_speech *s)
     free(s);
 }
 
+const char *clio_speech_prefix(const clio_speech *s)
+{
+    return s && s->prefix ? s->prefix : "";
+}
+
 int clio_speech_is_multilingual(const clio_speech *s)
 {
     return s && s->tokens.is_multilingual;

@@ -21,6 +21,7 @@ void clio_transcript_free(clio_transcript *transcript)
         segment_free(&t->segments[i]);
     free(t->segments);
     bytes_free(&t->text);
+    free(t->incomplete);
     free(t);
 }
 

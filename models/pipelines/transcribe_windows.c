@@ -69,6 +69,16 @@ fail:
     return st;
 }
 
+/* Nothing was read, since the recording is shorter than what shall be skipped. */
+static clio_status fail_offset(const struct job *job)
+{
+    clio_status st = CLIO_OK;
+    FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "params.offset is %.10g s, but %s has only %.1f s of sound: choose a smaller offset",
+         job->params->offset, sound_name(job->sound), sound_duration(job->sound));
+fail:
+    return st;
+}
+
 /* The job's next window. independent: a full window is cut in a pause. When the recording cannot be read further, the job fails. */
 static struct window next_window(struct job *job, bool independent)
 {
@@ -76,6 +86,8 @@ static struct window next_window(struct job *job, bool independent)
     struct window w = {.job = job, .start = job->position, .options = job->options};
     uint64_t margin = MEL_FFT / 2, full = (uint64_t)s->window_samples;
     clio_status st = read_window(job, w.start, &w.size);
+    if (!st && w.size == 0 && w.start == job->begin && job->begin > 0)
+        st = fail_offset(job);
     if (st) {
         job_failed(job, st);
         return (struct window){.job = job, .start = w.start};
