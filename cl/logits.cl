@@ -138,8 +138,10 @@ whole behind_timestamps(whole token, struct logits_args p)
  * never are. */
 whole may_be_said(const __global uchar *suppress, whole token, int first, int end, struct logits_args p)
 {
-    whole text = p.text_allowed ? (token < p.end_token) | behind_timestamps(token, p) : (whole)(0), stop = p.end_allowed ? token == p.end_token : (whole)(0);
-    whole time = (token > p.end_token) & (token >= p.timestamp_begin) & (token >= p.timestamp_first) & (token <= p.timestamp_last);
+    whole behind = behind_timestamps(token, p), text = p.text_allowed ? (token < p.end_token) | behind : (whole)(0),
+          stop = p.end_allowed ? token == p.end_token : (whole)(0);
+    whole time =
+        (token > p.end_token) & (token >= p.timestamp_begin) & (token >= p.timestamp_first) & (token <= p.timestamp_last) & !behind;
     int each[LANES];
     for (int i = 0; i < LANES; i++)
         each[i] = first + i < end ? suppress[first + i] : 1;

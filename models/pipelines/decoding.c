@@ -125,8 +125,7 @@ fail:
     return st;
 }
 
-/* ApplyTimestampRules: which tokens may follow those of r. */
-static void apply_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args)
+void speech_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args)
 {
     const struct whisper_tokens *t = &s->tokens;
     int last_token = t->timestamp_begin + WHISPER_TIMESTAMPS - 1, latest = -1;
@@ -176,8 +175,7 @@ fail:
     return st;
 }
 
-/* openai/whisper, utils.py (compression_ratio): length of the text over its length compressed with zlib. Repetition gives a high ratio. */
-static double compression_ratio(const struct bytes *text)
+double speech_compression_ratio(const struct bytes *text)
 {
     uLongf packed_size = compressBound((uLong)text->size);
     Bytef *packed = text->size ? malloc(packed_size) : NULL;
@@ -188,8 +186,7 @@ static double compression_ratio(const struct bytes *text)
     return ratio;
 }
 
-/* The tokens before the first sampled one: previous text, <|startoftranscript|> (at *sot), language, task, prefix. */
-static int build_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot)
+int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot)
 {
     const struct whisper_tokens *t = &s->tokens;
     int n = 0, positions = s->net.config.text_positions, prefix = (int)MIN(q->prefix_count, (size_t)positions / 4);
@@ -244,7 +241,7 @@ static clio_status step(clio_speech *s, const struct speech_request *q, const st
         args[row].seed = options[i].seed;
         args[row].step = (unsigned)at;
         if (q->timestamps)
-            apply_timestamp_rules(s, &r[i], &args[row]);
+            speech_timestamp_rules(s, &r[i], &args[row]);
     }
     TRY(sample_tokens(s, rows, rows->input_length - 1, at == 0 && q->suppress_blank && q->prefix_count == 0, args));
     *active = 0;
@@ -305,7 +302,7 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
         r[row].ended = false;
     }
     for (int row = 0; row < count; row++)
-        n = build_prompt(s, q, &options[rows.window[row]], prompt + row * n, &sot); /* the same length in every row */
+        n = speech_prompt(s, q, &options[rows.window[row]], prompt + row * n, &sot); /* the same length in every row */
     int max_tokens = MIN(q->max_tokens > 0 ? q->max_tokens : positions / 2, positions - n);
     TRY(run_decoder(s, &rows, prompt, n, 0));
     TRY(no_speech_probability(s, &rows, sot, args, r));
@@ -322,7 +319,7 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
     for (int row = 0; row < count; row++) {
         r[row].temperature = temperature;
         r[row].avg_logprob = r[row].logprob / (double)(r[row].count + 1);
-        r[row].compression_ratio = compression_ratio(&r[row].text);
+        r[row].compression_ratio = speech_compression_ratio(&r[row].text);
     }
 fail:
     free(rows.choice);

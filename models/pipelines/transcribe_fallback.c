@@ -10,7 +10,7 @@
 #define TEMPERATURE_MAX (1.0 + 1e-6)
 #define LIKELY 0.5 /* of the log probability threshold */
 #define UNEVEN 1.5 /* the longest repetition is at most so many times as long as the shortest */
-#define ALIKE 0.5  /* correlation of the loudness of two repetitions */
+#define ALIKE 0.7  /* correlation of the loudness of two repetitions */
 #define MIN_REPETITIONS 3
 
 /* The compression ratio is above the threshold. */

@@ -73,7 +73,7 @@ fail:
 static clio_status fail_offset(const struct job *job)
 {
     clio_status st = CLIO_OK;
-    FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "params.offset is %.10g s, but %s has only %.1f s of sound: choose a smaller offset",
+    FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "params.offset is %.10g s, but the length of %s is %.1f s: choose a smaller offset",
          job->params->offset, sound_name(job->sound), sound_duration(job->sound));
 fail:
     return st;
