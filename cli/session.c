@@ -167,7 +167,7 @@ int session_flush(struct session *s)
 int session_check_language(const struct command *self, const char *language)
 {
     if (language && strcasecmp(language, "auto") != 0 && !clio_language_find(language))
-        return say_usage(self, "-l %s: unknown language; use a code such as en, de or zh, an English name, or auto", language);
+        return say_usage(self, "-l is \"%.60s\", an unknown language: use a code such as en, de or zh, an English name, or auto", language);
     return EXIT_DONE;
 }
 
