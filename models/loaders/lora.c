@@ -172,7 +172,7 @@ static clio_status add_tensor(clio_context *ctx, struct lora *lora, const struct
     if (key.member == MEMBER_ALPHA) {
         float alpha = NAN;
         if (w->count == 1)
-            weight_floats(w, 0, 1, &alpha);
+            TRY(weight_floats(ctx, w, 0, 1, &alpha));
         if (!isfinite(alpha) || !isnan(module->scale))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s must be a single number and occur once: download it again", lora->file.path,
                  w->name);
@@ -233,8 +233,10 @@ clio_status lora_open(clio_context *ctx, struct lora *lora, const char *path)
     clio_status st = CLIO_OK;
     json_t *settings = NULL;
     char *metadata = NULL;
+    enum file_kind kind;
     memset(lora, 0, sizeof *lora);
-    if (file_is_folder(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_FOLDER)
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the LoRA's .safetensors file in it", path);
     TRY(weights_open(ctx, &lora->file, path, ""));
     TRY(mem_alloc(ctx, &lora->list, lora->file.count, sizeof *lora->list));
@@ -243,7 +245,10 @@ clio_status lora_open(clio_context *ctx, struct lora *lora, const char *path)
     for (size_t i = 0; i < lora->file.count; i++)
         TRY(add_tensor(ctx, lora, &lora->file.list[i]));
     TRY(weights_note(ctx, &lora->file, "lora_adapter_metadata", &metadata));
-    settings = metadata ? json_loads(metadata, 0, NULL) : NULL;
+    if (metadata) {
+        clio_status read = json_parse(ctx, metadata, strlen(metadata), 0, "its metadata", &settings);
+        TRY(read == CLIO_ERROR_FORMAT ? CLIO_OK : read); /* the next lines say it with the file's name */
+    }
     if (metadata && !json_is_object(settings))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the metadata lora_adapter_metadata is not valid JSON: download it again", path);
     for (size_t i = 0; i < lora->count; i++)

@@ -2,8 +2,9 @@
  * utils/hub_utils.py and models/model_loading_utils.py. */
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
+#include "../../host/core/file_out.h"
+#include "../../host/core/file_tree.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +25,12 @@ static clio_status has_stem(clio_context *ctx, const char *dir, const char *stem
     for (int sharded = 0; sharded < 2 && !*has; sharded++) {
         snprintf(name, sizeof name, "%s" SUFFIX "%s", stem, sharded ? INDEX : "");
         TRY(file_join(ctx, &path, dir, name));
-        *has = file_exists(path);
+        TRY(file_check_exists(ctx, path, has));
         free(path);
         path = NULL;
     }
 fail:
+    free(path);
     return st;
 }
 
@@ -52,31 +54,35 @@ static bool variant_of(const char *name, const char *stem, char found[MAX_STEM])
 }
 
 /* The preferred one of the existing variants: fp16, else the first by name. Empty: none. */
-static void any_variant(const char *dir, const char *stem, char best[MAX_STEM])
+static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, char best[MAX_STEM])
 {
+    clio_status st = CLIO_OK;
     char name[MAX_STEM];
-    DIR *folder = opendir(dir);
+    struct file_names names = {0};
     *best = 0;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (!variant_of(entry->d_name, stem, name))
+    TRY(file_names_read(ctx, &names, dir, NULL));
+    for (size_t i = 0; i < names.count; i++) {
+        if (!variant_of(names.list[i], stem, name))
             continue;
         bool half = ends_with(name, ".fp16"), best_half = ends_with(best, ".fp16");
         if (!*best || half > best_half || (half == best_half && strcmp(name, best) < 0))
             memcpy(best, name, sizeof name);
     }
-    if (folder)
-        closedir(folder);
+fail:
+    file_names_free(&names);
+    return st;
 }
 
 clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
 {
     clio_status st = CLIO_OK;
     char name[MAX_STEM];
-    bool has = false;
+    bool has = false, is_folder;
     memset(weights, 0, sizeof *weights);
     if (variant && (strlen(stem) + strlen(variant) + 1 >= sizeof name || strchr(variant, '/')))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is not a valid variant: use a name like fp16", variant);
-    if (!file_is_folder(dir))
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use the folder of a complete model, or download the missing part", dir);
     if (variant) {
         snprintf(name, sizeof name, "%s.%s", stem, variant);
@@ -87,7 +93,7 @@ clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem,
         TRY(has_stem(ctx, dir, name, &has));
     }
     if (!has) {
-        any_variant(dir, stem, name);
+        TRY(any_variant(ctx, dir, stem, name));
         has = *name;
     }
     TRY(weights_open(ctx, weights, dir, has ? name : stem));
@@ -98,10 +104,12 @@ fail:
 clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path)
 {
     clio_status st = CLIO_OK;
+    bool is_folder;
     if (*path || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, path, base, name));
-    if (!file_is_folder(*path)) {
+    TRY(file_check_folder(ctx, *path, &is_folder));
+    if (!is_folder) {
         free(*path);
         *path = NULL;
     }
@@ -113,11 +121,13 @@ clio_status folder_json(clio_context *ctx, struct json_file *out, const char *ba
 {
     clio_status st = CLIO_OK;
     char *folder = NULL, *path = NULL;
+    bool exists;
     if (out->root || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, &folder, base, name));
     TRY(file_join(ctx, &path, folder, file));
-    if (file_exists(path))
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists)
         TRY(json_open(ctx, out, folder, file));
 fail:
     free(folder);
@@ -129,9 +139,8 @@ clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *b
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
-    char *inner = NULL, *path = NULL, *text = json_dumps(json, JSON_INDENT(2));
-    if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    char *inner = NULL, *path = NULL, *text = NULL;
+    TRY(json_format(ctx, json, JSON_INDENT(2), &text));
     TRY(file_join(ctx, &inner, base, folder));
     TRY(file_make_folder(ctx, inner));
     TRY(file_join(ctx, &path, inner, name));
@@ -144,17 +153,5 @@ fail:
     free(inner);
     free(path);
     free(text);
-    return st;
-}
-
-clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL, real[PATH_MAX];
-    TRY(file_join(ctx, &path, base, name));
-    if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
-        FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be created: %s", path, strerror(errno));
-fail:
-    free(path);
     return st;
 }

@@ -120,20 +120,20 @@ fail:
     return st;
 }
 
-static bool same_floats(const struct weight *a, const struct weight *b)
+static clio_status compare_floats(clio_context *ctx, const struct weight *a, const struct weight *b, bool *same)
 {
+    clio_status st = CLIO_OK;
     enum { AT_ONCE = 1024 };
     float x[AT_ONCE], y[AT_ONCE];
-    if (!b || a->count != b->count)
-        return false;
-    for (size_t at = 0; at < a->count; at += AT_ONCE) {
+    *same = b && a->count == b->count;
+    for (size_t at = 0; *same && at < a->count; at += AT_ONCE) {
         size_t n = MIN(a->count - at, (size_t)AT_ONCE);
-        weight_floats(a, at, n, x);
-        weight_floats(b, at, n, y);
-        if (memcmp(x, y, n * sizeof *x) != 0)
-            return false;
+        TRY(weight_floats(ctx, a, at, n, x));
+        TRY(weight_floats(ctx, b, at, n, y));
+        *same = memcmp(x, y, n * sizeof *x) == 0;
     }
-    return true;
+fail:
+    return st;
 }
 
 clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir)
@@ -141,6 +141,7 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     clio_status st = CLIO_OK;
     struct weights weights = {0};
     const struct weight *logits;
+    bool same = true;
     *net = (struct whisper){0};
     struct whisper_config *c = &net->config;
     TRY(read_config(ctx, c, dir));
@@ -159,8 +160,9 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
                                                                 : "decoder.embed_tokens.weight";
     TRY(weights_need(ctx, &weights, key, 2, (int[]){c->vocab, c->width}, &logits));
     net->tied = ctx->collects != NULL;
-    if (net->tied && strcmp(key, "proj_out.weight") == 0 &&
-        !same_floats(logits, weights_find(&weights, "model.decoder.embed_tokens.weight")))
+    if (net->tied && strcmp(key, "proj_out.weight") == 0)
+        TRY(compare_floats(ctx, logits, weights_find(&weights, "model.decoder.embed_tokens.weight"), &same));
+    if (!same)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
              "%s has a proj_out.weight that is not its embedding of tokens; clio trains models that share them", weights.path);
     if (!net->tied) {

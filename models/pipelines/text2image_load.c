@@ -4,6 +4,7 @@
 #include "../loaders/config.h"
 #include "../loaders/model_folder.h"
 #include "../loaders/lora.h"
+#include "../networks/clip_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,10 +178,13 @@ static clio_status check_index(const clio_diffusion *p)
     struct json_file index = {0};
     const char *name;
     char *path = NULL, *unet = NULL;
+    bool exists;
     TRY(file_join(p->ctx, &path, p->path, "model_index.json"));
     TRY(file_join(p->ctx, &unet, p->path, "unet"));
-    if (!file_exists(path)) {
-        if (!file_is_folder(unet))
+    TRY(file_check_exists(p->ctx, path, &exists));
+    if (!exists) {
+        TRY(file_check_folder(p->ctx, unet, &exists));
+        if (!exists)
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
                  "text_encoder, unet, vae and scheduler",
@@ -207,6 +211,7 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
     clio_status st = CLIO_OK;
     char *dir = NULL, *folder = NULL, *vocabulary = NULL;
     const char *slash = strrchr(p->path, '/');
+    bool is_folder, exists;
     if (named || !p->is_file) {
         if (!named)
             TRY(file_join(p->ctx, &dir, p->path, "tokenizer"));
@@ -221,12 +226,14 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
         folder[MAX(slash - p->path, 1)] = 0;
     TRY(file_join(p->ctx, &dir, folder, "tokenizer"));
     TRY(file_join(p->ctx, &vocabulary, folder, "vocab.json"));
-    if (!file_is_folder(dir) && !file_exists(vocabulary))
+    TRY(file_check_folder(p->ctx, dir, &is_folder));
+    TRY(file_check_exists(p->ctx, vocabulary, &exists));
+    if (!is_folder && !exists)
         FAIL(p->ctx, CLIO_ERROR_FILE,
              "%s has no tokenizer in it: name a folder with CLIP's vocab.json and merges.txt as the tokenizer, or put them into a folder "
              "tokenizer beside the file",
              p->path);
-    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : folder));
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, is_folder ? dir : folder));
 fail:
     free(vocabulary);
     free(folder);
@@ -251,8 +258,8 @@ static clio_status open_scheduler(clio_diffusion *p)
             FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder scheduler, which a Stable Diffusion model needs: download the missing part",
                  p->path);
         TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
-        if (p->prediction && json_object_set_new(p->scheduler.root, "prediction_type", json_string(p->prediction)))
-            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "prediction_type must be epsilon, v_prediction or sample");
+        if (p->prediction)
+            TRY(json_put_name(p->ctx, p->scheduler.root, "prediction_type", p->prediction));
     }
     TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.steps = 10, .stable_diffusion = true}));
 fail:
@@ -269,9 +276,13 @@ static clio_status read_parts(clio_diffusion *p)
     struct part part;
     int vae_side;
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
-    const json_t *text = json_object_get(part.config->root, "text_config"), *act;
-    p->positions = (int)json_integer_value(json_object_get(text ? text : part.config->root, "max_position_embeddings"));
-    p->positions = p->positions > 2 ? p->positions : 77;
+    struct clip_text_config text;
+    const json_t *act;
+    st = clip_text_read_config(p->ctx, part.config, &text);
+    if (st)
+        part_close(&part);
+    TRY(st);
+    p->positions = text.positions;
     act = json_object_get(part.config->root, "hidden_act");
     /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
     if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)
@@ -338,6 +349,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     clio_status st = CLIO_OK;
     clio_diffusion *p = NULL;
     clio_diffusion_params none = {0};
+    enum file_kind kind;
     params = params ? params : &none;
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
@@ -346,7 +358,8 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!file_exists(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_ABSENT)
         FAIL(ctx, CLIO_ERROR_FILE, "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors checkpoint",
              path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
@@ -354,7 +367,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     TRY(mem_string(ctx, &p->path, path));
     for (size_t n = strlen(p->path); n > 1 && p->path[n - 1] == '/';)
         p->path[--n] = 0;
-    p->is_file = !file_is_folder(path);
+    p->is_file = kind != FILE_FOLDER;
     if (!p->is_file)
         TRY(check_index(p));
     TRY(copy_params(p, params));
