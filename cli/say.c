@@ -31,11 +31,6 @@ void say_notice(const char *text)
     say_error("note: %s", text);
 }
 
-void say_notice(const char *text)
-{
-    say_error("note: %s", text);
-}
-
 int say_usage(const struct command *command, const char *format, ...)
 {
     va_list list;
