@@ -7,49 +7,53 @@
 
 #define SPEC_BYTES 32
 
-/* One conversion: "%-*.3lf" without the stars, which are read, and its length and letter. */
+/* One conversion: "%-*.3lf". */
 struct spec {
     char text[SPEC_BYTES + 16];
     size_t size;
+    int stars; /* in the text */
     int longs; /* l, ll */
     bool is_size;
     char letter;
 };
 
-static void spec_add(struct spec *spec, char c)
+static void spec_add(struct spec *spec, const char *text, size_t size)
 {
-    if (spec->size + 1 < SPEC_BYTES) {
-        spec->text[spec->size++] = c;
+    for (; size && spec->size + 1 < SPEC_BYTES; size--) {
+        spec->text[spec->size++] = *text++;
         spec->text[spec->size] = 0;
     }
 }
 
-static void spec_add_number(struct spec *spec, int number)
-{
-    char digits[16];
-    snprintf(digits, sizeof digits, "%d", number);
-    for (const char *c = digits; *c; c++)
-        spec_add(spec, *c);
-}
-
 /* Read the conversion at `at`, a '%'; returns what follows it. */
-static const char *spec_read(struct spec *spec, const char *at, va_list *arguments)
+static const char *spec_read(struct spec *spec, const char *at)
 {
     *spec = (struct spec){.size = 0};
-    spec_add(spec, *at++);
-    for (; *at && strchr("-+ #0.123456789*", *at); at++)
-        if (*at == '*')
-            spec_add_number(spec, va_arg(*arguments, int));
-        else
-            spec_add(spec, *at);
+    spec_add(spec, at++, 1);
+    for (; *at && strchr("-+ #0.123456789*", *at); at++) {
+        spec->stars += *at == '*';
+        spec_add(spec, at, 1);
+    }
     for (; *at == 'l' || *at == 'z'; at++) {
         spec->longs += *at == 'l';
         spec->is_size = spec->is_size || *at == 'z';
-        spec_add(spec, *at);
+        spec_add(spec, at, 1);
     }
     spec->letter = *at;
-    spec_add(spec, *at);
+    spec_add(spec, at, 1);
     return *at ? at + 1 : at;
+}
+
+/* Put a number in the place of the first star. */
+static void spec_set_star(struct spec *spec, int number)
+{
+    struct spec old = *spec;
+    char digits[16], *star = strchr(old.text, '*');
+    size_t before = (size_t)(star - old.text);
+    snprintf(digits, sizeof digits, "%d", number);
+    spec->size = before;
+    spec_add(spec, digits, strlen(digits));
+    spec_add(spec, star + 1, strlen(star + 1));
 }
 
 static char *format_text(const struct spec *spec, const char *text)
@@ -72,46 +76,33 @@ static char *format_text(const struct spec *spec, const char *text)
     return made;
 }
 
-static char *format_integer(const struct spec *spec, va_list *arguments)
-{
-    if (spec->is_size)
-        return must_print(spec->text, va_arg(*arguments, size_t));
-    if (spec->longs > 1)
-        return must_print(spec->text, va_arg(*arguments, long long));
-    if (spec->longs)
-        return must_print(spec->text, va_arg(*arguments, long));
-    return must_print(spec->text, va_arg(*arguments, int));
-}
-
-static void print_spec(FILE *out, const struct spec *spec, va_list *arguments)
-{
-    char *text;
-    if (spec->letter == '%') {
-        fputc('%', out);
-        return;
-    }
-    text = spec->letter == 's'           ? format_text(spec, va_arg(*arguments, const char *))
-           : strchr("fge", spec->letter) ? must_print(spec->text, va_arg(*arguments, double))
-                                         : format_integer(spec, arguments);
-    fputs(text, out);
-    free(text);
-}
-
 void print_list_to(FILE *out, const char *format, va_list list)
 {
-    va_list arguments; /* its own: of a parameter, which may be an array, no pointer can be taken */
     struct spec spec;
-    va_copy(arguments, list);
     while (*format) {
+        char *text;
         size_t plain = strcspn(format, "%");
         fwrite(format, 1, plain, out);
         format += plain;
-        if (*format) {
-            format = spec_read(&spec, format, &arguments);
-            print_spec(out, &spec, &arguments);
-        }
+        if (!*format)
+            break;
+        format = spec_read(&spec, format);
+        for (int i = 0; i < spec.stars; i++)
+            spec_set_star(&spec, va_arg(list, int));
+        if (spec.letter == '%')
+            text = must_print("%%");
+        else if (spec.letter == 's')
+            text = format_text(&spec, va_arg(list, const char *));
+        else if (strchr("fge", spec.letter))
+            text = must_print(spec.text, (double)va_arg(list, double));
+        else
+            text = spec.is_size     ? must_print(spec.text, (size_t)va_arg(list, size_t))
+                   : spec.longs > 1 ? must_print(spec.text, (long long)va_arg(list, long long))
+                   : spec.longs     ? must_print(spec.text, (long)va_arg(list, long))
+                                    : must_print(spec.text, (int)va_arg(list, int));
+        fputs(text, out);
+        free(text);
     }
-    va_end(arguments);
 }
 
 void print_to(FILE *out, const char *format, ...)
