@@ -116,14 +116,19 @@ static char *set_number(const struct option_row *row, const char *value, struct 
         }
     } else {
         number = strtod(value, &end);
-        if (end != value && !*end && !errno && isfinite(number) && !(whole && number != floor(number)) && number >= row->low &&
+        bool ms = row->type == OPTION_MS, is_seconds = ms && end != value && !strcmp(end, "s");
+        if (is_seconds) {
+            number = round(number * 1000);
+            end++;
+        }
+        if (end != value && !*end && !errno && isfinite(number) && !((whole || ms) && number != floor(number)) && number >= row->low &&
             number <= row->high) {
             if (whole)
                 *(int *)field = (int)number;
             else if (row->type == OPTION_FLOAT)
                 *(float *)field = (float)number;
             else
-                *(double *)field = row->type == OPTION_MS ? number / 1000 : number;
+                *(double *)field = ms ? number / 1000 : number;
             free(range);
             return NULL;
         }
@@ -131,7 +136,14 @@ static char *set_number(const struct option_row *row, const char *value, struct 
     if (row->type == OPTION_SEED)
         wanted = must_print("a whole number from 0 to %" PRIu64 "%s", UINT64_MAX, row->random ? ", or -1 for a random one" : "");
     else
-        wanted = must_print("a %snumber%s%s", whole ? "whole " : "", !range ? "" : *range == 'a' ? " of " : " from ", range ? range : "");
+        wanted = must_print("a %s%s%s",
+                            row->type == OPTION_MS ? "whole number of milliseconds, or seconds such as 10.5s,"
+                            : whole                ? "whole number"
+                                                   : "number",
+                            !range          ? ""
+                            : *range == 'a' ? " of "
+                                            : " from ",
+                            range ? range : "");
     free(range);
     return wanted;
 }

@@ -12,7 +12,7 @@ enum option_type {
     OPTION_SEED,    /* uint64_t; with `random`, -1 is a random one */
     OPTION_FLOAT,   /* float */
     OPTION_DOUBLE,  /* double */
-    OPTION_MS,      /* double in seconds, given in milliseconds */
+    OPTION_MS,      /* double in seconds, given in whole milliseconds, or in seconds with an "s" behind it */
     OPTION_TEXT,    /* const char * */
     OPTION_CHOICE,  /* const char *, one of `choices` */
     OPTION_FILE,    /* const char *: path of a file */

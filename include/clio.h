@@ -227,6 +227,9 @@ CLIO_API clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_s
 CLIO_API void clio_speech_free(clio_speech *speech);
 /* 1: multilingual; 0: English only. speech NULL: 0. */
 CLIO_API int clio_speech_is_multilingual(const clio_speech *speech);
+/* caption_prefix of the folder: what every caption of an audio captioning model begins with; "": none, as in models for speech. speech NULL:
+ * "". */
+CLIO_API const char *clio_speech_prefix(const clio_speech *speech);
 
 typedef struct clio_token {
     int id;
@@ -248,7 +251,7 @@ typedef int (*clio_segment_fn)(void *user, const clio_segment *segment);
 
 /* The decoding options of openai/whisper's transcribe(). */
 typedef struct clio_speech_params {
-    const char *language;        /* ISO code ("en"), English name, or "auto" to detect it; NULL or "": "auto" */
+    const char *language;        /* ISO code ("en", also "en-US"), English name, or "auto" to detect it; NULL or "": "auto" */
     int translate;               /* 1: translate to English */
     int timestamps;              /* 1, the default: decode with timestamp tokens */
     const char *prompt;          /* text that is given as context of the first window, for names and spelling; NULL or "": none */
@@ -280,6 +283,7 @@ typedef struct clio_transcript {
     const char *text;            /* the text of all segments, joined by single spaces */
     const clio_segment *segments;
     size_t segment_count;
+    const char *incomplete; /* why the end of the recording is missing, in one sentence; NULL: it is there */
 } clio_transcript;
 
 /* Transcribe an audio file: WAV, FLAC, OGG, MP3, AIFF or AU, any sample rate and number of channels; "-" reads standard input. params NULL:
@@ -306,6 +310,9 @@ CLIO_API void clio_transcript_free(clio_transcript *transcript);
 /* Language number n of Whisper, n: any number from 0: ISO code and English name, both NULL past the last one. code NULL: not wanted.
  * name NULL: not wanted. */
 CLIO_API void clio_language(size_t n, const char **code, const char **name);
+/* ISO code of a language of Whisper by its code, also with a country or script ("de-AT"), or its English name; NULL: unknown. text NULL or
+ * "": NULL. */
+CLIO_API const char *clio_language_find(const char *text);
 
 /* ---- image files ---- */
 
