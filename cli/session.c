@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <strings.h>
 
 static clio_context *volatile running;
 static volatile sig_atomic_t stopped, tells; /* tells: standard error is a terminal */
@@ -176,6 +177,13 @@ int session_flush(struct session *s)
     return s->output_error && s->needs_output;
 }
 
+int session_check_language(const struct command *self, const char *language)
+{
+    if (language && strcasecmp(language, "auto") != 0 && !clio_language_find(language))
+        return say_usage(self, "-l is \"%.60s\", an unknown language: use a code such as en, de or zh, an English name, or auto", language);
+    return EXIT_DONE;
+}
+
 void session_print_name(const struct session *s, const char *file)
 {
     bar_clear();
@@ -225,6 +233,9 @@ static void count_result(struct session *s, const clio_transcript *result)
 {
     s->audio_seconds += result->duration;
     s->done++;
+    if (result->incomplete)
+        say_error("%s", result->incomplete);
+    s->incomplete = s->incomplete || result->incomplete;
     if (!s->set->quiet && s->detects && *result->language && clio_speech_is_multilingual(s->speech))
         print_err("language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
 }
@@ -291,8 +302,8 @@ void session_transcribe_files(struct session *s, const struct words *files, clio
 
 bool session_continues(const struct session *s)
 {
-    /* Arguments that were invalid for the first file are invalid for all. */
-    return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done);
+    /* Arguments that were invalid for the first file are invalid for all, but an offset can lie beyond the end of one. */
+    return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done && s->set->params.offset <= 0);
 }
 
 static void print_duration(double seconds)
@@ -320,7 +331,7 @@ int session_close(struct session *s, int code)
 {
     if (!code && s->failed)
         code = s->refused && !s->done ? EXIT_USAGE : EXIT_FAILED;
-    if (!code && s->unsaved)
+    if (!code && (s->unsaved || s->incomplete))
         code = EXIT_FAILED;
     session_flush(s);
     if (s->output_error) {

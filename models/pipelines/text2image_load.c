@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPEN_CLIP_LAYERS 24 /* of the text encoder of Stable Diffusion 2 */
+
 /* The open files of one part of the pipeline. */
 struct part {
     const struct json_file *config;
@@ -72,10 +74,12 @@ static clio_status merge_loras(const clio_diffusion *p, enum lora_part part, str
 {
     clio_status st = CLIO_OK;
     struct lora lora = {0};
-    for (size_t i = 0; i < p->lora_count; i++) {
-        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)p->lora_count));
-        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
-        TRY(lora_merge(p->ctx, &lora, part, p->loras[i].strength, weights));
+    size_t count = p->lora_count + p->prompt_lora_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct lora_choice *choice = i < p->lora_count ? &p->loras[i] : &p->prompt_loras[i - p->lora_count];
+        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)count));
+        TRY(lora_open(p->ctx, &lora, choice->path));
+        TRY(lora_merge(p->ctx, &lora, part, choice->strength, weights));
         lora_close(&lora);
     }
 fail:
@@ -85,13 +89,15 @@ fail:
 
 /* ---- networks ---- */
 
-clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder)
+clio_status diffusion_need_text_encoder(clio_diffusion *p, const struct embeddings *embeddings, struct text_encoder *encoder)
 {
     clio_status st = CLIO_OK;
     struct part part;
     *encoder = (struct text_encoder){0};
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
     st = merge_loras(p, LORA_TEXT_ENCODER, part.weights);
+    if (!st && embeddings)
+        st = embeddings_extend(p->ctx, embeddings, part.config, part.weights);
     if (!st)
         st = text_encoder_load(p->ctx, part.config, part.weights, encoder);
     part_close(&part);
@@ -283,6 +289,10 @@ static clio_status read_parts(clio_diffusion *p)
         part_close(&part);
     TRY(st);
     p->positions = text.positions;
+    p->vocab = text.vocab;
+    p->text_layers = text.layers;
+    /* The text encoder of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
+    p->clip_skip = text.act == ACT_GELU && text.layers < OPEN_CLIP_LAYERS ? 2 : 1;
     act = json_object_get(part.config->root, "hidden_act");
     /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
     if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)
@@ -329,6 +339,8 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
     TRY(mem_string(p->ctx, &p->variant, params->variant));
     TRY(mem_string(p->ctx, &p->prediction, prediction));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));
+    TRY(mem_string(p->ctx, &p->lora_dir, params->lora_dir));
+    TRY(mem_string(p->ctx, &p->embedding_dir, params->embedding_dir));
     p->taesd_preview_only = params->taesd_preview_only != 0;
     p->keep = params->keep != 0;
     TRY(mem_alloc(p->ctx, &p->loras, MAX(params->lora_count, 1), sizeof *p->loras));
@@ -389,9 +401,10 @@ void clio_diffusion_free(clio_diffusion *p)
     diffusion_drop_vae(p);
     clip_tokenizer_close(&p->tokenizer);
     json_close(&p->scheduler);
-    for (size_t i = 0; p->loras && i < p->lora_count; i++)
-        free(p->loras[i].path);
-    free(p->loras);
+    lora_choices_free(p->loras, p->lora_count);
+    lora_choices_free(p->prompt_loras, p->prompt_lora_count);
+    free(p->lora_dir);
+    free(p->embedding_dir);
     free(p->variant);
     free(p->prediction);
     free(p->taesd);
