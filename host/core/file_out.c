@@ -182,12 +182,16 @@ clio_status file_out_open(clio_context *ctx, struct file_out *out, const char *p
     }
     if (S_ISDIR(info.st_mode))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: name a file in it to write", path);
-    if (access(path, W_OK))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be written: the file is read-only for you; choose another name", path);
+    if (access(path, W_OK)) {
+        int error = errno;
+        if (error == EACCES || error == EPERM || error == EROFS)
+            FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be written: the file is read-only for you; choose another name", path);
+        return file_fail_write(ctx, path, error);
+    }
     if (S_ISREG(info.st_mode)) {
         out->path = realpath(path, NULL); /* a link stays a link: its target is replaced */
         if (!out->path)
-            TRY(file_fail_create(ctx, path, errno));
+            return file_fail_create(ctx, path, errno);
         TRY(open_temporary(ctx, out, info.st_mode));
     } else {
         TRY(mem_string(ctx, &out->path, path));

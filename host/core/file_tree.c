@@ -75,12 +75,11 @@ clio_status file_names_read(clio_context *ctx, struct file_names *names, const c
             *absent = true;
             return CLIO_OK;
         }
-        TRY(file_fail_read(ctx, folder, error));
+        return file_fail_read(ctx, folder, error);
     }
     TRY(read_names(ctx, names, dir, folder));
 fail:
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     if (st)
         file_names_free(names);
     return st;
@@ -160,7 +159,7 @@ static clio_status delete_entries(clio_context *ctx, int folder, const char *pat
     if (!dir) {
         int error = errno;
         close(folder);
-        TRY(fail_delete(ctx, path, error));
+        return fail_delete(ctx, path, error);
     }
     if (depth >= DEEPEST)
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: more than %d folders lie within each other; delete it yourself", path, DEEPEST);
@@ -172,8 +171,7 @@ static clio_status delete_entries(clio_context *ctx, int folder, const char *pat
         TRY(delete_entry(ctx, dirfd(dir), names.list[i], below, depth + 1));
     }
 fail:
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     file_names_free(&names);
     free(below);
     return st;
@@ -239,7 +237,7 @@ static clio_status sync_entries(clio_context *ctx, int folder, const char *path,
     if (!dir) {
         int error = errno;
         close(folder);
-        TRY(file_fail_write(ctx, path, error));
+        return file_fail_write(ctx, path, error);
     }
     TRY(read_names(ctx, &names, dir, path));
     for (size_t i = 0; i < names.count && depth < DEEPEST; i++) {
@@ -257,8 +255,7 @@ static clio_status sync_entries(clio_context *ctx, int folder, const char *path,
     if (fsync(dirfd(dir)) && errno != EINVAL && errno != ENOSYS && errno != EBADF && errno != EACCES)
         TRY(file_fail_write(ctx, path, errno));
 fail:
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     file_names_free(&names);
     free(below);
     return st;

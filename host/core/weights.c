@@ -316,7 +316,7 @@ static void convert(enum dtype dtype, const unsigned char *from, size_t count, f
 clio_status weight_floats(clio_context *ctx, const struct weight *w, size_t first, size_t count, float *out)
 {
     clio_status st = CLIO_OK;
-    unsigned char piece[BYTES_AT_ONCE];
+    unsigned char piece[BYTES_AT_ONCE] = {0};
     const unsigned char *from;
     size_t size = dtype_size(w->dtype), most = w->data ? count : BYTES_AT_ONCE / size;
     if (!w->problem && !w->data && w->dtype == DTYPE_F32) /* as they are stored */
