@@ -4,6 +4,7 @@
 #include "model_path.h"
 #include "options.h"
 #include "say.h"
+#include "terminal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,8 +49,14 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "--mask needs an input image: give one with -i");
     if (option_given(set, FIELD(imagine.strength)) && !set->init_image)
         return say_usage(self, "--strength needs an input image: give one with -i");
-    a->clip_skip = set->clip_skip - 1;
-    bool interpolates = a->prompt_to || a->seed_to >= 0;
+    if (set->mode && !strcmp(set->mode, "img2img") && !set->init_image)
+        return say_usage(self, "-M img2img needs an input image: give one with -i");
+    if (set->mode && !strcmp(set->mode, "txt2img") && set->init_image)
+        return say_usage(self, "-M txt2img makes an image from text alone: leave out -i or -M");
+    if (a->no_overlay && !set->mask)
+        return say_usage(self, "--no-overlay needs a mask: give one with --mask");
+    a->interpolate_seed = option_given(set, FIELD(imagine.seed_to));
+    bool interpolates = a->prompt_to || a->interpolate_seed;
     a->frames = interpolates ? set->frames : 0;
     if (!interpolates && option_given(set, FIELD(frames)))
         return say_usage(self, "--frames needs an interpolation: add --interpolate TEXT or --interpolate-seed N");
@@ -158,8 +165,8 @@ static int imagine(struct work *w, struct settings *set)
     int code = images_save(s, images, set->result);
     clio_memory(s->ctx, &now, &peak);
     if (!code && !set->quiet)
-        fprintf(stderr, "%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
-                seconds_now() - start, (double)peak / 0x1p20);
+        print_err("%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
+                  seconds_now() - start, (double)peak / 0x1p20);
     clio_image_list_free(images);
     return code;
 }
@@ -204,8 +211,8 @@ int imagine_run(const struct command *self, struct settings *set)
     if (!outputs_writable(set))
         return EXIT_FAILED;
     s.model = model_find_diffusion(set->model);
-    if (!s.model)
-        return EXIT_FAILED;
+    if (!s.model || !model_fits(s.model, self->name))
+        return session_close(&s, EXIT_FAILED);
     code = session_context(&s, set) ? work(self, &s, set) : EXIT_FAILED;
     return session_close(&s, code);
 }

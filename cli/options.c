@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ struct parser {
     const struct option_row *rows[OPTIONS_MAX];
     struct option longs[SPELLINGS + 1];
     char names[SPELLINGS][SPELLING_BYTES];
+    size_t dashes[SPELLINGS];
     size_t row_count, long_count;
 };
 
@@ -67,6 +69,7 @@ static void add_rows(struct parser *p, const struct option_row *row)
             size_t length = strcspn(word, " "), dashes = strspn(word, "-");
             char *name = p->names[p->long_count];
             snprintf(name, SPELLING_BYTES, "%.*s", (int)(length - dashes), word + dashes);
+            p->dashes[p->long_count] = dashes;
             p->longs[p->long_count++] =
                 (struct option){.name = name, .has_arg = row->argument ? required_argument : no_argument, .val = (int)p->row_count};
             word += length;
@@ -94,41 +97,53 @@ bool option_given(const struct settings *set, size_t field)
 /* ---- values ---- */
 
 /* NULL: the field was set. Otherwise what the value must be; the caller frees it. */
-static char *set_number(const struct option_row *row, const char *value, void *field)
+static char *set_number(const struct option_row *row, const char *value, struct settings *set)
 {
+    void *field = (char *)set + row->field;
     char *end, *range = option_range(row), *wanted;
     bool whole = row->type == OPTION_INTEGER;
     double number;
     errno = 0;
-    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED) {
-        bool random = row->low < 0 && !strcmp(value, "-1");
+    if (row->type == OPTION_SEED) {
+        bool random = row->random && !strcmp(value, "-1");
         unsigned long long seed = random ? 0 : strtoull(value, &end, 10);
-        if (random || (*value >= '0' && *value <= '9' && !*end && !errno && (row->type == OPTION_SEED || seed <= INT64_MAX))) {
-            if (row->type == OPTION_SEED)
-                *(uint64_t *)field = seed;
-            else
-                *(int64_t *)field = random ? -1 : (int64_t)seed;
+        if (row->random)
+            *(int *)((char *)set + row->random) = random;
+        if (random || (*value >= '0' && *value <= '9' && !*end && !errno && seed <= UINT64_MAX)) {
+            *(uint64_t *)field = seed;
             free(range);
             return NULL;
         }
     } else {
         number = strtod(value, &end);
-        if (end != value && !*end && !errno && isfinite(number) && !(whole && number != floor(number)) && number >= row->low &&
+        bool ms = row->type == OPTION_MS, is_seconds = ms && end != value && !strcmp(end, "s");
+        if (is_seconds) {
+            number = round(number * 1000);
+            end++;
+        }
+        if (end != value && !*end && !errno && isfinite(number) && !((whole || ms) && number != floor(number)) && number >= row->low &&
             number <= row->high) {
             if (whole)
                 *(int *)field = (int)number;
             else if (row->type == OPTION_FLOAT)
                 *(float *)field = (float)number;
             else
-                *(double *)field = row->type == OPTION_MS ? number / 1000 : number;
+                *(double *)field = ms ? number / 1000 : number;
             free(range);
             return NULL;
         }
     }
-    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED)
-        wanted = must_print("a whole number of at least 0%s", row->low < 0 ? ", or -1 for a random one" : "");
+    if (row->type == OPTION_SEED)
+        wanted = must_print("a whole number from 0 to %" PRIu64 "%s", UINT64_MAX, row->random ? ", or -1 for a random one" : "");
     else
-        wanted = must_print("a %snumber%s%s", whole ? "whole " : "", !range ? "" : *range == 'a' ? " of " : " from ", range ? range : "");
+        wanted = must_print("a %s%s%s",
+                            row->type == OPTION_MS ? "whole number of milliseconds, or seconds such as 10.5s,"
+                            : whole                ? "whole number"
+                                                   : "number",
+                            !range          ? ""
+                            : *range == 'a' ? " of "
+                                            : " from ",
+                            range ? range : "");
     free(range);
     return wanted;
 }
@@ -156,7 +171,7 @@ static int set_field(const struct command *command, const struct option_row *row
     else if (row->type >= OPTION_TEXT)
         *(const char **)field = value;
     else
-        wanted = set_number(row, value, field);
+        wanted = set_number(row, value, set);
     if (wanted)
         say_usage(command, "%s must be %s, not \"%s\"", word, wanted, value);
     else if (set->given_count < OPTIONS_MAX && !option_given(set, row->field))
@@ -168,24 +183,39 @@ static int set_field(const struct command *command, const struct option_row *row
 
 /* ---- words ---- */
 
+/* The spelling most like a word, with its dashes; NULL. A letter is like any other: only longer words are compared. The caller frees it. */
+static char *nearest_option(const struct parser *p, const char *word, size_t length)
+{
+    char *name = must_print("%.*s", (int)length, word), *words = must_print("%s", "");
+    for (size_t i = 0; i < p->long_count; i++) {
+        char *longer = must_print("%s %s", words, strlen(p->longs[i].name) > 2 ? p->longs[i].name : "");
+        free(words);
+        words = longer;
+    }
+    size_t size, plain = strspn(name, "-");
+    const char *found = length - plain > 2 ? clio_nearest(name, words, &size) : NULL;
+    char *meant = NULL;
+    for (size_t i = 0; found && !meant && i < p->long_count; i++)
+        if (strlen(p->longs[i].name) == size && !strncmp(p->longs[i].name, found, size))
+            meant = must_print("%s%s", p->dashes[i] == 2 ? "--" : "-", p->longs[i].name);
+    free(words);
+    free(name);
+    return meant;
+}
+
 /* A word that no option has: perhaps another program's option, or an abbreviation. */
 static int refuse_unknown(const struct command *command, const struct parser *p, const char *word)
 {
     const struct foreign_option *foreign = foreign_find(command, word);
     int length = (int)strcspn(word, "=");
-    const char *meant = NULL;
-    size_t matches = 0;
     if (foreign)
-        return say_usage(command, "%.*s is an option of %s (%s) that clio %s does not have%s%s", length, word, foreign->program,
-                         foreign->meaning, command->name, foreign->instead ? ": " : "", foreign->instead ? foreign->instead : "");
-    for (size_t i = 0; length > 3 && i < p->long_count; i++)
-        if (word[1] == '-' && !strncmp(p->longs[i].name, word + 2, (size_t)length - 2)) {
-            meant = p->longs[i].name;
-            matches++;
-        }
-    if (matches == 1)
-        return say_usage(command, "unknown option %.*s; did you mean --%s?", length, word, meant);
-    return say_usage(command, "unknown option %.*s", length, word);
+        return say_usage(command, "%.*s is an option of %s (%s) that clio %s does not have: %s", length, word, foreign->program,
+                         foreign->meaning, command->name, foreign->instead);
+    char *meant = nearest_option(p, word, (size_t)length);
+    int code = meant ? say_usage(command, "unknown option %.*s; did you mean %s?", length, word, meant)
+                     : say_usage(command, "unknown option %.*s", length, word);
+    free(meant);
+    return code;
 }
 
 static int read_option(const struct command *command, const struct parser *p, const struct option_row *row, const char *word, bool apart,

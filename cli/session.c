@@ -6,6 +6,7 @@
 #include "profile.h"
 #include "say.h"
 #include "selftests.h"
+#include "terminal.h"
 #include "text.h"
 
 #include <errno.h>
@@ -14,23 +15,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <strings.h>
 
 static clio_context *volatile running;
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, tells; /* tells: standard error is a terminal */
 
+/* The first one asks the running call to stop. The second one, of either kind, ends the program at once, whatever the call does: a kernel
+ * or a compiler that runs for long, or for ever. Files are written beside their name, so that none is left half-written under it. */
 static void on_signal(int number)
 {
-    (void)number;
+    if (stopped) {
+        signal(number, SIG_DFL);
+        raise(number); /* blocked until this function returns */
+        return;
+    }
+    static const char text[] = "\nclio: stopping after the current step; once more (Ctrl-C) ends at once\n";
     stopped = 1;
     if (running)
         clio_cancel(running);
+    if (tells && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        tells = 0;
 }
 
 static void watch_signal(int number)
 {
     struct sigaction before, action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
-    action.sa_flags = (int)SA_RESETHAND; /* the second one kills */
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(number, &action, NULL);
 }
@@ -97,6 +108,7 @@ bool session_context(struct session *s, const struct settings *set)
     bar_enable(!set->quiet);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe makes the write fail */
     running = s->ctx;
+    tells = !set->quiet && isatty(STDERR_FILENO);
     watch_signal(SIGINT);
     watch_signal(SIGTERM);
     return true;
@@ -114,7 +126,7 @@ int session_failed(struct session *s, clio_status st)
     s->lost = st == CLIO_ERROR_DEVICE;
     say_library_error(s);
     if (s->set->verbose)
-        fprintf(stderr, "      %s\n", clio_error_detail(s->ctx));
+        print_lines(stderr, "      ", clio_error_detail(s->ctx));
     return st == CLIO_ERROR_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 
@@ -124,10 +136,10 @@ void session_header(const struct session *s)
     char *label = model_label(s->model);
     bar_clear();
     const char *problem, *tuned = clio_tuned_file(s->ctx, &problem);
-    fprintf(stderr, "clio %s on %s (%s, %s%s), model %s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "", label);
+    print_err("clio %s on %s (%s, %s%s), model %s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "", label);
     free(label);
     if (problem)
-        fprintf(stderr, "tuned parameters not used: %s\n", problem);
+        print_err("tuned parameters not used: %s\n", problem);
 }
 
 clio_status session_device(struct session *s)
@@ -143,6 +155,8 @@ int session_open(struct session *s, const struct settings *set)
     s->model = set->model ? model_find(set->model) : model_default();
     if (!s->model)
         return set->model ? EXIT_FAILED : EXIT_USAGE;
+    if (!model_fits(s->model, set->command))
+        return EXIT_FAILED;
     if (!session_context(s, set))
         return EXIT_FAILED;
     bar_begin();
@@ -163,11 +177,18 @@ int session_flush(struct session *s)
     return s->output_error && s->needs_output;
 }
 
+int session_check_language(const struct command *self, const char *language)
+{
+    if (language && strcasecmp(language, "auto") != 0 && !clio_language_find(language))
+        return say_usage(self, "-l is \"%.60s\", an unknown language: use a code such as en, de or zh, an English name, or auto", language);
+    return EXIT_DONE;
+}
+
 void session_print_name(const struct session *s, const char *file)
 {
     bar_clear();
     if (s->set->files.count > 1 && !s->set->quiet)
-        fprintf(stderr, "%s:\n", file);
+        print_err("%s:\n", file);
 }
 
 /* Several files are transcribed together: the next segment is of the first file that is not complete. */
@@ -192,11 +213,11 @@ static int on_segment(void *user, const clio_segment *segment)
     if (s->stamps) {
         stamp_print(from, segment->start, '.');
         stamp_print(to, segment->end, '.');
-        printf("[%s --> %s]   %s\n", from, to, text);
+        print_out("[%s --> %s]   %s\n", from, to, text);
     } else if (s->labels) {
-        printf("%s: %s\n", s->file, text);
+        print_out("%s: %s\n", s->file, text);
     } else {
-        printf("%s\n", text);
+        print_out("%s\n", text);
     }
     free(text);
     return session_flush(s);
@@ -212,8 +233,11 @@ static void count_result(struct session *s, const clio_transcript *result)
 {
     s->audio_seconds += result->duration;
     s->done++;
+    if (result->incomplete)
+        say_error("%s", result->incomplete);
+    s->incomplete = s->incomplete || result->incomplete;
     if (!s->set->quiet && s->detects && *result->language && clio_speech_is_multilingual(s->speech))
-        fprintf(stderr, "language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
+        print_err("language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
 }
 
 /* Begin a file: the parameters with the session's callback. */
@@ -278,16 +302,16 @@ void session_transcribe_files(struct session *s, const struct words *files, clio
 
 bool session_continues(const struct session *s)
 {
-    /* Arguments that were invalid for the first file are invalid for all. */
-    return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done);
+    /* Arguments that were invalid for the first file are invalid for all, but an offset can lie beyond the end of one. */
+    return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done && s->set->params.offset <= 0);
 }
 
 static void print_duration(double seconds)
 {
     if (seconds >= 60)
-        fprintf(stderr, "%.0f min %.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
+        print_err("%.0f min %.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
     else
-        fprintf(stderr, "%.1f s", seconds);
+        print_err("%.1f s", seconds);
 }
 
 static void print_summary(const struct session *s)
@@ -295,19 +319,19 @@ static void print_summary(const struct session *s)
     uint64_t now, peak;
     clio_memory(s->ctx, &now, &peak);
     if (s->done + s->failed > 1)
-        fprintf(stderr, "%zu of %zu files: ", s->done, s->done + s->failed);
+        print_err("%zu of %zu files: ", s->done, s->done + s->failed);
     print_duration(s->audio_seconds);
-    fputs(" of audio in ", stderr);
+    print_err(" of audio in ");
     print_duration(s->wall_seconds);
-    fprintf(stderr, ", %.1f times real time, peak device memory %.0f MiB\n", s->wall_seconds > 0 ? s->audio_seconds / s->wall_seconds : 0,
-            (double)peak / 0x1p20);
+    print_err(", %.1f times real time, peak device memory %.0f MiB\n", s->wall_seconds > 0 ? s->audio_seconds / s->wall_seconds : 0,
+              (double)peak / 0x1p20);
 }
 
 int session_close(struct session *s, int code)
 {
     if (!code && s->failed)
         code = s->refused && !s->done ? EXIT_USAGE : EXIT_FAILED;
-    if (!code && s->unsaved)
+    if (!code && (s->unsaved || s->incomplete))
         code = EXIT_FAILED;
     session_flush(s);
     if (s->output_error) {
@@ -319,9 +343,9 @@ int session_close(struct session *s, int code)
     if (s->ctx && !s->set->quiet && s->done)
         print_summary(s);
     if (s->ctx && s->set->verbose && clio_device(s->ctx)) {
-        fputs("self-tests on this device: ", stderr);
+        print_err("self-tests on this device: ");
         selftests_print(s->ctx, clio_device(s->ctx)->index, stderr);
-        fputc('\n', stderr);
+        print_err("\n");
         profile_print(s->ctx);
     }
     clio_speech_free(s->speech);

@@ -32,10 +32,16 @@ clio_status file_join(clio_context *ctx, char **out, const char *dir, const char
 /* What there is under a name; links are followed. Absent means that there is surely nothing: any other failure to look is an error. */
 enum file_kind { FILE_ABSENT, FILE_REGULAR, FILE_FOLDER, FILE_SPECIAL };
 clio_status file_find(clio_context *ctx, const char *path, enum file_kind *kind);
+/* Two of these questions. */
+clio_status file_check_exists(clio_context *ctx, const char *path, bool *exists);
+clio_status file_check_folder(clio_context *ctx, const char *path, bool *is_folder);
+/* The same for sentences and tests, to which a failure means no. */
 int file_exists(const char *path);
 int file_is_folder(const char *path);
 /* mkdir -p */
 clio_status file_make_folder(clio_context *ctx, const char *path);
+/* The same; what is made is for this user alone (mode 0700). */
+clio_status file_make_private_folder(clio_context *ctx, const char *path);
 
 /* Fail with the sentence for an errno of reading `path`. */
 clio_status file_fail_read(clio_context *ctx, const char *path, int error);

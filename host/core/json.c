@@ -230,6 +230,11 @@ clio_status json_made(clio_context *ctx, json_t **out, json_t *made)
     return made ? CLIO_OK : out_of_memory(ctx);
 }
 
+clio_status json_copied(clio_context *ctx, json_t **out, const json_t *from)
+{
+    return json_made(ctx, out, json_deep_copy(from));
+}
+
 clio_status json_put(clio_context *ctx, json_t *object, const char *key, json_t *value)
 {
     return json_object_set_new(object, key, value) ? out_of_memory(ctx) : CLIO_OK;
@@ -251,10 +256,32 @@ fail:
     return st;
 }
 
+/* A text that grows. */
+struct dump {
+    clio_context *ctx;
+    struct bytes text;
+    clio_status st; /* Jansson forgets that a key could not be written */
+};
+
+static int add_to_dump(const char *piece, size_t size, void *user)
+{
+    struct dump *dump = user;
+    if (!dump->st)
+        dump->st = bytes_add(dump->ctx, &dump->text, piece, size);
+    return dump->st ? -1 : 0;
+}
+
 clio_status json_format(clio_context *ctx, const json_t *value, size_t flags, char **text)
 {
-    *text = json_dumps(value, flags);
-    return *text ? CLIO_OK : out_of_memory(ctx);
+    struct dump dump = {.ctx = ctx};
+    int failed = json_dump_callback(value, add_to_dump, &dump, flags);
+    *text = NULL;
+    if (failed || dump.st) {
+        bytes_free(&dump.text);
+        return dump.st ? dump.st : out_of_memory(ctx);
+    }
+    *text = dump.text.data;
+    return CLIO_OK;
 }
 
 clio_status json_parse(clio_context *ctx, const char *text, size_t size, size_t flags, const char *what, json_t **out)

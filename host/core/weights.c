@@ -124,8 +124,10 @@ static clio_status read_shards(clio_context *ctx, struct weights *w, const char 
     json_object_foreach(shards, name, value)
     {
         size_t first = w->count;
+        bool exists;
         TRY(file_join(ctx, &path, dir, name));
-        if (!file_exists(path))
+        TRY(file_check_exists(ctx, path, &exists));
+        if (!exists)
             FAIL(ctx, CLIO_ERROR_FILE, "%s is missing, and %s needs it: download it into the same folder", path, file.path);
         TRY(safetensors_read(ctx, w, path));
         keep_indexed(w, first, index, name);
@@ -152,14 +154,15 @@ static clio_status fail_absent(clio_context *ctx, const char *dir, const char *s
     clio_status st = CLIO_OK;
     char name[256], *path = NULL;
     for (int i = 0; i < 4; i++) {
-        bool sharded = i >= 2;
+        bool sharded = i >= 2, exists;
         snprintf(name, sizeof name, "%s.bin%s", i % 2 ? stem : "pytorch_model", sharded ? ".index.json" : "");
         free(path);
         TRY(file_join(ctx, &path, dir, name));
-        if (file_exists(path) && sharded)
+        TRY(file_check_exists(ctx, path, &exists));
+        if (exists && sharded)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
                  "%s belongs to PyTorch files, and clio reads safetensors: download the model's .safetensors files", path);
-        if (file_exists(path))
+        if (exists)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
                  "%s is a PyTorch file, and clio reads safetensors: download %s.safetensors, or convert it with Python: import torch, "
                  "safetensors.torch as s; s.save_file({k: v.contiguous().clone() for k, v in torch.load('%s', weights_only=True).items()}, "
@@ -177,8 +180,10 @@ clio_status weights_open(clio_context *ctx, struct weights *w, const char *path,
 {
     clio_status st = CLIO_OK;
     char single[256], index[256];
+    bool is_folder, exists;
     memset(w, 0, sizeof *w);
-    if (!file_is_folder(path)) {
+    TRY(file_check_folder(ctx, path, &is_folder));
+    if (!is_folder) {
         TRY(mem_string(ctx, &w->path, path));
         TRY(mem_alloc(ctx, &w->files, 1, sizeof *w->files));
         TRY(safetensors_read(ctx, w, path));
@@ -188,7 +193,8 @@ clio_status weights_open(clio_context *ctx, struct weights *w, const char *path,
     snprintf(single, sizeof single, "%s.safetensors", stem);
     snprintf(index, sizeof index, "%s.safetensors.index.json", stem);
     TRY(file_join(ctx, &w->path, path, single));
-    if (file_exists(w->path)) {
+    TRY(file_check_exists(ctx, w->path, &exists));
+    if (exists) {
         TRY(mem_alloc(ctx, &w->files, 1, sizeof *w->files));
         TRY(safetensors_read(ctx, w, w->path));
         sort_weights(w);
@@ -197,7 +203,8 @@ clio_status weights_open(clio_context *ctx, struct weights *w, const char *path,
     free(w->path);
     w->path = NULL;
     TRY(file_join(ctx, &w->path, path, index));
-    if (!file_exists(w->path))
+    TRY(file_check_exists(ctx, w->path, &exists));
+    if (!exists)
         TRY(fail_absent(ctx, path, stem));
     TRY(read_shards(ctx, w, path, index));
 fail:

@@ -5,10 +5,10 @@
  * the file is refused, as is so large a list of tiny images, so that a small file cannot fill the memory. */
 #include "dataset_private.h"
 
+#include "../../host/core/file_tree.h"
 #include "../../host/core/file.h"
 #include "../image/image.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,13 +154,15 @@ static clio_status labels_path(clio_context *ctx, const char *dir, const char *i
     clio_status st = CLIO_OK;
     struct bytes name = {NULL, 0, 0};
     const char *word = strstr(images, "images"), *number = strstr(images, "idx3");
+    bool exists;
     *out = NULL;
     TRY(bytes_print(ctx, &name, "%.*slabels%.*sidx1-ubyte", (int)(word - images), images, (int)(number - word - 6), word + 6));
     for (int compressed = 0; compressed < 2; compressed++) {
         if (compressed)
             TRY(bytes_print(ctx, &name, ".gz"));
         TRY(file_join(ctx, out, dir, name.data));
-        if (file_exists(*out))
+        TRY(file_check_exists(ctx, *out, &exists));
+        if (exists)
             break;
         free(*out);
         *out = NULL;
@@ -246,11 +248,12 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     char *names[FILES_MAX] = {NULL};
     size_t count = 0;
     int classes;
-    DIR *dir = opendir(ds->root);
+    struct file_names all = {0};
     *found = false;
-    for (struct dirent *entry; dir && (entry = readdir(dir)) && count < FILES_MAX;)
-        if (is_images(entry->d_name))
-            TRY(mem_string(ctx, &names[count++], entry->d_name));
+    TRY(file_names_read(ctx, &all, ds->root, NULL));
+    for (size_t i = 0; i < all.count && count < FILES_MAX; i++)
+        if (is_images(all.list[i]))
+            TRY(mem_string(ctx, &names[count++], all.list[i]));
     qsort(names, count, sizeof *names, by_name); /* an uncompressed file comes before its compressed form */
     for (size_t i = 0; i < count; i++) {
         size_t n = i ? strlen(names[i - 1]) : 0;
@@ -272,8 +275,7 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     ds->info.classes = 0;
     TRY(dataset_classes(ctx, ds, classes, ds->options.class_names));
 fail:
-    if (dir)
-        closedir(dir);
+    file_names_free(&all);
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     return st;

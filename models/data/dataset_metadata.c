@@ -92,14 +92,16 @@ static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct meta
         p += 3;
     for (size_t line = 1; p < end; line++) {
         const char *next = memchr(p, '\n', (size_t)(end - p)), *stop = next ? next : end;
-        json_error_t error;
+        char what[40];
         while (p < stop && isspace((unsigned char)*p))
             p++;
         if (p < stop) {
-            row = json_read(p, (size_t)(stop - p), JSON_REJECT_DUPLICATES, &error);
+            snprintf(what, sizeof what, "line %zu", line);
+            st = json_parse(ctx, p, (size_t)(stop - p), JSON_REJECT_DUPLICATES, what, &row);
+            TRY(st == CLIO_ERROR_FORMAT ? CLIO_OK : st);
             if (!json_is_object(row)) {
-                st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is not a JSON object (%s): correct it", m->path,
-                               line, row ? "{...} is expected" : error.text);
+                st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is not a JSON object, {...}: correct it", m->path,
+                               line);
                 TRY(dataset_skip(ctx, ds, st));
                 st = CLIO_OK;
             } else {

@@ -21,10 +21,16 @@ clio_status image_from_floats(clio_context *ctx, struct image *image, const floa
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < 3; c++) {
             float x = chw[c * pixels + i] * 0.5f + 0.5f;
-            x = x > 0 ? MIN(x, 1.0f) : 0; /* NaN is not above 0 */
+            if (!isfinite(x))
+                FAIL(ctx, CLIO_ERROR_FORMAT,
+                     "the image has values that are not finite: the weights of the decoder are damaged, or too large for half precision; "
+                     "use weights of type f32 or another checkpoint");
+            x = x > 0 ? MIN(x, 1.0f) : 0;
             image->rgb[3 * i + c] = (unsigned char)rintf(x * 255.0f);
         }
 fail:
+    if (st)
+        image_free(image);
     return st;
 }
 
@@ -38,6 +44,15 @@ void image_to_mask(const struct image *image, float *out)
     size_t pixels = (size_t)image->width * (size_t)image->height;
     for (size_t i = 0; i < pixels; i++)
         out[i] = image_luma(image->rgb + 3 * i) >= 128 ? 1.0f : 0.0f; /* luma / 255 >= 0.5 */
+}
+
+void image_overlay(struct image *image, const struct image *original, const struct image *mask)
+{
+    size_t pixels = (size_t)image->width * (size_t)image->height;
+    for (size_t i = 0; i < 3 * pixels; i++) {
+        unsigned m = image_luma(mask->rgb + i / 3 * 3), sum = m * image->rgb[i] + (255 - m) * original->rgb[i] + 128;
+        image->rgb[i] = (unsigned char)((sum + (sum >> 8)) >> 8); /* sum / 255, rounded */
+    }
 }
 
 void image_mask_shrink(const float *mask, int width, int height, int factor, float *out)

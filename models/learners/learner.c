@@ -1,6 +1,7 @@
 /* learner.c - see learner.h: open and close a model, loss scaling, backward passes. */
 #include "learner.h"
 #include "settings.h"
+#include "../../host/core/text.h"
 #include "../image/image.h"
 #include "../loaders/model_folder.h"
 
@@ -68,16 +69,21 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
+    json_t *own;
     const struct learner_setting *s = learner_setting_find(l->type->settings, name);
     if (!s) {
         TRY(learner_setting_names(ctx, &names, l->type->settings));
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s; its settings are %s", name, l->type->name, names.data);
+        size_t length;
+        const char *near = text_nearest(name, names.data, &length);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.200s is not a setting of %s%s%.*s%s clio_train_setting lists them", name, l->type->name,
+             near ? "; did you mean " : "", (int)length, near ? near : "", near ? "?" : ":");
     }
     TRY(learner_setting_check(ctx, s, value));
-    json_t *own =
-        s->type == 't' && json_is_integer(value) ? json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value)) : json_deep_copy(value);
-    if (json_object_set_new(l->config, name, own))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    if (s->type == 't' && json_is_integer(value))
+        TRY(json_made(ctx, &own, json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value))));
+    else
+        TRY(json_copied(ctx, &own, value));
+    TRY(json_put(ctx, l->config, name, own));
 fail:
     bytes_free(&names);
     return st;

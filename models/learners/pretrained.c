@@ -38,9 +38,7 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
         TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
     }
     TRY(json_int(ctx, file, "classes", 0, MAX_CLASSES, 0, &shape->classes));
-    *settings = json_copy(file->root);
-    if (!*settings)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(json_copied(ctx, settings, file->root));
     for (size_t i = 0; i < COUNT(shape_keys); i++)
         json_object_del(*settings, shape_keys[i]);
     json_object_foreach(*settings, key, value)

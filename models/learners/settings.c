@@ -26,35 +26,6 @@ int learner_choice_index(const char *words, const char *word)
     return -1;
 }
 
-#define NAME_SIZE 64
-
-/* Levenshtein distance of two names, of their first NAME_SIZE characters. */
-static int distance(const char *a, const char *b)
-{
-    int row[NAME_SIZE + 1], n = (int)MIN(strlen(a), (size_t)NAME_SIZE), m = (int)MIN(strlen(b), (size_t)NAME_SIZE);
-    for (int j = 0; j <= m; j++)
-        row[j] = j;
-    for (int i = 1; i <= n; i++)
-        for (int j = 1, before = row[0]++; j <= m; j++) {
-            int replaced = before + (a[i - 1] != b[j - 1]);
-            before = row[j];
-            row[j] = MIN(replaced, MIN(row[j], row[j - 1]) + 1);
-        }
-    return row[m];
-}
-
-void learner_setting_nearest(const struct learner_setting *table, const char *name, const char **nearest, int *least)
-{
-    for (; table->name; table++) {
-        bool within = strstr(table->name, name) || strstr(name, table->name); /* lr in lr_scheduler; steps in max_steps */
-        int edits = distance(name, table->name), most = MAX((int)strlen(name) / 3, 1);
-        if ((edits <= most || within) && edits < *least) {
-            *nearest = table->name;
-            *least = edits;
-        }
-    }
-}
-
 clio_status learner_setting_names(clio_context *ctx, struct bytes *text, const struct learner_setting *table)
 {
     clio_status st = CLIO_OK;

@@ -17,8 +17,6 @@ struct learner_setting {
 const struct learner_setting *learner_setting_find(const struct learner_setting *table, const char *name);
 /* Index of `word` in "a|b|c", or -1. */
 int learner_choice_index(const char *words, const char *word);
-/* *nearest: the name in the table with the fewest edits from `name`, if they are fewer than *least and few enough for a misspelling. */
-void learner_setting_nearest(const struct learner_setting *table, const char *name, const char **nearest, int *least);
 /* Append "a, b, c". */
 clio_status learner_setting_names(clio_context *ctx, struct bytes *text, const struct learner_setting *table);
 /* An error unless the value is valid for the setting. */

@@ -233,8 +233,10 @@ clio_status lora_open(clio_context *ctx, struct lora *lora, const char *path)
     clio_status st = CLIO_OK;
     json_t *settings = NULL;
     char *metadata = NULL;
+    enum file_kind kind;
     memset(lora, 0, sizeof *lora);
-    if (file_is_folder(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_FOLDER)
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the LoRA's .safetensors file in it", path);
     TRY(weights_open(ctx, &lora->file, path, ""));
     TRY(mem_alloc(ctx, &lora->list, lora->file.count, sizeof *lora->list));

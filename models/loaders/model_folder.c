@@ -3,8 +3,8 @@
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
 #include "../../host/core/file_out.h"
+#include "../../host/core/file_tree.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +25,12 @@ static clio_status has_stem(clio_context *ctx, const char *dir, const char *stem
     for (int sharded = 0; sharded < 2 && !*has; sharded++) {
         snprintf(name, sizeof name, "%s" SUFFIX "%s", stem, sharded ? INDEX : "");
         TRY(file_join(ctx, &path, dir, name));
-        *has = file_exists(path);
+        TRY(file_check_exists(ctx, path, has));
         free(path);
         path = NULL;
     }
 fail:
+    free(path);
     return st;
 }
 
@@ -53,31 +54,35 @@ static bool variant_of(const char *name, const char *stem, char found[MAX_STEM])
 }
 
 /* The preferred one of the existing variants: fp16, else the first by name. Empty: none. */
-static void any_variant(const char *dir, const char *stem, char best[MAX_STEM])
+static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, char best[MAX_STEM])
 {
+    clio_status st = CLIO_OK;
     char name[MAX_STEM];
-    DIR *folder = opendir(dir);
+    struct file_names names = {0};
     *best = 0;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (!variant_of(entry->d_name, stem, name))
+    TRY(file_names_read(ctx, &names, dir, NULL));
+    for (size_t i = 0; i < names.count; i++) {
+        if (!variant_of(names.list[i], stem, name))
             continue;
         bool half = ends_with(name, ".fp16"), best_half = ends_with(best, ".fp16");
         if (!*best || half > best_half || (half == best_half && strcmp(name, best) < 0))
             memcpy(best, name, sizeof name);
     }
-    if (folder)
-        closedir(folder);
+fail:
+    file_names_free(&names);
+    return st;
 }
 
 clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
 {
     clio_status st = CLIO_OK;
     char name[MAX_STEM];
-    bool has = false;
+    bool has = false, is_folder;
     memset(weights, 0, sizeof *weights);
     if (variant && (strlen(stem) + strlen(variant) + 1 >= sizeof name || strchr(variant, '/')))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is not a valid variant: use a name like fp16", variant);
-    if (!file_is_folder(dir))
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use the folder of a complete model, or download the missing part", dir);
     if (variant) {
         snprintf(name, sizeof name, "%s.%s", stem, variant);
@@ -88,7 +93,7 @@ clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem,
         TRY(has_stem(ctx, dir, name, &has));
     }
     if (!has) {
-        any_variant(dir, stem, name);
+        TRY(any_variant(ctx, dir, stem, name));
         has = *name;
     }
     TRY(weights_open(ctx, weights, dir, has ? name : stem));
@@ -99,10 +104,12 @@ fail:
 clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path)
 {
     clio_status st = CLIO_OK;
+    bool is_folder;
     if (*path || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, path, base, name));
-    if (!file_is_folder(*path)) {
+    TRY(file_check_folder(ctx, *path, &is_folder));
+    if (!is_folder) {
         free(*path);
         *path = NULL;
     }
@@ -114,11 +121,13 @@ clio_status folder_json(clio_context *ctx, struct json_file *out, const char *ba
 {
     clio_status st = CLIO_OK;
     char *folder = NULL, *path = NULL;
+    bool exists;
     if (out->root || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, &folder, base, name));
     TRY(file_join(ctx, &path, folder, file));
-    if (file_exists(path))
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists)
         TRY(json_open(ctx, out, folder, file));
 fail:
     free(folder);

@@ -270,7 +270,7 @@ static clio_status count_references(struct scorer *scorer, const struct caption_
     clio_status st = CLIO_OK;
     struct sentence *references = NULL;
     if (c->reference_count < 1)
-        FAIL(scorer->ctx, CLIO_ERROR_ARGUMENT, "caption %zu has no reference", index + 1);
+        FAIL(scorer->ctx, CLIO_ERROR_FORMAT, "caption %zu has no reference", index + 1);
     TRY(references_read(scorer, &references, c));
     for (size_t r = 0; r < c->reference_count; r++)
         TRY(count_document_frequency(scorer, &references[r], index));
@@ -285,7 +285,7 @@ clio_status caption_scores(clio_context *ctx, struct caption_scores *out, const 
     struct scorer scorer = {.ctx = ctx};
     memset(out, 0, sizeof *out);
     if (count < 1 || count >= UINT32_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there are no captions to score");
+        FAIL(ctx, CLIO_ERROR_FORMAT, "there are no captions to score");
     for (size_t i = 0; i < count; i++)
         TRY(count_references(&scorer, &cases[i], i));
     scorer.log_cases = log((double)count);

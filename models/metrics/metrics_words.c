@@ -56,7 +56,7 @@ clio_status words_read(clio_context *ctx, struct words *words, const char *text,
     while (*p) {
         utf8proc_ssize_t size = utf8proc_iterate(p, -1, &c);
         if (size <= 0)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a text is not valid UTF-8 at byte %zu: save it as UTF-8",
+            FAIL(ctx, CLIO_ERROR_FORMAT, "a text is not valid UTF-8 at byte %zu: save it as UTF-8",
                  (size_t)(p - (const utf8proc_uint8_t *)text));
         p += size;
         c = utf8proc_tolower(c == 0x2019 ? '\'' : c);

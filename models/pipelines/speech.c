@@ -56,13 +56,15 @@ static clio_status read_generation(clio_context *ctx, clio_speech *s)
     int vocab = s->net.config.vocab;
     unsigned char *mask = NULL;
     char *path = NULL;
+    bool exists;
     TRY(mem_alloc(ctx, &mask, (size_t)vocab, 1));
     TRY(json_open(ctx, &config, s->dir, "config.json"));
     TRY(file_join(ctx, &path, s->dir, "generation_config.json"));
     TRY(read_prefix(ctx, s, &config));
     s->last_initial_timestamp = INITIAL_TIMESTAMP;
     const struct json_file *rules = &config; /* older folders have all settings in config.json */
-    if (file_exists(path)) {
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists) {
         TRY(json_open(ctx, &generation, s->dir, "generation_config.json"));
         TRY(read_prefix(ctx, s, &generation));
         TRY(json_int(ctx, &generation, "max_initial_timestamp_index", 0, WHISPER_TIMESTAMPS - 1, INITIAL_TIMESTAMP,
@@ -70,6 +72,8 @@ static clio_status read_generation(clio_context *ctx, clio_speech *s)
         rules = json_object_get(generation.root, "suppress_tokens") ? &generation : &config;
     }
     TRY(mark_tokens(ctx, rules, "suppress_tokens", mask, vocab));
+    for (int id = s->tokens.timestamp_begin + WHISPER_TIMESTAMPS; id < vocab; id++) /* padding, or special */
+        mask[id] = mask[id] || tokenizer_is_special(&s->tokenizer, id) || !*tokenizer_bytes(&s->tokenizer, id, NULL);
     TRY(tensor_write(ctx, &s->suppress, 0, (size_t)vocab, mask));
     TRY(mark_tokens(ctx, rules, "begin_suppress_tokens", mask, vocab));
     int blank = tokenizer_find(&s->tokenizer, " ");
@@ -266,6 +270,11 @@ void clio_speech_free(clio_speech *s)
     free(s->prefix);
     free(s->dir);
     free(s);
+}
+
+const char *clio_speech_prefix(const clio_speech *s)
+{
+    return s && s->prefix ? s->prefix : "";
 }
 
 int clio_speech_is_multilingual(const clio_speech *s)

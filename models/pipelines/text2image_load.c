@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPEN_CLIP_LAYERS 24 /* of the text encoder of Stable Diffusion 2 */
+
 /* The open files of one part of the pipeline. */
 struct part {
     const struct json_file *config;
@@ -72,10 +74,12 @@ static clio_status merge_loras(const clio_diffusion *p, enum lora_part part, str
 {
     clio_status st = CLIO_OK;
     struct lora lora = {0};
-    for (size_t i = 0; i < p->lora_count; i++) {
-        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)p->lora_count));
-        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
-        TRY(lora_merge(p->ctx, &lora, part, p->loras[i].strength, weights));
+    size_t count = p->lora_count + p->prompt_lora_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct lora_choice *choice = i < p->lora_count ? &p->loras[i] : &p->prompt_loras[i - p->lora_count];
+        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)count));
+        TRY(lora_open(p->ctx, &lora, choice->path));
+        TRY(lora_merge(p->ctx, &lora, part, choice->strength, weights));
         lora_close(&lora);
     }
 fail:
@@ -85,13 +89,15 @@ fail:
 
 /* ---- networks ---- */
 
-clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder)
+clio_status diffusion_need_text_encoder(clio_diffusion *p, const struct embeddings *embeddings, struct text_encoder *encoder)
 {
     clio_status st = CLIO_OK;
     struct part part;
     *encoder = (struct text_encoder){0};
     TRY(part_open(p, &part, PART_TEXT_ENCODER));
     st = merge_loras(p, LORA_TEXT_ENCODER, part.weights);
+    if (!st && embeddings)
+        st = embeddings_extend(p->ctx, embeddings, part.config, part.weights);
     if (!st)
         st = text_encoder_load(p->ctx, part.config, part.weights, encoder);
     part_close(&part);
@@ -178,10 +184,13 @@ static clio_status check_index(const clio_diffusion *p)
     struct json_file index = {0};
     const char *name;
     char *path = NULL, *unet = NULL;
+    bool exists;
     TRY(file_join(p->ctx, &path, p->path, "model_index.json"));
     TRY(file_join(p->ctx, &unet, p->path, "unet"));
-    if (!file_exists(path)) {
-        if (!file_is_folder(unet))
+    TRY(file_check_exists(p->ctx, path, &exists));
+    if (!exists) {
+        TRY(file_check_folder(p->ctx, unet, &exists));
+        if (!exists)
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
                  "text_encoder, unet, vae and scheduler",
@@ -208,6 +217,7 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
     clio_status st = CLIO_OK;
     char *dir = NULL, *folder = NULL, *vocabulary = NULL;
     const char *slash = strrchr(p->path, '/');
+    bool is_folder, exists;
     if (named || !p->is_file) {
         if (!named)
             TRY(file_join(p->ctx, &dir, p->path, "tokenizer"));
@@ -222,12 +232,14 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
         folder[MAX(slash - p->path, 1)] = 0;
     TRY(file_join(p->ctx, &dir, folder, "tokenizer"));
     TRY(file_join(p->ctx, &vocabulary, folder, "vocab.json"));
-    if (!file_is_folder(dir) && !file_exists(vocabulary))
+    TRY(file_check_folder(p->ctx, dir, &is_folder));
+    TRY(file_check_exists(p->ctx, vocabulary, &exists));
+    if (!is_folder && !exists)
         FAIL(p->ctx, CLIO_ERROR_FILE,
              "%s has no tokenizer in it: name a folder with CLIP's vocab.json and merges.txt as the tokenizer, or put them into a folder "
              "tokenizer beside the file",
              p->path);
-    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : folder));
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, is_folder ? dir : folder));
 fail:
     free(vocabulary);
     free(folder);
@@ -277,6 +289,10 @@ static clio_status read_parts(clio_diffusion *p)
         part_close(&part);
     TRY(st);
     p->positions = text.positions;
+    p->vocab = text.vocab;
+    p->text_layers = text.layers;
+    /* The text encoder of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
+    p->clip_skip = text.act == ACT_GELU && text.layers < OPEN_CLIP_LAYERS ? 2 : 1;
     act = json_object_get(part.config->root, "hidden_act");
     /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
     if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)
@@ -323,6 +339,8 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
     TRY(mem_string(p->ctx, &p->variant, params->variant));
     TRY(mem_string(p->ctx, &p->prediction, prediction));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));
+    TRY(mem_string(p->ctx, &p->lora_dir, params->lora_dir));
+    TRY(mem_string(p->ctx, &p->embedding_dir, params->embedding_dir));
     p->taesd_preview_only = params->taesd_preview_only != 0;
     p->keep = params->keep != 0;
     TRY(mem_alloc(p->ctx, &p->loras, MAX(params->lora_count, 1), sizeof *p->loras));
@@ -343,6 +361,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     clio_status st = CLIO_OK;
     clio_diffusion *p = NULL;
     clio_diffusion_params none = {0};
+    enum file_kind kind;
     params = params ? params : &none;
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
@@ -351,7 +370,8 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!file_exists(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_ABSENT)
         FAIL(ctx, CLIO_ERROR_FILE, "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors checkpoint",
              path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
@@ -359,7 +379,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     TRY(mem_string(ctx, &p->path, path));
     for (size_t n = strlen(p->path); n > 1 && p->path[n - 1] == '/';)
         p->path[--n] = 0;
-    p->is_file = !file_is_folder(path);
+    p->is_file = kind != FILE_FOLDER;
     if (!p->is_file)
         TRY(check_index(p));
     TRY(copy_params(p, params));
@@ -381,9 +401,10 @@ void clio_diffusion_free(clio_diffusion *p)
     diffusion_drop_vae(p);
     clip_tokenizer_close(&p->tokenizer);
     json_close(&p->scheduler);
-    for (size_t i = 0; p->loras && i < p->lora_count; i++)
-        free(p->loras[i].path);
-    free(p->loras);
+    lora_choices_free(p->loras, p->lora_count);
+    lora_choices_free(p->prompt_loras, p->prompt_lora_count);
+    free(p->lora_dir);
+    free(p->embedding_dir);
     free(p->variant);
     free(p->prediction);
     free(p->taesd);

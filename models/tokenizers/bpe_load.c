@@ -354,14 +354,16 @@ static clio_status open_source(clio_context *ctx, struct tokenizer *t, struct so
 {
     clio_status st = CLIO_OK;
     const char *names[] = {"tokenizer.json", "vocab.json", "added_tokens.json"};
-    bool exists[COUNT(names)];
-    if (!file_is_folder(dir))
+    bool exists[COUNT(names)], is_folder;
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use a model folder (config.json, tokenizer.json, model.safetensors)", dir);
     for (size_t i = 0; i < COUNT(names); i++) {
         char *path = NULL;
         TRY(file_join(ctx, &path, dir, names[i]));
-        exists[i] = file_exists(path);
+        st = file_check_exists(ctx, path, &exists[i]);
         free(path);
+        TRY(st);
     }
     if (exists[0])
         TRY(open_json(ctx, t, src, dir));

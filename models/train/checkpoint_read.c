@@ -111,7 +111,7 @@ static clio_status open_checkpoint(clio_context *ctx, const char *folder, struct
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: there is no model %.60s in this version", c->file.path, name);
     if (!json_is_object(json_object_get(c->file.root, "settings")))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no settings", c->file.path);
-    TRY(json_made(ctx, &c->settings, json_deep_copy(json_object_get(c->file.root, "settings"))));
+    TRY(json_copied(ctx, &c->settings, json_object_get(c->file.root, "settings")));
     TRY(read_state(ctx, c));
     TRY(read_class_names(ctx, c));
     TRY(file_join(ctx, &path, folder, "training.safetensors"));

@@ -50,7 +50,7 @@ static clio_status open_plan(struct train_run *r)
     if (!type)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
              p->resume ? "there is no run to resume: name the model to train" : "name the model to train: clio_train_model lists them");
-    TRY(json_made(r->ctx, &all, r->resumes ? json_deep_copy(r->before.settings) : json_object()));
+    TRY(r->resumes ? json_copied(r->ctx, &all, r->before.settings) : json_made(r->ctx, &all, json_object()));
     if (given)
         TRY(train_settings_update(r->ctx, all, given));
     TRY(train_plan_read(r->ctx, &r->plan, type, all));

@@ -2,6 +2,7 @@
  * from a file or from the command line. */
 #include "train.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 #include "../learners/types.h"
 
 #include <limits.h>
@@ -88,15 +89,21 @@ static const struct learner_setting *find_optimizer(const struct learner_type *t
     return NULL;
 }
 
-/* The name of a setting that resembles `key`, or NULL. */
-static const char *nearest_setting(const struct learner_type *type, const char *key)
+static clio_status fail_unknown(clio_context *ctx, const struct learner_type *type, const char *key)
 {
-    const struct learner_setting *const tables[] = {type->settings, train_settings, optimizer_settings};
-    const char *dot = strchr(key, '.'), *nearest = NULL;
-    int least = INT_MAX;
-    for (size_t i = 0; i < COUNT(tables); i++)
-        learner_setting_nearest(tables[i], dot ? dot + 1 : key, &nearest, &least);
-    return nearest;
+    clio_status st = CLIO_OK;
+    struct bytes names = {0};
+    const char *dot = strchr(key, '.'), *nearest;
+    size_t length;
+    TRY(learner_setting_names(ctx, &names, type->settings));
+    TRY(learner_setting_names(ctx, &names, train_settings));
+    TRY(learner_setting_names(ctx, &names, optimizer_settings));
+    nearest = text_nearest(dot ? dot + 1 : key, names.data, &length);
+    FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.60s is not a setting of %s or of training%s%.*s%s clio_train_setting lists them", key, type->name,
+         nearest ? "; did you mean " : "", (int)length, nearest ? nearest : "", nearest ? "?" : ":");
+fail:
+    bytes_free(&names);
+    return st;
 }
 
 static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
@@ -109,11 +116,8 @@ static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
         const struct learner_setting *s = learner_setting_find(train_settings, key),
                                      *model = learner_setting_find(plan->type->settings, key);
         s = s ? s : model ? model : find_optimizer(plan->type, key);
-        if (!s) {
-            const char *nearest = nearest_setting(plan->type, key);
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.60s is not a setting of %s or of training%s%s: clio_train_setting lists them", key,
-                 plan->type->name, nearest ? "; did you mean " : "", nearest ? nearest : "");
-        }
+        if (!s)
+            TRY(fail_unknown(ctx, plan->type, key));
         TRY(learner_setting_check(ctx, s, value));
         if (model)
             TRY(json_put(ctx, plan->model, key, json_incref(value)));
@@ -125,9 +129,9 @@ fail:
 clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *type, const json_t *settings)
 {
     clio_status st = CLIO_OK;
-    *plan = (struct train_plan){.type = type, .model = json_object(), .all = settings ? json_deep_copy(settings) : json_object()};
-    if (!plan->model || !plan->all)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    *plan = (struct train_plan){.type = type};
+    TRY(json_made(ctx, &plan->model, json_object()));
+    TRY(settings ? json_copied(ctx, &plan->all, settings) : json_made(ctx, &plan->all, json_object()));
     TRY(check_settings(ctx, plan));
     const json_t *a = plan->all;
     plan->max_steps = (int64_t)number(a, "max_steps");

@@ -161,9 +161,9 @@ static void matrices_of_nan_are_refused(void **state)
     (void)state;
     double a[9] = {2, 0, 0, 1, 2, 0, 1, NAN, 2}, l[9], values[3];
     int rank = 7;
-    FAILS(matrix_root(ctx, l, &rank, a, 3), CLIO_ERROR_ARGUMENT, "the Cholesky decomposition of a 3 x 3 matrix cannot be computed");
+    FAILS(matrix_root(ctx, l, &rank, a, 3), CLIO_ERROR_FORMAT, "the Cholesky decomposition of a 3 x 3 matrix cannot be computed");
     assert_int_equal(rank, 0);
-    FAILS(matrix_eigenvalues(ctx, values, a, 3), CLIO_ERROR_ARGUMENT, "it contains NaN (LAPACK dsyev, info -5)");
+    FAILS(matrix_eigenvalues(ctx, values, a, 3), CLIO_ERROR_FORMAT, "it contains NaN (LAPACK dsyev, info -5)");
     FAILS(matrix_eigenvalues(ctx, values, a, 0), CLIO_ERROR_INTERNAL, "0 rows");
 }
 
@@ -217,7 +217,7 @@ static void frechet_distances(void **state)
     NEAR(frechet(&sf, &sx), 1024.0 * 1024 * FEATURE, 1e-6);
     FAILS(frechet_distance(ctx, &out, &sx, &one), CLIO_ERROR_ARGUMENT, "same encoder");
     x[5] = INFINITY;
-    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_ARGUMENT, "value 5 of feature 0 is inf");
+    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_FORMAT, "value 5 of feature 0 is inf");
     assert_int_equal(sx.count, MANY);
     feature_stats_free(&sz);
     sz = stats_of(z, 1, FEATURE, 1);
@@ -288,7 +288,7 @@ static void kernel_distances(void **state)
     FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 2, SOME + 1, 0), CLIO_ERROR_ARGUMENT, "no more than the sets have");
     FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, 1, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "at least 2");
     y[8] = NAN;
-    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "value 1 of feature 1");
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_FORMAT, "value 1 of feature 1");
 }
 
 /* ---- words ---- */
@@ -432,7 +432,7 @@ static void word_and_character_errors(void **state)
     assert_true(error_rate(&empty) == 0);
     OK(error_counts_words(ctx, &empty, "?", "well"));
     assert_true(isinf(error_rate(&empty)));
-    FAILS(error_counts_words(ctx, &empty, "good", "ba\xff"), CLIO_ERROR_ARGUMENT, "not valid UTF-8 at byte 2");
+    FAILS(error_counts_words(ctx, &empty, "good", "ba\xff"), CLIO_ERROR_FORMAT, "not valid UTF-8 at byte 2");
 }
 
 /* ---- captions ---- */
@@ -481,9 +481,9 @@ static void caption_metrics(void **state)
     assert_true(scores.cider_d == 0);
     OK(caption_scores(ctx, &scores, broken + 2, 1)); /* 3 of 3 words, reference length 4: hyphens and apostrophes count only inside words */
     NEAR(scores.bleu[2], exp(1 - 4.0 / 3), 1e-8);
-    FAILS(caption_scores(ctx, &scores, captions, 0), CLIO_ERROR_ARGUMENT, "no caption");
-    FAILS(caption_scores(ctx, &scores, broken, 1), CLIO_ERROR_ARGUMENT, "not valid UTF-8");
-    FAILS(caption_scores(ctx, &scores, broken + 1, 1), CLIO_ERROR_ARGUMENT, "caption 1 has no reference");
+    FAILS(caption_scores(ctx, &scores, captions, 0), CLIO_ERROR_FORMAT, "no caption");
+    FAILS(caption_scores(ctx, &scores, broken, 1), CLIO_ERROR_FORMAT, "not valid UTF-8");
+    FAILS(caption_scores(ctx, &scores, broken + 1, 1), CLIO_ERROR_FORMAT, "caption 1 has no reference");
 }
 
 /* More n-grams than the initial tables hold. Every caption equals its reference and no other, so all scores are perfect. */
