@@ -25,6 +25,11 @@ void say_error(const char *format, ...)
     fputc('\n', stderr);
 }
 
+void say_notice(const char *text)
+{
+    say_error("note: %s", text);
+}
+
 int say_usage(const struct command *command, const char *format, ...)
 {
     va_list list;

@@ -17,6 +17,8 @@ struct words;
 void say_error(const char *format, ...) CLI_PRINTF(1, 2);
 /* The same, followed by "(see clio COMMAND --help)". Returns EXIT_USAGE. */
 int say_usage(const struct command *command, const char *format, ...) CLI_PRINTF(2, 3);
+/* Print "clio: note: ..." and a line end: nothing failed. */
+void say_notice(const char *text);
 /* Say that standard output could not be written; `error` is an errno. */
 void say_output_error(int error);
 

@@ -54,6 +54,15 @@ static int on_progress(void *user, const char *what, double done, double total)
     return stopped;
 }
 
+static void on_notice(void *user, const char *text)
+{
+    const struct session *s = user;
+    char *here = library_message(s->set->command, text);
+    if (!s->set->quiet)
+        say_notice(here);
+    free(here);
+}
+
 int session_stopped(void)
 {
     return stopped;
@@ -84,6 +93,7 @@ bool session_context(struct session *s, const struct settings *set)
     }
     clio_set_profile(s->ctx, set->verbose);
     clio_set_progress(s->ctx, on_progress, s);
+    clio_set_notice(s->ctx, on_notice, s);
     bar_enable(!set->quiet);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe makes the write fail */
     running = s->ctx;

@@ -26,6 +26,7 @@
  *   - The library never prints and never exits. A context and all models made from it belong to one thread at a time; only clio_cancel may
  *     be called from another thread or a signal handler. Different contexts may be used in different threads.
  *   - Long calls report progress (clio_set_progress) and can be cancelled (clio_cancel): they return CLIO_ERROR_CANCELLED.
+ *   - What does not stop a call, but changes its result, is a notice (clio_set_notice): one sentence, as for errors.
  */
 #ifndef CLIO_H
 #define CLIO_H
@@ -97,6 +98,11 @@ CLIO_API clio_status clio_set_weight_type(clio_context *ctx, const char *type);
 typedef int (*clio_progress_fn)(void *user, const char *what, double done, double total);
 /* Takes effect at once. user is passed to the callback. progress NULL: no reports. user NULL: allowed. ctx NULL: nothing. */
 CLIO_API void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user);
+/* Called when something does not stop a call but its user should know it: a part of a file that was left out, a value that the files do not
+ * say and that was assumed. text: one sentence, valid during the call. */
+typedef void (*clio_notice_fn)(void *user, const char *text);
+/* Takes effect at once. user is passed to the callback. notice NULL: no notices. user NULL: allowed. ctx NULL: nothing. */
+CLIO_API void clio_set_notice(clio_context *ctx, clio_notice_fn notice, void *user);
 /* Make the running call return CLIO_ERROR_CANCELLED at its next step. Safe in a signal handler. ctx NULL: nothing. */
 CLIO_API void clio_cancel(clio_context *ctx);
 

@@ -1,6 +1,9 @@
-/* context.c - progress, cancellation and preconditions: what every layer asks of a context. The public functions:
+/* context.c - progress, notices, cancellation and preconditions: what every layer asks of a context. The public functions:
  * host/ops/context_public.c. */
 #include "context.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 
 void clio_cancel(clio_context *ctx)
 {
@@ -15,6 +18,18 @@ clio_status context_progress(clio_context *ctx, const char *what, double done, d
         FAIL(ctx, CLIO_ERROR_CANCELLED, "cancelled while %s", what);
 fail:
     return st;
+}
+
+void context_notice(clio_context *ctx, const char *format, ...)
+{
+    char text[sizeof ctx->status.sentence];
+    va_list list;
+    if (!ctx->notice)
+        return;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    ctx->notice(ctx->notice_user, text);
 }
 
 clio_status context_need_device(clio_context *ctx)

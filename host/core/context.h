@@ -42,11 +42,15 @@ struct clio_context {
     bool whole_steps; /* launches ignore `cancelled`: whoever set this checks it between steps, where stopping leaves no half-done update */
     clio_progress_fn progress;
     void *progress_user;
+    clio_notice_fn notice;
+    void *notice_user;
     void *blas, *fft; /* owned by blas.c and fft.c */
 };
 
 /* Report progress; CLIO_ERROR_CANCELLED when the callback or clio_cancel asks to stop. */
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
+/* Tell the caller (clio_set_notice) in one sentence what was left out or assumed; names files and parameters, as errors do. */
+void context_notice(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
 /* CLIO_ERROR_ARGUMENT unless a device is open. */
 clio_status context_need_device(clio_context *ctx);
 

@@ -111,6 +111,14 @@ fail:
     return st;
 }
 
+void clio_set_notice(clio_context *ctx, clio_notice_fn notice, void *user)
+{
+    if (!ctx)
+        return;
+    ctx->notice = notice;
+    ctx->notice_user = user;
+}
+
 void clio_set_progress(clio_context *ctx, clio_progress_fn progress, void *user)
 {
     if (!ctx)

@@ -30,6 +30,11 @@ static int valid_clio_progress_fn(void *user, const char *what, double done, dou
     return 1;
 }
 
+static void valid_clio_notice_fn(void *user, const char *text)
+{
+    (void)user, (void)text;
+}
+
 static int valid_clio_file_fn(void *user, size_t index, clio_status status, clio_transcript *transcript)
 {
     (void)user, (void)index, (void)status;

@@ -192,6 +192,18 @@ static void test_cancel(void **state)
     tensor_free(ctx, &out);
 }
 
+static void test_notices(void **state)
+{
+    (void)state;
+    context_notice(ctx, "%d tensors were left out", 3);
+    context_notice(ctx, "epsilon was assumed");
+    assert_string_equal(notices, "3 tensors were left out\nepsilon was assumed\n");
+    clio_set_notice(ctx, NULL, NULL);
+    context_notice(ctx, "nobody listens");
+    assert_null(strstr(notices, "nobody"));
+    clio_set_notice(NULL, keep_notice, NULL);
+}
+
 static void test_wrong_launches(void **state)
 {
     float one = 1;
@@ -214,7 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EACH(test_source),    EACH(test_broken_source), EACH(test_includes),       EACH(test_profile),
-        EACH(test_transfers), EACH(test_cancel),        EACH(test_wrong_launches),
+        EACH(test_transfers), EACH(test_cancel),        EACH(test_wrong_launches), EACH(test_notices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,14 @@
 
 static clio_context *ctx;
 static char cache[80];
+static char notices[4096]; /* of the context, a line each */
+
+static inline void keep_notice(void *user, const char *text)
+{
+    size_t used = strlen(notices);
+    (void)user;
+    snprintf(notices + used, sizeof notices - used, "%s\n", text);
+}
 
 static inline int set_up(void **state)
 {
@@ -18,6 +26,8 @@ static inline int set_up(void **state)
     if (!ctx || make_folder(state))
         return -1;
     snprintf(cache, sizeof cache, "%s/cache", folder);
+    *notices = 0;
+    clio_set_notice(ctx, keep_notice, NULL);
     return 0;
 }
 
