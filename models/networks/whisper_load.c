@@ -1,6 +1,7 @@
 /* whisper_load.c - read Whisper's config.json and weights. */
 #include "whisper.h"
 #include "../../host/core/json.h"
+#include "../loaders/model_folder.h"
 #include "../nn/parameters.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ static const struct state_dict_row network_table[] = {
     ROW_LINEAR(whisper, "encoder.conv2", conv2, WEIGHT_MATRIX_MANY, WIDTH, WIDTH, KERNEL, 0, 1),
     TABLE("encoder.embed_positions.weight", encoder_positions, WEIGHT_TABLE, POSITIONS),
     ROW_NORM(whisper, "encoder.layer_norm", encoder_norm, WIDTH),
-    TABLE("decoder.embed_tokens.weight", embedding, WEIGHT_TABLE_F16, VOCAB),
+    TABLE("decoder.embed_tokens.weight", embedding, WEIGHT_TABLE_LARGE, VOCAB),
     TABLE("decoder.embed_positions.weight", text_positions, WEIGHT_TABLE, TEXT_POSITIONS),
     ROW_NORM(whisper, "decoder.layer_norm", decoder_norm, WIDTH),
 };
@@ -144,7 +145,7 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     *net = (struct whisper){0};
     struct whisper_config *c = &net->config;
     TRY(read_config(ctx, c, dir));
-    TRY(weights_open(ctx, &weights, dir, "model"));
+    TRY(folder_weights(ctx, dir, "model", NULL, &weights));
     int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
                         [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions,         [TEXT_POSITIONS] = c->text_positions,
                         [KERNEL] = 3};
