@@ -59,7 +59,6 @@ static const struct foreign_option diffusion_options[] = {
      "-m takes a folder or checkpoint with all networks of Stable Diffusion 1 or 2"},
     {"--diffusion-model --high-noise-diffusion-model", DIFFUSION, "separate diffusion model",
      "-m takes a folder or checkpoint with all networks of Stable Diffusion 1 or 2"},
-    {"--vae", DIFFUSION, "separate VAE", "put it into the folder vae of the model's folder"},
     {"--control-net --control-image --control-video --control-strength --control-net-cpu", DIFFUSION, "ControlNet", NULL},
     {"--embd-dir", DIFFUSION, "folder of textual inversion embeddings", NULL},
     {"--lora-model-dir", DIFFUSION, "folder of LoRAs that the prompt names", "name each LoRA with --lora FILE:STRENGTH"},

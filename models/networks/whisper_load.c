@@ -2,6 +2,7 @@
 #include "whisper.h"
 #include "../../host/core/json.h"
 #include "../loaders/model_folder.h"
+#include "../loaders/other_formats.h"
 #include "../nn/parameters.h"
 
 #include <stdio.h>
@@ -61,6 +62,18 @@ static clio_status check_heads(clio_context *ctx, const struct json_file *file, 
     if (width % heads)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (d_model) cannot be shared by %d heads (%s); the file is damaged, download it again",
              file->path, width, heads, key);
+fail:
+    return st;
+}
+
+clio_status whisper_check(clio_context *ctx, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    TRY(other_format_refuse(
+        ctx, dir, "the Hugging Face folder of the model, such as openai/whisper-base (config.json, tokenizer.json, model.safetensors)"));
+    if (!file_is_folder(dir))
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)", dir);
 fail:
     return st;
 }
@@ -144,6 +157,7 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     const struct weight *logits;
     *net = (struct whisper){0};
     struct whisper_config *c = &net->config;
+    TRY(whisper_check(ctx, dir));
     TRY(read_config(ctx, c, dir));
     TRY(folder_weights(ctx, dir, "model", NULL, &weights));
     int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,

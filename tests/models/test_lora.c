@@ -148,17 +148,17 @@ static void test_kohya_names(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w)); /* no modules for the text encoder */
+        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, DTYPE_F32, &w)); /* no modules for the text encoder */
         for (size_t i = 0; i < w.count; i++)
             assert_null(w.list[i].owned);
-        OK(lora_merge(ctx, &lora, LORA_UNET, 0.7f, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 0.7f, DTYPE_F32, &w));
         for (size_t i = 0; i < COUNT(modules); i++)
             expect_merged(&w, &before, "", &modules[i], 2 + (int)i, i == 1 ? 0.7 : 0.7 * 1.5 / (2 + (double)i), tolerance);
         assert_null(weights_find(&w, QUERY ".bias")->owned);
         assert_int_equal(weights_find(&w, QUERY ".weight")->dtype, d == 1 ? DTYPE_F16 : DTYPE_F32);
-        OK(lora_merge(ctx, &lora, LORA_UNET, -0.2f, &w)); /* updates add up */
+        OK(lora_merge(ctx, &lora, LORA_UNET, -0.2f, DTYPE_F32, &w)); /* updates add up */
         expect_merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
-        OK(lora_merge(ctx, &lora, LORA_UNET, 0, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 0, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
         weights_close(&w);
         weights_close(&before);
@@ -181,7 +181,7 @@ static void test_ranks(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_UNET, 1, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[0], rank, 4.0 / rank, 2e-6);
         weights_close(&w);
         weights_close(&before);
@@ -215,7 +215,7 @@ static void test_diffusers_and_peft_names(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_UNET, 0.5f, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 0.5f, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[kinds[i].module], 3, 0.5, 1e-6);
         weights_close(&w);
         weights_close(&before);
@@ -249,7 +249,7 @@ static void test_text_encoder(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w));
+        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, DTYPE_F32, &w));
         expect_merged(&w, &before, prefix, &text_modules[kinds[i / 2].module], 3, 1, 1e-6);
         weights_close(&w);
         weights_close(&before);
@@ -280,7 +280,7 @@ static void test_peft_metadata(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_UNET, 1, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[0], 3, notes[i].scale, 1e-6);
         weights_close(&w);
         weights_close(&before);
@@ -377,7 +377,7 @@ static void test_mismatched_models(void **state)
         add_kohya(&m, &modules[1], 2, "lora_unet_", 1);
         add_kohya(&m, wrong[i], 2, "lora_unet_", 1);
         write_and_open(&m, &lora);
-        FAILS(lora_merge(ctx, &lora, LORA_UNET, 1, &w), CLIO_ERROR_FORMAT, parts[i]);
+        FAILS(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w), CLIO_ERROR_FORMAT, parts[i]);
         assert_non_null(strstr(clio_error(ctx), "unet.safetensors"));
         assert_null(weights_find(&w, OUT ".weight")->owned); /* nothing has changed */
         lora_close(&lora);
@@ -385,8 +385,8 @@ static void test_mismatched_models(void **state)
     made_start(&m);
     add_kohya(&m, &modules[0], 2, "lora_unet_", 1);
     write_and_open(&m, &lora);
-    FAILS(lora_merge(ctx, &lora, LORA_UNET, NAN, &w), CLIO_ERROR_ARGUMENT, "not a number");
-    FAILS(lora_merge(ctx, &lora, LORA_UNET, 1e9f, &w), CLIO_ERROR_FORMAT, "use a smaller strength"); /* overflows fp16 */
+    FAILS(lora_merge(ctx, &lora, LORA_UNET, NAN, DTYPE_F32, &w), CLIO_ERROR_ARGUMENT, "not a number");
+    FAILS(lora_merge(ctx, &lora, LORA_UNET, 1e9f, DTYPE_F32, &w), CLIO_ERROR_FORMAT, "use a smaller strength"); /* overflows fp16 */
     assert_null(weights_find(&w, QUERY ".weight")->owned);
     lora_close(&lora);
     weights_close(&w);
