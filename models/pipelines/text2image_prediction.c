@@ -3,7 +3,6 @@
  * image, so the mean of the output minus the input is below -1 for an input of 0.5. Source: stable-diffusion-webui, sd_models_config.py
  * (is_using_v_parameterization_for_sd2); stable-diffusion.cpp does the same. */
 #include "text2image.h"
-#include "../nn/layout.h"
 
 #include <stdlib.h>
 
