@@ -94,13 +94,16 @@ static clio_status open_scheduler(clio_diffusion *p)
             FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder scheduler, which a Stable Diffusion model needs: download the missing part",
                  p->path);
         TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
-        const char *class_name = diffusion_index_class(p, "scheduler");
-        if (class_name && json_object_set_new(p->scheduler.root, "_class_name", json_string(class_name)))
+        const char *index_class = diffusion_index_class(p, "scheduler");
+        if (index_class && json_object_set_new(p->scheduler.root, "_class_name", json_string(index_class)))
             FAIL(p->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
         if (p->prediction && json_object_set_new(p->scheduler.root, "prediction_type", json_string(p->prediction)))
             FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "prediction_type must be epsilon, v_prediction or sample");
     }
-    TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.steps = 10, .stable_diffusion = true}));
+    /* A class that clio does not have is an error of clio_imagine, unless its caller chooses another sampler. */
+    const char *class_name = json_string_value(json_object_get(p->scheduler.root, "_class_name"));
+    const char *method = !class_name || sampler_class_is_known(class_name) ? NULL : "ddim";
+    TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.method = method, .steps = 10, .stable_diffusion = true}));
 fail:
     sampler_free(s);
     single_file_close(&single);

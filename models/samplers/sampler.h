@@ -131,6 +131,7 @@ void sampler_free(struct sampler *s);
 /* "pndm, ddim, ..." */
 const char *sampler_methods(void);
 /* Whether a name is one of them, or another spelling of it. */
+bool sampler_class_is_known(const char *name); /* of diffusers; NULL: false */
 bool sampler_is_known(const char *name);
 
 /* x *= init_noise_sigma, in place: from standard normal noise to the first sample. */

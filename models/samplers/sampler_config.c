@@ -290,6 +290,14 @@ bool sampler_is_known(const char *name)
     return find_method(name) != NULL;
 }
 
+bool sampler_class_is_known(const char *name)
+{
+    for (size_t i = 0; name && i < COUNT(classes); i++)
+        if (!strcmp(name, classes[i].name))
+            return true;
+    return false;
+}
+
 /* Choose the method by options->method, else by the file's class. */
 static clio_status choose_method(clio_context *ctx, struct sampler *s, const struct json_file *file, const char *name,
                                  const struct method_row **named)
@@ -308,8 +316,9 @@ static clio_status choose_method(clio_context *ctx, struct sampler *s, const str
     if (name && !*named)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sampler \"%.64s\": choose one of %s", name, sampler_methods());
     if (!name && !row)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for the scheduler %.64s, which clio does not have (it has %s): choose a sampler (%s)",
-             file->path, class_name, list, sampler_methods());
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s or model_index.json asks for the scheduler %.64s, which clio does not have (it has %s): choose a sampler (%s)", file->path,
+             class_name, list, sampler_methods());
     s->config.method = *named ? (*named)->method : row->method;
 fail:
     return st;
