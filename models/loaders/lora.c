@@ -7,6 +7,7 @@
 
 enum member { MEMBER_DOWN, MEMBER_UP, MEMBER_ALPHA };
 
+#define MODULES_MAX 10000           /* they are looked up one by one; networks have up to a thousand */
 #define ADAPTER "base_model.model." /* begins the names of PEFT's adapters */
 
 /* A parsed tensor name. */
@@ -150,6 +151,9 @@ static clio_status find_module(clio_context *ctx, struct lora *lora, const struc
         if ((*out)->part == key->part && (*out)->is_flat == key->is_flat && !strcmp((*out)->name, key->name))
             return CLIO_OK;
     }
+    if (lora->count >= MODULES_MAX)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than %d modules, and no model has so many: use another LoRA", lora->file.path,
+             MODULES_MAX);
     *out = &lora->list[lora->count];
     TRY(mem_string(ctx, &(*out)->name, key->name));
     (*out)->part = key->part;

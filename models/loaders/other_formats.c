@@ -89,7 +89,7 @@ static bool has_safetensors(const char *folder)
     return found;
 }
 
-static clio_status refuse_adapter(clio_context *ctx, const char *folder)
+static clio_status refuse_adapter(clio_context *ctx, const char *folder, const char *adapter)
 {
     static const char *const names[] = {"adapter_config.json", "adapter_model.safetensors", "pytorch_lora_weights.safetensors"};
     clio_status st = CLIO_OK;
@@ -98,11 +98,7 @@ static clio_status refuse_adapter(clio_context *ctx, const char *folder)
     for (size_t i = 0; i < COUNT(names) && !found; i++)
         TRY(has(ctx, folder, names[i], &found));
     if (found && !is_model)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s is a LoRA, not a model: use the model that it was made for; clio imagine merges a LoRA with params.loras, others are "
-             "merged "
-             "by PEFT (merge_and_unload, then save_pretrained)",
-             folder);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is a LoRA, not a model: use the model that it was made for, and %s", folder, adapter);
 fail:
     return st;
 }
@@ -131,7 +127,7 @@ fail:
     return st;
 }
 
-clio_status other_format_refuse(clio_context *ctx, const char *path, const char *model)
+clio_status other_format_refuse(clio_context *ctx, const char *path, const char *model, const char *adapter)
 {
     clio_status st = CLIO_OK;
     const char *format = file_is_folder(path) ? NULL : file_format(path);
@@ -139,7 +135,7 @@ clio_status other_format_refuse(clio_context *ctx, const char *path, const char 
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which clio does not read: use %s", path, format, model);
     if (!file_is_folder(path))
         return CLIO_OK;
-    TRY(refuse_adapter(ctx, path));
+    TRY(refuse_adapter(ctx, path, adapter));
     if (has_safetensors(path)) /* a model that clio reads, beside others */
         return CLIO_OK;
     TRY(refuse_ctranslate(ctx, path, model));

@@ -70,7 +70,8 @@ clio_status whisper_check(clio_context *ctx, const char *dir)
 {
     clio_status st = CLIO_OK;
     TRY(other_format_refuse(
-        ctx, dir, "the Hugging Face folder of the model, such as openai/whisper-base (config.json, tokenizer.json, model.safetensors)"));
+        ctx, dir, "the Hugging Face folder of the model, such as openai/whisper-base (config.json, tokenizer.json, model.safetensors)",
+        "merge it into that model with PEFT (merge_and_unload, then save_pretrained)"));
     if (!file_is_folder(dir))
         FAIL(ctx, CLIO_ERROR_FILE,
              "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)", dir);

@@ -22,7 +22,7 @@ static clio_status open_index(clio_diffusion *p)
     TRY(file_join(p->ctx, &unet, p->path, "unet"));
     if (!file_exists(path)) {
         if (!file_is_folder(unet))
-            TRY(other_format_refuse(p->ctx, p->path, OTHER_MODEL));
+            TRY(other_format_refuse(p->ctx, p->path, OTHER_MODEL, "give the folder in params.loras"));
         if (!file_is_folder(unet))
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
@@ -298,7 +298,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
         p->path[--n] = 0;
     p->is_file = !file_is_folder(path);
     if (p->is_file)
-        TRY(other_format_refuse(ctx, path, OTHER_MODEL));
+        TRY(other_format_refuse(ctx, path, OTHER_MODEL, "give the folder in params.loras"));
     else
         TRY(open_index(p));
     TRY(copy_params(p, params));

@@ -1,14 +1,15 @@
 /* test_single_file.c - single-file checkpoints: the golden diffusers folders are written with the original LDM names, and every tensor must
- * be found, bit for bit, under diffusers' name. The inverse conversion is implemented here from diffusers' rules. Needs no device, but the
- * large golden files. */
+ * be found, bit for bit, under diffusers' name. The inverse conversion is implemented here from diffusers' rules. Needs the large golden
+ * files. */
 #include "../support/test_own.h"
 
 #include "../support/test_tensors.h"
 
 #include "../../models/loaders/single_file.h"
+#include "../../models/pipelines/text2image.h"
 
 /* The golden networks: three levels; two layers each in the UNet, one in the VAE. */
-enum { LEVELS = 3, UNET_LAYERS = 2, TEXT_LAYERS = 3 };
+enum { LEVELS = 3, UNET_PER_LEVEL = 2, TEXT_LAYERS = 3 };
 
 /* Replace the first `from` in the name. */
 static void replace_first(char *name, const char *from, const char *to)
@@ -48,7 +49,7 @@ static void original_unet(const char *key, char *name)
         if (!strncmp(key, fixed[i][0], strlen(fixed[i][0])))
             replace_first(name, fixed[i][0], fixed[i][1]);
     for (int b = 0; b < LEVELS; b++) {
-        for (int j = 0; j <= UNET_LAYERS; j++) {
+        for (int j = 0; j <= UNET_PER_LEVEL; j++) {
             int in = 3 * b + j + 1, out = 3 * b + j;
             snprintf(from, sizeof from, "down_blocks.%d.resnets.%d.", b, j);
             snprintf(to, sizeof to, "input_blocks.%d.0.", in);
@@ -494,6 +495,71 @@ static void test_missing_blocks(void **state)
     single_file_close(&s);
 }
 
+/* ---- what a file does not say ---- */
+
+/* One evaluation tells noise prediction from v prediction: here by the bias of the last convolution. */
+static void test_found_prediction(void **state)
+{
+    static const struct {
+        float bias; /* added to the prediction */
+        const char *prediction, *says;
+    } cases[] = {{0, NULL, "epsilon"}, {-0.3f, NULL, "epsilon"}, {-0.8f, NULL, "v_prediction"}, {-3, "eps", NULL}};
+    struct made m;
+    struct golden g;
+    char path[512], tokenizer[512], said[128];
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("v2.safetensors"));
+    if (!test_golden("sd-v1-tiny/tokenizer/vocab.json"))
+        skip();
+    snprintf(tokenizer, sizeof tokenizer, "%s", test_golden("sd-v1-tiny/tokenizer"));
+    reopen_with(getenv("CLIO_TEST_CACHE"));
+    clio_set_notice(ctx, keep_notice, NULL);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        clio_diffusion_params params = {.tokenizer = tokenizer, .prediction_type = cases[i].prediction};
+        clio_diffusion *p;
+        assert_true(make_v2(&m, &g, TEXT_LAYERS));
+        json_t *offsets = json_object_get(json_object_get(m.header, "model.diffusion_model.out.2.bias"), "data_offsets");
+        for (size_t k = 0; k < 4; k++) {
+            uint16_t bias = float_to_half(cases[i].bias);
+            memcpy(m.data.data + (size_t)json_integer_value(json_array_get(offsets, 0)) + 2 * k, &bias, 2);
+        }
+        made_write(&m, path);
+        *notices = 0;
+        OK(clio_diffusion_load(ctx, path, &params, &p));
+        snprintf(said, sizeof said, "one evaluation suggests %s: set params.prediction_type", cases[i].says);
+        if ((strstr(notices, said) != NULL) != (cases[i].says != NULL))
+            fail_msg("bias %g: notices are: %s", (double)cases[i].bias, notices);
+        SAYS(&p->scheduler, {"prediction_type", i == 2 ? "\"v_prediction\"" : "\"epsilon\""});
+        assert_int_equal(clio_diffusion_size(p), i == 2 ? 384 : 256); /* the miniature's VAE has a factor of 4 */
+        assert_int_equal(p->tokenizer.pad, 0);
+        clio_diffusion_free(p);
+        made_free(&m);
+        close_golden(&g);
+    }
+    /* version 1 pads with the end token, even with a tokenizer of version 2 */
+    assert_true(make_v1(&m, &g));
+    made_write(&m, path);
+    for (int version = 1; version <= 2; version++) {
+        clio_diffusion *p;
+        snprintf(tokenizer, sizeof tokenizer, "%s", test_golden(version == 1 ? "sd-v1-tiny/tokenizer" : "sd-v2-tiny/tokenizer"));
+        *notices = 0;
+        OK(clio_diffusion_load(ctx, path, &(clio_diffusion_params){.tokenizer = tokenizer}, &p));
+        assert_string_equal(notices, "");
+        assert_int_equal(p->tokenizer.pad, p->tokenizer.end);
+        clio_diffusion_free(p);
+    }
+    rewrite(&m, "first_stage_model.", NULL, path);
+    clio_diffusion *p;
+    FAILS(clio_diffusion_load(ctx, path, &(clio_diffusion_params){.tokenizer = tokenizer}, &p), CLIO_ERROR_UNSUPPORTED,
+          "has no VAE (first_stage_model.*): give one as params.vae");
+    OK(clio_diffusion_load(
+        ctx, path,
+        &(clio_diffusion_params){.tokenizer = tokenizer, .vae = test_golden("sd-v1-tiny/vae/diffusion_pytorch_model.safetensors")}, &p));
+    clio_diffusion_free(p);
+    made_free(&m);
+    close_golden(&g);
+}
+
 /* ---- autoencoders ---- */
 
 static void test_autoencoder_files(void **state)
@@ -659,14 +725,9 @@ static void test_duplicate_tensors(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    static const struct CMUnitTest tests[] = {TEST(test_version_1),
-                                              TEST(test_version_2),
-                                              TEST(test_text_layers),
-                                              TEST(test_other_names),
-                                              TEST(test_missing_blocks),
-                                              TEST(test_autoencoder_files),
-                                              TEST(test_missing_and_unknown_tensors),
-                                              TEST(test_other_file_types),
-                                              TEST(test_duplicate_tensors)};
+    static const struct CMUnitTest tests[] = {
+        TEST(test_version_1),        TEST(test_version_2),        TEST(test_text_layers),       TEST(test_other_names),
+        TEST(test_missing_blocks),   TEST(test_found_prediction), TEST(test_autoencoder_files), TEST(test_missing_and_unknown_tensors),
+        TEST(test_other_file_types), TEST(test_duplicate_tensors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
