@@ -5,6 +5,7 @@
  *
  * Drawn at most ten times a second, and not at all for work that takes less than 0.3 s. A narrow terminal loses the brackets first. */
 #include "bar.h"
+#include "terminal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ void bar_clear(void)
 {
     if (!bar.drawn)
         return;
-    fputs("\r\033[K", stderr);
+    print_err("\r\033[K");
     fflush(stderr);
     bar.drawn = false;
     bar.last = 0;
@@ -124,7 +125,7 @@ static void draw(const char *what, double done, double total, enum bar_unit unit
             at = width;
         line[at] = 0;
     }
-    fprintf(stderr, "\r%s\033[K", line);
+    print_err("\r%s\033[K", line);
     fflush(stderr);
     bar.drawn = true;
 }

@@ -3,6 +3,7 @@
 #include "options.h"
 #include "print_json.h"
 #include "say.h"
+#include "terminal.h"
 #include "session.h"
 
 #include <inttypes.h>
@@ -13,40 +14,40 @@
 static void print_size(uint64_t bytes)
 {
     if (bytes >= (uint64_t)1 << 30)
-        printf("%.1f GiB", (double)bytes / 0x1p30);
+        print_out("%.1f GiB", (double)bytes / 0x1p30);
     else if (bytes >= (uint64_t)1 << 20)
-        printf("%.0f MiB", (double)bytes / 0x1p20);
+        print_out("%.0f MiB", (double)bytes / 0x1p20);
     else
-        printf("%.0f KiB", (double)bytes / 0x1p10);
+        print_out("%.0f KiB", (double)bytes / 0x1p10);
 }
 
 static void print_device(clio_context *ctx, const clio_device_info *d, bool chosen)
 {
     if (d->problem) {
-        printf("-  %s%s%s: not usable\n", d->name && *d->name ? d->name : "", d->name && *d->name ? ", " : "", d->platform);
-        printf("     problem    %s\n\n", d->problem);
+        print_out("-  %s%s%s: not usable\n", d->name && *d->name ? d->name : "", d->name && *d->name ? ", " : "", d->platform);
+        print_out("     problem    %s\n\n", d->problem);
         return;
     }
-    printf("%d  %s%s\n", d->index, d->name, chosen ? "  <- default" : "");
-    printf("     platform   %s\n", d->platform);
-    printf("     type       %s%s%s, %d compute units\n", d->type, d->architecture ? " " : "", d->architecture ? d->architecture : "",
-           d->compute_units);
-    printf("     memory     ");
+    print_out("%d  %s%s\n", d->index, d->name, chosen ? "  <- default" : "");
+    print_out("     platform   %s\n", d->platform);
+    print_out("     type       %s%s%s, %d compute units\n", d->type, d->architecture ? " " : "", d->architecture ? d->architecture : "",
+              d->compute_units);
+    print_out("     memory     ");
     print_size(d->global_memory);
-    printf(", largest buffer ");
+    print_out(", largest buffer ");
     print_size(d->max_allocation);
-    printf(", local ");
+    print_out(", local ");
     print_size(d->local_memory);
-    printf("\n     driver     %s, %s\n", d->driver, d->version);
-    printf("     features   fp16 %s, sub-groups %s\n", d->has_fp16 ? "yes" : "no", d->has_subgroups ? "yes" : "no");
-    printf("     self-tests ");
+    print_out("\n     driver     %s, %s\n", d->driver, d->version);
+    print_out("     features   fp16 %s, sub-groups %s\n", d->has_fp16 ? "yes" : "no", d->has_subgroups ? "yes" : "no");
+    print_out("     self-tests ");
     selftests_print(ctx, d->index, stdout);
-    printf("\n\n");
+    print_out("\n\n");
 }
 
 static json_t *json_device(clio_context *ctx, const clio_device_info *d, bool chosen)
 {
-    json_t *row = json_object();
+    json_t *row = json_must(json_object());
     const struct {
         const char *key, *text;
     } texts[] = {{"platform", d->platform},
@@ -56,26 +57,26 @@ static json_t *json_device(clio_context *ctx, const clio_device_info *d, bool ch
                  {"version", d->version},
                  {"problem", d->problem},
                  {"architecture", d->architecture}};
-    json_object_set_new(row, "index", json_integer(d->index));
+    json_add(row, "index", json_integer(d->index));
     for (size_t i = 0; i < COUNT(texts); i++)
-        json_object_set_new(row, texts[i].key, texts[i].text && *texts[i].text ? json_string(texts[i].text) : json_null());
-    json_object_set_new(row, "compute_units", json_integer(d->compute_units));
-    json_object_set_new(row, "global_memory_bytes", json_integer((json_int_t)d->global_memory));
-    json_object_set_new(row, "max_allocation_bytes", json_integer((json_int_t)d->max_allocation));
-    json_object_set_new(row, "local_memory_bytes", json_integer((json_int_t)d->local_memory));
-    json_object_set_new(row, "fp16", json_boolean(d->has_fp16));
-    json_object_set_new(row, "subgroups", json_boolean(d->has_subgroups));
-    json_object_set_new(row, "compiler", json_boolean(d->has_compiler));
-    json_object_set_new(row, "chosen", json_boolean(chosen));
-    json_object_set_new(row, "selftests", selftests_json(ctx, d->index));
+        json_add(row, texts[i].key, json_name(texts[i].text && *texts[i].text ? texts[i].text : NULL));
+    json_add(row, "compute_units", json_integer(d->compute_units));
+    json_add(row, "global_memory_bytes", json_integer((json_int_t)d->global_memory));
+    json_add(row, "max_allocation_bytes", json_integer((json_int_t)d->max_allocation));
+    json_add(row, "local_memory_bytes", json_integer((json_int_t)d->local_memory));
+    json_add(row, "fp16", json_boolean(d->has_fp16));
+    json_add(row, "subgroups", json_boolean(d->has_subgroups));
+    json_add(row, "compiler", json_boolean(d->has_compiler));
+    json_add(row, "chosen", json_boolean(chosen));
+    json_add(row, "selftests", selftests_json(ctx, d->index));
     return row;
 }
 
 static void print_json(clio_context *ctx, const clio_device_info *list, size_t count, int chosen)
 {
-    json_t *root = json_array();
+    json_t *root = json_must(json_array());
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(root, json_device(ctx, &list[i], list[i].index >= 0 && list[i].index == chosen));
+        json_list_add(root, json_device(ctx, &list[i], list[i].index >= 0 && list[i].index == chosen));
     json_print(root, JSON_MEASURED);
 }
 

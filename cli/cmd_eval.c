@@ -4,6 +4,7 @@
 #include "print_json.h"
 #include "say.h"
 #include "session.h"
+#include "terminal.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -11,13 +12,13 @@
 
 static void print_metrics(const struct settings *set, const clio_metrics *metrics)
 {
-    json_t *root = json_object();
+    json_t *root = json_must(json_object());
     for (size_t i = 0; i < metrics->count; i++) {
         const clio_metric *m = &metrics->list[i];
         if (set->json)
-            json_object_set_new(root, m->name, json_real(m->value));
+            json_add(root, m->name, json_number(m->value));
         else
-            printf("%-22s %.6g%s%s\n", m->name, m->value, *m->unit ? " " : "", m->unit);
+            print_out("%-22s %.6g%s%s\n", m->name, m->value, *m->unit ? " " : "", m->unit);
     }
     if (set->json)
         json_print(root, JSON_MEASURED);

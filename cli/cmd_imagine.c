@@ -4,6 +4,7 @@
 #include "model_path.h"
 #include "options.h"
 #include "say.h"
+#include "terminal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -128,7 +129,7 @@ static int load(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
     clio_diffusion_params params = set->diffusion;
-    char *tokenizer = params.tokenizer ? NULL : tokenizer_find(s->model);
+    char *tokenizer = params.tokenizer ? NULL : model_find_tokenizer(s->model);
     if (tokenizer)
         params.tokenizer = tokenizer;
     params.loras = w->loras;
@@ -158,8 +159,8 @@ static int imagine(struct work *w, struct settings *set)
     int code = images_save(s, images, set->result);
     clio_memory(s->ctx, &now, &peak);
     if (!code && !set->quiet)
-        fprintf(stderr, "%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
-                seconds_now() - start, (double)peak / 0x1p20);
+        print_err("%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
+                  seconds_now() - start, (double)peak / 0x1p20);
     clio_image_list_free(images);
     return code;
 }
@@ -204,8 +205,8 @@ int imagine_run(const struct command *self, struct settings *set)
     if (!outputs_writable(set))
         return EXIT_FAILED;
     s.model = model_find_diffusion(set->model);
-    if (!s.model)
-        return EXIT_FAILED;
+    if (!s.model || !model_fits(s.model, self->name))
+        return session_close(&s, EXIT_FAILED);
     code = session_context(&s, set) ? work(self, &s, set) : EXIT_FAILED;
     return session_close(&s, code);
 }

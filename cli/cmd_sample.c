@@ -6,6 +6,7 @@
 #include "options.h"
 #include "say.h"
 #include "session.h"
+#include "terminal.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -146,7 +147,7 @@ static int sample(struct session *s, struct settings *set)
     bar_clear();
     int code = st ? session_failed(s, st) : EXIT_DONE;
     if (!st && !set->quiet)
-        fprintf(stderr, "%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
+        print_err("%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
     clio_image_list_free(images);
     clio_generator_free(g);
     free(labels);
@@ -167,6 +168,8 @@ static int run_sample(const struct command *self, struct settings *set)
     if (image_name_check(self, set->result, set->imagine.seed_to >= 0))
         return EXIT_USAGE;
     if (!image_check(set->result))
+        return EXIT_FAILED;
+    if (!model_fits(set->model, self->name))
         return EXIT_FAILED;
     s.model = must_print("%s", set->model);
     int code = session_context(&s, set) ? sample(&s, set) : EXIT_FAILED;

@@ -3,6 +3,9 @@
 #include "options.h"
 #include "say.h"
 #include "session.h"
+#include "print_json.h"
+#include "text.h"
+#include "terminal.h"
 #include "train_list.h"
 
 #include <errno.h>
@@ -19,6 +22,8 @@ static int add_setting(const struct command *self, json_t *all, const char *word
 {
     const char *equals = strchr(word, '=');
     json_t *value;
+    if (!text_is_valid(word))
+        return say_usage(self, "--set takes text in UTF-8, not \"%s\"", word);
     if (!equals || equals == word || !equals[1])
         return say_usage(self, "--set takes NAME=VALUE, such as --set epochs=3, not \"%s\"", word);
     char *key = must_print("%.*s", (int)(equals - word), word);
@@ -32,29 +37,32 @@ static int add_setting(const struct command *self, json_t *all, const char *word
         json_decref(value);
         value = whole;
     }
-    int code = value && !json_object_set_new(all, key, value) ? EXIT_DONE : say_usage(self, "\"%s\" is not valid UTF-8", word);
+    json_add(all, key, value);
     free(key);
-    return code;
+    return EXIT_DONE;
 }
 
 /* The settings of --config, overridden by those of --set. The caller frees the text. */
 static int read_settings(const struct command *self, const struct settings *set, char **text)
 {
     json_error_t error;
-    json_t *all = json_object();
+    json_t *all = json_must(json_object());
     int code = EXIT_DONE;
     if (set->config) {
         json_decref(all);
         all = json_load_file(set->config, JSON_REJECT_DUPLICATES, &error);
         if (!all || !json_is_object(all)) {
-            say_error("%s is not a JSON object of settings (line %d: %s)", set->config, all ? 1 : error.line,
-                      all ? "another type" : error.text);
+            if (!all && (json_error_code(&error) == json_error_out_of_memory || !*error.text))
+                say_error("out of memory while reading %s", set->config);
+            else
+                say_error("%s is not a JSON object of settings (line %d: %s)", set->config, all ? 1 : error.line,
+                          all ? "another type" : error.text);
             code = EXIT_FAILED;
         }
     }
     for (size_t i = 0; !code && i < set->assignments.count; i++)
         code = add_setting(self, all, set->assignments.items[i]);
-    *text = code ? NULL : json_dumps(all, JSON_COMPACT);
+    *text = code ? NULL : json_document(json_incref(all), 17);
     json_decref(all);
     return code;
 }
@@ -79,7 +87,7 @@ static int on_status(void *user, const clio_train_status *status)
     if (status->event) {
         bar_clear();
         if (!s->set->quiet)
-            fprintf(stderr, "%s\n", status->event);
+            print_err("%s\n", status->event);
         return session_stopped();
     }
     describe(what, status);
@@ -106,9 +114,9 @@ static clio_status open_device(struct session *s, const struct settings *set)
         st = clio_device_open(s->ctx, set->device ? set->device : *selector ? selector : NULL);
     if (!st && !set->quiet) {
         const clio_device_info *d = clio_device(s->ctx);
-        fprintf(stderr, "clio %s on %s (%s, %s)%s", clio_version(), d->name, d->type, d->platform, ranks > 1 ? "" : "\n");
+        print_err("clio %s on %s (%s, %s)%s", clio_version(), d->name, d->type, d->platform, ranks > 1 ? "" : "\n");
         if (ranks > 1)
-            fprintf(stderr, ", process %d of %d\n", rank + 1, ranks);
+            print_err(", process %d of %d\n", rank + 1, ranks);
     }
     return st;
 }
@@ -136,7 +144,7 @@ static int train(struct session *s, const struct settings *set, const char *sett
         return session_failed(s, st);
     clio_memory(s->ctx, &now, &peak);
     if (!set->quiet)
-        fprintf(stderr, "done: checkpoint in %s/last, peak device memory %.0f MiB\n", set->result, (double)peak / 0x1p20);
+        print_err("done: checkpoint in %s/last, peak device memory %.0f MiB\n", set->result, (double)peak / 0x1p20);
     return EXIT_DONE;
 }
 

@@ -120,7 +120,7 @@ static void write_results(struct session *s, size_t k, const clio_transcript *re
         session_flush(s);
     }
     for (int format = 0; format < FORMATS && (printed == FORMATS || set->json); format++)
-        if (set->formats[format] && !output_save(stem_of(set, k), (enum format)format, &doc))
+        if (set->formats[format] && !output_save(s->ctx, stem_of(set, k), (enum format)format, &doc))
             s->unsaved = true;
 }
 

@@ -4,7 +4,7 @@
 #include "print_json.h"
 #include "say.h"
 #include "session.h"
-#include "text.h"
+#include "terminal.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -20,87 +20,85 @@ static bool is_changed(const clio_tune_row *row)
 static void print_time(double seconds)
 {
     if (seconds >= 1)
-        printf("%10.3g  s", seconds);
+        print_out("%10.3g  s", seconds);
     else if (seconds >= 1e-3)
-        printf("%10.3g ms", 1e3 * seconds);
+        print_out("%10.3g ms", 1e3 * seconds);
     else
-        printf("%10.3g us", 1e6 * seconds);
+        print_out("%10.3g us", 1e6 * seconds);
 }
 
 static void print_result(const clio_tune_result *r)
 {
     size_t changed = 0;
-    printf("%-26s %-10s %-10s %s\n", "parameter", "default", "chosen", "gain");
+    print_out("%-26s %-10s %-10s %s\n", "parameter", "default", "chosen", "gain");
     for (size_t i = 0; i < r->row_count; i++) {
         const clio_tune_row *row = &r->rows[i];
         changed += is_changed(row);
-        printf("%-26s %-10s %-10s ", row->key, row->shipped, row->chosen);
+        print_out("%-26s %-10s %-10s ", row->key, row->shipped, row->chosen);
         if (is_changed(row))
-            printf("%.2f x\n", row->gain);
+            print_out("%.2f x\n", row->gain);
         else
-            puts("-");
+            print_out("-\n");
     }
     if (!changed)
-        puts("\nNothing is measurably faster than the defaults.");
+        print_out("\nNothing is measurably faster than the defaults.\n");
     else
-        printf("\n%-56s %12s %12s\n", "workload", "default", "tuned");
+        print_out("\n%-56s %12s %12s\n", "workload", "default", "tuned");
     for (size_t i = 0; i < r->workload_count; i++) {
-        printf("%-56s ", r->workloads[i].name);
+        print_out("%-56s ", r->workloads[i].name);
         print_time(r->workloads[i].before);
-        fputs(" ", stdout);
+        print_out(" ");
         print_time(r->workloads[i].after);
-        putchar('\n');
+        print_out("\n");
     }
 }
 
 static void print_list(clio_context *ctx, const clio_tune_result *r)
 {
     const char *problem, *file = clio_tuned_file(ctx, &problem);
-    printf("%-26s %-10s %-10s %s\n", "parameter", "default", "current", "candidates");
+    print_out("%-26s %-10s %-10s %s\n", "parameter", "default", "current", "candidates");
     for (size_t i = 0; i < r->row_count; i++)
-        printf("%-26s %-10s %-10s %s\n", r->rows[i].key, r->rows[i].shipped, r->rows[i].chosen, r->rows[i].values);
+        print_out("%-26s %-10s %-10s %s\n", r->rows[i].key, r->rows[i].shipped, r->rows[i].chosen, r->rows[i].values);
     if (file)
-        printf("\nIn use: %s\n", file);
+        print_out("\nIn use: %s\n", file);
     else if (problem)
-        printf("\nNot in use: %s\n", problem);
+        print_out("\nNot in use: %s\n", problem);
     else
-        printf("\nNot tuned yet; clio tune would write %s\n", r->path);
+        print_out("\nNot tuned yet; clio tune would write %s\n", r->path);
 }
 
 static void print_json(const clio_tune_result *r)
 {
-    json_t *root = json_object(), *rows = json_array(), *workloads = json_array();
+    json_t *root = json_must(json_object()), *rows = json_must(json_array()), *workloads = json_must(json_array());
     for (size_t i = 0; i < r->row_count; i++)
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:f}", "key", r->rows[i].key, "default", r->rows[i].shipped, "chosen",
-                                              r->rows[i].chosen, "values", r->rows[i].values, "gain", r->rows[i].gain));
+        json_list_add(rows, json_pack("{s:s, s:s, s:s, s:s, s:f}", "key", r->rows[i].key, "default", r->rows[i].shipped, "chosen",
+                                      r->rows[i].chosen, "values", r->rows[i].values, "gain", r->rows[i].gain));
     for (size_t i = 0; i < r->workload_count; i++)
-        json_array_append_new(workloads, json_pack("{s:s, s:f, s:f}", "name", r->workloads[i].name, "default_s", r->workloads[i].before,
-                                                   "tuned_s", r->workloads[i].after));
-    char *path = text_clean(r->path);
-    json_object_set_new(root, "file", json_string(path));
-    free(path);
-    json_object_set_new(root, "written", json_boolean(r->written));
-    json_object_set_new(root, "complete", json_boolean(r->complete));
-    json_object_set_new(root, "duration_s", json_real(r->seconds));
-    json_object_set_new(root, "candidates",
-                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "tried", (json_int_t)r->tried, "wrong", (json_int_t)r->wrong, "slow",
-                                  (json_int_t)r->slow, "failed", (json_int_t)r->failed, "crashed", (json_int_t)r->crashed));
-    json_object_set_new(root, "parameters", rows);
-    json_object_set_new(root, "workloads", workloads);
+        json_list_add(workloads, json_pack("{s:s, s:f, s:f}", "name", r->workloads[i].name, "default_s", r->workloads[i].before, "tuned_s",
+                                           r->workloads[i].after));
+    json_add(root, "file", json_name(r->path));
+    json_add(root, "written", json_boolean(r->written));
+    json_add(root, "complete", json_boolean(r->complete));
+    json_add(root, "duration_s", json_number(r->seconds));
+    json_add(root, "candidates",
+             json_pack("{s:I, s:I, s:I, s:I, s:I}", "tried", (json_int_t)r->tried, "wrong", (json_int_t)r->wrong, "slow",
+                       (json_int_t)r->slow, "failed", (json_int_t)r->failed, "crashed", (json_int_t)r->crashed));
+    json_add(root, "parameters", rows);
+    json_add(root, "workloads", workloads);
     json_print(root, JSON_MEASURED);
 }
 
 /* What was tried, and what became of the file. */
 static void print_end(const clio_tune_result *r)
 {
-    fprintf(stderr, "%zu candidates in %.0f s: %zu wrong results, %zu too slow, %zu failed, %zu crashed\n", r->tried, r->seconds, r->wrong,
-            r->slow, r->failed, r->crashed);
+    print_err("%zu candidates in %.0f s: %zu wrong results, %zu too slow, %zu failed, %zu crashed\n", r->tried, r->seconds, r->wrong,
+              r->slow, r->failed, r->crashed);
     if (!r->complete)
-        fprintf(stderr, "the time limit ended the search early: run clio tune again to continue it\n");
+        print_err("the time limit ended the search early: run clio tune again to continue it\n");
     if (r->written)
-        fprintf(stderr, "wrote %s\n", r->path);
+        print_err("wrote %s\n", r->path);
     else
-        fprintf(stderr, "%s is unchanged: it comes from a complete search\n", r->path);
+        print_err("%s is unchanged: it comes from a complete search\n", r->path);
 }
 
 static int run_tune(const struct command *self, struct settings *set)
@@ -116,8 +114,8 @@ static int run_tune(const struct command *self, struct settings *set)
     clio_status st = clio_device_open(s.ctx, set->device);
     if (!st && !set->quiet && !set->list) {
         const clio_device_info *d = clio_device(s.ctx);
-        fprintf(stderr, "tuning %s (%s, %s, driver %s) for at most %g minutes; Ctrl-C keeps the results so far\n", d->name, d->type,
-                d->platform, d->driver, (double)set->time_limit);
+        print_err("tuning %s (%s, %s, driver %s) for at most %g minutes; Ctrl-C keeps the results so far\n", d->name, d->type, d->platform,
+                  d->driver, (double)set->time_limit);
     }
     if (!st)
         st = set->list ? clio_tune_list(s.ctx, &params, &result) : clio_tune(s.ctx, &params, &result);

@@ -1,4 +1,5 @@
-/* foreign.h - options of whisper.cpp and stable-diffusion.cpp that clio does not have, so that a message can say what to do instead. */
+/* foreign.h - options of whisper.cpp, openai-whisper, stable-diffusion.cpp and diffusers that clio does not have, so that a message can say
+ * what to do instead. */
 #ifndef CLIO_CLI_FOREIGN_H
 #define CLIO_CLI_FOREIGN_H
 
@@ -6,10 +7,11 @@
 
 struct foreign_option {
     const char *names, *program, *meaning;
-    const char *instead; /* what to do with clio; NULL: nothing comes close */
+    const char *instead; /* what to do with clio */
 };
 
-/* The option that `word` is in whisper.cpp or stable-diffusion.cpp, that program first whose work this command does; NULL: in neither. */
+/* The option that `word` is in one of these, those first whose work this command does; dashes and underscores are the same. NULL: in none.
+ */
 const struct foreign_option *foreign_find(const struct command *command, const char *word);
 
 #endif

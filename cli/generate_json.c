@@ -10,10 +10,10 @@
 
 static json_t *json_words(const char *text)
 {
-    json_t *list = json_array();
+    json_t *list = json_must(json_array());
     for (const char *word = text; *word; word += strspn(word, " ")) {
         size_t n = strcspn(word, " ");
-        json_array_append_new(list, json_stringn(word, n));
+        json_list_add(list, json_stringn(word, n));
         word += n;
     }
     return list;
@@ -21,10 +21,10 @@ static json_t *json_words(const char *text)
 
 static json_t *json_values(const struct option_row *row)
 {
-    json_t *list = json_array();
+    json_t *list = json_must(json_array());
     size_t length;
     for (size_t i = 0; option_value(row, i, &length); i++)
-        json_array_append_new(list, json_stringn(option_value(row, i, &length), length));
+        json_list_add(list, json_stringn(option_value(row, i, &length), length));
     return list;
 }
 
@@ -55,20 +55,20 @@ static void add_options(json_t *list, const struct option_row *row, const struct
     const char *group = "";
     for (; row->names; row++) {
         group = row->group ? row->group : group;
-        json_array_append_new(list, json_option(row, initial, group));
+        json_list_add(list, json_option(row, initial, group));
     }
 }
 
 int generate_json(const struct command *const *commands)
 {
-    json_t *root = json_array();
+    json_t *root = json_must(json_array());
     for (; *commands; commands++) {
         struct settings initial = options_initial(*commands);
-        json_t *list = json_array();
+        json_t *list = json_must(json_array());
         add_options(list, (*commands)->options, &initial);
         add_options(list, common_options, &initial);
-        json_array_append_new(root,
-                              json_pack("{s:s, s:s, s:o}", "name", (*commands)->name, "summary", (*commands)->summary, "options", list));
+        json_list_add(root, json_pack("{s:s, s:s, s:o}", "name", (*commands)->name, "summary", (*commands)->summary, "options", list));
     }
-    return json_print(root, JSON_EXACT) ? EXIT_DONE : EXIT_FAILED;
+    json_print(root, JSON_EXACT);
+    return EXIT_DONE;
 }

@@ -3,6 +3,8 @@
 #include "model_path.h"
 #include "output.h"
 #include "print_json.h"
+#include "terminal.h"
+#include "text.h"
 #include "say.h"
 
 #include <jansson.h>
@@ -61,30 +63,29 @@ char *preview_name(const char *path)
 
 static void add_json(json_t *list, const clio_imagine_result *result, const char *file)
 {
-    json_array_append_new(list, json_pack("{s:s?, s:I, s:i, s:i, s:s}", "file", file, "seed", (json_int_t)result->seed, "width",
-                                          result->image.width, "height", result->image.height, "parameters", result->parameters));
+    json_list_add(list, json_pack("{s:o, s:I, s:i, s:i, s:o}", "file", json_name(file), "seed", (json_int_t)result->seed, "width",
+                                  result->image.width, "height", result->image.height, "parameters", json_name(result->parameters)));
 }
 
-static int print_json(struct session *s, json_t *list)
+static void print_json(struct session *s, json_t *list)
 {
-    json_t *root = json_pack("{s:s, s:s, s:s, s:o}", "version", clio_version(), "model", s->model, "device", clio_device(s->ctx)->name,
-                             "images", list);
-    if (!root)
-        say_error("cannot print the result as JSON: is the prompt valid UTF-8?");
-    return root && json_print(root, JSON_MEASURED) ? EXIT_DONE : EXIT_FAILED;
+    json_print(json_pack("{s:s, s:o, s:o, s:o}", "version", clio_version(), "model", json_name(s->model), "device",
+                         json_name(clio_device(s->ctx)->name), "images", list),
+               JSON_MEASURED);
 }
 
 int images_save(struct session *s, const clio_image_list *images, const char *path)
 {
     const struct settings *set = s->set;
-    json_t *list = json_array();
-    char *software = must_print("clio %s", clio_version()), *model = model_label(s->model);
+    json_t *list = json_must(json_array());
+    char *software = must_print("clio %s", clio_version());
+    char *label = model_label(s->model), *model = text_name(label), *device = text_name(clio_device(s->ctx)->name);
     bool animates = set->imagine.frames > 0;
     int code = EXIT_DONE;
     for (size_t i = 0; !code && i < (animates ? 1 : images->count); i++) {
         const clio_imagine_result *result = &images->list[i];
         const clio_metadata_entry notes[] = {
-            {"parameters", result->parameters}, {"Software", software}, {"Model", model}, {"Device", clio_device(s->ctx)->name}};
+            {"parameters", result->parameters}, {"Software", software}, {"Model", model}, {"Device", device}};
         char *name = image_name(path, i);
         clio_status st = animates ? clio_image_write_apng(s->ctx, images, name, set->delay, notes, COUNT(notes))
                                   : clio_image_write(s->ctx, &result->image, name, notes, COUNT(notes));
@@ -95,17 +96,27 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
         } else {
             add_json(list, result, name);
             if (!set->quiet)
-                fprintf(stderr, "%s: %d x %d, seed %lld\n", name, result->image.width, result->image.height, (long long)result->seed);
+                print_err("%s: %d x %d, seed %lld\n", name, result->image.width, result->image.height, (long long)result->seed);
         }
         free(name);
     }
     if (!code && set->json)
-        code = print_json(s, list);
+        print_json(s, list);
     else
         json_decref(list);
     free(software);
+    free(label);
     free(model);
+    free(device);
     return code;
+}
+
+/* A text of several lines stays one. */
+static void print_note(const char *key, const char *text)
+{
+    size_t first = strcspn(text, "\n");
+    print_out("%s: %.*s\n", key, (int)first, text);
+    print_lines(stdout, "", text + first + (text[first] != 0));
 }
 
 int image_show(struct session *s, const char *path)
@@ -115,19 +126,18 @@ int image_show(struct session *s, const char *path)
     if (st)
         return session_failed(s, st);
     if (!notes->count && !s->set->json)
-        fprintf(stderr, "%s has no metadata\n", path);
-    json_t *root = json_object();
+        print_err("%s has no metadata\n", path);
+    json_t *root = json_must(json_object());
     for (size_t i = 0; i < notes->count; i++)
         if (s->set->json)
-            json_object_set_new(root, notes->list[i].key, json_string(notes->list[i].text));
+            json_add(root, notes->list[i].key, json_name(notes->list[i].text));
         else
-            printf("%s: %s\n", notes->list[i].key, notes->list[i].text);
-    int code = EXIT_DONE;
+            print_note(notes->list[i].key, notes->list[i].text);
     if (s->set->json)
-        code = json_print(root, JSON_MEASURED) ? EXIT_DONE : EXIT_FAILED;
+        json_print(root, JSON_MEASURED);
     else
         json_decref(root);
     clio_metadata_free(notes);
     session_flush(s);
-    return code;
+    return EXIT_DONE;
 }

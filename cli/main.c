@@ -3,6 +3,7 @@
 #include "help.h"
 #include "options.h"
 #include "say.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +27,10 @@ static const struct command *find_command(const char *name)
 /* Flush standard output; a failure is reported. Returns the exit code. */
 static int finish_output(int code)
 {
+    errno = 0;
     if ((fflush(stdout) || ferror(stdout)) && !code) {
         if (errno != EPIPE)
-            say_output_error(errno);
+            say_output_error(errno ? errno : EIO);
         return EXIT_FAILED;
     }
     return code;
@@ -84,7 +86,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (!strcmp(word, "--version") || !strcmp(word, "-V") || !strcmp(word, "version")) {
-        printf("clio %s\n", clio_version());
+        print_out("clio %s\n", clio_version());
         return finish_output(EXIT_DONE);
     }
     if (!strcmp(word, "--generate"))

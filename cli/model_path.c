@@ -4,6 +4,7 @@
 #include "say.h"
 
 #include <dirent.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,10 @@ char *model_find(const char *name)
     struct stat info;
     if (has_file(name, "config.json"))
         return must_print("%s", name);
-    char *found = *name && *name != '/' && *name != '.' ? find_named(name, WHISPER) : NULL;
+    bool named = *name && *name != '/' && *name != '.';
+    char *found = named ? find_named(name, WHISPER) : NULL;
+    if (!found && named)
+        found = find_named(name, DIFFUSION); /* model_fits says what it is */
     if (found)
         return found;
     if (stat(name, &info) == 0) /* the library reports what is wrong with it */
@@ -134,7 +138,10 @@ char *model_find_diffusion(const char *name)
 {
     if (access(name, F_OK) == 0)
         return must_print("%s", name);
-    char *found = *name && *name != '/' && *name != '.' ? find_named(name, DIFFUSION) : NULL;
+    bool named = *name && *name != '/' && *name != '.';
+    char *found = named ? find_named(name, DIFFUSION) : NULL;
+    if (!found && named)
+        found = find_named(name, WHISPER); /* model_fits says what it is */
     if (found)
         return found;
     char *folder = models_folder();
@@ -143,6 +150,48 @@ char *model_find_diffusion(const char *name)
               name, folder);
     free(folder);
     return NULL;
+}
+
+/* The type of a model folder: "whisper", "diffusion", or a model of clio train; NULL: unknown, such as a single file. The caller frees it.
+ */
+static char *model_type(const char *folder)
+{
+    char *path = must_print("%s/config.json", folder), *type = NULL;
+    json_t *config = NULL;
+    if (has_file(folder, DIFFUSION))
+        type = must_print("diffusion");
+    else if (!has_file(folder, "unet") && (config = json_load_file(path, 0, NULL)) && json_is_string(json_object_get(config, "model_type")))
+        type = must_print("%s", json_string_value(json_object_get(config, "model_type")));
+    json_decref(config);
+    free(path);
+    return type;
+}
+
+bool model_fits(const char *path, const char *command)
+{
+    char *type = model_type(path);
+    const char *kind = NULL, *other = NULL, *name, *summary;
+    bool speaks = !strcmp(command, "transcribe") || !strcmp(command, "caption");
+    if (type && !strcmp(type, "whisper") && !speaks) {
+        kind = "a Whisper model";
+        other = "transcribe";
+    } else if (type && !strcmp(type, "diffusion") && (speaks || (strcmp(command, "imagine") != 0 && !has_file(path, "config.json")))) {
+        kind = "a Stable Diffusion model";
+        other = "imagine";
+    }
+    for (size_t i = 0; type && !kind && (speaks || !strcmp(command, "imagine")); i++) {
+        clio_train_model(i, &name, &summary);
+        if (!name)
+            break;
+        if (!strcmp(name, type) && strcmp(name, "whisper") != 0 && strcmp(name, "unet") != 0) {
+            kind = "a model that clio train wrote";
+            other = "sample";
+        }
+    }
+    if (kind)
+        say_error("%s is %s, which clio %s does not take: run clio %s -m %s", path, kind, command, other, path);
+    free(type);
+    return !kind;
 }
 
 char *model_label(const char *path)
@@ -155,7 +204,7 @@ char *model_label(const char *path)
     return must_print("%.*s", (int)(end - start), start);
 }
 
-char *tokenizer_find(const char *model)
+char *model_find_tokenizer(const char *model)
 {
     /* CLIP's own, and the folders of Stable Diffusion that people have. */
     static const char *const repositories[] = {"openai/clip-vit-large-patch14",

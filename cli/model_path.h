@@ -2,6 +2,8 @@
 #ifndef CLIO_CLI_MODEL_PATH_H
 #define CLIO_CLI_MODEL_PATH_H
 
+#include <stdbool.h>
+
 /* The folder of the Whisper model `name`; the caller frees it. NULL after a message.
  * A path of a folder is that folder. Otherwise "whisper-base", or "base" for short, is looked for in
  *   $CLIO_MODELS, else $XDG_DATA_HOME/clio/models, else ~/.local/share/clio/models,
@@ -13,9 +15,11 @@ char *model_default(void);
 
 /* A diffusion model: a folder or file; otherwise a name in the models folder, or "owner/name" in the Hugging Face cache. */
 char *model_find_diffusion(const char *name);
+/* Whether a model may be one for the command of this name; false after a message that names the command for it. */
+bool model_fits(const char *path, const char *command);
 /* The last part of a model's path, for metadata. The caller frees it. */
 char *model_label(const char *path);
 /* A folder in the Hugging Face cache with CLIP's tokenizer for a checkpoint that has none beside it; NULL: not needed, or not found. */
-char *tokenizer_find(const char *model);
+char *model_find_tokenizer(const char *model);
 
 #endif

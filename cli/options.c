@@ -57,6 +57,7 @@ struct parser {
     const struct option_row *rows[OPTIONS_MAX];
     struct option longs[SPELLINGS + 1];
     char names[SPELLINGS][SPELLING_BYTES];
+    size_t dashes[SPELLINGS];
     size_t row_count, long_count;
 };
 
@@ -67,6 +68,7 @@ static void add_rows(struct parser *p, const struct option_row *row)
             size_t length = strcspn(word, " "), dashes = strspn(word, "-");
             char *name = p->names[p->long_count];
             snprintf(name, SPELLING_BYTES, "%.*s", (int)(length - dashes), word + dashes);
+            p->dashes[p->long_count] = dashes;
             p->longs[p->long_count++] =
                 (struct option){.name = name, .has_arg = row->argument ? required_argument : no_argument, .val = (int)p->row_count};
             word += length;
@@ -168,24 +170,39 @@ static int set_field(const struct command *command, const struct option_row *row
 
 /* ---- words ---- */
 
+/* The spelling most like a word, with its dashes; NULL. A letter is like any other: only longer words are compared. The caller frees it. */
+static char *nearest_option(const struct parser *p, const char *word, size_t length)
+{
+    char *name = must_print("%.*s", (int)length, word), *words = must_print("%s", "");
+    for (size_t i = 0; i < p->long_count; i++) {
+        char *longer = must_print("%s %s", words, strlen(p->longs[i].name) > 2 ? p->longs[i].name : "");
+        free(words);
+        words = longer;
+    }
+    size_t size, plain = strspn(name, "-");
+    const char *found = length - plain > 2 ? clio_nearest(name, words, &size) : NULL;
+    char *meant = NULL;
+    for (size_t i = 0; found && !meant && i < p->long_count; i++)
+        if (strlen(p->longs[i].name) == size && !strncmp(p->longs[i].name, found, size))
+            meant = must_print("%s%s", p->dashes[i] == 2 ? "--" : "-", p->longs[i].name);
+    free(words);
+    free(name);
+    return meant;
+}
+
 /* A word that no option has: perhaps another program's option, or an abbreviation. */
 static int refuse_unknown(const struct command *command, const struct parser *p, const char *word)
 {
     const struct foreign_option *foreign = foreign_find(command, word);
     int length = (int)strcspn(word, "=");
-    const char *meant = NULL;
-    size_t matches = 0;
     if (foreign)
-        return say_usage(command, "%.*s is an option of %s (%s) that clio %s does not have%s%s", length, word, foreign->program,
-                         foreign->meaning, command->name, foreign->instead ? ": " : "", foreign->instead ? foreign->instead : "");
-    for (size_t i = 0; length > 3 && i < p->long_count; i++)
-        if (word[1] == '-' && !strncmp(p->longs[i].name, word + 2, (size_t)length - 2)) {
-            meant = p->longs[i].name;
-            matches++;
-        }
-    if (matches == 1)
-        return say_usage(command, "unknown option %.*s; did you mean --%s?", length, word, meant);
-    return say_usage(command, "unknown option %.*s", length, word);
+        return say_usage(command, "%.*s is an option of %s (%s) that clio %s does not have: %s", length, word, foreign->program,
+                         foreign->meaning, command->name, foreign->instead);
+    char *meant = nearest_option(p, word, (size_t)length);
+    int code = meant ? say_usage(command, "unknown option %.*s; did you mean %s?", length, word, meant)
+                     : say_usage(command, "unknown option %.*s", length, word);
+    free(meant);
+    return code;
 }
 
 static int read_option(const struct command *command, const struct parser *p, const struct option_row *row, const char *word, bool apart,

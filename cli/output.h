@@ -25,7 +25,7 @@ void output_json(FILE *out, const struct document *doc);
 bool path_check(const char *path, const char *flag);
 /* The same for stem.extension. */
 bool output_check(const char *stem, enum format format);
-/* Write stem.extension under a temporary name and rename it when complete; false after a message, with the old file as it was. */
-bool output_save(const char *stem, enum format format, const struct document *doc);
+/* Write stem.extension with clio_file_write; false after a message, with the old file as it was. */
+bool output_save(clio_context *ctx, const char *stem, enum format format, const struct document *doc);
 
 #endif

@@ -1,11 +1,9 @@
-/* output_file.c - result files, complete or not at all: written under a temporary name in the same folder, synced, then renamed. Anything
- * but a regular file (a device or a pipe, also behind a link) is written directly. */
+/* output_file.c - transcripts in files: whether they could be written, before the work begins, and writing them at its end. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "output.h"
 #include "say.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,51 +71,21 @@ bool output_check(const char *stem, enum format format)
     return good;
 }
 
-/* The permissions of the file that is replaced, or of a new file. */
-static mode_t mode_of(const char *path)
+bool output_save(clio_context *ctx, const char *stem, enum format format, const struct document *doc)
 {
-    struct stat info;
-    mode_t mask = umask(0);
-    umask(mask);
-    return stat(path, &info) == 0 ? info.st_mode & 0777 : 0666 & ~mask;
-}
-
-static bool write_whole(int fd, enum format format, const struct document *doc)
-{
-    FILE *out = fdopen(fd, "w");
-    if (!out) {
-        close(fd);
-        return false;
-    }
-    output_write(out, format, doc);
-    errno = 0;
-    bool good = !fflush(out) && !ferror(out) && !(fsync(fd) && errno != EINVAL && errno != ENOTSUP);
-    int why = errno;
-    good = !fclose(out) && good;
-    if (why)
-        errno = why;
-    return good;
-}
-
-bool output_save(const char *stem, enum format format, const struct document *doc)
-{
-    char *path = result_path(stem, format), *real = real_path(path), *beside = must_print("%s.XXXXXX", real);
-    bool direct = is_device(real);
-    int fd = direct ? open(real, O_WRONLY) : mkstemp(beside);
-    bool good = fd >= 0 && (direct || fchmod(fd, mode_of(real)) == 0);
-    if (good)
-        good = write_whole(fd, format, doc) && (direct || rename(beside, real) == 0);
-    else if (fd >= 0)
-        close(fd);
-    if (!good) {
-        int why = errno ? errno : EIO;
-        say_error("cannot write %s: %s; an existing file is unchanged; %s", path, strerror(why),
-                  why == ENOSPC || why == EDQUOT ? "free some space, or choose another file with -of" : "choose another file with -of");
-        if (fd >= 0 && !direct)
-            unlink(beside);
-    }
-    free(beside);
-    free(real);
+    char *path = result_path(stem, format), *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out)
+        output_write(out, format, doc);
+    bool whole = out && !ferror(out);
+    whole = out && fclose(out) == 0 && whole;
+    clio_status st = whole ? clio_file_write(ctx, path, text, size) : CLIO_OK;
+    if (!whole)
+        say_error("%s cannot be written: out of memory; close other programs", path);
+    else if (st)
+        say_error("%s; an existing file is unchanged; -of chooses another file", clio_error(ctx));
+    free(text);
     free(path);
-    return good;
+    return whole && !st;
 }

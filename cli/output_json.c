@@ -1,6 +1,7 @@
 /* output_json.c - the JSON document of a transcript. The keys are those of whisper.cpp's -oj and -ojf; clio adds result.duration_s and,
  * with -ojf, the scores of each segment. Token texts: see text.h. */
 #include "output.h"
+#include "print_json.h"
 #include "say.h"
 #include "text.h"
 
@@ -8,19 +9,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Jansson accepts UTF-8 only, and a file name may be anything. */
-static json_t *json_text(const char *text)
+/* The text of a segment: one line. */
+static json_t *json_line(const char *text)
 {
     char *clean = text_clean(text);
-    json_t *value = json_string(clean);
+    json_t *value = json_must(json_string(clean));
     free(clean);
     return value;
-}
-
-/* JSON has no infinity and no NaN. */
-static json_t *json_number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static void add_times(json_t *to, double start, double end)
@@ -28,24 +23,23 @@ static void add_times(json_t *to, double start, double end)
     char from[32], until[32];
     stamp_print(from, start, ',');
     stamp_print(until, end, ',');
-    json_object_set_new(to, "timestamps", json_pack("{s:s, s:s}", "from", from, "to", until));
-    json_object_set_new(to, "offsets",
-                        json_pack("{s:I, s:I}", "from", (json_int_t)llround(start * 1000), "to", (json_int_t)llround(end * 1000)));
+    json_add(to, "timestamps", json_pack("{s:s, s:s}", "from", from, "to", until));
+    json_add(to, "offsets", json_pack("{s:I, s:I}", "from", (json_int_t)llround(start * 1000), "to", (json_int_t)llround(end * 1000)));
 }
 
 static json_t *json_tokens(const clio_segment *segment)
 {
-    json_t *list = json_array();
+    json_t *list = json_must(json_array());
     struct text_rest rest = {.count = 0};
     for (size_t i = 0; i < segment->token_count; i++) {
         const clio_token *token = &segment->tokens[i];
         char *text = text_of_token(&rest, token->text, i + 1 == segment->token_count);
-        json_t *row = json_pack("{s:s}", "text", text);
+        json_t *row = json_must(json_pack("{s:s}", "text", text));
         if (token->time >= 0)
             add_times(row, token->time, token->time);
-        json_object_set_new(row, "id", json_integer(token->id));
-        json_object_set_new(row, "p", json_number((double)token->probability));
-        json_array_append_new(list, row);
+        json_add(row, "id", json_integer(token->id));
+        json_add(row, "p", json_number((double)token->probability));
+        json_list_add(list, row);
         free(text);
     }
     return list;
@@ -53,53 +47,47 @@ static json_t *json_tokens(const clio_segment *segment)
 
 static json_t *json_segment(const clio_segment *segment, bool full)
 {
-    json_t *row = json_object();
+    json_t *row = json_must(json_object());
     add_times(row, segment->start, segment->end);
-    json_object_set_new(row, "text", json_text(segment->text));
+    json_add(row, "text", json_line(segment->text));
     if (full) {
-        json_object_set_new(row, "temperature", json_number(segment->temperature));
-        json_object_set_new(row, "avg_logprob", json_number(segment->avg_logprob));
-        json_object_set_new(row, "compression_ratio", json_number(segment->compression_ratio));
-        json_object_set_new(row, "no_speech_prob", json_number(segment->no_speech_probability));
-        json_object_set_new(row, "tokens", json_tokens(segment));
+        json_add(row, "temperature", json_number(segment->temperature));
+        json_add(row, "avg_logprob", json_number(segment->avg_logprob));
+        json_add(row, "compression_ratio", json_number(segment->compression_ratio));
+        json_add(row, "no_speech_prob", json_number(segment->no_speech_probability));
+        json_add(row, "tokens", json_tokens(segment));
     }
     return row;
 }
 
-static json_t *json_document(const struct document *doc)
+static json_t *json_of(const struct document *doc)
 {
     const clio_transcript *t = doc->transcript;
-    json_t *root = json_object(), *part = json_object(), *list = json_array();
+    json_t *root = json_must(json_object()), *part = json_must(json_object()), *list = json_must(json_array());
     char *system = must_print("clio %s, %s (%s, %s, driver %s)", clio_version(), doc->device->name, doc->device->type,
                               doc->device->platform, doc->device->driver);
-    json_object_set_new(root, "systeminfo", json_text(system));
+    json_add(root, "systeminfo", json_name(system));
     free(system);
-    json_object_set_new(root, "model", json_pack("{s:b}", "multilingual", (int)doc->multilingual));
-    json_object_set_new(part, "file", json_text(doc->file));
-    json_object_set_new(part, "model", json_text(doc->model));
-    json_object_set_new(part, "language", json_text(doc->language ? doc->language : "auto"));
-    json_object_set_new(part, "translate", json_boolean(doc->translate));
-    json_object_set_new(root, "params", part);
-    part = json_object();
-    json_object_set_new(part, "language", json_text(t->language ? t->language : ""));
-    json_object_set_new(part, "language_probability", json_number(t->language_probability));
-    json_object_set_new(part, "duration_s", json_number(t->duration));
-    json_object_set_new(root, "result", part);
+    json_add(root, "model", json_pack("{s:b}", "multilingual", (int)doc->multilingual));
+    json_add(part, "file", json_name(doc->file));
+    json_add(part, "model", json_name(doc->model));
+    json_add(part, "language", json_name(doc->language ? doc->language : "auto"));
+    json_add(part, "translate", json_boolean(doc->translate));
+    json_add(root, "params", part);
+    part = json_must(json_object());
+    json_add(part, "language", json_name(t->language ? t->language : ""));
+    json_add(part, "language_probability", json_number(t->language_probability));
+    json_add(part, "duration_s", json_number(t->duration));
+    json_add(root, "result", part);
     for (size_t i = 0; i < t->segment_count; i++)
-        json_array_append_new(list, json_segment(&t->segments[i], doc->full));
-    json_object_set_new(root, "transcription", list);
+        json_list_add(list, json_segment(&t->segments[i], doc->full));
+    json_add(root, "transcription", list);
     return root;
 }
 
 void output_json(FILE *out, const struct document *doc)
 {
-    json_t *root = json_document(doc);
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(root);
-    if (!text) {
-        say_error("out of memory");
-        exit(EXIT_FAILED);
-    }
+    char *text = json_document(json_of(doc), JSON_MEASURED);
     fputs(text, out);
     fputc('\n', out);
     free(text);

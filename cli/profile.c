@@ -1,6 +1,7 @@
 /* profile.c - see profile.h. Rates are per second of device time; a dash where a kernel reports no arithmetic. */
 #include "profile.h"
 #include "say.h"
+#include "terminal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,18 +10,17 @@
 static void print_rate(double amount, double seconds, int decimals)
 {
     if (amount > 0 && seconds > 0)
-        fprintf(stderr, " %9.*f", decimals, amount / seconds);
+        print_err(" %9.*f", decimals, amount / seconds);
     else
-        fprintf(stderr, " %9s", "-");
+        print_err(" %9s", "-");
 }
 
 static void print_row(int width, const clio_profile_row *row, double all)
 {
-    fprintf(stderr, "%-*s %9" PRIu64 " %9.3f %6.1f%%", width, row->kernel, row->calls, row->seconds,
-            all > 0 ? 100 * row->seconds / all : 0);
+    print_err("%-*s %9" PRIu64 " %9.3f %6.1f%%", width, row->kernel, row->calls, row->seconds, all > 0 ? 100 * row->seconds / all : 0);
     print_rate(row->gflops, row->seconds, 1);
     print_rate(row->gbytes, row->seconds, 2);
-    fputc('\n', stderr);
+    print_err("\n");
 }
 
 void profile_print(clio_context *ctx)
@@ -44,10 +44,10 @@ void profile_print(clio_context *ctx)
     }
     if (!count)
         return;
-    fprintf(stderr, "\n%-*s %9s %9s %7s %9s %9s\n", width, "kernel", "calls", "seconds", "share", "GFLOP/s", "GB/s");
+    print_err("\n%-*s %9s %9s %7s %9s %9s\n", width, "kernel", "calls", "seconds", "share", "GFLOP/s", "GB/s");
     for (size_t i = 0; i < count; i++)
         print_row(width, &rows[i], all.seconds);
     print_row(width, &all, all.seconds);
     clio_memory(ctx, &now, &peak);
-    fprintf(stderr, "device memory: peak %.1f MiB, now %.1f MiB\n", (double)peak / 0x1p20, (double)now / 0x1p20);
+    print_err("device memory: peak %.1f MiB, now %.1f MiB\n", (double)peak / 0x1p20, (double)now / 0x1p20);
 }

@@ -1,5 +1,6 @@
 /* say.c - see say.h. */
 #include "say.h"
+#include "terminal.h"
 #include "bar.h"
 #include "command.h"
 
@@ -12,8 +13,8 @@
 static void print_message(const char *format, va_list list)
 {
     bar_clear();
-    fputs("clio: ", stderr);
-    vfprintf(stderr, format, list);
+    print_err("clio: ");
+    print_list_to(stderr, format, list);
 }
 
 void say_error(const char *format, ...)
@@ -22,7 +23,7 @@ void say_error(const char *format, ...)
     va_start(list, format);
     print_message(format, list);
     va_end(list);
-    fputc('\n', stderr);
+    print_err("\n");
 }
 
 void say_notice(const char *text)
@@ -36,7 +37,7 @@ int say_usage(const struct command *command, const char *format, ...)
     va_start(list, format);
     print_message(format, list);
     va_end(list);
-    fprintf(stderr, " (see clio %s --help)\n", command->name);
+    print_err(" (see clio %s --help)\n", command->name);
     return EXIT_USAGE;
 }
 

@@ -1,5 +1,7 @@
 /* selftests.c - see selftests.h. */
 #include "selftests.h"
+#include "print_json.h"
+#include "terminal.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -17,29 +19,29 @@ void selftests_print(clio_context *ctx, int index, FILE *out)
     const clio_selftest *list;
     size_t count, passed = 0, off = 0;
     if (clio_device_selftests(ctx, index, &list, &count)) {
-        fputs("unknown", out);
+        print_to(out, "unknown");
         return;
     }
     for (size_t i = 0; i < count; i++)
         if (!list[i].problem && !is_listed_before(list, i))
-            fprintf(out, "%s%s", passed++ ? ", " : "", list[i].path);
+            print_to(out, "%s%s", passed++ ? ", " : "", list[i].path);
     if (!passed)
-        fputs("none yet", out);
+        print_to(out, "none yet");
     for (size_t i = 0; i < count; i++)
         if (list[i].problem)
-            fprintf(out, "%s%s%s%s (%s)", off++ ? ", " : "; off: ", list[i].path, *list[i].variant ? " " : "", list[i].variant,
-                    list[i].problem);
+            print_to(out, "%s%s%s%s (%s)", off++ ? ", " : "; off: ", list[i].path, *list[i].variant ? " " : "", list[i].variant,
+                     list[i].problem);
 }
 
 json_t *selftests_json(clio_context *ctx, int index)
 {
     const clio_selftest *list;
     size_t count;
-    json_t *rows = json_array();
+    json_t *rows = json_must(json_array());
     if (index < 0 || clio_device_selftests(ctx, index, &list, &count))
         return rows;
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(rows, json_pack("{s:s, s:s?, s:s?}", "path", list[i].path, "variant",
-                                              *list[i].variant ? list[i].variant : NULL, "problem", list[i].problem));
+        json_list_add(rows, json_pack("{s:s, s:o, s:o}", "path", list[i].path, "variant",
+                                      json_name(*list[i].variant ? list[i].variant : NULL), "problem", json_name(list[i].problem)));
     return rows;
 }

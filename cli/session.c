@@ -6,6 +6,7 @@
 #include "profile.h"
 #include "say.h"
 #include "selftests.h"
+#include "terminal.h"
 #include "text.h"
 
 #include <errno.h>
@@ -114,7 +115,7 @@ int session_failed(struct session *s, clio_status st)
     s->lost = st == CLIO_ERROR_DEVICE;
     say_library_error(s);
     if (s->set->verbose)
-        fprintf(stderr, "      %s\n", clio_error_detail(s->ctx));
+        print_lines(stderr, "      ", clio_error_detail(s->ctx));
     return st == CLIO_ERROR_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 
@@ -124,10 +125,10 @@ void session_header(const struct session *s)
     char *label = model_label(s->model);
     bar_clear();
     const char *problem, *tuned = clio_tuned_file(s->ctx, &problem);
-    fprintf(stderr, "clio %s on %s (%s, %s%s), model %s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "", label);
+    print_err("clio %s on %s (%s, %s%s), model %s\n", clio_version(), d->name, d->type, d->platform, tuned ? ", tuned" : "", label);
     free(label);
     if (problem)
-        fprintf(stderr, "tuned parameters not used: %s\n", problem);
+        print_err("tuned parameters not used: %s\n", problem);
 }
 
 clio_status session_device(struct session *s)
@@ -143,6 +144,8 @@ int session_open(struct session *s, const struct settings *set)
     s->model = set->model ? model_find(set->model) : model_default();
     if (!s->model)
         return set->model ? EXIT_FAILED : EXIT_USAGE;
+    if (!model_fits(s->model, set->command))
+        return EXIT_FAILED;
     if (!session_context(s, set))
         return EXIT_FAILED;
     bar_begin();
@@ -167,7 +170,7 @@ void session_print_name(const struct session *s, const char *file)
 {
     bar_clear();
     if (s->set->files.count > 1 && !s->set->quiet)
-        fprintf(stderr, "%s:\n", file);
+        print_err("%s:\n", file);
 }
 
 /* Several files are transcribed together: the next segment is of the first file that is not complete. */
@@ -192,11 +195,11 @@ static int on_segment(void *user, const clio_segment *segment)
     if (s->stamps) {
         stamp_print(from, segment->start, '.');
         stamp_print(to, segment->end, '.');
-        printf("[%s --> %s]   %s\n", from, to, text);
+        print_out("[%s --> %s]   %s\n", from, to, text);
     } else if (s->labels) {
-        printf("%s: %s\n", s->file, text);
+        print_out("%s: %s\n", s->file, text);
     } else {
-        printf("%s\n", text);
+        print_out("%s\n", text);
     }
     free(text);
     return session_flush(s);
@@ -213,7 +216,7 @@ static void count_result(struct session *s, const clio_transcript *result)
     s->audio_seconds += result->duration;
     s->done++;
     if (!s->set->quiet && s->detects && *result->language && clio_speech_is_multilingual(s->speech))
-        fprintf(stderr, "language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
+        print_err("language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
 }
 
 /* Begin a file: the parameters with the session's callback. */
@@ -285,9 +288,9 @@ bool session_continues(const struct session *s)
 static void print_duration(double seconds)
 {
     if (seconds >= 60)
-        fprintf(stderr, "%.0f min %.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
+        print_err("%.0f min %.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
     else
-        fprintf(stderr, "%.1f s", seconds);
+        print_err("%.1f s", seconds);
 }
 
 static void print_summary(const struct session *s)
@@ -295,12 +298,12 @@ static void print_summary(const struct session *s)
     uint64_t now, peak;
     clio_memory(s->ctx, &now, &peak);
     if (s->done + s->failed > 1)
-        fprintf(stderr, "%zu of %zu files: ", s->done, s->done + s->failed);
+        print_err("%zu of %zu files: ", s->done, s->done + s->failed);
     print_duration(s->audio_seconds);
-    fputs(" of audio in ", stderr);
+    print_err(" of audio in ");
     print_duration(s->wall_seconds);
-    fprintf(stderr, ", %.1f times real time, peak device memory %.0f MiB\n", s->wall_seconds > 0 ? s->audio_seconds / s->wall_seconds : 0,
-            (double)peak / 0x1p20);
+    print_err(", %.1f times real time, peak device memory %.0f MiB\n", s->wall_seconds > 0 ? s->audio_seconds / s->wall_seconds : 0,
+              (double)peak / 0x1p20);
 }
 
 int session_close(struct session *s, int code)
@@ -319,9 +322,9 @@ int session_close(struct session *s, int code)
     if (s->ctx && !s->set->quiet && s->done)
         print_summary(s);
     if (s->ctx && s->set->verbose && clio_device(s->ctx)) {
-        fputs("self-tests on this device: ", stderr);
+        print_err("self-tests on this device: ");
         selftests_print(s->ctx, clio_device(s->ctx)->index, stderr);
-        fputc('\n', stderr);
+        print_err("\n");
         profile_print(s->ctx);
     }
     clio_speech_free(s->speech);

@@ -3,6 +3,7 @@
 #include "say.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,21 +33,34 @@ int text_character(const unsigned char *s, size_t n)
     return length;
 }
 
+int text_control(const unsigned char *s, unsigned *code)
+{
+    unsigned c = *s;
+    int length = c == 0x7F ? 1 : c == 0xC2 ? 2 : c == 0xE2 ? 3 : 0;
+    if (length == 2)
+        c = s[1] >= 0x80 && s[1] < 0xA0 ? s[1] : 0;
+    else if (length == 3)
+        c = s[1] == 0x80 || s[1] == 0x81 ? 0x2000u + ((s[1] & 0x3Fu) << 6) + (s[2] & 0x3Fu) : 0;
+    *code = c;
+    return c == 0x7F || (c >= 0x80 && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) ? length : 0;
+}
+
 /* Clean n bytes; the beginning of a character at their end is left in *rest, or replaced when rest is NULL. */
 static char *clean(const char *text, size_t n, struct text_rest *rest)
 {
     char *out = must_alloc(3 * n + 1), *to = out;
     const unsigned char *s = (const unsigned char *)text;
     for (size_t i = 0; i < n;) {
+        unsigned code;
         int length = text_character(s + i, n - i);
         if (length < 0 && rest) {
             rest->count = n - i;
             memcpy(rest->bytes, s + i, rest->count);
             break;
         }
-        if (length <= 0) {
+        if (length <= 0 || (length > 1 && text_control(s + i, &code))) {
             to = (char *)memcpy(to, REPLACEMENT, 3) + 3;
-            i += length < 0 ? n - i : 1;
+            i += length < 0 ? n - i : length ? (size_t)length : 1;
         } else if (length == 1) {
             *to++ = s[i] < 0x20 || s[i] == 0x7F ? ' ' : (char)s[i];
             i++;
@@ -62,6 +76,33 @@ static char *clean(const char *text, size_t n, struct text_rest *rest)
 char *text_clean(const char *text)
 {
     return clean(text, strlen(text), NULL);
+}
+
+bool text_is_valid(const char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        int length = text_character((const unsigned char *)text + i, n - i);
+        if (length <= 0)
+            return false;
+        i += (size_t)length;
+    }
+    return true;
+}
+
+char *text_name(const char *name)
+{
+    size_t n = strlen(name);
+    char *out = must_alloc(4 * n + 1), *to = out;
+    for (size_t i = 0; i < n;) {
+        int length = text_character((const unsigned char *)name + i, n - i);
+        if (length > 0)
+            to = (char *)memcpy(to, name + i, (size_t)length) + length;
+        else
+            to += snprintf(to, 5, "\\x%02x", (unsigned)(unsigned char)name[i]);
+        i += length > 0 ? (size_t)length : 1;
+    }
+    return out;
 }
 
 char *text_of_token(struct text_rest *rest, const char *token, int is_last)

@@ -4,6 +4,7 @@
 #include "layout.h"
 #include "print_json.h"
 #include "say.h"
+#include "terminal.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -41,16 +42,16 @@ static void print_models(int width)
     clio_train_model(0, &name, &summary);
     for (size_t i = 0; name; clio_train_model(++i, &name, &summary))
         layout_entry(stdout, name, summary, COLUMN / 2, width);
-    puts("\nclio train --list MODEL lists the settings of a model.");
+    print_out("\nclio train --list MODEL lists the settings of a model.\n");
 }
 
 /* ---- JSON ---- */
 
 static json_t *json_choices(const char *choices)
 {
-    json_t *list = json_array();
+    json_t *list = json_must(json_array());
     for (const char *word = choices; word; word = strchr(word, '|') ? strchr(word, '|') + 1 : NULL)
-        json_array_append_new(list, json_stringn(word, strcspn(word, "|")));
+        json_list_add(list, json_stringn(word, strcspn(word, "|")));
     return list;
 }
 
@@ -82,9 +83,9 @@ static json_t *json_setting(const clio_setting *s)
 {
     static const char *const types[] = {"integer", "number", "boolean", "choice", "text"};
     char *help = layout_plain(s->summary);
-    json_t *row = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", s->name, "type", types[s->type], "minimum",
-                            json_bound(s, s->minimum), "maximum", json_bound(s, s->maximum), "choices",
-                            s->choices ? json_choices(s->choices) : json_null(), "default", json_default(s), "help", help);
+    json_t *row = json_must(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", s->name, "type", types[s->type], "minimum",
+                                      json_bound(s, s->minimum), "maximum", json_bound(s, s->maximum), "choices",
+                                      s->choices ? json_choices(s->choices) : json_null(), "default", json_default(s), "help", help));
     free(help);
     return row;
 }
@@ -96,52 +97,52 @@ static void add_setting(json_t *settings, json_t *row, const char *model)
     json_t *entry;
     json_array_foreach(settings, i, entry)
     {
-        json_object_set(row, "models", json_object_get(entry, "models"));
+        json_add(row, "models", json_incref(json_object_get(entry, "models")));
         if (json_equal(row, entry)) {
-            json_array_append_new(json_object_get(entry, "models"), json_string(model));
+            json_list_add(json_object_get(entry, "models"), json_string(model));
             json_decref(row);
             return;
         }
     }
-    json_object_set_new(row, "models", json_pack("[s]", model));
-    json_array_append_new(settings, row);
+    json_add(row, "models", json_pack("[s]", model));
+    json_list_add(settings, row);
 }
 
-static int print_json(clio_context *ctx, const char *only)
+static void print_json(clio_context *ctx, const char *only)
 {
-    json_t *models = json_array(), *settings = json_array();
+    json_t *models = json_must(json_array()), *settings = json_must(json_array());
     const char *name, *summary;
     clio_setting s;
     clio_train_model(0, &name, &summary);
     for (size_t i = 0; name; clio_train_model(++i, &name, &summary)) {
         if (only && strcmp(name, only) != 0)
             continue;
-        json_array_append_new(models, json_pack("{s:s, s:s}", "name", name, "help", summary));
+        json_list_add(models, json_pack("{s:s, s:s}", "name", name, "help", summary));
         for (size_t k = 0; clio_train_setting(ctx, name, k, &s) == CLIO_OK && s.name; k++)
             add_setting(settings, json_setting(&s), name);
         for (size_t k = 0; clio_train_setting(ctx, NULL, k, &s) == CLIO_OK && s.name; k++)
             add_setting(settings, json_setting(&s), name);
     }
-    return json_print(json_pack("{s:o, s:o}", "models", models, "settings", settings), JSON_EXACT) ? EXIT_DONE : EXIT_FAILED;
+    json_print(json_pack("{s:o, s:o}", "models", models, "settings", settings), JSON_EXACT);
 }
 
 int train_list(struct session *s, const char *model)
 {
-    int width = layout_width(), code = EXIT_DONE;
+    int width = layout_width();
     clio_setting probe;
     clio_status st = model ? clio_train_setting(s->ctx, model, 0, &probe) : CLIO_OK;
     if (st)
         return session_failed(s, st);
     if (s->set->json) {
-        code = print_json(s->ctx, model);
+        print_json(s->ctx, model);
     } else if (model) {
-        printf("Settings of %s:\n", model);
+        print_out("Settings of %s:\n", model);
         print_settings(s->ctx, model, width);
-        puts("\nSettings of the run and the optimizer:");
+        print_out("\nSettings of the run and the optimizer:\n");
         print_settings(s->ctx, NULL, width);
     } else {
         print_models(width);
     }
     session_flush(s);
-    return code;
+    return EXIT_DONE;
 }

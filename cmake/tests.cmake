@@ -29,11 +29,12 @@ set(CLIO_TEST_ENVIRONMENT
     "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0"
     "ASAN_OPTIONS=new_delete_type_mismatch=0:intercept_tls_get_addr=0"
     "UBSAN_OPTIONS=print_stacktrace=1"
+    "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp:halt_on_error=1:second_deadlock_stack=1"
     "CLIO_CACHE_DIR=${CLIO_TEST_CACHE}"
     "CLIO_TUNED_DIR=${PROJECT_BINARY_DIR}/tuned"
     "CMAKE_GENERATOR=${CMAKE_GENERATOR}"
     "CC=${CMAKE_C_COMPILER}")
-if(CLIO_SANITIZE)
+if(CLIO_SANITIZE_FLAGS)
     list(JOIN CLIO_SANITIZE_FLAGS " " flags)
     list(APPEND CLIO_TEST_ENVIRONMENT "CFLAGS=${flags}")
 endif()
@@ -60,6 +61,10 @@ foreach(source IN LISTS tests)
     endif()
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+    file(STRINGS ${source} device_free LIMIT_COUNT 1 REGEX "[Nn]eeds no device")
+    if(device_free) # ctest -LE host leaves these out, on a second OpenCL implementation
+        set_tests_properties(${name} PROPERTIES LABELS host)
+    endif()
 endforeach()
 
 # The program that calls every public function with wrong arguments is made from clio.h.
@@ -81,6 +86,22 @@ foreach(source IN LISTS tests)
     add_test(NAME ${name} COMMAND ${source})
     set_tests_properties(${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
 endforeach()
+
+# Fuzz targets, over the corpus of small files and of those that once failed; with CLIO_FUZZ for libFuzzer, too (scripts/fuzz). The parser
+# of the command line is one of them.
+file(GLOB targets CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/target*.c ${PROJECT_SOURCE_DIR}/cli/*.c)
+list(FILTER targets EXCLUDE REGEX "/cli/main\\.c$")
+add_library(clio_fuzz STATIC ${targets})
+target_link_libraries(clio_fuzz PUBLIC clio_test)
+clio_program(${PROJECT_SOURCE_DIR}/tests/fuzz/corpus_main.c clio_fuzz)
+set_target_properties(corpus_main PROPERTIES OUTPUT_NAME fuzz_corpus)
+add_test(NAME fuzz_corpus COMMAND corpus_main)
+set_tests_properties(fuzz_corpus PROPERTIES TIMEOUT 900 LABELS host ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+if(CLIO_FUZZ)
+    clio_program(${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_main.c clio_fuzz)
+    target_sources(fuzz_main PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/mutate.c)
+    target_link_options(fuzz_main PRIVATE -fsanitize=fuzzer)
+endif()
 
 file(GLOB programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/make_*.c ${PROJECT_SOURCE_DIR}/bench/bench_*.c)
 foreach(source IN LISTS programs)

@@ -54,7 +54,8 @@ typedef enum clio_status {
     CLIO_ERROR_DEVICE,      /* no device, a lost device, or a failed OpenCL call */
     CLIO_ERROR_BUILD,       /* a kernel did not compile */
     CLIO_ERROR_CANCELLED,   /* clio_cancel was called, or a callback returned nonzero */
-    CLIO_ERROR_INTERNAL     /* a defect of clio */
+    CLIO_ERROR_INTERNAL,    /* a defect of clio */
+    CLIO_ERROR_NOT_FINITE   /* a result is not a finite number: training diverged */
 } clio_status;
 
 /* ---- context and errors ---- */
@@ -105,6 +106,16 @@ typedef void (*clio_notice_fn)(void *user, const char *text);
 CLIO_API void clio_set_notice(clio_context *ctx, clio_notice_fn notice, void *user);
 /* Make the running call return CLIO_ERROR_CANCELLED at its next step. Safe in a signal handler. ctx NULL: nothing. */
 CLIO_API void clio_cancel(clio_context *ctx);
+
+/* Write a file, which appears under its name only when it is complete: it is written beside it, synced and renamed, so that a failure
+ * leaves the old file. Link: its target is replaced. Device or pipe: written directly. path "-": standard output. size: 0 or more, the
+ * bytes of data. data NULL: allowed where size is 0. */
+CLIO_API clio_status clio_file_write(clio_context *ctx, const char *path, const void *data, size_t size);
+
+/* For messages about a name that is not known: the word most like it among words, which spaces or commas separate; its bytes. NULL: none is
+ * like it. Letter case, leading dashes, and dashes against underscores do not count. name NULL: NULL. words NULL: NULL. length NULL:
+ * allowed. */
+CLIO_API const char *clio_nearest(const char *name, const char *words, size_t *length);
 
 /* ---- devices ---- */
 
@@ -459,13 +470,14 @@ typedef struct clio_train_params {
     const char *data;     /* a folder of images or sounds in the imagefolder convention of Hugging Face datasets, or of IDX files (MNIST) */
     const char *out;      /* the output folder; it is created */
     const char *settings; /* a JSON object of settings, see clio_train_setting; NULL: the defaults */
-    int resume;           /* 1: resume from the last checkpoint in `out`, with its settings; 0: a new run, `out` must not hold one */
+    int resume;           /* 1: resume from the newest intact checkpoint in `out`, with its settings, which those given here override; where
+                             there is none, and with 0, a new run, and `out` must not hold one */
     clio_train_fn on_status; /* NULL: none */
     void *user;              /* passed to on_status */
 } clio_train_params;
 /* Train until all steps are done, until early stopping (early_stopping_patience), or until clio_cancel, which saves a checkpoint and
  * returns CLIO_ERROR_CANCELLED. Checkpoints, train.csv, eval.csv and samples are written to params->out. A loss that is not finite ends the
- * run with CLIO_ERROR_ARGUMENT, and the sentence names the step and the first such tensor; the last checkpoint stays valid. */
+ * run with CLIO_ERROR_NOT_FINITE, and the sentence names the step and the first such tensor; the last checkpoint stays valid. */
 CLIO_API clio_status clio_train(clio_context *ctx, const clio_train_params *params);
 
 /* Data-parallel training: the number of this process among those that mpirun started on this machine, for a choice of devices; 0 of 1
@@ -492,6 +504,8 @@ typedef struct clio_setting {
 CLIO_API void clio_train_model(size_t n, const char **name, const char **summary);
 /* Setting number n of a model type, n: any number from 0. model NULL: the settings of every run. */
 CLIO_API clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
+/* Setting number n of every run, n: any number from 0, with the default that it has for the model type `model`. */
+CLIO_API clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
 
 /* ---- generators: models that clio_train trained ---- */
 

@@ -10,7 +10,7 @@
 #include "selftest_results.h"
 #include "transfers.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 
 struct clio_context {
     struct status_text status;
@@ -38,7 +38,7 @@ struct clio_context {
     struct parameters *collects; /* where networks that are loaded for training list their parameters, or NULL (models/parameters.h) */
     uint64_t memory_limit;
     const char *weight_type; /* rows of parameters that clio_set_weight_type chose, or NULL */
-    volatile sig_atomic_t cancelled;
+    atomic_int cancelled;    /* lock-free: set by other threads and by signal handlers */
     bool whole_steps; /* launches ignore `cancelled`: whoever set this checks it between steps, where stopping leaves no half-done update */
     clio_progress_fn progress;
     void *progress_user;

@@ -1,6 +1,7 @@
 /* device.c - enumeration, ranking, selection and capabilities. The only file with vendor names. */
 #include "context.h"
 
+#include <pthread.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,6 +293,10 @@ fail:
     return st;
 }
 
+/* Different contexts may be used in different threads, and some implementations cannot be asked by two threads for the first time: PoCL
+ * then says to one of them that it has no device. */
+static pthread_mutex_t enumeration_lock = PTHREAD_MUTEX_INITIALIZER;
+
 clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *count)
 {
     clio_status st = CLIO_OK;
@@ -299,17 +304,20 @@ clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *co
     cl_uint n = 0;
     *list = NULL;
     *count = 0;
+    pthread_mutex_lock(&enumeration_lock);
     if (clGetPlatformIDs(PLATFORMS_AT_MOST, platforms, &n) != CL_SUCCESS)
         n = 0;
     for (cl_uint i = 0; i < MIN(n, PLATFORMS_AT_MOST); i++)
         TRY(add_platform(ctx, platforms[i], list, count));
     if (*count)
         qsort(*list, *count, sizeof **list, better_first);
-    return CLIO_OK;
 fail:
-    free(*list);
-    *list = NULL;
-    *count = 0;
+    pthread_mutex_unlock(&enumeration_lock);
+    if (st) {
+        free(*list);
+        *list = NULL;
+        *count = 0;
+    }
     return st;
 }
 

@@ -175,12 +175,16 @@ static clio_status open_tuned(clio_context *ctx)
     clio_status st = CLIO_OK;
     struct params *p = &ctx->params;
     struct status_text before = ctx->status;
-    struct file_map map = {0};
+    struct file_content map = {0};
     struct bytes text = {0};
+    bool exists;
     TRY(params_tuned_path(ctx, &p->tuned));
-    if (!p->tuned || !file_exists(p->tuned))
+    if (!p->tuned)
         return CLIO_OK;
-    if (file_map(ctx, &map, p->tuned)) { /* no reason not to work */
+    st = file_check_exists(ctx, p->tuned, &exists);
+    if (!st && !exists)
+        return CLIO_OK;
+    if (st || file_load(ctx, &map, p->tuned)) { /* no reason not to work */
         snprintf(p->problem, sizeof p->problem, "%s", ctx->status.sentence);
         ctx->status = before;
         return CLIO_OK;
@@ -188,7 +192,7 @@ static clio_status open_tuned(clio_context *ctx)
     TRY(bytes_add(ctx, &text, map.data, map.size));
     TRY(add_tuned(ctx, text.data));
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     bytes_free(&text);
     return st;
 }
@@ -214,21 +218,23 @@ clio_status params_open(clio_context *ctx)
 {
     clio_status st = CLIO_OK;
     struct bytes text = {0};
-    struct file_map map = {0};
+    struct file_content map = {0};
     const char *path = getenv("CLIO_PARAMS");
     TRY(params_open_shipped(ctx));
     TRY(open_tuned(ctx));
     if (path && *path) {
-        if (!file_exists(path) || file_is_folder(path))
+        enum file_kind kind;
+        TRY(file_find(ctx, path, &kind));
+        if (kind == FILE_ABSENT || kind == FILE_FOLDER)
             FAIL(ctx, CLIO_ERROR_FILE, "CLIO_PARAMS is %s, which is not a file: correct the name, or unset CLIO_PARAMS", path);
-        TRY(file_map(ctx, &map, path));
+        TRY(file_load(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));
         TRY(add_text(ctx, text.data, path));
     }
     if (ctx->weight_type)
         TRY(add_text(ctx, ctx->weight_type, "the type of weights"));
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     bytes_free(&text);
     return st;
 }

@@ -34,7 +34,7 @@ static clio_status resolve(clio_context *ctx, struct resolver *r, const char *na
     clio_status st = CLIO_OK;
     const char *folder = getenv("CLIO_CL_DIR");
     const struct embedded_file *embedded = find_embedded(name);
-    struct file_map map = {0};
+    struct file_content map = {0};
     struct bytes copy = {0};
     char *path = NULL;
     for (int i = 0; i < r->seen_count; i++)
@@ -45,7 +45,7 @@ static clio_status resolve(clio_context *ctx, struct resolver *r, const char *na
     snprintf(r->seen[r->seen_count++], sizeof r->seen[0], "%s", name);
     if (folder && *folder) {
         TRY(file_join(ctx, &path, folder, name));
-        TRY(file_map(ctx, &map, path));
+        TRY(file_load(ctx, &map, path));
         TRY(bytes_add(ctx, &copy, map.data, map.size));
     } else {
         if (!embedded)
@@ -67,7 +67,7 @@ static clio_status resolve(clio_context *ctx, struct resolver *r, const char *na
         line += length + (line[length] == '\n');
     }
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     bytes_free(&copy);
     free(path);
     return st;
@@ -92,7 +92,7 @@ clio_status program_sources_hash(clio_context *ctx, uint64_t *out)
 {
     clio_status st = CLIO_OK;
     const char *folder = getenv("CLIO_CL_DIR");
-    struct file_map map = {0};
+    struct file_content map = {0};
     char *path = NULL;
     *out = MEM_HASH_START;
     for (size_t i = 0; i < embedded_file_count; i++) {
@@ -101,9 +101,9 @@ clio_status program_sources_hash(clio_context *ctx, uint64_t *out)
             continue;
         if (folder && *folder) {
             TRY(file_join(ctx, &path, folder, f->name));
-            TRY(file_map(ctx, &map, path));
+            TRY(file_load(ctx, &map, path));
             *out = mem_hash(*out, map.data, map.size);
-            file_unmap(&map);
+            file_unload(&map);
             free(path);
             path = NULL;
         } else

@@ -4,6 +4,7 @@
  *
  * in the byte order of the machine that wrote it. The whole key is compared, so two keys of one hash cannot be mistaken. */
 #include "program_cache.h"
+#include "file_out.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ void cache_key_free(struct cache_key *key)
     *key = (struct cache_key){0};
 }
 
-static bool entry_is_whole(const struct file_map *map, const struct cache_key *key, struct header *h)
+static bool entry_is_whole(const struct file_content *map, const struct cache_key *key, struct header *h)
 {
     size_t key_bytes = strlen(key->text);
     if (map->size < sizeof *h)
@@ -83,11 +84,11 @@ static bool entry_is_whole(const struct file_map *map, const struct cache_key *k
 bool cache_load(clio_context *ctx, const struct cache_key *key, const char *options, cl_program *out)
 {
     struct status_text before = ctx->status; /* a missing entry is no failure: keep the texts as they were */
-    struct file_map map = {0};
+    struct file_content map = {0};
     struct header h;
     bool found = false;
     *out = NULL;
-    if (key->path && file_exists(key->path) && file_map(ctx, &map, key->path) == CLIO_OK && entry_is_whole(&map, key, &h)) {
+    if (key->path && file_exists(key->path) && file_load(ctx, &map, key->path) == CLIO_OK && entry_is_whole(&map, key, &h)) {
         const unsigned char *binary = map.data + sizeof h + h.key_bytes;
         size_t size = h.binary_bytes;
         cl_int status = CL_SUCCESS, cle = CL_SUCCESS;
@@ -99,7 +100,7 @@ bool cache_load(clio_context *ctx, const struct cache_key *key, const char *opti
             *out = NULL;
         }
     }
-    file_unmap(&map);
+    file_unload(&map);
     ctx->status = before;
     return found;
 }

@@ -106,7 +106,7 @@ fail:
     return st;
 }
 
-static clio_status read_offsets(clio_context *ctx, struct entry *e, const json_t *offsets, size_t size)
+static clio_status read_offsets(clio_context *ctx, struct entry *e, const json_t *offsets, uint64_t size)
 {
     clio_status st = CLIO_OK;
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
@@ -117,13 +117,14 @@ static clio_status read_offsets(clio_context *ctx, struct entry *e, const json_t
     e->end = (uint64_t)json_integer_value(end);
     if (e->end > size)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s is cut short: tensor %.200s ends at byte %llu of the data, of which there are %zu; download it again", e->path, e->name,
-             (unsigned long long)e->end, size);
+             "%s is cut short: tensor %.200s ends at byte %llu of the data, of which there are %llu; download it again", e->path, e->name,
+             (unsigned long long)e->end, (unsigned long long)size);
 fail:
     return st;
 }
 
-static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *value, const unsigned char *data, size_t size,
+/* data: where the tensors' bytes begin in the file */
+static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *value, const struct file_in *in, uint64_t data,
                               struct weight *w)
 {
     clio_status st = CLIO_OK;
@@ -132,11 +133,11 @@ static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *
     if (!json_is_object(value))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no description: " AGAIN, e->path, e->name);
     TRY(read_type(ctx, e, json_object_get(value, "dtype")));
-    TRY(read_offsets(ctx, e, json_object_get(value, "data_offsets"), size));
+    TRY(read_offsets(ctx, e, json_object_get(value, "data_offsets"), in->size - data));
     TRY(read_shape(ctx, e, json_object_get(value, "shape"), w, &fits));
     TRY(mem_string(ctx, &w->name, e->name));
-    w->data = data + e->begin;
-    w->mapped = true;
+    w->file = in;
+    w->first = data + e->begin;
     if (e->type->dtype < 0)
         TRY(bytes_print(ctx, &problem, "is stored as %s, which clio does not read: convert the checkpoint to F32, F16 or BF16",
                         e->type->name));
@@ -162,7 +163,7 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /* Tensors in the order of their bytes: each begins where the one before it ends, and the last ends with the data. */
-static clio_status check_cover(clio_context *ctx, const char *path, struct entry *entries, size_t count, size_t size)
+static clio_status check_cover(clio_context *ctx, const char *path, struct entry *entries, size_t count, uint64_t size)
 {
     clio_status st = CLIO_OK;
     uint64_t at = 0;
@@ -182,35 +183,52 @@ fail:
     return st;
 }
 
-/* The header of a mapped file; *data_size: bytes behind it. */
-static clio_status read_header(clio_context *ctx, json_t **out, const char *path, const struct file_map *map, size_t *data_size)
+/* The number of bytes of the header, from the first 8 of the file. */
+static clio_status read_length(clio_context *ctx, const struct file_in *in, size_t *out)
 {
     clio_status st = CLIO_OK;
+    unsigned char start[8];
     uint64_t length = 0;
-    json_error_t error;
-    *out = NULL;
-    if (map->size < 8)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it has %zu bytes, and a safetensors file at least 8; download it again", path,
-             map->size);
+    if (in->size < 8)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: it has %llu bytes, and a safetensors file at least 8; download it again", in->path,
+             (unsigned long long)in->size);
+    TRY(file_in_read(ctx, in, 0, 8, start));
     for (int i = 0; i < 8; i++)
-        length |= (uint64_t)map->data[i] << (8 * i);
-    if (!memcmp(map->data, "PK\3\4", 4) || !memcmp(map->data, "\x80\2\x8a\n", 4)) /* a zip file and a pickle; both give absurd lengths */
+        length |= (uint64_t)start[i] << (8 * i);
+    if (!memcmp(start, "PK\3\4", 4) || !memcmp(start, "\x80\2\x8a\n", 4)) /* a zip file and a pickle; both give absurd lengths */
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s is a PyTorch file, and clio reads safetensors: download the .safetensors file of the model instead", path);
+             "%s is a PyTorch file, and clio reads safetensors: download the .safetensors file of the model instead", in->path);
     if (length > LARGEST_HEADER)
         FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s is not a safetensors file: its header would have %llu bytes, and 100 MB is the limit; download it again", path,
+             "%s is not a safetensors file: its header would have %llu bytes, and 100 MB is the limit; download it again", in->path,
              (unsigned long long)length);
-    if (length > map->size - 8)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: its header has %llu bytes, the file %zu; download it again", path,
-             (unsigned long long)length, map->size);
-    *data_size = map->size - 8 - (size_t)length;
-    *out = json_loadb((const char *)map->data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (!*out)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header is not valid JSON (%s): " AGAIN, path, error.text);
-    if (!json_is_object(*out))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header does not contain a JSON object: " AGAIN, path);
+    if (length > in->size - 8)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: its header has %llu bytes, the file %llu; download it again", in->path,
+             (unsigned long long)length, (unsigned long long)in->size);
+    *out = (size_t)length;
 fail:
+    return st;
+}
+
+/* The header of an open file; *data: where its tensors' bytes begin. */
+static clio_status read_header(clio_context *ctx, json_t **out, const struct file_in *in, uint64_t *data)
+{
+    clio_status st = CLIO_OK;
+    size_t length;
+    char *text = NULL;
+    struct bytes what = {0};
+    *out = NULL;
+    TRY(read_length(ctx, in, &length));
+    TRY(mem_alloc(ctx, &text, length, 1));
+    TRY(file_in_read(ctx, in, 8, length, text));
+    TRY(bytes_print(ctx, &what, "%s: the header", in->path));
+    TRY(json_parse(ctx, text, length, JSON_REJECT_DUPLICATES, what.data, out));
+    if (!json_is_object(*out))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the header does not contain a JSON object: " AGAIN, in->path);
+    *data = 8 + (uint64_t)length;
+fail:
+    bytes_free(&what);
+    free(text);
     return st;
 }
 
@@ -225,10 +243,10 @@ clio_status weights_note(clio_context *ctx, const struct weights *w, const char 
 {
     clio_status st = CLIO_OK;
     json_t *header = NULL;
-    size_t size;
+    uint64_t data;
     *out = NULL;
-    if (w->map_count) {
-        TRY(read_header(ctx, &header, w->path, &w->maps[0], &size));
+    if (w->file_count) {
+        TRY(read_header(ctx, &header, &w->files[0], &data));
         TRY(mem_string(ctx, out, json_string_value(json_object_get(json_object_get(header, "__metadata__"), key))));
     }
 fail:
@@ -239,15 +257,16 @@ fail:
 clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *path)
 {
     clio_status st = CLIO_OK;
-    struct file_map *map = &w->maps[w->map_count];
+    struct file_in *in = &w->files[w->file_count];
     struct entry *entries = NULL;
     struct weight *list = NULL;
     json_t *header = NULL, *value;
     const char *name;
-    size_t count = 0, size = 0;
-    TRY(file_map(ctx, map, path));
-    w->map_count++;
-    TRY(read_header(ctx, &header, path, map, &size));
+    size_t count = 0;
+    uint64_t data;
+    TRY(file_in_open(ctx, in, path));
+    w->file_count++;
+    TRY(read_header(ctx, &header, in, &data));
     TRY(mem_alloc(ctx, &entries, json_object_size(header), sizeof *entries));
     TRY(mem_alloc(ctx, &list, w->count + json_object_size(header), sizeof *list));
     if (w->count)
@@ -263,9 +282,9 @@ clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *p
         e->name = name;
         count++;
         w->count++; /* before reading: weights_close releases a half-read one */
-        TRY(read_entry(ctx, e, value, map->data + map->size - size, size, &w->list[w->count - 1]));
+        TRY(read_entry(ctx, e, value, in, data, &w->list[w->count - 1]));
     }
-    TRY(check_cover(ctx, path, entries, count, size));
+    TRY(check_cover(ctx, path, entries, count, in->size - data));
 fail:
     free(entries);
     json_decref(header);

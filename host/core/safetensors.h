@@ -4,7 +4,7 @@
 
 #include "weights.h"
 
-/* Map the file into w->maps[w->map_count], for which there is room, and append its tensors to w->list, unsorted. After a failure
+/* Open the file as w->files[w->file_count], for which there is room, and append its tensors to w->list, unsorted. After a failure
  * weights_close releases what was read. */
 clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *path);
 /* What one tensor of the list owns. */

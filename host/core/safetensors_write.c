@@ -1,15 +1,15 @@
-/* safetensors_write.c - see safetensors_writer.h. */
+/* safetensors_write.c - see safetensors_write.h. */
 #include "safetensors_write.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 clio_status safetensors_writer_open(clio_context *ctx, struct safetensors_writer *out)
 {
     clio_status st = CLIO_OK;
-    *out = (struct safetensors_writer){.header = json_object()};
-    if (!out->header)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    *out = (struct safetensors_writer){0};
+    TRY(json_made(ctx, &out->header, json_object()));
 fail:
     return st;
 }
@@ -18,20 +18,26 @@ clio_status safetensors_writer_add(clio_context *ctx, struct safetensors_writer 
                                    const float *data)
 {
     clio_status st = CLIO_OK;
-    json_t *shape = json_array(), *entry = NULL;
+    json_t *shape = NULL;
     size_t count = 1, start = out->data.size;
+    TRY(json_made(ctx, &shape, json_array()));
     for (int i = 0; i < ndim; i++) {
         count *= (size_t)dim[i];
-        json_array_append_new(shape, json_integer(dim[i]));
+        TRY(json_append(ctx, shape, json_integer(dim[i])));
     }
-    TRY(bytes_add(ctx, &out->data, data, count * sizeof *data));
-    entry = json_pack("{s:s,s:O,s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)start, (json_int_t)out->data.size);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(data[i]))
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "tensor %s has a value that is not finite (element %zu of %zu), and is not written: lower the learning rate, or check the "
+                 "model that it came from",
+                 name, i, count);
     if (json_object_get(out->header, name))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "tensor %s is written twice", name);
-    if (!entry || json_object_set(out->header, name, entry))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(bytes_add(ctx, &out->data, data, count * sizeof *data));
+    TRY(json_put(
+        ctx, out->header, name,
+        json_pack("{s:s,s:O,s:[I,I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)start, (json_int_t)out->data.size)));
 fail:
-    json_decref(entry);
     json_decref(shape);
     return st;
 }
@@ -39,11 +45,9 @@ fail:
 clio_status safetensors_writer_metadata(clio_context *ctx, struct safetensors_writer *out, const char *key, const char *text)
 {
     clio_status st = CLIO_OK;
-    json_t *notes = json_object_get(out->header, "__metadata__");
-    if (!notes && (!(notes = json_object()) || json_object_set_new(out->header, "__metadata__", notes)))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    if (json_object_set_new(notes, key, json_string(text)))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    if (!json_object_get(out->header, "__metadata__"))
+        TRY(json_put(ctx, out->header, "__metadata__", json_object()));
+    TRY(json_put_name(ctx, json_object_get(out->header, "__metadata__"), key, text));
 fail:
     return st;
 }
@@ -54,9 +58,8 @@ clio_status safetensors_writer_save(clio_context *ctx, struct safetensors_writer
     struct file_out file = {0};
     struct bytes header = {0};
     unsigned char length[8];
-    char *text = json_dumps(out->header, JSON_COMPACT);
-    if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    char *text = NULL;
+    TRY(json_format(ctx, out->header, JSON_COMPACT, &text));
     TRY(bytes_add(ctx, &header, text, strlen(text)));
     while (header.size % 8) /* numbers begin where a processor likes to read them */
         TRY(bytes_add(ctx, &header, " ", 1));

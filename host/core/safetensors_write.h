@@ -3,6 +3,7 @@
 #ifndef CLIO_CORE_SAFETENSORS_WRITE_H
 #define CLIO_CORE_SAFETENSORS_WRITE_H
 
+#include "file_out.h"
 #include "json.h"
 #include "tensor.h"
 

@@ -1,5 +1,6 @@
 /* selftest_results.c - see selftest_results.h. */
 #include "selftest_results.h"
+#include "file_out.h"
 #include "program_cache.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #define ALL_VARIANTS "*"
+#define RESULTS_MAX 4096 /* of a file: some hundred are usual, and each is compared with all */
 
 /* ---- a list of results ---- */
 
@@ -91,11 +93,11 @@ fail:
     return st;
 }
 
-/* Cut and malformed lines are skipped. */
+/* Cut and malformed lines are skipped, and those after RESULTS_MAX results. */
 static clio_status parse(clio_context *ctx, struct selftest_results *results, const char *text)
 {
     clio_status st = CLIO_OK;
-    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+    for (const char *end; (end = strchr(text, '\n')) && results->count < RESULTS_MAX; text = end + 1) {
         char line[512], family[24], variant[176], word[8], reason[200] = "";
         snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
         int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", family, variant, word, reason);
@@ -112,18 +114,18 @@ static clio_status load(clio_context *ctx, const struct device *d, struct selfte
     clio_status st = CLIO_OK;
     struct status_text before = ctx->status;
     struct bytes head = {0}, text = {0};
-    struct file_map map = {0};
+    struct file_content map = {0};
     char *path = NULL;
     results->is_loaded = true;
     TRY(locate(ctx, d, &head, &path));
     if (path && file_exists(path)) {
-        TRY(file_map(ctx, &map, path));
+        TRY(file_load(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));
         if (text.size > head.size && memcmp(text.data, head.data, head.size) == 0)
             TRY(parse(ctx, results, text.data + head.size));
     }
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     bytes_free(&head);
     bytes_free(&text);
     free(path);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BYTES_AT_ONCE ((size_t)1 << 14)
+
 /* Drop the tensors from `first` on that the index does not place in `shard`. */
 static void keep_indexed(struct weights *w, size_t first, const json_t *index, const char *shard)
 {
@@ -61,7 +63,8 @@ clio_status weights_add(clio_context *ctx, struct weights *view, const char *nam
     memcpy(added->dim, as->dim, sizeof added->dim);
     added->count = as->count;
     added->data = as->data;
-    added->mapped = as->mapped;
+    added->file = as->file;
+    added->first = as->first;
     TRY(mem_string(ctx, &added->problem, as->problem));
     if (out)
         *out = added;
@@ -100,8 +103,7 @@ static clio_status list_shards(clio_context *ctx, json_t *shards, const char *pa
             FAIL(ctx, CLIO_ERROR_FORMAT,
                  "%s: tensor %.200s is placed in \"%.200s\", but shards must be in the same folder: do not trust this file", path, name,
                  shard);
-        if (json_object_set_new(shards, shard, json_true()))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory while reading %s; close other programs", path);
+        TRY(json_put(ctx, shards, shard, json_true()));
     }
 fail:
     return st;
@@ -111,18 +113,21 @@ static clio_status read_shards(clio_context *ctx, struct weights *w, const char 
 {
     clio_status st = CLIO_OK;
     struct json_file file = {NULL, NULL};
-    json_t *shards = json_object(), *index, *value;
+    json_t *shards = NULL, *index, *value;
     char *path = NULL;
     const char *name;
+    TRY(json_made(ctx, &shards, json_object()));
     TRY(json_open(ctx, &file, dir, index_name));
     index = json_object_get(file.root, "weight_map");
     TRY(list_shards(ctx, shards, file.path, index));
-    TRY(mem_alloc(ctx, &w->maps, json_object_size(shards), sizeof *w->maps));
+    TRY(mem_alloc(ctx, &w->files, json_object_size(shards), sizeof *w->files));
     json_object_foreach(shards, name, value)
     {
         size_t first = w->count;
+        bool exists;
         TRY(file_join(ctx, &path, dir, name));
-        if (!file_exists(path))
+        TRY(file_check_exists(ctx, path, &exists));
+        if (!exists)
             FAIL(ctx, CLIO_ERROR_FILE, "%s is missing, and %s needs it: download it into the same folder", path, file.path);
         TRY(safetensors_read(ctx, w, path));
         keep_indexed(w, first, index, name);
@@ -149,14 +154,15 @@ static clio_status fail_absent(clio_context *ctx, const char *dir, const char *s
     clio_status st = CLIO_OK;
     char name[256], *path = NULL;
     for (int i = 0; i < 4; i++) {
-        bool sharded = i >= 2;
+        bool sharded = i >= 2, exists;
         snprintf(name, sizeof name, "%s.bin%s", i % 2 ? stem : "pytorch_model", sharded ? ".index.json" : "");
         free(path);
         TRY(file_join(ctx, &path, dir, name));
-        if (file_exists(path) && sharded)
+        TRY(file_check_exists(ctx, path, &exists));
+        if (exists && sharded)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
                  "%s belongs to PyTorch files, and clio reads safetensors: download the model's .safetensors files", path);
-        if (file_exists(path))
+        if (exists)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
                  "%s is a PyTorch file, and clio reads safetensors: download %s.safetensors, or convert it with Python: import torch, "
                  "safetensors.torch as s; s.save_file({k: v.contiguous().clone() for k, v in torch.load('%s', weights_only=True).items()}, "
@@ -184,7 +190,7 @@ static clio_status open_file(clio_context *ctx, struct weights *w, const char *p
             dir[MAX(slash - path, 1)] = 0;
         TRY(read_shards(ctx, w, dir, slash ? slash + 1 : path));
     } else {
-        TRY(mem_alloc(ctx, &w->maps, 1, sizeof *w->maps));
+        TRY(mem_alloc(ctx, &w->files, 1, sizeof *w->files));
         TRY(safetensors_read(ctx, w, path));
         sort_weights(w);
     }
@@ -197,15 +203,17 @@ clio_status weights_open(clio_context *ctx, struct weights *w, const char *path,
 {
     clio_status st = CLIO_OK;
     char name[256], *file = NULL;
-    bool is_folder = file_is_folder(path);
+    bool is_folder, exists = false;
     memset(w, 0, sizeof *w);
-    for (int sharded = 0; is_folder && sharded < 2 && !(file && file_exists(file)); sharded++) {
+    TRY(file_check_folder(ctx, path, &is_folder));
+    for (int sharded = 0; is_folder && sharded < 2 && !exists; sharded++) {
         free(file);
         file = NULL;
         snprintf(name, sizeof name, "%s.safetensors%s", stem, sharded ? ".index.json" : "");
         TRY(file_join(ctx, &file, path, name));
+        TRY(file_check_exists(ctx, file, &exists));
     }
-    if (is_folder && !file_exists(file))
+    if (is_folder && !exists)
         TRY(fail_absent(ctx, path, stem));
     TRY(open_file(ctx, w, is_folder ? file : path));
 fail:
@@ -219,10 +227,10 @@ void weights_close(struct weights *w)
 {
     for (size_t i = 0; i < w->count; i++)
         weight_free(&w->list[i]);
-    for (size_t i = 0; i < w->map_count; i++)
-        file_unmap(&w->maps[i]);
+    for (size_t i = 0; i < w->file_count; i++)
+        file_in_close(&w->files[i]);
     free(w->list);
-    free(w->maps);
+    free(w->files);
     free(w->path);
     memset(w, 0, sizeof *w);
 }
@@ -284,6 +292,18 @@ fail:
     return st;
 }
 
+clio_status weight_bytes(clio_context *ctx, const struct weight *w, size_t first, size_t size, void *buffer, const unsigned char **out)
+{
+    clio_status st = CLIO_OK;
+    *out = buffer;
+    if (w->data)
+        *out = w->data + first;
+    else if (size)
+        TRY(file_in_read(ctx, w->file, w->first + first, size, buffer));
+fail:
+    return st;
+}
+
 /* One stored number, of any alignment. */
 static float read_number(enum dtype dtype, const unsigned char *from)
 {
@@ -322,19 +342,39 @@ static float read_number(enum dtype dtype, const unsigned char *from)
     return number;
 }
 
-void weight_floats(const struct weight *w, size_t first, size_t count, float *out)
+static void convert(enum dtype dtype, const unsigned char *from, size_t count, float *out)
 {
-    size_t size = dtype_size(w->dtype);
-    const unsigned char *from = w->problem ? NULL : w->data + first * size;
-    if (from && w->dtype == DTYPE_F32)
+    size_t size = dtype_size(dtype);
+    if (dtype == DTYPE_F32)
         memcpy(out, from, count * sizeof *out);
-    else
-        for (size_t i = 0; i < count; i++)
-            out[i] = from ? read_number(w->dtype, from + i * size) : NAN;
+    for (size_t i = 0; i < count && dtype != DTYPE_F32; i++)
+        out[i] = read_number(dtype, from + i * size);
 }
 
-void weight_rest(const struct weight *w)
+clio_status weight_floats(clio_context *ctx, const struct weight *w, size_t first, size_t count, float *out)
 {
-    if (w->mapped && !w->owned && !w->problem)
-        file_rest(w->data, w->count * dtype_size(w->dtype));
+    clio_status st = CLIO_OK;
+    unsigned char piece[BYTES_AT_ONCE];
+    const unsigned char *from;
+    size_t size = dtype_size(w->dtype), most = w->data ? count : BYTES_AT_ONCE / size;
+    if (!w->problem && !w->data && w->dtype == DTYPE_F32) /* as they are stored */
+        return weight_bytes(ctx, w, first * size, count * size, out, &from);
+    for (size_t i = 0; i < count && w->problem; i++)
+        out[i] = NAN;
+    for (size_t at = 0, n; at < count && !w->problem; at += n) {
+        n = MIN(count - at, most);
+        TRY(weight_bytes(ctx, w, (first + at) * size, n * size, piece, &from));
+        convert(w->dtype, from, n, out + at);
+    }
+fail:
+    return st;
+}
+
+void weight_skip(struct weight *w, size_t elements)
+{
+    size_t bytes = elements * dtype_size(w->dtype);
+    if (w->data)
+        w->data += bytes;
+    else
+        w->first += bytes;
 }

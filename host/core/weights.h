@@ -1,4 +1,5 @@
-/* weights.h - the tensors of a checkpoint folder: safetensors files, one or sharded, over a mapped file.
+/* weights.h - the tensors of a checkpoint folder: safetensors files, one or sharded, read while they are
+ * used: one that another program cuts short meanwhile is an error.
  * Every size and offset is checked against the file before it is used; see safetensors.c for the list.
  * Source: the safetensors format description (huggingface/safetensors, README, "Format"). */
 #ifndef CLIO_CORE_WEIGHTS_H
@@ -13,15 +14,16 @@ struct weight {
     int ndim;
     int dim[TENSOR_DIMS];
     size_t count;              /* elements */
-    const unsigned char *data; /* in the mapped file; any alignment */
-    char *problem;             /* why clio cannot read it ("is stored as I16, ..."), or NULL; if set, only the name is valid */
-    void *owned;               /* memory that the entry owns and `data` points to, or NULL */
-    bool mapped;               /* data is in a mapped file, unless it is owned */
+    const unsigned char *data; /* in memory, of any alignment; NULL: in `file` from byte `first` on */
+    const struct file_in *file;
+    uint64_t first;
+    char *problem; /* why clio cannot read it ("is stored as I16, ..."), or NULL; if set, only the name is valid */
+    void *owned;   /* memory that the entry owns and `data` points to, or NULL */
 };
 struct weights {
     char *path; /* of the folder or file, for messages */
-    struct file_map *maps;
-    size_t map_count;
+    struct file_in *files;
+    size_t file_count;
     struct weight *list; /* sorted by name */
     size_t count;
 };
@@ -45,9 +47,11 @@ const struct weight *weights_find(const struct weights *w, const char *name);
 /* The tensor `name` of exactly this shape, stored as floating-point numbers; a missing one, another shape or another type is an error that names
  * file, tensor and both shapes. Integers are looked up with weights_find. */
 clio_status weights_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim, const struct weight **out);
+/* Stored bytes first .. first+size of a tensor without a problem, at *out: in memory where they are, else read into `buffer`. */
+clio_status weight_bytes(clio_context *ctx, const struct weight *w, size_t first, size_t size, void *buffer, const unsigned char **out);
 /* Elements first .. first+count as f32, whatever the storage type; integers are converted too. NaN for a tensor with a problem. */
-void weight_floats(const struct weight *w, size_t first, size_t count, float *out);
-/* Release the memory of its part of the mapped file: it was copied and is unlikely to be read again. */
-void weight_rest(const struct weight *w);
+clio_status weight_floats(clio_context *ctx, const struct weight *w, size_t first, size_t count, float *out);
+/* Let the entry begin `elements` later: at a part of a fused tensor. */
+void weight_skip(struct weight *w, size_t elements);
 
 #endif

@@ -1,7 +1,7 @@
 /* tune.c - the public functions of tuning, and the result file: rows as host/core/params.c reads them, each with its speedup. */
 #include "tune.h"
 #include "../core/clock.h"
-#include "../core/file.h"
+#include "../core/file_out.h"
 #include "../core/require.h"
 
 #include <stdio.h>
@@ -189,10 +189,10 @@ static clio_status is_complete(struct tune_search *s, const char *path, bool *co
 {
     clio_status st = CLIO_OK;
     struct status_text before = s->user->status;
-    struct file_map map = {0};
+    struct file_content map = {0};
     struct bytes text = {0}, head = {0};
     *complete = false;
-    if (!file_exists(path) || file_map(s->user, &map, path)) {
+    if (!file_exists(path) || file_load(s->user, &map, path)) {
         s->user->status = before;
         return CLIO_OK;
     }
@@ -201,7 +201,7 @@ static clio_status is_complete(struct tune_search *s, const char *path, bool *co
     TRY(bytes_print(s->user, &head, COMPLETE));
     *complete = strncmp(text.data, head.data, head.size) == 0;
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     bytes_free(&text);
     bytes_free(&head);
     return st;

@@ -43,7 +43,7 @@ struct loader {
     bool is_stopped, is_stuck; /* stuck: the last slot has a failure */
     struct slot *slots;
     int slot_count, head, ready; /* head: next slot to return */
-    size_t epoch, index;         /* next batch to fill */
+    size_t epoch, first;         /* next batch to fill: its epoch, and the samples of the epoch before it */
     atomic_uint generation;
     atomic_size_t replaced;
 
@@ -97,6 +97,14 @@ fail:
     return st;
 }
 
+/* Of several captions, one is drawn in each epoch. */
+static const char *draw_caption(const struct sample *s, const struct draws *epoch)
+{
+    struct draws draws = *epoch;
+    draws.purpose = DRAWS_CAPTION;
+    return s->caption_count > 1 ? s->captions[draws_below(&draws, 0, (uint32_t)s->caption_count)] : sample_caption(s);
+}
+
 /* Put sample number `sample` of the split at position i of the batch. */
 static clio_status fill_sample(struct loader *l, struct slot *slot, size_t epoch, uint32_t sample, int i)
 {
@@ -118,7 +126,7 @@ static clio_status fill_sample(struct loader *l, struct slot *slot, size_t epoch
     }
     slot->indices[i] = sample;
     slot->labels[i] = s->label;
-    slot->captions[i] = s->caption ? s->caption : "";
+    slot->captions[i] = l->options.shuffle ? draw_caption(s, &draws) : sample_caption(s);
     if (info->columns)
         memcpy(slot->numbers + i * info->columns, s->numbers, (size_t)info->columns * sizeof *s->numbers);
 fail:
@@ -167,16 +175,31 @@ fail:
     return st;
 }
 
-static clio_status fill(struct loader *l, struct slot *slot, size_t epoch, size_t index, unsigned generation)
+/* Samples that an epoch must have left for another batch. */
+static size_t least(const struct loader *l)
+{
+    return l->options.drop_last ? (size_t)l->options.batch : 1;
+}
+
+/* The position behind `first`: in this epoch, or at the start of the next. */
+static void set_position(struct loader *l, size_t epoch, size_t first)
+{
+    bool ended = first > l->count || l->count - first < least(l);
+    l->epoch = epoch + ended;
+    l->first = ended ? 0 : first;
+}
+
+static clio_status fill(struct loader *l, struct slot *slot, size_t epoch, size_t first, unsigned generation)
 {
     clio_status st = CLIO_OK;
     const struct dataset_info *info = &l->ds->info;
-    size_t batch = (size_t)l->options.batch, first = index * batch, n = MIN(batch, l->count - first);
+    size_t n = MIN((size_t)l->options.batch, l->count - first);
     size_t begin = n * (size_t)l->options.rank / (size_t)l->options.ranks;
     int count = (int)(n * (size_t)(l->options.rank + 1) / (size_t)l->options.ranks - begin);
     bool is_sound = info->type == DATASET_SOUNDS;
     slot->batch = (struct batch){.epoch = epoch,
-                                 .index = index,
+                                 .first = first,
+                                 .ends_epoch = l->count - first - n < least(l),
                                  .count = count,
                                  .global_count = (int)n,
                                  .images = is_sound ? NULL : slot->images,
@@ -211,17 +234,16 @@ static void *run(void *data)
             continue;
         }
         struct slot *slot = &l->slots[(l->head + l->ready) % l->slot_count];
-        size_t epoch = l->epoch, index = l->index;
+        size_t epoch = l->epoch, first = l->first;
         unsigned generation = atomic_load(&l->generation);
         pthread_mutex_unlock(&l->lock);
-        fill(l, slot, epoch, index, generation);
+        fill(l, slot, epoch, first, generation);
         pthread_mutex_lock(&l->lock);
         if (generation != atomic_load(&l->generation))
             continue;
         l->ready++;
         l->is_stuck = slot->st != CLIO_OK;
-        l->index = (index + 1) % l->batches;
-        l->epoch = epoch + (l->index == 0);
+        set_position(l, epoch, first + (size_t)slot->batch.global_count);
         pthread_cond_broadcast(&l->changed);
     }
     pthread_mutex_unlock(&l->lock);
@@ -379,13 +401,12 @@ static clio_status next_synchronous(clio_context *ctx, struct loader *l, const s
 {
     clio_status st = CLIO_OK;
     struct slot *slot = l->slots;
-    st = fill(l, slot, l->epoch, l->index, atomic_load(&l->generation));
+    st = fill(l, slot, l->epoch, l->first, atomic_load(&l->generation));
     if (st) {
         ctx->status = slot->text;
         return st;
     }
-    l->index = (l->index + 1) % l->batches;
-    l->epoch += l->index == 0;
+    set_position(l, l->epoch, l->first + (size_t)slot->batch.global_count);
     *out = &slot->batch;
     return CLIO_OK;
 }
@@ -414,20 +435,15 @@ clio_status loader_next(clio_context *ctx, struct loader *l, const struct batch 
     return st;
 }
 
-clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_t batch)
+clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_t sample)
 {
     clio_status st = CLIO_OK;
-    if (batch > l->batches)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no batch %zu in an epoch of %zu: the dataset or the batch size has changed", batch,
-             l->batches);
-    if (batch == l->batches) { /* the end of an epoch is the start of the next */
-        epoch++;
-        batch = 0;
-    }
+    if (sample > l->count)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "there is no sample %zu in an epoch of %zu: the dataset in %s has changed", sample, l->count,
+             l->ds->root);
     if (l->has_thread)
         pthread_mutex_lock(&l->lock);
-    l->epoch = epoch;
-    l->index = batch;
+    set_position(l, epoch, sample);
     l->ready = 0;
     l->is_stuck = false;
     atomic_fetch_add(&l->generation, 1);

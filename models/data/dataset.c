@@ -23,7 +23,9 @@ static void free_sample(struct sample *s)
         free(s->cells[i].text);
     free(s->cells);
     free(s->path);
-    free(s->caption);
+    for (size_t i = 0; i < s->caption_count; i++)
+        free(s->captions[i]);
+    free(s->captions);
     memset(s, 0, sizeof *s);
 }
 
@@ -46,6 +48,9 @@ void dataset_close(struct dataset *ds)
     free(ds->numbers);
     free(ds->column_names);
     free(ds->class_names);
+    for (int i = 0; i < ds->info.warning_count; i++)
+        free(ds->warnings[i]);
+    free(ds->warnings);
     free(ds->first_skipped);
     free(ds->caption_column);
     free(ds->root);
@@ -87,40 +92,54 @@ static void remove_bad(struct dataset *ds)
     ds->count = count;
 }
 
-/* Move a random part of "train" to "validation". */
-static clio_status split_validation(clio_context *ctx, struct dataset *ds)
+/* FNV-1a of a text. */
+static uint64_t hash_text(const char *text)
 {
-    clio_status st = CLIO_OK;
-    uint32_t *order = NULL, *train = NULL;
-    size_t n = 0, size;
+    uint64_t hash = 14695981039346656037u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+
+/* A number in [0, 1) that depends on the seed and the sample's name alone (of IDX files: its index), so that other samples do not change
+ * which side it is on. */
+static float split_draw(const struct dataset *ds, size_t i)
+{
+    const struct sample *s = &ds->samples[i];
+    uint64_t hash = s->name ? hash_text(s->name) : i;
+    const struct draws draws = {ds->options.seed, (uint32_t)(hash >> 32), (uint32_t)hash, DRAWS_SPLIT};
+    return draws_unit(&draws, 0);
+}
+
+/* Move a random part of "train" to "validation": the samples that draw less than the fraction; at least one, and never all. */
+static void split_validation(struct dataset *ds)
+{
+    size_t n = 0, least = ds->count, most = ds->count;
     for (size_t i = 0; i < ds->count; i++) {
         if (ds->samples[i].split == DATASET_VALIDATION)
-            return CLIO_OK;
+            return;
         n += ds->samples[i].split == DATASET_TRAIN;
     }
     if (ds->options.validation_split <= 0 || n < 2)
-        return CLIO_OK;
-    size = (size_t)floor(ds->options.validation_split * (double)n + 0.5);
-    size = MIN(MAX(size, 1), n - 1);
-    TRY(mem_alloc(ctx, &order, n, sizeof *order));
-    TRY(mem_alloc(ctx, &train, n, sizeof *train));
-    n = 0;
-    for (size_t i = 0; i < ds->count; i++)
-        if (ds->samples[i].split == DATASET_TRAIN)
-            train[n++] = (uint32_t)i;
-    draws_order(&(struct draws){.seed = ds->options.seed, .purpose = DRAWS_SPLIT}, order, n);
-    for (size_t i = 0; i < size; i++)
-        ds->samples[train[order[i]]].split = DATASET_VALIDATION;
-fail:
-    free(order);
-    free(train);
-    return st;
+        return;
+    for (size_t i = 0; i < ds->count; i++) {
+        if (ds->samples[i].split != DATASET_TRAIN)
+            continue;
+        least = least == ds->count || split_draw(ds, i) < split_draw(ds, least) ? i : least;
+        most = most == ds->count || split_draw(ds, i) > split_draw(ds, most) ? i : most;
+    }
+    for (size_t i = 0; i < ds->count; i++) {
+        bool drawn = (double)split_draw(ds, i) < ds->options.validation_split;
+        if (ds->samples[i].split != DATASET_TRAIN || !((drawn && i != most) || i == least))
+            continue;
+        ds->samples[i].split = DATASET_VALIDATION;
+    }
 }
 
 static clio_status list_splits(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    TRY(split_validation(ctx, ds));
+    split_validation(ds);
     for (size_t i = 0; i < ds->count; i++)
         ds->info.count[ds->samples[i].split]++;
     for (int s = 0; s < DATASET_SPLITS; s++) {
@@ -129,36 +148,6 @@ static clio_status list_splits(clio_context *ctx, struct dataset *ds)
         for (size_t i = 0; i < ds->count; i++)
             if ((int)ds->samples[i].split == s)
                 ds->of[s][n++] = (uint32_t)i;
-    }
-fail:
-    return st;
-}
-
-/* Check need_captions and need_labels. */
-static clio_status check_required(clio_context *ctx, struct dataset *ds)
-{
-    clio_status st = CLIO_OK;
-    const char *thing = ds->info.type == DATASET_SOUNDS ? "sound" : "image";
-    if (ds->options.need_captions && ds->info.type == DATASET_IDX)
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s has IDX files, which have no captions: use a folder of images with captions, or a model without captions", ds->root);
-    if (ds->options.need_labels && !ds->info.classes)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no labels: put the %ss into one subfolder per class, or labels into metadata.jsonl", ds->root,
-             thing);
-    for (size_t i = 0; i < ds->count; i++) {
-        struct sample *s = &ds->samples[i];
-        if (s->is_bad)
-            continue;
-        ds->info.has_captions = ds->info.has_captions || s->caption;
-        if (ds->options.need_captions && !s->caption)
-            st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
-                           "the %s %s has no caption: add one to metadata.jsonl, or a .txt file of the same name", thing, s->path);
-        else if (ds->options.need_labels && s->label < 0)
-            st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "the %s %s has no label: add one, as for the others", thing,
-                           s->path ? s->path : ds->root);
-        s->is_bad = st != CLIO_OK;
-        TRY(dataset_skip(ctx, ds, st));
-        st = CLIO_OK;
     }
 fail:
     return st;
@@ -183,11 +172,13 @@ clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *pa
     TRY(dataset_idx(ctx, ds, &is_idx));
     if (!is_idx)
         TRY(dataset_folder(ctx, ds));
-    TRY(check_required(ctx, ds));
+    TRY(dataset_check(ctx, ds));
     remove_bad(ds);
     if (!ds->count)
         FAIL(ctx, CLIO_ERROR_FORMAT, "no file in %s can be used; the first error: %s", path, ds->first_skipped ? ds->first_skipped : "?");
     TRY(list_splits(ctx, ds));
+    TRY(dataset_check_splits(ctx, ds));
+    ds->info.warnings = (const char *const *)ds->warnings;
     ds->info.first_skipped = ds->first_skipped;
     ds->info.class_names = (const char *const *)ds->class_names;
     ds->info.column_names = ds->column_names;
@@ -205,8 +196,7 @@ const struct dataset_info *dataset_info(const struct dataset *ds)
 
 const char *dataset_caption(const struct dataset *ds, enum dataset_split split, size_t i)
 {
-    const char *caption = ds->samples[ds->of[split][i]].caption;
-    return caption ? caption : "";
+    return sample_caption(&ds->samples[ds->of[split][i]]);
 }
 
 const char *dataset_path(const struct dataset *ds, enum dataset_split split, size_t i)

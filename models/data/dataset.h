@@ -12,16 +12,19 @@
  *   images    PNG and JPEG files, as Hugging Face's imagefolder.
  *   sounds    WAV, FLAC, OGG, MP3 files, as audiofolder.
  * Captions of images and sounds: metadata.jsonl or metadata.csv with the column file_name (relative to its folder) and one of text,
- * caption, transcription, sentence; or NAME.txt next to NAME.png. Labels: the column label; else the name of the subfolder (cat/1.png), if
- * there are at least two of them and no file is outside. Other columns are kept if all their values are numbers. Splits: top-level folders
- * train, validation (or valid, val, dev), test; without them everything is "train". Names that begin with a dot are ignored.
+ * caption, transcription, sentence, prompt; or NAME.txt or NAME.caption next to NAME.png. A list of captions in metadata.jsonl: one of them
+ * is drawn in each epoch. A caption of white space alone is none. Labels: the column label; else the name of the subfolder (cat/1.png), if
+ * there are at least two of them and no file is outside; classes are numbered in the order of their names, numbers by value. Other columns
+ * are kept if all their values are numbers. Splits: top-level folders train, validation (or valid, val, dev), test; without them everything
+ * is "train". Names that begin with a dot, and folders that hold a training run of clio, are ignored.
  *
  * All randomness comes from Philox keyed by the seed and, for a sample, by (epoch, sample). So threads, batch size, ranks and resuming do
  * not change the augmentation of a sample in an epoch, or the order of the epoch.
  *
- * dataset.c open, splits; dataset_build.c samples and classes; dataset_idx.c IDX files; dataset_folder.c files, labels, sizes;
- * dataset_captions.c, dataset_metadata.c, dataset_rows.c captions and metadata; dataset_decode.c decoding; augment.c augmentation; draws.c
- * random numbers; dataloader.c batches. */
+ * dataset.c open, splits; dataset_build.c samples and warnings; dataset_checks.c missing captions and labels, what is suspicious;
+ * dataset_idx.c IDX files; dataset_folder.c files, splits, sizes; dataset_scan.c names of files; dataset_labels.c classes;
+ * dataset_captions.c, dataset_metadata.c, dataset_csv.c, dataset_rows.c captions and metadata; dataset_decode.c decoding; augment.c
+ * augmentation; draws.c random numbers; dataloader.c batches. */
 #ifndef CLIO_MODELS_DATA_DATASET_H
 #define CLIO_MODELS_DATA_DATASET_H
 
@@ -43,12 +46,19 @@ struct dataset_options {
     int rate;            /* sample rate of sounds; 0: 16000 */
     size_t samples;      /* of each sound: longer ones are cropped, shorter ones padded with zeros; 0: the longest of the batch */
     const char *caption; /* metadata column of the captions; NULL: the first existing one of the names above */
-    bool need_captions;  /* a sample without caption is an error */
-    bool need_labels;    /* a dataset without labels is an error */
-    bool skip_corrupt;   /* skip samples with errors, and count them */
-    double
-        validation_split; /* 0 to below 1: fraction of "train" used as "validation", chosen with the seed, unless there is such a folder */
-    uint64_t seed;        /* of the validation split */
+    bool need_captions;  /* a sample without caption is an error, unless allow_empty_captions */
+    bool allow_empty_captions;
+    bool need_labels;   /* a dataset without labels is an error */
+    double seconds_max; /* a longer sound is an error, since its caption would not fit what is left of it; 0: no limit */
+    bool skip_corrupt;  /* skip samples with errors, and count them */
+    /* Class names of a trained model: classes get their numbers from here, matched by name; another class is an error. NULL: those of the
+     * data. */
+    const char *const *class_names;
+    int classes;
+    /* 0 to below 1: fraction of "train" used as "validation", unless there is such a folder. A sample is chosen by a hash of its name and
+     * the seed, so that it does not change sides when others are added or removed. */
+    double validation_split;
+    uint64_t seed; /* of the validation split */
 };
 struct dataset_options dataset_defaults(void);
 
@@ -66,17 +76,20 @@ struct dataset_info {
     const char *const *column_names;
     size_t skipped;            /* skipped samples */
     const char *first_skipped; /* error message of the first one; NULL: none */
+    const char *const *warnings;
+    int warning_count; /* sentences about what is allowed but probably not meant */
 };
 
 struct dataset;
 
 /* Read the names, captions and sizes of all files in `path`, and check that they are complete. options may be NULL. Errors name the file:
- * an empty or unknown folder, a caption without an image, an image without a caption (need_captions), images of different sizes without a
+ * an empty or unknown folder, a caption without an image, images without a caption (need_captions), images of different sizes without a
  * size in the options, damaged files, truncated IDX files or files that do not belong together. */
 clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *path, const struct dataset_options *options);
 void dataset_close(struct dataset *ds); /* ds may be NULL; close its loaders first */
 const struct dataset_info *dataset_info(const struct dataset *ds);
-/* Of sample i of a split, 0 .. count[split] - 1, sorted by name: caption ("": none), path (NULL for IDX), label (-1: none). */
+/* Of sample i of a split, 0 .. count[split] - 1, sorted by name: caption (the first one; "": none), path (NULL for IDX), label (-1: none).
+ */
 const char *dataset_caption(const struct dataset *ds, enum dataset_split split, size_t i);
 const char *dataset_path(const struct dataset *ds, enum dataset_split split, size_t i);
 int dataset_label(const struct dataset *ds, enum dataset_split split, size_t i);
@@ -106,7 +119,8 @@ struct loader_options loader_defaults(void); /* batch 64, shuffle, drop_last, 1 
 
 /* One batch. Owned by the loader; valid until the next loader_next, loader_seek or loader_close. */
 struct batch {
-    size_t epoch, index; /* epoch, and batch of the epoch, from 0 */
+    size_t epoch, first; /* epoch, from 0; samples of the epoch in earlier batches */
+    bool ends_epoch;     /* the next batch belongs to the next epoch */
     int count;           /* samples of this rank; 0 is possible in an incomplete batch */
     int global_count;    /* samples over all ranks */
     const float *images; /* f32 [count, height, width, channels]; sounds: NULL */
@@ -131,8 +145,9 @@ size_t loader_batches(const struct loader *l);
 /* The next batch. A file that passed the checks of dataset_open but cannot be decoded is an error; with skip_corrupt the next sample of the
  * split replaces it. After a failure the loader stays at this batch until loader_seek. */
 clio_status loader_next(clio_context *ctx, struct loader *l, const struct batch **out);
-/* Continue at a batch of an epoch: the batches from there on are the same as without seeking. */
-clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_t batch);
+/* Continue in an epoch after its first `sample` samples: the batches from there on are the same as without seeking, also with another batch
+ * size. */
+clio_status loader_seek(clio_context *ctx, struct loader *l, size_t epoch, size_t sample);
 /* Number of replaced corrupt samples so far. */
 size_t loader_replaced(const struct loader *l);
 

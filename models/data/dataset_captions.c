@@ -7,18 +7,23 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- text files ---- */
 
-/* The text of a file as one line, trimmed. */
+/* The text of a file as one line, trimmed; "" of an empty one. */
 static clio_status read_text(clio_context *ctx, const char *path, char **out)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     struct bytes text = {NULL, 0, 0};
+    struct stat info;
     size_t at = 0;
     *out = NULL;
-    TRY(file_map(ctx, &map, path));
+    TRY(bytes_add(ctx, &text, "", 0));
+    if (!stat(path, &info) && !info.st_size)
+        goto done;
+    TRY(file_load(ctx, &map, path));
     if (map.size > DATASET_CAPTION_MAX)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu bytes, too many for a caption: use at most %d", path, map.size, DATASET_CAPTION_MAX);
     if (map.size >= 3 && !memcmp(map.data, "\xef\xbb\xbf", 3))
@@ -34,23 +39,28 @@ static clio_status read_text(clio_context *ctx, const char *path, char **out)
     }
     if (text.size && text.data[text.size - 1] == ' ')
         text.data[--text.size] = 0;
-    if (!text.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "the caption %s is empty: add a text, or remove the file", path);
-    if (!text_is_utf8(text.data))
+    if (text.size && !text_is_utf8(text.data))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not valid UTF-8: save it in UTF-8", path);
+done:
     *out = text.data;
     text.data = NULL;
 fail:
     bytes_free(&text);
-    file_unmap(&map);
+    file_unload(&map);
     return st;
+}
+
+/* Length of a name without its ending, the dot included. */
+static size_t stem_length(const char *name)
+{
+    return (size_t)(strrchr(name, '.') - name) + 1;
 }
 
 /* The samples with the same stem as a text file, returned as first and *count. Sorted by name, "cat.jpg" and "cat.png" are together, but
  * "cat.x.png" can be between them. */
 static size_t find_samples(const struct dataset *ds, const char *text, size_t *count)
 {
-    size_t stem = strlen(text) - 3, low = 0, high = ds->count; /* including the dot */
+    size_t stem = stem_length(text), low = 0, high = ds->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (strncmp(ds->samples[middle].name, text, stem) < 0)
@@ -66,7 +76,7 @@ static size_t find_samples(const struct dataset *ds, const char *text, size_t *c
 
 static bool has_stem_of(const struct dataset *ds, const char *text, size_t i)
 {
-    const char *suffix = ds->samples[i].name + strlen(text) - 3;
+    const char *suffix = ds->samples[i].name + stem_length(text);
     return !strchr(suffix, '.') && !strchr(suffix, '/');
 }
 
@@ -82,11 +92,11 @@ static clio_status read_caption(clio_context *ctx, struct dataset *ds, const cha
         if (!has_stem_of(ds, name, i))
             continue;
         *is_used = true;
-        if (s->caption)
+        if (s->caption_count)
             continue;
         if (!text)
             TRY(read_text(ctx, path, &text));
-        TRY(mem_string(ctx, &s->caption, text));
+        TRY(dataset_add_caption(ctx, s, text));
     }
 fail:
     free(path);
@@ -137,21 +147,58 @@ fail:
     return st;
 }
 
+/* Names of the columns, separated by commas. */
+static clio_status list_columns(clio_context *ctx, const struct dataset *ds, struct bytes *out)
+{
+    clio_status st = CLIO_OK;
+    TRY(bytes_add(ctx, out, "", 0));
+    for (size_t i = 0; i < ds->column_count; i++)
+        TRY(bytes_print(ctx, out, "%s%s", i ? ", " : "", ds->columns[i].name));
+fail:
+    return st;
+}
+
+/* Metadata without any captions, where they are needed: name the columns that it has. */
+static clio_status check_columns(clio_context *ctx, const struct dataset *ds)
+{
+    clio_status st = CLIO_OK;
+    struct bytes names = {0};
+    for (size_t i = 0; i < ds->count; i++)
+        if (ds->samples[i].caption_count)
+            return CLIO_OK;
+    TRY(list_columns(ctx, ds, &names));
+    if (ds->options.caption)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "the metadata in %s has no captions in the column \"%s\": set caption_column to another one (it has %s)", ds->root,
+             ds->options.caption, ds->column_count ? names.data : "no other");
+    if (ds->options.need_captions && ds->column_count)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "the metadata in %s has no captions in a column text, caption, transcription, sentence or prompt: set "
+             "caption_column to one of %s",
+             ds->root, names.data);
+fail:
+    bytes_free(&names);
+    return st;
+}
+
 clio_status dataset_captions(clio_context *ctx, struct dataset *ds, const struct entries *entries)
 {
     clio_status st = CLIO_OK;
-    bool has_metadata = false, has_caption = false;
+    bool has_metadata = false;
     for (size_t i = 0; i < entries->count; i++)
         if (entries->list[i].type == ENTRY_METADATA) {
             has_metadata = true;
             TRY(dataset_metadata(ctx, ds, entries->list[i].name));
         }
-    for (size_t i = 0; i < ds->count; i++)
-        has_caption = has_caption || ds->samples[i].caption;
-    if (has_metadata && ds->options.caption && !has_caption)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the metadata in %s has no captions in the column \"%s\": use another column", ds->root,
-             ds->options.caption);
+    for (size_t i = 0; !has_metadata && (ds->options.need_captions || ds->options.need_labels) && i < entries->count; i++)
+        if (entries->list[i].type == ENTRY_TABLE)
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s/%s cannot be read, and there is no other metadata: export it as metadata.csv or "
+                 "metadata.jsonl with the column file_name",
+                 ds->root, entries->list[i].name);
     TRY(read_captions(ctx, ds, entries));
+    if (has_metadata)
+        TRY(check_columns(ctx, ds));
 fail:
     return st;
 }

@@ -1,13 +1,14 @@
 /* dataset_idx.c - images and labels in IDX files, the format of MNIST and its relatives (yann.lecun.com/exdb/mnist): two zero bytes, the
  * element type (8: unsigned bytes), the number of dimensions; the dimensions, 32 bits each, big-endian; the data. Files can be compressed
  * by gzip; if both exist, the uncompressed one is read. All data is kept in memory as bytes. The size in the header must match that of an
- * uncompressed file; of a compressed one it is at most 1032 times the file (zlib's limit), so a damaged header cannot allocate more. */
+ * uncompressed file. Of a compressed one it is at most 1032 times the file (zlib's limit); more than MEMORY_FREE and MEMORY_PER_BYTE times
+ * the file is refused, as is so large a list of tiny images, so that a small file cannot fill the memory. */
 #include "dataset_private.h"
 
+#include "../../host/core/file_tree.h"
 #include "../../host/core/file.h"
 #include "../image/image.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 #define MAX_DIMENSIONS 3
 #define GZIP_MAX_RATIO 1032
 #define FILES_MAX 64
+#define MEMORY_FREE ((uint64_t)48 << 20)
+#define MEMORY_PER_BYTE 16
 
 struct idx {
     char *path;
@@ -52,9 +55,12 @@ fail:
 static clio_status check_size(clio_context *ctx, struct idx *idx)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
-    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions;
-    TRY(file_map(ctx, &map, idx->path));
+    struct file_in in = {0};
+    unsigned char start[2] = {0};
+    uint64_t bytes = 1, header = 4 + 4 * (uint64_t)idx->dimensions, limit;
+    TRY(file_in_open(ctx, &in, idx->path));
+    TRY(file_in_read(ctx, &in, 0, (size_t)MIN(in.size, sizeof start), start));
+    limit = MEMORY_FREE + MEMORY_PER_BYTE * in.size;
     for (int i = 0; i < idx->dimensions; i++) {
         if (!idx->size[i])
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a dimension of 0: download or copy it again", idx->path);
@@ -63,21 +69,27 @@ static clio_status check_size(clio_context *ctx, struct idx *idx)
                  idx->path, idx->size[i], IMAGE_SIDE_MAX);
         bytes *= idx->size[i]; /* below 2^62 */
     }
-    idx->is_compressed = map.size >= 2 && map.data[0] == 0x1f && map.data[1] == 0x8b;
-    if (!idx->is_compressed && bytes + header > map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %zu; download or copy it again", idx->path,
-             (unsigned long long)(bytes + header), map.size);
-    if (!idx->is_compressed && bytes + header < map.size)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %zu bytes and should have %llu; download or copy it again", idx->path, map.size,
-             (unsigned long long)(bytes + header));
-    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > map.size)
+    idx->is_compressed = start[0] == 0x1f && start[1] == 0x8b;
+    if (!idx->is_compressed && bytes + header > in.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it should have %llu bytes and has %llu; download or copy it again", idx->path,
+             (unsigned long long)(bytes + header), (unsigned long long)in.size);
+    if (!idx->is_compressed && bytes + header < in.size)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: it has %llu bytes and should have %llu; download or copy it again", idx->path,
+             (unsigned long long)in.size, (unsigned long long)(bytes + header));
+    if (idx->is_compressed && bytes / GZIP_MAX_RATIO > in.size)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is truncated: it cannot contain the %llu bytes of its header; download or copy it again",
              idx->path, (unsigned long long)bytes);
+    if (idx->is_compressed && bytes > limit)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s unpacks to %llu bytes, more than %d times its size: unpack it with gunzip, and use that file",
+             idx->path, (unsigned long long)bytes, MEMORY_PER_BYTE);
+    if (idx->dimensions == MAX_DIMENSIONS && 3 * idx->size[0] * (uint64_t)sizeof(struct sample) > limit)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has %zu images of only %zu x %zu pixels: use larger images, or fewer", idx->path,
+             idx->size[0], idx->size[2], idx->size[1]);
     if (bytes > SIZE_MAX)
         FAIL(ctx, CLIO_ERROR_MEMORY, "%s is larger than this machine can address: use a 64-bit system", idx->path);
     idx->bytes = (size_t)bytes;
 fail:
-    file_unmap(&map);
+    file_in_close(&in);
     return st;
 }
 
@@ -142,13 +154,15 @@ static clio_status labels_path(clio_context *ctx, const char *dir, const char *i
     clio_status st = CLIO_OK;
     struct bytes name = {NULL, 0, 0};
     const char *word = strstr(images, "images"), *number = strstr(images, "idx3");
+    bool exists;
     *out = NULL;
     TRY(bytes_print(ctx, &name, "%.*slabels%.*sidx1-ubyte", (int)(word - images), images, (int)(number - word - 6), word + 6));
     for (int compressed = 0; compressed < 2; compressed++) {
         if (compressed)
             TRY(bytes_print(ctx, &name, ".gz"));
         TRY(file_join(ctx, out, dir, name.data));
-        if (file_exists(*out))
+        TRY(file_check_exists(ctx, *out, &exists));
+        if (exists)
             break;
         free(*out);
         *out = NULL;
@@ -169,7 +183,8 @@ static clio_status add_samples(clio_context *ctx, struct dataset *ds, const stru
         s->height = (int)images->size[1];
         s->width = (int)images->size[2];
         s->split = split;
-        s->label = labels ? labels[i] : -1;
+        if (labels)
+            TRY(dataset_number_label(ctx, ds, s, labels[i]));
         ds->info.classes = MAX(ds->info.classes, s->label + 1);
     }
 fail:
@@ -233,11 +248,12 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     char *names[FILES_MAX] = {NULL};
     size_t count = 0;
     int classes;
-    DIR *dir = opendir(ds->root);
+    struct file_names all = {0};
     *found = false;
-    for (struct dirent *entry; dir && (entry = readdir(dir)) && count < FILES_MAX;)
-        if (is_images(entry->d_name))
-            TRY(mem_string(ctx, &names[count++], entry->d_name));
+    TRY(file_names_read(ctx, &all, ds->root, NULL));
+    for (size_t i = 0; i < all.count && count < FILES_MAX; i++)
+        if (is_images(all.list[i]))
+            TRY(mem_string(ctx, &names[count++], all.list[i]));
     qsort(names, count, sizeof *names, by_name); /* an uncompressed file comes before its compressed form */
     for (size_t i = 0; i < count; i++) {
         size_t n = i ? strlen(names[i - 1]) : 0;
@@ -255,12 +271,11 @@ clio_status dataset_idx(clio_context *ctx, struct dataset *ds, bool *found)
     ds->info.width = ds->options.width ? ds->options.width : ds->samples[0].width;
     ds->info.height = ds->options.height ? ds->options.height : ds->samples[0].height;
     ds->info.channels = ds->options.channels ? ds->options.channels : 1;
-    classes = ds->info.classes;
+    classes = ds->options.class_names && ds->info.classes ? ds->options.classes : ds->info.classes;
     ds->info.classes = 0;
-    TRY(dataset_classes(ctx, ds, classes, NULL));
+    TRY(dataset_classes(ctx, ds, classes, ds->options.class_names));
 fail:
-    if (dir)
-        closedir(dir);
+    file_names_free(&all);
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     return st;

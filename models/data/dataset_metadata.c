@@ -1,60 +1,89 @@
-/* dataset_metadata.c - read metadata.jsonl (a JSON object per line) and metadata.csv (RFC 4180: separated by commas, values with commas,
- * quotes or line breaks in quotes; the first line has the names of the columns). */
+/* dataset_metadata.c - read metadata.jsonl, a JSON object per line. */
 #include "dataset_private.h"
 
+#include "../../host/core/file.h"
 #include "../../host/core/json.h"
 
 #include <ctype.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#define FIELDS_MAX 1024
+#define NUMBER_SIZE 32
 
-struct metadata {
-    const char *path;
-    char *folder; /* relative to the dataset, "" or ending in a slash */
-    struct bytes where;
-    struct field fields[FIELDS_MAX];
+/* Memory of a row's texts, besides the JSON itself. */
+struct row_texts {
+    char (*numbers)[NUMBER_SIZE];
+    size_t number_count;
+    const char **lists;
+    size_t list_count;
 };
 
-/* Add the row in m->fields. */
-static clio_status add_row(clio_context *ctx, struct dataset *ds, struct metadata *m, size_t line, size_t count)
+/* A number as it would be written: 1984, 0.5. */
+static const char *number_text(char out[NUMBER_SIZE], const json_t *value)
 {
-    clio_status st = CLIO_OK;
-    m->where.size = 0;
-    TRY(bytes_print(ctx, &m->where, "%s, line %zu,", m->path, line));
-    TRY(dataset_skip(ctx, ds, dataset_row(ctx, ds, m->where.data, m->folder, m->fields, count)));
-fail:
-    return st;
+    if (json_is_integer(value))
+        snprintf(out, NUMBER_SIZE, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        for (int digits = 15; digits <= 17; digits++) {
+            snprintf(out, NUMBER_SIZE, "%.*g", digits, json_real_value(value));
+            if (!(strtod(out, NULL) < json_real_value(value)) && !(strtod(out, NULL) > json_real_value(value)))
+                break;
+        }
+    return out;
 }
 
-/* ---- JSON lines ---- */
+/* A number, or a list of texts and numbers, as texts; anything else is no text. */
+static void add_texts(struct row_texts *t, const json_t *value, struct field *f)
+{
+    const char **first = t->lists + t->list_count;
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    for (size_t i = 0; first && i < count; i++) {
+        const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+        if (!json_is_string(item) && !json_is_number(item))
+            return;
+        first[i] = json_is_string(item) ? json_string_value(item) : number_text(t->numbers[t->number_count++], item);
+    }
+    t->list_count += count;
+    f->texts = first;
+    f->count = count;
+}
 
-static clio_status json_row(clio_context *ctx, struct dataset *ds, struct metadata *m, size_t line, json_t *row)
+static clio_status json_row(clio_context *ctx, struct dataset *ds, struct metadata_file *m, size_t line, json_t *row)
 {
     clio_status st = CLIO_OK;
-    size_t n = 0;
-    for (void *at = json_object_iter(row); at; at = json_object_iter_next(row, at)) {
-        const json_t *value = json_object_iter_value(at);
-        struct field f = {json_object_iter_key(at), json_string_value(value), false, 0};
+    struct row_texts texts = {0};
+    size_t n = 0, items = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(row, key, value) items += 1 + json_array_size(value);
+    TRY(mem_alloc(ctx, &texts.numbers, items, sizeof *texts.numbers));
+    TRY(mem_alloc(ctx, &texts.lists, items, sizeof *texts.lists));
+    json_object_foreach(row, key, value)
+    {
+        struct field f = {.name = key, .text = json_string_value(value)};
+        if (json_is_number(value) || json_is_array(value))
+            add_texts(&texts, value, &f);
         if (json_is_number(value) || json_is_boolean(value)) {
             f.is_number = true;
             f.number = json_is_boolean(value) ? json_is_true(value) : json_number_value(value);
-        } else if (!f.text) {
-            continue; /* null, lists, objects */
         }
-        if (n == FIELDS_MAX)
+        if (!f.text && !f.is_number && !f.texts)
+            continue; /* null, objects, other lists */
+        if (n == DATASET_FIELDS_MAX)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s, line %zu, has more than %d columns: remove those that are not needed", m->path, line,
-                 FIELDS_MAX);
+                 DATASET_FIELDS_MAX);
         m->fields[n++] = f;
     }
-    TRY(add_row(ctx, ds, m, line, n));
+    TRY(dataset_metadata_row(ctx, ds, m, line, n));
 fail:
+    free(texts.numbers);
+    free(texts.lists);
     return st;
 }
 
-static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct file_map *map)
+static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct metadata_file *m, const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     const char *p = (const char *)map->data, *end = p + map->size;
@@ -63,14 +92,16 @@ static clio_status read_jsonl(clio_context *ctx, struct dataset *ds, struct meta
         p += 3;
     for (size_t line = 1; p < end; line++) {
         const char *next = memchr(p, '\n', (size_t)(end - p)), *stop = next ? next : end;
-        json_error_t error;
+        char what[40];
         while (p < stop && isspace((unsigned char)*p))
             p++;
         if (p < stop) {
-            row = json_loadb(p, (size_t)(stop - p), JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+            snprintf(what, sizeof what, "line %zu", line);
+            st = json_parse(ctx, p, (size_t)(stop - p), JSON_REJECT_DUPLICATES, what, &row);
+            TRY(st == CLIO_ERROR_FORMAT ? CLIO_OK : st);
             if (!json_is_object(row)) {
-                st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is not a JSON object (%s): correct it", m->path,
-                               line, row ? "{...} is expected" : error.text);
+                st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__, "%s, line %zu, is not a JSON object, {...}: correct it", m->path,
+                               line);
                 TRY(dataset_skip(ctx, ds, st));
                 st = CLIO_OK;
             } else {
@@ -86,118 +117,11 @@ fail:
     return st;
 }
 
-/* ---- comma-separated values ---- */
-
-/* One record: its values in `text`, zero-terminated, and the begin of each. */
-struct record {
-    struct bytes text;
-    size_t begin[FIELDS_MAX], count, line;
-};
-
-/* Advances *at and *line to the next record. */
-static clio_status read_record(clio_context *ctx, const char *path, struct record *r, const char **at, const char *end, size_t *line)
-{
-    clio_status st = CLIO_OK;
-    const char *p = *at;
-    bool is_quoted = false, ended = false;
-    r->text.size = 0;
-    r->count = 0;
-    r->line = *line;
-    while (!ended) {
-        if (r->count == FIELDS_MAX)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s, line %zu, has more than %d columns: remove those that are not needed", path, r->line,
-                 FIELDS_MAX);
-        r->begin[r->count++] = r->text.size;
-        for (; p < end && (is_quoted || (*p != ',' && *p != '\n')); p++) {
-            *line += *p == '\n';
-            if (*p == '"' && is_quoted && p + 1 < end && p[1] == '"')
-                TRY(bytes_add(ctx, &r->text, p++, 1));
-            else if (*p == '"')
-                is_quoted = !is_quoted;
-            else if (is_quoted || *p != '\r')
-                TRY(bytes_add(ctx, &r->text, p, 1));
-        }
-        if (is_quoted)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has an unclosed quote in line %zu: correct it", path, r->line);
-        TRY(bytes_add(ctx, &r->text, "", 1));
-        ended = p == end || *p == '\n';
-        p += p < end;
-    }
-    ++*line;
-    *at = p;
-fail:
-    return st;
-}
-
-/* Whether the whole text is a finite number. */
-static bool parse_number(const char *text, double *number)
-{
-    char *end;
-    if (!*text || isspace((unsigned char)*text))
-        return false;
-    *number = strtod(text, &end);
-    return !*end && isfinite(*number);
-}
-
-static clio_status csv_row(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct record *head, const struct record *row)
-{
-    clio_status st = CLIO_OK;
-    size_t n = 0;
-    if (row->count != head->count) {
-        st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
-                       "%s, line %zu, has %zu values, but the first line has %zu columns: correct it", m->path, row->line, row->count,
-                       head->count);
-        TRY(dataset_skip(ctx, ds, st));
-        return CLIO_OK;
-    }
-    for (size_t i = 0; i < row->count; i++) {
-        struct field f = {head->text.data + head->begin[i], row->text.data + row->begin[i], false, 0};
-        f.is_number = parse_number(f.text, &f.number);
-        if (*f.text)
-            m->fields[n++] = f;
-    }
-    TRY(add_row(ctx, ds, m, row->line, n));
-fail:
-    return st;
-}
-
-static clio_status read_csv(clio_context *ctx, struct dataset *ds, struct metadata *m, const struct file_map *map)
-{
-    clio_status st = CLIO_OK;
-    const char *p = (const char *)map->data, *end = p + map->size;
-    struct record *head = NULL, *row = NULL;
-    size_t line = 1;
-    bool has_file_name = false;
-    TRY(mem_alloc(ctx, &head, 1, sizeof *head));
-    TRY(mem_alloc(ctx, &row, 1, sizeof *row));
-    if (map->size >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
-        p += 3;
-    TRY(read_record(ctx, m->path, head, &p, end, &line));
-    for (size_t i = 0; i < head->count; i++)
-        has_file_name = has_file_name || !strcmp(head->text.data + head->begin[i], "file_name");
-    if (!has_file_name)
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s has no column file_name in its first line: put the names of the columns there, separated by commas", m->path);
-    while (p < end) {
-        TRY(read_record(ctx, m->path, row, &p, end, &line));
-        if (row->count > 1 || row->text.data[0]) /* not an empty line */
-            TRY(csv_row(ctx, ds, m, head, row));
-    }
-fail:
-    if (head)
-        bytes_free(&head->text);
-    if (row)
-        bytes_free(&row->text);
-    free(head);
-    free(row);
-    return st;
-}
-
 clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *name)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
-    struct metadata *m = NULL;
+    struct file_content map = {NULL, 0};
+    struct metadata_file *m = NULL;
     char *path = NULL, *slash;
     size_t n = strlen(name);
     TRY(mem_alloc(ctx, &m, 1, sizeof *m));
@@ -206,13 +130,13 @@ clio_status dataset_metadata(clio_context *ctx, struct dataset *ds, const char *
     slash = strrchr(m->folder, '/');
     m->folder[slash ? slash + 1 - m->folder : 0] = 0;
     m->path = path;
-    TRY(file_map(ctx, &map, path));
-    if (n >= 4 && !strcmp(name + n - 4, ".csv"))
-        TRY(read_csv(ctx, ds, m, &map));
+    TRY(file_load(ctx, &map, path));
+    if (n >= 4 && !strcasecmp(name + n - 4, ".csv"))
+        TRY(dataset_csv(ctx, ds, m, (const char *)map.data, map.size));
     else
         TRY(read_jsonl(ctx, ds, m, &map));
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     free(path);
     if (m) {
         bytes_free(&m->where);

@@ -2,7 +2,6 @@
 #include "dataset_private.h"
 #include "../image/image.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,15 +34,18 @@ static const struct field *field_called(const struct field *fields, size_t count
     return NULL;
 }
 
+static bool has_text(const struct field *f)
+{
+    return f && (f->text || f->texts);
+}
+
 static const struct field *caption_field(const struct dataset *ds, const struct field *fields, size_t count)
 {
-    static const char *const names[] = {"text", "caption", "transcription", "sentence"};
+    static const char *const names[] = {DATASET_CAPTION_COLUMNS};
     const struct field *found = ds->options.caption ? field_called(fields, count, ds->options.caption) : NULL;
-    for (size_t i = 0; !ds->options.caption && !found && i < COUNT(names); i++) {
+    for (size_t i = 0; !ds->options.caption && !has_text(found) && i < COUNT(names); i++)
         found = field_called(fields, count, names[i]);
-        found = found && found->text ? found : NULL;
-    }
-    return found;
+    return has_text(found) || ds->options.caption ? found : NULL;
 }
 
 static clio_status add_cell(clio_context *ctx, struct dataset *ds, struct sample *s, const struct field *f)
@@ -80,11 +82,25 @@ fail:
     return st;
 }
 
+/* Add the captions of a field to the sample. */
+static clio_status add_captions(clio_context *ctx, struct sample *s, const char *where, const struct field *f)
+{
+    clio_status st = CLIO_OK;
+    size_t count = f->texts ? f->count : 1;
+    for (size_t i = 0; i < count; i++) {
+        const char *text = f->texts ? f->texts[i] : f->text;
+        if (!text || !text_is_utf8(text))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption (%s) that is not a UTF-8 text: put it in quotes, or save the file as UTF-8",
+                 where, f->name);
+        TRY(dataset_add_caption(ctx, s, text));
+    }
+fail:
+    return st;
+}
+
 static bool is_blank(const char *text)
 {
-    while (isspace((unsigned char)*text))
-        text++;
-    return !*text;
+    return !text[strspn(text, " \t\r\n\f\v")];
 }
 
 clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where, const char *folder, const struct field *fields,
@@ -101,15 +117,22 @@ clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s names %s, but there is no such %s: add it or remove the line", where, file->text, thing);
     if (s->is_described)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s names %s a second time: remove one of the lines", where, file->text);
-    if (caption && (!caption->text || !text_is_utf8(caption->text)))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has a caption (%s) that is not a UTF-8 text: put it in quotes, or save the file as UTF-8", where,
-             caption->name);
+    if (caption)
+        TRY(add_captions(ctx, s, where, caption));
     s->is_described = true;
-    if (caption && !is_blank(caption->text))
-        TRY(mem_string(ctx, &s->caption, caption->text));
     for (size_t i = 0; i < count; i++)
         if (&fields[i] != file && &fields[i] != caption)
             TRY(add_cell(ctx, ds, s, &fields[i]));
+fail:
+    return st;
+}
+
+clio_status dataset_metadata_row(clio_context *ctx, struct dataset *ds, struct metadata_file *m, size_t line, size_t count)
+{
+    clio_status st = CLIO_OK;
+    m->where.size = 0;
+    TRY(bytes_print(ctx, &m->where, "%s, line %zu,", m->path, line));
+    TRY(dataset_skip(ctx, ds, dataset_row(ctx, ds, m->where.data, m->folder, m->fields, count)));
 fail:
     return st;
 }

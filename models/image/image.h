@@ -10,12 +10,17 @@
 #ifndef CLIO_MODELS_IMAGE_H
 #define CLIO_MODELS_IMAGE_H
 
-#include "../../host/core/file.h"
+#include "../../host/core/file_out.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 
 /* Larger images are refused: a hostile file of a few bytes may promise any size. */
 #define IMAGE_SIDE_MAX 32768
 #define IMAGE_PIXELS_MAX ((size_t)1 << 27)
+/* Of what a file promises, this many are believed without a look at its size; of a larger image a file has at least a byte for 64 pixels,
+ * far less than any photograph. */
+#define IMAGE_PIXELS_FREE ((size_t)1 << 24)
+#define IMAGE_PIXELS_PER_BYTE 64
 
 struct image {
     int width, height;
@@ -43,6 +48,10 @@ struct image image_view(const clio_image *image);
 clio_status image_give(clio_context *ctx, struct image *image, clio_image **out);
 /* `count` empty images for clio_image_list_free; *list is where to fill them in, with memory of malloc. */
 clio_status images_new(clio_context *ctx, size_t count, clio_image_list **out, clio_imagine_result **list);
+/* Whether a file of `bytes` bytes may hold an image of this size, both sides at least 1. */
+bool image_may_hold(size_t bytes, uint64_t width, uint64_t height);
+/* image_new for what a file at `path` promises: CLIO_ERROR_UNSUPPORTED, too, where the file is too small for it. */
+clio_status image_new_from(clio_context *ctx, struct image *image, const char *path, size_t bytes, int64_t width, int64_t height);
 /* A black image; both sides from 1 to IMAGE_SIDE_MAX, at most IMAGE_PIXELS_MAX pixels. `what` begins the error message. */
 clio_status image_new(clio_context *ctx, struct image *image, const char *what, int64_t width, int64_t height);
 void image_free(struct image *image);
@@ -85,7 +94,8 @@ clio_status image_resize(clio_context *ctx, struct image *out, const struct imag
 
 /* f32 [3, height, width] in -1 .. 1, as VaeImageProcessor.preprocess gives. */
 void image_to_floats(const struct image *image, float *out);
-/* The inverse, as VaeImageProcessor.postprocess: x / 2 + 0.5 clamped to 0 .. 1, times 255, rounded half to even. NaN becomes black. */
+/* The inverse, as VaeImageProcessor.postprocess: x / 2 + 0.5 clamped to 0 .. 1, times 255, rounded half to even. Values that are
+ * not finite are an error. */
 clio_status image_from_floats(clio_context *ctx, struct image *image, const float *chw, int width, int height);
 /* Luma of an RGB pixel, as Pillow's convert("L"). */
 unsigned char image_luma(const unsigned char *rgb);
@@ -97,18 +107,18 @@ void image_mask_shrink(const float *mask, int width, int height, int factor, flo
 /* ---- between the files named above ---- */
 
 /* Whether a file begins as one of this format. */
-bool image_is_png(const struct file_map *map);
-bool image_is_jpeg(const struct file_map *map);
-bool image_is_webp(const struct file_map *map);
+bool image_is_png(const struct file_content *map);
+bool image_is_jpeg(const struct file_content *map);
+bool image_is_webp(const struct file_content *map);
 /* Decoders: the image as it is stored, its EXIF orientation (1 where there is none), and its metadata unless that is NULL. */
 clio_status image_png_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                           const struct file_map *map);
+                           const struct file_content *map);
 clio_status image_jpeg_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map);
+                            const struct file_content *map);
 clio_status image_webp_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map);
+                            const struct file_content *map);
 /* The size of a WebP file after its orientation is applied, without decoding it. False: it is incomplete, or must be decoded to tell. */
-bool image_webp_probe(const struct file_map *map, int *width, int *height);
+bool image_webp_probe(const struct file_content *map, int *width, int *height);
 /* Encoders: a whole file appended to *out. metadata may be NULL. */
 clio_status image_png_encode(clio_context *ctx, struct bytes *out, const struct image *image, const struct metadata *metadata);
 clio_status image_jpeg_encode(clio_context *ctx, struct bytes *out, const struct image *image, const struct metadata *metadata);
@@ -121,7 +131,6 @@ clio_status image_exif_comment(clio_context *ctx, struct metadata *metadata, con
 /* "Exif\0\0" and EXIF data with the entry "parameters" as UserComment, appended to *out; without such an entry nothing is. */
 clio_status image_exif_encode(clio_context *ctx, struct bytes *out, const struct metadata *metadata);
 
-bool text_is_utf8(const char *text);
 /* Fail with a message where the text of an entry is not UTF-8. */
 clio_status metadata_check(clio_context *ctx, const struct metadata_entry *entry);
 /* UTF-16 of either byte order to UTF-8 in fresh memory; what is no character becomes U+FFFD. Ends at a zero. */

@@ -10,8 +10,45 @@
 #define HEAD "Exif\0\0"
 #define HEAD_SIZE 6
 #define ENCODING_SIZE 8
-#define COMMENT_MAX 65000 /* bytes: a JPEG segment and libexif hold 64 KiB with everything around */
+#define COMMENT_MAX 65000          /* bytes: a JPEG segment and libexif hold 64 KiB with everything around */
+#define EXIF_MAX ((size_t)1 << 20) /* bytes; a JPEG holds 64 KiB, of a PNG or WebP file more than this is not read */
+#define MEMORY_MAX ((size_t)8 << 20)
+#define ALIGNMENT 16
 #define PARAMETERS "parameters"
+
+/* Memory of libexif while it loads: its entries, tens of thousands, may all point to the same bytes, and each gets a copy. Entries beyond
+ * the limit are left out. Loader threads read images, too. */
+static _Thread_local size_t memory_left;
+
+static void *limited_alloc(ExifLong size)
+{
+    unsigned char *block = size <= memory_left ? calloc(1, ALIGNMENT + (size_t)size) : NULL;
+    if (!block)
+        return NULL;
+    memcpy(block, &size, sizeof size);
+    memory_left -= size;
+    return block + ALIGNMENT;
+}
+
+static void limited_free(void *memory)
+{
+    if (memory)
+        free((unsigned char *)memory - ALIGNMENT);
+}
+
+static void *limited_realloc(void *memory, ExifLong size)
+{
+    ExifLong before = 0;
+    void *grown = limited_alloc(size);
+    if (memory)
+        memcpy(&before, (unsigned char *)memory - ALIGNMENT, sizeof before);
+    if (grown && memory) {
+        memcpy(grown, memory, MIN(before, size));
+        limited_free(memory);
+        memory_left += before;
+    }
+    return grown;
+}
 
 /* NULL: no EXIF data, or no memory. */
 static ExifData *load(const unsigned char *exif, size_t size)
@@ -19,7 +56,8 @@ static ExifData *load(const unsigned char *exif, size_t size)
     ExifData *data = NULL;
     bool has_head = size >= HEAD_SIZE && !memcmp(exif, HEAD, HEAD_SIZE);
     unsigned char *whole = NULL;
-    if (size > UINT32_MAX - HEAD_SIZE)
+    ExifMem *memory;
+    if (size > EXIF_MAX)
         return NULL;
     if (!has_head) { /* libexif needs it to tell EXIF data from a JPEG file */
         whole = malloc(size + HEAD_SIZE);
@@ -29,7 +67,11 @@ static ExifData *load(const unsigned char *exif, size_t size)
         memcpy(whole + HEAD_SIZE, exif, size);
         size += HEAD_SIZE;
     }
-    data = exif_data_new();
+    memory_left = MEMORY_MAX;
+    memory = exif_mem_new(limited_alloc, limited_realloc, limited_free);
+    data = memory ? exif_data_new_mem(memory) : NULL; /* holds the memory's functions from here on */
+    if (memory)
+        exif_mem_unref(memory);
     if (data) {
         exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION); /* change nothing */
         exif_data_load_data(data, whole ? whole : exif, (unsigned)size);

@@ -3,7 +3,8 @@
  *
  * CMYK becomes RGB as in Pillow: the values are stored inverted, as Adobe does, and each colour is white less black less ink. Colour
  * profiles are ignored. libjpeg leaves by longjmp: see image_png.c. A file that ends early would be filled with grey by libjpeg; here it
- * is an error. Limits: the image's size, and MOST_SCANS scans in a progressive file. */
+ * is an error. Limits: the image's size, MOST_SCANS scans in a progressive file, and MOST_PIXELS in all scans beyond those that every
+ * encoder writes. */
 #include "image.h"
 
 #include <stdio.h> /* before jpeglib.h, which needs FILE */
@@ -15,6 +16,8 @@
 #include <string.h>
 
 #define MOST_SCANS 200
+#define USUAL_SCANS 24 /* libjpeg's own encoder writes 10 */
+#define MOST_PIXELS ((double)(1 << 28))
 #define EXIF_MARKER (JPEG_APP0 + 1)
 
 struct reader {
@@ -47,13 +50,14 @@ static void on_message(j_common_ptr jpeg, int level)
 static void on_progress(j_common_ptr jpeg)
 {
     struct reader *r = jpeg->client_data;
-    if (jpeg->is_decompressor && r->jpeg.input_scan_number > MOST_SCANS) {
+    double scans = r->jpeg.input_scan_number, pixels = scans * (double)r->jpeg.image_width * (double)r->jpeg.image_height;
+    if (jpeg->is_decompressor && (scans > MOST_SCANS || (scans > USUAL_SCANS && pixels > MOST_PIXELS))) {
         r->has_many_scans = true;
         longjmp(r->jump, 1);
     }
 }
 
-static void read_header(struct reader *r, const struct file_map *map)
+static void read_header(struct reader *r, const struct file_content *map)
 {
     jpeg_create_decompress(&r->jpeg);
     r->progress.progress_monitor = on_progress;
@@ -92,14 +96,15 @@ static clio_status fail_reading(clio_context *ctx, const struct reader *r, const
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: download or copy it again", path);
     if (r->has_many_scans)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s has more than %d progressive scans, which no camera writes: save it again as a baseline JPEG or PNG", path, MOST_SCANS);
+             "%s has more than %d progressive scans, which no camera writes: save it again as a baseline JPEG or PNG", path,
+             r->jpeg.input_scan_number > MOST_SCANS ? MOST_SCANS : USUAL_SCANS);
     FAIL(ctx, CLIO_ERROR_FORMAT, "%s is a JPEG file that cannot be read (%s): save it again as a baseline JPEG or PNG", path, r->message);
 fail:
     return st;
 }
 
 /* The header, or with an image its pixels. */
-static clio_status guarded(clio_context *ctx, struct reader *r, const char *path, const struct file_map *map, struct image *image)
+static clio_status guarded(clio_context *ctx, struct reader *r, const char *path, const struct file_content *map, struct image *image)
 {
     if (setjmp(r->jump))
         return fail_reading(ctx, r, path);
@@ -124,13 +129,13 @@ fail:
     return st;
 }
 
-bool image_is_jpeg(const struct file_map *map)
+bool image_is_jpeg(const struct file_content *map)
 {
     return map->size >= 3 && !memcmp(map->data, "\xff\xd8\xff", 3);
 }
 
 clio_status image_jpeg_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map)
+                            const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     struct reader *r = NULL;
@@ -141,7 +146,7 @@ clio_status image_jpeg_read(clio_context *ctx, struct image *image, struct metad
     r->errors.error_exit = on_error;
     r->errors.emit_message = on_message;
     TRY(guarded(ctx, r, path, map, NULL));
-    TRY(image_new(ctx, image, path, r->jpeg.image_width, r->jpeg.image_height));
+    TRY(image_new_from(ctx, image, path, map->size, r->jpeg.image_width, r->jpeg.image_height));
     TRY(mem_alloc(ctx, &r->row, (size_t)image->width, 4));
     TRY(keep_exif(ctx, r, orientation, metadata));
     TRY(guarded(ctx, r, path, map, image));

@@ -14,18 +14,18 @@ static uint32_t big32(const unsigned char *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static bool is_usual(uint32_t width, uint32_t height)
+static bool is_usual(const struct file_content *map, uint32_t width, uint32_t height)
 {
-    return width && height && width <= IMAGE_SIDE_MAX && height <= IMAGE_SIDE_MAX && (uint64_t)width * height <= IMAGE_PIXELS_MAX;
+    return width && height && image_may_hold(map->size, width, height);
 }
 
-static bool png_is_whole(const struct file_map *map, int *width, int *height)
+static bool png_is_whole(const struct file_content *map, int *width, int *height)
 {
     size_t at = 8;
     bool has_pixels = false;
     if (map->size < 8 + 25 || memcmp(map->data, "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR", 16) != 0)
         return false;
-    if (!is_usual(big32(map->data + 16), big32(map->data + 20)))
+    if (!is_usual(map, big32(map->data + 16), big32(map->data + 20)))
         return false;
     *width = (int)big32(map->data + 16);
     *height = (int)big32(map->data + 20);
@@ -58,7 +58,7 @@ static bool has_end(const unsigned char *data, size_t size)
     return false;
 }
 
-static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
+static bool jpeg_is_whole(const struct file_content *map, int *width, int *height)
 {
     const unsigned char *data = map->data;
     size_t at = 2;
@@ -83,7 +83,7 @@ static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
         if (marker == 0xe1 && length > 8 && !memcmp(data + at + 4, "Exif\0\0", 6) && !orientation)
             orientation = image_exif_orientation(data + at + 10, length - 8);
         if (is_frame(marker)) {
-            if (length < 8 || !is_usual((uint32_t)data[at + 7] << 8 | data[at + 8], (uint32_t)data[at + 5] << 8 | data[at + 6]))
+            if (length < 8 || !is_usual(map, (uint32_t)data[at + 7] << 8 | data[at + 8], (uint32_t)data[at + 5] << 8 | data[at + 6]))
                 return false;
             *height = data[at + 5] << 8 | data[at + 6];
             *width = data[at + 7] << 8 | data[at + 8];
@@ -96,9 +96,9 @@ static bool jpeg_is_whole(const struct file_map *map, int *width, int *height)
 clio_status image_probe(clio_context *ctx, const char *path, int *width, int *height)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {NULL, 0};
+    struct file_content map = {NULL, 0};
     struct image image = {0, 0, NULL, false};
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (!png_is_whole(&map, width, height) && !jpeg_is_whole(&map, width, height) && !image_webp_probe(&map, width, height)) {
         TRY(image_read(ctx, &image, path));
         *width = image.width;
@@ -106,6 +106,6 @@ clio_status image_probe(clio_context *ctx, const char *path, int *width, int *he
     }
 fail:
     image_free(&image);
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }

@@ -21,10 +21,16 @@ clio_status image_from_floats(clio_context *ctx, struct image *image, const floa
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < 3; c++) {
             float x = chw[c * pixels + i] * 0.5f + 0.5f;
-            x = x > 0 ? MIN(x, 1.0f) : 0; /* NaN is not above 0 */
+            if (!isfinite(x))
+                FAIL(ctx, CLIO_ERROR_FORMAT,
+                     "the image has values that are not finite: the weights of the decoder are damaged, or too large for half precision; "
+                     "use weights of type f32 or another checkpoint");
+            x = x > 0 ? MIN(x, 1.0f) : 0;
             image->rgb[3 * i + c] = (unsigned char)rintf(x * 255.0f);
         }
 fail:
+    if (st)
+        image_free(image);
     return st;
 }
 

@@ -31,7 +31,7 @@ fail:
 }
 
 /* What a file that clio does not read is, as far as its first bytes tell. */
-static const char *other_format(const struct file_map *map)
+static const char *other_format(const struct file_content *map)
 {
     static const struct {
         const char *bytes;
@@ -45,7 +45,7 @@ static const char *other_format(const struct file_map *map)
     return NULL;
 }
 
-static clio_status fail_format(clio_context *ctx, const char *path, const struct file_map *map)
+static clio_status fail_format(clio_context *ctx, const char *path, const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     const char *name = other_format(map);
@@ -60,10 +60,10 @@ fail:
 static clio_status read_any(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path)
 {
     clio_status st = CLIO_OK;
-    struct file_map map;
+    struct file_content map;
     memset(image, 0, sizeof *image);
     *orientation = 1;
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (image_is_png(&map))
         TRY(image_png_read(ctx, image, metadata, orientation, path, &map));
     else if (image_is_jpeg(&map))
@@ -75,7 +75,7 @@ static clio_status read_any(clio_context *ctx, struct image *image, struct metad
 fail:
     if (st)
         image_free(image);
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 

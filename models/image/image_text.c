@@ -15,15 +15,6 @@ static utf8proc_int32_t next_character(const unsigned char **at)
     return size > 0 ? c : -1;
 }
 
-bool text_is_utf8(const char *text)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    while (*p)
-        if (next_character(&p) < 0)
-            return false;
-    return true;
-}
-
 clio_status text_to_latin1(clio_context *ctx, char **out, const char *utf8)
 {
     clio_status st = CLIO_OK;

@@ -10,13 +10,13 @@
 
 #define HEADER_SIZE 12 /* "RIFF", size of what follows, "WEBP" */
 
-bool image_is_webp(const struct file_map *map)
+bool image_is_webp(const struct file_content *map)
 {
     return map->size >= HEADER_SIZE && !memcmp(map->data, "RIFF", 4) && !memcmp(map->data + 8, "WEBP", 4);
 }
 
 /* Whether the file ends before the size in its header. */
-static bool is_cut(const struct file_map *map)
+static bool is_cut(const struct file_content *map)
 {
     const unsigned char *p = map->data + 4;
     return ((uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24) + 8 > map->size;
@@ -34,7 +34,7 @@ fail:
     return st;
 }
 
-static clio_status read_still(clio_context *ctx, struct image *image, const char *path, const struct file_map *map)
+static clio_status read_still(clio_context *ctx, struct image *image, const char *path, const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     WebPDecoderConfig config;
@@ -88,7 +88,7 @@ fail:
 }
 
 clio_status image_webp_read(clio_context *ctx, struct image *image, struct metadata *metadata, int *orientation, const char *path,
-                            const struct file_map *map)
+                            const struct file_content *map)
 {
     clio_status st = CLIO_OK;
     WebPData data = {map->data, map->size};
@@ -100,7 +100,7 @@ clio_status image_webp_read(clio_context *ctx, struct image *image, struct metad
     code = WebPGetFeatures(map->data, map->size, &features);
     if (code != VP8_STATUS_OK)
         TRY(fail_reading(ctx, path, code));
-    TRY(image_new(ctx, image, path, features.width, features.height));
+    TRY(image_new_from(ctx, image, path, map->size, features.width, features.height));
     image->has_alpha = features.has_alpha;
     demuxer = WebPDemux(&data);
     if (!demuxer)
@@ -115,15 +115,14 @@ fail:
     return st;
 }
 
-bool image_webp_probe(const struct file_map *map, int *width, int *height)
+bool image_webp_probe(const struct file_content *map, int *width, int *height)
 {
     WebPData data = {map->data, map->size};
     WebPBitstreamFeatures features;
     WebPDemuxer *demuxer;
     int orientation;
-    if (!image_is_webp(map) || is_cut(map) || WebPGetFeatures(map->data, map->size, &features) != VP8_STATUS_OK ||
-        features.width > IMAGE_SIDE_MAX || features.height > IMAGE_SIDE_MAX ||
-        (size_t)features.width * (size_t)features.height > IMAGE_PIXELS_MAX)
+    if (!image_is_webp(map) || is_cut(map) || WebPGetFeatures(map->data, map->size, &features) != VP8_STATUS_OK || features.width < 1 ||
+        features.height < 1 || !image_may_hold(map->size, (uint64_t)features.width, (uint64_t)features.height))
         return false;
     demuxer = WebPDemux(&data);
     if (!demuxer)

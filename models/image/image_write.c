@@ -151,7 +151,7 @@ clio_status image_write(clio_context *ctx, const struct image *image, const char
     static clio_status (*const encode[])(clio_context *, struct bytes *, const struct image *, const struct metadata *) = {
         [IMAGE_PNG] = image_png_encode, [IMAGE_JPEG] = image_jpeg_encode, [IMAGE_WEBP] = image_webp_encode};
     clio_status st = CLIO_OK;
-    struct file_out out = {NULL, NULL, NULL};
+    struct file_out out = {0};
     struct bytes file = {NULL, 0, 0};
     enum image_format format;
     TRY(file_out_open(ctx, &out, path)); /* first: a name that cannot be written is reported before the work */

@@ -114,7 +114,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
     l->latent = learner_int(l, "latent_dim");
-    l->options[0] = optimizer_defaults();
     TRY(autoencoder_open(ctx, l, net,
                          &(struct autoencoder_plan){.prefix = "ae.",
                                                     .dense = learner_choice(l, "architecture") == 1,

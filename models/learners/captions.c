@@ -4,6 +4,7 @@
  * The output of a frozen encoder is cached by caption. Captions are encoded one at a time: the result must not depend on the other captions
  * of the batch, or a resumed run, whose cache is empty, would end with other bits. */
 #include "captions.h"
+#include "pretrained.h"
 #include "../loaders/model_folder.h"
 
 #include <math.h>
@@ -11,19 +12,6 @@
 #include <string.h>
 
 #define CACHE_BYTES ((size_t)512 << 20) /* of the cache: 2200 captions of Stable Diffusion 1 */
-
-/* The encoder's configuration, for checkpoints. Weights are saved as f32, whatever their type was. */
-static clio_status read_config(clio_context *ctx, struct captions *c)
-{
-    clio_status st = CLIO_OK;
-    static const char *const types[] = {"dtype", "torch_dtype"};
-    TRY(json_open(ctx, &c->config, c->encoder, "config.json"));
-    for (size_t i = 0; i < COUNT(types); i++)
-        if (json_object_get(c->config.root, types[i]) && json_object_set_new(c->config.root, types[i], json_string("float32")))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-fail:
-    return st;
-}
 
 clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, char *tokenizer, struct parameters *trained)
 {
@@ -34,8 +22,10 @@ clio_status captions_open(clio_context *ctx, struct captions *c, char *encoder, 
     st = text_encoder_open(ctx, encoder, NULL, &c->net);
     ctx->collects = NULL;
     TRY(st);
-    if (c->trains)
-        TRY(read_config(ctx, c));
+    if (c->trains) { /* for checkpoints, whose weights are f32 */
+        TRY(json_open(ctx, &c->config, c->encoder, "config.json"));
+        TRY(learner_mark_f32(ctx, c->config.root));
+    }
 fail:
     return st;
 }
@@ -233,8 +223,8 @@ clio_status captions_save(clio_context *ctx, const struct captions *c, const cha
 {
     clio_status st = CLIO_OK;
     TRY(c->trains ? folder_put_json(ctx, c->config.root, path, "text_encoder", "config.json")
-                  : folder_link(ctx, path, "text_encoder", c->encoder));
-    TRY(folder_link(ctx, path, "tokenizer", c->tokenizer));
+                  : folder_copy(ctx, path, "text_encoder", c->encoder, NULL));
+    TRY(folder_copy(ctx, path, "tokenizer", c->tokenizer, NULL));
 fail:
     return st;
 }

@@ -36,7 +36,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
     l->latent = learner_int(l, "feature_dim");
-    l->options[0] = optimizer_defaults();
     net->smoothing = (float)learner_number(l, "label_smoothing");
     TRY(pyramid_fit(ctx, l, &shape));
     rows_down(&body, &shape, l->latent);

@@ -25,13 +25,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     struct unet_learner *u;
     TRY(mem_alloc(ctx, &u, 1, sizeof *u));
     l->state = u;
-    l->options[0] = optimizer_defaults();
-    l->options[0].rule = OPTIM_ADAMW;
-    l->options[0].rate = 1e-4;
-    l->options[0].weight_decay = 0.01;
-    l->options[0].max_grad_norm = 1;
-    l->options[1] = l->options[0];
-    l->options[1].rate = 2e-6; /* diffusers, examples/dreambooth/README.md, "Fine-tune text encoder with the UNet" */
     TRY(unet_learner_open(ctx, l, u));
 fail:
     return st;
@@ -331,10 +324,18 @@ fail:
     return st;
 }
 
+/* The text encoder's rate: diffusers, examples/dreambooth/README.md, "Fine-tune text encoder with the UNet". */
+#define UNET_OPTIMIZERS                                                                                                                    \
+    {                                                                                                                                      \
+        {.rule = OPTIM_ADAMW, .rate = 1e-4, .weight_decay = 0.01, .max_grad_norm = 1},                                                     \
+        {                                                                                                                                  \
+            .rule = OPTIM_ADAMW, .rate = 2e-6, .weight_decay = 0.01, .max_grad_norm = 1                                                    \
+        }                                                                                                                                  \
+    }
 #define UNET_FUNCTIONS                                                                                                                     \
     .settings = unet_settings, .parts = parts, .losses = losses, .metrics = losses, .has_latents = true, .open = open, .close = close,     \
-    .init = init, .step = step, .evaluate = evaluate, .sample = unet_learner_sample, .save_config = unet_learner_save_config,              \
-    .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
+    .init = init, .step = step, .evaluate = evaluate, .optimizers = UNET_OPTIMIZERS, .sample = unet_learner_sample,                        \
+    .save_config = unet_learner_save_config, .weight_files = {{"unet", "diffusion_pytorch_model"}, {"text_encoder", "model"}}
 
 const struct learner_type learner_unet = {
     .name = "unet", .summary = "diffusion model (DDPM) in pixel or latent space, optional text conditioning (CLIP)", UNET_FUNCTIONS};

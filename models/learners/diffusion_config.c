@@ -1,6 +1,7 @@
 /* diffusion_config.c - settings of a diffusion model as diffusers' configurations, and the folders of a pipeline (text_encoder, tokenizer,
  * vae, scheduler, unet), each from the checkpoint itself, from its setting, or from `pretrained`. */
 #include "diffusion.h"
+#include "pretrained.h"
 #include "../loaders/model_folder.h"
 
 #include <stdlib.h>
@@ -253,12 +254,13 @@ clio_status unet_learner_save_config(clio_context *ctx, struct learner *l, const
     clio_status st = CLIO_OK;
     const struct unet_learner *u = l->state;
     json_t *index = NULL;
+    TRY(learner_mark_f32(ctx, u->config.root));
     TRY(folder_put_json(ctx, u->config.root, path, "unet", "config.json"));
     TRY(folder_put_json(ctx, u->scheduler.root, path, "scheduler", "scheduler_config.json"));
     if (u->captions.encoder)
         TRY(captions_save(ctx, &u->captions, path));
     if (u->vae_folder)
-        TRY(folder_link(ctx, path, "vae", u->vae_folder));
+        TRY(folder_copy(ctx, path, "vae", u->vae_folder, NULL));
     if (u->captions.encoder && u->vae_folder && !l->shape.classes) { /* a complete pipeline */
         const char *class = json_string_value(json_object_get(u->scheduler.root, "_class_name"));
         index = json_pack("{s:s,s:[s,s],s:[s,s],s:[s,s],s:[s,s],s:[s,s],s:[n,n],s:[n,n],s:b}", "_class_name", "StableDiffusionPipeline",

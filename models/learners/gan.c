@@ -124,11 +124,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     l->state = net;
     l->latent = learner_int(l, "latent_dim");
     net->loss = json_object_get(l->config, "loss") ? (enum gan_loss)learner_choice(l, "loss") : GAN_JSD;
-    for (int i = 0; i < 2; i++) {
-        l->options[i] = optimizer_defaults();
-        l->options[i].rate = 2e-4;
-        l->options[i].beta1 = 0.5;
-    }
     TRY(label_input_new(ctx, &net->labels, l));
     /* no batch norm in a critic with spectral norm: it would rescale the bounded layers */
     TRY(gan_generator_rows(ctx, l, dense, &g));
@@ -294,9 +289,13 @@ static clio_status save_config(clio_context *ctx, struct learner *l, const char 
     return label_input_save(ctx, &net->labels, path);
 }
 
+#define ADAM                                                                                                                               \
+    {                                                                                                                                      \
+        .rule = OPTIM_ADAM, .rate = 2e-4, .beta1 = 0.5                                                                                     \
+    }
 #define GAN_FUNCTIONS                                                                                                                      \
-    .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init, .step = step, .sample = sample,     \
-    .save_config = save_config
+    .optimizers = {ADAM, ADAM}, .parts = parts, .losses = losses, .has_latents = true, .open = open, .close = close, .init = init,         \
+    .step = step, .sample = sample, .save_config = save_config
 
 const struct learner_type learner_gan = {
     .name = "gan", .summary = "GAN of fully connected networks (Goodfellow et al. 2014)", .settings = gan_settings, GAN_FUNCTIONS};

@@ -1,8 +1,12 @@
 /* learner.c - see learner.h: open and close a model, loss scaling, backward passes. */
 #include "learner.h"
 #include "settings.h"
+#include "../../host/core/text.h"
+#include "../image/image.h"
+#include "../loaders/model_folder.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* As torch.amp.GradScaler: initial scale, and steps without overflow until it is doubled. */
@@ -14,6 +18,37 @@ bool learner_needs_captions(const struct learner_type *type, const json_t *setti
 {
     const json_t *encoder = json_object_get(settings, "text_encoder");
     return type->takes_captions && encoder && !(json_is_string(encoder) && json_string_length(encoder) == 0);
+}
+
+struct optimizer_options learner_optimizer_defaults(const struct learner_type *type, int part)
+{
+    struct optimizer_options o = optimizer_defaults();
+    const struct learner_optimizer *own = &type->optimizers[part];
+    if (own->rate > 0) {
+        o.rule = own->rule;
+        o.rate = own->rate;
+        o.beta1 = own->beta1 > 0 ? own->beta1 : o.beta1;
+        o.weight_decay = own->weight_decay;
+        o.max_grad_norm = own->max_grad_norm;
+    }
+    return o;
+}
+
+clio_status learner_takes_captions(clio_context *ctx, const struct learner_type *type, const json_t *settings, const char *from, bool *out)
+{
+    clio_status st = CLIO_OK;
+    const char *pretrained = json_string_value(json_object_get(settings, "pretrained"));
+    const char *encoder = json_string_value(json_object_get(settings, "text_encoder"));
+    char *folder = NULL;
+    *out = type->takes_audio || (encoder && *encoder);
+    if (*out || !learner_setting_find(type->settings, "text_encoder"))
+        return CLIO_OK;
+    TRY(folder_try(ctx, from, "text_encoder", &folder));
+    TRY(folder_try(ctx, pretrained, "text_encoder", &folder));
+    *out = folder != NULL;
+fail:
+    free(folder);
+    return st;
 }
 
 const struct learner_shape learner_audio_shape = {1, 1, 1, 0};
@@ -34,16 +69,21 @@ static clio_status set(clio_context *ctx, struct learner *l, const char *name, c
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
+    json_t *own;
     const struct learner_setting *s = learner_setting_find(l->type->settings, name);
     if (!s) {
         TRY(learner_setting_names(ctx, &names, l->type->settings));
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s; its settings are %s", name, l->type->name, names.data);
+        size_t length;
+        const char *near = text_nearest(name, names.data, &length);
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.200s is not a setting of %s%s%.*s%s clio_train_setting lists them", name, l->type->name,
+             near ? "; did you mean " : "", (int)length, near ? near : "", near ? "?" : ":");
     }
     TRY(learner_setting_check(ctx, s, value));
-    json_t *own =
-        s->type == 't' && json_is_integer(value) ? json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value)) : json_deep_copy(value);
-    if (json_object_set_new(l->config, name, own))
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    if (s->type == 't' && json_is_integer(value))
+        TRY(json_made(ctx, &own, json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value))));
+    else
+        TRY(json_copied(ctx, &own, value));
+    TRY(json_put(ctx, l->config, name, own));
 fail:
     bytes_free(&names);
     return st;
@@ -65,11 +105,16 @@ fail:
 
 /* ---- open and close ---- */
 
+static clio_status write_one(clio_context *ctx, struct learner *l, double one)
+{
+    l->one_value = (float)one;
+    return tensor_write(ctx, &l->one, 0, 1, &l->one_value);
+}
+
 clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
                          const json_t *settings, const char *from)
 {
     clio_status st = CLIO_OK;
-    const float one = 1;
     *l = (struct learner){.type = type, .shape = shape, .from = from};
     bool labels = type->needs_labels && !learner_needs_captions(type, settings);
     if (labels && shape.classes < 1)
@@ -77,10 +122,12 @@ clio_status learner_open(clio_context *ctx, struct learner *l, const struct lear
              type->reconstructs ? "vae" : "dcgan");
     if (!labels)
         l->shape.classes = 0;
+    for (int i = 0; i < LEARNER_PARTS; i++)
+        l->options[i] = learner_optimizer_defaults(type, i);
     TRY(read_settings(ctx, l, settings));
     l->one = tensor_shape(DTYPE_F32, 1, 1, 0, 0, 0);
     TRY(tensor_new(ctx, &l->one, "loss scale"));
-    TRY(tensor_write(ctx, &l->one, 0, 1, &one));
+    TRY(write_one(ctx, l, 1));
     TRY(type->open(ctx, l));
 fail:
     l->from = NULL;
@@ -100,8 +147,31 @@ fail:
     return st;
 }
 
+static void free_class_names(struct learner *l)
+{
+    for (int i = 0; l->class_names && i < l->shape.classes; i++)
+        free(l->class_names[i]);
+    free(l->class_names);
+    l->class_names = NULL;
+}
+
+clio_status learner_set_class_names(clio_context *ctx, struct learner *l, const char *const *names)
+{
+    clio_status st = CLIO_OK;
+    free_class_names(l);
+    TRY(mem_alloc(ctx, &l->class_names, (size_t)l->shape.classes, sizeof *l->class_names));
+    for (int i = 0; i < l->shape.classes; i++) {
+        if (!text_is_utf8(names[i]))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "the name of class %d is not UTF-8, and the model's config.json stores it: rename the class", i);
+        TRY(mem_string(ctx, &l->class_names[i], names[i]));
+    }
+fail:
+    return st;
+}
+
 void learner_close(clio_context *ctx, struct learner *l)
 {
+    free_class_names(l);
     for (int i = 0; i < LEARNER_PARTS; i++) {
         tape_close(&l->tapes[i]);
         optimizer_close(ctx, &l->optimizers[i]);
@@ -117,12 +187,33 @@ void learner_close(clio_context *ctx, struct learner *l)
 
 clio_status learner_set_loss_scale(clio_context *ctx, struct learner *l, double scale)
 {
-    clio_status st = CLIO_OK;
-    float first = (float)(scale / MAX(l->accumulate, 1));
     l->loss_scale = scale;
-    TRY(tensor_write(ctx, &l->one, 0, 1, &first));
-fail:
-    return st;
+    return write_one(ctx, l, scale / MAX(l->accumulate, 1));
+}
+
+clio_status learner_weigh(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *weight)
+{
+    *weight = batch->count;
+    return l->type->weigh ? l->type->weigh(ctx, l, batch, weight) : CLIO_OK;
+}
+
+clio_status learner_set_weight(clio_context *ctx, struct learner *l, double weight)
+{
+    if (l->micro_batch == 0) {
+        l->first_weight = weight;
+        l->step_weight = 0;
+    }
+    l->step_weight += weight;
+    double one = l->loss_scale / MAX(l->accumulate, 1) * (l->first_weight > 0 ? weight / l->first_weight : 1);
+    bool same = !((float)one < l->one_value || (float)one > l->one_value);
+    return same ? CLIO_OK : write_one(ctx, l, one);
+}
+
+/* The factor that the gradients of a step contain: loss_scale, and the weight of its batches against `accumulate` of the first one. */
+static double gradient_scale(const struct learner *l)
+{
+    double batches = l->first_weight > 0 ? l->step_weight / (l->first_weight * MAX(l->accumulate, 1)) : 1;
+    return l->loss_scale * batches;
 }
 
 /* Dynamic loss scaling, after a step of `count` parts. A step whose gradients overflowed was skipped and is not counted. */
@@ -175,6 +266,7 @@ static clio_status backward_and_step(clio_context *ctx, struct learner *l, struc
                                      const struct tensor *loss)
 {
     clio_status st = CLIO_OK;
+    double scale = gradient_scale(l);
     TRY(tape_backward(ctx, tape, loss, &l->one));
     if (l->micro_batch + 1 < l->accumulate)
         return CLIO_OK;
@@ -183,7 +275,7 @@ static clio_status backward_and_step(clio_context *ctx, struct learner *l, struc
         if (!l->parameters[i].count)
             continue;
         o->guard = *loss;
-        o->loss_scale = l->dynamic_loss_scale || l->loss_scale < 1 || l->loss_scale > 1 ? l->loss_scale : 0;
+        o->loss_scale = l->dynamic_loss_scale || scale < 1 || scale > 1 ? scale : 0;
         TRY(optimizer_step(ctx, o, &tape->arena));
     }
     if (l->dynamic_loss_scale)

@@ -19,11 +19,13 @@ struct learner_shape {
     int height, width, channels, classes;
 };
 extern const struct learner_shape learner_audio_shape; /* for models with takes_audio */
+#define LEARNER_SECONDS 30                             /* longest audio of a sample */
 
 /* A batch. */
 struct learner_batch {
-    int count, global_count;     /* samples in this process, and in all of them: losses are means over global_count */
+    int count, global_count;     /* samples in this process, and in all of them: losses are means over `weight` */
     int first;                   /* number of the first sample here among global_count: noise depends on it, not on the process */
+    double weight;               /* of the batch in all processes, see weigh; 0: global_count */
     struct tensor images;        /* f32 [count, H, W, C] on the device, 0 to 1 with unit_range, otherwise -1 to 1 */
     const int32_t *labels;       /* [count] on the host, or NULL; learner_write_labels uploads them */
     const char *const *captions; /* [count], or NULL */
@@ -44,17 +46,25 @@ struct learner_type {
     bool higher_is_better;                  /* the best checkpoint has the highest metrics[0]; otherwise the lowest */
     bool unit_range;                        /* images from 0 to 1; otherwise from -1 to 1 */
     bool needs_labels, has_latents, reconstructs;
-    bool takes_captions; /* captions instead of labels, where the setting text_encoder is set */
-    bool takes_audio;    /* trains on audio: no images, and the shape is learner_audio_shape */
-    /* Build the networks for l->config and l->shape, weights uninitialized; list l->parameters and set default l->options. */
+    bool takes_captions;       /* captions instead of labels, where the setting text_encoder is set */
+    bool takes_audio;          /* trains on audio: no images, and the shape is learner_audio_shape */
+    struct learner_optimizer { /* default optimizer of each part; rate 0: optimizer_defaults */
+        int rule;
+        double rate, beta1, weight_decay, max_grad_norm; /* beta1 0: 0.9 */
+    } optimizers[LEARNER_PARTS];
+    /* Build the networks for l->config and l->shape, weights uninitialized; list l->parameters. */
     clio_status (*open)(clio_context *ctx, struct learner *l);
     void (*close)(clio_context *ctx, struct learner *l);
     /* Initialize the weights from a seed. */
     clio_status (*init)(clio_context *ctx, struct learner *l, uint64_t seed);
-    /* Forward, backward and optimizer step on a batch. losses: means over the batch, in the order of their names. */
+    /* *weight: what the samples of this process count for in means of losses and metrics, such as their tokens. NULL: their number. The
+     * mean of a step is over all that its batches and processes have, not a mean of their means. */
+    clio_status (*weigh)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *weight);
+    /* Forward, backward and optimizer step on a batch. losses: this process's part of the means over the batch, in the order of their
+     * names. */
     clio_status (*step)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *losses);
-    /* Metrics of a batch in evaluation mode (batch norm with running statistics), summed over its samples: the caller divides by their
-     * number. NULL: no metrics. */
+    /* Metrics of a batch in evaluation mode (batch norm with running statistics), summed over its samples, or over what weigh counts: the
+     * caller divides by the weight of all batches. NULL: no metrics. */
     clio_status (*evaluate)(clio_context *ctx, struct learner *l, const struct learner_batch *batch, uint64_t stream, double *totals);
     /* Images f32 [count, H, W, C] from latents f32 [count, latent] and labels (learner_labels; NULL without), all on the host. NULL: cannot
      * generate. */
@@ -73,10 +83,11 @@ struct learner_type {
 struct learner {
     const struct learner_type *type;
     struct learner_shape shape;
-    json_t *config;   /* an object with every setting of the type, checked */
-    void *state;      /* the type's networks */
-    const char *from; /* during open: the folder that its weights will be read from, or NULL for a new model */
-    int latent;       /* size of a latent, 0 without */
+    char **class_names; /* [shape.classes]; NULL: not known */
+    json_t *config;     /* an object with every setting of the type, checked */
+    void *state;        /* the type's networks */
+    const char *from;   /* during open: the folder that its weights will be read from, or NULL for a new model */
+    int latent;         /* size of a latent, 0 without */
     struct parameters parameters[LEARNER_PARTS];
     struct optimizer_options options[LEARNER_PARTS]; /* the type's defaults; may be changed before learner_train */
     struct optimizer optimizers[LEARNER_PARTS];
@@ -85,7 +96,10 @@ struct learner {
     int accumulate, micro_batch;      /* gradient accumulation: batches per optimizer step, and number of this one */
     bool trains;                      /* optimizers are open */
     struct tape tapes[LEARNER_PARTS]; /* opened by learner_train */
-    struct tensor one;                /* f32 [1]: loss_scale / accumulate, the gradient that backward starts from */
+    double first_weight, step_weight; /* weight of the first batch of this optimizer step, and of all so far (learner_set_weight) */
+    struct tensor one; /* f32 [1]: the gradient that backward starts from, loss_scale / accumulate times the batch's weight as a
+                        * fraction of that of the step's first batch */
+    float one_value;   /* the same on the host */
     /* Set before learner_train. fp16: matmuls read fp16 copies of the weights. loss_scale 0: dynamic with fp16, which is halved when
      * gradients overflow (that step is skipped) and doubled after many steps without; otherwise 1. */
     bool fp16;
@@ -94,8 +108,13 @@ struct learner {
     int64_t steps_since_overflow; /* or since the scale was doubled */
 };
 
+/* The optimizer of a part unless settings say otherwise. */
+struct optimizer_options learner_optimizer_defaults(const struct learner_type *type, int part);
 /* Whether a model with these settings is conditioned on captions instead of labels. */
 bool learner_needs_captions(const struct learner_type *type, const json_t *settings);
+/* Whether such a model is trained on captions, be it besides labels: audio with its text, or images with a text encoder from the settings,
+ * from the checkpoint `from` (NULL: none) or from the folder `pretrained`. */
+clio_status learner_takes_captions(clio_context *ctx, const struct learner_type *type, const json_t *settings, const char *from, bool *out);
 /* Networks of a model type, weights uninitialized. After a failure call learner_close. from: the folder that the weights will be read from;
  * NULL: a new model. */
 clio_status learner_open(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
@@ -105,10 +124,17 @@ clio_status learner_open(clio_context *ctx, struct learner *l, const struct lear
 clio_status learner_new(clio_context *ctx, struct learner *l, const struct learner_type *type, struct learner_shape shape,
                         const json_t *settings, uint64_t seed);
 void learner_close(clio_context *ctx, struct learner *l);
+/* Names of its classes [shape.classes], which are copied. */
+clio_status learner_set_class_names(clio_context *ctx, struct learner *l, const char *const *names);
 /* Open optimizers with l->options, and tapes. accumulate: batches per optimizer step. */
 clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate);
 /* Set the loss scale from the next step on. */
 clio_status learner_set_loss_scale(clio_context *ctx, struct learner *l, double scale);
+/* The weight of the batch in this process, see struct learner_type. */
+clio_status learner_weigh(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *weight);
+/* Before each batch of an optimizer step, after micro_batch was set: the batch's weight over all processes. The optimizer divides by the
+ * sum. */
+clio_status learner_set_weight(clio_context *ctx, struct learner *l, double weight);
 /* Exchange weights and their exponential moving averages, where there are any: before sampling or evaluation, and again after. */
 clio_status learner_swap_ema(clio_context *ctx, const struct learner *l);
 

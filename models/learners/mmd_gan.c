@@ -56,8 +56,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
     l->latent = learner_int(l, "latent_dim");
-    l->options[0] = l->options[1] = optimizer_defaults();
-    l->options[0].beta1 = 0.5;
     net->encodes = learner_choice(l, "feature_space") == 0;
     TRY(gan_generator_rows(ctx, l, dense, &g));
     TRY(sequential_new(ctx, &net->generator, "g.", g.row, g.count, 1, 1, l->latent, &l->parameters[0]));
@@ -179,6 +177,7 @@ const struct learner_type learner_mmd_gan = {
     .settings = settings,
     .parts = parts,
     .losses = losses,
+    .optimizers = {{.rule = OPTIM_ADAM, .rate = 1e-3, .beta1 = 0.5}},
     .has_latents = true,
     .open = open,
     .close = close,

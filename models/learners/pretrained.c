@@ -12,7 +12,7 @@
 #define MAX_CLASSES 65536
 
 /* Keys of config.json that are not settings of the type. */
-static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes"};
+static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes", "class_names"};
 
 static clio_status read_config(clio_context *ctx, const struct json_file *file, const struct learner_type **type,
                                struct learner_shape *shape, json_t **settings)
@@ -38,9 +38,7 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
         TRY(json_int(ctx, file, "channels", 1, 4, 0, &shape->channels));
     }
     TRY(json_int(ctx, file, "classes", 0, MAX_CLASSES, 0, &shape->classes));
-    *settings = json_copy(file->root);
-    if (!*settings)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    TRY(json_copied(ctx, settings, file->root));
     for (size_t i = 0; i < COUNT(shape_keys); i++)
         json_object_del(*settings, shape_keys[i]);
     json_object_foreach(*settings, key, value)
@@ -59,7 +57,7 @@ static const struct learner_weight_file *weight_file(const struct learner *l, in
     return &l->type->weight_files[l->type->weight_files[part].folder ? part : 0];
 }
 
-static clio_status read_part(clio_context *ctx, const struct learner *l, int part, const char *path)
+clio_status learner_read_part(clio_context *ctx, struct learner *l, int part, enum parameter_part what, const char *path)
 {
     clio_status st = CLIO_OK;
     const struct learner_weight_file *file = weight_file(l, part);
@@ -67,10 +65,42 @@ static clio_status read_part(clio_context *ctx, const struct learner *l, int par
     char *inner = NULL;
     TRY(file_join(ctx, &inner, path, file->folder ? file->folder : "."));
     TRY(weights_open(ctx, &weights, file->folder ? inner : path, file->stem ? file->stem : "model"));
-    TRY(parameters_read(ctx, &l->parameters[part], PART_VALUE, "", &weights));
+    TRY(what == PART_AVERAGE ? parameters_read_ema(ctx, &l->parameters[part], &weights)
+                             : parameters_read(ctx, &l->parameters[part], PART_VALUE, "", &weights));
 fail:
     weights_close(&weights);
     free(inner);
+    return st;
+}
+
+clio_status learner_mark_f32(clio_context *ctx, json_t *config)
+{
+    clio_status st = CLIO_OK;
+    static const char *const names[] = {"dtype", "torch_dtype"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (json_object_get(config, names[i]))
+            TRY(json_put(ctx, config, names[i], json_string("float32")));
+fail:
+    return st;
+}
+
+/* The names of the classes; files of earlier versions have none. */
+static clio_status read_class_names(clio_context *ctx, const struct json_file *file, struct learner *l)
+{
+    clio_status st = CLIO_OK;
+    const json_t *list = json_object_get(file->root, "class_names");
+    const char **names = NULL;
+    if (!list || !l->shape.classes)
+        return CLIO_OK;
+    if (json_array_size(list) != (size_t)l->shape.classes)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %d classes and %zu \"class_names\"", file->path, l->shape.classes, json_array_size(list));
+    TRY(mem_alloc(ctx, &names, (size_t)l->shape.classes, sizeof *names));
+    for (int i = 0; i < l->shape.classes; i++)
+        if (!(names[i] = json_string_value(json_array_get(list, (size_t)i))))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"class_names\" has something else than texts", file->path);
+    TRY(learner_set_class_names(ctx, l, names));
+fail:
+    free(names);
     return st;
 }
 
@@ -85,9 +115,10 @@ clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
     TRY(json_open(ctx, &file, path, "config.json"));
     TRY(read_config(ctx, &file, &type, &shape, &settings));
     TRY(learner_open(ctx, l, type, shape, settings, path));
+    TRY(read_class_names(ctx, &file, l));
     for (int i = 0; i < LEARNER_PARTS; i++)
         if (l->parameters[i].count)
-            TRY(read_part(ctx, l, i, path));
+            TRY(learner_read_part(ctx, l, i, PART_VALUE, path));
 fail:
     json_decref(settings);
     json_close(&file);
@@ -101,15 +132,24 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
-    json_t *config =
-        json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->type->name, "image_size", size, "channels", s->channels, "classes", s->classes);
+    json_t *config = NULL, *names = NULL;
+    TRY(json_made(
+        ctx, &config,
+        json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->type->name, "image_size", size, "channels", s->channels, "classes", s->classes)));
     for (size_t i = 1; l->type->takes_audio && i < COUNT(shape_keys); i++)
         json_object_del(config, shape_keys[i]);
-    if (!size || !config || json_object_update(config, l->config))
+    if (l->class_names) {
+        TRY(json_made(ctx, &names, json_array()));
+        for (int i = 0; i < s->classes; i++)
+            TRY(json_append(ctx, names, json_string(l->class_names[i])));
+        TRY(json_put(ctx, config, "class_names", json_incref(names)));
+    }
+    if (json_object_update(config, l->config))
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(folder_put_json(ctx, config, folder, "", "config.json"));
 fail:
     json_decref(config);
+    json_decref(names);
     json_decref(size);
     return st;
 }

@@ -78,7 +78,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     TRY(mem_alloc(ctx, &net, 1, sizeof *net));
     l->state = net;
     l->latent = learner_int(l, "latent_dim");
-    l->options[0] = optimizer_defaults();
     net->beta = (float)learner_number(l, "beta");
     net->reconstruction = learner_choice(l, "reconstruction_loss") == 1 ? VAE_MSE : VAE_BCE;
     TRY(label_input_new(ctx, &net->labels, l));

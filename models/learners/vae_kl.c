@@ -7,6 +7,7 @@
  * script. logvar is not clamped to -30 to 20 as in diffusers: it stays there by itself. */
 #include "vae_kl.h"
 #include "generate.h"
+#include "pretrained.h"
 #include "types.h"
 #include "../loaders/model_folder.h"
 
@@ -88,11 +89,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     struct kl_learner *k;
     TRY(mem_alloc(ctx, &k, 1, sizeof *k));
     l->state = k;
-    l->options[0] = optimizer_defaults();
-    l->options[0].rule = OPTIM_ADAMW;
-    l->options[0].rate = 1e-4;
-    l->options[0].weight_decay = 0.01;
-    l->options[0].max_grad_norm = 1;
     k->kl_weight = (float)learner_number(l, "kl_weight");
     k->loss_function = learner_choice(l, "reconstruction_loss") == 1 ? LOSS_MSE : LOSS_L1;
     TRY(load_network(ctx, l, k));
@@ -263,8 +259,12 @@ static clio_status encode(clio_context *ctx, struct learner *l, int count, const
 
 static clio_status save_config(clio_context *ctx, struct learner *l, const char *path)
 {
+    clio_status st = CLIO_OK;
     const struct kl_learner *k = l->state;
-    return folder_put_json(ctx, k->config.root, path, "vae", "config.json");
+    TRY(learner_mark_f32(ctx, k->config.root));
+    TRY(folder_put_json(ctx, k->config.root, path, "vae", "config.json"));
+fail:
+    return st;
 }
 
 const struct learner_type learner_vae_kl = {
@@ -275,6 +275,7 @@ const struct learner_type learner_vae_kl = {
     .losses = losses,
     .metrics = metrics,
     .reconstructs = true,
+    .optimizers = {{.rule = OPTIM_ADAMW, .rate = 1e-4, .weight_decay = 0.01, .max_grad_norm = 1}},
     .open = open,
     .close = close,
     .init = init,

@@ -5,9 +5,11 @@
  * SpecAugment (Park et al. 2019) masks random times and frequencies of the training spectrograms, new ones at each step, within the
  * recording and not its padding.
  *
- * The prompt tokens (<|startoftranscript|>, language, task, <|notimestamps|>) are given and have no loss. A recording is one window of 30
- * seconds: longer ones are cut, shorter ones are padded with silence. A checkpoint has a folder `whisper` that clio transcribe reads. */
+ * The mean is over the tokens of the whole step, however they are divided among batches and processes. The prompt tokens
+ * (<|startoftranscript|>, language, task, <|notimestamps|>) are given and have no loss. A recording is one window of 30 seconds: longer
+ * ones are cut, shorter ones are padded with silence. A checkpoint has a folder `whisper` that clio transcribe reads. */
 #include "settings.h"
+#include "pretrained.h"
 #include "types.h"
 #include "../data/dataset.h"
 #include "../tokenizers/whisper_languages.h"
@@ -16,7 +18,6 @@
 #include "../../audio/mel.h"
 #include "../loaders/model_folder.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,10 +79,6 @@ static clio_status open(clio_context *ctx, struct learner *l)
     const char *pretrained = learner_text(l, "pretrained");
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     l->state = s;
-    l->options[0] = optimizer_defaults();
-    l->options[0].rule = OPTIM_ADAMW;
-    l->options[0].rate = 1e-5;
-    l->options[0].max_grad_norm = 1;
     TRY(folder_try(ctx, l->from, WHISPER, &s->dir));
     if (!s->dir && !*pretrained)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "a model %s starts from a trained one: set pretrained to its folder", l->type->name);
@@ -199,6 +196,7 @@ fail:
 /* Input tokens of the decoder, and the target after each: i32 [count][length] each. */
 struct texts {
     int length, *ids, *targets;
+    int counted; /* targets that are not IGNORE_INDEX */
 };
 
 /* Tokens of a caption into a row of ids and targets, which hold end tokens and IGNORE_INDEX. ids NULL: only *length. */
@@ -245,15 +243,32 @@ static clio_status tokenize_batch(clio_context *ctx, struct whisper_learner *s, 
     }
     for (int i = 0; i < batch->count; i++)
         TRY(tokenize_caption(ctx, s, batch->captions[i], t->ids + i * t->length, t->targets + i * t->length, &length));
+    for (size_t i = 0; i < all; i++)
+        t->counted += t->targets[i] != IGNORE_INDEX;
 fail:
     return st;
 }
 
 /* ---- the loss ---- */
 
-/* s->loss = scale * mean over the tokens of the batch; training: with SpecAugment, if it is set. */
-static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch, float scale,
-                           bool training)
+/* The tokens of the captions that have a loss. */
+static clio_status weigh(clio_context *ctx, struct learner *l, const struct learner_batch *batch, double *weight)
+{
+    clio_status st = CLIO_OK;
+    struct texts t = {0};
+    *weight = 0;
+    if (batch->count)
+        TRY(tokenize_batch(ctx, l->state, batch, &t));
+    *weight = t.counted;
+fail:
+    free(t.ids);
+    free(t.targets);
+    return st;
+}
+
+/* s->loss = the sum over the tokens of the batch / weight; training: with SpecAugment, if it is set. */
+static clio_status forward(clio_context *ctx, struct arena *arena, const struct learner *l, const struct learner_batch *batch,
+                           double weight, bool training)
 {
     clio_status st = CLIO_OK;
     struct whisper_learner *s = l->state;
@@ -288,7 +303,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
     TRY(whisper_all_logits(ctx, &s->net, &logits, &hidden));
     TRY(op_cross_entropy_fwd(ctx, arena, &mean, &logits, &targets,
                              (struct cross_entropy_args){.rows = n * t.length, .n = c->vocab, .ignore = IGNORE_INDEX}));
-    TRY(op_add_fwd(ctx, &s->loss, &mean, &mean, scale, 0));
+    TRY(op_add_fwd(ctx, &s->loss, &mean, &mean, (float)(t.counted / weight), 0));
 fail:
     arena_release(arena, mark);
     free(t.ids);
@@ -301,11 +316,14 @@ static clio_status step(clio_context *ctx, struct learner *l, const struct learn
     clio_status st = CLIO_OK;
     struct whisper_learner *s = l->state;
     struct tape *tape = &l->tapes[0];
+    double weight = batch->weight;
+    if (weight <= 0) /* the only batch of the step, in one process */
+        TRY(weigh(ctx, l, batch, &weight));
     TRY(learner_scalar(ctx, &s->loss, batch));
     TRY(tape_start(ctx, tape));
     TRY(learner_watch(ctx, l, tape, 0));
     if (batch->count)
-        TRY(forward(ctx, &tape->arena, l, batch, (float)batch->count / (float)batch->global_count, true));
+        TRY(forward(ctx, &tape->arena, l, batch, weight, true));
     tape_pause(ctx);
     TRY(learner_backward(ctx, l, tape, 0, &s->loss));
     TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, out));
@@ -324,7 +342,7 @@ static clio_status evaluate(clio_context *ctx, struct learner *l, const struct l
     arena_grow(ctx, &arena);
     TRY(learner_scalar(ctx, &s->loss, batch));
     if (batch->count)
-        TRY(forward(ctx, &arena, l, batch, (float)batch->count, false));
+        TRY(forward(ctx, &arena, l, batch, 1, false));
     TRY(learner_read(ctx, (const struct tensor *const[]){&s->loss}, 1, totals));
 fail:
     arena_free(ctx, &arena);
@@ -339,29 +357,23 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* Link everything of the model's folder but the weights. */
+/* Tokenizer and generation settings: not the weights, and not config.json, which says how they are stored. */
+static bool is_copied(const char *name)
+{
+    return (ends_with(name, ".json") || ends_with(name, ".txt")) && !ends_with(name, ".index.json") && strcmp(name, "config.json") != 0;
+}
+
 static clio_status save_config(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
     const struct whisper_learner *s = l->state;
-    char *inner = NULL, *file = NULL;
-    DIR *dir = opendir(s->dir);
-    struct dirent *entry;
-    TRY(file_join(ctx, &inner, path, WHISPER));
-    while (dir && (entry = readdir(dir))) {
-        const char *name = entry->d_name;
-        if (ends_with(name, ".index.json") || !(ends_with(name, ".json") || ends_with(name, ".txt")))
-            continue;
-        TRY(file_join(ctx, &file, s->dir, name));
-        TRY(folder_link(ctx, inner, name, file));
-        free(file);
-        file = NULL;
-    }
+    struct json_file config = {0};
+    TRY(folder_copy(ctx, path, WHISPER, s->dir, is_copied));
+    TRY(json_open(ctx, &config, s->dir, "config.json"));
+    TRY(learner_mark_f32(ctx, config.root));
+    TRY(folder_put_json(ctx, config.root, path, WHISPER, "config.json"));
 fail:
-    if (dir)
-        closedir(dir);
-    free(inner);
-    free(file);
+    json_close(&config);
     return st;
 }
 
@@ -373,9 +385,11 @@ const struct learner_type learner_whisper = {
     .losses = losses,
     .metrics = losses,
     .takes_audio = true,
+    .optimizers = {{.rule = OPTIM_ADAMW, .rate = 1e-5, .max_grad_norm = 1}},
     .open = open,
     .close = close,
     .init = init,
+    .weigh = weigh,
     .step = step,
     .evaluate = evaluate,
     .weight_files = {{WHISPER, NULL}},

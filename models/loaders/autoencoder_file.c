@@ -35,11 +35,13 @@ static clio_status read_beside(clio_context *ctx, struct single_file *s, const c
     struct json_file file = {0};
     char *folder = NULL, *path = NULL;
     const char *slash = strrchr(s->file.path, '/'), *found;
+    bool exists;
     TRY(mem_string(ctx, &folder, slash ? s->file.path : "."));
     if (slash)
         folder[MAX(slash - s->file.path, 1)] = 0;
     TRY(file_join(ctx, &path, folder, "config.json"));
-    if (!file_exists(path))
+    TRY(file_check_exists(ctx, path, &exists));
+    if (!exists)
         goto fail;
     TRY(json_open(ctx, &file, folder, "config.json"));
     found = json_string_value(json_object_get(file.root, "_class_name"));

@@ -84,12 +84,11 @@ static clio_status check_field(clio_context *ctx, const struct json_file *file, 
                                const struct field *table, size_t count)
 {
     clio_status st = CLIO_OK;
-    char *text = json_dumps(collapsed(value), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *text = NULL;
     size_t i = 0;
+    TRY(json_format(ctx, collapsed(value), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9), &text));
     while (i < count && strcmp(table[i].key, key) != 0)
         i++;
-    if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     if (i == count && !is_among(text, "null|false|{}|[]|\"\"") &&
         !(json_object_get(file->root, "model_type") && is_transformers_field(key)))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,

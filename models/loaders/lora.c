@@ -182,7 +182,7 @@ static clio_status add_tensor(clio_context *ctx, struct lora *lora, const struct
     if (key.member == MEMBER_ALPHA) {
         float alpha = NAN;
         if (w->count == 1)
-            weight_floats(w, 0, 1, &alpha);
+            TRY(weight_floats(ctx, w, 0, 1, &alpha));
         if (!isfinite(alpha) || !isnan(module->scale))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s must be a single number and occur once: download it again", lora->file.path,
                  w->name);
@@ -222,11 +222,14 @@ static clio_status find_file(clio_context *ctx, const char *path, char **file)
 {
     static const char *const names[] = {"adapter_model.safetensors", "pytorch_lora_weights.safetensors"};
     clio_status st = CLIO_OK;
-    if (!file_is_folder(path))
+    bool is_folder, exists;
+    TRY(file_check_folder(ctx, path, &is_folder));
+    if (!is_folder)
         return mem_string(ctx, file, path);
     for (size_t i = 0; i < COUNT(names); i++) {
         TRY(file_join(ctx, file, path, names[i]));
-        if (file_exists(*file))
+        TRY(file_check_exists(ctx, *file, &exists));
+        if (exists)
             return CLIO_OK;
         free(*file);
         *file = NULL;

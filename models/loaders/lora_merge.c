@@ -94,11 +94,11 @@ static clio_status merge_module(clio_context *ctx, const struct lora *lora, cons
     TRY(mem_alloc(ctx, &down, rank * columns, sizeof *down));
     TRY(mem_alloc(ctx, &factors, rank, sizeof *factors));
     TRY(mem_alloc(ctx, &merged, target->count, sizeof *merged));
-    weight_floats(module->down, 0, rank * columns, down);
+    TRY(weight_floats(ctx, module->down, 0, rank * columns, down));
     for (size_t y = 0; y < rows; y++) {
         float *row = merged + y * columns;
-        weight_floats(target, y * columns, columns, row);
-        weight_floats(module->up, y * rank, rank, factors);
+        TRY(weight_floats(ctx, target, y * columns, columns, row));
+        TRY(weight_floats(ctx, module->up, y * rank, rank, factors));
         for (size_t r = 0; r < rank; r++)
             factors[r] *= scale;
         add_low_rank(row, factors, down, rank, columns);

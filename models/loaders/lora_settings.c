@@ -55,12 +55,14 @@ clio_status lora_settings_open(clio_context *ctx, struct lora_settings *s, const
     clio_status st = CLIO_OK;
     char *metadata = NULL, *folder = NULL, *path = NULL;
     const char *slash = strrchr(file->path, '/');
+    bool exists;
     *s = (struct lora_settings){0};
     TRY(weights_note(ctx, file, "lora_adapter_metadata", &metadata));
     if (metadata) {
         TRY(mem_string(ctx, &s->file.path, file->path));
-        s->file.root = json_loads(metadata, 0, NULL);
         s->has_parts = true;
+        st = json_parse(ctx, metadata, strlen(metadata), 0, "its metadata", &s->file.root);
+        TRY(st == CLIO_ERROR_FORMAT ? CLIO_OK : st); /* the next lines say it with the file's name */
         if (!json_is_object(s->file.root))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the metadata lora_adapter_metadata is not valid JSON: download it again", file->path);
     } else if (is_adapter) {
@@ -68,7 +70,8 @@ clio_status lora_settings_open(clio_context *ctx, struct lora_settings *s, const
         if (slash)
             folder[MAX(slash - file->path, 1)] = 0;
         TRY(file_join(ctx, &path, folder, "adapter_config.json"));
-        if (!file_exists(path))
+        TRY(file_check_exists(ctx, path, &exists));
+        if (!exists)
             FAIL(ctx, CLIO_ERROR_FILE,
                  "%s is an adapter of PEFT, whose strength is in adapter_config.json (lora_alpha), and %s does not exist: put both files "
                  "into one folder",

@@ -2,8 +2,9 @@
  * names: diffusers, utils/hub_utils.py (_add_variant) and models/model_loading_utils.py; transformers, utils/hub.py. */
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
+#include "../../host/core/file_out.h"
+#include "../../host/core/file_tree.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static clio_status find_weights(clio_context *ctx, const char *dir, const char *
 {
     clio_status st = CLIO_OK;
     struct bytes name = {0};
+    bool exists;
     for (size_t i = 0; i < (variant ? COUNT(variant_names) : 2) && !*path; i++) {
         bytes_free(&name);
         if (variant)
@@ -36,7 +38,8 @@ static clio_status find_weights(clio_context *ctx, const char *dir, const char *
         else
             TRY(bytes_print(ctx, &name, "%s.safetensors%s", stem, i ? ".index.json" : ""));
         TRY(file_join(ctx, path, dir, name.data));
-        if (!file_exists(*path)) {
+        TRY(file_check_exists(ctx, *path, &exists));
+        if (!exists) {
             free(*path);
             *path = NULL;
         }
@@ -64,37 +67,42 @@ static bool variant_of(const char *name, const char *stem, char variant[MAX_VARI
 }
 
 /* The preferred one of the existing variants: fp16, else the first by name. Empty: none. */
-static void any_variant(const char *dir, const char *stem, char best[MAX_VARIANT])
+static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, char best[MAX_VARIANT])
 {
+    clio_status st = CLIO_OK;
     char name[MAX_VARIANT];
-    DIR *folder = opendir(dir);
+    struct file_names names = {0};
     *best = 0;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (!variant_of(entry->d_name, stem, name))
+    TRY(file_names_read(ctx, &names, dir, NULL));
+    for (size_t i = 0; i < names.count; i++) {
+        if (!variant_of(names.list[i], stem, name))
             continue;
         bool half = !strcmp(name, "fp16"), best_half = !strcmp(best, "fp16");
         if (!*best || half > best_half || (half == best_half && strcmp(name, best) < 0))
             memcpy(best, name, sizeof name);
     }
-    if (folder)
-        closedir(folder);
+fail:
+    file_names_free(&names);
+    return st;
 }
 
 clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
 {
     clio_status st = CLIO_OK;
     char name[MAX_VARIANT], *path = NULL;
+    bool is_folder;
     memset(weights, 0, sizeof *weights);
     if (variant && (strlen(variant) >= sizeof name || strchr(variant, '/')))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is not a valid variant: use a name like fp16", variant);
-    if (!file_is_folder(dir))
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use the folder of a complete model, or download the missing part", dir);
     if (variant)
         TRY(find_weights(ctx, dir, stem, variant, &path));
     if (!path)
         TRY(find_weights(ctx, dir, stem, NULL, &path));
     if (!path) {
-        any_variant(dir, stem, name);
+        TRY(any_variant(ctx, dir, stem, name));
         TRY(find_weights(ctx, dir, stem, *name ? name : NULL, &path));
     }
     TRY(weights_open(ctx, weights, path ? path : dir, stem));
@@ -106,10 +114,12 @@ fail:
 clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path)
 {
     clio_status st = CLIO_OK;
+    bool is_folder;
     if (*path || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, path, base, name));
-    if (!file_is_folder(*path)) {
+    TRY(file_check_folder(ctx, *path, &is_folder));
+    if (!is_folder) {
         free(*path);
         *path = NULL;
     }
@@ -121,11 +131,13 @@ clio_status folder_json(clio_context *ctx, struct json_file *out, const char *ba
 {
     clio_status st = CLIO_OK;
     char *folder = NULL, *path = NULL;
+    bool exists;
     if (out->root || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, &folder, base, name));
     TRY(file_join(ctx, &path, folder, file));
-    if (file_exists(path))
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists)
         TRY(json_open(ctx, out, folder, file));
 fail:
     free(folder);
@@ -137,9 +149,8 @@ clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *b
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
-    char *inner = NULL, *path = NULL, *text = json_dumps(json, JSON_INDENT(2));
-    if (!text)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    char *inner = NULL, *path = NULL, *text = NULL;
+    TRY(json_format(ctx, json, JSON_INDENT(2), &text));
     TRY(file_join(ctx, &inner, base, folder));
     TRY(file_make_folder(ctx, inner));
     TRY(file_join(ctx, &path, inner, name));
@@ -152,17 +163,5 @@ fail:
     free(inner);
     free(path);
     free(text);
-    return st;
-}
-
-clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL, real[PATH_MAX];
-    TRY(file_join(ctx, &path, base, name));
-    if (!realpath(to, real) || (symlink(real, path) && errno != EEXIST))
-        FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be created: %s", path, strerror(errno));
-fail:
-    free(path);
     return st;
 }

@@ -15,8 +15,9 @@ clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem,
 clio_status folder_try(clio_context *ctx, const char *base, const char *name, char **path);
 /* Open base/name/file, if it exists. Does nothing if `out` is open already, or base is NULL or empty. */
 clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file);
-/* Create the symbolic link base/name to the real path of the file or folder `to`. */
-clio_status folder_link(clio_context *ctx, const char *base, const char *name, const char *to);
+/* Make the folder base/name with the files of the folder `from` for which `wanted` (or NULL: all) is true: files up to 16 MiB are copied,
+ * larger ones are links to their real path. Folders within and hidden files are left out. */
+clio_status folder_copy(clio_context *ctx, const char *base, const char *name, const char *from, bool (*wanted)(const char *name));
 /* Write json to base/folder/name. */
 clio_status folder_put_json(clio_context *ctx, const json_t *json, const char *base, const char *folder, const char *name);
 

@@ -1,8 +1,8 @@
 /* other_formats.c - recognize models of other programs by their first bytes, or a folder's files. See other_formats.h. Sources: the format
  * descriptions of GGUF and ggml, zip and pickle (torch.save), HDF5 (Keras), CTranslate2's converters, PEFT's and diffusers' file names. */
 #include "other_formats.h"
+#include "../../host/core/file_tree.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static clio_status has(clio_context *ctx, const char *folder, const char *name, 
     clio_status st = CLIO_OK;
     char *path = NULL;
     TRY(file_join(ctx, &path, folder, name));
-    *found = file_exists(path);
+    TRY(file_check_exists(ctx, path, found));
 fail:
     free(path);
     return st;
@@ -78,14 +78,11 @@ fail:
     return st;
 }
 
-static bool has_safetensors(const char *folder)
+static bool has_safetensors(const struct file_names *names)
 {
     bool found = false;
-    DIR *list = opendir(folder);
-    for (struct dirent *entry; list && !found && (entry = readdir(list));)
-        found = ends_with(entry->d_name, ".safetensors");
-    if (list)
-        closedir(list);
+    for (size_t i = 0; i < names->count && !found; i++)
+        found = ends_with(names->list[i], ".safetensors");
     return found;
 }
 
@@ -104,25 +101,22 @@ fail:
 }
 
 /* The only files of the folder are in another format: name the first one. */
-static clio_status refuse_files(clio_context *ctx, const char *folder, const char *model)
+static clio_status refuse_files(clio_context *ctx, const char *folder, const struct file_names *names, const char *model)
 {
     clio_status st = CLIO_OK;
     const char *format = NULL;
     char *path = NULL;
-    DIR *list = opendir(folder);
-    for (struct dirent *entry; list && !format && (entry = readdir(list));) {
+    for (size_t i = 0; i < names->count && !format; i++) {
+        if (names->list[i][0] == '.' || strstr(names->list[i], "pytorch_model")) /* weights.c says how to convert those */
+            continue;
         free(path);
         path = NULL;
-        if (entry->d_name[0] == '.' || strstr(entry->d_name, "pytorch_model")) /* weights.c says how to convert those */
-            continue;
-        TRY(file_join(ctx, &path, folder, entry->d_name));
+        TRY(file_join(ctx, &path, folder, names->list[i]));
         format = file_format(path);
     }
     if (format)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which clio does not read: use %s", path, format, model);
 fail:
-    if (list)
-        closedir(list);
     free(path);
     return st;
 }
@@ -130,16 +124,21 @@ fail:
 clio_status other_format_refuse(clio_context *ctx, const char *path, const char *model, const char *adapter)
 {
     clio_status st = CLIO_OK;
-    const char *format = file_is_folder(path) ? NULL : file_format(path);
+    struct file_names names = {0};
+    bool is_folder;
+    TRY(file_check_folder(ctx, path, &is_folder));
+    const char *format = is_folder ? NULL : file_format(path);
     if (format)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which clio does not read: use %s", path, format, model);
-    if (!file_is_folder(path))
+    if (!is_folder)
         return CLIO_OK;
     TRY(refuse_adapter(ctx, path, adapter));
-    if (has_safetensors(path)) /* a model that clio reads, beside others */
-        return CLIO_OK;
-    TRY(refuse_ctranslate(ctx, path, model));
-    TRY(refuse_files(ctx, path, model));
+    TRY(file_names_read(ctx, &names, path, NULL));
+    if (!has_safetensors(&names)) { /* otherwise it is a model that clio reads, beside others */
+        TRY(refuse_ctranslate(ctx, path, model));
+        TRY(refuse_files(ctx, path, &names, model));
+    }
 fail:
+    file_names_free(&names);
     return st;
 }

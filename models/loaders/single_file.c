@@ -167,7 +167,7 @@ static clio_status add_fused(clio_context *ctx, struct weights *view, const stru
         TRY(weights_add(ctx, view, name, w, &third));
         third->dim[0] = w->dim[0] / 3;
         third->count = w->count / 3;
-        third->data = w->data + i * third->count * dtype_size(w->dtype);
+        weight_skip(third, i * third->count);
     }
 fail:
     return st;
@@ -277,8 +277,10 @@ clio_status single_file_open(clio_context *ctx, struct single_file *s, const cha
 {
     clio_status st = CLIO_OK;
     struct single_shape shape;
+    enum file_kind kind;
     memset(s, 0, sizeof *s);
-    if (file_is_folder(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_FOLDER)
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the .safetensors file in it", path);
     TRY(weights_open(ctx, &s->file, path, ""));
     TRY(read_shape(ctx, &shape, &s->file));

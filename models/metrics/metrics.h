@@ -4,6 +4,7 @@
  *     metrics_features.c   Frechet distance (FID), kernel distance (KID)
  *     metrics_matrix.c     linear algebra for these
  *     metrics_words.c      word and character error rate (WER, CER); splitting of texts into words
+ *     metrics_edits.c      edit distance and longest common subsequence, for these and for ROUGE-L
  *     metrics_captions.c   BLEU, ROUGE-L, CIDEr-D
  *
  * Sums are in double precision and in a fixed order, so results are reproducible bit for bit. */
@@ -58,14 +59,16 @@ clio_status kernel_distance(clio_context *ctx, double *out, double *deviation, c
 /* Edit counts over all pairs added; zero-initialise. */
 struct error_counts {
     uint64_t reference_count; /* words or characters of the references */
-    uint64_t substitutions, insertions, deletions;
+    uint64_t errors;
+    uint64_t substitutions, insertions, deletions; /* their sum is `errors`; of words only */
 };
-/* (substitutions + insertions + deletions) / reference_count. Without references: 0, or infinite if there are insertions. */
+/* errors / reference_count. Without references: 0, or infinite if there are errors. */
 double error_rate(const struct error_counts *counts);
 /* Add the minimum edits between reference and hypothesis (Levenshtein 1966); of equal numbers of edits, those with the most substitutions.
  * Texts are normalized as in tests/support/wer.py: lower case, no punctuation except apostrophes, each digit as its English word; in
  * addition, non-ASCII letters are kept and the typographic apostrophe counts as an apostrophe. Characters are those of the words, separated
- * by single spaces; the character error rate is for languages written without spaces. CLIO_ERROR_ARGUMENT: text that is not UTF-8. */
+ * by single spaces; the character error rate is for languages written without spaces. Two texts of 20,000 words take about a second.
+ * CLIO_ERROR_ARGUMENT: text that is not UTF-8. CLIO_ERROR_CANCELLED: the progress callback asked to stop. */
 clio_status error_counts_words(clio_context *ctx, struct error_counts *counts, const char *reference, const char *hypothesis);
 clio_status error_counts_characters(clio_context *ctx, struct error_counts *counts, const char *reference, const char *hypothesis);
 
@@ -114,6 +117,15 @@ struct words {
 enum words_type { WORDS_TRANSCRIPT, WORDS_CAPTION };
 clio_status words_read(clio_context *ctx, struct words *words, const char *text, enum words_type type);
 void words_free(struct words *words);
+/* Minimum number of substitutions, insertions and deletions between two sequences of numbers below `symbols`. */
+clio_status edit_distance(clio_context *ctx, uint64_t *out, const uint32_t *reference, size_t n, const uint32_t *hypothesis, size_t m,
+                          size_t symbols);
+/* The same, added to *counts by type. */
+clio_status edits_by_type(clio_context *ctx, struct error_counts *counts, const uint32_t *reference, size_t n, const uint32_t *hypothesis,
+                          size_t m, size_t symbols);
+/* Length of the longest common subsequence of a [n] and b [m]. match: zeros [symbols], and zeros again afterwards. */
+clio_status longest_common_subsequence(clio_context *ctx, size_t *out, const uint32_t *a, size_t n, const uint32_t *b, size_t m,
+                                       uint64_t *match);
 /* A hash table that numbers different byte strings 0, 1, 2, ... in order of first appearance. Zero-initialise. */
 struct number_table {
     struct number_entry {

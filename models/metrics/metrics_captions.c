@@ -29,6 +29,8 @@ struct scorer {
     double log_cases;       /* logarithm of the number of cases */
     uint64_t correct[GRAMS], guessed[GRAMS], length, reference_length; /* for BLEU */
     double rouge, cider;
+    uint64_t *match; /* for longest_common_subsequence */
+    size_t match_capacity;
 };
 
 /* ---- sentences ---- */
@@ -167,18 +169,18 @@ static void add_bleu(struct scorer *scorer, const struct sentence *s, const stru
     }
 }
 
-/* Length of the longest common subsequence; row: zeros [b->words + 1]. */
-static size_t longest_common_subsequence(const struct sentence *a, const struct sentence *b, size_t *row)
+/* A zero for each word known so far. */
+static clio_status match_reserve(struct scorer *scorer)
 {
-    for (size_t i = 0; i < a->words; i++) {
-        size_t diagonal = 0;
-        for (size_t j = 0; j < b->words; j++) {
-            size_t above = row[j + 1];
-            row[j + 1] = a->word[i] == b->word[j] ? diagonal + 1 : MAX(above, row[j]);
-            diagonal = above;
-        }
+    clio_status st = CLIO_OK;
+    if (scorer->words.count > scorer->match_capacity) {
+        free(scorer->match); /* all zeros */
+        scorer->match_capacity = 0;
+        TRY(mem_alloc(scorer->ctx, &scorer->match, 2 * scorer->words.count, sizeof *scorer->match));
+        scorer->match_capacity = 2 * scorer->words.count;
     }
-    return row[b->words];
+fail:
+    return st;
 }
 
 static clio_status add_rouge(struct scorer *scorer, const struct sentence *s, const struct sentence *references, size_t count)
@@ -186,12 +188,11 @@ static clio_status add_rouge(struct scorer *scorer, const struct sentence *s, co
     clio_status st = CLIO_OK;
     double precision = 0, recall = 0, square = ROUGE_BETA * ROUGE_BETA;
     for (size_t r = 0; r < count && s->words; r++) {
-        size_t *row, length;
+        size_t length;
         if (!references[r].words)
             continue;
-        TRY(mem_alloc(scorer->ctx, &row, references[r].words + 1, sizeof *row));
-        length = longest_common_subsequence(s, &references[r], row);
-        free(row);
+        TRY(match_reserve(scorer));
+        TRY(longest_common_subsequence(scorer->ctx, &length, s->word, s->words, references[r].word, references[r].words, scorer->match));
         precision = MAX(precision, (double)length / (double)s->words);
         recall = MAX(recall, (double)length / (double)references[r].words);
     }
@@ -269,7 +270,7 @@ static clio_status count_references(struct scorer *scorer, const struct caption_
     clio_status st = CLIO_OK;
     struct sentence *references = NULL;
     if (c->reference_count < 1)
-        FAIL(scorer->ctx, CLIO_ERROR_ARGUMENT, "caption %zu has no reference", index + 1);
+        FAIL(scorer->ctx, CLIO_ERROR_FORMAT, "caption %zu has no reference", index + 1);
     TRY(references_read(scorer, &references, c));
     for (size_t r = 0; r < c->reference_count; r++)
         TRY(count_document_frequency(scorer, &references[r], index));
@@ -284,7 +285,7 @@ clio_status caption_scores(clio_context *ctx, struct caption_scores *out, const 
     struct scorer scorer = {.ctx = ctx};
     memset(out, 0, sizeof *out);
     if (count < 1 || count >= UINT32_MAX)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "there are no captions to score");
+        FAIL(ctx, CLIO_ERROR_FORMAT, "there are no captions to score");
     for (size_t i = 0; i < count; i++)
         TRY(count_references(&scorer, &cases[i], i));
     scorer.log_cases = log((double)count);
@@ -296,5 +297,6 @@ fail:
     number_table_free(&scorer.grams);
     free(scorer.cases);
     free(scorer.last);
+    free(scorer.match);
     return st;
 }

@@ -40,7 +40,7 @@ static clio_status check_finite(clio_context *ctx, const float *features, size_t
     clio_status st = CLIO_OK;
     for (size_t i = 0; i < count * (size_t)width; i++)
         if (!isfinite(features[i]))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "value %zu of feature %zu is %g: the images or the encoder's weights are damaged",
+            FAIL(ctx, CLIO_ERROR_FORMAT, "value %zu of feature %zu is %g: the images or the encoder's weights are damaged",
                  i % (size_t)width, i / (size_t)width, (double)features[i]);
 fail:
     return st;

@@ -1,4 +1,4 @@
-/* metrics_words.c - word and character errors: split texts into words, number the words, edit distance (Levenshtein 1966). */
+/* metrics_words.c - word and character errors: split texts into words, number the words; the edits: metrics_edits.c. */
 #include "metrics.h"
 
 #include <math.h>
@@ -56,7 +56,7 @@ clio_status words_read(clio_context *ctx, struct words *words, const char *text,
     while (*p) {
         utf8proc_ssize_t size = utf8proc_iterate(p, -1, &c);
         if (size <= 0)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "a text is not valid UTF-8 at byte %zu: save it as UTF-8",
+            FAIL(ctx, CLIO_ERROR_FORMAT, "a text is not valid UTF-8 at byte %zu: save it as UTF-8",
                  (size_t)(p - (const utf8proc_uint8_t *)text));
         p += size;
         c = utf8proc_tolower(c == 0x2019 ? '\'' : c);
@@ -150,40 +150,7 @@ void number_table_free(struct number_table *table)
 
 double error_rate(const struct error_counts *counts)
 {
-    uint64_t errors = counts->substitutions + counts->insertions + counts->deletions;
-    return counts->reference_count ? (double)errors / (double)counts->reference_count : errors ? INFINITY : 0;
-}
-
-/* Edit distance by dynamic programming, a row at a time. An entry has the number of edits in the upper 32 bits and the insertions and
- * deletions among them in the lower, so the minimum also prefers substitutions. m - n = insertions - deletions separates the two. */
-static clio_status add_edits(clio_context *ctx, struct error_counts *counts, const uint32_t *reference, size_t n,
-                             const uint32_t *hypothesis, size_t m)
-{
-    const uint64_t substitution = (uint64_t)1 << 32, gap = substitution + 1;
-    clio_status st = CLIO_OK;
-    uint64_t *row = NULL, edits, unpaired;
-    TRY(mem_alloc(ctx, &row, m + 1, sizeof *row));
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j * gap;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t diagonal = row[0];
-        row[0] += gap;
-        for (size_t j = 0; j < m; j++) {
-            uint64_t best = diagonal + (reference[i] == hypothesis[j] ? 0 : substitution);
-            diagonal = row[j + 1];
-            best = MIN(best, row[j] + gap);
-            row[j + 1] = MIN(best, diagonal + gap);
-        }
-    }
-    edits = row[m] >> 32;
-    unpaired = row[m] & 0xffffffffu;
-    counts->reference_count += n;
-    counts->substitutions += edits - unpaired;
-    counts->insertions += (unpaired + m - n) / 2; /* wraps around for m < n, and back: unpaired >= n - m */
-    counts->deletions += (unpaired + n - m) / 2;
-fail:
-    free(row);
-    return st;
+    return counts->reference_count ? (double)counts->errors / (double)counts->reference_count : counts->errors ? INFINITY : 0;
 }
 
 static clio_status add_words(clio_context *ctx, struct error_counts *counts, const struct words *reference, const struct words *hypothesis)
@@ -199,15 +166,15 @@ static clio_status add_words(clio_context *ctx, struct error_counts *counts, con
         for (size_t i = 0; i < w->count; i++, p += strlen(p) + 1)
             TRY(number_table_add(ctx, &table, p, strlen(p), &numbers[at++]));
     }
-    TRY(add_edits(ctx, counts, numbers, reference->count, numbers + reference->count, hypothesis->count));
+    TRY(edits_by_type(ctx, counts, numbers, reference->count, numbers + reference->count, hypothesis->count, table.count));
 fail:
     number_table_free(&table);
     free(numbers);
     return st;
 }
 
-/* The characters of the words, separated by single spaces. */
-static size_t characters_of(uint32_t *out, const struct words *words)
+/* The characters of the words, separated by single spaces; *most is at least each of them. */
+static size_t characters_of(uint32_t *out, const struct words *words, uint32_t *most)
 {
     const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)words->text.data, *end;
     size_t count = 0;
@@ -218,6 +185,7 @@ static size_t characters_of(uint32_t *out, const struct words *words)
         utf8proc_int32_t c = ' ';
         p += *p ? utf8proc_iterate(p, end - p, &c) : 1;
         out[count++] = (uint32_t)c;
+        *most = MAX(*most, (uint32_t)c);
     }
     return count;
 }
@@ -226,13 +194,16 @@ static clio_status add_characters(clio_context *ctx, struct error_counts *counts
                                   const struct words *hypothesis)
 {
     clio_status st = CLIO_OK;
-    uint32_t *a = NULL, *b = NULL;
+    uint32_t *a = NULL, *b = NULL, most = 0;
+    uint64_t edits;
     size_t n, m;
     TRY(mem_alloc(ctx, &a, reference->text.size, sizeof *a));
     TRY(mem_alloc(ctx, &b, hypothesis->text.size, sizeof *b));
-    n = characters_of(a, reference);
-    m = characters_of(b, hypothesis);
-    TRY(add_edits(ctx, counts, a, n, b, m));
+    n = characters_of(a, reference, &most);
+    m = characters_of(b, hypothesis, &most);
+    TRY(edit_distance(ctx, &edits, a, n, b, m, (size_t)most + 1));
+    counts->reference_count += n;
+    counts->errors += edits;
 fail:
     free(a);
     free(b);

@@ -69,10 +69,12 @@ fail:
 clio_status whisper_check(clio_context *ctx, const char *dir)
 {
     clio_status st = CLIO_OK;
+    bool is_folder;
     TRY(other_format_refuse(
         ctx, dir, "the Hugging Face folder of the model, such as openai/whisper-base (config.json, tokenizer.json, model.safetensors)",
         "merge it into that model with PEFT (merge_and_unload, then save_pretrained)"));
-    if (!file_is_folder(dir))
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE,
              "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)", dir);
 fail:
@@ -135,20 +137,20 @@ fail:
     return st;
 }
 
-static bool same_floats(const struct weight *a, const struct weight *b)
+static clio_status compare_floats(clio_context *ctx, const struct weight *a, const struct weight *b, bool *same)
 {
+    clio_status st = CLIO_OK;
     enum { AT_ONCE = 1024 };
     float x[AT_ONCE], y[AT_ONCE];
-    if (!b || a->count != b->count)
-        return false;
-    for (size_t at = 0; at < a->count; at += AT_ONCE) {
+    *same = b && a->count == b->count;
+    for (size_t at = 0; *same && at < a->count; at += AT_ONCE) {
         size_t n = MIN(a->count - at, (size_t)AT_ONCE);
-        weight_floats(a, at, n, x);
-        weight_floats(b, at, n, y);
-        if (memcmp(x, y, n * sizeof *x) != 0)
-            return false;
+        TRY(weight_floats(ctx, a, at, n, x));
+        TRY(weight_floats(ctx, b, at, n, y));
+        *same = memcmp(x, y, n * sizeof *x) == 0;
     }
-    return true;
+fail:
+    return st;
 }
 
 clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir)
@@ -156,6 +158,7 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     clio_status st = CLIO_OK;
     struct weights weights = {0};
     const struct weight *logits;
+    bool same = true;
     *net = (struct whisper){0};
     struct whisper_config *c = &net->config;
     TRY(whisper_check(ctx, dir));
@@ -175,8 +178,9 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
                                                                 : "decoder.embed_tokens.weight";
     TRY(weights_need(ctx, &weights, key, 2, (int[]){c->vocab, c->width}, &logits));
     net->tied = ctx->collects != NULL;
-    if (net->tied && strcmp(key, "proj_out.weight") == 0 &&
-        !same_floats(logits, weights_find(&weights, "model.decoder.embed_tokens.weight")))
+    if (net->tied && strcmp(key, "proj_out.weight") == 0)
+        TRY(compare_floats(ctx, logits, weights_find(&weights, "model.decoder.embed_tokens.weight"), &same));
+    if (!same)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
              "%s has a proj_out.weight that is not its embedding of tokens; clio trains models that share them", weights.path);
     if (!net->tied) {

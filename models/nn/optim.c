@@ -103,10 +103,11 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
     clio_status st = CLIO_OK;
     const struct optimizer_options *s = &o->options;
     const struct tensor *scale;
-    double step = (double)o->step + 1, decay = fmin(s->ema_decay, step / (step + 9));
+    int64_t made = o->step - o->begun + 1; /* with this state, this one included */
+    double step = (double)made, ema_step = (double)o->step + 1, decay = fmin(s->ema_decay, ema_step / (ema_step + 9));
     struct optim_args args = {.rule = s->rule,
                               .nesterov = s->nesterov,
-                              .step = (int)MIN(o->step + 1, (int64_t)INT32_MAX),
+                              .step = (int)MIN(made, (int64_t)INT32_MAX),
                               .rate = (float)optimizer_rate(s, o->step),
                               .weight_decay = (float)s->weight_decay,
                               .momentum = (float)s->momentum,
@@ -167,17 +168,28 @@ clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const 
     clio_status st = CLIO_OK;
     TRY(parameters_write(ctx, o->parameters, PART_M, start, out));
     TRY(parameters_write(ctx, o->parameters, PART_V, start, out));
-    TRY(parameters_write(ctx, o->parameters, PART_AVERAGE, start, out));
 fail:
     return st;
 }
 
-clio_status optimizer_read(clio_context *ctx, struct optimizer *o, const char *start, const struct weights *from)
+/* Whether this optimizer keeps m, or v. */
+static bool has_state(const struct optimizer *o, enum parameter_part part)
+{
+    for (size_t i = 0; i < o->parameters->count; i++)
+        if (o->parameters->list[i].trained)
+            return (part == PART_M ? &o->parameters->list[i].m : &o->parameters->list[i].v)->mem != NULL;
+    return false;
+}
+
+clio_status optimizer_read(clio_context *ctx, struct optimizer *o, const char *start, const struct weights *from, bool *complete)
 {
     clio_status st = CLIO_OK;
-    TRY(parameters_read(ctx, o->parameters, PART_M, start, from));
-    TRY(parameters_read(ctx, o->parameters, PART_V, start, from));
-    TRY(parameters_read(ctx, o->parameters, PART_AVERAGE, start, from));
+    static const enum parameter_part parts[] = {PART_M, PART_V};
+    *complete = true;
+    for (size_t i = 0; i < COUNT(parts); i++)
+        *complete = *complete && (!has_state(o, parts[i]) || parameters_stored(o->parameters, parts[i], start, from));
+    for (size_t i = 0; *complete && i < COUNT(parts); i++)
+        TRY(parameters_read(ctx, o->parameters, parts[i], start, from));
 fail:
     return st;
 }

@@ -24,7 +24,8 @@ double optimizer_rate(const struct optimizer_options *o, int64_t step); /* of st
 struct optimizer {
     struct optimizer_options options;
     struct parameters *parameters;
-    int64_t step; /* steps made so far */
+    int64_t step;  /* steps made so far: the learning rate depends on it */
+    int64_t begun; /* the step at which the state (m, v) began at zero: Adam's bias correction counts from there */
     struct tensor sums, scale;
     double loss_scale;   /* the factor that the gradients contain; 0 means 1. A step with gradients that are not finite changes nothing
                             (optimizer_made) */
@@ -42,8 +43,9 @@ clio_status optimizer_step(clio_context *ctx, struct optimizer *o, struct arena 
 clio_status optimizer_grad_norm(clio_context *ctx, const struct optimizer *o, double *norm);
 /* Whether the last step changed the weights, that is, all gradients were finite. Waits for the device. */
 clio_status optimizer_made(clio_context *ctx, const struct optimizer *o, bool *made);
-/* Save and load the state as start + "m." + name and so on; the caller keeps the number of steps. */
+/* Save and load the state as start + "m." + name and so on; the caller keeps the numbers of steps. complete: false if the file lacks a part
+ * of the state (another optimizer wrote it); then all of it is zero. */
 clio_status optimizer_write(clio_context *ctx, const struct optimizer *o, const char *start, struct safetensors_writer *out);
-clio_status optimizer_read(clio_context *ctx, struct optimizer *o, const char *start, const struct weights *from);
+clio_status optimizer_read(clio_context *ctx, struct optimizer *o, const char *start, const struct weights *from, bool *complete);
 
 #endif

@@ -198,6 +198,24 @@ fail:
     return st;
 }
 
+bool parameters_have_ema(const struct parameters *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->list[i].average.mem)
+            return true;
+    return false;
+}
+
+clio_status parameters_restart_ema(clio_context *ctx, const struct parameters *list)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->list[i].average.mem)
+            TRY(tensor_copy(ctx, &list->list[i].average, 0, &list->list[i].value, 0, tensor_count(&list->list[i].value)));
+fail:
+    return st;
+}
+
 clio_status parameters_nonfinite(clio_context *ctx, const struct parameters *list, bool gradients, const char **name)
 {
     clio_status st = CLIO_OK;

@@ -57,6 +57,9 @@ struct parameter *parameters_find(const struct parameters *p, const struct tenso
 size_t parameters_size(const struct parameters *p);
 /* Swap weights and EMA weights: before sampling, and again after it. Does nothing without EMA. */
 clio_status parameters_swap_ema(clio_context *ctx, const struct parameters *p);
+/* Whether there are EMA weights; and make them equal to the weights. */
+bool parameters_have_ema(const struct parameters *p);
+clio_status parameters_restart_ema(clio_context *ctx, const struct parameters *p);
 /* The name of the first parameter whose weights (gradients: whose gradient) are not finite, or NULL. Reads all of them. */
 clio_status parameters_nonfinite(clio_context *ctx, const struct parameters *p, bool gradients, const char **name);
 
@@ -70,9 +73,13 @@ struct safetensors_writer;
 /* Add this part of every parameter that has it to a file being written, as start + name. */
 clio_status parameters_write(clio_context *ctx, const struct parameters *p, enum parameter_part part, const char *start,
                              struct safetensors_writer *out);
+/* Whether the file has this part, as start + name, of the first trained parameter. */
+bool parameters_stored(const struct parameters *p, enum parameter_part part, const char *start, const struct weights *from);
 /* Read this part from a file. A missing tensor is an error that names file and tensor. Parts other than PART_VALUE must be allocated. */
 clio_status parameters_read(clio_context *ctx, const struct parameters *p, enum parameter_part part, const char *start,
                             const struct weights *from);
+/* Read the EMA weights from a file for inference, which has them under the names of the weights. */
+clio_status parameters_read_ema(clio_context *ctx, const struct parameters *p, const struct weights *from);
 
 /* Initial values, from (seed, name of the parameter): adding a layer does not change those of the others. */
 enum init_rule {

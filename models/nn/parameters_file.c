@@ -2,6 +2,7 @@
 #include "parameters.h"
 #include "../../host/core/safetensors_write.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct tensor *part_of(struct parameter *p, enum parameter_part part)
@@ -71,15 +72,16 @@ clio_status parameter_read_key(clio_context *ctx, const struct parameter *p, str
         return p->swapped ? matrix_fill_swapped(ctx, &m, w) : matrix_fill(ctx, &m, key * (m.n / p->keys), w);
     }
     TRY(mem_alloc(ctx, &data, count, sizeof *data));
-    weight_floats(w, 0, count, data);
+    TRY(weight_floats(ctx, w, 0, count, data));
     TRY(tensor_write(ctx, t, (size_t)key * count, count, data));
 fail:
     free(data);
     return st;
 }
 
-clio_status parameters_read(clio_context *ctx, const struct parameters *list, enum parameter_part part, const char *start,
-                            const struct weights *from)
+/* part: what is read; as: the part whose names it has in the file. */
+static clio_status read_as(clio_context *ctx, const struct parameters *list, enum parameter_part part, enum parameter_part as,
+                           const char *start, const struct weights *from)
 {
     clio_status st = CLIO_OK;
     struct bytes name = {0};
@@ -90,7 +92,7 @@ clio_status parameters_read(clio_context *ctx, const struct parameters *list, en
             const struct weight *w;
             if (p->absent & (1u << j))
                 continue;
-            TRY(key_name(ctx, &name, start, part, p->names[j]));
+            TRY(key_name(ctx, &name, start, as, p->names[j]));
             w = weights_find(from, name.data);
             if (w && w->ndim == 2 && p->ndim == 4 && p->dim[2] == 1 && p->dim[3] == 1) /* a 1x1 convolution may be stored as a matrix */
                 p->ndim = 2;
@@ -103,4 +105,28 @@ clio_status parameters_read(clio_context *ctx, const struct parameters *list, en
 fail:
     bytes_free(&name);
     return st;
+}
+
+clio_status parameters_read(clio_context *ctx, const struct parameters *list, enum parameter_part part, const char *start,
+                            const struct weights *from)
+{
+    return read_as(ctx, list, part, part, start, from);
+}
+
+clio_status parameters_read_ema(clio_context *ctx, const struct parameters *list, const struct weights *from)
+{
+    return read_as(ctx, list, PART_AVERAGE, PART_VALUE, "", from);
+}
+
+bool parameters_stored(const struct parameters *list, enum parameter_part part, const char *start, const struct weights *from)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct parameter *p = &list->list[i];
+        char name[512];
+        if (!p->trained || (p->absent & 1u))
+            continue;
+        snprintf(name, sizeof name, "%s%s%s", start, part_names[part], p->names[0]);
+        return weights_find(from, name) != NULL;
+    }
+    return false;
 }

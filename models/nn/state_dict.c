@@ -25,7 +25,7 @@ static clio_status copy_floats(clio_context *ctx, const struct tensor *t, size_t
     TRY(mem_alloc(ctx, &block, MIN(w->count, FLOATS_AT_ONCE), sizeof *block));
     for (size_t at = 0; at < w->count; at += FLOATS_AT_ONCE) {
         size_t n = MIN(w->count - at, FLOATS_AT_ONCE);
-        weight_floats(w, at, n, block);
+        TRY(weight_floats(ctx, w, at, n, block));
         TRY(tensor_write(ctx, t, first + at, n, block));
     }
 fail:
@@ -70,12 +70,10 @@ static clio_status load_row(clio_context *ctx, char *base, const struct state_di
         struct matrix *m = (struct matrix *)(void *)(base + row->offset);
         if (row->part == 0)
             TRY(matrix_new(ctx, m, rows * parts, columns * points, ctx->collects ? MATRIX_EXACT : matrix_use(row->kind), "the model"));
-        if (w) {
+        if (w)
             TRY(matrix_fill(ctx, m, row->part * rows, w));
-            weight_rest(w);
-        } else if (row->part == 0) {
+        else if (row->part == 0)
             TRY(tensor_zero(ctx, &m->data));
-        }
         return collect(ctx, row, key, ndim, dim, &m->data, m, weights && !w);
     }
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);

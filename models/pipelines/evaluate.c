@@ -2,9 +2,9 @@
  * come from the model; with a classifier, its features give the Frechet distance (FID) and the kernel distance (KID) between real and
  * generated images. */
 #include "../../host/core/require.h"
-#include "../metrics/metric_list.h"
+#include "evaluate.h"
 #include "../metrics/metrics.h"
-#include "../train/train.h"
+#include "../train/checkpoint.h"
 #include "../learners/generate.h"
 #include "../learners/pretrained.h"
 
@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define BATCH_SIZE 64
-#define DEFAULT_COUNT 10000
 #define MAX_COUNT 1000000
 #define SPLITS "train|validation|test"
 #define KID_SUBSETS 100 /* as in torch-fidelity and clean-fid */
@@ -23,25 +22,24 @@ struct evaluation {
     const clio_evaluate_params *params;
     struct learner model, classifier;
     bool compare_features; /* compute the distances between real and generated images */
-    struct dataset *data;
-    enum dataset_split split;
+    char *folder;          /* of the model */
+    struct evaluate_data data;
     struct loader *loader;
-    size_t count, image_size; /* images; floats of one */
-    struct tensor images;     /* a batch */
-    float *scratch, *latents; /* a batch: reconstructions, or images in the classifier's range; latents */
-    float *features[2];       /* f32 [count, features]: of real images, of generated images */
-    double losses[LEARNER_LOSSES], mse, ssim;
+    size_t count, image_size;                         /* images; floats of one */
+    struct tensor images;                             /* a batch */
+    float *scratch, *latents;                         /* a batch: reconstructions, or images in the classifier's range; latents */
+    float *features[2];                               /* f32 [count, features]: of real images, of generated images */
+    double losses[LEARNER_LOSSES], weight, mse, ssim; /* sums; weight: of the losses */
     struct metric_list *metrics;
 };
 
-static clio_status open_model(struct evaluation *e, const char *path, struct learner *l)
+/* *folder: the model's folder, in fresh memory. */
+static clio_status open_model(struct evaluation *e, const char *path, struct learner *l, char **folder)
 {
     clio_status st = CLIO_OK;
-    char *folder = NULL;
-    TRY(checkpoint_folder(e->ctx, path, &folder));
-    TRY(learner_load(e->ctx, l, folder));
+    TRY(checkpoint_folder(e->ctx, path, folder));
+    TRY(learner_load(e->ctx, l, *folder));
 fail:
-    free(folder);
     return st;
 }
 
@@ -49,7 +47,8 @@ static clio_status open_classifier(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
     const struct learner_shape *a = &e->model.shape, *b = &e->classifier.shape;
-    TRY(open_model(e, e->params->features, &e->classifier));
+    char *folder = NULL;
+    TRY(open_model(e, e->params->features, &e->classifier, &folder));
     if (!e->classifier.type->encode)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s is a %s model, which has no image features: use a classifier", e->params->features,
              e->classifier.type->name);
@@ -61,53 +60,31 @@ static clio_status open_classifier(struct evaluation *e)
         FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "a %s model generates no images that could be compared: leave features out", e->model.type->name);
     e->compare_features = true;
 fail:
+    free(folder);
     return st;
 }
 
-static clio_status choose_split(struct evaluation *e)
+static bool reconstructs(const struct evaluation *e)
 {
-    clio_status st = CLIO_OK;
-    static const char *const names[] = {[DATASET_TRAIN] = "train", [DATASET_VALIDATION] = "validation", [DATASET_TEST] = "test"};
-    const size_t *count = dataset_info(e->data)->count;
-    int split = DATASET_SPLITS - 1;
-    if (e->params->split) {
-        for (split = 0; split < DATASET_SPLITS - 1 && strcmp(names[split], e->params->split) != 0;)
-            split++;
-    } else {
-        while (split > 0 && count[split] == 0)
-            split--;
-    }
-    if (count[split] == 0)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has no images for %s", e->params->data, names[split]);
-    e->split = (enum dataset_split)split;
-    e->count = MIN(count[split], (size_t)(e->params->count ? e->params->count : DEFAULT_COUNT));
-fail:
-    return st;
+    return e->model.type->encode && e->model.type->sample && !learner_needs_captions(e->model.type, e->model.config);
 }
 
 static clio_status open_data(struct evaluation *e)
 {
     clio_status st = CLIO_OK;
-    const struct learner *l = &e->model;
-    struct dataset_options o = dataset_defaults();
+    const struct learner_type *type = e->model.type;
     struct loader_options batches = loader_defaults();
-    o.width = l->shape.width;
-    o.height = l->shape.height;
-    o.channels = l->shape.channels;
-    o.need_captions = learner_needs_captions(l->type, l->config);
-    o.need_labels = l->type->needs_labels && !o.need_captions;
-    TRY(dataset_open(e->ctx, &e->data, e->params->data, &o));
-    if (dataset_info(e->data)->type == DATASET_SOUNDS)
-        FAIL(e->ctx, CLIO_ERROR_UNSUPPORTED, "%s is a dataset of sounds, but %s is a model of images: use a dataset of images",
-             e->params->data, e->params->model);
-    if (o.need_labels && dataset_info(e->data)->classes > l->shape.classes)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, but %s was trained with %d: use the dataset it was trained on",
-             e->params->data, dataset_info(e->data)->classes, e->params->model, l->shape.classes);
-    TRY(choose_split(e));
+    TRY(evaluate_data_open(e->ctx, e->params, &e->model, e->folder, &e->data));
+    e->count = e->data.count;
+    if (!type->evaluate && !reconstructs(e) && !e->compare_features)
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT,
+             "a %s model has no metric of its own: set params.features to a classifier, in whose features generated and real images are "
+             "compared (train the model classifier on this data)",
+             type->name);
     batches.batch = BATCH_SIZE;
     batches.shuffle = batches.drop_last = false;
-    batches.unit_range = l->type->unit_range;
-    TRY(loader_open(e->ctx, &e->loader, e->data, e->split, &batches));
+    batches.unit_range = type->unit_range;
+    TRY(loader_open(e->ctx, &e->loader, e->data.data, e->data.split, &batches));
 fail:
     return st;
 }
@@ -131,20 +108,17 @@ fail:
 static clio_status add_losses(struct evaluation *e, const struct batch *b, int count, uint64_t stream)
 {
     clio_status st = CLIO_OK;
-    double part[LEARNER_LOSSES] = {0};
+    double part[LEARNER_LOSSES] = {0}, weight;
     struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .labels = b->labels, .captions = b->captions};
     batch.images.dim[0] = count;
     TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->image_size, b->images));
+    TRY(learner_weigh(e->ctx, &e->model, &batch, &weight));
     TRY(e->model.type->evaluate(e->ctx, &e->model, &batch, stream, part));
+    e->weight += weight;
     for (int i = 0; i < LEARNER_LOSSES; i++)
         e->losses[i] += part[i];
 fail:
     return st;
-}
-
-static bool reconstructs(const struct evaluation *e)
-{
-    return e->model.type->encode && e->model.type->sample && !learner_needs_captions(e->model.type, e->model.config);
 }
 
 static clio_status add_reconstruction(struct evaluation *e, const struct batch *b, int count)
@@ -238,7 +212,7 @@ static clio_status add_metrics(struct evaluation *e)
     const struct learner_type *type = e->model.type;
     double n = (double)e->count;
     for (int i = 0; type->evaluate && type->metrics[i]; i++)
-        TRY(metric_list_add(e->ctx, e->metrics, type->metrics[i], e->losses[i] / n, ""));
+        TRY(metric_list_add(e->ctx, e->metrics, type->metrics[i], e->losses[i] / e->weight, ""));
     if (reconstructs(e)) {
         TRY(metric_list_add(e->ctx, e->metrics, "reconstruction_mse", e->mse / n, ""));
         TRY(metric_list_add(e->ctx, e->metrics, "psnr", metrics_psnr(e->mse / n, type->unit_range ? 1 : 2), "dB"));
@@ -251,6 +225,21 @@ fail:
     return st;
 }
 
+static clio_status evaluate_images(struct evaluation *e)
+{
+    clio_status st = CLIO_OK;
+    if (e->params->features)
+        TRY(open_classifier(e));
+    TRY(open_data(e));
+    TRY(allocate_buffers(e));
+    TRY(evaluate_data(e));
+    if (e->compare_features)
+        TRY(evaluate_samples(e));
+    TRY(add_metrics(e));
+fail:
+    return st;
+}
+
 static void close_evaluation(struct evaluation *e)
 {
     tensor_free(e->ctx, &e->images);
@@ -259,7 +248,8 @@ static void close_evaluation(struct evaluation *e)
     free(e->features[0]);
     free(e->features[1]);
     loader_close(e->loader);
-    dataset_close(e->data);
+    dataset_close(e->data.data);
+    free(e->folder);
     learner_close(e->ctx, &e->classifier);
     learner_close(e->ctx, &e->model);
 }
@@ -290,15 +280,11 @@ clio_status clio_evaluate(clio_context *ctx, const clio_evaluate_params *params,
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
     TRY(metric_list_new(ctx, &e.metrics));
-    TRY(open_model(&e, params->model, &e.model));
-    if (params->features)
-        TRY(open_classifier(&e));
-    TRY(open_data(&e));
-    TRY(allocate_buffers(&e));
-    TRY(evaluate_data(&e));
-    if (e.compare_features)
-        TRY(evaluate_samples(&e));
-    TRY(add_metrics(&e));
+    TRY(open_model(&e, params->model, &e.model, &e.folder));
+    if (e.model.type->takes_audio)
+        TRY(evaluate_speech(ctx, params, &e.model, e.folder, e.metrics));
+    else
+        TRY(evaluate_images(&e));
     *out = &e.metrics->public;
     e.metrics = NULL;
 fail:

@@ -1,4 +1,5 @@
 /* evaluate_texts.c - metrics of texts in files: word and character error rate of transcripts, BLEU, ROUGE-L and CIDEr-D of captions. */
+#include "../../host/core/context.h"
 #include "../../host/core/json.h"
 #include "../../host/core/mem.h"
 #include "../../host/core/require.h"
@@ -18,9 +19,9 @@ struct lines {
 static clio_status read_lines(clio_context *ctx, struct lines *l, const char *path)
 {
     clio_status st = CLIO_OK;
-    struct file_map map = {0};
+    struct file_content map = {0};
     *l = (struct lines){0};
-    TRY(file_map(ctx, &map, path));
+    TRY(file_load(ctx, &map, path));
     if (memchr(map.data, 0, map.size))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a text file", path);
     TRY(bytes_add(ctx, &l->text, map.data, map.size));
@@ -35,7 +36,7 @@ static clio_status read_lines(clio_context *ctx, struct lines *l, const char *pa
             *end++ = '\0';
     }
 fail:
-    file_unmap(&map);
+    file_unload(&map);
     return st;
 }
 
@@ -64,6 +65,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
     REQUIRE_TEXT(ctx, reference, "reference");
     REQUIRE_TEXT(ctx, hypothesis, "hypothesis");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(read_lines(ctx, &a, reference));
     TRY(read_lines(ctx, &b, hypothesis));
     if (a.count != b.count) {
@@ -71,6 +73,7 @@ clio_status clio_evaluate_transcripts(clio_context *ctx, const char *reference, 
         join_lines(&b);
     }
     for (size_t i = 0; i < MIN(a.count, b.count); i++) {
+        TRY(context_progress(ctx, "comparing texts", (double)i, (double)a.count));
         TRY(error_counts_words(ctx, &words, a.list[i], b.list[i]));
         TRY(error_counts_characters(ctx, &characters, a.list[i], b.list[i]));
     }
@@ -98,22 +101,21 @@ static clio_status read_captions(clio_context *ctx, json_t **out, const char *pa
     clio_status st = CLIO_OK;
     struct lines l = {0};
     json_t *row = NULL;
-    *out = json_object();
+    TRY(json_made(ctx, out, json_object()));
     TRY(read_lines(ctx, &l, path));
     for (size_t i = 0; i < l.count; i++) {
-        json_error_t error;
+        char what[64];
         if (l.list[i][strspn(l.list[i], " \t\r")] == '\0')
             continue;
-        if (!(row = json_loads(l.list[i], 0, &error)))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: line %zu is not valid JSON: %s", path, i + 1, error.text);
+        snprintf(what, sizeof what, "line %zu of the captions", i + 1);
+        TRY(json_parse(ctx, l.list[i], strlen(l.list[i]), 0, what, &row));
         const char *name = json_string_value(json_object_get(row, "file_name")), *text = json_string_value(json_object_get(row, "text"));
         text = text ? text : json_string_value(json_object_get(row, "caption"));
         if (!name || !text)
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: line %zu needs \"file_name\" and \"text\"", path, i + 1);
         if (!json_object_get(*out, name))
-            json_object_set_new(*out, name, json_array());
-        if (json_array_append_new(json_object_get(*out, name), json_string(text)))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+            TRY(json_put(ctx, *out, name, json_array()));
+        TRY(json_append(ctx, json_object_get(*out, name), json_string(text)));
         json_decref(row);
         row = NULL;
     }
@@ -166,6 +168,7 @@ clio_status clio_evaluate_captions(clio_context *ctx, const char *captions, cons
     REQUIRE_TEXT(ctx, captions, "captions");
     REQUIRE_TEXT(ctx, references, "references");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(read_captions(ctx, &hypotheses, captions));
     TRY(read_captions(ctx, &references_by_name, references));
     TRY(mem_alloc(ctx, &cases, json_object_size(hypotheses), sizeof *cases));

@@ -56,13 +56,15 @@ static clio_status read_generation(clio_context *ctx, clio_speech *s)
     int vocab = s->net.config.vocab;
     unsigned char *mask = NULL;
     char *path = NULL;
+    bool exists;
     TRY(mem_alloc(ctx, &mask, (size_t)vocab, 1));
     TRY(json_open(ctx, &config, s->dir, "config.json"));
     TRY(file_join(ctx, &path, s->dir, "generation_config.json"));
     TRY(read_prefix(ctx, s, &config));
     s->last_initial_timestamp = INITIAL_TIMESTAMP;
     const struct json_file *rules = &config; /* older folders have all settings in config.json */
-    if (file_exists(path)) {
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists) {
         TRY(json_open(ctx, &generation, s->dir, "generation_config.json"));
         TRY(read_prefix(ctx, s, &generation));
         TRY(json_int(ctx, &generation, "max_initial_timestamp_index", 0, WHISPER_TIMESTAMPS - 1, INITIAL_TIMESTAMP,

@@ -3,6 +3,7 @@
 #include "text2image.h"
 #include "../loaders/lora.h"
 #include "../loaders/other_formats.h"
+#include "../networks/clip_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,15 @@ static clio_status open_index(clio_diffusion *p)
     clio_status st = CLIO_OK;
     const char *name;
     char *path = NULL, *unet = NULL;
+    bool exists;
     TRY(file_join(p->ctx, &path, p->path, "model_index.json"));
     TRY(file_join(p->ctx, &unet, p->path, "unet"));
-    if (!file_exists(path)) {
-        if (!file_is_folder(unet))
+    TRY(file_check_exists(p->ctx, path, &exists));
+    if (!exists) {
+        TRY(file_check_folder(p->ctx, unet, &exists));
+        if (!exists)
             TRY(other_format_refuse(p->ctx, p->path, OTHER_MODEL, "give the folder in params.loras"));
-        if (!file_is_folder(unet))
+        if (!exists)
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
                  "text_encoder, unet, vae and scheduler",
@@ -50,6 +54,7 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
     clio_status st = CLIO_OK;
     char *dir = NULL, *folder = NULL, *vocabulary = NULL;
     const char *slash = strrchr(p->path, '/');
+    bool is_folder, exists;
     if (named || !p->is_file) {
         if (!named)
             TRY(file_join(p->ctx, &dir, p->path, "tokenizer"));
@@ -64,12 +69,14 @@ static clio_status open_tokenizer(clio_diffusion *p, const char *named)
         folder[MAX(slash - p->path, 1)] = 0;
     TRY(file_join(p->ctx, &dir, folder, "tokenizer"));
     TRY(file_join(p->ctx, &vocabulary, folder, "vocab.json"));
-    if (!file_is_folder(dir) && !file_exists(vocabulary))
+    TRY(file_check_folder(p->ctx, dir, &is_folder));
+    TRY(file_check_exists(p->ctx, vocabulary, &exists));
+    if (!is_folder && !exists)
         FAIL(p->ctx, CLIO_ERROR_FILE,
              "%s has no tokenizer in it: name a folder with CLIP's vocab.json and merges.txt as the tokenizer, or put them into a folder "
              "tokenizer beside the file",
              p->path);
-    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, file_is_folder(dir) ? dir : folder));
+    TRY(clip_tokenizer_open(p->ctx, &p->tokenizer, is_folder ? dir : folder));
 fail:
     free(vocabulary);
     free(folder);
@@ -95,10 +102,10 @@ static clio_status open_scheduler(clio_diffusion *p)
                  p->path);
         TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
         const char *index_class = diffusion_index_class(p, "scheduler");
-        if (index_class && json_object_set_new(p->scheduler.root, "_class_name", json_string(index_class)))
-            FAIL(p->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-        if (p->prediction && json_object_set_new(p->scheduler.root, "prediction_type", json_string(p->prediction)))
-            FAIL(p->ctx, CLIO_ERROR_ARGUMENT, "prediction_type must be epsilon, v_prediction or sample");
+        if (index_class)
+            TRY(json_put_name(p->ctx, p->scheduler.root, "_class_name", index_class));
+        if (p->prediction)
+            TRY(json_put_name(p->ctx, p->scheduler.root, "prediction_type", p->prediction));
     }
     /* A class that clio does not have is an error of clio_imagine, unless its caller chooses another sampler. */
     const char *class_name = json_string_value(json_object_get(p->scheduler.root, "_class_name"));
@@ -116,10 +123,13 @@ static clio_status read_text_encoder(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
     struct diffusion_files part;
+    struct clip_text_config text;
     TRY(diffusion_open_part(p, &part, PART_TEXT_ENCODER));
-    const json_t *text = json_object_get(part.config->root, "text_config");
-    p->positions = (int)json_integer_value(json_object_get(text ? text : part.config->root, "max_position_embeddings"));
-    p->positions = p->positions > 2 ? p->positions : 77;
+    st = clip_text_read_config(p->ctx, part.config, &text);
+    if (st)
+        diffusion_close_part(&part);
+    TRY(st);
+    p->positions = text.positions;
     /* Stable Diffusion 2 pads with "!" (id 0), version 1 with the end token, whichever tokenizer was found for a single file. */
     if (p->is_file)
         p->tokenizer.pad = part.single.is_version_2 ? 0 : p->tokenizer.end;
@@ -280,6 +290,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     clio_status st = CLIO_OK;
     clio_diffusion *p = NULL;
     clio_diffusion_params none = {0};
+    enum file_kind kind;
     params = params ? params : &none;
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
@@ -288,7 +299,8 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!file_exists(path))
+    TRY(file_find(ctx, path, &kind));
+    if (kind == FILE_ABSENT)
         FAIL(ctx, CLIO_ERROR_FILE, "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors checkpoint",
              path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
@@ -296,7 +308,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     TRY(mem_string(ctx, &p->path, path));
     for (size_t n = strlen(p->path); n > 1 && p->path[n - 1] == '/';)
         p->path[--n] = 0;
-    p->is_file = !file_is_folder(path);
+    p->is_file = kind != FILE_FOLDER;
     if (p->is_file)
         TRY(other_format_refuse(ctx, path, OTHER_MODEL, "give the folder in params.loras"));
     else

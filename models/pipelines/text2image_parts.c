@@ -30,8 +30,8 @@ static clio_status open_folder(const clio_diffusion *p, struct diffusion_files *
 {
     clio_status st = CLIO_OK;
     TRY(json_open(p->ctx, &part->folder_config, dir, "config.json"));
-    if (class_name && json_object_set_new(part->folder_config.root, "_class_name", json_string(class_name)))
-        FAIL(p->ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    if (class_name)
+        TRY(json_put_name(p->ctx, part->folder_config.root, "_class_name", class_name));
     TRY(folder_weights(p->ctx, dir, stem, p->variant, &part->folder_weights));
     part->config = &part->folder_config;
     part->weights = &part->folder_weights;
@@ -43,7 +43,9 @@ fail:
 static clio_status open_autoencoder(const clio_diffusion *p, struct diffusion_files *part, const char *path)
 {
     clio_status st = CLIO_OK;
-    if (file_is_folder(path))
+    bool is_folder;
+    TRY(file_check_folder(p->ctx, path, &is_folder));
+    if (is_folder)
         return open_folder(p, part, path, parts[PART_VAE].stem, NULL);
     TRY(autoencoder_file_open(p->ctx, &part->single, path));
     part->config = &part->single.vae_config;
@@ -70,6 +72,7 @@ clio_status diffusion_open_part(const clio_diffusion *p, struct diffusion_files 
 {
     clio_status st = CLIO_OK;
     char *dir = NULL;
+    bool is_folder;
     *part = (struct diffusion_files){0};
     if (name == PART_TAESD || (name == PART_VAE && p->vae_path)) {
         TRY(open_autoencoder(p, part, name == PART_TAESD ? p->taesd : p->vae_path));
@@ -77,7 +80,8 @@ clio_status diffusion_open_part(const clio_diffusion *p, struct diffusion_files 
         TRY(open_single(p, part, name));
     } else {
         TRY(file_join(p->ctx, &dir, p->path, parts[name].folder));
-        if (!file_is_folder(dir))
+        TRY(file_check_folder(p->ctx, dir, &is_folder));
+        if (!is_folder)
             FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder %s, which a Stable Diffusion model needs: download the missing part%s", p->path,
                  parts[name].folder, name == PART_VAE ? ", or give params.vae" : "");
         /* the class of a text encoder is in the model_type of its config.json */

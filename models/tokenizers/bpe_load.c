@@ -16,7 +16,7 @@
 /* The open files. */
 struct source {
     struct json_file file, added_file;
-    struct file_map merges_map;
+    struct file_content merges_map;
     char *merges_path;       /* for messages */
     json_t *vocab;           /* name to id */
     json_t *merges;          /* array of "a b" or ["a", "b"]; NULL: merges_map has lines "a b" */
@@ -341,7 +341,7 @@ static clio_status open_pair(clio_context *ctx, struct tokenizer *t, struct sour
     TRY(mem_string(ctx, &t->path, src->file.path));
     src->vocab = src->file.root;
     TRY(file_join(ctx, &src->merges_path, dir, "merges.txt"));
-    TRY(file_map(ctx, &src->merges_map, src->merges_path));
+    TRY(file_load(ctx, &src->merges_map, src->merges_path));
     if (has_added) {
         TRY(json_open(ctx, &src->added_file, dir, "added_tokens.json"));
         src->added_map = src->added_file.root;
@@ -354,14 +354,16 @@ static clio_status open_source(clio_context *ctx, struct tokenizer *t, struct so
 {
     clio_status st = CLIO_OK;
     const char *names[] = {"tokenizer.json", "vocab.json", "added_tokens.json"};
-    bool exists[COUNT(names)];
-    if (!file_is_folder(dir))
+    bool exists[COUNT(names)], is_folder;
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use a model folder (config.json, tokenizer.json, model.safetensors)", dir);
     for (size_t i = 0; i < COUNT(names); i++) {
         char *path = NULL;
         TRY(file_join(ctx, &path, dir, names[i]));
-        exists[i] = file_exists(path);
+        st = file_check_exists(ctx, path, &exists[i]);
         free(path);
+        TRY(st);
     }
     if (exists[0])
         TRY(open_json(ctx, t, src, dir));
@@ -389,7 +391,7 @@ clio_status tokenizer_open(clio_context *ctx, struct tokenizer *t, const char *d
 fail:
     json_close(&src.file);
     json_close(&src.added_file);
-    file_unmap(&src.merges_map);
+    file_unload(&src.merges_map);
     free(src.merges_path);
     bytes_free(&src.name);
     bytes_free(&src.left);

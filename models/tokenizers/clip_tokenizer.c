@@ -57,7 +57,7 @@ static clio_status open_if_exists(clio_context *ctx, struct special_file *f, con
     clio_status st = CLIO_OK;
     char *path = NULL;
     TRY(file_join(ctx, &path, dir, name));
-    f->exists = file_exists(path);
+    TRY(file_check_exists(ctx, path, &f->exists));
     if (f->exists)
         TRY(json_open(ctx, &f->file, dir, name));
 fail:

@@ -43,9 +43,15 @@ fail:
 static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
 {
     clio_status st = CLIO_OK;
-    FILE *in = fopen(t->path, "r");
+    enum file_kind kind;
+    FILE *in = NULL;
     char line[64 * CSV_COLUMNS];
-    while (in && fgets(line, sizeof line, in)) {
+    TRY(file_find(ctx, t->path, &kind));
+    if (kind == FILE_ABSENT)
+        return CLIO_OK;
+    if (!(in = fopen(t->path, "r")))
+        TRY(file_fail_read(ctx, t->path, errno));
+    while (fgets(line, sizeof line, in)) {
         double numbers[CSV_COLUMNS] = {0};
         char *at = line, *end;
         int n = 0;
@@ -57,17 +63,39 @@ static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
         if (n > t->columns && numbers[0] <= (double)keep)
             TRY(append_row(ctx, t, numbers[0], numbers + 1));
     }
+    if (ferror(in))
+        TRY(file_fail_read(ctx, t->path, errno));
 fail:
     if (in)
         fclose(in);
     return st;
 }
 
-clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names, int64_t keep)
+/* Write all rows, and open the file for more. */
+static clio_status write_all(clio_context *ctx, struct csv_log *t)
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
     struct bytes text = {0};
+    TRY(bytes_print(ctx, &text, "step"));
+    for (int i = 0; i < t->columns; i++)
+        TRY(bytes_print(ctx, &text, ",%s", t->names[i]));
+    TRY(bytes_print(ctx, &text, "\n"));
+    for (size_t i = 0; i < t->count; i++)
+        TRY(put_row(ctx, t, &text, i));
+    TRY(file_out_open_own(ctx, &out, t->path));
+    TRY(file_out_write(ctx, &out, text.data, text.size));
+    TRY(file_out_commit(ctx, &out));
+    TRY(file_out_open_log(ctx, &t->out, t->path));
+fail:
+    file_out_abandon(&out);
+    bytes_free(&text);
+    return st;
+}
+
+clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names, int64_t keep)
+{
+    clio_status st = CLIO_OK;
     *t = (struct csv_log){.names = names};
     while (names[t->columns])
         t->columns++;
@@ -76,24 +104,16 @@ clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folde
     TRY(file_join(ctx, &t->path, folder, file));
     if (keep >= 0)
         TRY(read_rows(ctx, t, keep));
-    TRY(bytes_print(ctx, &text, "step"));
-    for (int i = 0; i < t->columns; i++)
-        TRY(bytes_print(ctx, &text, ",%s", names[i]));
-    TRY(bytes_print(ctx, &text, "\n"));
-    for (size_t i = 0; i < t->count; i++)
-        TRY(put_row(ctx, t, &text, i));
-    TRY(file_out_open(ctx, &out, t->path));
-    TRY(file_out_write(ctx, &out, text.data, text.size));
-    TRY(file_out_commit(ctx, &out));
-    t->stream = fopen(t->path, "a");
-    if (!t->stream)
-        FAIL(ctx, CLIO_ERROR_FILE, "cannot write %s: %s", t->path, strerror(errno));
+    TRY(write_all(ctx, t));
 fail:
-    file_out_abandon(&out);
-    bytes_free(&text);
     if (st)
         csv_log_close(t);
     return st;
+}
+
+clio_status csv_log_catch_up(clio_context *ctx, struct csv_log *t)
+{
+    return t->path && !t->out.stream ? write_all(ctx, t) : CLIO_OK;
 }
 
 clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row)
@@ -101,9 +121,13 @@ clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, cons
     clio_status st = CLIO_OK;
     struct bytes text = {0};
     TRY(append_row(ctx, t, (double)step, row));
+    if (!t->out.stream)
+        return csv_log_catch_up(ctx, t);
     TRY(put_row(ctx, t, &text, t->count - 1));
-    if (fwrite(text.data, 1, text.size, t->stream) != text.size || fflush(t->stream))
-        FAIL(ctx, CLIO_ERROR_FILE, "cannot write %s: %s", t->path, strerror(errno));
+    st = file_out_write(ctx, &t->out, text.data, text.size);
+    st = st ? st : file_out_flush(ctx, &t->out);
+    if (st)
+        file_out_abandon(&t->out);
 fail:
     bytes_free(&text);
     return st;
@@ -111,8 +135,7 @@ fail:
 
 void csv_log_close(struct csv_log *t)
 {
-    if (t->stream)
-        fclose(t->stream);
+    file_out_abandon(&t->out);
     for (int i = 0; i < CSV_COLUMNS; i++)
         free(t->values[i]);
     free(t->path);

@@ -2,13 +2,13 @@
 #ifndef CLIO_MODELS_TRAIN_CSV_LOG_H
 #define CLIO_MODELS_TRAIN_CSV_LOG_H
 
-#include "../../host/core/file.h"
+#include "../../host/core/file_out.h"
 
 #define CSV_COLUMNS 12
 
 struct csv_log {
     char *path;
-    void *stream;                /* FILE * */
+    struct file_out out;         /* open for appending; closed while the file lacks rows */
     const char *const *names;    /* of the columns after "step", ends with NULL */
     int columns;                 /* without step */
     double *values[CSV_COLUMNS]; /* [count] each; [0] is the step, [1 + i] column i */
@@ -18,7 +18,9 @@ struct csv_log {
  * the log. */
 clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folder, const char *file, const char *const *names,
                          int64_t keep);
+/* Add a row. After a failure the row is in memory, and the next call, or csv_log_catch_up, writes the whole file again. */
 clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row);
+clio_status csv_log_catch_up(clio_context *ctx, struct csv_log *t);
 void csv_log_close(struct csv_log *t);
 
 #endif

@@ -19,6 +19,7 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
     *out = (struct learner_batch){.count = b->count,
                                   .global_count = b->global_count,
                                   .first = b->global_count * r->parallel.rank / r->parallel.ranks,
+                                  .weight = b->global_count,
                                   .images = r->images,
                                   .labels = b->labels,
                                   .captions = b->captions,
@@ -28,6 +29,10 @@ static clio_status upload(struct train_run *r, const struct batch *b, struct lea
     out->images.dim[0] = b->count;
     if (b->images)
         TRY(tensor_write(r->ctx, &out->images, 0, tensor_count(&out->images), b->images));
+    if (r->plan.type->weigh) {
+        TRY(learner_weigh(r->ctx, &r->learner, out, &out->weight));
+        TRY(distributed_sum(r->ctx, &r->parallel, &out->weight, 1));
+    }
 fail:
     return st;
 }
@@ -53,12 +58,24 @@ static clio_status fail_nonfinite(struct train_run *r, const char *what, const s
         for (int i = 0; i < LEARNER_PARTS && !found; i++)
             found = l->tapes[i].nonfinite[0] ? l->tapes[i].nonfinite : NULL;
     }
-    FAIL(r->ctx, CLIO_ERROR_ARGUMENT,
+    FAIL(r->ctx, CLIO_ERROR_NOT_FINITE,
          "step %" PRId64
          ": %s is not a finite number; the first tensor that is not is %s: set a lower learning_rate, or clip gradients with max_grad_norm",
          r->state.step + (b != NULL), what, found ? found : "that itself");
 fail:
     return st;
+}
+
+/* Add a row to a log. Losing it is not worth losing the run. */
+static clio_status log_row(struct train_run *r, struct csv_log *log, const double *row)
+{
+    clio_status st = csv_log_add(r->ctx, log, r->state.step, row);
+    if (st != CLIO_ERROR_FILE)
+        return st;
+    if (!r->log_failed) /* rows are in memory, and written when that is possible again */
+        train_warn(r, "a row of the log could not be written, and training goes on");
+    r->log_failed = true;
+    return CLIO_OK;
 }
 
 /* A row of train.csv: epoch, losses, learning rate of the first part, norm of all gradients, samples per second. */
@@ -68,7 +85,7 @@ static clio_status log_step(struct train_run *r, double seconds)
     struct learner *l = &r->learner;
     double row[CSV_COLUMNS], squares = 0, norm;
     int n = 0;
-    row[n++] = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches;
+    row[n++] = train_epoch(r);
     for (int i = 0; r->plan.type->losses[i]; i++)
         row[n++] = r->losses[i];
     row[n++] = optimizer_rate(&l->optimizers[0].options, l->optimizers[0].step - 1);
@@ -80,7 +97,43 @@ static clio_status log_step(struct train_run *r, double seconds)
     }
     row[n++] = sqrt(squares);
     row[n++] = (double)r->plan.batch_size * r->plan.accumulate / seconds;
-    TRY(csv_log_add(r->ctx, &r->train_log, r->state.step, row));
+    TRY(log_row(r, &r->train_log, row));
+fail:
+    return st;
+}
+
+/* The batch b was used: the position of the run is behind it. */
+static void advance(struct train_run *r, const struct batch *b)
+{
+    r->ends_epoch = r->ends_epoch || b->ends_epoch;
+    r->state.epoch = b->epoch + b->ends_epoch;
+    r->state.samples = b->ends_epoch ? 0 : b->first + (size_t)b->global_count;
+}
+
+/* One batch of an optimizer step: forward and backward, and after the last one the optimizer. sums: losses times the batch's weight are
+ * added. */
+static clio_status train_batch(struct train_run *r, int number, double sums[LEARNER_LOSSES], double *weight)
+{
+    clio_status st = CLIO_OK;
+    const struct batch *b;
+    struct learner_batch batch;
+    const char *const *names = r->plan.type->losses;
+    double losses[LEARNER_LOSSES + 1] = {0};
+    TRY(loader_next(r->ctx, r->train, &b));
+    TRY(upload(r, b, &batch));
+    r->learner.micro_batch = number;
+    TRY(learner_set_weight(r->ctx, &r->learner, batch.weight));
+    TRY(r->plan.type->step(r->ctx, &r->learner, &batch, losses));
+    losses[LEARNER_LOSSES] = r->ctx->cancelled; /* each process has its share of the mean: their sum is the mean */
+    TRY(distributed_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
+    r->stops = losses[LEARNER_LOSSES] > 0;
+    for (int j = 0; names[j]; j++) {
+        if (!isfinite(losses[j]))
+            TRY(fail_nonfinite(r, names[j], &batch));
+        sums[j] += losses[j] * batch.weight;
+    }
+    *weight += batch.weight;
+    advance(r, b);
 fail:
     return st;
 }
@@ -88,33 +141,17 @@ fail:
 static clio_status train_step(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    const struct batch *b;
-    struct learner_batch batch;
-    double began = clock_seconds(), losses[LEARNER_LOSSES + 1] = {0};
-    const char *const *names = r->plan.type->losses;
-    memset(r->losses, 0, sizeof r->losses);
+    double began = clock_seconds(), sums[LEARNER_LOSSES] = {0}, weight = 0;
     r->learner.step = r->state.step;
-    int i = 0;
-    do { /* accumulate is at least 1 */
-        TRY(loader_next(r->ctx, r->train, &b));
-        TRY(upload(r, b, &batch));
-        r->learner.micro_batch = i;
-        TRY(r->plan.type->step(r->ctx, &r->learner, &batch, losses));
-        losses[LEARNER_LOSSES] = r->ctx->cancelled; /* each process has its share of the mean: their sum is the mean */
-        TRY(distributed_sum(r->ctx, &r->parallel, losses, LEARNER_LOSSES + 1));
-        r->stops = losses[LEARNER_LOSSES] > 0;
-        for (int j = 0; names[j]; j++) {
-            if (!isfinite(losses[j]))
-                TRY(fail_nonfinite(r, names[j], &batch));
-            r->losses[j] += losses[j] / r->plan.accumulate;
-        }
-    } while (++i < r->plan.accumulate);
+    r->ends_epoch = false;
+    for (int i = 0; i < r->plan.accumulate; i++)
+        TRY(train_batch(r, i, sums, &weight));
+    for (int j = 0; j < LEARNER_LOSSES; j++)
+        r->losses[j] = sums[j] / weight;
     r->state.step++;
-    r->state.epoch = b->epoch + (b->index + 1 == r->epoch_batches);
-    r->state.batch = b->index + 1 == r->epoch_batches ? 0 : b->index + 1;
-    if (train_is_first(r))
-        TRY(log_step(r, clock_seconds() - began));
     double seconds = clock_seconds() - began;
+    if (train_is_first(r))
+        TRY(log_step(r, seconds));
     r->seconds = r->seconds > 0 ? RATE_DECAY * r->seconds + (1 - RATE_DECAY) * seconds : r->warm ? seconds : 0;
     r->warm = true; /* the first step compiles kernels and is not counted */
     train_report(r, NULL);
@@ -129,29 +166,32 @@ fail:
 static clio_status evaluate(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    double totals[LEARNER_LOSSES + 1] = {0}, part[LEARNER_LOSSES], *count = &totals[LEARNER_LOSSES];
+    double totals[LEARNER_LOSSES + 2] = {0}, part[LEARNER_LOSSES], *count = &totals[LEARNER_LOSSES], *weight = count + 1;
     char text[200], best[40] = "best so far";
     const char *const *names = r->plan.type->metrics;
     TRY(loader_seek(r->ctx, r->validation, 0, 0));
     for (size_t i = 0; i < loader_batches(r->validation); i++) {
         const struct batch *b;
         struct learner_batch batch;
+        double own;
         memset(part, 0, sizeof part);
         TRY(loader_next(r->ctx, r->validation, &b));
         TRY(upload(r, b, &batch));
+        TRY(learner_weigh(r->ctx, &r->learner, &batch, &own));
         TRY(r->plan.type->evaluate(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
         for (int j = 0; names[j]; j++)
             totals[j] += part[j];
         *count += b->count;
+        *weight += own;
     }
-    TRY(distributed_sum(r->ctx, &r->parallel, totals, LEARNER_LOSSES + 1));
+    TRY(distributed_sum(r->ctx, &r->parallel, totals, LEARNER_LOSSES + 2));
     for (int j = 0; names[j]; j++) {
-        totals[j] /= *count;
+        totals[j] /= *weight;
         if (!isfinite(totals[j]))
             TRY(fail_nonfinite(r, names[j], NULL));
     }
     if (train_is_first(r))
-        TRY(csv_log_add(r->ctx, &r->eval_log, r->state.step, totals));
+        TRY(log_row(r, &r->eval_log, totals));
     bool better = r->state.best_step < 0 || (r->plan.type->higher_is_better ? totals[0] > r->state.best : totals[0] < r->state.best);
     if (better) {
         r->state.best = totals[0];
@@ -167,34 +207,50 @@ fail:
     return st;
 }
 
+/* every: steps, or 0: at the end of each epoch. */
 static bool is_due(const struct train_run *r, int64_t every)
 {
-    int64_t epoch = MAX(1, (int64_t)r->epoch_batches / r->plan.accumulate);
-    return every >= 0 && (r->state.step == r->steps || r->state.step % (every ? every : epoch) == 0);
+    return every >= 0 && (r->state.step == r->steps || (every ? r->state.step % every == 0 : r->ends_epoch));
 }
 
 static clio_status save(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     if (train_is_first(r) && r->saved != r->state.step)
-        TRY(checkpoint_write(r->ctx, &r->learner, &r->plan, &r->state, r->params->out));
+        TRY(checkpoint_write(r->ctx, &r->learner, &r->plan, &r->state, &r->split, r->params->out));
     r->saved = r->state.step;
 fail:
     return st;
 }
 
+/* Plots and samples, after the checkpoint: a file that cannot be written is a warning. */
 static clio_status write_plots(struct train_run *r, bool samples)
 {
     clio_status st = CLIO_OK;
-    if (train_is_first(r) && samples)
-        TRY(train_samples(r));
-    if (train_is_first(r))
-        TRY(train_plot(r));
+    if (!train_is_first(r))
+        return CLIO_OK;
+    if (samples) {
+        TRY(learner_swap_ema(r->ctx, &r->learner));
+        st = train_samples(r);
+        if (st == CLIO_ERROR_FILE) {
+            train_warn(r, "the samples could not be written");
+            st = CLIO_OK;
+        }
+        TRY(st);
+        TRY(learner_swap_ema(r->ctx, &r->learner));
+    }
+    if (csv_log_catch_up(r->ctx, &r->train_log) == CLIO_OK && csv_log_catch_up(r->ctx, &r->eval_log) == CLIO_OK)
+        r->log_failed = false;
+    st = train_plot(r);
+    if (st && st != CLIO_ERROR_CANCELLED) {
+        train_warn(r, "a plot could not be written");
+        st = CLIO_OK;
+    }
 fail:
     return st;
 }
 
-/* Evaluation, samples and checkpoint, as they are due after this step. *stop: early stopping. */
+/* Evaluation, checkpoint and samples, as they are due after this step. *stop: early stopping. */
 static clio_status after_step(struct train_run *r, bool *stop)
 {
     clio_status st = CLIO_OK;
@@ -204,16 +260,16 @@ static clio_status after_step(struct train_run *r, bool *stop)
         return CLIO_OK;
     for (int i = 0; (evaluates || saves) && r->plan.type->parts[i]; i++)
         TRY(distributed_average_buffers(r->ctx, &r->parallel, &r->learner.parameters[i]));
-    TRY(learner_swap_ema(r->ctx, &r->learner)); /* evaluate the weights that are saved for inference */
-    if (evaluates)
+    if (evaluates) { /* the weights that are saved for inference */
+        TRY(learner_swap_ema(r->ctx, &r->learner));
         TRY(evaluate(r));
-    *stop = r->plan.early_stopping_patience > 0 && r->state.evals_without_improvement >= r->plan.early_stopping_patience;
-    if (evaluates || samples)
-        st = write_plots(r, samples);
-    if (!st)
-        st = learner_swap_ema(r->ctx, &r->learner);
-    if (!st && (*stop || saves || (evaluates && r->state.best_step == r->state.step)))
+        TRY(learner_swap_ema(r->ctx, &r->learner));
+    }
+    *stop = evaluates && train_stops_early(r);
+    if (*stop || saves || (evaluates && r->state.best_step == r->state.step))
         st = save(r);
+    if (!st && (evaluates || samples))
+        st = write_plots(r, samples);
     TRY(distributed_agree(r->ctx, &r->parallel, st));
 fail:
     return st;
@@ -225,16 +281,18 @@ static clio_status run(struct train_run *r)
     bool early = false;
     int64_t began = r->state.step;
     char text[200];
+    if (train_stops_early(r)) /* report_start said so */
+        return CLIO_OK;
     while (r->state.step < r->steps && !early && !r->stops) {
         TRY(train_step(r));
         TRY(after_step(r, &early));
     }
-    TRY(write_plots(r, false));
-    if (r->stops && r->state.step < r->steps) {
+    if (r->stops && r->state.step < r->steps)
         TRY(save(r));
+    TRY(write_plots(r, false));
+    if (r->stops && r->state.step < r->steps)
         FAIL(r->ctx, CLIO_ERROR_CANCELLED, "stopped after step %" PRId64 ", which is saved: resume the run to go on from there",
              r->state.step);
-    }
     if (early) {
         snprintf(text, sizeof text,
                  "early stopping after step %" PRId64 ": no improvement in %d evaluations; the best checkpoint is step %" PRId64,
@@ -288,7 +346,7 @@ clio_status clio_train(clio_context *ctx, const clio_train_params *params)
     TRY(run(&r));
 fail:
     ctx->whole_steps = false;
-    train_close(&r);
+    train_close(&r, st != CLIO_OK);
     distributed_close(&r.parallel, st == CLIO_OK || st == CLIO_ERROR_CANCELLED);
     return st;
 }

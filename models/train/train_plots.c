@@ -103,7 +103,7 @@ static clio_status reconstruct(struct train_run *r, struct image_grid *grid, flo
     for (grid->columns = 2; grid->columns * grid->columns < grid->count;) /* both of a pair in one row */
         grid->columns += 2;
     if (from == r->train)
-        TRY(loader_seek(r->ctx, from, r->state.epoch, r->state.batch));
+        TRY(train_seek(r));
 fail:
     free(decoded);
     free(latents);
@@ -161,7 +161,9 @@ clio_status train_samples(struct train_run *r)
                               .high = 1};
     struct image image = {0};
     float *pixels = NULL;
-    char name[64], **captions = NULL;
+    char name[64], **captions = NULL, *folder = NULL;
+    TRY(file_join(r->ctx, &folder, r->params->out, "samples"));
+    TRY(file_make_folder(r->ctx, folder));
     TRY(mem_alloc(r->ctx, &pixels, (size_t)MAX(grid.count, 2) * one, sizeof *pixels));         /* a reconstruction has two images */
     grid.columns = learner_labels(&r->learner) > 1 ? MIN(learner_labels(&r->learner), 16) : 0; /* a column for each label */
     if (r->plan.type->has_latents) {
@@ -179,6 +181,7 @@ clio_status train_samples(struct train_run *r)
 fail:
     image_free(&image);
     free_captions(captions, grid.count);
+    free(folder);
     free(pixels);
     return st;
 }

@@ -2,8 +2,11 @@
  * from a file or from the command line. */
 #include "train.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 #include "../learners/types.h"
 
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +26,10 @@ const struct learner_setting train_settings[] = {
     {"resize_mode", 's', 0, 0, 0, "crop|stretch|pad", "how images with another aspect ratio are resized"},
     {"validation_split", 'f', -1, 0.9, -1, NULL,
      "fraction of the data held out for validation, where it has no split of its own; -1: 0.1 if the model has a validation metric"},
-    {"skip_corrupt", 'b', 0, 1, 0, NULL, "skip files that cannot be read instead of stopping"},
+    {"caption_column", 't', 0, 0, 0, NULL,
+     "column of metadata.csv or metadata.jsonl with the captions; default: text, caption, transcription, sentence or prompt"},
+    {"allow_empty_captions", 'b', 0, 1, 0, NULL, "train samples without a caption on the empty text instead of stopping"},
+    {"skip_corrupt", 'b', 0, 1, 0, NULL, "skip files that cannot be read and samples without caption or label instead of stopping"},
     {"save_steps", 'i', 0, 1e12, 0, NULL, "steps between checkpoints; 0: one per epoch"},
     {"save_total_limit", 'i', 1, 1e6, 2, NULL, "newest checkpoints to keep, besides the best one"},
     {"sample_every_steps", 'i', -1, 1e12, 0, NULL, "steps between image grids of samples; 0: one per epoch; -1: none"},
@@ -83,10 +89,26 @@ static const struct learner_setting *find_optimizer(const struct learner_type *t
     return NULL;
 }
 
-static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
+static clio_status fail_unknown(clio_context *ctx, const struct learner_type *type, const char *key)
 {
     clio_status st = CLIO_OK;
     struct bytes names = {0};
+    const char *dot = strchr(key, '.'), *nearest;
+    size_t length;
+    TRY(learner_setting_names(ctx, &names, type->settings));
+    TRY(learner_setting_names(ctx, &names, train_settings));
+    TRY(learner_setting_names(ctx, &names, optimizer_settings));
+    nearest = text_nearest(dot ? dot + 1 : key, names.data, &length);
+    FAIL(ctx, CLIO_ERROR_ARGUMENT, "%.60s is not a setting of %s or of training%s%.*s%s clio_train_setting lists them", key, type->name,
+         nearest ? "; did you mean " : "", (int)length, nearest ? nearest : "", nearest ? "?" : ":");
+fail:
+    bytes_free(&names);
+    return st;
+}
+
+static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
+{
+    clio_status st = CLIO_OK;
     const char *key;
     json_t *value;
     json_object_foreach(plan->all, key, value)
@@ -94,28 +116,22 @@ static clio_status check_settings(clio_context *ctx, struct train_plan *plan)
         const struct learner_setting *s = learner_setting_find(train_settings, key),
                                      *model = learner_setting_find(plan->type->settings, key);
         s = s ? s : model ? model : find_optimizer(plan->type, key);
-        if (!s) {
-            TRY(learner_setting_names(ctx, &names, plan->type->settings));
-            TRY(learner_setting_names(ctx, &names, train_settings));
-            TRY(learner_setting_names(ctx, &names, optimizer_settings));
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not a setting of %s or of training; the settings are %s", key, plan->type->name,
-                 names.data);
-        }
+        if (!s)
+            TRY(fail_unknown(ctx, plan->type, key));
         TRY(learner_setting_check(ctx, s, value));
-        if (model && json_object_set(plan->model, key, value))
-            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+        if (model)
+            TRY(json_put(ctx, plan->model, key, json_incref(value)));
     }
 fail:
-    bytes_free(&names);
     return st;
 }
 
 clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *type, const json_t *settings)
 {
     clio_status st = CLIO_OK;
-    *plan = (struct train_plan){.type = type, .model = json_object(), .all = settings ? json_deep_copy(settings) : json_object()};
-    if (!plan->model || !plan->all)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
+    *plan = (struct train_plan){.type = type};
+    TRY(json_made(ctx, &plan->model, json_object()));
+    TRY(settings ? json_copied(ctx, &plan->all, settings) : json_made(ctx, &plan->all, json_object()));
     TRY(check_settings(ctx, plan));
     const json_t *a = plan->all;
     plan->max_steps = (int64_t)number(a, "max_steps");
@@ -139,8 +155,11 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data.channels = plan->channels;
     plan->data.resize_mode = (enum dataset_resize_mode)number(a, "resize_mode");
     plan->data.skip_corrupt = number(a, "skip_corrupt") > 0;
-    plan->data.need_captions = learner_needs_captions(type, plan->model);
-    plan->data.need_labels = type->needs_labels && !plan->data.need_captions;
+    plan->data.caption = json_string_value(json_object_get(a, "caption_column"));
+    plan->data.allow_empty_captions = number(a, "allow_empty_captions") > 0;
+    plan->data.seconds_max = type->takes_audio ? LEARNER_SECONDS : 0;
+    plan->data.need_labels = type->needs_labels && !learner_needs_captions(type, plan->model);
+    TRY(learner_takes_captions(ctx, type, plan->model, NULL, &plan->data.need_captions));
     plan->data.seed = plan->seed;
     plan->data.validation_split = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;
     plan->augment = (struct augment){.random_resized_crop = (float)number(a, "random_resized_crop"),
@@ -165,6 +184,39 @@ void train_plan_free(struct train_plan *plan)
     *plan = (struct train_plan){0};
 }
 
+/* ---- settings given later ---- */
+
+/* Remove what a setting of `newer` replaces under another name. */
+static void remove_replaced(json_t *settings, const json_t *newer, const char *name)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    size_t n = strlen(name);
+    if (!strcmp(name, "epochs") && !json_object_get(newer, "max_steps"))
+        json_object_del(settings, "max_steps");
+    json_object_foreach_safe(settings, next, key, value)
+    {
+        size_t m = strlen(key);
+        if (m > n && key[m - n - 1] == '.' && !strcmp(key + m - n, name) && !json_object_get(newer, key))
+            json_object_del(settings, key);
+    }
+}
+
+clio_status train_settings_update(clio_context *ctx, json_t *settings, const json_t *newer)
+{
+    clio_status st = CLIO_OK;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)mem_const_cast(newer), key, value)
+    {
+        remove_replaced(settings, newer, key);
+        TRY(json_put(ctx, settings, key, json_incref(value)));
+    }
+fail:
+    return st;
+}
+
 /* ---- optimizers ---- */
 
 /* The setting of this part of the model, or that of all parts. */
@@ -177,33 +229,45 @@ static const json_t *optimizer_value(const struct train_plan *plan, int part, co
     return own ? own : json_object_get(plan->all, name);
 }
 
+/* Numbers of struct optimizer_options by the names of their settings. */
+static const struct optimizer_number {
+    const char *name;
+    size_t at;
+} optimizer_numbers[] = {{"learning_rate", offsetof(struct optimizer_options, rate)},
+                         {"beta1", offsetof(struct optimizer_options, beta1)},
+                         {"beta2", offsetof(struct optimizer_options, beta2)},
+                         {"eps", offsetof(struct optimizer_options, eps)},
+                         {"momentum", offsetof(struct optimizer_options, momentum)},
+                         {"weight_decay", offsetof(struct optimizer_options, weight_decay)},
+                         {"max_grad_norm", offsetof(struct optimizer_options, max_grad_norm)},
+                         {"ema_decay", offsetof(struct optimizer_options, ema_decay)},
+                         {"lr_end_factor", offsetof(struct optimizer_options, end_factor)},
+                         {"lr_gamma", offsetof(struct optimizer_options, gamma)}};
+static const int rules[] = {OPTIM_ADAM, OPTIM_ADAMW, OPTIM_SGD, OPTIM_RMSPROP}; /* in the order of the words above */
+static const enum schedule schedules[] = {SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP};
+
+static double *optimizer_number(struct optimizer_options *o, const struct optimizer_number *n)
+{
+    return (double *)(void *)((char *)o + n->at);
+}
+
+/* Index of the word that a setting of type 's' has. */
+static int word_index(const char *setting, const json_t *value)
+{
+    return learner_choice_index(learner_setting_find(optimizer_settings, setting)->words, json_string_value(value));
+}
+
 clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *plan, int part, int64_t steps, struct optimizer_options *o)
 {
     clio_status st = CLIO_OK;
-    struct {
-        const char *name;
-        double *number;
-    } const numbers[] = {{"learning_rate", &o->rate},
-                         {"beta1", &o->beta1},
-                         {"beta2", &o->beta2},
-                         {"eps", &o->eps},
-                         {"momentum", &o->momentum},
-                         {"weight_decay", &o->weight_decay},
-                         {"max_grad_norm", &o->max_grad_norm},
-                         {"ema_decay", &o->ema_decay},
-                         {"lr_end_factor", &o->end_factor},
-                         {"lr_gamma", &o->gamma}};
-    static const int rules[] = {OPTIM_ADAM, OPTIM_ADAMW, OPTIM_SGD, OPTIM_RMSPROP}; /* in the order of the words above */
-    static const enum schedule schedules[] = {SCHEDULE_CONSTANT, SCHEDULE_COSINE, SCHEDULE_STEP};
     const json_t *value;
-    for (size_t i = 0; i < COUNT(numbers); i++)
-        if ((value = optimizer_value(plan, part, numbers[i].name)))
-            *numbers[i].number = json_number_value(value);
+    for (size_t i = 0; i < COUNT(optimizer_numbers); i++)
+        if ((value = optimizer_value(plan, part, optimizer_numbers[i].name)))
+            *optimizer_number(o, &optimizer_numbers[i]) = json_number_value(value);
     if ((value = optimizer_value(plan, part, "optimizer")))
-        o->rule = rules[learner_choice_index(learner_setting_find(optimizer_settings, "optimizer")->words, json_string_value(value))];
+        o->rule = rules[word_index("optimizer", value)];
     if ((value = optimizer_value(plan, part, "lr_scheduler")))
-        o->schedule =
-            schedules[learner_choice_index(learner_setting_find(optimizer_settings, "lr_scheduler")->words, json_string_value(value))];
+        o->schedule = schedules[word_index("lr_scheduler", value)];
     if ((value = optimizer_value(plan, part, "nesterov")))
         o->nesterov = json_is_true(value);
     if ((value = optimizer_value(plan, part, "lr_warmup_steps")))
@@ -214,6 +278,23 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "nesterov needs momentum: set momentum too, such as 0.9");
 fail:
     return st;
+}
+
+void train_optimizer_text(struct optimizer_options o, const char *name, char *text, size_t size)
+{
+    const struct learner_setting *s = learner_setting_find(optimizer_settings, name);
+    const char *word = s->words;
+    for (size_t i = 0; i < COUNT(optimizer_numbers); i++)
+        if (!strcmp(optimizer_numbers[i].name, name))
+            snprintf(text, size, "%g", *optimizer_number(&o, &optimizer_numbers[i]));
+    if (s->type == 'i')
+        snprintf(text, size, "0");
+    if (s->type == 'b')
+        snprintf(text, size, "%s", o.nesterov ? "true" : "false");
+    for (int i = 0; word && !strcmp(name, "optimizer") && rules[i] != o.rule; i++)
+        word = strchr(word, '|') + 1;
+    if (word)
+        snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
 }
 
 clio_status train_plan_check_frozen(clio_context *ctx, const struct train_plan *plan, int part)
@@ -227,84 +308,6 @@ clio_status train_plan_check_frozen(clio_context *ctx, const struct train_plan *
             FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s is for a part that does not learn: set train_%s to true, or leave that out", key,
                  name);
     }
-fail:
-    return st;
-}
-
-/* ---- public list of models and settings ---- */
-
-void clio_train_model(size_t n, const char **name, const char **summary)
-{
-    size_t i = 0;
-    while (learner_types[i] && i < n)
-        i++;
-    if (name)
-        *name = learner_types[i] ? learner_types[i]->name : NULL;
-    if (summary)
-        *summary = learner_types[i] ? learner_types[i]->summary : NULL;
-}
-
-static void describe(const struct learner_setting *s, clio_setting *out)
-{
-    *out = (clio_setting){.name = s->name, .summary = s->summary};
-    if (!s->name)
-        return;
-    out->type = s->type == 'i'   ? CLIO_SETTING_INTEGER
-                : s->type == 'f' ? CLIO_SETTING_NUMBER
-                : s->type == 'b' ? CLIO_SETTING_BOOLEAN
-                : s->type == 's' ? CLIO_SETTING_CHOICE
-                                 : CLIO_SETTING_TEXT;
-    out->minimum = s->least;
-    out->maximum = s->most;
-    if (s->type == 's') {
-        out->choices = s->words;
-        snprintf(out->range, sizeof out->range, "%s", s->words);
-        snprintf(out->value, sizeof out->value, "%.*s", (int)strcspn(s->words, "|"), s->words);
-    } else if (s->type == 't') {
-        snprintf(out->range, sizeof out->range, "text");
-        snprintf(out->value, sizeof out->value, "%s", s->words ? s->words : "");
-    } else if (s->type == 'b') {
-        snprintf(out->range, sizeof out->range, "true|false");
-        snprintf(out->value, sizeof out->value, "%s", s->otherwise > 0 ? "true" : "false");
-    } else {
-        snprintf(out->range, sizeof out->range, "%g to %g", s->least, s->most);
-        snprintf(out->value, sizeof out->value, "%g", s->otherwise);
-    }
-}
-
-static const struct learner_setting *nth(const struct learner_setting *table, size_t n)
-{
-    while (table->name && n-- > 0)
-        table++;
-    return table;
-}
-
-static size_t length(const struct learner_setting *table)
-{
-    size_t n = 0;
-    while (table[n].name)
-        n++;
-    return n;
-}
-
-clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out)
-{
-    clio_status st = CLIO_OK;
-    const struct learner_type *type = model ? learner_type_find(model) : NULL;
-    const struct learner_setting *first = model ? NULL : train_settings, *second = model ? NULL : optimizer_settings;
-    if (out)
-        *out = (clio_setting){0};
-    REQUIRE(ctx, ctx, "ctx");
-    REQUIRE_THAT(ctx, CALLER, !model || type, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them",
-                 model ? model : "");
-    REQUIRE(ctx, out, "out");
-    if (type) {
-        first = type->settings;
-        second = first + length(first);
-    }
-    describe(n < length(first) ? nth(first, n) : nth(second, n - length(first)), out);
-    if (!model && n >= length(first)) /* defaults of optimizers depend on the model */
-        out->value[0] = '\0';
 fail:
     return st;
 }

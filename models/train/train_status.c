@@ -1,16 +1,31 @@
 /* train_status.c - report progress to the caller of clio_train. */
 #include "train_run.h"
 
+#include <stdio.h>
+
+double train_epoch(const struct train_run *r)
+{
+    double size = (double)r->epoch_batches * r->plan.batch_size;
+    return (double)r->state.epoch + (size > 0 ? (double)r->state.samples / size : 0);
+}
+
 bool train_is_first(const struct train_run *r)
 {
     return r->parallel.rank == 0;
+}
+
+void train_warn(struct train_run *r, const char *what)
+{
+    char text[sizeof r->ctx->status.sentence + 200];
+    snprintf(text, sizeof text, "warning: %s: %s", what, r->ctx->status.sentence);
+    train_report(r, text);
 }
 
 void train_report(struct train_run *r, const char *event)
 {
     clio_train_status status = {.step = r->state.step,
                                 .steps = r->steps,
-                                .epoch = (double)r->state.epoch + (double)r->state.batch / (double)r->epoch_batches,
+                                .epoch = train_epoch(r),
                                 .names = r->plan.type->losses,
                                 .losses = r->losses,
                                 .event = event};

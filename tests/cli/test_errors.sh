@@ -269,7 +269,7 @@ done
 if [ -n "$namespace" ]; then
     only_old_is_left() { [ "$(cat after)" = "$(printf 'old\nold.txt')" ]; }
     by="mounted size=4k" prints=1 also=only_old_is_left
-    fails "output disk full: the old file survives" 1 "disk/old.txt: No space left on device" "free some space" \
+    fails "output disk full: the old file survives" 1 "disk/old.txt cannot be written: the disk is full" "free some space" \
         -- $quick mini -otxt -of disk/old "$speech"
     by="mounted ro"
     fails "output folder read-only" 1 "disk/x.txt" "read-only" "-of" -- $quick mini -otxt -of disk/x "$speech"

@@ -122,7 +122,31 @@ done <rows
 while read -r words; do
     # shellcheck disable=SC2086 # words
     set -- $words
-    for command in transcribe caption imagine train sample eval devices tune; do
+    # Spellings of openai-whisper and diffusers, with underscores or dashes.
+refuses "openai-whisper" "-of names the result" -- transcribe --output_dir x
+refuses "openai-whisper" "-osrt" -- transcribe --output_format srt
+refuses "openai-whisper" "is an option of whisper.cpp (beam search)" -- transcribe --beam_size 5
+refuses "openai-whisper" "--prompt sets it" -- transcribe --initial-prompt=x
+refuses "openai-whisper" "did you mean --no-speech-threshold?" -- transcribe --no_speech_threshold 1
+refuses "diffusers" "--steps sets it" -- imagine --num_inference_steps 20
+refuses "diffusers" "is an option of diffusers (classifier-free guidance scale) that clio imagine does not have: --cfg-scale" -- imagine --guidance-scale 7
+refuses "diffusers" "did you mean --negative-prompt?" -- imagine --negative_prompt x
+refuses "a slip" "did you mean --sampling-method?" -- imagine --samping-metod x
+refuses "a part" "did you mean --temperature?" -- transcribe --temp 0
+for word in -di -ml -bo -sow -on -tdrz --grammar --carry-initial-prompt; do
+    refuses "a way out of $word" "does not have: " -- transcribe $word
+    ! grep -q 'null' err || not_ok "$word: $(cat err)"
+done
+# The last of two values counts; what follows -- is no option; a value may be glued with = only.
+refuses "the last one counts" "--steps must be" -- imagine --steps 5 --steps 0
+takes "the last one counts" -- imagine --steps 5 --steps 6
+refuses "behind --" "standard input can be read only once" -- transcribe -- - -
+refuses "a limit" "--steps must be a whole number from 1 to" -- imagine --steps 1.5
+refuses "a limit" "-W must be" -- imagine -W -8
+refuses "not a number" "--cfg-scale must be" -- imagine --cfg-scale nan
+refuses "not a number" "-s must be a whole number of at least 0, or -1 for a random one" -- imagine -s -2
+
+for command in transcribe caption imagine train sample eval devices tune; do
         program=whisper.cpp
         if [ "$command $1" = "imagine -fa" ]; then program=stable-diffusion.cpp; fi # it has that, too
         refuses "$1 in $command" "$1 is an option of $program (" -- "$command" "$@" file.wav

@@ -117,7 +117,8 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     usage "two models" "vae and gan" -- train vae gan --data data -o x
     usage "no data" "--data" -- train vae -o x
     usage "no folder to write to" "--out" -- train vae --data data
-    usage "an unknown setting" "colour is not a setting of vae" "learning_rate" -- train vae --data data -o x --set colour=3 -q
+    usage "an unknown setting" "colour is not a setting of vae" "clio train --list MODEL lists them" -- train vae --data data -o x --set colour=3 -q
+    usage "a setting with a slip" "lerning_rate is not a setting of vae" "did you mean learning_rate?" -- train vae --data data -o x --set lerning_rate=3 -q
     usage "a setting without a value" "NAME=VALUE" -- train vae --data data -o x --set epochs
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q

@@ -1,21 +1,26 @@
 /* test_core_file.c - host memory, files that are mapped, written or refused, and JSON configurations. Needs no device. */
 #include "../support/test_own.h"
 
+#include "../../host/core/file_tree.h"
+#include "../../host/core/file_out.h"
 #include "../../host/core/json.h"
+#include "../../host/core/safetensors_write.h"
+#include "../../host/core/weights.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 static void holds(const char *name, const char *text)
 {
-    struct file_map map;
-    OK(file_map(ctx, &map, in_folder(name)));
+    struct file_content map;
+    OK(file_load(ctx, &map, in_folder(name)));
     assert_int_equal(map.size, strlen(text));
     assert_memory_equal(map.data, text, map.size);
-    file_unmap(&map);
+    file_unload(&map);
 }
 
 /* How many entries of the folder have `part` in their name. */
@@ -67,24 +72,24 @@ static void test_memory(void **state)
 
 static void test_map(void **state)
 {
-    struct file_map map;
+    struct file_content map;
     (void)state;
     put_text("text", "hello");
     holds("text", "hello");
-    FAILS(file_map(ctx, &map, in_folder("absent")), CLIO_ERROR_FILE, "/absent: no such file");
+    FAILS(file_load(ctx, &map, in_folder("absent")), CLIO_ERROR_FILE, "/absent: no such file");
     assert_null(map.data);
-    FAILS(file_map(ctx, &map, in_folder("text/below")), CLIO_ERROR_FILE, "no such file");
-    FAILS(file_map(ctx, &map, folder), CLIO_ERROR_FILE, "is a folder");
-    FAILS(file_map(ctx, &map, put_text("empty", "")), CLIO_ERROR_FORMAT, "/empty is empty");
+    FAILS(file_load(ctx, &map, in_folder("text/below")), CLIO_ERROR_FILE, "no such file");
+    FAILS(file_load(ctx, &map, folder), CLIO_ERROR_FILE, "is a folder");
+    FAILS(file_load(ctx, &map, put_text("empty", "")), CLIO_ERROR_FORMAT, "/empty is empty");
     assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
-    FAILS(file_map(ctx, &map, in_folder("fifo")), CLIO_ERROR_FILE, "is a device or a pipe");
-    FAILS(file_map(ctx, &map, "/dev/null"), CLIO_ERROR_FILE, "is a device or a pipe");
+    FAILS(file_load(ctx, &map, in_folder("fifo")), CLIO_ERROR_FILE, "is a device or a pipe");
+    FAILS(file_load(ctx, &map, "/dev/null"), CLIO_ERROR_FILE, "is a device or a pipe");
     if (geteuid()) { /* root reads everything */
         assert_int_equal(chmod(put_text("secret", "x"), 0), 0);
-        FAILS(file_map(ctx, &map, in_folder("secret")), CLIO_ERROR_FILE, "no permission");
+        FAILS(file_load(ctx, &map, in_folder("secret")), CLIO_ERROR_FILE, "no permission");
     }
-    file_unmap(&map);
-    file_unmap(&map);
+    file_unload(&map);
+    file_unload(&map);
 }
 
 static void test_out(void **state)
@@ -355,6 +360,138 @@ static void test_json_broken(void **state)
     FAILS(json_open(ctx, &f, folder, "broken.json"), CLIO_ERROR_FORMAT, "is larger than 64 MiB");
 }
 
+/* ---- allocations of Jansson that fail ---- */
+
+static long allocations, fails_at, fails_count;
+
+static void *failing_malloc(size_t size)
+{
+    allocations++;
+    return allocations >= fails_at && allocations < fails_at + fails_count ? NULL : malloc(size);
+}
+
+static clio_status write_tensors(const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct safetensors_writer out = {0};
+    static const float data[6] = {1, 2, 3, 4, 5, 6};
+    TRY(safetensors_writer_open(ctx, &out));
+    TRY(safetensors_writer_metadata(ctx, &out, "format", "pt"));
+    TRY(safetensors_writer_add(ctx, &out, "a", 2, (const int[]){2, 3}, data));
+    TRY(safetensors_writer_add(ctx, &out, "b", 1, (const int[]){4}, data));
+    TRY(safetensors_writer_save(ctx, &out, path));
+fail:
+    safetensors_writer_close(&out);
+    return st;
+}
+
+/* Whichever allocation fails, alone or with all after it: out of memory and the old file, or the whole new one. */
+static void test_json_memory_writing(void **state)
+{
+    struct weights w;
+    const struct weight *found;
+    (void)state;
+    for (fails_count = 1; fails_count > 0; fails_count = fails_count == 1 ? 1L << 30 : 0) {
+        clio_status st = CLIO_ERROR_MEMORY;
+        for (fails_at = 1; st && fails_at < 1000; fails_at++) {
+            put_text("tensors.safetensors", "old");
+            allocations = 0;
+            json_set_alloc_funcs(failing_malloc, free);
+            st = write_tensors(in_folder("tensors.safetensors"));
+            json_set_alloc_funcs(malloc, free);
+            if (st) {
+                check(st, CLIO_ERROR_MEMORY, "out of memory", __LINE__);
+                holds("tensors.safetensors", "old");
+            }
+        }
+        OK(st);
+        OK(weights_open(ctx, &w, in_folder("tensors.safetensors"), "model"));
+        OK(weights_need(ctx, &w, "a", 2, (const int[]){2, 3}, &found));
+        OK(weights_need(ctx, &w, "b", 1, (const int[]){4}, &found));
+        weights_close(&w);
+        assert_true(fails_at > 20);
+    }
+}
+
+static void test_json_memory_reading(void **state)
+{
+    struct json_file f;
+    const char *path = put_text("good.json", "{\"name\": \"t\\u00e9xt\", \"list\": [1, 2.5, true, null, {\"deep\": \"er\"}], \"n\": 12}");
+    int n = 0;
+    (void)path;
+    (void)state;
+    for (fails_count = 1; fails_count > 0; fails_count = fails_count == 1 ? 1L << 30 : 0) {
+        bool failed = true;
+        for (fails_at = 1; failed; fails_at++) {
+            allocations = 0;
+            json_set_alloc_funcs(failing_malloc, free);
+            clio_status st = json_open(ctx, &f, folder, "good.json");
+            json_set_alloc_funcs(malloc, free);
+            failed = allocations >= fails_at;
+            if (st) {
+                check(st, CLIO_ERROR_MEMORY, "out of memory", __LINE__);
+                continue;
+            }
+            OK(json_int(ctx, &f, "n", 0, 100, -1, &n));
+            assert_int_equal(n, 12);
+            json_close(&f);
+        }
+    }
+}
+
+/* Numbers that are not finite are no weights; names need not be UTF-8. */
+static void test_tensors_refused(void **state)
+{
+    struct safetensors_writer out = {0};
+    static const float bad[3][2] = {{1, NAN}, {INFINITY, 0}, {0, -INFINITY}};
+    json_t *object = NULL;
+    (void)state;
+    OK(safetensors_writer_open(ctx, &out));
+    for (int i = 0; i < 3; i++)
+        FAILS(safetensors_writer_add(ctx, &out, "layer.weight", 1, (const int[]){2}, bad[i]), CLIO_ERROR_UNSUPPORTED,
+              "tensor layer.weight has a value that is not finite");
+    safetensors_writer_close(&out);
+    OK(json_made(ctx, &object, json_object()));
+    OK(json_put_name(ctx, object, "name", "m\xe9le \xc3\xa9 \x80\xff"));
+    assert_string_equal(json_string_value(json_object_get(object, "name")), "m\\xe9le \xc3\xa9 \\x80\\xff");
+    json_t *copy;
+    for (fails_count = 1, fails_at = 1; fails_at < 6; fails_at++) { /* Jansson leaves out what it has no memory for */
+        allocations = 0;
+        json_set_alloc_funcs(failing_malloc, free);
+        clio_status st = json_copied(ctx, &copy, object);
+        json_set_alloc_funcs(malloc, free);
+        assert_true(st ? !copy : json_equal(copy, object));
+        json_decref(copy);
+    }
+    FAILS(json_put(ctx, object, "key", NULL), CLIO_ERROR_MEMORY, "out of memory");
+    FAILS(json_append(ctx, object, json_true()), CLIO_ERROR_MEMORY, "out of memory");
+    json_decref(object);
+}
+
+static void nearest(const char *name, const char *words, const char *want)
+{
+    size_t length;
+    const char *found = clio_nearest(name, words, &length);
+    if (!want ? found != NULL : !found || length != strlen(want) || strncmp(found, want, length) != 0)
+        fail_msg("nearest to %s is %.*s", name, (int)length, found ? found : "");
+}
+
+static void test_nearest(void **state)
+{
+    static const char words[] = "learning_rate, lr_scheduler batch_size, negative-prompt steps";
+    (void)state;
+    nearest("lerning_rate", words, "learning_rate");
+    nearest("Learning-Rate", words, "learning_rate");
+    nearest("--negative_prompt", words, "negative-prompt");
+    nearest("lr", words, "lr_scheduler");
+    nearest("max_steps", words, "steps");
+    nearest("stepz", words, "steps");
+    nearest("colour", words, NULL);
+    nearest("", words, NULL);
+    nearest("x", "", NULL);
+    nearest("a_name_that_is_longer_than_any_that_a_table_has_and_is_compared_only_so_far", words, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +507,10 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_json_huge_integer),
         cmocka_unit_test(test_json_broken),
+        cmocka_unit_test(test_json_memory_writing),
+        cmocka_unit_test(test_json_memory_reading),
+        cmocka_unit_test(test_tensors_refused),
+        cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -135,6 +135,8 @@ static inline struct loader_options plain(int batch)
     return o;
 }
 
+#define BAD CLIO_ERROR_FORMAT
+
 /* dataset_open of `folder` fails with this code and message. */
 #define REFUSED(options, code, part)                                                                                                       \
     do {                                                                                                                                   \

@@ -37,7 +37,7 @@ static inline void write_encoder(const char *prefix, const float *projection)
         const struct weight *w = &from.list[i];
         float *data = malloc(w->count * sizeof *data);
         assert_non_null(data);
-        weight_floats(w, 0, w->count, data);
+        assert_ok(weight_floats(ctx, w, 0, w->count, data));
         snprintf(name, sizeof name, "%s%s", prefix, w->name);
         assert_ok(safetensors_writer_add(ctx, &out, name, w->ndim, w->dim, data));
         free(data);

@@ -164,7 +164,7 @@ static void test_webp(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
         struct image got, want;
-        struct file_map map;
+        struct file_content map;
         char reference[64];
         int width, height;
         snprintf(reference, sizeof reference, "%s.png", names[i]);
@@ -172,10 +172,10 @@ static void test_webp(void **state)
         OK(image_read(ctx, &want, golden(reference)));
         same(&got, &want, 0, names[i]);
         assert_int_equal(got.has_alpha, strstr(names[i], "a") == names[i]);
-        OK(file_map(ctx, &map, golden(names[i])));
+        OK(file_load(ctx, &map, golden(names[i])));
         assert_true(image_webp_probe(&map, &width, &height));
         assert_true(width == got.width && height == got.height);
-        file_unmap(&map);
+        file_unload(&map);
         image_free(&got);
         image_free(&want);
     }
@@ -577,7 +577,7 @@ static void test_numbers(void **state)
 {
     struct image image, back;
     float x[3 * 256], mask[256];
-    static const float odd[] = {-7, 7, NAN, 0.003921569f, -0.003921569f, 0, INFINITY, -INFINITY, 1, -1, 0.5f, -0.5f};
+    static const float odd[] = {-7, 7, -1e30f, 0.003921569f, -0.003921569f, 0, 1e30f, -7, 1, -1, 0.5f, -0.5f};
     /* by numpy: (clip(x / 2 + 0.5, 0, 1) * 255).round(); 127.5 goes to the even 128 */
     static const unsigned char bytes[] = {0, 255, 0, 128, 127, 128, 255, 0, 255, 0, 191, 64};
     (void)state;
@@ -605,6 +605,11 @@ static void test_numbers(void **state)
     for (int i = 0; i < 12; i++)
         assert_int_equal(back.rgb[i % 4 * 3 + i / 4], bytes[i]);
     image_free(&back);
+    for (int i = 0; i < 3; i++) {
+        const float bad[] = {0, 0, (const float[]){NAN, INFINITY, -INFINITY}[i]};
+        FAILS(image_from_floats(ctx, &back, bad, 1, 1), CLIO_ERROR_FORMAT, "not finite");
+        assert_null(back.rgb);
+    }
 }
 
 /* ---- broken files ---- */

@@ -111,8 +111,8 @@ static void expect_merged(const struct weights *w, const struct weights *before,
     size_t columns = count_of(module) / (size_t)module->dim[0];
     float got[MAX_COUNT], was[MAX_COUNT], up[MAX_COUNT], down[MAX_COUNT];
     snprintf(name, sizeof name, "%s%s.weight", prefix, module->name);
-    weight_floats(weights_find(w, name), 0, count_of(module), got);
-    weight_floats(weights_find(before, name), 0, count_of(module), was);
+    OK(weight_floats(ctx, weights_find(w, name), 0, count_of(module), got));
+    OK(weight_floats(ctx, weights_find(before, name), 0, count_of(module), was));
     fill(down, (size_t)rank * columns, module->name, 2);
     fill(up, (size_t)(rank * module->dim[0]), module->name, 3);
     for (size_t y = 0; y < (size_t)module->dim[0]; y++)

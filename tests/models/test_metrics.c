@@ -161,9 +161,9 @@ static void matrices_of_nan_are_refused(void **state)
     (void)state;
     double a[9] = {2, 0, 0, 1, 2, 0, 1, NAN, 2}, l[9], values[3];
     int rank = 7;
-    FAILS(matrix_root(ctx, l, &rank, a, 3), CLIO_ERROR_ARGUMENT, "the Cholesky decomposition of a 3 x 3 matrix cannot be computed");
+    FAILS(matrix_root(ctx, l, &rank, a, 3), CLIO_ERROR_FORMAT, "the Cholesky decomposition of a 3 x 3 matrix cannot be computed");
     assert_int_equal(rank, 0);
-    FAILS(matrix_eigenvalues(ctx, values, a, 3), CLIO_ERROR_ARGUMENT, "it contains NaN (LAPACK dsyev, info -5)");
+    FAILS(matrix_eigenvalues(ctx, values, a, 3), CLIO_ERROR_FORMAT, "it contains NaN (LAPACK dsyev, info -5)");
     FAILS(matrix_eigenvalues(ctx, values, a, 0), CLIO_ERROR_INTERNAL, "0 rows");
 }
 
@@ -217,7 +217,7 @@ static void frechet_distances(void **state)
     NEAR(frechet(&sf, &sx), 1024.0 * 1024 * FEATURE, 1e-6);
     FAILS(frechet_distance(ctx, &out, &sx, &one), CLIO_ERROR_ARGUMENT, "same encoder");
     x[5] = INFINITY;
-    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_ARGUMENT, "value 5 of feature 0 is inf");
+    FAILS(feature_stats_add(ctx, &sx, x, MANY), CLIO_ERROR_FORMAT, "value 5 of feature 0 is inf");
     assert_int_equal(sx.count, MANY);
     feature_stats_free(&sz);
     sz = stats_of(z, 1, FEATURE, 1);
@@ -288,17 +288,107 @@ static void kernel_distances(void **state)
     FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 2, SOME + 1, 0), CLIO_ERROR_ARGUMENT, "no more than the sets have");
     FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, 1, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "at least 2");
     y[8] = NAN;
-    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_ARGUMENT, "value 1 of feature 1");
+    FAILS(kernel_distance(ctx, &all, NULL, x, MANY, y, SOME, FEATURE, 0, 0, 0), CLIO_ERROR_FORMAT, "value 1 of feature 1");
 }
 
 /* ---- words ---- */
 
 static void expect_counts(const struct error_counts *got, const uint64_t want[4], const char *reference)
 {
+    assert_int_equal(got->errors, want[1] + want[2] + want[3]);
     if (got->reference_count != want[0] || got->substitutions != want[1] || got->insertions != want[2] || got->deletions != want[3])
         fail_msg("\"%s\": %d words, %d substitutions, %d insertions, %d deletions; expected %d, %d, %d, %d", reference,
                  (int)got->reference_count, (int)got->substitutions, (int)got->insertions, (int)got->deletions, (int)want[0], (int)want[1],
                  (int)want[2], (int)want[3]);
+}
+
+/* The whole table, as in a textbook, and the fewest gaps among the alignments with the fewest edits. */
+static void edits_by_table(const uint32_t *a, size_t n, const uint32_t *b, size_t m, uint64_t *edits, uint64_t *gaps, size_t *common)
+{
+    enum { SIDE = 301 };
+    static uint64_t cost[SIDE][SIDE];
+    static size_t lcs[SIDE][SIDE];
+    const uint64_t one = 1 << 20;
+    assert_true(n < SIDE && m < SIDE);
+    for (size_t i = 0; i <= n; i++)
+        for (size_t j = 0; j <= m; j++) {
+            uint64_t best = i || j ? UINT64_MAX : 0;
+            if (i)
+                best = MIN(best, cost[i - 1][j] + one + 1);
+            if (j)
+                best = MIN(best, cost[i][j - 1] + one + 1);
+            if (i && j)
+                best = MIN(best, cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : one));
+            cost[i][j] = best;
+            lcs[i][j] = !i || !j ? 0 : a[i - 1] == b[j - 1] ? lcs[i - 1][j - 1] + 1 : MAX(lcs[i - 1][j], lcs[i][j - 1]);
+        }
+    *edits = cost[n][m] / one;
+    *gaps = cost[n][m] % one;
+    *common = lcs[n][m];
+}
+
+/* Lengths around the 64 rows of a block; few symbols (many equal), and many. */
+static void edits_as_by_the_whole_table(void **state)
+{
+    static const size_t lengths[] = {0, 1, 2, 63, 64, 65, 127, 128, 129, 200, 300};
+    uint32_t a[300], b[300], seed = 1;
+    uint64_t match[400] = {0};
+    (void)state;
+    for (size_t k = 0; k < COUNT(lengths) * COUNT(lengths) * 3; k++) {
+        size_t n = lengths[k % COUNT(lengths)], m = lengths[k / COUNT(lengths) % COUNT(lengths)], common, got_common;
+        uint32_t symbols = k % 3 == 0 ? 2 : k % 3 == 1 ? 8 : 400;
+        uint64_t edits, gaps, got;
+        struct error_counts counts = {0};
+        for (size_t i = 0; i < 300; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            a[i] = (seed >> 8) % symbols;
+            b[i] = seed >> 30 || i < 2 ? a[i < 2 ? i : i - k % 3] : (seed >> 5) % symbols; /* mostly the same, moved a little */
+        }
+        edits_by_table(a, n, b, m, &edits, &gaps, &common);
+        OK(edit_distance(ctx, &got, a, n, b, m, symbols));
+        assert_int_equal(got, edits);
+        OK(edits_by_type(ctx, &counts, a, n, b, m, symbols));
+        assert_int_equal(counts.errors, edits);
+        assert_int_equal(counts.insertions + counts.deletions, gaps);
+        assert_int_equal(counts.substitutions, edits - gaps);
+        assert_true(counts.insertions - counts.deletions == m - n);
+        OK(longest_common_subsequence(ctx, &got_common, a, n, b, m, match));
+        assert_int_equal(got_common, common);
+    }
+    for (size_t i = 0; i < COUNT(match); i++)
+        assert_int_equal(match[i], 0);
+}
+
+static int stop_at_once(void *user, const char *what, double done, double total)
+{
+    (void)what, (void)done, (void)total;
+    ++*(int *)user;
+    return 1;
+}
+
+/* Two texts of 20,000 unrelated words took two minutes, deaf to the progress callback. */
+static void long_texts_take_seconds_and_can_be_cancelled(void **state)
+{
+    struct bytes reference = {0}, hypothesis = {0};
+    struct error_counts counts = {0};
+    uint32_t seed = 7;
+    int calls = 0;
+    (void)state;
+    for (int i = 0; i < 40000; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        OK(bytes_print(ctx, i % 2 ? &reference : &hypothesis, "w%cx%c ", 'a' + (seed >> 8) % 26, 'a' + (seed >> 16) % 26));
+    }
+    OK(error_counts_characters(ctx, &counts, reference.data, hypothesis.data));
+    assert_int_equal(counts.reference_count, 20000 * 5 - 1);
+    assert_in_range(counts.errors, 20000, 60000);
+    clio_set_progress(ctx, stop_at_once, &calls);
+    FAILS(error_counts_words(ctx, &counts, reference.data, hypothesis.data), CLIO_ERROR_CANCELLED, "comparing texts");
+    FAILS(error_counts_characters(ctx, &counts, reference.data, hypothesis.data), CLIO_ERROR_CANCELLED, "comparing texts");
+    assert_int_equal(calls, 2);
+    OK(error_counts_words(ctx, &counts, "a short text", "asks nobody"));
+    clio_set_progress(ctx, NULL, NULL);
+    bytes_free(&reference);
+    bytes_free(&hypothesis);
 }
 
 static void word_and_character_errors(void **state)
@@ -327,13 +417,14 @@ static void word_and_character_errors(void **state)
          {12, 1, 0, 0}},
         {"Don\xe2\x80\x99t\xe2\x80\x94stop", "don't stop", {2, 0, 0, 0}, {10, 0, 0, 0}},
     };
-    struct error_counts all = {0, 0, 0, 0}, empty = {0, 0, 0, 0};
+    struct error_counts all = {0}, empty = {0};
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        struct error_counts words = {0, 0, 0, 0}, characters = {0, 0, 0, 0};
+        struct error_counts words = {0}, characters = {0};
         OK(error_counts_words(ctx, &words, pairs[i].reference, pairs[i].hypothesis));
         expect_counts(&words, pairs[i].words, pairs[i].reference);
         OK(error_counts_characters(ctx, &characters, pairs[i].reference, pairs[i].hypothesis));
-        expect_counts(&characters, pairs[i].characters, pairs[i].reference);
+        assert_int_equal(characters.reference_count, pairs[i].characters[0]);
+        assert_int_equal(characters.errors, pairs[i].characters[1] + pairs[i].characters[2] + pairs[i].characters[3]);
         OK(error_counts_words(ctx, &all, pairs[i].reference, pairs[i].hypothesis));
     }
     assert_int_equal(all.reference_count, 39);
@@ -341,7 +432,7 @@ static void word_and_character_errors(void **state)
     assert_true(error_rate(&empty) == 0);
     OK(error_counts_words(ctx, &empty, "?", "well"));
     assert_true(isinf(error_rate(&empty)));
-    FAILS(error_counts_words(ctx, &empty, "good", "ba\xff"), CLIO_ERROR_ARGUMENT, "not valid UTF-8 at byte 2");
+    FAILS(error_counts_words(ctx, &empty, "good", "ba\xff"), CLIO_ERROR_FORMAT, "not valid UTF-8 at byte 2");
 }
 
 /* ---- captions ---- */
@@ -390,9 +481,9 @@ static void caption_metrics(void **state)
     assert_true(scores.cider_d == 0);
     OK(caption_scores(ctx, &scores, broken + 2, 1)); /* 3 of 3 words, reference length 4: hyphens and apostrophes count only inside words */
     NEAR(scores.bleu[2], exp(1 - 4.0 / 3), 1e-8);
-    FAILS(caption_scores(ctx, &scores, captions, 0), CLIO_ERROR_ARGUMENT, "no caption");
-    FAILS(caption_scores(ctx, &scores, broken, 1), CLIO_ERROR_ARGUMENT, "not valid UTF-8");
-    FAILS(caption_scores(ctx, &scores, broken + 1, 1), CLIO_ERROR_ARGUMENT, "caption 1 has no reference");
+    FAILS(caption_scores(ctx, &scores, captions, 0), CLIO_ERROR_FORMAT, "no caption");
+    FAILS(caption_scores(ctx, &scores, broken, 1), CLIO_ERROR_FORMAT, "not valid UTF-8");
+    FAILS(caption_scores(ctx, &scores, broken + 1, 1), CLIO_ERROR_FORMAT, "caption 1 has no reference");
 }
 
 /* More n-grams than the initial tables hold. Every caption equals its reference and no other, so all scores are perfect. */
@@ -428,6 +519,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(feature_stats_are_freed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kernel_distances, set_up, tear_down),
         cmocka_unit_test_setup_teardown(word_and_character_errors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(edits_as_by_the_whole_table, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_texts_take_seconds_and_can_be_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(caption_metrics, set_up, tear_down),
         cmocka_unit_test_setup_teardown(caption_metrics_of_many_cases, set_up, tear_down),
     };

@@ -7,6 +7,7 @@
  * that what passes through keeps its size. Keys and shapes: diffusers' UNet2DConditionModel and AutoencoderKL, transformers' CLIPTextModel.
  */
 #include "random_weights.h"
+#include "../../host/core/file_out.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,7 +311,7 @@ static clio_status copy_tokenizer(struct maker *m)
     static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"};
     clio_status st = CLIO_OK;
     char *dir = NULL, *from = NULL, *to = NULL;
-    struct file_map map = {0};
+    struct file_content map = {0};
     struct file_out out = {0};
     TRY(file_join(m->ctx, &dir, m->dir, "tokenizer"));
     TRY(file_make_folder(m->ctx, dir));
@@ -318,11 +319,11 @@ static clio_status copy_tokenizer(struct maker *m)
         TRY(file_join(m->ctx, &from, m->source, names[i]));
         TRY(file_join(m->ctx, &to, dir, names[i]));
         if (i < 2 || file_exists(from)) {
-            TRY(file_map(m->ctx, &map, from));
+            TRY(file_load(m->ctx, &map, from));
             TRY(file_out_open(m->ctx, &out, to));
             TRY(file_out_write(m->ctx, &out, map.data, map.size));
             TRY(file_out_commit(m->ctx, &out));
-            file_unmap(&map);
+            file_unload(&map);
         }
         free(from);
         free(to);
@@ -330,7 +331,7 @@ static clio_status copy_tokenizer(struct maker *m)
     }
 fail:
     file_out_abandon(&out);
-    file_unmap(&map);
+    file_unload(&map);
     free(from);
     free(to);
     free(dir);

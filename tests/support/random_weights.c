@@ -1,5 +1,6 @@
 /* random_weights.c - see random_weights.h. */
 #include "random_weights.h"
+#include "../../host/core/file_out.h"
 
 #include <math.h>
 #include <stdio.h>

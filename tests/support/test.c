@@ -156,6 +156,18 @@ void test_free(struct tensor *t)
     tensor_free(test_context(), t);
 }
 
+unsigned char *test_bytes(const struct weight *w)
+{
+    size_t size = w->count * dtype_size(w->dtype);
+    unsigned char *bytes = malloc(size + 1);
+    const unsigned char *from;
+    assert_non_null(bytes);
+    assert_ok(weight_bytes(NULL, w, 0, size, bytes, &from));
+    if (from != bytes)
+        memcpy(bytes, from, size);
+    return bytes;
+}
+
 float *test_floats(const struct weights *golden, const char *name, size_t count)
 {
     const struct weight *w = weights_find(golden, name);
@@ -164,10 +176,13 @@ float *test_floats(const struct weights *golden, const char *name, size_t count)
     assert_int_equal(w->count, count);
     float *x = malloc(count * sizeof *x);
     assert_non_null(x);
-    if (w->dtype == DTYPE_I32)
-        memcpy(x, w->data, count * sizeof *x);
-    else
-        weight_floats(w, 0, count, x);
+    if (w->dtype == DTYPE_I32) {
+        unsigned char *bytes = test_bytes(w);
+        memcpy(x, bytes, count * sizeof *x);
+        free(bytes);
+    } else {
+        assert_ok(weight_floats(NULL, w, 0, count, x));
+    }
     return x;
 }
 

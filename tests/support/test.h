@@ -62,6 +62,8 @@ void test_free(struct tensor *t);
 /* The tensor `name` of an open golden file as floats in fresh memory, or as they are stored when it holds integers (then cast the pointer);
  * fails the test unless it has `count` elements. */
 float *test_floats(const struct weights *golden, const char *name, size_t count);
+/* Copy of the stored bytes of a tensor. Free with free(). */
+unsigned char *test_bytes(const struct weight *w);
 /* Path of a golden file in static memory, or NULL after saying so (a failure under CLIO_REQUIRE): then call skip(). */
 const char *test_golden(const char *name);
 /* golden/operations, opened; the test is skipped where it is not there. */

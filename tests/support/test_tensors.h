@@ -40,11 +40,13 @@ static inline void made_floats(struct made *m, const char *name, int ndim, const
 /* A tensor that was read, under another name. */
 static inline void made_copy(struct made *m, const char *name, const struct weight *w)
 {
+    unsigned char *bytes = test_bytes(w);
     made_add(m, name,
              w->dtype == DTYPE_F32   ? "F32"
              : w->dtype == DTYPE_F16 ? "F16"
                                      : "BF16",
-             w->ndim, w->dim, w->data, w->count * dtype_size(w->dtype));
+             w->ndim, w->dim, bytes, w->count * dtype_size(w->dtype));
+    free(bytes);
 }
 
 static inline void made_note(struct made *m, const char *key, const char *text)

@@ -87,9 +87,9 @@ void trial_load(struct trial *t, float factor, float offset, int first, int coun
 /* A tensor of the file of more dimensions than clio has: its numbers. */
 static float *raw_floats(const char *path, const char *name, size_t count)
 {
-    struct file_map map;
+    struct file_content map;
     uint64_t length = 0;
-    assert_ok(file_map(test_context(), &map, path));
+    assert_ok(file_load(test_context(), &map, path));
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)map.data[i] << 8 * i;
     json_t *header = json_loadb((const char *)map.data + 8, (size_t)length, 0, NULL);
@@ -100,7 +100,7 @@ static float *raw_floats(const char *path, const char *name, size_t count)
     assert_non_null(x);
     memcpy(x, map.data + 8 + length + first, count * sizeof *x);
     json_decref(header);
-    file_unmap(&map);
+    file_unload(&map);
     return x;
 }
 

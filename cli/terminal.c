@@ -1,0 +1,158 @@
+/* terminal.c - see terminal.h. A format is printed piece by piece: what it says itself as it is, what is put in for %s after cleaning. */
+#include "terminal.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SPEC_BYTES 32
+
+/* va_list may be an array type, of which no pointer can be handed on. */
+struct arguments {
+    va_list list;
+};
+
+/* One conversion: "%-*.3lf" without the stars, which are read, and its length and letter. */
+struct spec {
+    char text[SPEC_BYTES + 16];
+    size_t size;
+    int longs; /* l, ll */
+    bool is_size;
+    char letter;
+};
+
+static void spec_add(struct spec *spec, char c)
+{
+    if (spec->size + 1 < SPEC_BYTES) {
+        spec->text[spec->size++] = c;
+        spec->text[spec->size] = 0;
+    }
+}
+
+static void spec_add_number(struct spec *spec, int number)
+{
+    char digits[16];
+    snprintf(digits, sizeof digits, "%d", number);
+    for (const char *c = digits; *c; c++)
+        spec_add(spec, *c);
+}
+
+/* Read the conversion at `at`, a '%'; returns what follows it. */
+static const char *spec_read(struct spec *spec, const char *at, struct arguments *arguments)
+{
+    *spec = (struct spec){.size = 0};
+    spec_add(spec, *at++);
+    for (; *at && strchr("-+ #0.123456789*", *at); at++)
+        if (*at == '*')
+            spec_add_number(spec, va_arg(arguments->list, int));
+        else
+            spec_add(spec, *at);
+    for (; *at == 'l' || *at == 'z'; at++) {
+        spec->longs += *at == 'l';
+        spec->is_size = spec->is_size || *at == 'z';
+        spec_add(spec, *at);
+    }
+    spec->letter = *at;
+    spec_add(spec, *at);
+    return *at ? at + 1 : at;
+}
+
+static char *format_text(const struct spec *spec, const char *text)
+{
+    char *clean, *made, *bounded = NULL;
+    const char *point = strchr(spec->text, '.');
+    if (point) { /* the text may have no zero behind these bytes */
+        bounded = must_print("%.*s", atoi(point + 1), text);
+        text = bounded;
+    }
+    clean = text_clean(text);
+    struct spec plain = *spec;
+    if (point) {
+        plain.text[point - spec->text] = 's';
+        plain.text[point - spec->text + 1] = 0;
+    }
+    made = must_print(plain.text, clean);
+    free(clean);
+    free(bounded);
+    return made;
+}
+
+static char *format_integer(const struct spec *spec, struct arguments *arguments)
+{
+    if (spec->is_size)
+        return must_print(spec->text, va_arg(arguments->list, size_t));
+    if (spec->longs > 1)
+        return must_print(spec->text, va_arg(arguments->list, long long));
+    if (spec->longs)
+        return must_print(spec->text, va_arg(arguments->list, long));
+    return must_print(spec->text, va_arg(arguments->list, int));
+}
+
+static void print_spec(FILE *out, const struct spec *spec, struct arguments *arguments)
+{
+    char *text;
+    if (spec->letter == '%') {
+        fputc('%', out);
+        return;
+    }
+    text = spec->letter == 's'           ? format_text(spec, va_arg(arguments->list, const char *))
+           : strchr("fge", spec->letter) ? must_print(spec->text, va_arg(arguments->list, double))
+                                         : format_integer(spec, arguments);
+    fputs(text, out);
+    free(text);
+}
+
+void print_list_to(FILE *out, const char *format, va_list list)
+{
+    struct arguments arguments;
+    struct spec spec;
+    va_copy(arguments.list, list);
+    while (*format) {
+        size_t plain = strcspn(format, "%");
+        fwrite(format, 1, plain, out);
+        format += plain;
+        if (*format) {
+            format = spec_read(&spec, format, &arguments);
+            print_spec(out, &spec, &arguments);
+        }
+    }
+    va_end(arguments.list);
+}
+
+void print_to(FILE *out, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print_list_to(out, format, list);
+    va_end(list);
+}
+
+void print_out(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print_list_to(stdout, format, list);
+    va_end(list);
+}
+
+void print_err(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    print_list_to(stderr, format, list);
+    va_end(list);
+}
+
+void print_raw(FILE *out, const char *text)
+{
+    fputs(text, out);
+}
+
+void print_lines(FILE *out, const char *start, const char *text)
+{
+    while (*text) {
+        size_t size = strcspn(text, "\n");
+        print_to(out, "%s%.*s\n", start, (int)size, text);
+        text += size + (text[size] != 0);
+    }
+}

@@ -1,0 +1,323 @@
+/* file_tree.c - see file_tree.h. Folders are opened with O_NOFOLLOW and their entries handled relative to them (openat, unlinkat): a link
+ * that another process puts in the place of a folder meanwhile is not followed either. */
+#define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE /* flock */
+#include "file_tree.h"
+#include "file_out.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEEPEST 64 /* folders within folders: each holds a file descriptor */
+#define LOCK_TRIES 100
+
+static bool is_absent(int error)
+{
+    return error == ENOENT || error == ENOTDIR;
+}
+
+/* ---- names ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The next name in an open folder; NULL at its end or after a failure (*error). */
+static const char *next_name(DIR *dir, int *error)
+{
+    struct dirent *entry;
+    do {
+        errno = 0;
+        entry = readdir(dir);
+    } while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    *error = entry ? 0 : errno;
+    return entry ? entry->d_name : NULL;
+}
+
+static clio_status read_names(clio_context *ctx, struct file_names *names, DIR *dir, const char *path)
+{
+    clio_status st = CLIO_OK;
+    size_t capacity = 0;
+    const char *name;
+    int error;
+    while ((name = next_name(dir, &error))) {
+        TRY(mem_grow(ctx, &names->list, names->count, &capacity, sizeof *names->list));
+        TRY(mem_string(ctx, &names->list[names->count], name));
+        names->count++;
+    }
+    if (error)
+        TRY(file_fail_read(ctx, path, error));
+    if (names->count)
+        qsort(names->list, names->count, sizeof *names->list, compare_names);
+fail:
+    return st;
+}
+
+clio_status file_names_read(clio_context *ctx, struct file_names *names, const char *folder, bool *absent)
+{
+    clio_status st = CLIO_OK;
+    DIR *dir;
+    *names = (struct file_names){0};
+    if (absent)
+        *absent = false;
+    dir = opendir(folder);
+    if (!dir) {
+        int error = errno;
+        if (absent && error == ENOENT) {
+            *absent = true;
+            return CLIO_OK;
+        }
+        TRY(file_fail_read(ctx, folder, error));
+    }
+    TRY(read_names(ctx, names, dir, folder));
+fail:
+    if (dir)
+        closedir(dir);
+    if (st)
+        file_names_free(names);
+    return st;
+}
+
+void file_names_free(struct file_names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->list[i]);
+    free(names->list);
+    *names = (struct file_names){0};
+}
+
+/* ---- delete, rename, link ---- */
+
+static clio_status fail_delete(clio_context *ctx, const char *path, int error)
+{
+    clio_status st = CLIO_OK;
+    FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: %s; delete it yourself or choose another folder", path, strerror(error));
+fail:
+    return st;
+}
+
+clio_status file_delete(clio_context *ctx, const char *path)
+{
+    clio_status st = CLIO_OK;
+    if (unlink(path) && !is_absent(errno))
+        TRY(fail_delete(ctx, path, errno));
+fail:
+    return st;
+}
+
+static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth);
+
+/* Delete the folder `name` of the open folder `parent`; path: of it, for messages. Takes no link for a folder. */
+static clio_status delete_folder(clio_context *ctx, int parent, const char *name, const char *path, int depth)
+{
+    clio_status st = CLIO_OK;
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        TRY(errno == ENOENT ? CLIO_OK : fail_delete(ctx, path, errno));
+    else
+        TRY(delete_entries(ctx, fd, path, depth));
+    if (unlinkat(parent, name, AT_REMOVEDIR) && errno != ENOENT)
+        TRY(fail_delete(ctx, path, errno));
+fail:
+    return st;
+}
+
+/* Delete the entry `name` of the open folder `parent`, whatever it is. */
+static clio_status delete_entry(clio_context *ctx, int parent, const char *name, const char *path, int depth)
+{
+    clio_status st = CLIO_OK;
+    struct stat info;
+    if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW))
+        return is_absent(errno) ? CLIO_OK : fail_delete(ctx, path, errno);
+    if (S_ISDIR(info.st_mode))
+        TRY(delete_folder(ctx, parent, name, path, depth));
+    else if (unlinkat(parent, name, 0) && errno != ENOENT)
+        TRY(fail_delete(ctx, path, errno));
+fail:
+    return st;
+}
+
+/* Delete what is in an open folder, which is closed. */
+static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth)
+{
+    clio_status st = CLIO_OK;
+    struct file_names names = {0};
+    char *below = NULL;
+    DIR *dir = fdopendir(folder);
+    if (!dir) {
+        int error = errno;
+        close(folder);
+        TRY(fail_delete(ctx, path, error));
+    }
+    if (depth >= DEEPEST)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: more than %d folders lie within each other; delete it yourself", path, DEEPEST);
+    TRY(read_names(ctx, &names, dir, path));
+    for (size_t i = 0; i < names.count; i++) {
+        free(below);
+        below = NULL;
+        TRY(file_join(ctx, &below, path, names.list[i]));
+        TRY(delete_entry(ctx, dirfd(dir), names.list[i], below, depth + 1));
+    }
+fail:
+    if (dir)
+        closedir(dir);
+    file_names_free(&names);
+    free(below);
+    return st;
+}
+
+clio_status file_delete_folder(clio_context *ctx, const char *path)
+{
+    clio_status st = CLIO_OK;
+    char *plain = NULL;
+    TRY(mem_string(ctx, &plain, path));
+    for (size_t n = strlen(plain); n > 1 && plain[n - 1] == '/'; n--)
+        plain[n - 1] = 0; /* behind "link/" is the target */
+    TRY(delete_entry(ctx, AT_FDCWD, plain, plain, 0));
+fail:
+    free(plain);
+    return st;
+}
+
+void file_delete_empty(const char *path)
+{
+    rmdir(path);
+}
+
+clio_status file_rename(clio_context *ctx, const char *from, const char *to)
+{
+    clio_status st = CLIO_OK;
+    if (rename(from, to))
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be renamed to %s: %s; choose another folder", from, to, strerror(errno));
+fail:
+    return st;
+}
+
+clio_status file_set_link(clio_context *ctx, const char *folder, const char *name, const char *target)
+{
+    clio_status st = CLIO_OK;
+    char *link = NULL, *fresh = NULL;
+    struct bytes text = {0};
+    struct stat info;
+    TRY(file_join(ctx, &link, folder, name));
+    TRY(bytes_print(ctx, &text, ".%s.new", name));
+    TRY(file_join(ctx, &fresh, folder, text.data));
+    if (!lstat(link, &info) && !S_ISLNK(info.st_mode))
+        FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be made: a file or folder has this name; rename it or choose another folder", link);
+    TRY(file_delete(ctx, fresh)); /* of a run that was killed */
+    if (symlink(target, fresh))
+        FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be made: %s; choose another folder", link, strerror(errno));
+    TRY(file_rename(ctx, fresh, link));
+fail:
+    bytes_free(&text);
+    free(fresh);
+    free(link);
+    return st;
+}
+
+/* ---- sync ---- */
+
+static clio_status sync_entries(clio_context *ctx, int folder, const char *path, int depth)
+{
+    clio_status st = CLIO_OK;
+    struct file_names names = {0};
+    char *below = NULL;
+    DIR *dir = fdopendir(folder);
+    if (!dir) {
+        int error = errno;
+        close(folder);
+        TRY(file_fail_write(ctx, path, error));
+    }
+    TRY(read_names(ctx, &names, dir, path));
+    for (size_t i = 0; i < names.count && depth < DEEPEST; i++) {
+        int fd = openat(dirfd(dir), names.list[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            continue; /* no folder: its content was synced when it was written */
+        free(below);
+        below = NULL;
+        st = file_join(ctx, &below, path, names.list[i]);
+        if (st)
+            close(fd);
+        TRY(st);
+        TRY(sync_entries(ctx, fd, below, depth + 1));
+    }
+    if (fsync(dirfd(dir)) && errno != EINVAL && errno != ENOSYS && errno != EBADF && errno != EACCES)
+        TRY(file_fail_write(ctx, path, errno));
+fail:
+    if (dir)
+        closedir(dir);
+    file_names_free(&names);
+    free(below);
+    return st;
+}
+
+clio_status file_sync_folder(clio_context *ctx, const char *path)
+{
+    clio_status st = CLIO_OK;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        TRY(file_fail_read(ctx, path, errno));
+    TRY(sync_entries(ctx, fd, path, 0));
+fail:
+    return st;
+}
+
+/* ---- lock ---- */
+
+/* Open and lock the file. *held: by another process. *same: the name still stands for the file (its owner deletes it before unlocking). */
+static int try_lock(const char *path, bool *held, bool *same)
+{
+    struct stat opened, named;
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    *held = *same = false;
+    if (fd < 0)
+        return fd;
+    *held = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+    *same = !fstat(fd, &opened) && !lstat(path, &named) && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+    return fd;
+}
+
+clio_status file_lock(clio_context *ctx, struct file_lock *lock, const char *path, const char *what)
+{
+    clio_status st = CLIO_OK;
+    *lock = (struct file_lock){.fd = -1};
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        bool held, same;
+        int fd = try_lock(path, &held, &same);
+        if (fd < 0)
+            TRY(file_fail_create(ctx, path, errno));
+        if (same && !held) {
+            lock->fd = fd;
+            TRY(mem_string(ctx, &lock->path, path));
+            return CLIO_OK;
+        }
+        close(fd);
+        if (held)
+            break;
+    }
+    FAIL(ctx, CLIO_ERROR_FILE, "%s is locked: another %s uses this folder; wait for it to end, or choose another folder", path, what);
+fail:
+    if (st && lock->fd >= 0)
+        close(lock->fd);
+    if (st)
+        *lock = (struct file_lock){.fd = -1};
+    return st;
+}
+
+void file_unlock(struct file_lock *lock)
+{
+    if (lock->path) {
+        unlink(lock->path);
+        close(lock->fd);
+        free(lock->path);
+    }
+    *lock = (struct file_lock){.fd = -1};
+}

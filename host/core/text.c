@@ -1,0 +1,107 @@
+/* text.c - see text.h. The decoder is utf8proc's. */
+#include "text.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#define NAME_MOST 48
+
+/* Bytes of the character at `at`, which ends before a zero; 0: the byte there is none. */
+static int character_size(const char *at, utf8proc_int32_t *c)
+{
+    utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)at, -1, c);
+    return size > 0 ? (int)size : 0;
+}
+
+bool text_is_utf8(const char *text)
+{
+    utf8proc_int32_t c;
+    while (*text) {
+        int size = character_size(text, &c);
+        if (!size)
+            return false;
+        text += size;
+    }
+    return true;
+}
+
+clio_status text_escape(clio_context *ctx, struct bytes *out, const char *name)
+{
+    clio_status st = CLIO_OK;
+    TRY(bytes_add(ctx, out, "", 0));
+    while (*name) {
+        utf8proc_int32_t c = 0;
+        int size = character_size(name, &c);
+        TRY(size ? bytes_add(ctx, out, name, (size_t)size) : bytes_print(ctx, out, "\\x%02x", (unsigned)(unsigned char)*name));
+        name += MAX(size, 1);
+    }
+fail:
+    return st;
+}
+
+/* ---- names that are alike ---- */
+
+/* The name as it is compared: lower case, without leading dashes, with dashes for underscores. The size. */
+static size_t plain_name(char out[NAME_MOST], const char *name, size_t size)
+{
+    size_t n = 0;
+    while (size && *name == '-') {
+        name++;
+        size--;
+    }
+    for (; n < size && n < NAME_MOST; n++)
+        out[n] = (char)(name[n] == '_' ? '-' : tolower((unsigned char)name[n]));
+    return n;
+}
+
+/* Levenshtein distance: insertions, deletions and replacements that make one of the other. */
+static size_t distance(const char *a, size_t n, const char *b, size_t m)
+{
+    size_t row[NAME_MOST + 1];
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = MIN(replaced, MIN(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[m];
+}
+
+static bool contains(const char *whole, size_t n, const char *part, size_t m)
+{
+    for (size_t i = 0; m >= 2 && i + m <= n; i++)
+        if (memcmp(whole + i, part, m) == 0)
+            return true;
+    return false;
+}
+
+/* The edits between two names, if they are a third of the letters at most or one is a part of the other; otherwise more than NAME_MOST. */
+static size_t unlikeness(const char *a, size_t n, const char *b, size_t m)
+{
+    size_t d = distance(a, n, b, m);
+    return d <= MAX(n, m) / 3 || contains(a, n, b, m) || contains(b, m, a, n) ? d : NAME_MOST + 1;
+}
+
+const char *text_nearest(const char *name, const char *words, size_t *length)
+{
+    char a[NAME_MOST], b[NAME_MOST];
+    size_t n = plain_name(a, name, strlen(name)), best = NAME_MOST + 1;
+    const char *found = NULL;
+    *length = 0;
+    for (words += strspn(words, ", "); *words; words += strspn(words, ", ")) {
+        size_t size = strcspn(words, ", "), d = unlikeness(a, n, b, plain_name(b, words, size));
+        if (n && d < best) {
+            best = d;
+            found = words;
+            *length = size;
+        }
+        words += size;
+    }
+    return found;
+}

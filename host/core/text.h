@@ -1,0 +1,14 @@
+/* text.h - UTF-8: is a text valid, and a form of any name that is. */
+#ifndef CLIO_CORE_TEXT_H
+#define CLIO_CORE_TEXT_H
+
+#include "mem.h"
+
+bool text_is_utf8(const char *text);
+/* Append a name with \xNN for each byte that is not UTF-8. */
+clio_status text_escape(clio_context *ctx, struct bytes *out, const char *name);
+
+/* See clio_nearest. */
+const char *text_nearest(const char *name, const char *words, size_t *length);
+
+#endif
