@@ -20,6 +20,7 @@ struct sound {
 
     struct sound_file file;
     char *path;
+    int rate;                      /* that the caller wants */
     soxr_t resampler;              /* NULL: equal rates */
     float *mono;                   /* [SOUND_FILE_BLOCK] decoded samples, */
     size_t mono_first, mono_count; /* and the range not yet resampled */
@@ -30,13 +31,34 @@ struct sound {
     uint64_t first, max_position; /* highest position read so far */
 };
 
-static void fill_mono(struct sound *s)
+static clio_status fill_mono(struct sound *s)
 {
+    clio_status st = CLIO_OK;
     if (s->mono_count || s->file_ended)
-        return;
+        return CLIO_OK;
     s->mono_first = 0;
-    s->mono_count = sound_file_read(&s->file, s->mono);
+    TRY(sound_file_read(s->ctx, &s->file, s->mono, &s->mono_count));
     s->file_ended = s->mono_count == 0;
+fail:
+    return st;
+}
+
+/* A resampler from the rate of the file's stream, if the rates differ. */
+static clio_status make_resampler(struct sound *s)
+{
+    clio_status st = CLIO_OK;
+    soxr_error_t error = NULL;
+    soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
+    soxr_delete(s->resampler);
+    s->resampler = NULL;
+    if (s->file.rate == s->rate)
+        return CLIO_OK;
+    s->resampler = soxr_create(s->file.rate, s->rate, 1, &error, NULL, &quality, NULL);
+    if (error || !s->resampler)
+        FAIL(s->ctx, CLIO_ERROR_UNSUPPORTED, "%s cannot be resampled from %d to %d Hz (%s): export it at %d Hz", s->path, s->file.rate,
+             s->rate, error ? error : "no memory", s->rate);
+fail:
+    return st;
 }
 
 clio_status sound_open(clio_context *ctx, struct sound **out, const char *path, int rate)
@@ -46,23 +68,17 @@ clio_status sound_open(clio_context *ctx, struct sound **out, const char *path, 
     *out = NULL;
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
-    s->file.fd = -1;
+    s->file.source.fd = -1;
+    s->rate = rate;
     if (rate < 1 || rate > SOUND_FILE_RATE)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s cannot be resampled to %d Hz: use 1 to %d Hz", path, rate, SOUND_FILE_RATE);
     TRY(mem_string(ctx, &s->path, path));
     TRY(sound_file_open(ctx, &s->file, s->path));
     TRY(mem_alloc(ctx, &s->mono, SOUND_FILE_BLOCK, sizeof(float)));
-    fill_mono(s);
+    TRY(fill_mono(s));
     if (s->file_ended)
         TRY(sound_file_fail_empty(ctx, &s->file));
-    if (s->file.rate != rate) {
-        soxr_error_t error = NULL;
-        soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-        s->resampler = soxr_create(s->file.rate, rate, 1, &error, NULL, &quality, NULL);
-        if (error || !s->resampler)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s cannot be resampled from %d to %d Hz (%s): export it at %d Hz", path, s->file.rate, rate,
-                 error ? error : "no memory", rate);
-    }
+    TRY(make_resampler(s));
     *out = s;
     return CLIO_OK;
 fail:
@@ -79,7 +95,7 @@ clio_status sound_open_samples(clio_context *ctx, struct sound **out, const floa
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "there are no samples: pass at least one");
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
-    s->file.fd = -1;
+    s->file.source.fd = -1;
     s->samples = samples;
     s->sample_count = count;
     *out = s;
@@ -118,7 +134,7 @@ static clio_status decode_block(struct sound *s)
     float *to;
     TRY(window_reserve(s, BLOCK));
     to = s->window + s->start + s->count;
-    fill_mono(s);
+    TRY(fill_mono(s));
     if (s->resampler) {
         soxr_error_t error =
             soxr_process(s->resampler, s->file_ended ? NULL : s->mono + s->mono_first, s->mono_count, &taken, to, BLOCK, &made);
@@ -133,7 +149,14 @@ static clio_status decode_block(struct sound *s)
     s->mono_first += taken;
     s->mono_count -= taken;
     s->count += made;
-    s->ended = s->file_ended && !made;
+    if (s->file_ended && !made) { /* also what the resampler kept back was given */
+        bool more;
+        TRY(sound_file_next(s->ctx, &s->file, &more));
+        s->ended = !more;
+        s->file_ended = !more;
+        if (more)
+            TRY(make_resampler(s));
+    }
 fail:
     return st;
 }
@@ -194,7 +217,24 @@ fail:
 
 double sound_duration(const struct sound *s)
 {
-    return s->samples ? (double)s->sample_count / SOUND_RATE : (double)s->file.header_frames / (double)s->file.rate;
+    if (s->ended)
+        return (double)(s->first + s->count) / s->rate;
+    return s->samples ? (double)s->sample_count / SOUND_RATE : s->file.before + (double)s->file.header_frames / (double)s->file.rate;
+}
+
+const char *sound_name(const struct sound *s)
+{
+    return s->samples ? "the samples" : s->file.name;
+}
+
+bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM])
+{
+    return !s->samples && sound_file_problem(&s->file, text, SOUND_PROBLEM);
+}
+
+bool sound_is_cut(const struct sound *s)
+{
+    return !s->samples && s->file.is_cut;
 }
 
 size_t sound_window(const struct sound *s)
@@ -206,8 +246,7 @@ void sound_close(struct sound *s)
 {
     if (!s)
         return;
-    if (s->resampler)
-        soxr_delete(s->resampler);
+    soxr_delete(s->resampler);
     sound_file_close(&s->file);
     free(s->path);
     free(s->mono);

@@ -6,6 +6,7 @@
 #include "../host/core/mem.h"
 
 #define SOUND_RATE 16000 /* sample rate of sound_open_samples */
+#define SOUND_PROBLEM 640
 #define SOUND_BACK 16000 /* samples before the highest position read so far that can be read again */
 
 struct sound;
@@ -22,7 +23,15 @@ clio_status sound_open_samples(clio_context *ctx, struct sound **out, const floa
  * the highest position so far (else CLIO_ERROR_INTERNAL). */
 clio_status sound_read(struct sound *s, uint64_t position, size_t count, float *out, size_t *got);
 
-/* Duration in seconds from the file's header; 0: unknown. The file may turn out to be shorter. */
+/* "talk.wav", "standard input" or "the samples", for messages. */
+const char *sound_name(const struct sound *s);
+/* What is wrong with the file as far as it was read (damage, a missing end, a header without a length), in one sentence that names it;
+ * false: nothing. */
+bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM]);
+/* The end of the recording is missing, or could not be read. */
+bool sound_is_cut(const struct sound *s);
+/* Duration in seconds: at the end of the recording its real one, before that the one in the file's header, which may turn out to be wrong or
+ * of the first of several streams; 0: unknown. */
 double sound_duration(const struct sound *s);
 /* Allocated samples: at most about twice the largest read plus SOUND_BACK. */
 size_t sound_window(const struct sound *s);

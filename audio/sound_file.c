@@ -1,15 +1,12 @@
-/* sound_file.c - open and read sound files with libsndfile. See sound_file.h.
- * Pipes: libsndfile seeks, so standard input and FIFOs are first copied to an unnamed temporary file in TMPDIR. Rejected: sf_open_virtual
- * over a bounded buffer, since several formats are read from the end of the file first. Damaged MP3: libmpg123, used by libsndfile, may
- * write warnings to standard error; libsndfile cannot disable that. */
+/* sound_file.c - read sound files with libsndfile, one stream after the other, and past damage. See sound_file.h. Damaged MP3: libmpg123,
+ * used by libsndfile, may write warnings to standard error; libsndfile cannot disable that. */
 #include "sound_file.h"
 
 #include "../host/core/context.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <math.h>
 #include <sndfile.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +15,6 @@
 #define ACCEPTED "WAV, FLAC, OGG (Vorbis or Opus), MP3, AIFF and AU"
 #define CONVERT "convert it first, for example with ffmpeg -i FILE sound.wav"
 #define SIGNATURE_BYTES 12
-#define MAX_SAMPLE 0x1p32f
 
 /* ---- supported formats ---- */
 
@@ -41,6 +37,7 @@ static const struct format {
     {0, "RIFF", NULL},
     {0, "RIFX", NULL},
     {0, "RF64", NULL},
+    {0, "BW64", NULL},
     {0, "FORM", NULL},
     {0, ".snd", NULL},
     {0, "fLaC", NULL},
@@ -71,13 +68,13 @@ static bool is_mp3_frame(const unsigned char *b)
            (b[2] & 0x0c) != 0x0c;
 }
 
-static clio_status check_signature(clio_context *ctx, const struct sound_file *f)
+static clio_status check_signature(clio_context *ctx, struct sound_file *f)
 {
     clio_status st = CLIO_OK;
     unsigned char signature[SIGNATURE_BYTES + 1] = {0};
-    ssize_t n = pread(f->fd, signature, SIGNATURE_BYTES, 0);
-    if (n < 0)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(errno));
+    size_t n = source_bytes(&f->source, f->source.start, signature, SIGNATURE_BYTES);
+    if (f->source.error)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(f->source.error));
     if (n == 0)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is empty: record or copy it again", f->name);
     for (size_t i = 0; i < COUNT(formats); i++) {
@@ -95,90 +92,10 @@ fail:
     return st;
 }
 
-/* ---- a seekable descriptor ---- */
-
-/* Copy `in` to its end into a temporary file that is deleted when closed. */
-static clio_status copy_to_temporary(clio_context *ctx, int in, const char *name, int *out)
-{
-    clio_status st = CLIO_OK;
-    char buffer[16384];
-    struct bytes path = {0};
-    const char *folder = getenv("TMPDIR");
-    double done = 0;
-    int fd = -1;
-    if (!folder || !*folder)
-        folder = "/tmp";
-    TRY(bytes_print(ctx, &path, "%s/clio-XXXXXX", folder));
-    fd = mkstemp(path.data);
-    if (fd < 0)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s needs a temporary file, which cannot be created in %s (%s): set TMPDIR to a writable folder", name,
-             folder, strerror(errno));
-    unlink(path.data);
-    for (;;) {
-        TRY(context_progress(ctx, "reading sound", done, 0));
-        ssize_t n = read(in, buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", name, strerror(errno));
-        if (n == 0)
-            break;
-        for (ssize_t at = 0; at < n;) {
-            ssize_t written = write(fd, buffer + at, (size_t)(n - at));
-            if (written < 0 && errno != EINTR)
-                FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be copied to %s (%s): set TMPDIR to a folder with more free space", name, folder,
-                     strerror(errno));
-            at += MAX(written, 0);
-        }
-        done += (double)n;
-    }
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be copied to %s (%s): set TMPDIR to another folder", name, folder, strerror(errno));
-    *out = fd;
-    fd = -1;
-fail:
-    if (fd >= 0)
-        close(fd);
-    bytes_free(&path);
-    return st;
-}
-
-static clio_status open_descriptor(clio_context *ctx, struct sound_file *f, const char *path)
-{
-    clio_status st = CLIO_OK;
-    struct stat info;
-    bool is_stdin = strcmp(path, "-") == 0;
-    int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
-    /* The command opens /dev/null for writing in place of a closed stream. */
-    if (is_stdin && (fd < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY))
-        FAIL(ctx, CLIO_ERROR_FILE, "standard input is closed: redirect a sound file to it, or name one");
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s: no such file: check the name", path);
-    if (fd < 0 && errno == EACCES)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: you have no permission; change it with chmod +r or choose another file", path);
-    if (fd < 0 || fstat(fd, &info))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(errno));
-    if (S_ISDIR(info.st_mode))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use a sound file in it", f->name);
-    if (is_stdin && isatty(fd))
-        FAIL(ctx, CLIO_ERROR_FILE, "standard input is a terminal: redirect a sound file to it (clio ... - < talk.wav), or name one");
-    if (!is_stdin && (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a device, not a sound file: record it into a file first", path);
-    if (S_ISREG(info.st_mode) && lseek(fd, 0, SEEK_CUR) == 0) {
-        f->fd = fd;
-        return CLIO_OK;
-    }
-    TRY(copy_to_temporary(ctx, fd, f->name, &f->fd));
-fail:
-    if (fd >= 0)
-        close(fd);
-    return st;
-}
-
 /* ---- libsndfile ---- */
 
-/* Fail with a message for the reason of sf_open_fd. libsndfile's error numbers are private; its texts have been stable since 1.0. */
-static clio_status fail_open(clio_context *ctx, const struct sound_file *f)
+/* Fail with a message for the reason of sf_open_virtual. libsndfile's error numbers are private; its texts have been stable since 1.0. */
+static clio_status fail_open(clio_context *ctx, struct sound_file *f)
 {
     static const struct reason {
         const char *text;
@@ -192,7 +109,10 @@ static clio_status fail_open(clio_context *ctx, const struct sound_file *f)
         {"unimplemented format", CLIO_ERROR_UNSUPPORTED, "uses a codec that is not supported: export it again as 16-bit WAV"},
     };
     clio_status st = CLIO_OK;
-    const char *text = sf_strerror(NULL);
+    const char *text = sf_strerror(NULL), *codec = source_ogg_codec(&f->source);
+    if (codec)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s uses the codec %s, which is not supported (supported: " ACCEPTED "): " CONVERT, f->name,
+             codec);
     for (size_t i = 0; i < COUNT(reasons); i++)
         if (strstr(text, reasons[i].text))
             FAIL(ctx, reasons[i].code, "%s %s", f->name, reasons[i].message);
@@ -225,18 +145,75 @@ fail:
     return st;
 }
 
-clio_status sound_file_open(clio_context *ctx, struct sound_file *f, const char *path)
+/* The bytes of the source: its new header, then those of the file. */
+static sf_count_t io_length(void *user)
+{
+    const struct sound_source *s = user;
+    return (sf_count_t)(s->head_size + (s->end - s->at));
+}
+
+static sf_count_t io_seek(sf_count_t offset, int whence, void *user)
+{
+    struct sound_source *s = user;
+    sf_count_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? (sf_count_t)s->position : io_length(user);
+    if (offset + from < 0)
+        return -1;
+    s->position = (uint64_t)(offset + from);
+    return (sf_count_t)s->position;
+}
+
+static sf_count_t io_read(void *out, sf_count_t count, void *user)
+{
+    struct sound_source *s = user;
+    size_t from_head = s->position < s->head_size ? (size_t)MIN((uint64_t)count, s->head_size - s->position) : 0;
+    if (from_head)
+        memcpy(out, s->head + s->position, from_head);
+    uint64_t at = s->at + s->position + from_head - s->head_size;
+    size_t wanted = (size_t)MIN((uint64_t)count - from_head, at < s->end ? s->end - at : 0);
+    size_t n = from_head + source_bytes(s, at, (char *)out + from_head, wanted);
+    s->furthest = MAX(s->furthest, at + n - from_head);
+    s->position += n;
+    return (sf_count_t)n;
+}
+
+static sf_count_t io_write(const void *data, sf_count_t count, void *user)
+{
+    (void)data;
+    (void)count;
+    (void)user;
+    return 0;
+}
+
+static sf_count_t io_tell(void *user)
+{
+    const struct sound_source *s = user;
+    return (sf_count_t)s->position;
+}
+
+static SF_VIRTUAL_IO virtual_io = {io_length, io_seek, io_read, io_write, io_tell};
+
+/* Close one stream and what belongs to it. */
+static void close_stream(struct sound_file *f)
+{
+    if (f->sndfile)
+        sf_close(f->sndfile);
+    free(f->frames);
+    f->sndfile = NULL;
+    f->frames = NULL;
+}
+
+/* Open the stream of f->source. */
+static clio_status open_stream(clio_context *ctx, struct sound_file *f)
 {
     clio_status st = CLIO_OK;
     SF_INFO info;
-    memset(f, 0, sizeof *f);
     memset(&info, 0, sizeof info);
-    f->fd = -1;
-    f->name = strcmp(path, "-") ? path : "standard input";
-    TRY(open_descriptor(ctx, f, path));
+    f->position = f->gap = 0;
+    f->held = 0;
+    f->single = 0;
+    source_begin(&f->source);
     TRY(check_signature(ctx, f));
-    /* SF_FALSE: libsndfile would close the descriptor on some failures and not on others. */
-    f->sndfile = sf_open_fd(f->fd, SFM_READ, &info, SF_FALSE);
+    f->sndfile = sf_open_virtual(&virtual_io, SFM_READ, &info, &f->source);
     if (!f->sndfile)
         TRY(fail_open(ctx, f));
     TRY(check_info(ctx, f, &info));
@@ -244,33 +221,151 @@ clio_status sound_file_open(clio_context *ctx, struct sound_file *f, const char 
     f->rate = info.samplerate;
     /* A FLAC stream written to a pipe has no length: libsndfile then returns SF_COUNT_MAX. */
     f->header_frames = info.frames > 0 && info.frames < SF_COUNT_MAX ? (uint64_t)info.frames : 0;
+    f->sizeless = f->sizeless || f->source.sizeless;
+    if (f->source.promised && f->source.end > f->source.at) {
+        f->promised = (double)f->source.promised / (double)(f->source.end - f->source.at) * (double)info.frames / f->rate;
+    }
     TRY(mem_alloc(ctx, &f->frames, (size_t)SOUND_FILE_BLOCK * (size_t)f->channels, sizeof(float)));
+fail:
+    return st;
+}
+
+clio_status sound_file_open(clio_context *ctx, struct sound_file *f, const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct stat info;
+    *f = (struct sound_file){.name = strcmp(path, "-") ? path : "standard input", .source.fd = -1, .damaged = -1};
+    TRY(sound_descriptor(ctx, path, f->name, &f->source.fd));
+    if (fstat(f->source.fd, &info))
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(errno));
+    f->source.size = (uint64_t)info.st_size;
+    TRY(open_stream(ctx, f));
 fail:
     if (st != CLIO_OK)
         sound_file_close(f);
     return st;
 }
 
-void sound_file_sanitize(float *samples, size_t count)
+/* ---- damage ---- */
+
+static double seconds(const struct sound_file *f)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!(fabsf(samples[i]) <= MAX_SAMPLE)) /* also true for NaN */
-            samples[i] = 0;
+    return f->before + (double)f->position / f->rate;
 }
 
-size_t sound_file_read(struct sound_file *f, float mono[SOUND_FILE_BLOCK])
+/* Open the stream again: a decoder that met damage can refuse to go on or to seek. */
+static bool reopen_stream(struct sound_file *f)
 {
-    /* An error ends the sound; samples decoded before it are kept. */
-    sf_count_t n = sf_readf_float(f->sndfile, f->frames, SOUND_FILE_BLOCK);
-    size_t count = n > 0 ? (size_t)n : 0, channels = (size_t)f->channels;
-    sound_file_sanitize(f->frames, count * channels);
-    for (size_t i = 0; i < count; i++) {
-        double sum = 0;
-        for (size_t c = 0; c < channels; c++)
-            sum += (double)f->frames[i * channels + c];
-        mono[i] = (float)(sum / (double)channels);
+    SF_INFO info;
+    memset(&info, 0, sizeof info);
+    sf_close(f->sndfile);
+    f->source.position = 0;
+    f->sndfile = sf_open_virtual(&virtual_io, SFM_READ, &info, &f->source);
+    return f->sndfile && info.channels == f->channels;
+}
+
+/* Decoding stopped before the last frame that the header promises: go on behind the damage. f->gap frames are silent, and f->held frames
+ * behind them are read. If there are none, the file is cut. */
+static void pass_damage(struct sound_file *f)
+{
+    if (f->damaged < 0)
+        f->damaged = seconds(f);
+    for (uint64_t skip = 0; f->sndfile && f->position + skip < f->header_frames; skip += MAX(skip / 2, (uint64_t)SOUND_FILE_BLOCK / 4)) {
+        if (skip && (!reopen_stream(f) || sf_seek(f->sndfile, (sf_count_t)(f->position + skip), SEEK_SET) < 0))
+            continue;
+        sf_count_t n = sf_readf_float(f->sndfile, f->frames, SOUND_FILE_BLOCK);
+        if (n > 0) {
+            f->held = (size_t)n;
+            f->gap = skip;
+            f->missing += (double)skip / f->rate;
+            return;
+        }
     }
-    return count;
+    f->is_cut = true;
+    if (f->source.furthest >= f->source.end && f->header_frames) /* not damaged: the end is missing */
+        f->promised = f->before + (double)f->header_frames / f->rate;
+}
+
+/* Whether frames are missing that the header promises. */
+static bool ends_early(const struct sound_file *f)
+{
+    return f->position + (uint64_t)f->rate / 10 + f->header_frames / 1000 < f->header_frames; /* encoders round */
+}
+
+/* Fill f->frames with the next frames; f->held: their number. */
+static clio_status read_frames(clio_context *ctx, struct sound_file *f)
+{
+    clio_status st = CLIO_OK;
+    sf_count_t n = sf_readf_float(f->sndfile, f->frames, SOUND_FILE_BLOCK);
+    bool failed = sf_error(f->sndfile) != SF_ERR_NO_ERROR;
+    if (f->source.error)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read: %s", f->name, strerror(f->source.error));
+    f->held = n > 0 ? (size_t)n : 0;
+    if (failed && f->damaged < 0 && (!f->header_frames || f->position + f->held < f->header_frames))
+        f->damaged = seconds(f) + (f->held < SOUND_FILE_BLOCK ? (double)f->held / f->rate : 0);
+    if (!f->held && f->promised > 0)
+        f->is_cut = true;
+    if (!f->held && !f->is_cut && (f->header_frames ? ends_early(f) : failed))
+        pass_damage(f);
+fail:
+    return st;
+}
+
+clio_status sound_file_read(clio_context *ctx, struct sound_file *f, float mono[SOUND_FILE_BLOCK], size_t *count)
+{
+    clio_status st = CLIO_OK;
+    *count = 0;
+    if (!f->held && !f->gap)
+        TRY(read_frames(ctx, f));
+    if (f->gap) {
+        *count = (size_t)MIN(f->gap, (uint64_t)SOUND_FILE_BLOCK);
+        memset(mono, 0, *count * sizeof *mono);
+        f->gap -= *count;
+    } else if (f->held) {
+        *count = f->held;
+        sound_file_mix(f, f->held, mono);
+        f->held = 0;
+    }
+    f->position += *count;
+fail:
+    return st;
+}
+
+clio_status sound_file_next(clio_context *ctx, struct sound_file *f, bool *more)
+{
+    clio_status st = CLIO_OK;
+    double before = seconds(f);
+    *more = source_next(&f->source);
+    if (!*more)
+        return CLIO_OK;
+    close_stream(f);
+    st = open_stream(ctx, f);
+    f->before = before;
+    if (st == CLIO_ERROR_FORMAT || st == CLIO_ERROR_UNSUPPORTED) { /* what was read is kept */
+        f->damaged = f->damaged < 0 ? before : f->damaged;
+        f->is_cut = true;
+        *more = false;
+        st = CLIO_OK;
+    }
+    return st;
+}
+
+bool sound_file_problem(const struct sound_file *f, char *text, size_t size)
+{
+    if (f->is_cut && f->promised > 0)
+        snprintf(text, size, "%s ends after %.1f s, but its header promises %.1f s: the rest is missing, record or copy it again", f->name,
+                 seconds(f), f->promised);
+    else if (f->is_cut)
+        snprintf(text, size, "%s is damaged at %.1f s, and the rest was not read: record or copy it again", f->name, f->damaged);
+    else if (f->damaged >= 0 && f->missing > 0)
+        snprintf(text, size, "%s is damaged at %.1f s: %.1f s of it are silent", f->name, f->damaged, f->missing);
+    else if (f->damaged >= 0)
+        snprintf(text, size, "%s is damaged at %.1f s: a part of it can be wrong", f->name, f->damaged);
+    else if (f->sizeless)
+        snprintf(text, size, "%s has no length in its header: it was read to the end of the file", f->name);
+    else
+        return false;
+    return true;
 }
 
 clio_status sound_file_fail_empty(clio_context *ctx, const struct sound_file *f)
@@ -286,12 +381,8 @@ fail:
 
 void sound_file_close(struct sound_file *f)
 {
-    if (f->sndfile)
-        sf_close(f->sndfile);
-    if (f->fd >= 0)
-        close(f->fd);
-    free(f->frames);
-    f->sndfile = NULL;
-    f->frames = NULL;
-    f->fd = -1;
+    close_stream(f);
+    if (f->source.fd >= 0)
+        close(f->source.fd);
+    f->source.fd = -1;
 }

@@ -7,7 +7,7 @@
 #ifndef CLIO_SOUND_FILE_H
 #define CLIO_SOUND_FILE_H
 
-#include "../host/core/mem.h"
+#include "sound_source.h"
 
 #define SOUND_FILE_BLOCK 4096 /* most frames per read */
 #define SOUND_FILE_CHANNELS 64
@@ -15,18 +15,34 @@
 
 struct sound_file {
     const char *name; /* for messages; the caller's path */
-    int fd;           /* -1: none */
-    void *sndfile;    /* SNDFILE * */
-    float *frames;    /* [SOUND_FILE_BLOCK, channels], interleaved */
-    int channels, rate;
-    uint64_t header_frames; /* number of frames in the header; 0: unknown */
+    struct sound_source source;
+    void *sndfile;           /* SNDFILE *, of one stream of the file */
+    float *frames;           /* [SOUND_FILE_BLOCK, channels], interleaved */
+    int channels, rate;      /* of this stream: the next one can have others */
+    int single;              /* channel that was used where the channels cancel each other */
+    uint64_t header_frames;  /* number of frames of this stream in its header; 0: unknown */
+    uint64_t position;       /* frames read of this stream */
+    uint64_t gap;            /* frames of silence still to be given in place of damaged ones */
+    size_t held;             /* frames read and not yet given, behind that silence */
+    double before;           /* seconds of the streams before this one */
+    double damaged, missing; /* second at which the first damage begins, negative: none; seconds of silence in its place */
+    double promised;         /* seconds that the header promises; 0: the file ends where its header says */
+    bool is_cut, sizeless;   /* the rest was not read; the header has no size */
 };
 
 /* path "-": standard input; path must outlive the struct. On failure f is closed. */
 clio_status sound_file_open(clio_context *ctx, struct sound_file *f, const char *path);
-/* Read the next frames, at most SOUND_FILE_BLOCK, as the mean of the channels. Returns their number, 0 at the end; a truncated or damaged
- * file ends where decoding stops. Samples are sanitized before mixing. */
-size_t sound_file_read(struct sound_file *f, float mono[SOUND_FILE_BLOCK]);
+/* Read the next frames of this stream, at most SOUND_FILE_BLOCK, as the mean of the channels; where the channels have opposite phase and
+ * cancel each other, one of them. *count: their number, 0 at the end. Damaged parts are silent, if the file can be read behind them;
+ * otherwise it ends there. Samples are sanitized before mixing. CLIO_ERROR_FILE: the disk failed. */
+clio_status sound_file_read(clio_context *ctx, struct sound_file *f, float mono[SOUND_FILE_BLOCK], size_t *count);
+/* Open the next stream of the file, after sound_file_read reached the end of this one. *more false: there is none. */
+clio_status sound_file_next(clio_context *ctx, struct sound_file *f, bool *more);
+/* For the other files of this module: open a path, or standard input for "-", as a seekable descriptor; mix `count` frames. */
+clio_status sound_descriptor(clio_context *ctx, const char *path, const char *name, int *out);
+void sound_file_mix(struct sound_file *f, size_t count, float *mono);
+/* What is wrong with the file as far as it was read, in one sentence; false: nothing. */
+bool sound_file_problem(const struct sound_file *f, char *text, size_t size);
 /* Set samples that are NaN, infinite, or above 2^32 (whose power spectrum would overflow a float) to 0, in place. Other samples are
  * unchanged: float recordings may exceed 1. */
 void sound_file_sanitize(float *samples, size_t count);

@@ -128,12 +128,20 @@ real logits_at(const __global float *logits, int first, int end)
     return LOAD_LANES(0, logits + first);
 }
 
+/* Text tokens that fine-tuning added. */
+whole behind_timestamps(whole token, struct logits_args p)
+{
+    return p.timestamp_end ? token >= p.timestamp_end : (whole)(0);
+}
+
 /* Which of LANES tokens may be said: not suppressed, and of a class that is allowed. Special tokens other than the end and the timestamps
  * never are. */
 whole may_be_said(const __global uchar *suppress, whole token, int first, int end, struct logits_args p)
 {
-    whole text = p.text_allowed ? token < p.end_token : (whole)(0), stop = p.end_allowed ? token == p.end_token : (whole)(0);
-    whole time = (token > p.end_token) & (token >= p.timestamp_begin) & (token >= p.timestamp_first) & (token <= p.timestamp_last);
+    whole behind = behind_timestamps(token, p), text = p.text_allowed ? (token < p.end_token) | behind : (whole)(0),
+          stop = p.end_allowed ? token == p.end_token : (whole)(0);
+    whole time =
+        (token > p.end_token) & (token >= p.timestamp_begin) & (token >= p.timestamp_first) & (token <= p.timestamp_last) & !behind;
     int each[LANES];
     for (int i = 0; i < LANES; i++)
         each[i] = first + i < end ? suppress[first + i] : 1;
@@ -164,7 +172,7 @@ logits_partial(__global struct best *parts, const __global float *logits, const 
     logits += offset;
     for (int first = begin; first < end; first += LOCAL * LANES) {
         real x = logits_at(logits, first, end), value = x;
-        whole token = first + LANE_NUMBERS, is_text = token < p.timestamp_begin, is_time = token >= p.timestamp_begin;
+        whole token = first + LANE_NUMBERS, is_text = (token < p.timestamp_begin) | behind_timestamps(token, p), is_time = !is_text;
         whole may = may_be_said(suppress, token, first, end, p);
 #if NOISE
         value = noisy(x, first, p);
@@ -178,7 +186,7 @@ logits_partial(__global struct best *parts, const __global float *logits, const 
     float text_peak = MAX_LANES(said_peak), time_peak = MAX_LANES(timed_peak), peak = MAX_LANES(all_peak);
     for (int first = begin; first < end; first += LOCAL * LANES) {
         real x = logits_at(logits, first, end), nil = 0.0f;
-        whole token = first + LANE_NUMBERS, is_text = token < p.timestamp_begin, is_time = token >= p.timestamp_begin;
+        whole token = first + LANE_NUMBERS, is_text = (token < p.timestamp_begin) | behind_timestamps(token, p), is_time = !is_text;
         whole may = may_be_said(suppress, token, first, end, p);
         real e = exp(x - select((real)(time_peak), (real)(text_peak), is_text));
         text_sum += text_peak > -INFINITY ? select(nil, e, may & is_text) : nil;

@@ -6,6 +6,7 @@
 #include "say.h"
 #include "session.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static clio_speech_params caption_params(const struct settings *set)
@@ -46,8 +47,18 @@ static int run_caption(const struct command *self, struct settings *set)
         inputs += !strcmp(set->files.items[i], "-");
     if (inputs > 1)
         return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
+    if (session_check_language(self, set->params.language))
+        return EXIT_USAGE;
     struct session s = {.prints = !set->json, .labels = set->files.count > 1, .needs_output = true};
     int code = session_open(&s, set);
+    if (!code && !set->params.prefix && !*clio_speech_prefix(s.speech) && !set->quiet) {
+        char *text =
+            must_print("%s has no caption_prefix, so it may be a Whisper model for speech, which prints what is said and describes no "
+                       "sounds; --prefix gives a prefix",
+                       s.model);
+        say_notice(text);
+        free(text);
+    }
     for (size_t k = 0; !code && k < set->files.count && session_continues(&s); k++)
         caption(&s, set->files.items[k]);
     return session_close(&s, code);

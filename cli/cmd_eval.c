@@ -33,7 +33,7 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
                                    .split = set->split,
                                    .features = set->features,
                                    .count = set->count,
-                                   .seed = (uint64_t)set->imagine.seed};
+                                   .seed = set->imagine.seed};
     bar_begin();
     clio_status st = clio_device_open(s->ctx, set->device);
     return st ? st : clio_evaluate(s->ctx, &params, out);
@@ -101,7 +101,7 @@ static const struct option_row options[] = {
      .low = 2,
      .high = 1000000,
      .help = "images at most"},
-    {.names = "-s --seed", .argument = "N", .type = OPTION_IMAGE_SEED, .field = FIELD(imagine.seed), .help = "random seed of the samples"},
+    {.names = "-s --seed", .argument = "N", .type = OPTION_SEED, .field = FIELD(imagine.seed), .help = "random seed of the samples"},
     {.names = "--reference",
      .argument = "FILE",
      .type = OPTION_FILE,

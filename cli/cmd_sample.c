@@ -105,7 +105,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
 {
     clio_status st;
     clio_image *grid = NULL;
-    if (set->imagine.seed_to >= 0)
+    if (set->imagine.interpolate_seed)
         return animate(s, set, images);
     if (set->separate) {
         st = CLIO_OK;
@@ -129,7 +129,7 @@ static int sample(struct session *s, struct settings *set)
     clio_image_list *images = NULL;
     int count = set->count;
     int *labels = read_labels(set, count);
-    uint64_t seed = (uint64_t)set->imagine.seed;
+    uint64_t seed = set->imagine.seed;
     bar_begin();
     clio_status st = clio_device_open(s->ctx, set->device);
     if (!st)
@@ -138,8 +138,8 @@ static int sample(struct session *s, struct settings *set)
         session_header(s);
     if (!st && set->files.count)
         st = reconstruct(s, g, &set->files, &images);
-    else if (!st && set->imagine.seed_to >= 0)
-        st = clio_generator_interpolate(g, seed, (uint64_t)set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
+    else if (!st && set->imagine.interpolate_seed)
+        st = clio_generator_interpolate(g, seed, set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
     else if (!st)
         st = clio_generator_sample(g, count, seed, labels, &images);
     if (!st)
@@ -159,13 +159,14 @@ static int run_sample(const struct command *self, struct settings *set)
     struct session s = {.model = NULL};
     if (!set->model)
         return say_usage(self, "no model given: -m takes a folder that clio train wrote");
-    if (option_given(set, FIELD(frames)) && set->imagine.seed_to < 0)
+    set->imagine.interpolate_seed = option_given(set, FIELD(imagine.seed_to));
+    if (option_given(set, FIELD(frames)) && !set->imagine.interpolate_seed)
         return say_usage(self, "--frames needs an interpolation: add --interpolate-seed N");
-    if (set->imagine.seed_to >= 0 && set->files.count)
+    if (set->imagine.interpolate_seed && set->files.count)
         return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
     if (!labels_are_numbers(self, &set->labels))
         return EXIT_USAGE;
-    if (image_name_check(self, set->result, set->imagine.seed_to >= 0))
+    if (image_name_check(self, set->result, set->imagine.interpolate_seed))
         return EXIT_USAGE;
     if (!image_check(set->result))
         return EXIT_FAILED;
@@ -191,11 +192,7 @@ static const struct option_row options[] = {
      .high = 65536,
      .group = "Sampling",
      .help = "number of images"},
-    {.names = "-s --seed",
-     .argument = "N",
-     .type = OPTION_IMAGE_SEED,
-     .field = FIELD(imagine.seed),
-     .help = "random seed of the first image"},
+    {.names = "-s --seed", .argument = "N", .type = OPTION_SEED, .field = FIELD(imagine.seed), .help = "random seed of the first image"},
     {.names = "--label",
      .argument = "N",
      .type = OPTION_TEXT,
@@ -220,7 +217,7 @@ static const struct option_row options[] = {
     {.names = "--separate", .type = OPTION_SWITCH, .field = FIELD(separate), .help = "one file per image: out.png, out_2.png and so on"},
     {.names = "--interpolate-seed",
      .argument = "N",
-     .type = OPTION_IMAGE_SEED,
+     .type = OPTION_SEED,
      .field = FIELD(imagine.seed_to),
      .initial = "",
      .group = "Animation",

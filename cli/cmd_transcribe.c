@@ -74,6 +74,8 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "-mc must be 0 (no context) or -1 (as much as the model takes), not %d", set->max_context);
     if (set->params.language && !*set->params.language)
         return say_usage(self, "-l needs a language: a code (de), an English name (German) or auto");
+    if (session_check_language(self, set->params.language))
+        return EXIT_USAGE;
     return check_names(self, set);
 }
 

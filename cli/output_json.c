@@ -27,13 +27,19 @@ static void add_times(json_t *to, double start, double end)
     json_add(to, "offsets", json_pack("{s:I, s:I}", "from", (json_int_t)llround(start * 1000), "to", (json_int_t)llround(end * 1000)));
 }
 
+/* Whether no text follows token i directly: what is left of a broken character then belongs to it, and not to a timestamp. */
+static bool ends_text(const clio_segment *segment, size_t i)
+{
+    return i + 1 == segment->token_count || segment->tokens[i + 1].time >= 0;
+}
+
 static json_t *json_tokens(const clio_segment *segment)
 {
     json_t *list = json_must(json_array());
     struct text_rest rest = {.count = 0};
     for (size_t i = 0; i < segment->token_count; i++) {
         const clio_token *token = &segment->tokens[i];
-        char *text = text_of_token(&rest, token->text, i + 1 == segment->token_count);
+        char *text = text_of_token(&rest, token->text, ends_text(segment, i));
         json_t *row = json_must(json_pack("{s:s}", "text", text));
         if (token->time >= 0)
             add_times(row, token->time, token->time);
@@ -78,6 +84,8 @@ static json_t *json_of(const struct document *doc)
     json_add(part, "language", json_name(t->language ? t->language : ""));
     json_add(part, "language_probability", json_number(t->language_probability));
     json_add(part, "duration_s", json_number(t->duration));
+    if (t->incomplete)
+        json_add(part, "incomplete", json_name(t->incomplete));
     json_add(root, "result", part);
     for (size_t i = 0; i < t->segment_count; i++)
         json_list_add(list, json_segment(&t->segments[i], doc->full));

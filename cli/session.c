@@ -15,23 +15,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <strings.h>
 
 static clio_context *volatile running;
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, tells; /* tells: standard error is a terminal */
 
+/* The first one asks the running call to stop. The second one, of either kind, ends the program at once, whatever the call does: a kernel
+ * or a compiler that runs for long, or for ever. Files are written beside their name, so that none is left half-written under it. */
 static void on_signal(int number)
 {
-    (void)number;
+    if (stopped) {
+        signal(number, SIG_DFL);
+        raise(number); /* blocked until this function returns */
+        return;
+    }
+    static const char text[] = "\nclio: stopping after the current step; once more (Ctrl-C) ends at once\n";
     stopped = 1;
     if (running)
         clio_cancel(running);
+    if (tells && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        tells = 0;
 }
 
 static void watch_signal(int number)
 {
     struct sigaction before, action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
-    action.sa_flags = (int)SA_RESETHAND; /* the second one kills */
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(number, &action, NULL);
 }
@@ -98,6 +108,7 @@ bool session_context(struct session *s, const struct settings *set)
     bar_enable(!set->quiet);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe makes the write fail */
     running = s->ctx;
+    tells = !set->quiet && isatty(STDERR_FILENO);
     watch_signal(SIGINT);
     watch_signal(SIGTERM);
     return true;
@@ -166,6 +177,13 @@ int session_flush(struct session *s)
     return s->output_error && s->needs_output;
 }
 
+int session_check_language(const struct command *self, const char *language)
+{
+    if (language && strcasecmp(language, "auto") != 0 && !clio_language_find(language))
+        return say_usage(self, "-l is \"%.60s\", an unknown language: use a code such as en, de or zh, an English name, or auto", language);
+    return EXIT_DONE;
+}
+
 void session_print_name(const struct session *s, const char *file)
 {
     bar_clear();
@@ -215,6 +233,9 @@ static void count_result(struct session *s, const clio_transcript *result)
 {
     s->audio_seconds += result->duration;
     s->done++;
+    if (result->incomplete)
+        say_error("%s", result->incomplete);
+    s->incomplete = s->incomplete || result->incomplete;
     if (!s->set->quiet && s->detects && *result->language && clio_speech_is_multilingual(s->speech))
         print_err("language: %s (%.0f %%)\n", result->language, 100 * result->language_probability);
 }
@@ -281,8 +302,8 @@ void session_transcribe_files(struct session *s, const struct words *files, clio
 
 bool session_continues(const struct session *s)
 {
-    /* Arguments that were invalid for the first file are invalid for all. */
-    return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done);
+    /* Arguments that were invalid for the first file are invalid for all, but an offset can lie beyond the end of one. */
+    return !stopped && !s->lost && !(s->output_error && s->needs_output) && !(s->refused && !s->done && s->set->params.offset <= 0);
 }
 
 static void print_duration(double seconds)
@@ -310,7 +331,7 @@ int session_close(struct session *s, int code)
 {
     if (!code && s->failed)
         code = s->refused && !s->done ? EXIT_USAGE : EXIT_FAILED;
-    if (!code && s->unsaved)
+    if (!code && (s->unsaved || s->incomplete))
         code = EXIT_FAILED;
     session_flush(s);
     if (s->output_error) {

@@ -20,7 +20,7 @@ struct session {
     double offset, duration;            /* of it, as in clio_speech_params */
     double audio_seconds, wall_seconds; /* transcribed, and spent on it */
     size_t done, failed, refused;       /* files: transcribed; not; of these because of the arguments */
-    bool unsaved, lost;                 /* a result could not be written; the device failed */
+    bool unsaved, lost, incomplete;     /* a result could not be written; the device failed; the end of a file is missing */
 };
 
 /* Open the device of -d with the weight type of --type. */
@@ -31,6 +31,8 @@ int session_open(struct session *s, const struct settings *set);
 int session_close(struct session *s, int code);
 /* Transcribe one file and print its segments. NULL after a message; the caller frees the result. */
 clio_transcript *session_transcribe(struct session *s, const char *file, clio_speech_params params);
+/* EXIT_USAGE after a message, if Whisper has no such language. NULL or "auto": it is detected. */
+int session_check_language(const struct command *self, const char *language);
 /* Print the file's name before its segments, where there are several files. */
 void session_print_name(const struct session *s, const char *file);
 /* Transcribe all files with windows of several in one batch, and print their segments; on_transcript gets each result, in order. */

@@ -16,13 +16,13 @@ static const struct option_row options[] = {
      .type = OPTION_MS,
      .field = FIELD(params.offset),
      .high = HUGE_VAL,
-     .help = "start this many milliseconds into the file; times are still those of the whole file"},
+     .help = "start this many milliseconds into the file (or seconds: 10.5s); times are still those of the whole file"},
     {.names = "--duration",
      .argument = "MS",
      .type = OPTION_MS,
      .field = FIELD(params.duration),
      .high = HUGE_VAL,
-     .help = "transcribe this many milliseconds; 0: to the end; -d is the device here"},
+     .help = "transcribe this many milliseconds (or seconds: 10.5s); 0: to the end; -d is the device here"},
     {.names = "-m --model",
      .argument = "MODEL",
      .type = OPTION_MODEL,
@@ -42,7 +42,7 @@ static const struct option_row options[] = {
      .field = FIELD(params.language),
      .initial = "auto",
      .group = "Language",
-     .help = "language of the speech: a code (de), an English name (German), or auto to detect it",
+     .help = "language of the speech: a code (de, de-AT), an English name (German), or auto to detect it",
      .more = "Detection uses the first 30 seconds that contain speech."},
     {.names = "-tr --translate", .type = OPTION_SWITCH, .field = FIELD(translate), .help = "translate to English"},
     {.names = "--task",
@@ -148,10 +148,12 @@ static const struct section sections[] = {
      "Output paths are checked before the model is loaded. A file is written under a temporary name and renamed when complete: a failed "
      "run "
      "leaves an existing file as it was.\n\n"
-     "After a file that cannot be read the next one is transcribed, and the exit status is 1 at the end.",
+     "After a file that cannot be read the next one is transcribed, and the exit status is 1 at the end. So it is when the end of a file "
+     "is missing or damaged: what was read is written. Damage within a file is passed over in silence and reported.",
      NULL},
     {"JSON",
-     "The layout is that of whisper.cpp. `result.language` is the language and `result.duration_s` the duration of the audio in seconds. "
+     "The layout is that of whisper.cpp. `result.language` is the language and `result.duration_s` the duration of the audio in seconds; "
+     "`result.incomplete` says why its end is missing. "
      "Each element of `transcription` has `timestamps` and `offsets` (milliseconds), each with `from` and `to`, and `text`. With `-ojf` "
      "each has `tokens` as well, each with `text`, `id` and `p` (probability); a timestamp token has `timestamps` and `offsets`.\n\n"
      "A token may end within a UTF-8 character. That character then belongs to the next token's text, so that all token texts together are "

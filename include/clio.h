@@ -227,6 +227,9 @@ CLIO_API clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_s
 CLIO_API void clio_speech_free(clio_speech *speech);
 /* 1: multilingual; 0: English only. speech NULL: 0. */
 CLIO_API int clio_speech_is_multilingual(const clio_speech *speech);
+/* caption_prefix of the folder: what every caption of an audio captioning model begins with; "": none, as in models for speech. speech NULL:
+ * "". */
+CLIO_API const char *clio_speech_prefix(const clio_speech *speech);
 
 typedef struct clio_token {
     int id;
@@ -248,7 +251,7 @@ typedef int (*clio_segment_fn)(void *user, const clio_segment *segment);
 
 /* The decoding options of openai/whisper's transcribe(). */
 typedef struct clio_speech_params {
-    const char *language;        /* ISO code ("en"), English name, or "auto" to detect it; NULL or "": "auto" */
+    const char *language;        /* ISO code ("en", also "en-US"), English name, or "auto" to detect it; NULL or "": "auto" */
     int translate;               /* 1: translate to English */
     int timestamps;              /* 1, the default: decode with timestamp tokens */
     const char *prompt;          /* text that is given as context of the first window, for names and spelling; NULL or "": none */
@@ -280,6 +283,7 @@ typedef struct clio_transcript {
     const char *text;            /* the text of all segments, joined by single spaces */
     const clio_segment *segments;
     size_t segment_count;
+    const char *incomplete; /* why the end of the recording is missing, in one sentence; NULL: it is there */
 } clio_transcript;
 
 /* Transcribe an audio file: WAV, FLAC, OGG, MP3, AIFF or AU, any sample rate and number of channels; "-" reads standard input. params NULL:
@@ -306,6 +310,9 @@ CLIO_API void clio_transcript_free(clio_transcript *transcript);
 /* Language number n of Whisper, n: any number from 0: ISO code and English name, both NULL past the last one. code NULL: not wanted.
  * name NULL: not wanted. */
 CLIO_API void clio_language(size_t n, const char **code, const char **name);
+/* ISO code of a language of Whisper by its code, also with a country or script ("de-AT"), or its English name; NULL: unknown. text NULL or
+ * "": NULL. */
+CLIO_API const char *clio_language_find(const char *text);
 
 /* ---- image files ---- */
 
@@ -371,6 +378,9 @@ typedef struct clio_diffusion_params {
     int taesd_preview_only;      /* 1: use it for previews only */
     const clio_lora *loras;      /* NULL: none */
     size_t lora_count;           /* 0 to 1000 */
+    const char *lora_dir;        /* a folder: "<lora:NAME:0.8>" in a prompt merges NAME.safetensors of it with strength 0.8; NULL: none */
+    const char *embedding_dir;   /* a folder of textual inversion: the name of a file in it (.safetensors, .pt) is a word of the prompt that
+                                    stands for its vectors, as is "embedding:NAME"; NULL: none */
     int keep;                    /* 1: keep the networks on the device between calls if memory allows; 0: load each when it is needed */
 } clio_diffusion_params;
 
@@ -394,37 +404,43 @@ enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
 /* The options of diffusers' StableDiffusionPipeline, ...Img2ImgPipeline (image) and ...InpaintPipeline (image and mask). */
 typedef struct clio_imagine_params {
-    const char *prompt;          /* (word:1.2) and [word] change weights, BREAK starts a new chunk of 75 tokens; "": unconditional */
+    const char *prompt; /* (word:1.2) and [word] change weights; BREAK starts a new chunk of 75 tokens; [a:b:0.5] changes from a to b
+                           after half of the steps, [a|b] at each; "a AND b" composes two prompts; "": unconditional */
     const char *negative_prompt; /* NULL or "": none */
     int width, height;       /* pixels, multiples of 8, 0 to 2097152, together at most 4096 x 4096; 0: the size of `image`, rounded down to
                                 a multiple of 8, or without one clio_diffusion_size */
     int steps;               /* sampling steps, 1 to 100000, at most the timesteps of the model's training; default 20 */
     double guidance_scale;   /* classifier-free guidance scale, 0 to 1000; up to 1: no guidance, in half the time; default 7.5 */
     double guidance_rescale; /* 0 to 1; 0: off (Lin et al. 2023) */
-    int64_t seed;            /* -1 or more; -1: a random seed; image n of a batch has seed + n; default 42 */
+    uint64_t seed;           /* image n of a batch has seed + n modulo 2^64; default 42 */
+    int random_seed;         /* 1: choose a seed instead of `seed` */
     const char *sampler;     /* one of clio_imagine_samplers; NULL: the model's scheduler */
     const char *timestep_spacing; /* "leading", "linspace" or "trailing"; NULL: the default of the sampler */
     double eta;                   /* noise of the sampler ddim, 0 to 1 */
     int rng;                      /* CLIO_RNG_CPU or CLIO_RNG_CUDA, 0 to 1: the generator that the seed is for */
-    int clip_skip;                /* last layers of the text encoder to skip, 0 to 100, fewer than it has */
-    const clio_image *image;      /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
-    const clio_image *mask;       /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere */
-    double strength;              /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
-    int count;                    /* images, 1 to 1000; default 1 */
-    int tiling;                   /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
-    const char *prompt_to;        /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
-    int64_t seed_to;              /* interpolate from the noise of `seed` to that of this seed; -1 or more; -1: no; default -1 */
-    int frames;                   /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
-    int preview_every;            /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
-    clio_preview_fn on_preview;   /* NULL: none */
-    void *user;                   /* passed to on_preview */
+    int clip_skip;           /* layer of the text encoder to use, counted from the end as in stable-diffusion.cpp, 0 to 100; 0: the one that
+                                the model was trained with, which is 1 (the last) for Stable Diffusion 1 and 2 for Stable Diffusion 2 */
+    const clio_image *image; /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
+    const clio_image *mask;  /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere. Where it is
+                                black, the result has the pixels of `image`, and a mixture where it is grey */
+    int no_overlay;          /* 1: do not put the pixels of `image` back, which the autoencoder changes a little */
+    double strength;         /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
+    int count;               /* images, 1 to 1000; default 1 */
+    int tiling;              /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
+    const char *prompt_to;   /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
+    int interpolate_seed;    /* 1: interpolate from the noise of `seed` to that of `seed_to` */
+    uint64_t seed_to;
+    int frames;                 /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
+    int preview_every;          /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
+    clio_preview_fn on_preview; /* NULL: none */
+    void *user;                 /* passed to on_preview */
 } clio_imagine_params;
 /* The defaults named above; prompt is NULL. */
 CLIO_API clio_imagine_params clio_imagine_defaults(void);
 
 typedef struct clio_imagine_result {
     clio_image image;
-    int64_t seed;
+    uint64_t seed;
     const char *parameters; /* the generation parameters as stable-diffusion-webui writes them into a PNG; NULL or "": not known */
 } clio_imagine_result;
 typedef struct clio_image_list {

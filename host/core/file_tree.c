@@ -113,6 +113,11 @@ fail:
     return st;
 }
 
+void file_drop(const char *path)
+{
+    (void)unlink(path);
+}
+
 static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth);
 
 /* Delete the folder `name` of the open folder `parent`; path: of it, for messages. Takes no link for a folder. */
@@ -272,38 +277,32 @@ fail:
 
 /* ---- lock ---- */
 
-/* Open and lock the file. *held: by another process. *same: the name still stands for the file (its owner deletes it before unlocking). */
-static int try_lock(const char *path, bool *held, bool *same)
+int file_open_locked(const char *path)
 {
-    struct stat opened, named;
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    *held = *same = false;
-    if (fd < 0)
-        return fd;
-    *held = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-    *same = !fstat(fd, &opened) && !lstat(path, &named) && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
-    return fd;
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+        if (fd < 0)
+            return -1;
+        bool held = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+        if (!held && file_is_named(fd, path)) /* its owner deletes it before unlocking */
+            return fd;
+        close(fd);
+        if (held)
+            break;
+    }
+    errno = EWOULDBLOCK;
+    return -1;
 }
 
 clio_status file_lock(clio_context *ctx, struct file_lock *lock, const char *path, const char *what)
 {
     clio_status st = CLIO_OK;
-    *lock = (struct file_lock){.fd = -1};
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        bool held, same;
-        int fd = try_lock(path, &held, &same);
-        if (fd < 0)
-            TRY(file_fail_create(ctx, path, errno));
-        if (same && !held) {
-            lock->fd = fd;
-            TRY(mem_string(ctx, &lock->path, path));
-            return CLIO_OK;
-        }
-        close(fd);
-        if (held)
-            break;
-    }
-    FAIL(ctx, CLIO_ERROR_FILE, "%s is locked: another %s uses this folder; wait for it to end, or choose another folder", path, what);
+    *lock = (struct file_lock){.fd = file_open_locked(path)};
+    if (lock->fd < 0 && errno == EWOULDBLOCK)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is locked: another %s uses this folder; wait for it to end, or choose another folder", path, what);
+    if (lock->fd < 0)
+        TRY(file_fail_create(ctx, path, errno));
+    TRY(mem_string(ctx, &lock->path, path));
 fail:
     if (st && lock->fd >= 0)
         close(lock->fd);

@@ -3,11 +3,16 @@
 
 #include <math.h>
 
+static bool is_text(int token, const struct logits_args *p)
+{
+    return token < p->end_token || (p->timestamp_end && token >= p->timestamp_end);
+}
+
 static bool is_allowed(int token, const unsigned char *suppress, const struct logits_args *p)
 {
     if (suppress[token])
         return false;
-    if (token < p->end_token)
+    if (is_text(token, p))
         return p->text_allowed != 0;
     if (token == p->end_token)
         return p->end_allowed != 0;
@@ -33,10 +38,14 @@ static double log_sum(const float *logits, const unsigned char *suppress, const 
 void ref_logits(int *token, float *logprob, float *no_speech, float *timestamps, const float *logits, const unsigned char *suppress,
                 const struct logits_args *p)
 {
-    int begin = p->timestamp_begin < p->n ? p->timestamp_begin : p->n, best_text, best_time, best_all, unused;
-    double text = log_sum(logits, suppress, p, 0, begin, &best_text), times = log_sum(logits, suppress, p, begin, p->n, &best_time);
+    int begin = p->timestamp_begin < p->n ? p->timestamp_begin : p->n, end = p->timestamp_end ? p->timestamp_end : p->n;
+    int best_text, best_added, best_time, best_all, unused;
+    log_sum(logits, suppress, p, 0, begin, &best_text);
+    log_sum(logits, suppress, p, end, p->n, &best_added);
+    if (best_text < 0 || (best_added >= 0 && logits[best_added] > logits[best_text]))
+        best_text = best_added;
+    double times = log_sum(logits, suppress, p, begin, end, &best_time);
     double both = log_sum(logits, suppress, p, 0, p->n, &best_all), everything = log_sum(logits, NULL, p, 0, p->n, &unused);
-    (void)text;
     bool forced = best_text < 0 || (p->weigh_timestamps && best_time >= 0 && times > (double)logits[best_text]);
     *token = forced ? best_time : best_all;
     *logprob = *token < 0 ? -INFINITY : (float)((double)logits[*token] - (forced ? times : both));

@@ -92,6 +92,7 @@ static struct logits_args base_args(const clio_speech *s)
     const struct whisper_tokens *t = &s->tokens;
     return (struct logits_args){.n = s->net.config.vocab,
                                 .timestamp_begin = t->timestamp_begin,
+                                .timestamp_end = t->timestamp_begin + WHISPER_TIMESTAMPS,
                                 .end_token = t->eot,
                                 .no_speech = -1,
                                 .timestamp_first = 1,
@@ -110,6 +111,7 @@ clio_status speech_detect(clio_speech *s, int count, int *languages, double *pro
         args[row] = base_args(s);
         args[row].timestamp_begin = args[row].timestamp_first = s->tokens.first_language; /* sampled with the rules of timestamps */
         args[row].timestamp_last = s->tokens.first_language + s->tokens.language_count - 1;
+        args[row].timestamp_end = 0;
     }
     TRY(run_decoder(s, &rows, languages, 1, 0));
     TRY(sample_tokens(s, &rows, 0, false, args));
@@ -123,14 +125,13 @@ fail:
     return st;
 }
 
-/* ApplyTimestampRules: which tokens may follow those of r. */
-static void apply_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args)
+void speech_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args)
 {
     const struct whisper_tokens *t = &s->tokens;
     int last_token = t->timestamp_begin + WHISPER_TIMESTAMPS - 1, latest = -1;
     size_t n = r->count;
-    bool last_was_timestamp = n > 0 && r->ids[n - 1] >= t->timestamp_begin;
-    bool penultimate_was_timestamp = n < 2 || r->ids[n - 2] >= t->timestamp_begin;
+    bool last_was_timestamp = n > 0 && whisper_is_timestamp(t, r->ids[n - 1]);
+    bool penultimate_was_timestamp = n < 2 || whisper_is_timestamp(t, r->ids[n - 2]);
     args->weigh_timestamps = 1;
     args->timestamp_first = t->timestamp_begin;
     args->timestamp_last = MIN(last_token, s->net.config.vocab - 1);
@@ -140,7 +141,7 @@ static void apply_timestamp_rules(const clio_speech *s, const struct speech_resu
         return;
     }
     for (size_t i = n; i-- > 0 && latest < 0;)
-        if (r->ids[i] >= t->timestamp_begin)
+        if (whisper_is_timestamp(t, r->ids[i]))
             latest = r->ids[i];
     if (latest >= 0) /* timestamps never decrease; a segment has a length, so only a pair repeats one */
         args->timestamp_first = last_was_timestamp && !penultimate_was_timestamp ? latest : latest + 1;
@@ -166,7 +167,7 @@ static clio_status add_token(clio_speech *s, struct speech_result *r, const stru
     }
     r->ids[r->count] = choice->token;
     r->probabilities[r->count++] = expf(choice->logprob);
-    if (choice->token < s->tokens.eot) {
+    if (whisper_is_text(&s->tokens, choice->token)) {
         const char *bytes = tokenizer_bytes(&s->tokenizer, choice->token, &size);
         TRY(bytes_add(s->ctx, &r->text, bytes, size));
     }
@@ -174,8 +175,7 @@ fail:
     return st;
 }
 
-/* openai/whisper, utils.py (compression_ratio): length of the text over its length compressed with zlib. Repetition gives a high ratio. */
-static double compression_ratio(const struct bytes *text)
+double speech_compression_ratio(const struct bytes *text)
 {
     uLongf packed_size = compressBound((uLong)text->size);
     Bytef *packed = text->size ? malloc(packed_size) : NULL;
@@ -186,8 +186,7 @@ static double compression_ratio(const struct bytes *text)
     return ratio;
 }
 
-/* The tokens before the first sampled one: previous text, <|startoftranscript|> (at *sot), language, task, prefix. */
-static int build_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot)
+int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot)
 {
     const struct whisper_tokens *t = &s->tokens;
     int n = 0, positions = s->net.config.text_positions, prefix = (int)MIN(q->prefix_count, (size_t)positions / 4);
@@ -242,7 +241,7 @@ static clio_status step(clio_speech *s, const struct speech_request *q, const st
         args[row].seed = options[i].seed;
         args[row].step = (unsigned)at;
         if (q->timestamps)
-            apply_timestamp_rules(s, &r[i], &args[row]);
+            speech_timestamp_rules(s, &r[i], &args[row]);
     }
     TRY(sample_tokens(s, rows, rows->input_length - 1, at == 0 && q->suppress_blank && q->prefix_count == 0, args));
     *active = 0;
@@ -303,7 +302,7 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
         r[row].ended = false;
     }
     for (int row = 0; row < count; row++)
-        n = build_prompt(s, q, &options[rows.window[row]], prompt + row * n, &sot); /* the same length in every row */
+        n = speech_prompt(s, q, &options[rows.window[row]], prompt + row * n, &sot); /* the same length in every row */
     int max_tokens = MIN(q->max_tokens > 0 ? q->max_tokens : positions / 2, positions - n);
     TRY(run_decoder(s, &rows, prompt, n, 0));
     TRY(no_speech_probability(s, &rows, sot, args, r));
@@ -320,7 +319,7 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
     for (int row = 0; row < count; row++) {
         r[row].temperature = temperature;
         r[row].avg_logprob = r[row].logprob / (double)(r[row].count + 1);
-        r[row].compression_ratio = compression_ratio(&r[row].text);
+        r[row].compression_ratio = speech_compression_ratio(&r[row].text);
     }
 fail:
     free(rows.choice);

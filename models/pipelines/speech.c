@@ -72,6 +72,8 @@ static clio_status read_generation(clio_context *ctx, clio_speech *s)
         rules = json_object_get(generation.root, "suppress_tokens") ? &generation : &config;
     }
     TRY(mark_tokens(ctx, rules, "suppress_tokens", mask, vocab));
+    for (int id = s->tokens.timestamp_begin + WHISPER_TIMESTAMPS; id < vocab; id++) /* padding, or special */
+        mask[id] = mask[id] || tokenizer_is_special(&s->tokenizer, id) || !*tokenizer_bytes(&s->tokenizer, id, NULL);
     TRY(tensor_write(ctx, &s->suppress, 0, (size_t)vocab, mask));
     TRY(mark_tokens(ctx, rules, "begin_suppress_tokens", mask, vocab));
     int blank = tokenizer_find(&s->tokenizer, " ");
@@ -266,6 +268,11 @@ void clio_speech_free(clio_speech *s)
     free(s->prefix);
     free(s->dir);
     free(s);
+}
+
+const char *clio_speech_prefix(const clio_speech *s)
+{
+    return s && s->prefix ? s->prefix : "";
 }
 
 int clio_speech_is_multilingual(const clio_speech *s)

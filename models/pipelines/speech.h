@@ -69,4 +69,14 @@ clio_status speech_detect(clio_speech *s, int count, int *languages, double *pro
 clio_status speech_decode(clio_speech *s, const struct speech_request *q, const struct speech_row *rows, double temperature,
                           struct speech_result *r, int first, int count);
 
+/* The parts of decoding that need no device. */
+
+/* ApplyTimestampRules: which tokens may follow those of r. */
+void speech_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args);
+/* The tokens before the first sampled one, in ids: previous text, <|startoftranscript|> (at *sot), language, task, prefix. Returns their
+ * number, at most the model's text positions + 8. */
+int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot);
+/* openai/whisper, utils.py (compression_ratio): length of the text over its length compressed with zlib. Repetition gives a high ratio. */
+double speech_compression_ratio(const struct bytes *text);
+
 #endif

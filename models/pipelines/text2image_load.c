@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define OTHER_MODEL "the .safetensors checkpoint of the same model, or its folder in diffusers layout"
+#define OPEN_CLIP_LAYERS 24 /* of the text encoder of Stable Diffusion 2 */
 
 /* Read model_index.json and check its _class_name; the file may be absent. */
 static clio_status open_index(clio_diffusion *p)
@@ -130,6 +131,10 @@ static clio_status read_text_encoder(clio_diffusion *p)
         diffusion_close_part(&part);
     TRY(st);
     p->positions = text.positions;
+    p->vocab = text.vocab;
+    p->text_layers = text.layers;
+    /* The text encoder of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
+    p->clip_skip = text.act == ACT_GELU && text.layers < OPEN_CLIP_LAYERS ? 2 : 1;
     /* Stable Diffusion 2 pads with "!" (id 0), version 1 with the end token, whichever tokenizer was found for a single file. */
     if (p->is_file)
         p->tokenizer.pad = part.single.is_version_2 ? 0 : p->tokenizer.end;
@@ -177,7 +182,7 @@ static clio_status read_autoencoders(clio_diffusion *p, int *side)
     *side = 8;
     if (p->taesd) {
         TRY(diffusion_open_part(p, &part, PART_TAESD));
-        bool good = is_tiny(&part);
+        bool good = is_tiny(&part) || !json_object_get(part.config->root, "_class_name");
         diffusion_close_part(&part);
         if (!good)
             FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
@@ -201,18 +206,17 @@ fail:
     return st;
 }
 
-/* Whether all LoRAs fit the model, and notices about what they hold beside that. */
-static clio_status check_loras(clio_diffusion *p)
+clio_status diffusion_check_loras(clio_diffusion *p, const struct lora_choice *list, size_t count)
 {
     clio_status st = CLIO_OK;
     struct diffusion_files text = {0}, unet = {0};
     struct lora lora = {0};
-    if (p->lora_count) {
+    if (count) {
         TRY(diffusion_open_part(p, &text, PART_TEXT_ENCODER));
         TRY(diffusion_open_part(p, &unet, PART_UNET));
     }
-    for (size_t i = 0; i < p->lora_count; i++) {
-        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
+    for (size_t i = 0; i < count; i++) {
+        TRY(lora_open(p->ctx, &lora, list[i].path));
         TRY(lora_check(p->ctx, &lora, unet.weights, text.weights));
         lora_close(&lora);
     }
@@ -251,7 +255,7 @@ static clio_status read_parts(clio_diffusion *p)
     TRY(read_unet(p));
     TRY(read_autoencoders(p, &vae_side));
     TRY(notice_variant(p));
-    TRY(check_loras(p));
+    TRY(diffusion_check_loras(p, p->loras, p->lora_count));
     p->side = p->config.sample > 0 ? p->config.sample * vae_side : 512;
 fail:
     return st;
@@ -270,6 +274,8 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
     TRY(mem_string(p->ctx, &p->prediction, prediction));
     TRY(mem_string(p->ctx, &p->vae_path, params->vae));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));
+    TRY(mem_string(p->ctx, &p->lora_dir, params->lora_dir));
+    TRY(mem_string(p->ctx, &p->embedding_dir, params->embedding_dir));
     p->taesd_preview_only = params->taesd_preview_only != 0;
     p->keep = params->keep != 0;
     TRY(mem_alloc(p->ctx, &p->loras, MAX(params->lora_count, 1), sizeof *p->loras));
@@ -333,9 +339,10 @@ void clio_diffusion_free(clio_diffusion *p)
     diffusion_drop_vae(p);
     clip_tokenizer_close(&p->tokenizer);
     json_close(&p->scheduler);
-    for (size_t i = 0; p->loras && i < p->lora_count; i++)
-        free(p->loras[i].path);
-    free(p->loras);
+    lora_choices_free(p->loras, p->lora_count);
+    lora_choices_free(p->prompt_loras, p->prompt_lora_count);
+    free(p->lora_dir);
+    free(p->embedding_dir);
     free(p->variant);
     free(p->prediction);
     free(p->taesd);

@@ -106,10 +106,12 @@ static clio_status merge_loras(const clio_diffusion *p, enum lora_part part, str
 {
     clio_status st = CLIO_OK;
     struct lora lora = {0};
-    for (size_t i = 0; i < p->lora_count; i++) {
-        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)p->lora_count));
-        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
-        TRY(lora_merge(p->ctx, &lora, part, p->loras[i].strength, storage_type(p->ctx), weights));
+    size_t count = p->lora_count + p->prompt_lora_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct lora_choice *choice = i < p->lora_count ? &p->loras[i] : &p->prompt_loras[i - p->lora_count];
+        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)count));
+        TRY(lora_open(p->ctx, &lora, choice->path));
+        TRY(lora_merge(p->ctx, &lora, part, choice->strength, storage_type(p->ctx), weights));
         lora_close(&lora);
     }
 fail:
@@ -119,13 +121,15 @@ fail:
 
 /* ---- networks ---- */
 
-clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder)
+clio_status diffusion_need_text_encoder(clio_diffusion *p, const struct embeddings *embeddings, struct text_encoder *encoder)
 {
     clio_status st = CLIO_OK;
     struct diffusion_files part;
     *encoder = (struct text_encoder){0};
     TRY(diffusion_open_part(p, &part, PART_TEXT_ENCODER));
     st = merge_loras(p, LORA_TEXT_ENCODER, part.weights);
+    if (!st && embeddings)
+        st = embeddings_extend(p->ctx, embeddings, part.config, part.weights);
     if (!st)
         st = text_encoder_load(p->ctx, part.config, part.weights, encoder);
     diffusion_close_part(&part);

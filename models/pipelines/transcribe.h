@@ -1,6 +1,6 @@
 /* transcribe.h - transcription of recordings longer than a window: transcribe.c (public functions), transcribe_job.c (one recording),
- * transcribe_windows.c (the loop over windows), transcribe_segments.c (segments from a window's tokens). Source: openai/whisper,
- * transcribe.py. */
+ * transcribe_windows.c (the loop over windows), transcribe_fallback.c (their decoding), transcribe_segments.c (segments from a window's
+ * tokens). Source: openai/whisper, transcribe.py. */
 #ifndef CLIO_MODELS_PIPELINES_TRANSCRIBE_H
 #define CLIO_MODELS_PIPELINES_TRANSCRIBE_H
 
@@ -13,6 +13,7 @@ struct transcript {
     clio_segment *segments;
     size_t capacity;
     struct bytes text;
+    char *incomplete;
 };
 
 /* One public call: what its recordings have in common. */
@@ -45,6 +46,8 @@ struct job {
     double length;                 /* seconds according to the header; 0: not known */
     clio_status status;            /* why this recording cannot be transcribed; `failure` has the message */
     struct status_text failure;
+    char problem[SOUND_PROBLEM]; /* of the recording that was read; "": none */
+    bool is_cut;                 /* its end is missing */
 };
 
 /* The decoder prefix: the caller's, else the model folder's; NULL: none. */
@@ -53,7 +56,7 @@ const char *call_prefix(const struct call *call);
 clio_status job_begin(struct call *call, struct job *job);
 /* Record the context's last failure as the failure of this recording; the others go on. */
 void job_failed(struct job *job, clio_status st);
-/* Close the recording once all of it is read. */
+/* Close the recording once all of it is read, and keep what was wrong with it. */
 void job_close_sound(struct job *job);
 /* Return the job's transcript, or its failure, to the caller. */
 clio_status job_finish(struct call *call, struct job *job);

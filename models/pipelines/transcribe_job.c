@@ -1,6 +1,8 @@
 /* transcribe_job.c - the state of one recording's transcription: begin, fail, finish. */
 #include "transcribe.h"
 
+#include "../../host/core/context.h"
+
 #include <stdlib.h>
 
 const char *call_prefix(const struct call *call)
@@ -78,6 +80,11 @@ void job_failed(struct job *job, clio_status st)
 
 void job_close_sound(struct job *job)
 {
+    if (!job->sound)
+        return;
+    job->is_cut = sound_is_cut(job->sound);
+    if (!sound_problem(job->sound, job->problem))
+        job->problem[0] = 0;
     sound_close(job->sound);
     job->sound = NULL;
 }
@@ -96,6 +103,7 @@ clio_status job_finish(struct call *call, struct job *job)
 {
     clio_status st = CLIO_OK;
     clio_transcript *t = NULL;
+    job_close_sound(job);
     if (job->status) {
         job->ctx->status = job->failure; /* another recording may have failed in between */
     } else {
@@ -104,6 +112,11 @@ clio_status job_finish(struct call *call, struct job *job)
         t->text = job->transcript->text.data;
         t->segments = job->transcript->segments;
         t->duration = (double)(job->position - job->begin) / MEL_RATE;
+        if (job->is_cut)
+            TRY(mem_string(job->ctx, &job->transcript->incomplete, job->problem));
+        else if (*job->problem)
+            context_notice(job->ctx, "%s", job->problem);
+        t->incomplete = job->transcript->incomplete;
         job->transcript = NULL; /* owned by the caller now */
     }
     if (!call->paths) {

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEL_FRAMES_PER_TIMESTAMP 2
-
 static void segment_free(clio_segment *segment)
 {
     free(mem_const_cast(segment->text));
@@ -23,6 +21,7 @@ void clio_transcript_free(clio_transcript *transcript)
         segment_free(&t->segments[i]);
     free(t->segments);
     bytes_free(&t->text);
+    free(t->incomplete);
     free(t);
 }
 
@@ -61,11 +60,12 @@ static clio_status segment_tokens(struct job *job, const struct speech_result *r
     TRY(mem_alloc(job->ctx, out, (last - first + 1) * sizeof **out + text_size, 1));
     char *copy = (char *)(*out + (last - first + 1));
     for (size_t i = first; i < last; i++, copy += size + 1) {
-        int id = r->ids[i], step = id - s->tokens.timestamp_begin;
+        int id = r->ids[i];
+        double time = whisper_is_timestamp(&s->tokens, id) ? offset + (id - s->tokens.timestamp_begin) * WHISPER_TIMESTAMP_STEP : -1;
         const char *bytes = tokenizer_bytes(&s->tokenizer, id, &size);
         memcpy(copy, bytes, size); /* zero-terminated: the memory is zeroed */
-        (*out)[i - first] = (clio_token){id, r->probabilities[i], copy, step >= 0 ? offset + step * (double)WHISPER_TIMESTAMP_STEP : -1};
-        if (id < s->tokens.eot)
+        (*out)[i - first] = (clio_token){id, r->probabilities[i], copy, time};
+        if (whisper_is_text(&s->tokens, id))
             TRY(bytes_add(job->ctx, text, bytes, size));
     }
 fail:
@@ -100,14 +100,22 @@ fail:
     return st;
 }
 
-/* Add the tokens first..last as a segment with its times clipped to the window: the model may predict timestamps after the end of the
- * sound. limit: end of the window. */
+/* Seconds from the start of the window; 0 where a token is no timestamp. */
+static double time_of(const struct job *job, int id)
+{
+    const struct whisper_tokens *t = &job->speech->tokens;
+    return whisper_is_timestamp(t, id) ? (id - t->timestamp_begin) * WHISPER_TIMESTAMP_STEP : 0;
+}
+
+/* Add the tokens first..last as a segment with its times clipped to the window, since the model may predict timestamps after the end of the
+ * sound, and to what follows the segment before: times never go back. limit: end of the window. */
 static clio_status add_clipped(struct job *job, const struct speech_result *r, size_t first, size_t last, double offset, double start,
                                double end, double limit)
 {
-    double step = (double)WHISPER_TIMESTAMP_STEP;
+    const clio_transcript *t = &job->transcript->public;
+    double step = WHISPER_TIMESTAMP_STEP, before = t->segment_count ? job->transcript->segments[t->segment_count - 1].end : 0;
     bool has_duration = end > start;
-    start = MAX(offset, MIN(start, limit - step));
+    start = MAX(MAX(offset, MIN(start, limit - step)), before);
     end = has_duration ? MAX(MIN(end, limit), start + step) : start;
     return add_segment(job, r, first, last, offset, start, end);
 }
@@ -116,30 +124,29 @@ clio_status job_add_segments(struct job *job, const struct speech_result *r, uin
                              uint64_t *advance)
 {
     clio_status st = CLIO_OK;
-    int begin = job->speech->tokens.timestamp_begin;
-    double offset = (double)position / MEL_RATE, limit = offset + (double)size / MEL_RATE, step = (double)WHISPER_TIMESTAMP_STEP;
+    const struct whisper_tokens *t = &job->speech->tokens;
+    double offset = (double)position / MEL_RATE, limit = offset + (double)size / MEL_RATE, step = WHISPER_TIMESTAMP_STEP;
     size_t n = r->count, from = 0;
-    bool single_ending = n >= 1 && r->ids[n - 1] >= begin && (n < 2 || r->ids[n - 2] < begin);
+    bool single_ending = n >= 1 && whisper_is_timestamp(t, r->ids[n - 1]) && (n < 2 || !whisper_is_timestamp(t, r->ids[n - 2]));
     *advance = size;
     for (size_t i = 1; i <= n; i++) {
-        bool pair = i < n && r->ids[i] >= begin && r->ids[i - 1] >= begin, last = i == n && single_ending && from > 0;
-        if (!pair && !last)
+        bool pair = i < n && whisper_is_timestamp(t, r->ids[i]) && whisper_is_timestamp(t, r->ids[i - 1]);
+        if (!pair && !(i == n && single_ending && from > 0))
             continue;
-        double start = offset + (r->ids[from] - begin) * step, end = offset + (r->ids[i - 1] - begin) * step;
-        TRY(add_clipped(job, r, from, i, offset, start, end, limit));
+        TRY(add_clipped(job, r, from, i, offset, offset + time_of(job, r->ids[from]), offset + time_of(job, r->ids[i - 1]), limit));
         from = i;
     }
     if (from == 0) { /* no pair of timestamps: one segment, up to its last timestamp above 0 */
         double end = limit;
         for (size_t i = 0; i < n; i++)
-            if (r->ids[i] > begin)
-                end = offset + (r->ids[i] - begin) * step;
+            if (time_of(job, r->ids[i]) > 0)
+                end = offset + time_of(job, r->ids[i]);
         TRY(add_clipped(job, r, 0, n, offset, offset, end, limit));
     } else if (!single_ending && independent && from < n) {
-        double start = offset + (r->ids[from] >= begin ? r->ids[from] - begin : r->ids[from - 1] - begin) * step;
+        double start = offset + time_of(job, whisper_is_timestamp(t, r->ids[from]) ? r->ids[from] : r->ids[from - 1]);
         TRY(add_clipped(job, r, from, n, offset, start, MAX(limit, start + step), limit));
     } else if (!single_ending && !independent) { /* the end of the window cut off the last segment: transcribe it again */
-        uint64_t seek = (uint64_t)(r->ids[from - 1] - begin) * MEL_FRAMES_PER_TIMESTAMP * MEL_HOP;
+        uint64_t seek = (uint64_t)(r->ids[from - 1] - t->timestamp_begin) * WHISPER_TIMESTAMP_SAMPLES;
         *advance = seek ? MIN(seek, size) : size;
     }
 fail:

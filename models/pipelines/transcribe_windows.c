@@ -4,76 +4,15 @@
  * ends. Batched: several windows of one or more recordings are decoded together, each cut in a pause. In both, temperature fallback decodes
  * a window again when its text is repetitive (compression ratio) or unlikely (log probability), and windows without speech are skipped. The
  * transcript of a recording does not depend on the rest of its batch, except for rounding. */
+#include "transcribe_windows.h"
 #include "../../audio/vad.h"
-#include "transcribe.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENCE_LEVEL 3e-4f      /* -70 dB: a window without a louder sample is not decoded */
 #define MIN_SAMPLES 1600         /* 0.1 s: shorter recordings and remainders of a recording are not decoded */
 #define RESET_TEMPERATURE 0.5    /* text decoded at a higher temperature is not used as previous text */
 #define MIN_MISSED_SAMPLES 16000 /* as loud as speech, after a window's last timestamp: that part is transcribed again */
-
-/* Samples start .. start + size of a recording, in this row of the batch. */
-struct window {
-    struct job *job;
-    uint64_t start, size;
-    int row;
-    struct speech_row options;
-    double probability; /* of the detected language */
-    bool active;        /* the voice activity detection found speech */
-};
-
-/* The compression ratio is above the threshold. */
-static bool is_repetitive(const clio_speech_params *p, const struct speech_result *r)
-{
-    return r->compression_ratio > (double)p->compression_threshold;
-}
-
-/* Whether a is a better result than b: not repetitive comes first, then the higher average log probability. */
-static bool is_better(const clio_speech_params *p, const struct speech_result *a, const struct speech_result *b)
-{
-    return is_repetitive(p, a) != is_repetitive(p, b) ? is_repetitive(p, b) : a->avg_logprob > b->avg_logprob;
-}
-
-static void swap_results(struct speech_result *a, struct speech_result *b)
-{
-    struct speech_result a_was = *a;
-    *a = *b;
-    *b = a_was;
-}
-
-/* Decode window w with temperature fallback; when every temperature fails, return the best result. decoded: r already has the result of the
- * first temperature. *skip: there is no speech. As in openai/whisper, no_speech_threshold skips a window only when its text is unlikely;
- * where the voice activity detection found no speech, it skips likely texts as well, since Whisper finds "Thank you." likely over noise. */
-static clio_status decode_with_fallback(const struct window *w, bool decoded, struct speech_result *r, bool *skip)
-{
-    clio_status st = CLIO_OK;
-    const struct job *job = w->job;
-    const clio_speech_params *p = job->params;
-    struct speech_result best = {0};
-    double temperature = (double)p->temperature;
-    for (bool retry = true; retry;) {
-        if (!decoded)
-            TRY(speech_decode(job->speech, &job->request, &w->options, temperature, r, w->row, 1));
-        decoded = false;
-        bool unlikely = r->avg_logprob < (double)p->logprob_threshold;
-        *skip = r->no_speech > (double)p->no_speech_threshold && (unlikely || !w->active);
-        if (*skip || !(unlikely || is_repetitive(p, r)))
-            break;
-        temperature += (double)p->temperature_step;
-        retry = p->temperature_step > 0 && temperature <= 1.0 + 1e-6;
-        if (!best.ids || is_better(p, r, &best))
-            swap_results(r, &best);
-        if (!retry)
-            swap_results(r, &best);
-    }
-fail:
-    speech_result_free(&best);
-    return st;
-}
 
 /* condition_on_previous_text: append this window's tokens to the previous text of the next. */
 static clio_status update_previous_text(struct job *job, const struct speech_result *r)
@@ -104,14 +43,6 @@ fail:
     return st;
 }
 
-static bool is_silent(const float *samples, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fabsf(samples[i]) > SILENCE_LEVEL)
-            return false;
-    return true;
-}
-
 /* Read the window at `position` with its margins into host_samples; *size: samples of the recording in it. */
 static clio_status read_window(struct job *job, uint64_t position, uint64_t *size)
 {
@@ -138,6 +69,16 @@ fail:
     return st;
 }
 
+/* Nothing was read, since the recording is shorter than what shall be skipped. */
+static clio_status fail_offset(const struct job *job)
+{
+    clio_status st = CLIO_OK;
+    FAIL(job->ctx, CLIO_ERROR_ARGUMENT, "params.offset is %.10g s, but the length of %s is %.1f s: choose a smaller offset",
+         job->params->offset, sound_name(job->sound), sound_duration(job->sound));
+fail:
+    return st;
+}
+
 /* The job's next window. independent: a full window is cut in a pause. When the recording cannot be read further, the job fails. */
 static struct window next_window(struct job *job, bool independent)
 {
@@ -145,6 +86,8 @@ static struct window next_window(struct job *job, bool independent)
     struct window w = {.job = job, .start = job->position, .options = job->options};
     uint64_t margin = MEL_FFT / 2, full = (uint64_t)s->window_samples;
     clio_status st = read_window(job, w.start, &w.size);
+    if (!st && w.size == 0 && w.start == job->begin && job->begin > 0)
+        st = fail_offset(job);
     if (st) {
         job_failed(job, st);
         return (struct window){.job = job, .start = w.start};
@@ -175,10 +118,11 @@ static clio_status encode_window(const struct call *call, struct window *w, bool
     clio_speech *s = call->speech;
     const float *samples = s->host_samples + MEL_FFT / 2;
     TRY(report_progress(call, w->job, (double)w->start / MEL_RATE));
-    *encoded = w->size >= MIN_SAMPLES && !is_silent(samples, (size_t)w->size);
+    w->samples = samples;
+    w->active = vad_speech_found(samples, (size_t)w->size);
+    *encoded = w->size >= MIN_SAMPLES && (w->active || !vad_is_silent(samples, (size_t)w->size));
     if (!*encoded)
         return CLIO_OK;
-    w->active = vad_speech_found(samples, (size_t)w->size);
     TRY(speech_encode(s, s->host_samples, w->row));
 fail:
     return st;
@@ -231,7 +175,7 @@ static clio_status transcribe_window(const struct call *call, struct job *job, s
     if (!encoded)
         return CLIO_OK;
     TRY(detect_languages(job->speech, &w, 1));
-    TRY(decode_with_fallback(&w, false, r, &skip));
+    TRY(window_decode(&w, false, r, &skip));
     if (skip)
         return CLIO_OK;
     TRY(add_result(&w, r, independent, &advance));
@@ -280,8 +224,10 @@ static clio_status fill_batch(struct call *call, struct batch *b)
         *w = next_window(job, true);
         w->row = b->count;
         TRY(encode_window(call, w, &encoded));
-        if (encoded)
+        if (encoded) {
             memcpy(batch_samples(call->speech, b, w->row), call->speech->host_samples, window_bytes(call->speech));
+            w->samples = batch_samples(call->speech, b, w->row) + MEL_FFT / 2;
+        }
         b->count += encoded;
         job->options.seed += encoded;
         if (!job->more)
@@ -297,8 +243,8 @@ fail:
  * else its size. Only for batches: sequential transcription follows openai/whisper, which has no such rule. */
 static uint64_t result_end(const clio_speech *s, const struct window *w, const struct speech_result *r, const float *samples)
 {
-    int begin = s->tokens.timestamp_begin, last = r->count ? r->ids[r->count - 1] : 0;
-    uint64_t at = last > begin ? (uint64_t)(last - begin) * WHISPER_TIMESTAMP_SAMPLES : w->size;
+    int begin = s->tokens.timestamp_begin, last = r->count ? r->ids[r->count - 1] : begin;
+    uint64_t at = whisper_is_timestamp(&s->tokens, last) && last > begin ? (uint64_t)(last - begin) * WHISPER_TIMESTAMP_SAMPLES : w->size;
     return at < w->size && vad_loud_samples(samples + MEL_FFT / 2, w->size, at) >= MIN_MISSED_SAMPLES ? at : w->size;
 }
 
@@ -322,7 +268,7 @@ static clio_status add_batch_result(const struct call *call, const struct batch 
         TRY(encode_window(call, w, &encoded));
         if (!encoded)
             break;
-        TRY(decode_with_fallback(w, false, r, &skip));
+        TRY(window_decode(w, false, r, &skip));
     }
 fail:
     return st;
@@ -358,7 +304,7 @@ static clio_status transcribe_batch(struct call *call, struct batch *b)
             TRY(finish(call, &b->jobs[done++]));
         bool other = job->options.language >= 0 && w->options.language != job->options.language; /* set by an earlier window */
         w->options.language = other ? job->options.language : w->options.language;
-        TRY(decode_with_fallback(w, !other, &b->results[row], &skip));
+        TRY(window_decode(w, !other, &b->results[row], &skip));
         if (!skip)
             TRY(add_batch_result(call, b, w, &b->results[row]));
     }

@@ -1,6 +1,6 @@
 /* whisper_languages.c - the languages of Whisper. See whisper_languages.h.
  * Source: openai/whisper, tokenizer.py (LANGUAGES, TO_LANGUAGE_CODE). The order is that of the language tokens: add new languages at the
- * end. Two more aliases: "iw", Hebrew in the first release, and "jv", the ISO code of Javanese. */
+ * end. More aliases: "iw", Hebrew in the first release; "jv", the ISO code of Javanese; codes of today for what Whisper calls otherwise. */
 #include "whisper_languages.h"
 
 #include "../../host/core/mem.h"
@@ -33,14 +33,25 @@ static const struct language languages[] = {
 };
 
 static const struct language aliases[] = {
-    {"my", "Burmese"},   {"ca", "Valencian"}, {"nl", "Flemish"},   {"ht", "Haitian"},  {"lb", "Letzeburgesch"},
-    {"ps", "Pushto"},    {"pa", "Panjabi"},   {"ro", "Moldavian"}, {"ro", "Moldovan"}, {"si", "Sinhalese"},
-    {"es", "Castilian"}, {"zh", "Mandarin"},  {"he", "iw"},        {"jw", "jv"},
+    {"my", "Burmese"}, {"ca", "Valencian"}, {"nl", "Flemish"},  {"ht", "Haitian"},   {"lb", "Letzeburgesch"}, {"ps", "Pushto"},
+    {"pa", "Panjabi"}, {"ro", "Moldavian"}, {"ro", "Moldovan"}, {"si", "Sinhalese"}, {"es", "Castilian"},     {"zh", "Mandarin"},
+    {"he", "iw"},      {"jw", "jv"},        {"zh", "cmn"},      {"no", "nb"},        {"tl", "fil"},
 };
 
 int language_count(void)
 {
     return (int)COUNT(languages);
+}
+
+/* With a code for a script or country behind it ("zh-Hans-CN", "pt_BR"), the language before it. */
+static const char *find_base(const char *text)
+{
+    char base[4] = "";
+    size_t length = strcspn(text, "-_");
+    if (!text[length] || length >= sizeof base)
+        return NULL;
+    memcpy(base, text, length);
+    return language_find(base);
 }
 
 const char *language_find(const char *text)
@@ -51,7 +62,7 @@ const char *language_find(const char *text)
     for (size_t i = 0; i < COUNT(aliases); i++)
         if (!strcasecmp(text, aliases[i].name))
             return aliases[i].code;
-    return NULL;
+    return find_base(text);
 }
 
 int language_index(const char *code)
@@ -60,6 +71,11 @@ int language_index(const char *code)
         if (!strcmp(code, languages[i].code))
             return (int)i;
     return -1;
+}
+
+const char *clio_language_find(const char *text)
+{
+    return text && *text ? language_find(text) : NULL;
 }
 
 void clio_language(size_t n, const char **code, const char **name)

@@ -8,12 +8,12 @@
 
 #include "bpe.h"
 
-#define WHISPER_TIMESTAMPS 1501      /* 0.00 to 30.00 */
-#define WHISPER_TIMESTAMP_STEP 0.02f /* seconds */
+#define WHISPER_TIMESTAMPS 1501     /* 0.00 to 30.00 */
+#define WHISPER_TIMESTAMP_STEP 0.02 /* seconds */
 #define WHISPER_TIMESTAMP_SAMPLES 320
 
 struct whisper_tokens {
-    int eot, sot; /* <|endoftext|>, <|startoftranscript|>; text tokens are below eot */
+    int eot, sot; /* <|endoftext|>, <|startoftranscript|> */
     int translate, transcribe;
     int no_timestamps;
     int timestamp_begin;             /* <|0.00|>; time s is timestamp_begin + s / WHISPER_TIMESTAMP_STEP */
@@ -22,6 +22,16 @@ struct whisper_tokens {
     int language_count;              /* 0 for English-only models */
     bool is_multilingual;
 };
+
+/* Text tokens are below <|endoftext|>, and those that fine-tuning added, above the timestamps. */
+static inline bool whisper_is_text(const struct whisper_tokens *t, int id)
+{
+    return id >= 0 && (id < t->eot || id >= t->timestamp_begin + WHISPER_TIMESTAMPS);
+}
+static inline bool whisper_is_timestamp(const struct whisper_tokens *t, int id)
+{
+    return id >= t->timestamp_begin && id < t->timestamp_begin + WHISPER_TIMESTAMPS;
+}
 
 /* vocab_size: of config.json. CLIO_ERROR_FORMAT: the tokenizer belongs to another model. */
 clio_status whisper_tokens(clio_context *ctx, const struct tokenizer *t, int vocab_size, struct whisper_tokens *out);

@@ -60,8 +60,13 @@ mkdir folder
     fails "sample rate zero" 1 "rate.wav has no valid sample rate" "export it again" -- $quick mini rate.wav
     fails "a header without sound" 1 "header.wav has no samples" "record or copy it again" -- $quick mini header.wav
     fails "a device" 1 "/dev/null is a device" "record it into a file" -- $quick mini /dev/null
-    also='grep -q "\"duration_s\": 1.0" out' # what is there is heard
-    works "a header that promises more than there is" -- $quick mini --json promise.wav
+    prints=1 also='grep -q "\"duration_s\": 1.0" out && grep -q "\"incomplete\": \"promise.wav ends" out' # what is there is transcribed
+    fails "a header that promises more than there is" 1 "promise.wav ends after 1.0 s, but its header promises 250.0 s" "copy it again" \
+        -- $quick mini --json promise.wav
+    head -c 100000 "$speech" >cut.wav
+    prints=1 also='[ -s cut.wav.srt ] && [ -s a.wav.srt ]' # and the next file is transcribed
+    fails "a recording whose end is missing" 1 "cut.wav ends after 3.1 s, but its header promises 11.0 s" -- $quick mini -osrt cut.wav a.wav
+    rm -f cut.wav.srt a.wav.srt
     also='[ ! -s out ]'
     works "nothing but NaN, nothing but infinities, 3 samples, silence of 5 s and of 70 s" -- $quick mini nan.wav infinite.wav three.wav \
         silence5.wav silence70.wav
@@ -75,6 +80,11 @@ mkdir folder
     fails "closed standard input" 1 "standard input is closed" "redirect a sound file to it" -- $quick mini -
     cp "$speech" a.wav
     cp "$speech" b.wav
+    { head -c 40 "$speech" && printf '\0\0\0\0' && tail -c +45 "$speech"; } >crash.wav # as a recorder that crashed leaves it
+    also='cmp -s out one && grep -q "clio: note: crash.wav has no length in its header" err2'
+    notes() { "$@" 2>err2; }
+    by=notes
+    works "a header without a length" -- transcribe -nf --max-tokens 4 -l en -m mini crash.wav
     prints=1 also='[ -s a.wav.txt ] && [ -s b.wav.txt ] && [ ! -e words.wav.txt ]'
     fails "one of several files is bad: the others are written" 1 "words.wav is not a sound file" -- $quick mini -otxt a.wav words.wav b.wav
 }
@@ -175,6 +185,14 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
 # shellcheck disable=SC2086
 {
     usage "unknown language" "\"klingon\"" "use a code" -- $quick mini -l klingon "$speech"
+    usage "unknown language, before the device is opened" "\"klingon\"" "use a code" -- $quick mini -d no-such-device -l klingon "$speech"
+    usage "unknown language of a caption" "\"klingon\"" "use a code" -- caption -q -m mini -l klingon "$speech"
+    works "a language with a country" -- $quick mini -l en-US "$speech"
+    usage "an offset beyond the end" "-ot is 12 s, but the length of $speech is 11.0 s" "choose a smaller offset" -- $quick mini -ot 12000 "$speech"
+    prints=1 also='[ -s b.wav.txt ] && [ ! -e three.wav.txt ]'
+    fails "an offset beyond the end of one file" 1 "-ot is 10.5 s, but the length of three.wav is 0.0 s" -- $quick mini -otxt -ot 10.5s three.wav b.wav
+    rm -f b.wav.txt
+    usage "an offset in seconds without a unit" "-ot must be a whole number of milliseconds, or seconds such as 10.5s" "not \"10.5\"" -- $quick mini -ot 10.5 "$speech"
     usage "unknown device" "\"no-such-device\"" "clio devices lists" -- $quick mini -d no-such-device "$speech"
     usage "device out of range" "-d is 999" "no such device" -- $quick mini -d 999 "$speech"
     by="env CLIO_DEVICE=no-such-device"
@@ -185,7 +203,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     usage "a file instead of a command" "\"a.wav\" is not a command" "clio transcribe a.wav" -- a.wav
     usage "help on an unknown command" "unknown command \"frobnicate\"" "clio --help" -- help frobnicate
     usage "unknown weight type" "--type must be f32, f16 or q8_0, not \"q3\"" -- $quick mini --type q3 "$speech"
-    usage "no number" "--seed must be a whole number of at least 0, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "no number" "--seed must be a whole number from 0 to 18446744073709551615, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
     usage "no whole number" "--max-tokens must be a whole number from 0 to 448, not \"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
     usage "number out of range" "-tp must be a number from 0 to 1, not \"7\"" -- $quick mini -tp 7 "$speech"
     usage "missing value at the end" "--seed needs a value: N" "clio transcribe --help" -- $quick mini "$speech" --seed

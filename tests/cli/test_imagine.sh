@@ -30,7 +30,7 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     works "the same image again" -- imagine -m "$v1" -p "a red fox" $small -o x.png -s 42 --cfg-scale 7.5 --rng cpu -b 1
     also='! cmp -s x.png fox.png'
     works "another image with --rng cuda" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
-    also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
+    also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: PLMS, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
     works "--show prints the metadata" -- imagine --show fox.png
     also='grep -q "\"parameters\": \"a red fox.nSteps: 2" out'
     works "--show as JSON" -- imagine --show fox.png --json
@@ -46,6 +46,19 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     to=piped.png also='cmp -s piped.png fox.png'
     works "to standard output" -- imagine -m "$v1" -p "a red fox" $small -o -
     also='[ -e x.png ]'
+    also='is_png x.PNG && is_png x_2.PNG && rm x.PNG x_2.PNG'
+    works "an extension in capitals" -- imagine -m "$v1" -p fox $small -b 2 -o x.PNG
+    also='is_png x_preview.PnG && rm x.PnG x_preview.PnG'
+    works "its preview" -- imagine -m "$v1" -p fox $small --preview 1 -o x.PnG
+    also='! is_png x.JPeG && "$clio" imagine --show x.JPeG | grep -q "^parameters: fox" && rm x.JPeG'
+    works "an extension of JPEG in capitals" -- imagine -m "$v1" -p fox $small -o x.JPeG
+    also='is_png x_2.png && grep -q "\"seed\": \"18446744073709551615\"" out && grep -q "\"seed\": 0," out && "$clio" imagine --show x.png | grep -q ", Seed: 18446744073709551615, "'
+    works "the greatest seed, and the one after it" -- imagine -m "$v1" -p fox -s 18446744073709551615 -b 2 $small -o x.png --json
+    works "the rest of the prompt syntax" -- imagine -m "$v1" -p "a [red:blue:0.5] [cat|dog] AND snow :0.5" $small -o x.png
+    also='cmp -s x.png fox.png'
+    works "options of stable-diffusion.cpp without effect" -- imagine -m "$v1" -p "a red fox" $small -M txt2img -t 4 --diffusion-fa \
+        --lora-model-dir . --embd-dir . -o x.png
+    also='[ -e x.png ]'
     works "an empty prompt" -- imagine -m "$v1" -p "" $small -o x.png
     works "a long prompt with weights" -- imagine -m "$v1" -p "$(yes 'a (red:1.2) [fox],' | head -n 60)" $small -o x.png
     works "without guidance" -- imagine -m "$v1" -p fox --cfg-scale 1 $small -o x.png
@@ -60,6 +73,7 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     works "a missing variant: the existing one is used" -- imagine -m "$v1" -p fox --variant fp16 $small -o x.png
     also='"$clio" imagine --show x.png | grep -q "Size: 64x64.*Denoising strength: 0.6"'
     works "image to image" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
+    works "inpainting without the overlay" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --no-overlay --steps 4 -q -o x.png
     works "inpainting with a mask" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --steps 4 -q -o x.png
     works "image to image with another size" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
     for method in ddim ddpm euler euler_a heun dpm++2m dpm++2m_karras dpm++2m_sde unipc lcm plms; do
@@ -106,7 +120,8 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     done
     broken unet diffusion_pytorch_model $u missing "tensor $u is missing" "download it again"
     broken unet diffusion_pytorch_model $u shape "tensor $u has shape [128, 32], expected [32, 128]"
-    broken unet diffusion_pytorch_model $u nan "answers with numbers that are none" "download them again"
+    broken unet diffusion_pytorch_model $u nan "the UNet of model gives values that are not finite" "download them again" "use --type f32"
+    broken vae diffusion_pytorch_model decoder.mid_block.attentions.0.to_q.weight nan "the VAE decoder of model gives values that are not finite"
     broken text_encoder model $t truncated text_encoder/model.safetensors "is cut short"
     broken text_encoder model $t missing "tensor $t is missing"
     fresh
@@ -252,15 +267,30 @@ run="imagine -m $v1 -o x.png"
     usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
     usage "unknown spacing" "--timestep-spacing must be leading, linspace or trailing, not \"wide\"" -- $run -q -p fox --timestep-spacing wide
     usage "unknown generator" "--rng must be cpu or cuda, not \"dice\"" -- $run -p fox --rng dice
-    usage "seed no number" "-s must be a whole number of at least 0, or -1 for a random one, not \"abc\"" -- $run -p fox -s abc
-    usage "seed below -1" "-s must be a whole number of at least 0, or -1 for a random one, not \"-2\"" -- $run -p fox -s -2
+    usage "seed no number" "-s must be a whole number from 0 to 18446744073709551615, or -1 for a random one, not \"abc\"" -- $run -p fox -s abc
+    usage "seed below -1" "-s must be a whole number from 0 to 18446744073709551615, or -1 for a random one, not \"-2\"" -- $run -p fox -s -2
     usage "guidance no number" "--cfg-scale must be a number from 0 to 1000, not \"nan\"" -- $run -p fox --cfg-scale nan
     usage "batch zero" "-b must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox -b 0
     usage "strength without an input image" "--strength needs an input image" "-i" -- $run -p fox --strength 0.5
     usage "strength 0" "--strength must be a number from 0.001 to 1, not \"0\"" -- $run -p fox -i fox.png --strength 0
     usage "strength 2" "--strength must be a number from 0.001 to 1, not \"2\"" -- $run -p fox -i fox.png --strength 2
     usage "mask without an input image" "--mask needs an input image" "-i" -- $run -p fox --mask fox.png
-    usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
+    usage "seed of 65 bits" "-s must be a whole number from 0 to 18446744073709551615" -- $run -p fox -s 18446744073709551616
+    usage "clip-skip too large" "--clip-skip is 4, and the text encoder of $v1 has 3 layers: use 1 to 3" -- $run -q -p fox --clip-skip 4
+    usage "clip-skip of Stable Diffusion 2" "--clip-skip is 1, but $v2 has no later layer" "use 2 to 4" -- imagine -m "$v2" -o x.png -q -p fox \
+        --clip-skip 1
+    usage "a LoRA without its folder" "names the LoRA \"style\"" "--lora-model-dir is not set" -- $run -q -p "<lora:style:0.8>"
+    fails "a LoRA that the folder lacks" 1 "has no style.safetensors: check the name" -- $run -q -p "<lora:style:0.8>" --lora-model-dir .
+    usage "a LoRA without a strength" "write <lora:NAME:STRENGTH>" -- $run -q -p "<lora:style:>" --lora-model-dir .
+    usage "a LoRA in the negative prompt" "-n has \"<lora:style:1>\"" "name it in -p" -- $run -q -p fox -n "<lora:style:1>" --lora-model-dir .
+    usage "an embedding without its folder" "names the embedding \"style\"" "--embd-dir is not set" -- $run -q -p "embedding:style"
+    usage "an embedding that the folder lacks" "has no style.safetensors or style.pt" -- $run -q -p "embedding:style" --embd-dir .
+    fails "no folder of embeddings" 1 "nowhere cannot be opened: --embd-dir must be a folder" -- $run -q -p fox --embd-dir nowhere
+    usage "composing and interpolating" "-p composes 2 prompts with AND, which --interpolate cannot" -- $run -q -p "a AND b" --interpolate c
+    usage "--no-overlay without a mask" "--no-overlay needs a mask" -- $run -p fox --no-overlay
+    usage "img2img without an input image" "-M img2img needs an input image" "-i" -- $run -p fox -M img2img
+    usage "txt2img with an input image" "-M txt2img makes an image from text alone" -- $run -p fox -M txt2img -i fox.png
+    usage "another mode" "-M must be img_gen, txt2img or img2img, not \"vid_gen\"" -- $run -p fox -M vid_gen
     usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "interpolation and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b

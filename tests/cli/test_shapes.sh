@@ -56,6 +56,8 @@ if [ -n "${CLIO_TEST_SMALL:-}" ]; then
     echo "small shapes only: load and run"
     exit 0
 fi
+clio 0 caption -m "$tmp/model" --max-tokens 4 "$sound"
+expect_message "has no caption_prefix, so it may be a Whisper model for speech"
 # caption_prefix of the folder: the decoder prefix, not part of the caption.
 sed 's/^{/{ "caption_prefix": "th th th",/' "$tmp/model/generation_config.json" >"$tmp/changed"
 mv "$tmp/changed" "$tmp/model/generation_config.json"

@@ -164,6 +164,11 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "a model of another shape in a checkpoint" 1 training.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
     usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
+    usage "a random seed" "-s must be a whole number from 0 to" -- sample -q -m vae -s -1 -o x.png
+    cp -r vae damaged && "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.fc3.weight || exit 1
+    fails "samples of a damaged model" 1 "the vae of damaged/best gives pixels that are not finite" "use another checkpoint" -- sample -q -m damaged -o x.png
+    "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.mu.weight || exit 1
+    fails "reconstructions of a damaged model" 1 "the vae of damaged/best encodes images to values that are not finite" -- sample -q -m damaged data/0001.png -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
     fails "a model without a decoder" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier

@@ -404,19 +404,63 @@ static void misuse_is_an_error(void **state)
     sampler_free(NULL);
 }
 
+/* How often the network is evaluated, at which timesteps the run begins and ends, and to which step each evaluation belongs (as digits). */
+static void steps_and_ends(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *method;
+        int steps;
+        double strength;
+        const char *numbers;
+        float from, to, last_sigma; /* last_sigma: after the last step; -1: the method has none */
+    } cases[] = {
+        {"{}", "euler", 5, 0, "01234", 999, 0, 0},
+        {"{\"timestep_spacing\": \"leading\"}", "euler", 5, 0, "01234", 801, 1, 0},
+        {"{\"timestep_spacing\": \"trailing\"}", "euler", 5, 0, "01234", 999, 199, 0},
+        {"{}", "euler_a", 5, 0, "01234", 999, 0, 0},
+        {"{}", "heun", 4, 0, "0011223", 999, 0, 0},
+        {"{}", "heun", 4, 0.5, "001", 333, 0, 0},
+        {"{}", "dpm++2m", 5, 0, "01234", 999, 200, 0},
+        {"{}", "dpm++2m_karras", 5, 0.6, "012", 593, 0, 0},
+        {"{}", "unipc", 5, 0, "01234", 999, 200, 0},
+        {"{}", "ddim", 5, 0, "01234", 801, 1, -1},
+        {"{}", "ddim", 10, 0.35, "012", 201, 1, -1},
+        {"{}", "ddpm", 5, 0.2, "0", 1, 1, -1},
+        {"{}", "lcm", 4, 0, "0123", 999, 259, -1},
+        {"{\"skip_prk_steps\": true}", "pndm", 5, 0, "001234", 801, 1, -1},
+        {"{\"skip_prk_steps\": true}", "pndm", 10, 0.3, "0012", 301, 1, -1},
+        {"{\"skip_prk_steps\": false}", "pndm", 5, 0, "00001111222234", 801, 1, -1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct sampler *s;
+        char numbers[32] = "";
+        const struct sampler_options options = {
+            .method = cases[i].method, .steps = cases[i].steps, .strength = cases[i].strength, .stable_diffusion = true};
+        assert_ok(make(cases[i].json, &options, &s));
+        for (int k = s->first; k < s->count; k++)
+            snprintf(numbers + strlen(numbers), sizeof numbers - strlen(numbers), "%d", sampler_step_number(s, k));
+        if (strcmp(numbers, cases[i].numbers) != 0)
+            fail_msg("case %zu (%s): the evaluations belong to steps %s, expected %s", i, cases[i].method, numbers, cases[i].numbers);
+        float from = s->timesteps[s->first], to = s->timesteps[s->count - 1];
+        if (rintf(from) != cases[i].from || rintf(to) != cases[i].to)
+            fail_msg("case %zu (%s): timesteps %g to %g, expected %g to %g", i, cases[i].method, (double)from, (double)to,
+                     (double)cases[i].from, (double)cases[i].to);
+        assert_true(cases[i].last_sigma < 0 || s->sigmas[s->count] == cases[i].last_sigma);
+        sampler_free(s);
+    }
+    assert_string_equal(sampler_prediction_name(SAMPLER_EPSILON), "epsilon");
+    assert_string_equal(sampler_prediction_name(SAMPLER_V_PREDICTION), "v_prediction");
+    assert_string_equal(sampler_prediction_name(SAMPLER_SAMPLE), "sample");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_match_diffusers),
-        cmocka_unit_test(saved_configurations),
-        cmocka_unit_test(golden_timesteps),
-        cmocka_unit_test(guidance_matches_diffusers),
-        cmocka_unit_test(ignored_fields),
-        cmocka_unit_test(unsupported_configurations),
-        cmocka_unit_test(bad_options),
-        cmocka_unit_test(names_and_defaults),
-        cmocka_unit_test(trailing_spacing_ends_at_zero),
-        cmocka_unit_test(misuse_is_an_error),
+        cmocka_unit_test(ignored_fields),   cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),
+        cmocka_unit_test(golden_timesteps), cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),
+        cmocka_unit_test(bad_options),      cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero),
+        cmocka_unit_test(steps_and_ends),   cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,12 @@ static void test_rules(void **state)
             r.args.timestamp_first = ranges[range][0];
             r.args.timestamp_last = ranges[range][1];
             check(r.logits, r.suppress, 2, &r.args);
+            r.args.timestamp_end = begin + (last - begin) / 2; /* the rest are text tokens that fine-tuning added */
+            check(r.logits, r.suppress, 2, &r.args);
+            r.logits[last - 5] = 30; /* the likeliest of all */
+            check(r.logits, r.suppress, 2, &r.args);
+            r.logits[last - 5] = 0;
+            r.args.timestamp_end = 0;
         }
     clear(&r);
 }
