@@ -41,6 +41,7 @@ static const struct {
     {"imagine", "params.prediction_type", "--prediction"},
     {"imagine", "params.tokenizer", "--tokenizer"},
     {"imagine", "params.variant", "--variant"},
+    {"imagine", "params.vae", "--vae"},
     {"imagine", "params.taesd", "--taesd"},
     {"imagine", "params.loras", "--lora"},
     {"imagine", "params.lora_dir", "--lora-model-dir"},

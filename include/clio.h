@@ -365,7 +365,7 @@ typedef struct clio_diffusion clio_diffusion;
 
 /* A LoRA (Hu et al. 2021), which is merged into the weights when they are loaded. */
 typedef struct clio_lora {
-    const char *path; /* a .safetensors file of kohya-ss or diffusers */
+    const char *path; /* a .safetensors file of kohya-ss, diffusers or PEFT, or a folder with one (and adapter_config.json of PEFT) */
     float strength;   /* -1000 to 1000; 1: as it was trained */
 } clio_lora;
 
@@ -373,7 +373,8 @@ typedef struct clio_diffusion_params {
     const char *variant;         /* preferred files of a folder ("fp16"); NULL: those without a variant */
     const char *tokenizer;       /* a folder with CLIP's vocab.json and merges.txt; NULL: the model's, or one beside a single file */
     const char *prediction_type; /* what the UNet predicts: "epsilon", "v_prediction" or "sample"; NULL: as the model's files say */
-    const char *taesd;           /* a folder of a small autoencoder (AutoencoderTiny) to decode with; NULL: the model's autoencoder */
+    const char *vae;             /* a file or folder of an autoencoder that replaces the model's; NULL: the model's */
+    const char *taesd;           /* a file or folder of a tiny autoencoder (AutoencoderTiny) to decode with; NULL: the other one */
     int taesd_preview_only;      /* 1: use it for previews only */
     const clio_lora *loras;      /* NULL: none */
     size_t lora_count;           /* 0 to 1000 */
