@@ -13,6 +13,9 @@ char *model_default(void);
 
 /* A diffusion model: a folder or file; otherwise a name in the models folder, or "owner/name" in the Hugging Face cache. */
 char *model_find_diffusion(const char *name);
+/* The folder of an installed model of any type, or its folder `part` (NULL: itself), such as text_encoder; the caller frees it. NULL:
+ * `name` is a path, or there is no such model. */
+char *model_find_part(const char *name, const char *part);
 /* The last part of a model's path, for metadata. The caller frees it. */
 char *model_label(const char *path);
 /* A folder in the Hugging Face cache with CLIP's tokenizer for a checkpoint that has none beside it; NULL: not needed, or not found. */
