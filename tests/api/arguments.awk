@@ -113,7 +113,7 @@ function statement(code,    n) {
     if (inside != "") { if (!is_enum) add_field(inside, code); return }
     if (code ~ /^CLIO_API /) { add_function(code, last_comment); return }
     if (code ~ /^typedef struct clio_[a-z_]+ clio_[a-z_]+$/) { n = code; sub(/.* /, "", n); opaque[n] = 1; return }
-    if (code ~ /^typedef int \(\*clio_[a-z_]+_fn\)\(/) { n = code; sub(/^typedef int \(\*/, "", n); sub(/\).*/, "", n); callback[n] = 1; return }
+    if (code ~ /^typedef (int|void) \(\*clio_[a-z_]+_fn\)\(/) { n = code; sub(/^typedef (int|void) \(\*/, "", n); sub(/\).*/, "", n); callback[n] = 1; return }
     if (closed && code ~ /^clio_[a-z_]+$/) { closed = 0; return }
     stop("not understood: " code)
 }
