@@ -37,17 +37,11 @@ static clio_status check_captions(clio_context *ctx, struct dataset *ds)
     if (ds->options.allow_empty_captions)
         return dataset_warn(ctx, ds, "%zu of %zu %ss have no caption and are trained on the empty text; the first: %s", missing, ds->count,
                             thing(ds), first->path);
-    if (missing == ds->count)
-        st = clio_fail(
-            ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
-            "none of the %zu %ss in %s has a caption, the first is %s: add metadata.jsonl or metadata.csv, or .txt files of the same "
-            "names",
-            missing, thing(ds), ds->root, first->name);
-    else
-        st = clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
-                       "%zu of %zu %ss have no caption, the first is %s: add captions, or set skip_corrupt to leave them out, or "
-                       "allow_empty_captions to train on the empty text",
-                       missing, ds->count, thing(ds), first->path);
+    st =
+        clio_fail(ctx, CLIO_ERROR_FORMAT, __FILE__, __LINE__,
+                  "%zu of %zu %ss have no caption, the first is %s: add metadata.jsonl or .txt files with captions, or set skip_corrupt to "
+                  "leave such %ss out, or allow_empty_captions to train on the empty text",
+                  missing, ds->count, thing(ds), first->path, thing(ds));
     for (size_t i = 0; i < ds->count; i++)
         if (!ds->samples[i].is_bad && !ds->samples[i].caption_count)
             TRY(reject(ctx, ds, &ds->samples[i], st));

@@ -12,16 +12,6 @@
 
 #define NUMBER_SIZE 32
 
-clio_status dataset_metadata_row(clio_context *ctx, struct dataset *ds, struct metadata_file *m, size_t line, size_t count)
-{
-    clio_status st = CLIO_OK;
-    m->where.size = 0;
-    TRY(bytes_print(ctx, &m->where, "%s, line %zu,", m->path, line));
-    TRY(dataset_skip(ctx, ds, dataset_row(ctx, ds, m->where.data, m->folder, m->fields, count)));
-fail:
-    return st;
-}
-
 /* Memory of a row's texts, besides the JSON itself. */
 struct row_texts {
     char (*numbers)[NUMBER_SIZE];
@@ -49,7 +39,7 @@ static void add_texts(struct row_texts *t, const json_t *value, struct field *f)
 {
     const char **first = t->lists + t->list_count;
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; first && i < count; i++) {
         const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
         if (!json_is_string(item) && !json_is_number(item))
             return;

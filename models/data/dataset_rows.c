@@ -126,3 +126,13 @@ clio_status dataset_row(clio_context *ctx, struct dataset *ds, const char *where
 fail:
     return st;
 }
+
+clio_status dataset_metadata_row(clio_context *ctx, struct dataset *ds, struct metadata_file *m, size_t line, size_t count)
+{
+    clio_status st = CLIO_OK;
+    m->where.size = 0;
+    TRY(bytes_print(ctx, &m->where, "%s, line %zu,", m->path, line));
+    TRY(dataset_skip(ctx, ds, dataset_row(ctx, ds, m->where.data, m->folder, m->fields, count)));
+fail:
+    return st;
+}

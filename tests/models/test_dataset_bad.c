@@ -270,7 +270,7 @@ static void image_without_caption(void **state)
     assert_true(dataset_info(ds)->has_captions);
     dataset_close(ds);
     o.need_captions = true;
-    REFUSED(&o, BAD, "b.png: add captions, or set skip_corrupt to leave them out");
+    REFUSED(&o, BAD, "b.png: add metadata.jsonl");
     expect_skipped(o, 1, 1, "1 of 2 images have no caption, the first is ");
     put("b.txt", "a\0b", 3);
     REFUSED(&o, BAD, "b.txt is not a text");
@@ -351,7 +351,7 @@ static void damaged_sounds(void **state)
     put_sound("c.wav", 16000, 100, 0);
     o.need_captions = true;
     REFUSED(&o, BAD, "1 of 3 sounds have no caption, the first is ");
-    REFUSED(&o, BAD, "c.wav: add captions");
+    REFUSED(&o, BAD, "c.wav: add metadata.jsonl");
     put_text("metadata.jsonl", "{\"file_name\": \"d.wav\", \"transcription\": \"d\"}\n");
     REFUSED(&o, BAD, "there is no such sound");
 }

@@ -128,7 +128,7 @@ static void missing_captions(void **state)
         remove(in_folder(empty[i].name));
     }
     remove(in_folder("a.txt"));
-    REFUSED(&needs, BAD, "none of the 2 images in ");
+    REFUSED(&needs, BAD, "2 of 2 images have no caption");
 }
 
 /* Of a list, one caption is drawn in each epoch; without shuffling it is the first. */
