@@ -48,6 +48,7 @@ static clio_status add_error_rates(clio_context *ctx, const struct learner *l, c
     params.condition_on_previous = 0;
     params.temperature_step = 0;
     params.no_speech_threshold = 1;
+    params.suppress_blank = 0; /* a caption may begin with the token of a space alone, and was trained so */
     TRY(file_join(ctx, &dir, folder, l->type->weight_files[0].folder));
     TRY(clio_speech_load(ctx, dir, &speech));
     params.language = clio_speech_is_multilingual(speech) ? learner_text(l, "language") : NULL;
