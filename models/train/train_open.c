@@ -284,6 +284,8 @@ clio_status train_open(struct train_run *r)
     TRY(train_folder_open(r));
     if (r->resumes)
         TRY(checkpoint_load(r->ctx, &r->before, &r->learner, &notes));
+    if (r->resumes && train_is_first(r))
+        TRY(checkpoint_link(r->ctx, &r->state, r->params->out));
     r->saved = r->resumes ? r->state.step : -1;
     TRY(train_seek(r));
     TRY(train_logs_open(r));

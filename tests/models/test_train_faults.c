@@ -30,6 +30,9 @@ static void test_newest_intact_checkpoint(void **state)
     begin_runs(12, "");
     assert_ok(train_type("low", SETTINGS, false));
     expect_steps("2 4");
+    assert_ok(file_set_link(test_context(), out_folder, "last", "checkpoints/step-00000002")); /* killed before it was set */
+    assert_ok(train_type(NULL, NULL, true));
+    expect_link("last", 4);
     assert_ok(train_type(NULL, "{\"max_steps\": 5}", true)); /* what is none does not count */
     assert_int_equal(mkdir(in_out("checkpoints/step-00000040.bak"), 0777), 0);
     assert_int_equal(mkdir(in_out("checkpoints/step-7"), 0777), 0);
