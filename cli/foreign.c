@@ -61,7 +61,6 @@ static const struct foreign_option diffusion_options[] = {
      "-m takes a folder or checkpoint with all networks of Stable Diffusion 1 or 2"},
     {"--diffusion-model --high-noise-diffusion-model", DIFFUSION, "separate diffusion model",
      "-m takes a folder or checkpoint with all networks of Stable Diffusion 1 or 2"},
-    {"--vae", DIFFUSION, "separate VAE", "put it into the folder vae of the model's folder"},
     {"--control-net --control-image --control-video --control-strength --control-net-cpu", DIFFUSION, "ControlNet",
      "clio has no ControlNet; -i starts from an image"},
     {"--lora-apply-mode", DIFFUSION, "when LoRAs are merged", "clio merges them while loading, leave it out"},

@@ -66,8 +66,8 @@ static void add_json(json_t *list, const clio_imagine_result *result, const char
 {
     char *digits = must_print("%" PRIu64, result->seed); /* Jansson's integers are signed */
     json_t *seed = result->seed <= INT64_MAX ? json_integer((json_int_t)result->seed) : json_string(digits);
-    json_list_add(list, json_pack("{s:o, s:o, s:i, s:i, s:o}", "file", json_name(file), "seed", seed, "width", result->image.width, "height",
-                                  result->image.height, "parameters", json_name(result->parameters)));
+    json_list_add(list, json_pack("{s:o, s:o, s:i, s:i, s:o}", "file", json_name(file), "seed", seed, "width", result->image.width,
+                                  "height", result->image.height, "parameters", json_name(result->parameters)));
     free(digits);
 }
 

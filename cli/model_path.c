@@ -213,6 +213,19 @@ bool model_fits(const char *path, const char *command)
     return !kind;
 }
 
+char *model_find_part(const char *name, const char *part)
+{
+    if (!*name || *name == '/' || *name == '.' || access(name, F_OK) == 0)
+        return NULL;
+    char *found = find_named(name, DIFFUSION);
+    found = found ? found : find_named(name, WHISPER);
+    if (!found || !part)
+        return found;
+    char *inner = must_print("%s/%s", found, part);
+    free(found);
+    return inner;
+}
+
 char *model_label(const char *path)
 {
     const char *end = path + strlen(path), *start;

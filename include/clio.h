@@ -365,7 +365,7 @@ typedef struct clio_diffusion clio_diffusion;
 
 /* A LoRA (Hu et al. 2021), which is merged into the weights when they are loaded. */
 typedef struct clio_lora {
-    const char *path; /* a .safetensors file of kohya-ss or diffusers */
+    const char *path; /* a .safetensors file of kohya-ss, diffusers or PEFT, or a folder with one (and adapter_config.json of PEFT) */
     float strength;   /* -1000 to 1000; 1: as it was trained */
 } clio_lora;
 
@@ -373,7 +373,8 @@ typedef struct clio_diffusion_params {
     const char *variant;         /* preferred files of a folder ("fp16"); NULL: those without a variant */
     const char *tokenizer;       /* a folder with CLIP's vocab.json and merges.txt; NULL: the model's, or one beside a single file */
     const char *prediction_type; /* what the UNet predicts: "epsilon", "v_prediction" or "sample"; NULL: as the model's files say */
-    const char *taesd;           /* a folder of a small autoencoder (AutoencoderTiny) to decode with; NULL: the model's autoencoder */
+    const char *vae;             /* a file or folder of an autoencoder that replaces the model's; NULL: the model's */
+    const char *taesd;           /* a file or folder of a tiny autoencoder (AutoencoderTiny) to decode with; NULL: the other one */
     int taesd_preview_only;      /* 1: use it for previews only */
     const clio_lora *loras;      /* NULL: none */
     size_t lora_count;           /* 0 to 1000 */
@@ -485,8 +486,9 @@ typedef struct clio_train_params {
     const char *data;     /* a folder of images or sounds in the imagefolder convention of Hugging Face datasets, or of IDX files (MNIST) */
     const char *out;      /* the output folder; it is created */
     const char *settings; /* a JSON object of settings, see clio_train_setting; NULL: the defaults */
-    int resume;           /* 1: resume from the newest intact checkpoint in `out`, with its settings, which those given here override; where
-                             there is none, and with 0, a new run, and `out` must not hold one */
+    const char *overrides; /* another one, whose settings replace those of `settings`; NULL: none */
+    int resume; /* 1: resume from the newest intact checkpoint in `out`, with its settings, which those given here override; where
+                   there is none, and with 0, a new run, and `out` must not hold one */
     clio_train_fn on_status; /* NULL: none */
     void *user;              /* passed to on_status */
 } clio_train_params;
@@ -531,11 +533,12 @@ CLIO_API clio_status clio_generator_load(clio_context *ctx, const char *path, cl
 CLIO_API void clio_generator_free(clio_generator *generator);
 
 typedef struct clio_generator_info {
-    const char *model;           /* the model type, "dcgan"; belongs to the library */
-    int width, height, channels; /* of its images */
-    int latent;                  /* length of the latent vector; 0: the model has no latents to sample from */
-    int classes;                 /* number of labels, or of a model trained on captions its validation prompts; 0: unconditional */
-    int encodes;                 /* 1: clio_generator_reconstruct works */
+    const char *model;              /* the model type, "dcgan"; belongs to the library */
+    int width, height, channels;    /* of its images */
+    int latent;                     /* length of the latent vector; 0: the model has no latents to sample from */
+    int classes;                    /* number of labels, or of a model trained on captions its validation prompts; 0: unconditional */
+    int encodes;                    /* 1: clio_generator_reconstruct works */
+    const char *const *class_names; /* [classes] names of the labels; NULL: not known. Valid until clio_generator_free */
 } clio_generator_info;
 /* generator NULL: zeros. */
 CLIO_API clio_generator_info clio_generator_get_info(const clio_generator *generator);

@@ -61,8 +61,9 @@ void context_notice_once(clio_context *ctx, const char *format, ...)
     char **grown = count < NOTICES_AT_MOST ? realloc(ctx->notices, (count + 1) * sizeof *grown) : NULL;
     if (grown) {
         ctx->notices = grown;
-        if ((grown[count] = malloc(strlen(text) + 1))) {
-            strcpy(grown[count], text);
+        size_t size = strlen(text) + 1;
+        if ((grown[count] = malloc(size))) {
+            memcpy(grown[count], text, size);
             ctx->notice_count++;
         }
     }

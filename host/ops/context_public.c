@@ -98,8 +98,8 @@ clio_status clio_set_weight_type(clio_context *ctx, const char *type)
         const char *name, *rows;
     } types[] = {
         {"f32", "any gemm.many.storage f32\nany gemm.few.storage f32\nany gemm.large.storage f32\nany attention.storage f32\n"
-                "any attention.few.storage f32\n"},
-        {"f16", "any gemm.many.storage f16\nany gemm.few.storage f16\nany gemm.large.storage f16\n"
+                "any attention.few.storage f32\nany table.large.storage f32\n"},
+        {"f16", "any gemm.many.storage f16\nany gemm.few.storage f16\nany gemm.large.storage f16\nany table.large.storage f16\n"
                 "avx512bf16 attention.storage f32\n"},
         {"q8_0", "any gemm.few.storage q8_0\n"},
     };

@@ -28,6 +28,7 @@ static const struct param_rule rules[] = {
     WORD("gemm.few.family", FAMILIES),
     WORD("gemm.few.storage", "f32 f16 q8_0"),
     WORD("gemm.large.storage", "f32 f16"),
+    WORD("table.large.storage", "f32 f16"),
     NUMBER("gemm.panel.rows", 1, REGISTER_ROWS, 1),
     NUMBER("gemm.panel.half", 1, REGISTER_ROWS, 1),
     NUMBER("gemm.panel.few", 1, REGISTER_ROWS, 1),

@@ -65,7 +65,8 @@ clio_generator_info clio_generator_get_info(const clio_generator *g)
                                  .channels = l->shape.channels,
                                  .latent = l->type->has_latents ? l->latent : 0,
                                  .classes = learner_labels(l),
-                                 .encodes = l->type->encode && l->type->sample && !learner_labels(l)};
+                                 .encodes = l->type->encode && l->type->sample && !learner_labels(l),
+                                 .class_names = (const char *const *)l->class_names};
 }
 
 /* ---- latents to images ---- */

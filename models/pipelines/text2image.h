@@ -2,7 +2,9 @@
  * pipelines/stable_diffusion (StableDiffusionPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline).
  *
  *     text2image.c           clio_imagine: runs the phases in order and returns the images
- *     text2image_load.c      open a folder or a single file; load each network
+ *     text2image_load.c      open a folder or a single file
+ *     text2image_parts.c     open the files of one network; load it
+ *     text2image_prediction.c  what a UNet predicts whose file does not say it
  *     text2image_params.c    check the parameters
  *     text2image_describe.c  the parameters as text in the result
  *     text2image_prompt.c    prompts to prompt embeddings
@@ -30,7 +32,9 @@ struct clio_diffusion {
     clio_context *ctx;
     char *path;
     bool is_file; /* a single .safetensors file, otherwise a folder */
-    char *variant, *prediction, *taesd;
+    char *variant, *prediction;
+    char *vae_path, *taesd; /* files or folders of their own, or NULL; taesd may be the model's own VAE (text2image_load.c) */
+    struct json_file index; /* model_index.json; root NULL: none */
     bool taesd_preview_only, keep;
     struct lora_choice *loras;
     size_t lora_count;
@@ -52,9 +56,23 @@ struct clio_diffusion {
     int vae_parts, tiny_parts; /* enum vae_part */
 };
 
-/* ---- text2image_load.c ---- */
+/* ---- text2image_parts.c ---- */
 
 enum diffusion_part { PART_TEXT_ENCODER, PART_UNET, PART_VAE, PART_TAESD };
+
+/* The open files of one part. */
+struct diffusion_files {
+    const struct json_file *config;
+    struct weights *weights;
+    /* what config and weights point at: */
+    struct json_file folder_config;
+    struct weights folder_weights;
+    struct single_file single;
+};
+clio_status diffusion_open_part(const clio_diffusion *p, struct diffusion_files *part, enum diffusion_part name);
+void diffusion_close_part(struct diffusion_files *part);
+/* The class that model_index.json names for a folder; NULL: none. */
+const char *diffusion_index_class(const clio_diffusion *p, const char *folder);
 
 /* Load a network unless it is loaded already. Weight files are mapped only while loading. */
 /* embeddings: their vectors become tokens; NULL: none. */
@@ -64,6 +82,16 @@ clio_status diffusion_need_vae(clio_diffusion *p, int parts);
 clio_status diffusion_need_tiny(clio_diffusion *p, int parts);
 void diffusion_drop_unet(clio_diffusion *p);
 void diffusion_drop_vae(clio_diffusion *p);
+
+/* ---- text2image_load.c ---- */
+
+/* An error if a LoRA does not fit the model; notices about what it holds beside that. */
+clio_status diffusion_check_loras(clio_diffusion *p, const struct lora_choice *list, size_t count);
+
+/* ---- text2image_prediction.c ---- */
+
+/* Set p->prediction by one evaluation of the UNet if nothing else says it (single_file.h), with a notice. */
+clio_status diffusion_find_prediction(clio_diffusion *p);
 
 /* ---- one call of clio_imagine ---- */
 

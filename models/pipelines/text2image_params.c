@@ -32,6 +32,7 @@ clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diff
     TRY(require_text_or_null(ctx, at, params->tokenizer, "params.tokenizer"));
     if (params->prediction_type)
         TRY(require_word(ctx, at, params->prediction_type, "epsilon|eps|v_prediction|v|sample", "params.prediction_type"));
+    TRY(require_text_or_null(ctx, at, params->vae, "params.vae"));
     TRY(require_text_or_null(ctx, at, params->taesd, "params.taesd"));
     TRY(require_text_or_null(ctx, at, params->lora_dir, "params.lora_dir"));
     TRY(require_text_or_null(ctx, at, params->embedding_dir, "params.embedding_dir"));

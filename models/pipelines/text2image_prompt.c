@@ -60,6 +60,7 @@ clio_status imagine_read_prompts(struct imagine *j)
     TRY(check_parts(j));
     TRY(read_prompt(j, EMBEDS_NEGATIVE, j->guided ? a->negative_prompt ? a->negative_prompt : "" : NULL, &loras));
     if (!lora_names_equal(&loras, p->prompt_loras, p->prompt_lora_count)) {
+        TRY(diffusion_check_loras(p, loras.list, loras.count));
         diffusion_drop_unet(p);
         lora_choices_free(p->prompt_loras, p->prompt_lora_count);
         p->prompt_loras = loras.list;

@@ -133,6 +133,7 @@ const char *sampler_methods(void);
 /* "epsilon", "v_prediction", "sample" */
 const char *sampler_prediction_name(enum sampler_prediction prediction);
 /* Whether a name is one of them, or another spelling of it. */
+bool sampler_class_is_known(const char *name); /* of diffusers; NULL: false */
 bool sampler_is_known(const char *name);
 
 /* The step that evaluation i of the network belongs to, counted from 0 at s->first: some methods evaluate it twice or more in a step. */

@@ -125,8 +125,9 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     broken text_encoder model $t truncated text_encoder/model.safetensors "is cut short"
     broken text_encoder model $t missing "tensor $t is missing"
     fresh
-    sed -i 's/"PNDMScheduler"/"MagicScheduler"/' model/scheduler/scheduler_config.json
-    fails "unknown scheduler" 1 "model/scheduler/scheduler_config.json" "MagicScheduler" -- imagine -m model -p fox $small -o x.png
+    sed -i 's/"PNDMScheduler"/"MagicScheduler"/' model/model_index.json
+    fails "unknown scheduler" 1 "model/scheduler/scheduler_config.json or model_index.json" "MagicScheduler" -- imagine -m model -p fox $small -o x.png
+    works "unknown scheduler, and another one is chosen" -- imagine -m model -p fox --sampling-method ddim $small -o x.png
     fresh
     sed -i 's/"UpBlock2D"/"AttnUpBlock2D"/' model/unet/config.json
     fails "unknown block" 1 "model/unet/config.json" "AttnUpBlock2D" "use another model" -- imagine -m model -p fox $small -o x.png
@@ -151,9 +152,97 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
         -m "$v1/unet/diffusion_pytorch_model.safetensors" -p fox $small -o x.png
     fails "no such LoRA" 1 "none.safetensors" -- imagine -m "$v1" -p fox --lora none.safetensors:0.5 $small -o x.png
     fails "a LoRA that is a model" 1 "model.safetensors" -- imagine -m "$v1" -p fox --lora "$v1/text_encoder/model.safetensors" $small -o x.png
-    fails "a TAESD folder with another network" 1 "describes a AutoencoderKL" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
+    fails "a TAESD folder with another network" 1 "vae is not a tiny autoencoder" "--vae" "--taesd" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
     fails "no such TAESD folder" 1 "nowhere" -- imagine -m "$v1" -p fox --taesd nowhere $small -o x.png
     usage "no such variant" "\"a/b\"" "fp16" -- imagine -m "$v1" -p fox --variant a/b $small -o x.png
+}
+
+# ---- files that users have ----
+
+# The image without the metadata before it.
+pixels() { tail -c "+$(grep -abo IDAT "$1" | head -n 1 | cut -d: -f1)" "$1"; }
+# An image that is the same as that of other arguments.
+same() { # name, the usual arguments... -- those that mean the same...
+    name=$1 usual=
+    shift
+    while [ "$1" != -- ]; do usual="$usual $1"; shift; done
+    shift
+    # shellcheck disable=SC2086 # words
+    "$clio" imagine $usual -p fox $small -o same.png 2>err || { not_ok "$name" "the usual arguments fail"; return; }
+    # shellcheck disable=SC2016 # what eval expands
+    also='pixels x.png >got && pixels same.png >want && cmp -s got want'
+    # shellcheck disable=SC2086
+    works "$name" -- imagine "$@" -p fox $small -o x.png
+}
+# notes NAME PART... -- ARGUMENT...: an image, and a note with every part, which --quiet leaves out
+notes() {
+    name=$1 why=
+    shift
+    : >parts
+    while [ "$1" != -- ]; do printf '%s\n' "$1" >>parts; shift; done
+    shift
+    try imagine "$@" -p fox -W 64 -H 64 --steps 2 -o x.png
+    [ $status -eq 0 ] || why="exit code $status;"
+    grep "^clio: note: " err >found || why="$why no note;"
+    while IFS= read -r part; do grep -qF -- "$part" found || why="$why \"$part\" is missing;"; done <parts
+    ! grep -qE 'params\.|clio_[a-z]' found || why="$why it names a parameter of the library;"
+    try imagine "$@" -p fox $small -o x.png
+    [ ! -s err ] || why="$why --quiet prints something;"
+    if [ -z "$why" ]; then ok "$name"; else not_ok "$name" "$why"; fi
+    defaults
+}
+cases=$CLIO_SOURCE_DIR/tests/cases/images
+# shellcheck disable=SC2086,SC2016
+{
+    # which of two files decides
+    fresh
+    sed -i 's/"PNDMScheduler"/"EulerAncestralDiscreteScheduler"/' model/model_index.json
+    same "model_index.json names the scheduler" -m "$v1" --sampling-method euler_a -- -m model
+    sed -i '/"_class_name"/d' model/scheduler/scheduler_config.json
+    same "the scheduler's configuration has no class" -m "$v1" --sampling-method euler_a -- -m model
+    fresh
+    cp "$cases/dpm-variance-scheduler_config.json" model/scheduler/scheduler_config.json
+    sed -i 's/"PNDMScheduler"/"DPMSolverMultistepScheduler"/' model/model_index.json
+    same "DPM++ with fields of DDPM" -m model --sampling-method dpm++2m -- -m model
+    fresh
+    sed -i 's/"hidden_size"/"chunk_size_feed_forward": 0, "top_k": 50, "hidden_size"/' model/text_encoder/config.json
+    same "fields of text generation" -m "$v1" -- -m model
+    # autoencoders
+    fresh
+    rm -r model/vae
+    cp -RL "$v1/taesd" model/vae
+    sed -i 's/"AutoencoderKL"/"AutoencoderTiny"/' model/model_index.json
+    same "a VAE that is an AutoencoderTiny" -m "$v1" --taesd "$v1/taesd" -- -m model
+    same "--taesd takes a file" -m "$v1" --taesd "$v1/taesd" -- -m "$v1" --taesd "$v1/taesd/diffusion_pytorch_model.safetensors"
+    cp "$v1/taesd/diffusion_pytorch_model.safetensors" taesd.safetensors
+    same "--taesd takes a file without config.json" -m "$v1" --taesd "$v1/taesd" -- -m "$v1" --taesd taesd.safetensors
+    same "--vae takes a tiny autoencoder" -m "$v1" --taesd "$v1/taesd" -- -m "$v1" --vae taesd.safetensors
+    fresh
+    rm -r model/vae
+    same "--vae takes a folder" -m "$v1" -- -m model --vae "$v1/vae"
+    same "--vae takes a file" -m "$v1" -- -m model --vae "$v1/vae/diffusion_pytorch_model.safetensors"
+    fails "no VAE" 1 "model has no folder vae" "--vae" -- imagine -m model -p fox $small -o x.png
+    fails "--vae of another network" 1 "unet/diffusion_pytorch_model.safetensors has no autoencoder" -- imagine -m model -p fox \
+        --vae "$v1/unet/diffusion_pytorch_model.safetensors" $small -o x.png
+    # LoRAs
+    also='! cmp -s x.png fox.png'
+    works "a LoRA with patterns" -- imagine -m "$v1" -p "a red fox" --lora "$cases/alpha-pattern.safetensors" $small -o x.png
+    works "the same in f32" -- imagine -m "$v1" -p "a red fox" --type f32 --lora "$cases/alpha-pattern.safetensors" $small -o x.png
+    same "an adapter of PEFT: its folder or its file" -m "$v1" --lora "$cases/peft-adapter" -- -m "$v1" \
+        --lora "$cases/peft-adapter/adapter_model.safetensors:1"
+    cp "$cases/peft-adapter/adapter_model.safetensors" alone.safetensors
+    fails "an adapter of PEFT without its configuration" 1 "alone.safetensors is an adapter of PEFT" "adapter_config.json does not exist" -- \
+        imagine -m "$v1" -p fox --lora alone.safetensors $small -o x.png
+    # notes
+    notes "a variant that the folder lacks" "unet/diffusion_pytorch_model.safetensors is used" "the variant fp16" -- -m "$v1" --variant fp16
+    # other formats
+    printf 'GGUF\003\0\0\0' >model.gguf
+    printf 'PK\003\004\024\0\0\0' >model.ckpt
+    mkdir lora-folder
+    cp "$cases/peft-adapter/"* lora-folder
+    fails "-m of a GGUF file" 1 "model.gguf is a GGUF file" "use the .safetensors checkpoint" -- imagine -m model.gguf -p fox $small -o x.png
+    fails "-m of a PyTorch file" 1 "model.ckpt is a PyTorch file" "use the .safetensors checkpoint" -- imagine -m model.ckpt -p fox $small -o x.png
+    fails "-m of a LoRA's folder" 1 "lora-folder is a LoRA, not a model" "--lora" -- imagine -m lora-folder -p fox $small -o x.png
 }
 
 # ---- the command line ----

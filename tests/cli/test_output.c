@@ -109,7 +109,7 @@ static void test_csv(void **state)
 
 #define HEAD(language_, result_)                                                                                                           \
     "{\n  \"systeminfo\": \"clio " VERSION ", D (cpu, P, driver 1)\",\n  \"model\": {\n    \"multilingual\": true\n  },\n"                 \
-    "  \"params\": {\n    \"file\": \"a \\\"b\\\"" BROKEN ".wav\",\n    \"model\": \"m\",\n    \"language\": \"" language_                 \
+    "  \"params\": {\n    \"file\": \"a \\\"b\\\"\\\\xff.wav\",\n    \"model\": \"m\",\n    \"language\": \"" language_                    \
     "\",\n    \"translate\": false\n  },\n  \"result\": {\n" result_ "  },\n"
 #define TIMES(from, to, from_ms, to_ms)                                                                                                    \
     "      \"timestamps\": {\n        \"from\": \"" from "\",\n        \"to\": \"" to "\"\n      },\n"                                     \

@@ -1,6 +1,6 @@
 /* test_prompt_embeddings.c - textual inversion: files of A1111 and diffusers, in safetensors and as torch.save writes them (tests/cases/
- * embeddings, from torch 2.15; beyond.pt and compressed.pt with Python's zipfile), their names in prompts, and the token table. The
- * vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per letter. */
+ * embeddings, from torch 2.15; beyond.pt, offset.pt and compressed.pt with Python's zipfile), their names in prompts, and the token table.
+ * The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per letter. */
 #include "test_clip.h"
 
 #include "../../models/pipelines/prompt_weights.h"
@@ -89,11 +89,15 @@ static void wrong_files(void **state)
 {
     static const struct {
         const char *name, *part;
-    } cases[] = {
-        {"two.pt", "is not an embedding: it must hold one tensor"},       {"sdxl.pt", "is an embedding for SDXL"},
-        {"double.pt", "tensor x is not of float32, float16 or bfloat16"}, {"legacy.pt", "was written by PyTorch before version 1.6"},
-        {"beyond.pt", "a tensor that is longer than its storage"},        {"repeated.pt", "a tensor that is longer than its storage"},
-        {"compressed.pt", "is compressed, which torch.save does not do"}};
+    } cases[] = {{"two.pt", "is not an embedding: it must hold one tensor"},
+                 {"two-params.pt", "is not an embedding: it must hold one tensor"},
+                 {"sdxl.pt", "is an embedding for SDXL"},
+                 {"double.pt", "tensor x is not of float32, float16 or bfloat16"},
+                 {"legacy.pt", "was written by PyTorch before version 1.6"},
+                 {"offset.pt", "a tensor that is longer than its storage"},
+                 {"beyond.pt", "a tensor that is longer than its storage"},
+                 {"repeated.pt", "a tensor that is longer than its storage"},
+                 {"compressed.pt", "is compressed, which torch.save does not do"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
     (void)state;
@@ -163,8 +167,9 @@ static void in_prompts(void **state)
     struct prompt p;
     char text[400] = "";
     (void)state;
-    add_link("concept.bin", "b.bin");       /* one vector */
-    add_link("a1111.pt", "ab.pt");          /* two; its name has two tokens */
+    add_link("concept.bin", "b.bin"); /* one vector */
+    add_link("a1111.pt", "ab.pt");    /* two; its name has two tokens */
+    add_link("concept.bin", "b-c.pt");
     put_text("cat.safetensors", "not one"); /* read only when it is used */
     assert_ok(embeddings_open(ctx, &e, folder, &tokenizer, VOCAB));
     assert_ok(prompt_read(ctx, &p, &tokenizer, &e, "c (AB:1.5) b c", LENGTH));
@@ -177,6 +182,10 @@ static void in_prompts(void **state)
     const int again[] = {START, VOCAB + 2, VOCAB, VOCAB + 1, BYTE('a'), BYTE('b'), END('c'), STOP};
     assert_memory_equal(p.ids, again, sizeof again);
     assert_int_equal(e.vectors, 3);
+    prompt_free(&p);
+    assert_ok(prompt_read(ctx, &p, &tokenizer, &e, "b-c", LENGTH)); /* the longer name */
+    const int longer[] = {START, VOCAB + 3, STOP};
+    assert_memory_equal(p.ids, longer, sizeof longer);
     prompt_free(&p);
     for (int i = 0; i < LENGTH - 3; i++) /* all but one of a chunk */
         strcat(text, "c ");

@@ -78,6 +78,7 @@ static void plain_brackets(void **state)
     STEPS("[a\\:b:1]", 2, "1*; 1*a\\:b");
     STEPS("[(a:1]", 2, "2*[(a:1]"); /* brackets that do not pair */
     STEPS("([a:1)]", 2, "2*([a:1)]");
+    STEPS("[x(a] b):1]", 2, "2*[x(a] b):1]");
     STEPS("(a:1.2) [b:1]", 2, "1*(a:1.2) ; 1*(a:1.2) b");
     STEPS("a\\", 1, "1*a\\");
     char deep[4 * 150 + 1] = "";

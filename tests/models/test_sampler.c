@@ -240,6 +240,26 @@ static void expect_error(const char *json, const char *method, int steps, clio_s
     assert_fails(make(json, &(struct sampler_options){.method = method, .steps = steps}, &s), code, part);
 }
 
+/* Fields that matter with other values or other fields only. */
+static void ignored_fields(void **state)
+{
+    static const char *const files[][2] = {
+        {"{\"_class_name\": \"DPMSolverMultistepScheduler\", \"variance_type\": \"fixed_small\"}", NULL},
+        {"{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"fixed_large\"}", "dpm++2m"},
+        {"{\"variance_type\": \"learned_range\"}", "ddim"},
+        {"{\"use_dynamic_shifting\": true, \"flow_shift\": 3, \"time_shift_type\": \"exponential\"}", "dpm++2m"},
+        {"{\"timestep_type\": \"continuous\"}", "euler"},
+    };
+    struct sampler *s;
+    (void)state;
+    for (size_t i = 0; i < COUNT(files); i++) {
+        clio_status st = make(files[i][0], &(struct sampler_options){.method = files[i][1], .steps = 4}, &s);
+        if (st)
+            fail_msg("%s: %s", files[i][0], clio_error(test_context()));
+        sampler_free(s);
+    }
+}
+
 static void unsupported_configurations(void **state)
 {
     (void)state;
@@ -279,10 +299,12 @@ static void unsupported_configurations(void **state)
     expect_error("{\"clip_sample_range\": 0}", "ddim", 4, format, "clip_sample_range");
     expect_error("{\"variance_type\": \"learned_range\"}", "ddpm", 4, unsupported, "variance_type");
     expect_error("{\"variance_type\": \"learned\"}", "dpm++2m", 4, unsupported, "variance_type");
+    expect_error("{\"variance_type\": \"learned_range\"}", "dpm++2m", 4, unsupported, "the network predicts the variance");
+    expect_error("{\"use_dynamic_shifting\": true}", "unipc", 4, unsupported, "use_dynamic_shifting");
     expect_error("{\"use_beta_sigmas\": true}", "euler", 4, unsupported, "use_beta_sigmas");
     expect_error("{\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true}", "euler", 4, format, "use_exponential_sigmas");
     expect_error("{\"interpolation_type\": \"log_linear\"}", "euler", 4, unsupported, "log_linear");
-    expect_error("{\"timestep_type\": \"continuous\"}", "euler", 4, unsupported, "continuous");
+    expect_error("{\"timestep_type\": \"continuous\", \"prediction_type\": \"v_prediction\"}", "euler", 4, unsupported, "continuous");
     expect_error("{\"final_sigmas_type\": \"one\"}", "euler", 4, unsupported, "final_sigmas_type");
     expect_error("{\"use_lu_lambdas\": true}", "dpm++2m", 4, unsupported, "use_lu_lambdas");
     expect_error("{\"use_flow_sigmas\": true}", "dpm++2m", 4, unsupported, "use_flow_sigmas");
@@ -435,10 +457,10 @@ static void steps_and_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),          cmocka_unit_test(golden_timesteps),
-        cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),    cmocka_unit_test(bad_options),
-        cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero), cmocka_unit_test(steps_and_ends),
-        cmocka_unit_test(misuse_is_an_error),
+        cmocka_unit_test(ignored_fields),   cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),
+        cmocka_unit_test(golden_timesteps), cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),
+        cmocka_unit_test(bad_options),      cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero),
+        cmocka_unit_test(steps_and_ends),   cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
