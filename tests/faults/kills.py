@@ -16,7 +16,7 @@ def training(place, wanted, seconds, seed):
     place.prepare()
     for turn in range(60):
         number = SIGNALS[0] if seed % 3 else SIGNALS[turn % 3]
-        after = (draw.uniform(0.02, 1.1 * seconds), number) if turn < 50 else None
+        after = (draw.uniform(0.02, 0.8 * seconds), number) if turn < 50 else None
         run = place.run(TRAINING.args + ["--resume"], after=after)
         if run.code == 0:
             break
