@@ -81,8 +81,9 @@ void fuzz_lora(const uint8_t *data, size_t size)
     if (st)
         return;
     fuzz_check(weights_open(fuzz_ctx, &base, in_folder("base.safetensors"), ""));
-    fuzz_check(lora_merge(fuzz_ctx, &lora, LORA_UNET, 0.7f, &base));
-    fuzz_check(lora_merge(fuzz_ctx, &lora, LORA_TEXT_ENCODER, 0.7f, &base));
+    fuzz_check(lora_check(fuzz_ctx, &lora, &base, &base));
+    fuzz_check(lora_merge(fuzz_ctx, &lora, LORA_UNET, 0.7f, DTYPE_F16, &base));
+    fuzz_check(lora_merge(fuzz_ctx, &lora, LORA_TEXT_ENCODER, 0.7f, DTYPE_F32, &base));
     weights_close(&base);
     lora_close(&lora);
 }
