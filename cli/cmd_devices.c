@@ -128,7 +128,10 @@ static const struct section sections[] = {
     {"SELF-TESTS",
      "Fast code paths are compared with a C reference when they are first used on a device with its driver. `self-tests` lists those that "
      "passed, and those that failed and are off, with the reason. Another path takes the place of one that failed. `CLIO_DISABLE`, see "
-     "clio(1), turns paths off by hand.",
+     "clio(1), turns paths off by hand.\n\n"
+     "The results are kept in the cache, one file `selftests-*.txt` for each device and driver; deleting it repeats the self-tests. A path "
+     "whose test ended the process is off from then on. If a call of the driver fails during a test, the path is off in that run only, "
+     "which says so.",
      NULL},
     {"JSON",
      "With `--json` standard output has an array with one object per device: `index`, `platform`, `name`, `type`, `driver`, `version`, "

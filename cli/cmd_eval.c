@@ -7,23 +7,36 @@
 #include "terminal.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_metrics(const struct settings *set, const clio_metrics *metrics)
+/* Infinity and NaN are not JSON: such a metric is null there, and an error in both forms. Returns the exit code. */
+static int print_metrics(const struct settings *set, const clio_metrics *metrics)
 {
     json_t *root = json_must(json_object());
+    char *bad = NULL;
     for (size_t i = 0; i < metrics->count; i++) {
         const clio_metric *m = &metrics->list[i];
         if (set->json)
-            json_add(root, m->name, json_number(m->value));
+            json_add(root, m->name, isfinite(m->value) ? json_number(m->value) : json_null());
         else
             print_out("%-22s %.6g%s%s\n", m->name, m->value, *m->unit ? " " : "", m->unit);
+        if (!isfinite(m->value)) {
+            char *names = must_print("%s%s%s", bad ? bad : "", bad ? ", " : "", m->name);
+            free(bad);
+            bad = names;
+        }
     }
     if (set->json)
         json_print(root, JSON_MEASURED);
     else
         json_decref(root);
+    if (bad)
+        say_error("%s: not a finite number", bad);
+    int code = bad ? EXIT_FAILED : EXIT_DONE;
+    free(bad);
+    return code;
 }
 
 static clio_status evaluate_model(struct session *s, const struct settings *set, clio_metrics **out)
@@ -33,7 +46,7 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
                                    .split = set->split,
                                    .features = set->features,
                                    .count = set->count,
-                                   .seed = (uint64_t)set->imagine.seed};
+                                   .seed = set->imagine.seed};
     bar_begin();
     clio_status st = clio_device_open(s->ctx, set->device);
     return st ? st : clio_evaluate(s->ctx, &params, out);
@@ -64,7 +77,7 @@ static int run_eval(const struct command *self, struct settings *set)
     bar_clear();
     int code = st ? session_failed(&s, st) : EXIT_DONE;
     if (!st)
-        print_metrics(set, metrics);
+        code = print_metrics(set, metrics);
     clio_metrics_free(metrics);
     session_flush(&s);
     return session_close(&s, code);
@@ -81,7 +94,7 @@ static const struct option_row options[] = {
      .argument = "DIR",
      .type = OPTION_FOLDER,
      .field = FIELD(data),
-     .help = "dataset to evaluate on, as for clio train"},
+     .help = "dataset to evaluate on, as for clio train; of the data that the model was trained on, only what training held out is used"},
     {.names = "--split",
      .argument = "NAME",
      .type = OPTION_CHOICE,
@@ -101,7 +114,7 @@ static const struct option_row options[] = {
      .low = 2,
      .high = 1000000,
      .help = "images at most"},
-    {.names = "-s --seed", .argument = "N", .type = OPTION_IMAGE_SEED, .field = FIELD(imagine.seed), .help = "random seed of the samples"},
+    {.names = "-s --seed", .argument = "N", .type = OPTION_SEED, .field = FIELD(imagine.seed), .help = "random seed of the samples"},
     {.names = "--reference",
      .argument = "FILE",
      .type = OPTION_FILE,
@@ -130,8 +143,8 @@ static const struct option_row options[] = {
 static const struct section sections[] = {
     {"METRICS",
      "Of a model: the metrics of its type (ELBO, accuracy), MSE, PSNR and SSIM of reconstructions, and with `--features` the Frechet and "
-     "kernel "
-     "distance of samples. Of a transcript: word and character error rates and the number of substitutions, insertions and deletions, line "
+     "kernel distance of samples. Of a fine-tuned Whisper model: the loss, and word and character error rates of its transcripts. Of a "
+     "transcript: word and character error rates and the number of substitutions, insertions and deletions, line "
      "by line if both files have as many lines, else over the whole texts. Of captions: BLEU, ROUGE-L and CIDEr-D as coco-caption computes "
      "them.",
      NULL},

@@ -49,8 +49,14 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "--mask needs an input image: give one with -i");
     if (option_given(set, FIELD(imagine.strength)) && !set->init_image)
         return say_usage(self, "--strength needs an input image: give one with -i");
-    a->clip_skip = set->clip_skip - 1;
-    bool interpolates = a->prompt_to || a->seed_to >= 0;
+    if (set->mode && !strcmp(set->mode, "img2img") && !set->init_image)
+        return say_usage(self, "-M img2img needs an input image: give one with -i");
+    if (set->mode && !strcmp(set->mode, "txt2img") && set->init_image)
+        return say_usage(self, "-M txt2img makes an image from text alone: leave out -i or -M");
+    if (a->no_overlay && !set->mask)
+        return say_usage(self, "--no-overlay needs a mask: give one with --mask");
+    a->interpolate_seed = option_given(set, FIELD(imagine.seed_to));
+    bool interpolates = a->prompt_to || a->interpolate_seed;
     a->frames = interpolates ? set->frames : 0;
     if (!interpolates && option_given(set, FIELD(frames)))
         return say_usage(self, "--frames needs an interpolation: add --interpolate TEXT or --interpolate-seed N");

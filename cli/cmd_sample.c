@@ -16,28 +16,33 @@
 #define ANIMATION_WIDTH 256 /* pixels: smaller images are enlarged to about this width */
 #define CLASS_COLUMNS_MAX 32
 
-static bool labels_are_numbers(const struct command *self, const struct words *labels)
+/* The number of a class: by its name, else the number itself. -1: neither. */
+static int find_label(const clio_generator_info *info, const char *word)
 {
-    for (size_t i = 0; i < labels->count; i++) {
-        char *end;
-        long label = strtol(labels->items[i], &end, 10);
-        if (end == labels->items[i] || *end || label < 0 || label > INT_MAX) {
-            say_usage(self, "--label must be the number of a class, such as 3, not \"%s\"", labels->items[i]);
-            return false;
-        }
-    }
-    return true;
+    char *end;
+    for (int i = 0; info->class_names && i < info->classes; i++)
+        if (!strcmp(info->class_names[i], word))
+            return i;
+    long label = strtol(word, &end, 10);
+    return end == word || *end || label < 0 || label > INT_MAX ? -1 : (int)label;
 }
 
-/* The labels of --label, repeated for all images. The caller frees them; NULL: none were given. */
-static int *read_labels(const struct settings *set, int count)
+/* The labels of --label, repeated for all images: *labels, NULL if none were given. The caller frees them. Returns the exit code. */
+static int read_labels(const struct command *self, const struct settings *set, const clio_generator_info *info, int count, int **labels)
 {
-    if (!set->labels.count)
-        return NULL;
-    int *labels = must_alloc((size_t)count * sizeof *labels);
-    for (int i = 0; i < count; i++)
-        labels[i] = (int)strtol(set->labels.items[(size_t)i % set->labels.count], NULL, 10);
-    return labels;
+    *labels = set->labels.count ? must_alloc((size_t)count * sizeof **labels) : NULL;
+    for (size_t i = 0; i < set->labels.count; i++) {
+        const char *word = set->labels.items[i];
+        int label = find_label(info, word);
+        if (label < 0 && info->class_names)
+            return say_usage(self, "--label must be one of the %d classes of the model, %s to %s, or its number, not \"%s\"", info->classes,
+                             info->class_names[0], info->class_names[info->classes - 1], word);
+        if (label < 0)
+            return say_usage(self, "--label must be the number of a class, such as 3, not \"%s\"", word);
+        for (size_t k = i; k < (size_t)count; k += set->labels.count)
+            (*labels)[k] = label;
+    }
+    return EXIT_DONE;
 }
 
 static clio_status reconstruct(struct session *s, clio_generator *g, const struct words *files, clio_image_list **out)
@@ -105,7 +110,7 @@ static clio_status save(struct session *s, const struct settings *set, const cli
 {
     clio_status st;
     clio_image *grid = NULL;
-    if (set->imagine.seed_to >= 0)
+    if (set->imagine.interpolate_seed)
         return animate(s, set, images);
     if (set->separate) {
         st = CLIO_OK;
@@ -123,34 +128,48 @@ static clio_status save(struct session *s, const struct settings *set, const cli
     return st;
 }
 
-static int sample(struct session *s, struct settings *set)
+/* Images of the model that was loaded, into set->result. */
+static int draw(const struct command *self, struct session *s, struct settings *set, clio_generator *g)
+{
+    clio_status st;
+    clio_image_list *images = NULL;
+    clio_generator_info info = clio_generator_get_info(g);
+    uint64_t seed = set->imagine.seed;
+    int *labels, code = read_labels(self, set, &info, set->count, &labels);
+    if (code) {
+        free(labels);
+        return code;
+    }
+    if (set->files.count)
+        st = reconstruct(s, g, &set->files, &images);
+    else if (set->imagine.interpolate_seed)
+        st = clio_generator_interpolate(g, seed, set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
+    else
+        st = clio_generator_sample(g, set->count, seed, labels, &images);
+    if (!st)
+        st = save(s, set, g, images);
+    bar_clear();
+    if (st)
+        code = session_failed(s, st);
+    else if (!set->quiet)
+        print_err("%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
+    clio_image_list_free(images);
+    free(labels);
+    return code;
+}
+
+static int sample(const struct command *self, struct session *s, struct settings *set)
 {
     clio_generator *g = NULL;
-    clio_image_list *images = NULL;
-    int count = set->count;
-    int *labels = read_labels(set, count);
-    uint64_t seed = (uint64_t)set->imagine.seed;
     bar_begin();
     clio_status st = clio_device_open(s->ctx, set->device);
     if (!st)
         st = clio_generator_load(s->ctx, s->model, &g);
     if (!st && !set->quiet)
         session_header(s);
-    if (!st && set->files.count)
-        st = reconstruct(s, g, &set->files, &images);
-    else if (!st && set->imagine.seed_to >= 0)
-        st = clio_generator_interpolate(g, seed, (uint64_t)set->imagine.seed_to, set->frames, labels ? labels[0] : 0, &images);
-    else if (!st)
-        st = clio_generator_sample(g, count, seed, labels, &images);
-    if (!st)
-        st = save(s, set, g, images);
+    int code = st ? session_failed(s, st) : draw(self, s, set, g);
     bar_clear();
-    int code = st ? session_failed(s, st) : EXIT_DONE;
-    if (!st && !set->quiet)
-        print_err("%s: %zu image%s\n", set->result, images->count, images->count == 1 ? "" : "s");
-    clio_image_list_free(images);
     clio_generator_free(g);
-    free(labels);
     return code;
 }
 
@@ -159,20 +178,19 @@ static int run_sample(const struct command *self, struct settings *set)
     struct session s = {.model = NULL};
     if (!set->model)
         return say_usage(self, "no model given: -m takes a folder that clio train wrote");
-    if (option_given(set, FIELD(frames)) && set->imagine.seed_to < 0)
+    set->imagine.interpolate_seed = option_given(set, FIELD(imagine.seed_to));
+    if (option_given(set, FIELD(frames)) && !set->imagine.interpolate_seed)
         return say_usage(self, "--frames needs an interpolation: add --interpolate-seed N");
-    if (set->imagine.seed_to >= 0 && set->files.count)
+    if (set->imagine.interpolate_seed && set->files.count)
         return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
-    if (!labels_are_numbers(self, &set->labels))
-        return EXIT_USAGE;
-    if (image_name_check(self, set->result, set->imagine.seed_to >= 0))
+    if (image_name_check(self, set->result, set->imagine.interpolate_seed))
         return EXIT_USAGE;
     if (!image_check(set->result))
         return EXIT_FAILED;
     if (!model_fits(set->model, self->name))
         return EXIT_FAILED;
     s.model = must_print("%s", set->model);
-    int code = session_context(&s, set) ? sample(&s, set) : EXIT_FAILED;
+    int code = session_context(&s, set) ? sample(self, &s, set) : EXIT_FAILED;
     return session_close(&s, code);
 }
 
@@ -191,18 +209,14 @@ static const struct option_row options[] = {
      .high = 65536,
      .group = "Sampling",
      .help = "number of images"},
-    {.names = "-s --seed",
-     .argument = "N",
-     .type = OPTION_IMAGE_SEED,
-     .field = FIELD(imagine.seed),
-     .help = "random seed of the first image"},
+    {.names = "-s --seed", .argument = "N", .type = OPTION_SEED, .field = FIELD(imagine.seed), .help = "random seed of the first image"},
     {.names = "--label",
-     .argument = "N",
+     .argument = "CLASS",
      .type = OPTION_TEXT,
      .field = FIELD(labels),
      .repeats = true,
      .initial = "all in turn",
-     .help = "class label, counted from 0; for a model trained on captions the number of one of its prompts"},
+     .help = "class, by its name or its number from 0; for a model trained on captions the number of one of its prompts"},
     {.names = "-o --output",
      .argument = "FILE",
      .type = OPTION_FILE,
@@ -220,7 +234,7 @@ static const struct option_row options[] = {
     {.names = "--separate", .type = OPTION_SWITCH, .field = FIELD(separate), .help = "one file per image: out.png, out_2.png and so on"},
     {.names = "--interpolate-seed",
      .argument = "N",
-     .type = OPTION_IMAGE_SEED,
+     .type = OPTION_SEED,
      .field = FIELD(imagine.seed_to),
      .initial = "",
      .group = "Animation",

@@ -1,5 +1,6 @@
 /* cmd_train.c - clio train: train a model. Settings of the model, the optimizer and the run are NAME=VALUE; train_list.c lists them. */
 #include "bar.h"
+#include "model_path.h"
 #include "options.h"
 #include "say.h"
 #include "session.h"
@@ -42,28 +43,45 @@ static int add_setting(const struct command *self, json_t *all, const char *word
     return EXIT_DONE;
 }
 
-/* The settings of --config, overridden by those of --set. The caller frees the text. */
-static int read_settings(const struct command *self, const struct settings *set, char **text)
+/* Replace the name of an installed model, in a setting that is a folder, by its path. */
+static void find_models(json_t *all)
+{
+    static const char *const names[] = {"pretrained", "text_encoder", "tokenizer", "vae"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = json_string_value(json_object_get(all, names[i]));
+        char *path = value ? model_find_part(value, i ? names[i] : NULL) : NULL;
+        if (path)
+            json_add(all, names[i], json_must(json_string(path)));
+        free(path);
+    }
+}
+
+/* The settings of --config, and those of --set, which override them. The caller frees both. */
+static int read_settings(const struct command *self, const struct settings *set, char *text[2])
 {
     json_error_t error;
-    json_t *all = json_must(json_object());
+    json_t *all[2] = {json_must(json_object()), json_must(json_object())};
     int code = EXIT_DONE;
     if (set->config) {
-        json_decref(all);
-        all = json_load_file(set->config, JSON_REJECT_DUPLICATES, &error);
-        if (!all || !json_is_object(all)) {
-            if (!all && (json_error_code(&error) == json_error_out_of_memory || !*error.text))
-                say_error("out of memory while reading %s", set->config);
-            else
-                say_error("%s is not a JSON object of settings (line %d: %s)", set->config, all ? 1 : error.line,
-                          all ? "another type" : error.text);
-            code = EXIT_FAILED;
-        }
+        json_decref(all[0]);
+        all[0] = json_load_file(set->config, JSON_REJECT_DUPLICATES, &error);
+        if (!all[0] && json_error_code(&error) == json_error_cannot_open_file)
+            say_error("%s", error.text);
+        else if (!all[0] && (json_error_code(&error) == json_error_out_of_memory || !*error.text))
+            say_error("out of memory while reading %s", set->config);
+        else if (!json_is_object(all[0]))
+            say_error("%s is not a JSON object of settings (line %d: %s)", set->config, all[0] ? 1 : error.line,
+                      all[0] ? "another type" : error.text);
+        code = json_is_object(all[0]) ? EXIT_DONE : EXIT_FAILED;
     }
     for (size_t i = 0; !code && i < set->assignments.count; i++)
-        code = add_setting(self, all, set->assignments.items[i]);
-    *text = code ? NULL : json_document(json_incref(all), 17);
-    json_decref(all);
+        code = add_setting(self, all[1], set->assignments.items[i]);
+    for (int i = 0; i < 2; i++) {
+        if (!code)
+            find_models(all[i]);
+        text[i] = code ? NULL : json_document(json_incref(all[i]), 17);
+        json_decref(all[i]);
+    }
     return code;
 }
 
@@ -121,12 +139,13 @@ static clio_status open_device(struct session *s, const struct settings *set)
     return st;
 }
 
-static int train(struct session *s, const struct settings *set, const char *settings)
+static int train(struct session *s, const struct settings *set, char *const settings[2])
 {
     clio_train_params params = {.model = set->files.count ? set->files.items[0] : NULL,
                                 .data = set->data,
                                 .out = set->result,
-                                .settings = settings,
+                                .settings = settings[0],
+                                .overrides = settings[1],
                                 .resume = set->resume,
                                 .on_status = on_status,
                                 .user = s};
@@ -151,7 +170,7 @@ static int train(struct session *s, const struct settings *set, const char *sett
 static int run_train(const struct command *self, struct settings *set)
 {
     struct session s = {0};
-    char *settings = NULL;
+    char *settings[2] = {NULL, NULL};
     int code = EXIT_DONE;
     if (set->files.count > 1)
         return say_usage(self, "one model is trained at a time, but %s and %s were given", set->files.items[0], set->files.items[1]);
@@ -162,7 +181,7 @@ static int run_train(const struct command *self, struct settings *set)
             return say_usage(self, "no dataset given: --data DIR, a folder of images, audio or IDX files");
         if (!set->result)
             return say_usage(self, "no output folder given: --out DIR");
-        code = read_settings(self, set, &settings);
+        code = read_settings(self, set, settings);
     }
     if (code)
         return code;
@@ -170,7 +189,8 @@ static int run_train(const struct command *self, struct settings *set)
         code = EXIT_FAILED;
     else
         code = set->list ? train_list(&s, set->files.count ? set->files.items[0] : NULL) : train(&s, set, settings);
-    free(settings);
+    free(settings[0]);
+    free(settings[1]);
     return session_close(&s, code);
 }
 
@@ -195,7 +215,8 @@ static const struct option_row options[] = {
      .repeats = true,
      .help = "change a setting",
      .more = "`clio train --list MODEL` lists the settings. The optimizer of one part of a model is set with the part's name in front: "
-             "`discriminator.learning_rate=1e-4`."},
+             "`discriminator.learning_rate=1e-4`. `pretrained`, `text_encoder`, `tokenizer` and `vae` take folders and names of installed "
+             "models."},
     {.names = "--config",
      .argument = "FILE",
      .type = OPTION_FILE,
@@ -204,7 +225,8 @@ static const struct option_row options[] = {
     {.names = "--resume",
      .type = OPTION_SWITCH,
      .field = FIELD(resume),
-     .help = "continue from the last checkpoint in --out with its settings; start anew where there is none",
+     .help = "continue from the newest intact checkpoint in --out with its settings, which --config and --set override; start anew where "
+             "there is none",
      .more = "On the same device the result is bit for bit that of an uninterrupted run."},
     {.names = "--list",
      .type = OPTION_SWITCH,

@@ -42,11 +42,13 @@ struct settings {
     clio_diffusion_params diffusion; /* imagine: how the model is loaded */
     const char *init_image, *mask, *rng, *show;
     struct words loras;
-    int clip_skip, frames, delay; /* clip_skip counts from 1; frames, delay: sample, too */
-    const char *data, *config;    /* train; data: eval, too */
-    struct words assignments;     /* --set */
-    int resume, list;             /* list: tune, too */
-    struct words labels;          /* sample */
+    const char *mode;
+    int threads, flash_attention;
+    int frames, delay;         /* sample, too */
+    const char *data, *config; /* train; data: eval, too */
+    struct words assignments;  /* --set */
+    int resume, list;          /* list: tune, too */
+    struct words labels;       /* sample */
     int columns, separate;
     const char *split, *features, *reference, *hypothesis, *captions, *references; /* eval */
     int count;                                                                     /* eval, sample */

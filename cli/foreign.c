@@ -51,8 +51,6 @@ static const struct foreign_option whisper_options[] = {
 };
 
 static const struct foreign_option diffusion_options[] = {
-    {"-t --threads", DIFFUSION, "number of CPU threads", "the OpenCL driver decides, leave it out"},
-    {"-M --mode", DIFFUSION, "run mode", "clio imagine generates images, leave it out"},
     {"--output-begin-idx", DIFFUSION, "first index of an image sequence", "-o out.png writes out.png, out_2.png and so on"},
     {"--preview-path", DIFFUSION, "file of the preview", "the preview of out.png is out_preview.png"},
     {"--preview-noisy", DIFFUSION, "previews of noisy latents", "--preview shows the denoised image"},
@@ -63,11 +61,8 @@ static const struct foreign_option diffusion_options[] = {
      "-m takes a folder or checkpoint with all networks of Stable Diffusion 1 or 2"},
     {"--diffusion-model --high-noise-diffusion-model", DIFFUSION, "separate diffusion model",
      "-m takes a folder or checkpoint with all networks of Stable Diffusion 1 or 2"},
-    {"--vae", DIFFUSION, "separate VAE", "put it into the folder vae of the model's folder"},
     {"--control-net --control-image --control-video --control-strength --control-net-cpu", DIFFUSION, "ControlNet",
      "clio has no ControlNet; -i starts from an image"},
-    {"--embd-dir", DIFFUSION, "folder of textual inversion embeddings", "clio reads LoRAs only: --lora FILE:STRENGTH"},
-    {"--lora-model-dir", DIFFUSION, "folder of LoRAs that the prompt names", "name each LoRA with --lora FILE:STRENGTH"},
     {"--lora-apply-mode", DIFFUSION, "when LoRAs are merged", "clio merges them while loading, leave it out"},
     {"--tensor-type-rules", DIFFUSION, "weight type of single tensors", "--type sets the type of all weights"},
     {"--photo-maker --pm-id-images-dir --pm-id-embed-path --pm-style-strength", DIFFUSION, "PhotoMaker",
@@ -77,7 +72,6 @@ static const struct foreign_option diffusion_options[] = {
     {"--offload-to-cpu --clip-on-cpu --vae-on-cpu", DIFFUSION, "keep networks in host memory",
      "each network is on the device only while it is used, leave it out"},
     {"--mmap", DIFFUSION, "map the model into memory", "clio always does, leave it out"},
-    {"--fa --diffusion-fa", DIFFUSION, "flash attention", "clio chooses the attention kernel, leave it out"},
     {"--diffusion-conv-direct --vae-conv-direct", DIFFUSION, "direct convolution", "clio chooses the convolution kernel, leave it out"},
     {"--circular --circularx --circulary", DIFFUSION, "circular padding for seamless textures",
      "clio cannot make seamless textures, leave it out"},

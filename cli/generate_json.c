@@ -30,8 +30,8 @@ static json_t *json_values(const struct option_row *row)
 
 static const char *type_name(enum option_type type)
 {
-    static const char *const names[] = {"switch", "integer", "integer", "integer", "number", "number",
-                                        "number", "text",    "choice",  "file",    "folder", "model"};
+    static const char *const names[] = {"switch", "integer", "integer", "number", "number", "number",
+                                        "text",   "choice",  "file",    "folder", "model"};
     return names[type];
 }
 
@@ -40,12 +40,12 @@ static json_t *json_option(const struct option_row *row, const struct settings *
     bool number = row->type > OPTION_SWITCH && row->type < OPTION_TEXT;
     char *preset = option_default(row, initial);
     size_t length;
-    json_t *object = json_pack(
-        "{s:o, s:s?, s:s, s:o, s:o, s:o, s:s?, s:b, s:s, s:s}", "names", json_words(row->names), "argument", row->argument, "type",
-        type_name(row->type), "minimum", number && isfinite(row->low) ? json_real(row->low) : json_null(), "maximum",
-        number && row->type != OPTION_SEED && row->type != OPTION_IMAGE_SEED && isfinite(row->high) ? json_real(row->high) : json_null(),
-        "choices", option_value(row, 0, &length) ? json_values(row) : json_null(), "default", preset, "repeats", (int)row->repeats, "group",
-        group, "help", row->help);
+    json_t *object =
+        json_pack("{s:o, s:s?, s:s, s:o, s:o, s:o, s:s?, s:b, s:s, s:s}", "names", json_words(row->names), "argument", row->argument,
+                  "type", type_name(row->type), "minimum", number && isfinite(row->low) ? json_real(row->low) : json_null(), "maximum",
+                  number && row->type != OPTION_SEED && isfinite(row->high) ? json_real(row->high) : json_null(), "choices",
+                  option_value(row, 0, &length) ? json_values(row) : json_null(), "default", preset, "repeats", (int)row->repeats, "group",
+                  group, "help", row->help);
     free(preset);
     return object;
 }

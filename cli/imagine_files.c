@@ -7,6 +7,7 @@
 #include "text.h"
 #include "say.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,8 +64,11 @@ char *preview_name(const char *path)
 
 static void add_json(json_t *list, const clio_imagine_result *result, const char *file)
 {
-    json_list_add(list, json_pack("{s:o, s:I, s:i, s:i, s:o}", "file", json_name(file), "seed", (json_int_t)result->seed, "width",
-                                  result->image.width, "height", result->image.height, "parameters", json_name(result->parameters)));
+    char *digits = must_print("%" PRIu64, result->seed); /* Jansson's integers are signed */
+    json_t *seed = result->seed <= INT64_MAX ? json_integer((json_int_t)result->seed) : json_string(digits);
+    json_list_add(list, json_pack("{s:o, s:o, s:i, s:i, s:o}", "file", json_name(file), "seed", seed, "width", result->image.width,
+                                  "height", result->image.height, "parameters", json_name(result->parameters)));
+    free(digits);
 }
 
 static void print_json(struct session *s, json_t *list)
@@ -96,7 +100,7 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
         } else {
             add_json(list, result, name);
             if (!set->quiet)
-                print_err("%s: %d x %d, seed %lld\n", name, result->image.width, result->image.height, (long long)result->seed);
+                print_err("%s: %d x %d, seed %" PRIu64 "\n", name, result->image.width, result->image.height, result->seed);
         }
         free(name);
     }
@@ -109,6 +113,16 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
     free(model);
     free(device);
     return code;
+}
+
+/* Texts of the same key become a list. */
+static void add_note(json_t *root, const clio_metadata_entry *note)
+{
+    json_t *before = json_object_get(root, note->key);
+    if (json_is_array(before))
+        json_list_add(before, json_name(note->text));
+    else
+        json_add(root, note->key, before ? json_pack("[O, o]", before, json_name(note->text)) : json_name(note->text));
 }
 
 /* A text of several lines stays one. */
@@ -130,7 +144,7 @@ int image_show(struct session *s, const char *path)
     json_t *root = json_must(json_object());
     for (size_t i = 0; i < notes->count; i++)
         if (s->set->json)
-            json_add(root, notes->list[i].key, json_name(notes->list[i].text));
+            add_note(root, &notes->list[i]);
         else
             print_note(notes->list[i].key, notes->list[i].text);
     if (s->set->json)

@@ -16,12 +16,28 @@ static const struct option_row options[] = {
      .type = OPTION_FILE,
      .field = FIELD(loras),
      .repeats = true,
-     .help = "merge a LoRA (.safetensors, keys of kohya-ss or diffusers) with strength X; without X: 1"},
-    {.names = "--taesd --tae",
+     .help = "merge a LoRA (.safetensors, keys of kohya-ss, diffusers or PEFT) with strength X; without X: 1"},
+    {.names = "--lora-model-dir",
      .argument = "DIR",
      .type = OPTION_FOLDER,
+     .field = FIELD(diffusion.lora_dir),
+     .help = "folder of LoRAs that the prompt names: <lora:NAME:0.8> merges DIR/NAME.safetensors with strength 0.8"},
+    {.names = "--embd-dir --embeddings-dir",
+     .argument = "DIR",
+     .type = OPTION_FOLDER,
+     .field = FIELD(diffusion.embedding_dir),
+     .help =
+         "folder of textual inversion embeddings (.safetensors, .pt): the name of a file is a word of the prompt, as is embedding:NAME"},
+    {.names = "--vae",
+     .argument = "FILE",
+     .type = OPTION_FILE,
+     .field = FIELD(diffusion.vae),
+     .help = "VAE that replaces the model's: a .safetensors file, or a folder in diffusers layout"},
+    {.names = "--taesd --tae",
+     .argument = "FILE",
+     .type = OPTION_FILE,
      .field = FIELD(diffusion.taesd),
-     .help = "folder of a tiny autoencoder (AutoencoderTiny) that replaces the VAE: faster, less exact"},
+     .help = "tiny autoencoder (AutoencoderTiny, a .safetensors file or a folder) that replaces the VAE: faster, less exact"},
     {.names = "--taesd-preview-only",
      .type = OPTION_SWITCH,
      .field = FIELD(diffusion.taesd_preview_only),
@@ -33,9 +49,10 @@ static const struct option_row options[] = {
     {.names = "--clip-skip",
      .argument = "N",
      .type = OPTION_INTEGER,
-     .field = FIELD(clip_skip),
+     .field = FIELD(imagine.clip_skip),
      .low = 1,
      .high = 24,
+     .initial = "1 for Stable Diffusion 1, 2 for Stable Diffusion 2",
      .help = "layer of the text encoder to use, counted from the end; 1: the last one"},
     {.names = "--variant",
      .argument = "NAME",
@@ -61,9 +78,8 @@ static const struct option_row options[] = {
      .type = OPTION_TEXT,
      .field = FIELD(imagine.prompt),
      .group = "Prompt",
-     .help = "text prompt (required); (word:1.2) and [word] change weights, BREAK starts a new chunk",
-     .more = "`(words)` multiply the weight by 1.1, `(words:1.3)` by 1.3, `[words]` divide it by 1.1; `\\(` and so on are the characters "
-             "themselves. A chunk has 75 tokens; longer prompts are split into chunks. The prompt may be empty."},
+     .help = "text prompt (required); (word:1.2) and [word] change weights; the man page has the whole syntax",
+     .more = "See PROMPT SYNTAX. The prompt may be empty."},
     {.names = "-n --negative-prompt",
      .argument = "TEXT",
      .type = OPTION_TEXT,
@@ -111,10 +127,11 @@ static const struct option_row options[] = {
      .help = "noise that ddim adds at each step"},
     {.names = "-s --seed",
      .argument = "N",
-     .type = OPTION_IMAGE_SEED,
+     .type = OPTION_SEED,
      .field = FIELD(imagine.seed),
+     .random = FIELD(imagine.random_seed),
      .low = -1,
-     .help = "random seed; -1: a random one"},
+     .help = "seed of the noise, 64 bits; -1: a random one"},
     {.names = "--rng",
      .argument = "TYPE",
      .type = OPTION_CHOICE,
@@ -178,6 +195,10 @@ static const struct option_row options[] = {
      .type = OPTION_FILE,
      .field = FIELD(mask),
      .help = "inpainting: change the input image only where this image of the same size is bright"},
+    {.names = "--no-overlay",
+     .type = OPTION_SWITCH,
+     .field = FIELD(imagine.no_overlay),
+     .help = "with --mask: do not put the input image back where the mask is dark, where the autoencoder changes it a little"},
     {.names = "--interpolate",
      .argument = "TEXT",
      .type = OPTION_TEXT,
@@ -186,11 +207,31 @@ static const struct option_row options[] = {
      .help = "animated PNG that interpolates from the prompt to this one"},
     {.names = "--interpolate-seed",
      .argument = "N",
-     .type = OPTION_IMAGE_SEED,
+     .type = OPTION_SEED,
      .field = FIELD(imagine.seed_to),
      .initial = "",
      .help = "animated PNG that interpolates from the seed to this one"},
     OPTIONS_ANIMATION,
+    {.names = "-M --mode",
+     .argument = "MODE",
+     .type = OPTION_CHOICE,
+     .field = FIELD(mode),
+     .choices = CHOICES("img_gen", "txt2img", "img2img"),
+     .initial = "img2img with -i",
+     .group = "Taken as stable-diffusion.cpp has them",
+     .help = "txt2img makes an image from text, img2img from an image given with -i; img_gen: either"},
+    {.names = "-t --threads",
+     .argument = "N",
+     .type = OPTION_INTEGER,
+     .field = FIELD(threads),
+     .low = -1,
+     .high = 65536,
+     .initial = "",
+     .help = "without effect: the OpenCL driver chooses the number of threads"},
+    {.names = "--fa --diffusion-fa",
+     .type = OPTION_SWITCH,
+     .field = FIELD(flash_attention),
+     .help = "without effect: attention never stores its whole matrix of scores"},
     {.names = "--show",
      .argument = "FILE",
      .type = OPTION_FILE,
@@ -200,7 +241,23 @@ static const struct option_row options[] = {
     OPTIONS_END,
 };
 
+static const struct term syntax[] = {
+    {"(words), (words:1.3), [words]", "multiply the weight of the words by 1.1, by 1.3, or divide it by 1.1. Brackets may be nested."},
+    {"\\(, \\), \\[, \\], \\\\", "the characters themselves."},
+    {"BREAK", "starts a new chunk. A chunk has 75 tokens; longer prompts are split into chunks, at a comma if one is near."},
+    {"[a:b:0.25], [a:b:10]",
+     "a for the first quarter of the steps, or for 10 steps, then b. A number with a point is a fraction of the steps."},
+    {"[a:0.5], [a::0.5]", "adds a after half of the steps; removes it after half of them."},
+    {"[a|b|c]", "one of them in each step, in turn."},
+    {"a :1.2 AND b :0.8", "composes two prompts or more, with weights; each costs one more evaluation of the network in every step."},
+    {"<lora:NAME:0.8>", "merges the LoRA NAME.safetensors of --lora-model-dir with strength 0.8."},
+    {"NAME, embedding:NAME", "the vectors of the embedding NAME.safetensors or NAME.pt of --embd-dir."},
+    {NULL, NULL},
+};
+
 static const struct section sections[] = {
+    {"PROMPT SYNTAX",
+     "The syntax is that of stable-diffusion-webui (A1111). In the negative prompt AND is a word, and LoRAs cannot be named.", syntax},
     {"MODELS",
      "A folder has the layout of diffusers: `model_index.json` and the folders `tokenizer`, `text_encoder`, `unet`, `vae` and `scheduler`, "
      "with weights in float32, float16 or bfloat16, in one file per network or in shards. A checkpoint is a single `.safetensors` file.\n\n"
@@ -213,9 +270,11 @@ static const struct section sections[] = {
      "fit is refused before sampling begins.",
      NULL},
     {"JSON",
-     "With `--json` standard output has one object: `version`, `model`, `device`, and `images`, each with `file`, `seed`, `width`, "
-     "`height` "
-     "and `parameters` (the text that stable-diffusion-webui writes). With `--show` it has the metadata entries of the image.",
+     "With `--json` standard output has one object: `version`, `model`, `device`, and `images`, each with `file`, `seed` (a string where "
+     "it "
+     "is above 9223372036854775807), `width`, `height` and `parameters` (the text that stable-diffusion-webui writes). With `--show` it "
+     "has "
+     "the metadata entries of the image; the texts of a key that occurs more than once are a list.",
      NULL},
     {NULL, NULL, NULL},
 };
@@ -235,7 +294,6 @@ static void defaults(struct settings *set)
 {
     set->result = "out.png";
     set->rng = "cpu";
-    set->clip_skip = 1;
     set->frames = 16;
     set->delay = 100;
 }

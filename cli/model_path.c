@@ -4,6 +4,7 @@
 #include "say.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 /* A file that every model of that type has. */
 #define WHISPER "config.json"
 #define DIFFUSION "model_index.json"
+#define CONFIG_BYTES 1000000 /* of a config.json that is looked into */
 
 static const char *environment(const char *name)
 {
@@ -105,6 +107,15 @@ static char *find_named(const char *name, const char *mark)
     return found ? found : find_in_hub(name, mark);
 }
 
+/* Whether a failed stat means something else than that there is nothing of that name; then after a message. */
+static bool fail_to_look(const char *name, int error)
+{
+    if (error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG)
+        return false;
+    say_error("the model %s cannot be read: %s; check the permissions of its folder", name, strerror(error));
+    return true;
+}
+
 char *model_find(const char *name)
 {
     struct stat info;
@@ -118,6 +129,8 @@ char *model_find(const char *name)
         return found;
     if (stat(name, &info) == 0) /* the library reports what is wrong with it */
         return must_print("%s", name);
+    if (fail_to_look(name, errno))
+        return NULL;
     char *folder = models_folder();
     say_error("no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache; check the name, or "
               "install Whisper base with scripts/fetch-whisper",
@@ -136,8 +149,11 @@ char *model_default(void)
 
 char *model_find_diffusion(const char *name)
 {
-    if (access(name, F_OK) == 0)
+    struct stat info;
+    if (stat(name, &info) == 0)
         return must_print("%s", name);
+    if (fail_to_look(name, errno))
+        return NULL;
     bool named = *name && *name != '/' && *name != '.';
     char *found = named ? find_named(name, DIFFUSION) : NULL;
     if (!found && named)
@@ -157,10 +173,12 @@ char *model_find_diffusion(const char *name)
 static char *model_type(const char *folder)
 {
     char *path = must_print("%s/config.json", folder), *type = NULL;
-    json_t *config = NULL;
+    struct stat info;
+    bool is_small = stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= CONFIG_BYTES;
+    json_t *config = is_small && !has_file(folder, "unet") ? json_load_file(path, 0, NULL) : NULL;
     if (has_file(folder, DIFFUSION))
         type = must_print("diffusion");
-    else if (!has_file(folder, "unet") && (config = json_load_file(path, 0, NULL)) && json_is_string(json_object_get(config, "model_type")))
+    else if (json_is_string(json_object_get(config, "model_type")))
         type = must_print("%s", json_string_value(json_object_get(config, "model_type")));
     json_decref(config);
     free(path);
@@ -189,9 +207,23 @@ bool model_fits(const char *path, const char *command)
         }
     }
     if (kind)
-        say_error("%s is %s, which clio %s does not take: run clio %s -m %s", path, kind, command, other, path);
+        say_error("%s is %s, which clio %s does not take: run clio %s -m %s%s", path, kind, command, other, path,
+                  !strcmp(other, "transcribe") && has_file(path, "whisper") ? "/whisper" : "");
     free(type);
     return !kind;
+}
+
+char *model_find_part(const char *name, const char *part)
+{
+    if (!*name || *name == '/' || *name == '.' || access(name, F_OK) == 0)
+        return NULL;
+    char *found = find_named(name, DIFFUSION);
+    found = found ? found : find_named(name, WHISPER);
+    if (!found || !part)
+        return found;
+    char *inner = must_print("%s/%s", found, part);
+    free(found);
+    return inner;
 }
 
 char *model_label(const char *path)

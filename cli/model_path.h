@@ -17,6 +17,9 @@ char *model_default(void);
 char *model_find_diffusion(const char *name);
 /* Whether a model may be one for the command of this name; false after a message that names the command for it. */
 bool model_fits(const char *path, const char *command);
+/* The folder of an installed model of any type, or its folder `part` (NULL: itself), such as text_encoder; the caller frees it. NULL:
+ * `name` is a path, or there is no such model. */
+char *model_find_part(const char *name, const char *part);
 /* The last part of a model's path, for metadata. The caller frees it. */
 char *model_label(const char *path);
 /* A folder in the Hugging Face cache with CLIP's tokenizer for a checkpoint that has none beside it; NULL: not needed, or not found. */

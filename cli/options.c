@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,20 +97,20 @@ bool option_given(const struct settings *set, size_t field)
 /* ---- values ---- */
 
 /* NULL: the field was set. Otherwise what the value must be; the caller frees it. */
-static char *set_number(const struct option_row *row, const char *value, void *field)
+static char *set_number(const struct option_row *row, const char *value, struct settings *set)
 {
+    void *field = (char *)set + row->field;
     char *end, *range = option_range(row), *wanted;
     bool whole = row->type == OPTION_INTEGER;
     double number;
     errno = 0;
-    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED) {
-        bool random = row->low < 0 && !strcmp(value, "-1");
+    if (row->type == OPTION_SEED) {
+        bool random = row->random && !strcmp(value, "-1");
         unsigned long long seed = random ? 0 : strtoull(value, &end, 10);
-        if (random || (*value >= '0' && *value <= '9' && !*end && !errno && (row->type == OPTION_SEED || seed <= INT64_MAX))) {
-            if (row->type == OPTION_SEED)
-                *(uint64_t *)field = seed;
-            else
-                *(int64_t *)field = random ? -1 : (int64_t)seed;
+        if (row->random)
+            *(int *)((char *)set + row->random) = random;
+        if (random || (*value >= '0' && *value <= '9' && !*end && !errno && seed <= UINT64_MAX)) {
+            *(uint64_t *)field = seed;
             free(range);
             return NULL;
         }
@@ -132,8 +133,8 @@ static char *set_number(const struct option_row *row, const char *value, void *f
             return NULL;
         }
     }
-    if (row->type == OPTION_SEED || row->type == OPTION_IMAGE_SEED)
-        wanted = must_print("a whole number of at least 0%s", row->low < 0 ? ", or -1 for a random one" : "");
+    if (row->type == OPTION_SEED)
+        wanted = must_print("a whole number from 0 to %" PRIu64 "%s", UINT64_MAX, row->random ? ", or -1 for a random one" : "");
     else
         wanted = must_print("a %s%s%s",
                             row->type == OPTION_MS ? "whole number of milliseconds, or seconds such as 10.5s,"
@@ -170,7 +171,7 @@ static int set_field(const struct command *command, const struct option_row *row
     else if (row->type >= OPTION_TEXT)
         *(const char **)field = value;
     else
-        wanted = set_number(row, value, field);
+        wanted = set_number(row, value, set);
     if (wanted)
         say_usage(command, "%s must be %s, not \"%s\"", word, wanted, value);
     else if (set->given_count < OPTIONS_MAX && !option_given(set, row->field))

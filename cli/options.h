@@ -7,26 +7,26 @@
 #include <stddef.h>
 
 enum option_type {
-    OPTION_SWITCH,     /* int: 1 */
-    OPTION_INTEGER,    /* int */
-    OPTION_SEED,       /* uint64_t */
-    OPTION_IMAGE_SEED, /* int64_t; where low is -1, that is a random one */
-    OPTION_FLOAT,      /* float */
-    OPTION_DOUBLE,     /* double */
-    OPTION_MS,         /* double in seconds, given in whole milliseconds, or in seconds with an "s" behind it */
-    OPTION_TEXT,       /* const char * */
-    OPTION_CHOICE,     /* const char *, one of `choices` */
-    OPTION_FILE,       /* const char *: path of a file */
-    OPTION_FOLDER,     /* const char *: path of a folder */
-    OPTION_MODEL       /* const char *: path or name of a model */
+    OPTION_SWITCH,  /* int: 1 */
+    OPTION_INTEGER, /* int */
+    OPTION_SEED,    /* uint64_t; with `random`, -1 is a random one */
+    OPTION_FLOAT,   /* float */
+    OPTION_DOUBLE,  /* double */
+    OPTION_MS,      /* double in seconds, given in whole milliseconds, or in seconds with an "s" behind it */
+    OPTION_TEXT,    /* const char * */
+    OPTION_CHOICE,  /* const char *, one of `choices` */
+    OPTION_FILE,    /* const char *: path of a file */
+    OPTION_FOLDER,  /* const char *: path of a folder */
+    OPTION_MODEL    /* const char *: path or name of a model */
 };
 
 struct option_row {
     const char *names;    /* every spelling with its dashes, separated by spaces */
     const char *argument; /* name of the value; NULL: takes none */
     enum option_type type;
-    size_t field; /* offset in struct settings */
-    bool repeats; /* may be given several times; the field is a struct words */
+    size_t field;  /* offset in struct settings */
+    size_t random; /* of a seed that may be -1: the int that is set to 1 then; 0: it may not */
+    bool repeats;  /* may be given several times; the field is a struct words */
     double low, high;
     const char *const *choices;  /* of OPTION_CHOICE; ends with NULL */
     const char *(*values)(void); /* other texts: the values that the library knows, separated by ", "; may be NULL */

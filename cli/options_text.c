@@ -58,7 +58,6 @@ char *option_range(const struct option_row *row)
     switch (row->type) {
     case OPTION_SWITCH:
     case OPTION_SEED:
-    case OPTION_IMAGE_SEED:
         return NULL;
     case OPTION_INTEGER:
     case OPTION_FLOAT:
@@ -86,8 +85,6 @@ char *option_default(const struct option_row *row, const struct settings *initia
         return must_print("%d", *(const int *)field);
     case OPTION_SEED:
         return must_print("%" PRIu64, *(const uint64_t *)field);
-    case OPTION_IMAGE_SEED:
-        return must_print("%" PRId64, *(const int64_t *)field);
     case OPTION_FLOAT:
         return must_print("%g", (double)*(const float *)field);
     case OPTION_DOUBLE:

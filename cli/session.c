@@ -15,24 +15,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <strings.h>
 
 static clio_context *volatile running;
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, tells; /* tells: standard error is a terminal */
 
+/* The first one asks the running call to stop. The second one, of either kind, ends the program at once, whatever the call does: a kernel
+ * or a compiler that runs for long, or for ever. Files are written beside their name, so that none is left half-written under it. */
 static void on_signal(int number)
 {
-    (void)number;
+    if (stopped) {
+        signal(number, SIG_DFL);
+        raise(number); /* blocked until this function returns */
+        return;
+    }
+    static const char text[] = "\nclio: stopping after the current step; once more (Ctrl-C) ends at once\n";
     stopped = 1;
     if (running)
         clio_cancel(running);
+    if (tells && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        tells = 0;
 }
 
 static void watch_signal(int number)
 {
     struct sigaction before, action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
-    action.sa_flags = (int)SA_RESETHAND; /* the second one kills */
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(number, &action, NULL);
 }
@@ -99,6 +108,7 @@ bool session_context(struct session *s, const struct settings *set)
     bar_enable(!set->quiet);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe makes the write fail */
     running = s->ctx;
+    tells = !set->quiet && isatty(STDERR_FILENO);
     watch_signal(SIGINT);
     watch_signal(SIGTERM);
     return true;

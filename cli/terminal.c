@@ -7,11 +7,6 @@
 
 #define SPEC_BYTES 32
 
-/* va_list may be an array type, of which no pointer can be handed on. */
-struct arguments {
-    va_list list;
-};
-
 /* One conversion: "%-*.3lf" without the stars, which are read, and its length and letter. */
 struct spec {
     char text[SPEC_BYTES + 16];
@@ -38,13 +33,13 @@ static void spec_add_number(struct spec *spec, int number)
 }
 
 /* Read the conversion at `at`, a '%'; returns what follows it. */
-static const char *spec_read(struct spec *spec, const char *at, struct arguments *arguments)
+static const char *spec_read(struct spec *spec, const char *at, va_list *arguments)
 {
     *spec = (struct spec){.size = 0};
     spec_add(spec, *at++);
     for (; *at && strchr("-+ #0.123456789*", *at); at++)
         if (*at == '*')
-            spec_add_number(spec, va_arg(arguments->list, int));
+            spec_add_number(spec, va_arg(*arguments, int));
         else
             spec_add(spec, *at);
     for (; *at == 'l' || *at == 'z'; at++) {
@@ -77,26 +72,26 @@ static char *format_text(const struct spec *spec, const char *text)
     return made;
 }
 
-static char *format_integer(const struct spec *spec, struct arguments *arguments)
+static char *format_integer(const struct spec *spec, va_list *arguments)
 {
     if (spec->is_size)
-        return must_print(spec->text, va_arg(arguments->list, size_t));
+        return must_print(spec->text, va_arg(*arguments, size_t));
     if (spec->longs > 1)
-        return must_print(spec->text, va_arg(arguments->list, long long));
+        return must_print(spec->text, va_arg(*arguments, long long));
     if (spec->longs)
-        return must_print(spec->text, va_arg(arguments->list, long));
-    return must_print(spec->text, va_arg(arguments->list, int));
+        return must_print(spec->text, va_arg(*arguments, long));
+    return must_print(spec->text, va_arg(*arguments, int));
 }
 
-static void print_spec(FILE *out, const struct spec *spec, struct arguments *arguments)
+static void print_spec(FILE *out, const struct spec *spec, va_list *arguments)
 {
     char *text;
     if (spec->letter == '%') {
         fputc('%', out);
         return;
     }
-    text = spec->letter == 's'           ? format_text(spec, va_arg(arguments->list, const char *))
-           : strchr("fge", spec->letter) ? must_print(spec->text, va_arg(arguments->list, double))
+    text = spec->letter == 's'           ? format_text(spec, va_arg(*arguments, const char *))
+           : strchr("fge", spec->letter) ? must_print(spec->text, va_arg(*arguments, double))
                                          : format_integer(spec, arguments);
     fputs(text, out);
     free(text);
@@ -104,9 +99,9 @@ static void print_spec(FILE *out, const struct spec *spec, struct arguments *arg
 
 void print_list_to(FILE *out, const char *format, va_list list)
 {
-    struct arguments arguments;
+    va_list arguments; /* its own: of a parameter, which may be an array, no pointer can be taken */
     struct spec spec;
-    va_copy(arguments.list, list);
+    va_copy(arguments, list);
     while (*format) {
         size_t plain = strcspn(format, "%");
         fwrite(format, 1, plain, out);
@@ -116,7 +111,7 @@ void print_list_to(FILE *out, const char *format, va_list list)
             print_spec(out, &spec, &arguments);
         }
     }
-    va_end(arguments.list);
+    va_end(arguments);
 }
 
 void print_to(FILE *out, const char *format, ...)

@@ -1,5 +1,5 @@
-/* train_list.c - see train_list.h. Both forms are made from clio_train_model and clio_train_setting. The JSON is described in
- * clio-train(1): {"models": [{name, help}], "settings": [{name, type, minimum, maximum, choices, default, help, models}]}. */
+/* train_list.c - see train_list.h. Both forms are made from clio_train_model, clio_train_setting and clio_train_run_setting. The JSON is
+ * described in clio-train(1): {"models": [{name, help}], "settings": [{name, type, minimum, maximum, choices, default, help, models}]}. */
 #include "train_list.h"
 #include "layout.h"
 #include "print_json.h"
@@ -24,11 +24,14 @@ static char *range_text(const clio_setting *s)
     return s->maximum >= UNLIMITED ? must_print("at least %.10g", s->minimum) : must_print("%.10g to %.10g", s->minimum, s->maximum);
 }
 
-static void print_settings(clio_context *ctx, const char *model, int width)
+/* The settings of a model, or those of every run with the defaults that they have for it. */
+typedef clio_status (*setting_fn)(clio_context *ctx, const char *model, size_t n, clio_setting *out);
+
+static void print_settings(clio_context *ctx, setting_fn get, const char *model, int width)
 {
     clio_setting s;
-    for (size_t i = 0; clio_train_setting(ctx, model, i, &s) == CLIO_OK && s.name; i++) {
-        const char *preset = *s.value ? s.value : s.type == CLIO_SETTING_TEXT ? "none" : "the model's";
+    for (size_t i = 0; get(ctx, model, i, &s) == CLIO_OK && s.name; i++) {
+        const char *preset = *s.value ? s.value : "none";
         char *range = range_text(&s), *text = must_print("%s (%s; default %s)", s.summary, range, preset);
         layout_entry(stdout, s.name, text, COLUMN, width);
         free(range);
@@ -120,7 +123,7 @@ static void print_json(clio_context *ctx, const char *only)
         json_list_add(models, json_pack("{s:s, s:s}", "name", name, "help", summary));
         for (size_t k = 0; clio_train_setting(ctx, name, k, &s) == CLIO_OK && s.name; k++)
             add_setting(settings, json_setting(&s), name);
-        for (size_t k = 0; clio_train_setting(ctx, NULL, k, &s) == CLIO_OK && s.name; k++)
+        for (size_t k = 0; clio_train_run_setting(ctx, name, k, &s) == CLIO_OK && s.name; k++)
             add_setting(settings, json_setting(&s), name);
     }
     json_print(json_pack("{s:o, s:o}", "models", models, "settings", settings), JSON_EXACT);
@@ -137,9 +140,9 @@ int train_list(struct session *s, const char *model)
         print_json(s->ctx, model);
     } else if (model) {
         print_out("Settings of %s:\n", model);
-        print_settings(s->ctx, model, width);
+        print_settings(s->ctx, clio_train_setting, model, width);
         print_out("\nSettings of the run and the optimizer:\n");
-        print_settings(s->ctx, NULL, width);
+        print_settings(s->ctx, clio_train_run_setting, model, width);
     } else {
         print_models(width);
     }

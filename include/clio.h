@@ -365,7 +365,7 @@ typedef struct clio_diffusion clio_diffusion;
 
 /* A LoRA (Hu et al. 2021), which is merged into the weights when they are loaded. */
 typedef struct clio_lora {
-    const char *path; /* a .safetensors file of kohya-ss or diffusers */
+    const char *path; /* a .safetensors file of kohya-ss, diffusers or PEFT, or a folder with one (and adapter_config.json of PEFT) */
     float strength;   /* -1000 to 1000; 1: as it was trained */
 } clio_lora;
 
@@ -373,10 +373,14 @@ typedef struct clio_diffusion_params {
     const char *variant;         /* preferred files of a folder ("fp16"); NULL: those without a variant */
     const char *tokenizer;       /* a folder with CLIP's vocab.json and merges.txt; NULL: the model's, or one beside a single file */
     const char *prediction_type; /* what the UNet predicts: "epsilon", "v_prediction" or "sample"; NULL: as the model's files say */
-    const char *taesd;           /* a folder of a small autoencoder (AutoencoderTiny) to decode with; NULL: the model's autoencoder */
+    const char *vae;             /* a file or folder of an autoencoder that replaces the model's; NULL: the model's */
+    const char *taesd;           /* a file or folder of a tiny autoencoder (AutoencoderTiny) to decode with; NULL: the other one */
     int taesd_preview_only;      /* 1: use it for previews only */
     const clio_lora *loras;      /* NULL: none */
     size_t lora_count;           /* 0 to 1000 */
+    const char *lora_dir;        /* a folder: "<lora:NAME:0.8>" in a prompt merges NAME.safetensors of it with strength 0.8; NULL: none */
+    const char *embedding_dir;   /* a folder of textual inversion: the name of a file in it (.safetensors, .pt) is a word of the prompt that
+                                    stands for its vectors, as is "embedding:NAME"; NULL: none */
     int keep;                    /* 1: keep the networks on the device between calls if memory allows; 0: load each when it is needed */
 } clio_diffusion_params;
 
@@ -400,37 +404,43 @@ enum { CLIO_RNG_CPU, CLIO_RNG_CUDA };
 
 /* The options of diffusers' StableDiffusionPipeline, ...Img2ImgPipeline (image) and ...InpaintPipeline (image and mask). */
 typedef struct clio_imagine_params {
-    const char *prompt;          /* (word:1.2) and [word] change weights, BREAK starts a new chunk of 75 tokens; "": unconditional */
+    const char *prompt; /* (word:1.2) and [word] change weights; BREAK starts a new chunk of 75 tokens; [a:b:0.5] changes from a to b
+                           after half of the steps, [a|b] at each; "a AND b" composes two prompts; "": unconditional */
     const char *negative_prompt; /* NULL or "": none */
     int width, height;       /* pixels, multiples of 8, 0 to 2097152, together at most 4096 x 4096; 0: the size of `image`, rounded down to
                                 a multiple of 8, or without one clio_diffusion_size */
     int steps;               /* sampling steps, 1 to 100000, at most the timesteps of the model's training; default 20 */
     double guidance_scale;   /* classifier-free guidance scale, 0 to 1000; up to 1: no guidance, in half the time; default 7.5 */
     double guidance_rescale; /* 0 to 1; 0: off (Lin et al. 2023) */
-    int64_t seed;            /* -1 or more; -1: a random seed; image n of a batch has seed + n; default 42 */
+    uint64_t seed;           /* image n of a batch has seed + n modulo 2^64; default 42 */
+    int random_seed;         /* 1: choose a seed instead of `seed` */
     const char *sampler;     /* one of clio_imagine_samplers; NULL: the model's scheduler */
     const char *timestep_spacing; /* "leading", "linspace" or "trailing"; NULL: the default of the sampler */
     double eta;                   /* noise of the sampler ddim, 0 to 1 */
     int rng;                      /* CLIO_RNG_CPU or CLIO_RNG_CUDA, 0 to 1: the generator that the seed is for */
-    int clip_skip;                /* last layers of the text encoder to skip, 0 to 100, fewer than it has */
-    const clio_image *image;      /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
-    const clio_image *mask;       /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere */
-    double strength;              /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
-    int count;                    /* images, 1 to 1000; default 1 */
-    int tiling;                   /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
-    const char *prompt_to;        /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
-    int64_t seed_to;              /* interpolate from the noise of `seed` to that of this seed; -1 or more; -1: no; default -1 */
-    int frames;                   /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
-    int preview_every;            /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
-    clio_preview_fn on_preview;   /* NULL: none */
-    void *user;                   /* passed to on_preview */
+    int clip_skip;           /* layer of the text encoder to use, counted from the end as in stable-diffusion.cpp, 0 to 100; 0: the one that
+                                the model was trained with, which is 1 (the last) for Stable Diffusion 1 and 2 for Stable Diffusion 2 */
+    const clio_image *image; /* the initial image for image-to-image, scaled to width and height; NULL: start from noise */
+    const clio_image *mask;  /* inpainting: change `image` where this is white; of the same size as `image`; NULL: everywhere. Where it is
+                                black, the result has the pixels of `image`, and a mixture where it is grey */
+    int no_overlay;          /* 1: do not put the pixels of `image` back, which the autoencoder changes a little */
+    double strength;         /* how much of `image` is changed, 0 to 1; 0: 0.8, or 1 with a mask */
+    int count;               /* images, 1 to 1000; default 1 */
+    int tiling;              /* 1: encode and decode in overlapping tiles, which needs less memory for large images */
+    const char *prompt_to;   /* interpolate from `prompt` to this prompt in `frames` images; "": unconditional; NULL: no */
+    int interpolate_seed;    /* 1: interpolate from the noise of `seed` to that of `seed_to` */
+    uint64_t seed_to;
+    int frames;                 /* images of an interpolation, 2 or more, both ends included, 0 to 1000; 0: no interpolation */
+    int preview_every;          /* call on_preview after this many evaluations of the network, 0 or more; 0: never */
+    clio_preview_fn on_preview; /* NULL: none */
+    void *user;                 /* passed to on_preview */
 } clio_imagine_params;
 /* The defaults named above; prompt is NULL. */
 CLIO_API clio_imagine_params clio_imagine_defaults(void);
 
 typedef struct clio_imagine_result {
     clio_image image;
-    int64_t seed;
+    uint64_t seed;
     const char *parameters; /* the generation parameters as stable-diffusion-webui writes them into a PNG; NULL or "": not known */
 } clio_imagine_result;
 typedef struct clio_image_list {
@@ -476,8 +486,9 @@ typedef struct clio_train_params {
     const char *data;     /* a folder of images or sounds in the imagefolder convention of Hugging Face datasets, or of IDX files (MNIST) */
     const char *out;      /* the output folder; it is created */
     const char *settings; /* a JSON object of settings, see clio_train_setting; NULL: the defaults */
-    int resume;           /* 1: resume from the newest intact checkpoint in `out`, with its settings, which those given here override; where
-                             there is none, and with 0, a new run, and `out` must not hold one */
+    const char *overrides; /* another one, whose settings replace those of `settings`; NULL: none */
+    int resume; /* 1: resume from the newest intact checkpoint in `out`, with its settings, which those given here override; where
+                   there is none, and with 0, a new run, and `out` must not hold one */
     clio_train_fn on_status; /* NULL: none */
     void *user;              /* passed to on_status */
 } clio_train_params;
@@ -522,11 +533,12 @@ CLIO_API clio_status clio_generator_load(clio_context *ctx, const char *path, cl
 CLIO_API void clio_generator_free(clio_generator *generator);
 
 typedef struct clio_generator_info {
-    const char *model;           /* the model type, "dcgan"; belongs to the library */
-    int width, height, channels; /* of its images */
-    int latent;                  /* length of the latent vector; 0: the model has no latents to sample from */
-    int classes;                 /* number of labels, or of a model trained on captions its validation prompts; 0: unconditional */
-    int encodes;                 /* 1: clio_generator_reconstruct works */
+    const char *model;              /* the model type, "dcgan"; belongs to the library */
+    int width, height, channels;    /* of its images */
+    int latent;                     /* length of the latent vector; 0: the model has no latents to sample from */
+    int classes;                    /* number of labels, or of a model trained on captions its validation prompts; 0: unconditional */
+    int encodes;                    /* 1: clio_generator_reconstruct works */
+    const char *const *class_names; /* [classes] names of the labels; NULL: not known. Valid until clio_generator_free */
 } clio_generator_info;
 /* generator NULL: zeros. */
 CLIO_API clio_generator_info clio_generator_get_info(const clio_generator *generator);

@@ -4,11 +4,17 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTICES_AT_MOST 64
 
 void clio_cancel(clio_context *ctx)
 {
-    if (ctx)
-        ctx->cancelled = 1;
+    if (!ctx)
+        return;
+    ctx->cancelled = 1;
+    selftest_trial_cancel(&ctx->trial);
 }
 
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total)
@@ -39,4 +45,27 @@ clio_status context_need_device(clio_context *ctx)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "no device is open: call clio_device_open first");
 fail:
     return st;
+}
+
+void context_notice_once(clio_context *ctx, const char *format, ...)
+{
+    char text[sizeof ctx->status.sentence];
+    size_t count = ctx->notice_count;
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(ctx->notices[i], text) == 0)
+            return;
+    char **grown = count < NOTICES_AT_MOST ? realloc(ctx->notices, (count + 1) * sizeof *grown) : NULL;
+    if (grown) {
+        ctx->notices = grown;
+        size_t size = strlen(text) + 1;
+        if ((grown[count] = malloc(size))) {
+            memcpy(grown[count], text, size);
+            ctx->notice_count++;
+        }
+    }
+    context_notice(ctx, "%s", text);
 }

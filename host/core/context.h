@@ -8,6 +8,7 @@
 #include "pool.h"
 #include "program.h"
 #include "selftest_results.h"
+#include "selftest_trial.h"
 #include "transfers.h"
 
 #include <stdatomic.h>
@@ -29,8 +30,11 @@ struct clio_context {
     struct params params;
     const struct family_table *families; /* set by clio_create */
     struct selftest_results selftests;
+    struct selftest_trial trial;
     struct selftest_result *shown_results; /* what clio_device_selftests returned last: `checks` points into it */
     clio_selftest *checks;
+    char **notices; /* what context_notice_once told */
+    size_t notice_count;
     clio_profile_row *profile_rows;
     bool profile;
     bool planning;               /* operations reserve scratch memory in their arena, but launch nothing */
@@ -51,6 +55,8 @@ struct clio_context {
 clio_status context_progress(clio_context *ctx, const char *what, double done, double total);
 /* Tell the caller (clio_set_notice) in one sentence what was left out or assumed; names files and parameters, as errors do. */
 void context_notice(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
+/* The same, once for a context, however often it is noticed. */
+void context_notice_once(clio_context *ctx, const char *format, ...) CLIO_PRINTF(2, 3);
 /* CLIO_ERROR_ARGUMENT unless a device is open. */
 clio_status context_need_device(clio_context *ctx);
 

@@ -9,6 +9,10 @@
 
 #define PLATFORMS_AT_MOST 32
 #define DEVICES_AT_MOST 64 /* of one platform */
+#define TEXT_AT_MOST (1u << 20)
+#define ITEM_DIMENSIONS_AT_MOST 16
+#define PLATFORM_NOT_FOUND (-1001) /* CL_PLATFORM_NOT_FOUND_KHR */
+#define SPACES " \t\n\v\f\r"
 
 static bool contains(const char *text, const char *part, size_t length)
 {
@@ -27,31 +31,65 @@ static bool has_word(const char *text, const char *part)
     return contains(text, part, strlen(part));
 }
 
-static void device_text(cl_device_id id, cl_device_info what, char *out, size_t size)
+/* What the driver says, without the spaces around it. Drivers need not end their texts with a zero; of a long one the beginning counts. */
+static void copy_text(char *out, size_t size, const char *text)
 {
-    char text[1024] = "";
-    if (clGetDeviceInfo(id, what, sizeof text, text, NULL) != CL_SUCCESS)
-        text[0] = 0;
-    const char *begin = text;
-    while (isspace((unsigned char)*begin))
-        begin++;
-    size_t length = strlen(begin);
-    while (length && isspace((unsigned char)begin[length - 1]))
+    size_t length;
+    text += strspn(text, SPACES);
+    length = strlen(text);
+    while (length && strchr(SPACES, text[length - 1]))
         length--;
-    snprintf(out, size, "%.*s", (int)length, begin);
+    snprintf(out, size, "%.*s", (int)MIN(length, size - 1), text);
 }
 
-static uint64_t device_number(cl_device_id id, cl_device_info what)
+/* A text of the device in fresh memory; NULL: the driver does not answer, or the host is out of memory. */
+static char *device_text(cl_device_id id, cl_device_info what)
+{
+    char *text = NULL;
+    size_t size = 0;
+    if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size > TEXT_AT_MOST || !(text = calloc(1, size + 1)))
+        return NULL;
+    if (size && clGetDeviceInfo(id, what, size, text, NULL) != CL_SUCCESS) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* False: the driver does not answer. */
+static bool platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t size)
+{
+    size_t length = 0;
+    char *text = NULL;
+    bool answers = clGetPlatformInfo(id, what, 0, NULL, &length) == CL_SUCCESS && length <= TEXT_AT_MOST &&
+                   (text = calloc(1, length + 1)) && clGetPlatformInfo(id, what, length, text, NULL) == CL_SUCCESS;
+    if (answers)
+        copy_text(out, size, text);
+    free(text);
+    return answers;
+}
+
+/* A number of 4 or 8 bytes; *failed is set when the driver does not answer. */
+static uint64_t device_number(cl_device_id id, cl_device_info what, bool *failed)
 {
     unsigned char raw[8] = {0};
     size_t size = 0;
     uint32_t small;
     uint64_t large;
-    if (clGetDeviceInfo(id, what, sizeof raw, raw, &size) != CL_SUCCESS)
+    if (clGetDeviceInfo(id, what, sizeof raw, raw, &size) != CL_SUCCESS) {
+        *failed = true;
         return 0;
+    }
     memcpy(&small, raw, 4);
     memcpy(&large, raw, 8);
     return size == 4 ? small : large;
+}
+
+/* The same of what a device need not have: 0 without an answer. */
+static uint64_t optional_number(cl_device_id id, cl_device_info what)
+{
+    bool failed;
+    return device_number(id, what, &failed);
 }
 
 /* ---- architectures ---- */
@@ -178,66 +216,142 @@ static const char *find_architecture(const struct device *d, const char *extensi
     if (!d->is_gpu)
         return of_processor(d);
     if (has_word(extensions, "cl_amd_device_attribute_query")) {
-        marks.gfx_major = (int)device_number(d->id, GFXIP_MAJOR_AMD);
-        marks.gfx_minor = (int)device_number(d->id, GFXIP_MINOR_AMD);
-        marks.wavefront = (int)device_number(d->id, WAVEFRONT_WIDTH_AMD);
+        marks.gfx_major = (int)optional_number(d->id, GFXIP_MAJOR_AMD);
+        marks.gfx_minor = (int)optional_number(d->id, GFXIP_MINOR_AMD);
+        marks.wavefront = (int)optional_number(d->id, WAVEFRONT_WIDTH_AMD);
     }
     if (has_word(extensions, "cl_intel_device_attribute_query"))
-        marks.ip_version = (uint32_t)device_number(d->id, IP_VERSION_INTEL);
+        marks.ip_version = (uint32_t)optional_number(d->id, IP_VERSION_INTEL);
     if (has_word(extensions, "cl_nv_device_attribute_query"))
-        marks.compute_major = (int)device_number(d->id, COMPUTE_CAPABILITY_MAJOR_NV);
+        marks.compute_major = (int)optional_number(d->id, COMPUTE_CAPABILITY_MAJOR_NV);
     return device_architecture(d->name, &marks);
 }
 
 /* ---- capabilities ---- */
 
+/* What every device must tell: without it clio would run other kernels than this device needs, or none. */
+static const struct required {
+    cl_device_info what;
+    const char *name;
+} required[] = {
+#define QUERY(x)                                                                                                                           \
+    {                                                                                                                                      \
+        x, #x                                                                                                                              \
+    }
+    QUERY(CL_DEVICE_NAME),
+    QUERY(CL_DRIVER_VERSION),
+    QUERY(CL_DEVICE_VERSION),
+    QUERY(CL_DEVICE_EXTENSIONS),
+    QUERY(CL_DEVICE_TYPE),
+    QUERY(CL_DEVICE_AVAILABLE),
+    QUERY(CL_DEVICE_COMPILER_AVAILABLE),
+    QUERY(CL_DEVICE_MAX_COMPUTE_UNITS),
+    QUERY(CL_DEVICE_MAX_WORK_GROUP_SIZE),
+    QUERY(CL_DEVICE_MAX_WORK_ITEM_SIZES),
+    QUERY(CL_DEVICE_GLOBAL_MEM_SIZE),
+    QUERY(CL_DEVICE_MAX_MEM_ALLOC_SIZE),
+    QUERY(CL_DEVICE_LOCAL_MEM_SIZE),
+    QUERY(CL_DEVICE_MEM_BASE_ADDR_ALIGN),
+    QUERY(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT),
+#undef QUERY
+};
+
+static void unanswered(struct device *d, cl_device_info what)
+{
+    for (size_t i = 0; i < COUNT(required); i++)
+        if (required[i].what == what && !d->problem[0])
+            snprintf(d->problem, sizeof d->problem, "its driver does not answer %s: update it, or try again", required[i].name);
+}
+
+static uint64_t required_number(struct device *d, cl_device_info what)
+{
+    bool failed = false;
+    uint64_t n = device_number(d->id, what, &failed);
+    if (failed)
+        unanswered(d, what);
+    return n;
+}
+
+static void required_text(struct device *d, cl_device_info what, char *out, size_t size)
+{
+    char *text = device_text(d->id, what);
+    if (text)
+        copy_text(out, size, text);
+    else
+        unanswered(d, what);
+    free(text);
+}
+
+static void describe_type(struct device *d)
+{
+    cl_device_type type = (cl_device_type)required_number(d, CL_DEVICE_TYPE);
+    bool is_llvmpipe = has_word(d->name, "llvmpipe"); /* reports whatever type the loader was built with; it is a CPU */
+    d->is_gpu = !is_llvmpipe && (type & CL_DEVICE_TYPE_GPU) != 0;
+    d->is_accelerator = !is_llvmpipe && !d->is_gpu && (type & CL_DEVICE_TYPE_ACCELERATOR) != 0;
+    d->is_cpu = !d->is_gpu && !d->is_accelerator;
+    d->is_clover = has_word(d->platform_name, "clover");
+    /* llvmpipe runs work-items as lanes, as a GPU does, and silently leaves a work-item's loops after 65535 turns in all: kernels of many
+     * short work-items are right there, those made for CPUs are not. */
+    int lanes = (int)required_number(d, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
+    d->simd_width = d->is_cpu && !is_llvmpipe ? MAX(lanes, 4) : 1;
+}
+
+static void describe_limits(struct device *d)
+{
+    size_t sizes[ITEM_DIMENSIONS_AT_MOST] = {0}, bytes = 0;
+    d->compute_units = (int)required_number(d, CL_DEVICE_MAX_COMPUTE_UNITS);
+    d->max_work_group = (size_t)required_number(d, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+    if (clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, &bytes) != CL_SUCCESS)
+        unanswered(d, CL_DEVICE_MAX_WORK_ITEM_SIZES);
+    for (size_t i = 0; i < COUNT(d->max_item_sizes); i++)
+        d->max_item_sizes[i] = sizes[i];
+    d->global_memory = required_number(d, CL_DEVICE_GLOBAL_MEM_SIZE);
+    d->max_allocation = required_number(d, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+    d->local_memory = required_number(d, CL_DEVICE_LOCAL_MEM_SIZE);
+    d->address_alignment = MAX((size_t)required_number(d, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8, (size_t)64);
+    if (!d->problem[0] && (!d->compute_units || !d->max_work_group || !d->max_item_sizes[0] || !d->global_memory || !d->max_allocation))
+        snprintf(d->problem, sizeof d->problem, "its driver says that it has no compute units, work-items or memory");
+}
+
+static void describe_extensions(struct device *d)
+{
+    char *extensions = device_text(d->id, CL_DEVICE_EXTENSIONS);
+    if (!extensions) {
+        unanswered(d, CL_DEVICE_EXTENSIONS);
+        return;
+    }
+    d->has_fp16 = has_word(extensions, "cl_khr_fp16");
+    d->has_fp64 = has_word(extensions, "cl_khr_fp64");
+    d->has_subgroups = has_word(extensions, "cl_khr_subgroups") || has_word(extensions, "cl_intel_subgroups");
+    d->architecture = find_architecture(d, extensions);
+    free(extensions);
+}
+
 static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
 {
-    char *extensions = NULL;
-    size_t size = 0;
-    cl_device_type type = 0;
     d->platform = platform;
     d->id = id;
     d->architecture = "";
-    device_text(id, CL_DEVICE_NAME, d->name, sizeof d->name);
-    device_text(id, CL_DRIVER_VERSION, d->driver, sizeof d->driver);
-    device_text(id, CL_DEVICE_VERSION, d->version, sizeof d->version);
-    clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    d->is_gpu = (type & CL_DEVICE_TYPE_GPU) != 0;
-    d->is_accelerator = !d->is_gpu && (type & CL_DEVICE_TYPE_ACCELERATOR) != 0;
-    d->is_cpu = !d->is_gpu && !d->is_accelerator;
-    bool is_llvmpipe = has_word(d->name, "llvmpipe"); /* reports whatever type the loader was built with; it is a CPU */
-    if (is_llvmpipe) {
-        d->is_gpu = d->is_accelerator = false;
-        d->is_cpu = true;
-    }
-    d->is_clover = has_word(d->platform_name, "clover");
-    d->has_compiler = device_number(id, CL_DEVICE_COMPILER_AVAILABLE) != 0;
-    d->unified_memory = d->is_cpu || device_number(id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
-    d->compute_units = (int)device_number(id, CL_DEVICE_MAX_COMPUTE_UNITS);
-    d->max_work_group = (size_t)device_number(id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-    clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof d->max_item_sizes, d->max_item_sizes, NULL);
-    d->global_memory = device_number(id, CL_DEVICE_GLOBAL_MEM_SIZE);
-    d->max_allocation = device_number(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
-    d->local_memory = device_number(id, CL_DEVICE_LOCAL_MEM_SIZE);
-    d->address_alignment = MAX((size_t)device_number(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8, (size_t)64);
-    /* llvmpipe runs work-items as lanes, as a GPU does, and silently leaves a work-item's loops after 65535 turns in all: kernels of many
-     * short work-items are right there, those made for CPUs are not. */
-    d->simd_width = d->is_cpu && !is_llvmpipe ? MAX((int)device_number(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT), 4) : 1;
-    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) == CL_SUCCESS && size && (extensions = malloc(size)) &&
-        clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, extensions, NULL) == CL_SUCCESS) {
-        d->has_fp16 = has_word(extensions, "cl_khr_fp16");
-        d->has_fp64 = has_word(extensions, "cl_khr_fp64");
-        d->has_subgroups = has_word(extensions, "cl_khr_subgroups") || has_word(extensions, "cl_intel_subgroups");
-        d->architecture = find_architecture(d, extensions);
-    }
-    free(extensions);
-    if (!device_number(id, CL_DEVICE_AVAILABLE))
+    required_text(d, CL_DEVICE_NAME, d->name, sizeof d->name);
+    required_text(d, CL_DRIVER_VERSION, d->driver, sizeof d->driver);
+    required_text(d, CL_DEVICE_VERSION, d->version, sizeof d->version);
+    bool available = required_number(d, CL_DEVICE_AVAILABLE) != 0;
+    d->has_compiler = required_number(d, CL_DEVICE_COMPILER_AVAILABLE) != 0;
+    if (!d->problem[0] && !available)
         snprintf(d->problem, sizeof d->problem, "the driver says that the device is not available");
-    else if (!d->has_compiler)
+    else if (!d->problem[0] && !d->has_compiler)
         snprintf(d->problem, sizeof d->problem, "its driver has no compiler for OpenCL C");
-    else if (!d->compute_units || !d->global_memory || !d->max_allocation)
-        snprintf(d->problem, sizeof d->problem, "its driver does not answer what the device has");
+    describe_type(d);
+    d->unified_memory = d->is_cpu || optional_number(id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
+    describe_limits(d);
+    describe_extensions(d);
+}
+
+void device_limits(const struct device *d, char text[200])
+{
+    snprintf(text, 200, "work-group %zu, items %zu %zu %zu, local %llu, alignment %zu, lanes %d, fp16 %d, subgroups %d", d->max_work_group,
+             d->max_item_sizes[0], d->max_item_sizes[1], d->max_item_sizes[2], (unsigned long long)d->local_memory, d->address_alignment,
+             d->simd_width, d->has_fp16, d->has_subgroups);
 }
 
 /* Higher is better. Software devices meant for testing come after real CPU runtimes, Clover last. */
@@ -249,7 +363,7 @@ static int rank(const struct device *d)
     if (d->is_clover)
         r -= 100;
     if (d->problem[0])
-        r -= 1000;
+        r -= d->id ? 1000 : 2000; /* a platform without devices says the least */
     return r;
 }
 
@@ -264,14 +378,21 @@ static int better_first(const void *a, const void *b)
     return strcmp(x->platform_name, y->platform_name);
 }
 
+void device_order(struct device *list, size_t count)
+{
+    if (count)
+        qsort(list, count, sizeof *list, better_first);
+}
+
 static clio_status add_platform(clio_context *ctx, cl_platform_id platform, struct device **list, size_t *count)
 {
     clio_status st = CLIO_OK;
     cl_device_id ids[DEVICES_AT_MOST];
     cl_uint found = 0;
     struct device base = {.architecture = ""}, *grown;
-    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof base.platform_name - 1, base.platform_name, NULL);
-    clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof base.platform_version - 1, base.platform_version, NULL);
+    if (!platform_text(platform, CL_PLATFORM_NAME, base.platform_name, sizeof base.platform_name) ||
+        !platform_text(platform, CL_PLATFORM_VERSION, base.platform_version, sizeof base.platform_version))
+        snprintf(base.problem, sizeof base.problem, "its driver does not answer the platform's name and version: update it, or try again");
     cl_int cle = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, DEVICES_AT_MOST, ids, &found);
     found = cle == CL_SUCCESS ? MIN(found, DEVICES_AT_MOST) : 0;
     grown = realloc(*list, (*count + MAX(found, 1)) * sizeof *grown);
@@ -305,12 +426,14 @@ clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *co
     *list = NULL;
     *count = 0;
     pthread_mutex_lock(&enumeration_lock);
-    if (clGetPlatformIDs(PLATFORMS_AT_MOST, platforms, &n) != CL_SUCCESS)
+    cl_int cle = clGetPlatformIDs(PLATFORMS_AT_MOST, platforms, &n);
+    if (cle == PLATFORM_NOT_FOUND)
         n = 0;
+    else
+        CL_CHECK(ctx, cle, "clGetPlatformIDs");
     for (cl_uint i = 0; i < MIN(n, PLATFORMS_AT_MOST); i++)
         TRY(add_platform(ctx, platforms[i], list, count));
-    if (*count)
-        qsort(*list, *count, sizeof **list, better_first);
+    device_order(*list, *count);
 fail:
     pthread_mutex_unlock(&enumeration_lock);
     if (st) {

@@ -35,8 +35,14 @@ bool device_is_architecture(const char *word);
 /* Whether kernels may use the instructions for dot products of bfloat16: architecture avx512bf16. */
 bool device_has_dots(const struct device *d);
 
+/* The limits that decide what a compiled kernel can be and whether it can run, as text: part of every key of a cache. Memory sizes are not:
+ * some drivers report what is free at the moment. */
+void device_limits(const struct device *d, char text[200]);
+
 /* All devices of all platforms, best first, unusable ones last. *list is freed by the caller. */
 clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *count);
+/* Sort devices, the best first: GPUs by their memory, accelerators, CPUs, software made for tests, what is retired, unusable ones. */
+void device_order(struct device *list, size_t count);
 /* Index in the list of the device that `selector` matches; otherwise CLIO_ERROR_ARGUMENT, whose message lists the choices. */
 clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, size_t *chosen);
 

@@ -1,17 +1,18 @@
 /* dtype.c - see dtype.h. */
 #include "dtype.h"
 
+#include <math.h>
 #include <string.h>
 
 size_t dtype_size(enum dtype dtype)
 {
-    static const size_t sizes[] = {4, 2, 2, 4, 1, 1};
+    static const size_t sizes[] = {4, 2, 2, 4, 1, 1, 8, 8, 1, 1};
     return sizes[dtype];
 }
 
 const char *dtype_name(enum dtype dtype)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", "i32", "u8", "q8_0"};
+    static const char *const names[] = {"f32", "f16", "bf16", "i32", "u8", "q8_0", "f64", "i64", "f8_e4m3", "f8_e5m2"};
     return names[dtype];
 }
 
@@ -68,6 +69,20 @@ uint16_t float_to_bfloat(float f)
     if ((bits & 0x7fffffff) > 0x7f800000)
         return (uint16_t)(bits >> 16 | 0x40); /* rounding may not make a number of a NaN */
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+float e4m3_to_float(uint8_t b)
+{
+    int exponent = b >> 3 & 15, mantissa = b & 7;
+    float f = exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : ldexpf((float)mantissa, -9); /* bias 7, 3 bits of mantissa */
+    if ((b & 0x7f) == 0x7f)
+        f = NAN;
+    return b & 0x80 ? -f : f;
+}
+
+float e5m2_to_float(uint8_t b)
+{
+    return half_to_float((uint16_t)(b << 8)); /* a half without the lower bits of its mantissa */
 }
 
 float dtype_nearest(enum dtype dtype, float f)

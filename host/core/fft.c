@@ -44,8 +44,22 @@ static void library_close(void)
     pthread_mutex_unlock(&library_lock);
 }
 
+/* Give back all that clFFT holds for this context: after a failure its state is not known, and the next transform begins anew. */
+static void fft_release(struct fft *fft)
+{
+    for (int i = 0; i < fft->count; i++)
+        clfftDestroyPlan(&fft->plans[i].handle);
+    fft->count = 0;
+    if (fft->is_set_up)
+        library_close();
+    fft->is_set_up = false;
+}
+
 static clio_status fft_failed(clio_context *ctx, const char *call, int code)
 {
+    struct fft *fft = ctx->fft;
+    clFinish(ctx->queue); /* nothing runs with the plans any more */
+    fft_release(fft);
     return clio_fail(ctx, CLIO_ERROR_UNSUPPORTED, __FILE__, __LINE__, "clFFT does not work on %s (%s: %d)", ctx->device.name, call, code);
 }
 
@@ -112,8 +126,8 @@ clio_status fft_real(clio_context *ctx, const struct tensor *out, const struct t
     if (!fft) {
         TRY(mem_alloc(ctx, &fft, 1, sizeof *fft));
         ctx->fft = fft;
-        fft->is_set_up = library_open();
     }
+    fft->is_set_up = fft->is_set_up || library_open();
     if (!fft->is_set_up)
         return fft_failed(ctx, "clfftSetup", 0);
     plan = find_plan(fft, in->dim[1], in->dim[0]);
@@ -129,10 +143,7 @@ void fft_close(clio_context *ctx)
     struct fft *fft = ctx->fft;
     if (!fft)
         return;
-    for (int i = 0; i < fft->count; i++)
-        clfftDestroyPlan(&fft->plans[i].handle);
-    if (fft->is_set_up)
-        library_close();
+    fft_release(fft);
     free(fft);
     ctx->fft = NULL;
 }

@@ -177,7 +177,7 @@ int file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-clio_status file_make_folder(clio_context *ctx, const char *path)
+static clio_status make_folder(clio_context *ctx, const char *path, mode_t mode)
 {
     clio_status st = CLIO_OK;
     char *part = NULL;
@@ -188,7 +188,7 @@ clio_status file_make_folder(clio_context *ctx, const char *path)
         end += strcspn(end, "/");
         kept = *end;
         *end = 0;
-        int error = *part && mkdir(part, 0777) ? errno : 0;
+        int error = *part && mkdir(part, mode) ? errno : 0;
         if (error && !file_is_folder(part)) { /* an automounter may answer EROFS where a folder is */
             if (error == EEXIST || error == ENOTDIR)
                 FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s is a file; choose another name", path, part);
@@ -199,4 +199,14 @@ clio_status file_make_folder(clio_context *ctx, const char *path)
 fail:
     free(part);
     return st;
+}
+
+clio_status file_make_folder(clio_context *ctx, const char *path)
+{
+    return make_folder(ctx, path, 0777);
+}
+
+clio_status file_make_private_folder(clio_context *ctx, const char *path)
+{
+    return make_folder(ctx, path, 0700);
 }

@@ -40,6 +40,8 @@ int file_exists(const char *path);
 int file_is_folder(const char *path);
 /* mkdir -p */
 clio_status file_make_folder(clio_context *ctx, const char *path);
+/* The same; what is made is for this user alone (mode 0700). */
+clio_status file_make_private_folder(clio_context *ctx, const char *path);
 
 /* Fail with the sentence for an errno of reading `path`. */
 clio_status file_fail_read(clio_context *ctx, const char *path, int error);

@@ -73,20 +73,18 @@ fail:
 
 /* ---- the temporary file ---- */
 
-/* Does the name still stand for the open file? */
-static bool is_named(int fd, const char *name)
+bool file_is_named(int fd, const char *name)
 {
     struct stat opened, named;
     return !fstat(fd, &opened) && !lstat(name, &named) && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/* Delete a file that the process which wrote it no longer locks. A file system without locks: leave it. */
-static void delete_left(const char *name)
+void file_delete_left(const char *name)
 {
     int fd = open(name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_named(fd, name))
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && file_is_named(fd, name))
         unlink(name);
     close(fd);
 }
@@ -98,7 +96,7 @@ static int create_locked(const char *name)
     int failed = fd < 0 ? 0 : flock(fd, LOCK_EX | LOCK_NB) ? errno : 0;
     if (fd < 0 || (failed && failed != EWOULDBLOCK)) /* the latter: a file system without locks, so nobody deletes it */
         return fd;
-    if (failed || !is_named(fd, name)) { /* taken for a leftover before it was locked, and deleted */
+    if (failed || !file_is_named(fd, name)) { /* taken for a leftover before it was locked, and deleted */
         close(fd);
         errno = EEXIST;
         return -1;
@@ -113,12 +111,12 @@ static clio_status open_temporary(clio_context *ctx, struct file_out *out, mode_
     int fd = -1, error = EEXIST;
     TRY(mem_alloc(ctx, &out->temporary, room, 1));
     for (int i = 0; fd < 0 && error == EEXIST && i < TEMPORARY_NAMES; i++) {
-        int used = snprintf(out->temporary, room, "%s.tmp.clio", out->path);
+        int used = snprintf(out->temporary, room, "%s" FILE_TEMPORARY, out->path);
         if (i)
             snprintf(out->temporary + used, room - (size_t)used, ".%d", i);
         fd = create_locked(out->temporary);
         if (fd < 0 && errno == EEXIST) {
-            delete_left(out->temporary);
+            file_delete_left(out->temporary);
             fd = create_locked(out->temporary);
         }
         error = errno;
@@ -184,12 +182,16 @@ clio_status file_out_open(clio_context *ctx, struct file_out *out, const char *p
     }
     if (S_ISDIR(info.st_mode))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: name a file in it to write", path);
-    if (access(path, W_OK))
-        FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be written: the file is read-only for you; choose another name", path);
+    if (access(path, W_OK)) {
+        int error = errno;
+        if (error == EACCES || error == EPERM || error == EROFS)
+            FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be written: the file is read-only for you; choose another name", path);
+        return file_fail_write(ctx, path, error);
+    }
     if (S_ISREG(info.st_mode)) {
         out->path = realpath(path, NULL); /* a link stays a link: its target is replaced */
         if (!out->path)
-            TRY(file_fail_create(ctx, path, errno));
+            return file_fail_create(ctx, path, errno);
         TRY(open_temporary(ctx, out, info.st_mode));
     } else {
         TRY(mem_string(ctx, &out->path, path));

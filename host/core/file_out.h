@@ -27,6 +27,13 @@ void file_out_abandon(struct file_out *out);
 /* Fail as file_out_open would, without leaving anything: before long work whose result goes there. */
 clio_status file_out_check(clio_context *ctx, const char *path);
 
+/* Behind the name of a file that is being written, perhaps followed by a dot and a number. */
+#define FILE_TEMPORARY ".tmp.clio"
+/* Delete such a file if the process that wrote it no longer locks it. On a file system without locks it stays. */
+void file_delete_left(const char *name);
+/* Whether the name still stands for the open file. */
+bool file_is_named(int fd, const char *name);
+
 /* Fail with the sentence for an errno of writing `path`, or of creating it (mostly its folder's fault). */
 clio_status file_fail_write(clio_context *ctx, const char *path, int error);
 clio_status file_fail_create(clio_context *ctx, const char *path, int error);

@@ -75,12 +75,11 @@ clio_status file_names_read(clio_context *ctx, struct file_names *names, const c
             *absent = true;
             return CLIO_OK;
         }
-        TRY(file_fail_read(ctx, folder, error));
+        return file_fail_read(ctx, folder, error);
     }
     TRY(read_names(ctx, names, dir, folder));
 fail:
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     if (st)
         file_names_free(names);
     return st;
@@ -111,6 +110,11 @@ clio_status file_delete(clio_context *ctx, const char *path)
         TRY(fail_delete(ctx, path, errno));
 fail:
     return st;
+}
+
+void file_drop(const char *path)
+{
+    (void)unlink(path);
 }
 
 static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth);
@@ -155,7 +159,7 @@ static clio_status delete_entries(clio_context *ctx, int folder, const char *pat
     if (!dir) {
         int error = errno;
         close(folder);
-        TRY(fail_delete(ctx, path, error));
+        return fail_delete(ctx, path, error);
     }
     if (depth >= DEEPEST)
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: more than %d folders lie within each other; delete it yourself", path, DEEPEST);
@@ -167,8 +171,7 @@ static clio_status delete_entries(clio_context *ctx, int folder, const char *pat
         TRY(delete_entry(ctx, dirfd(dir), names.list[i], below, depth + 1));
     }
 fail:
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     file_names_free(&names);
     free(below);
     return st;
@@ -234,7 +237,7 @@ static clio_status sync_entries(clio_context *ctx, int folder, const char *path,
     if (!dir) {
         int error = errno;
         close(folder);
-        TRY(file_fail_write(ctx, path, error));
+        return file_fail_write(ctx, path, error);
     }
     TRY(read_names(ctx, &names, dir, path));
     for (size_t i = 0; i < names.count && depth < DEEPEST; i++) {
@@ -252,8 +255,7 @@ static clio_status sync_entries(clio_context *ctx, int folder, const char *path,
     if (fsync(dirfd(dir)) && errno != EINVAL && errno != ENOSYS && errno != EBADF && errno != EACCES)
         TRY(file_fail_write(ctx, path, errno));
 fail:
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     file_names_free(&names);
     free(below);
     return st;
@@ -272,38 +274,32 @@ fail:
 
 /* ---- lock ---- */
 
-/* Open and lock the file. *held: by another process. *same: the name still stands for the file (its owner deletes it before unlocking). */
-static int try_lock(const char *path, bool *held, bool *same)
+int file_open_locked(const char *path)
 {
-    struct stat opened, named;
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    *held = *same = false;
-    if (fd < 0)
-        return fd;
-    *held = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-    *same = !fstat(fd, &opened) && !lstat(path, &named) && opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
-    return fd;
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+        if (fd < 0)
+            return -1;
+        bool held = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+        if (!held && file_is_named(fd, path)) /* its owner deletes it before unlocking */
+            return fd;
+        close(fd);
+        if (held)
+            break;
+    }
+    errno = EWOULDBLOCK;
+    return -1;
 }
 
 clio_status file_lock(clio_context *ctx, struct file_lock *lock, const char *path, const char *what)
 {
     clio_status st = CLIO_OK;
-    *lock = (struct file_lock){.fd = -1};
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        bool held, same;
-        int fd = try_lock(path, &held, &same);
-        if (fd < 0)
-            TRY(file_fail_create(ctx, path, errno));
-        if (same && !held) {
-            lock->fd = fd;
-            TRY(mem_string(ctx, &lock->path, path));
-            return CLIO_OK;
-        }
-        close(fd);
-        if (held)
-            break;
-    }
-    FAIL(ctx, CLIO_ERROR_FILE, "%s is locked: another %s uses this folder; wait for it to end, or choose another folder", path, what);
+    *lock = (struct file_lock){.fd = file_open_locked(path)};
+    if (lock->fd < 0 && errno == EWOULDBLOCK)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is locked: another %s uses this folder; wait for it to end, or choose another folder", path, what);
+    if (lock->fd < 0)
+        TRY(file_fail_create(ctx, path, errno));
+    TRY(mem_string(ctx, &lock->path, path));
 fail:
     if (st && lock->fd >= 0)
         close(lock->fd);

@@ -17,6 +17,8 @@ void file_names_free(struct file_names *names);
 
 /* Delete a file or a link (not its target). One that is absent is no error. */
 clio_status file_delete(clio_context *ctx, const char *path);
+/* The same without an error: for what the next process deletes otherwise. Safe in a signal handler. */
+void file_drop(const char *path);
 /* Delete a folder and all that is in it; of a link, here or within, the link alone. One that is absent is no error. */
 clio_status file_delete_folder(clio_context *ctx, const char *path);
 /* Delete a folder if it is empty. */
@@ -28,6 +30,9 @@ clio_status file_set_link(clio_context *ctx, const char *folder, const char *nam
 /* Write the entries of a folder and of the folders in it to the disk. File systems that cannot are no error. */
 clio_status file_sync_folder(clio_context *ctx, const char *path);
 
+/* Open a file, which is made if need be, for reading and writing, and lock it (flock): the lock ends with the process. -1 with errno
+ * EWOULDBLOCK: another process holds it; ELOOP: it is a link. File systems without locks are no error. */
+int file_open_locked(const char *path);
 /* An exclusive lock that ends with the process, however that ends: flock on a file of that name, which is made if need be. */
 struct file_lock {
     char *path; /* NULL: not locked */

@@ -232,15 +232,7 @@ clio_status json_made(clio_context *ctx, json_t **out, json_t *made)
 
 clio_status json_copied(clio_context *ctx, json_t **out, const json_t *from)
 {
-    clio_status st = CLIO_OK;
-    json_t *copy = json_deep_copy(from);
-    *out = NULL;
-    if (!copy || !json_equal(copy, from))
-        TRY(out_of_memory(ctx));
-    *out = json_incref(copy);
-fail:
-    json_decref(copy);
-    return st;
+    return json_made(ctx, out, json_deep_copy(from));
 }
 
 clio_status json_put(clio_context *ctx, json_t *object, const char *key, json_t *value)

@@ -31,7 +31,7 @@ clio_status json_text(clio_context *ctx, const struct json_file *file, const cha
 #endif
 /* *out = made, which json_object(), json_pack() or the like gave. */
 JSON_CHECKED clio_status json_made(clio_context *ctx, json_t **out, json_t *made);
-/* *out = a deep copy, complete (Jansson leaves out what it has no memory for). from NULL: an error. */
+/* *out = a deep copy. from NULL: an error. */
 JSON_CHECKED clio_status json_copied(clio_context *ctx, json_t **out, const json_t *from);
 /* Put a value, whose reference is taken over also by a failure, under a key or behind the others. */
 JSON_CHECKED clio_status json_put(clio_context *ctx, json_t *object, const char *key, json_t *value);

@@ -5,9 +5,39 @@
 #include "status.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define ROUND_UP(n, to) (((n) + (to)-1) / (to) * (to))
+
+/* MIN(a, b), MAX(a, b) of any two numbers, and ROUND_UP(n, to) of integers: in their common type, as a < b ? a : b would have, but each
+ * argument is evaluated once. They are no constant expressions. */
+#define MEM_INTEGERS(X)                                                                                                                    \
+    X(int, int)                                                                                                                            \
+    X(unsigned, unsigned) X(long, long) X(unsigned_long, unsigned long) X(long_long, long long) X(unsigned_long_long, unsigned long long)
+#define MEM_ORDER(name, type)                                                                                                              \
+    static inline type min_##name(type a, type b)                                                                                          \
+    {                                                                                                                                      \
+        return a < b ? a : b;                                                                                                              \
+    }                                                                                                                                      \
+    static inline type max_##name(type a, type b)                                                                                          \
+    {                                                                                                                                      \
+        return a > b ? a : b;                                                                                                              \
+    }
+#define MEM_ROUND_UP(name, type)                                                                                                           \
+    static inline type round_up_##name(type n, type to)                                                                                    \
+    {                                                                                                                                      \
+        return (n + to - 1) / to * to;                                                                                                     \
+    }
+MEM_INTEGERS(MEM_ORDER)
+MEM_INTEGERS(MEM_ROUND_UP)
+MEM_ORDER(float, float)
+MEM_ORDER(double, double)
+/* clang-format off */
+#define MEM_OF_INTEGER(f)                                                                                                                  \
+    int: f##_int, unsigned: f##_unsigned, long: f##_long, unsigned long: f##_unsigned_long, long long: f##_long_long,                      \
+    unsigned long long: f##_unsigned_long_long
+#define MEM_OF_NUMBER(f) MEM_OF_INTEGER(f), float: f##_float, double: f##_double
+/* clang-format on */
+#define MIN(a, b) _Generic((a) + (b), MEM_OF_NUMBER(min))((a), (b))
+#define MAX(a, b) _Generic((a) + (b), MEM_OF_NUMBER(max))((a), (b))
+#define ROUND_UP(n, to) _Generic((n) + (to), MEM_OF_INTEGER(round_up))((n), (to))
 
 /* count x size zeroed bytes, overflow checked; *out is NULL on failure. Free with free(). */
 clio_status mem_alloc(clio_context *ctx, void *out, size_t count, size_t size);

@@ -1,6 +1,7 @@
 /* params.c - rows of `kind key value`, searched from the end: few enough (tens) that a lookup costs less than a launch. */
 #include "context.h"
 #include "file.h"
+#include "private_folder.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -36,20 +37,89 @@ static int read_line(const char *text, size_t length, struct param *row)
     return known ? 1 : fields > 0 ? -1 : 0;
 }
 
-static clio_status add_text(clio_context *ctx, const char *text, const char *path)
+static bool is_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at += length)
+        if ((at == words || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+            return true;
+    return false;
+}
+
+/* What an operation does not expect must not reach it. Why the row is none of this clio's, or "". */
+static void row_problem(clio_context *ctx, const struct param *row, char why[240])
+{
+    const struct param_rule *rule = ctx->families->rule(row->key);
+    char *end = NULL;
+    *why = 0;
+    if (!rule) {
+        snprintf(why, 240, "%s is a parameter that this clio does not have", row->key);
+        return;
+    }
+    if (rule->words) {
+        if (!is_word(rule->words, row->value))
+            snprintf(why, 240, "%s must be one of: %s; not %s", row->key, rule->words, row->value);
+        return;
+    }
+    bool digits = row->value[strspn(row->value, "0123456789")] == 0;
+    long n = digits && strlen(row->value) < 9 ? strtol(row->value, &end, 10) : -1;
+    if (n >= rule->low && n <= rule->high && n % rule->multiple == 0)
+        return;
+    if (rule->multiple > 1)
+        snprintf(why, 240, "%s must be a multiple of %d from %d to %d, not %s", row->key, rule->multiple, rule->low, rule->high,
+                 row->value);
+    else
+        snprintf(why, 240, "%s must be a number from %d to %d, not %s", row->key, rule->low, rule->high, row->value);
+}
+
+/* Append the rows of a text. The first that is wrong ends it: *number is then its line, or 0 if it takes several rows together, and why is
+ * not empty. checked: by the rules as well, which rows of clio's own need not be. */
+static clio_status add_rows(clio_context *ctx, const char *text, bool checked, int *number, char why[240])
 {
     clio_status st = CLIO_OK;
-    for (int number = 1; *text; number++) {
+    size_t before = ctx->params.count;
+    *why = 0;
+    for (*number = 1; *text; ++*number) {
         struct param row;
         size_t length = strcspn(text, "\n");
         int got = read_line(text, length, &row);
         if (got < 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT,
-                 "%s, line %d: expected `KIND key value`, KIND one of " KINDS "; correct the line, or unset CLIO_PARAMS", path, number);
+            snprintf(why, 240, "expected `KIND key value`, KIND one of " KINDS);
+        else if (got && checked)
+            row_problem(ctx, &row, why);
+        if (*why)
+            return CLIO_OK;
         if (got)
             TRY(params_add(ctx, row.kind, row.key, row.value));
         text += length + (text[length] == '\n');
     }
+    const char *step = checked ? ctx->families->broken_step(ctx, before) : NULL;
+    *number = 0;
+    if (step)
+        snprintf(why, 240, "%s: %s cannot run these values together", step, ctx->device.name);
+fail:
+    return st;
+}
+
+/* "FILE, line 3" */
+static void place_of(char out[1100], const char *path, int number)
+{
+    if (number)
+        snprintf(out, 1100, "%.1000s, line %d", path, number);
+    else
+        snprintf(out, 1100, "%.1000s", path);
+}
+
+/* Rows of a file that must be right. */
+static clio_status add_text(clio_context *ctx, const char *text, const char *path, bool checked)
+{
+    clio_status st = CLIO_OK;
+    char why[240], place[1100];
+    int number;
+    TRY(add_rows(ctx, text, checked, &number, why));
+    place_of(place, path, number);
+    if (*why)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s; correct the line, or unset CLIO_PARAMS", place, why);
 fail:
     return st;
 }
@@ -120,48 +190,24 @@ clio_status params_tuned_header(clio_context *ctx, struct bytes *text)
                        d->driver);
 }
 
-static bool is_number(const char *text)
-{
-    return *text && text[strspn(text, "0123456789")] == 0;
-}
-
-/* What an operation does not expect must not reach it: numbers stay numbers of a sensible size, words stay words, and every key is known.
- */
-static const char *row_problem(clio_context *ctx, const struct param *row)
-{
-    const char *shipped = params_text(ctx, row->key);
-    if (!shipped)
-        return "a parameter that this clio does not have";
-    if (is_number(shipped) != is_number(row->value))
-        return is_number(shipped) ? "not a number" : "a number where a word is expected";
-    if (is_number(shipped) && (strlen(row->value) > 5 || strtol(row->value, NULL, 10) < 1 || strtol(row->value, NULL, 10) > 65536))
-        return "a number out of range";
-    return NULL;
-}
-
 /* Rows of a tuned file, or none and ctx->params.problem. */
 static clio_status add_tuned(clio_context *ctx, const char *text)
 {
     clio_status st = CLIO_OK;
     struct params *p = &ctx->params;
     struct bytes header = {0};
+    char why[240], place[1100];
     size_t shipped = p->count;
+    int number;
     TRY(params_tuned_header(ctx, &header));
     if (strncmp(text, header.data, header.size) != 0) {
         snprintf(p->problem, sizeof p->problem, "%s is for another device or driver: tune again", p->tuned);
         goto fail; /* st is CLIO_OK */
     }
-    for (int number = 1; *text && !*p->problem; number++) {
-        struct param row;
-        size_t length = strcspn(text, "\n");
-        int got = read_line(text, length, &row);
-        const char *why = got < 0 ? "expected `KIND key value`, KIND one of " KINDS : got ? row_problem(ctx, &row) : NULL;
-        if (why)
-            snprintf(p->problem, sizeof p->problem, "%s, line %d: %s: correct the line, or tune again", p->tuned, number, why);
-        else if (got)
-            TRY(params_add(ctx, row.kind, row.key, row.value));
-        text += length + (text[length] == '\n');
-    }
+    TRY(add_rows(ctx, text, true, &number, why));
+    place_of(place, p->tuned, number);
+    if (*why)
+        snprintf(p->problem, sizeof p->problem, "%.1000s: %s: correct the line, or tune again", place, why);
     p->is_tuned = !*p->problem;
 fail:
     if (!p->is_tuned)
@@ -170,29 +216,37 @@ fail:
     return st;
 }
 
+/* Whether the folder of the tuned file is there and private; otherwise ctx->params.problem is set if others may write to it. */
+static bool tuned_folder_is_usable(clio_context *ctx)
+{
+    struct params *p = &ctx->params;
+    char *folder = NULL;
+    bool usable = tuned_folder(ctx, &folder) == CLIO_OK && folder && private_folder_is_safe(folder, p->problem);
+    if (usable)
+        private_folder_tidy(folder);
+    free(folder);
+    return usable;
+}
+
 static clio_status open_tuned(clio_context *ctx)
 {
     clio_status st = CLIO_OK;
     struct params *p = &ctx->params;
     struct status_text before = ctx->status;
-    struct file_content map = {0};
     struct bytes text = {0};
-    bool exists;
+    bool found = false;
     TRY(params_tuned_path(ctx, &p->tuned));
-    if (!p->tuned)
-        return CLIO_OK;
-    st = file_check_exists(ctx, p->tuned, &exists);
-    if (!st && !exists)
-        return CLIO_OK;
-    if (st || file_load(ctx, &map, p->tuned)) { /* no reason not to work */
-        snprintf(p->problem, sizeof p->problem, "%s", ctx->status.sentence);
+    if (!p->tuned || !tuned_folder_is_usable(ctx)) {
         ctx->status = before;
         return CLIO_OK;
     }
-    TRY(bytes_add(ctx, &text, map.data, map.size));
-    TRY(add_tuned(ctx, text.data));
+    TRY(private_file_read(ctx, p->tuned, &text, &found));
+    if (found && text.size)
+        TRY(add_tuned(ctx, text.data));
+    else if (found || file_exists(p->tuned)) /* no reason not to work */
+        snprintf(p->problem, sizeof p->problem, "%.1000s is %s: tune again", p->tuned,
+                 found ? "empty" : "no file of your own that can be read");
 fail:
-    file_unload(&map);
     bytes_free(&text);
     return st;
 }
@@ -208,7 +262,7 @@ clio_status params_open_shipped(clio_context *ctx)
         if (strcmp(embedded_files[i].name, "tunables.txt") == 0)
             TRY(bytes_add(ctx, &text, embedded_files[i].data, embedded_files[i].size));
     if (text.data)
-        TRY(add_text(ctx, text.data, "cl/tunables.txt"));
+        TRY(add_text(ctx, text.data, "cl/tunables.txt", false));
 fail:
     bytes_free(&text);
     return st;
@@ -229,10 +283,10 @@ clio_status params_open(clio_context *ctx)
             FAIL(ctx, CLIO_ERROR_FILE, "CLIO_PARAMS is %s, which is not a file: correct the name, or unset CLIO_PARAMS", path);
         TRY(file_load(ctx, &map, path));
         TRY(bytes_add(ctx, &text, map.data, map.size));
-        TRY(add_text(ctx, text.data, path));
+        TRY(add_text(ctx, text.data, path, true));
     }
     if (ctx->weight_type)
-        TRY(add_text(ctx, ctx->weight_type, "the type of weights"));
+        TRY(add_text(ctx, ctx->weight_type, "the type of weights", false));
 fail:
     file_unload(&map);
     bytes_free(&text);

@@ -4,8 +4,11 @@
  * wins, so special rows follow general ones.
  *
  * The tuned file is in $CLIO_TUNED_DIR, else $XDG_CONFIG_HOME/clio/tuned, else ~/.config/clio/tuned, and is named after platform, device
- * and driver. Its first lines name them exactly (params_tuned_header): a file for another device or driver is ignored. So is a damaged one
- * (a malformed row, an unknown key, a word instead of a number): the device opens without it. */
+ * and driver. Its first lines name them exactly (params_tuned_header): a file for another device or driver is ignored.
+ *
+ * A row of a file must be well-formed, have a known key, and a value that the kernels and the device can run (the rules that the tuner
+ * keeps to: host/ops/param_rules.c, families.c). A tuned file with any other row is ignored, and the device opens without it; in
+ * $CLIO_PARAMS it is an error. */
 #ifndef CLIO_CORE_PARAMS_H
 #define CLIO_CORE_PARAMS_H
 
@@ -13,6 +16,12 @@
 
 struct param {
     char kind[12], key[40], value[40];
+};
+/* The values that a parameter may have: numbers from low to high, multiples of `multiple`; or one of `words`, which spaces separate. */
+struct param_rule {
+    const char *key;
+    int low, high, multiple;
+    const char *words;
 };
 struct params {
     struct param *rows;

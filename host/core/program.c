@@ -129,6 +129,13 @@ static clio_status build_failed(clio_context *ctx, const struct program *p, cl_i
     return st;
 }
 
+/* The other codes mean a lack of memory or a lost device. */
+static bool is_fault_of_source(cl_int cle)
+{
+    return cle == CL_BUILD_PROGRAM_FAILURE || cle == CL_INVALID_BUILD_OPTIONS || cle == CL_COMPILER_NOT_AVAILABLE ||
+           cle == CL_INVALID_VALUE || cle == CL_INVALID_OPERATION || cle == CL_INVALID_BINARY;
+}
+
 static clio_status build(clio_context *ctx, struct program *p)
 {
     clio_status st = CLIO_OK;
@@ -145,10 +152,11 @@ static clio_status build(clio_context *ctx, struct program *p)
     CL_CHECK(ctx, cle, "clCreateProgramWithSource");
     TRY(context_progress(ctx, "building kernels", 0, 0));
     cle = clBuildProgram(p->id, 1, &ctx->device.id, options, NULL, NULL);
-    if (cle != CL_SUCCESS) {
+    if (is_fault_of_source(cle)) {
         st = build_failed(ctx, p, cle);
         goto fail;
     }
+    CL_CHECK(ctx, cle, "clBuildProgram");
     cache_store(ctx, &key, p->id);
 fail:
     cache_key_free(&key);

@@ -1,6 +1,6 @@
 /* program.h - OpenCL programs from the embedded .cl sources, compiled when first needed and cached on disk.
  * A source is named by its file ("gemm" is cl/gemm.cl); a variant by its -D options. Lines `#include "x.clh"` are resolved from the
- * embedded files. The disk key holds device, driver, platform, source and options; entries carry a checksum, are written to
+ * embedded files. The disk key holds device with its limits, driver, platform, source and options; entries carry a checksum, are written to
  * a temporary name and renamed, and anything stale, cut or foreign is rebuilt without a word. */
 #ifndef CLIO_CORE_PROGRAM_H
 #define CLIO_CORE_PROGRAM_H
@@ -21,6 +21,7 @@ struct programs {
     size_t count, capacity;
     char *cache_folder; /* NULL: no cache */
     bool cache_disabled;
+    bool cache_is_tidy; /* what killed processes left there was deleted */
 };
 
 /* The kernel `name` of cl/<file>.cl built with `options` ("-DN=4 -DF16=1" or ""). Lives as long as the context. */

@@ -5,6 +5,7 @@
  * in the byte order of the machine that wrote it. The whole key is compared, so two keys of one hash cannot be mistaken. */
 #include "program_cache.h"
 #include "file_out.h"
+#include "private_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +46,10 @@ clio_status cache_key_make(clio_context *ctx, struct cache_key *key, const char 
     clio_status st = CLIO_OK;
     const struct device *d = &ctx->device;
     struct bytes text = {0};
-    char *folder = NULL, name[96];
-    TRY(bytes_print(ctx, &text, "%s\n%s\n%s\n%s\n%s\n%s\n", d->platform_name, d->platform_version, d->name, d->version, d->driver,
-                    options));
+    char *folder = NULL, name[96], limits[200];
+    device_limits(d, limits);
+    TRY(bytes_print(ctx, &text, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n", d->platform_name, d->platform_version, d->name, d->version, d->driver,
+                    limits, options));
     TRY(bytes_add(ctx, &text, source, strlen(source)));
     TRY(cache_folder(ctx, &folder));
     if (folder) {
@@ -69,27 +71,50 @@ void cache_key_free(struct cache_key *key)
     *key = (struct cache_key){0};
 }
 
-static bool entry_is_whole(const struct file_content *map, const struct cache_key *key, struct header *h)
+bool cache_folder_of_is_usable(clio_context *ctx, const char *path, bool make)
+{
+    clio_status st = CLIO_OK;
+    struct status_text before = ctx->status;
+    const char *slash = strrchr(path, '/');
+    char *folder = NULL, why[600] = "";
+    bool usable = false;
+    TRY(mem_string(ctx, &folder, path));
+    folder[slash ? MAX(slash - path, 1) : 0] = 0;
+    usable = private_folder_is_safe(folder, why) || (make && !*why && private_folder_make(ctx, folder) == CLIO_OK);
+    if (*why)
+        context_notice_once(ctx, "the cache of compiled kernels and self-tests is not used: %s", why);
+    if (usable && !ctx->programs.cache_is_tidy)
+        private_folder_tidy(folder);
+    ctx->programs.cache_is_tidy = ctx->programs.cache_is_tidy || usable;
+fail:
+    (void)st; /* no cache then */
+    free(folder);
+    ctx->status = before;
+    return usable;
+}
+
+static bool entry_is_whole(const struct bytes *entry, const struct cache_key *key, struct header *h)
 {
     size_t key_bytes = strlen(key->text);
-    if (map->size < sizeof *h)
+    if (entry->size < sizeof *h)
         return false;
-    memcpy(h, map->data, sizeof *h);
-    const unsigned char *body = map->data + sizeof *h;
-    return memcmp(h->magic, magic, sizeof magic) == 0 && h->key_bytes == key_bytes && map->size - sizeof *h >= key_bytes &&
-           h->binary_bytes == map->size - sizeof *h - key_bytes && h->binary_bytes > 0 && memcmp(body, key->text, key_bytes) == 0 &&
+    memcpy(h, entry->data, sizeof *h);
+    const char *body = entry->data + sizeof *h;
+    return memcmp(h->magic, magic, sizeof magic) == 0 && h->key_bytes == key_bytes && entry->size - sizeof *h >= key_bytes &&
+           h->binary_bytes == entry->size - sizeof *h - key_bytes && h->binary_bytes > 0 && memcmp(body, key->text, key_bytes) == 0 &&
            h->checksum == mem_hash(MEM_HASH_START, body, key_bytes + h->binary_bytes);
 }
 
 bool cache_load(clio_context *ctx, const struct cache_key *key, const char *options, cl_program *out)
 {
     struct status_text before = ctx->status; /* a missing entry is no failure: keep the texts as they were */
-    struct file_content map = {0};
+    struct bytes entry = {0};
     struct header h;
-    bool found = false;
+    bool found = false, read = false;
     *out = NULL;
-    if (key->path && file_exists(key->path) && file_load(ctx, &map, key->path) == CLIO_OK && entry_is_whole(&map, key, &h)) {
-        const unsigned char *binary = map.data + sizeof h + h.key_bytes;
+    if (key->path && cache_folder_of_is_usable(ctx, key->path, false) && private_file_read(ctx, key->path, &entry, &read) == CLIO_OK &&
+        read && entry_is_whole(&entry, key, &h)) {
+        const unsigned char *binary = (const unsigned char *)entry.data + sizeof h + h.key_bytes;
         size_t size = h.binary_bytes;
         cl_int status = CL_SUCCESS, cle = CL_SUCCESS;
         *out = clCreateProgramWithBinary(ctx->cl, 1, &ctx->device.id, &size, &binary, &status, &cle);
@@ -100,7 +125,7 @@ bool cache_load(clio_context *ctx, const struct cache_key *key, const char *opti
             *out = NULL;
         }
     }
-    file_unload(&map);
+    bytes_free(&entry);
     ctx->status = before;
     return found;
 }
@@ -113,19 +138,15 @@ void cache_store(clio_context *ctx, const struct cache_key *key, cl_program prog
     struct header h = {.key_bytes = strlen(key->text)};
     size_t size = 0;
     unsigned char *binary = NULL;
-    char *folder = NULL, *slash;
-    if (!key->path || clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || size == 0)
+    if (!key->path || !cache_folder_of_is_usable(ctx, key->path, true) ||
+        clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || size == 0)
         return;
-    TRY(mem_string(ctx, &folder, key->path));
-    if ((slash = strrchr(folder, '/')))
-        *slash = 0;
-    TRY(file_make_folder(ctx, folder));
     TRY(mem_alloc(ctx, &binary, size, 1));
     CL_TRY(ctx, clGetProgramInfo, (program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL));
     memcpy(h.magic, magic, sizeof magic);
     h.binary_bytes = size;
     h.checksum = mem_hash(mem_hash(MEM_HASH_START, key->text, h.key_bytes), binary, size);
-    TRY(file_out_open(ctx, &out, key->path));
+    TRY(file_out_open_own(ctx, &out, key->path));
     TRY(file_out_write(ctx, &out, &h, sizeof h));
     TRY(file_out_write(ctx, &out, key->text, h.key_bytes));
     TRY(file_out_write(ctx, &out, binary, size));
@@ -134,6 +155,5 @@ fail:
     (void)st; /* no cache then */
     file_out_abandon(&out);
     free(binary);
-    free(folder);
     ctx->status = before;
 }

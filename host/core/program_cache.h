@@ -11,6 +11,9 @@ struct cache_key {
 };
 /* The folder of the cache in fresh memory, or NULL when there is none. */
 clio_status cache_folder(clio_context *ctx, char **out);
+/* Whether the folder of this file of the cache exists and is private (private_folder.h), or, if `make`, was made. The context gets a
+ * warning if it is not used because of others. */
+bool cache_folder_of_is_usable(clio_context *ctx, const char *path, bool make);
 
 clio_status cache_key_make(clio_context *ctx, struct cache_key *key, const char *file, const char *options, const char *source);
 void cache_key_free(struct cache_key *key);

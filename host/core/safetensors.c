@@ -25,11 +25,28 @@ struct format_type {
     int dtype; /* enum dtype; -1: not read by clio */
 };
 static const struct format_type format_types[] = {
-    {"F32", 4, DTYPE_F32}, {"F16", 2, DTYPE_F16}, {"BF16", 2, DTYPE_BF16}, {"I32", 4, DTYPE_I32},  {"U8", 1, DTYPE_U8},
-    {"F64", 8, -1},        {"I64", 8, -1},        {"I16", 2, -1},          {"I8", 1, -1},          {"BOOL", 1, -1},
-    {"U16", 2, -1},        {"U32", 4, -1},        {"U64", 8, -1},          {"C64", 8, -1},         {"F8_E4M3", 1, -1},
-    {"F8_E5M2", 1, -1},    {"F8_E8M0", 1, -1},    {"F8_E4M3FNUZ", 1, -1},  {"F8_E5M2FNUZ", 1, -1}, {"F4", 0, -1},
-    {"F6_E2M3", 0, -1},    {"F6_E3M2", 0, -1},
+    {"F32", 4, DTYPE_F32},
+    {"F16", 2, DTYPE_F16},
+    {"BF16", 2, DTYPE_BF16},
+    {"I32", 4, DTYPE_I32},
+    {"U8", 1, DTYPE_U8},
+    {"F64", 8, DTYPE_F64},
+    {"I64", 8, DTYPE_I64},
+    {"I16", 2, -1},
+    {"I8", 1, -1},
+    {"BOOL", 1, -1},
+    {"U16", 2, -1},
+    {"U32", 4, -1},
+    {"U64", 8, -1},
+    {"C64", 8, -1},
+    {"F8_E4M3", 1, DTYPE_F8_E4M3},
+    {"F8_E5M2", 1, DTYPE_F8_E5M2},
+    {"F8_E8M0", 1, -1},
+    {"F8_E4M3FNUZ", 1, -1},
+    {"F8_E5M2FNUZ", 1, -1},
+    {"F4", 0, -1},
+    {"F6_E2M3", 0, -1},
+    {"F6_E3M2", 0, -1},
 };
 
 /* One entry of a header while it is checked. */

@@ -1,7 +1,9 @@
 /* selftest_results.c - see selftest_results.h. */
 #include "selftest_results.h"
 #include "file_out.h"
+#include "private_folder.h"
 #include "program_cache.h"
+#include "selftest_trial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,13 +33,15 @@ static struct selftest_result *find(const struct selftest_results *results, cons
 }
 
 /* A result that is known already is kept. */
-static clio_status add(clio_context *ctx, struct selftest_results *results, const char *family, const char *variant, const char *reason)
+static clio_status add(clio_context *ctx, struct selftest_results *results, const char *family, const char *variant,
+                       enum selftest_outcome outcome, const char *reason)
 {
     clio_status st = CLIO_OK;
     if (find(results, family, variant))
         return CLIO_OK;
     TRY(mem_grow(ctx, &results->list, results->count, &results->capacity, sizeof *results->list));
     struct selftest_result *r = &results->list[results->count++];
+    r->outcome = outcome;
     snprintf(r->family, sizeof r->family, "%s", family);
     snprintf(r->variant, sizeof r->variant, "%s", variant);
     snprintf(r->reason, sizeof r->reason, "%s", reason);
@@ -63,7 +67,7 @@ static clio_status add_disabled(clio_context *ctx, struct selftest_results *resu
                  text, known.data);
         }
         if (length)
-            TRY(add(ctx, results, name, ALL_VARIANTS, "disabled by CLIO_DISABLE"));
+            TRY(add(ctx, results, name, ALL_VARIANTS, SELFTEST_DISABLED, "disabled by CLIO_DISABLE"));
         text += length;
     }
 fail:
@@ -77,12 +81,14 @@ fail:
 static clio_status locate(clio_context *ctx, const struct device *d, struct bytes *head, char **path)
 {
     clio_status st = CLIO_OK;
-    char *folder = NULL, name[64];
+    char *folder = NULL, name[64], limits[200];
     uint64_t sources;
     *path = NULL;
+    device_limits(d, limits);
     TRY(program_sources_hash(ctx, &sources));
-    TRY(bytes_print(ctx, head, "clio-selftests-1\nplatform %s, %s\ndevice %s, %s\ndriver %s\nclio %s, kernels %016llx\n", d->platform_name,
-                    d->platform_version, d->name, d->version, d->driver, CLIO_VERSION, (unsigned long long)sources));
+    TRY(bytes_print(ctx, head, "clio-selftests-2\nplatform %s, %s\ndevice %s, %s, %s\ndriver %s\nclio %s, kernels %016llx\n",
+                    d->platform_name, d->platform_version, d->name, d->version, limits, d->driver, CLIO_VERSION,
+                    (unsigned long long)sources));
     TRY(cache_folder(ctx, &folder));
     if (folder) {
         snprintf(name, sizeof name, "selftests-%016llx.txt", (unsigned long long)mem_hash(MEM_HASH_START, head->data, head->size));
@@ -93,46 +99,37 @@ fail:
     return st;
 }
 
-/* Cut and malformed lines are skipped, and those after RESULTS_MAX results. */
-static clio_status parse(clio_context *ctx, struct selftest_results *results, const char *text)
+/* One line of the file; malformed ones are skipped. */
+static clio_status parse_line(clio_context *ctx, struct selftest_results *results, const char *line)
 {
     clio_status st = CLIO_OK;
-    for (const char *end; (end = strchr(text, '\n')) && results->count < RESULTS_MAX; text = end + 1) {
-        char line[512], family[24], variant[176], word[8], reason[200] = "";
-        snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
-        int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", family, variant, word, reason);
-        bool failed = fields == 4 && strcmp(word, "failed") == 0;
-        if ((failed || (fields == 3 && strcmp(word, "ok") == 0)) && is_family(ctx, family) && strcmp(variant, ALL_VARIANTS) != 0)
-            TRY(add(ctx, results, family, variant, reason));
-    }
+    char family[24], variant[176], word[8], reason[200] = "";
+    int fields = sscanf(line, "%23s [%175[^]]] %7[a-z]: %199[^\n]", family, variant, word, reason);
+    enum selftest_outcome outcome = SELFTEST_PASSED;
+    if (fields < 3 || !is_family(ctx, family) || strcmp(variant, ALL_VARIANTS) == 0)
+        return CLIO_OK;
+    if (fields == 4 && strcmp(word, "failed") == 0)
+        outcome = SELFTEST_WRONG;
+    else if (fields == 3 && strcmp(word, SELFTEST_DIED_WORD) == 0) {
+        outcome = SELFTEST_DIED;
+        snprintf(reason, sizeof reason, "a process ended during this self-test");
+    } else if (fields == 4 || strcmp(word, "ok") != 0)
+        return CLIO_OK;
+    TRY(add(ctx, results, family, variant, outcome, reason));
 fail:
     return st;
 }
 
-static clio_status load(clio_context *ctx, const struct device *d, struct selftest_results *results)
+/* A last line that was cut is skipped, and those after RESULTS_MAX results. */
+static clio_status parse(clio_context *ctx, struct selftest_results *results, const char *text)
 {
     clio_status st = CLIO_OK;
-    struct status_text before = ctx->status;
-    struct bytes head = {0}, text = {0};
-    struct file_content map = {0};
-    char *path = NULL;
-    results->is_loaded = true;
-    TRY(locate(ctx, d, &head, &path));
-    if (path && file_exists(path)) {
-        TRY(file_load(ctx, &map, path));
-        TRY(bytes_add(ctx, &text, map.data, map.size));
-        if (text.size > head.size && memcmp(text.data, head.data, head.size) == 0)
-            TRY(parse(ctx, results, text.data + head.size));
+    for (const char *end; (end = strchr(text, '\n')) && results->count < RESULTS_MAX; text = end + 1) {
+        char line[512];
+        snprintf(line, sizeof line, "%.*s", (int)MIN(end - text, 511), text);
+        TRY(parse_line(ctx, results, line));
     }
 fail:
-    file_unload(&map);
-    bytes_free(&head);
-    bytes_free(&text);
-    free(path);
-    if (st != CLIO_ERROR_MEMORY) {
-        ctx->status = before;
-        st = CLIO_OK;
-    }
     return st;
 }
 
@@ -140,21 +137,63 @@ static clio_status write_all(clio_context *ctx, const struct selftest_results *r
 {
     clio_status st = CLIO_OK;
     struct file_out out = {0};
-    char *folder = NULL;
     for (size_t i = 0; i < results->count; i++) {
         const struct selftest_result *r = &results->list[i];
-        if (strcmp(r->variant, ALL_VARIANTS) != 0)
-            TRY(bytes_print(ctx, text, "%s [%s] %s%s\n", r->family, r->variant, *r->reason ? "failed: " : "ok", r->reason));
+        if (r->outcome == SELFTEST_PASSED || r->outcome == SELFTEST_WRONG || r->outcome == SELFTEST_DIED)
+            TRY(bytes_print(ctx, text, "%s [%s] %s%s\n", r->family, r->variant,
+                            r->outcome == SELFTEST_PASSED ? "ok"
+                            : r->outcome == SELFTEST_DIED ? SELFTEST_DIED_WORD
+                                                          : "failed: ",
+                            r->outcome == SELFTEST_WRONG ? r->reason : ""));
     }
-    TRY(mem_string(ctx, &folder, path));
-    *strrchr(folder, '/') = 0;
-    TRY(file_make_folder(ctx, folder));
-    TRY(file_out_open(ctx, &out, path));
+    TRY(file_out_open_own(ctx, &out, path));
     TRY(file_out_write(ctx, &out, text->data, text->size));
     TRY(file_out_commit(ctx, &out));
 fail:
     file_out_abandon(&out);
-    free(folder);
+    return st;
+}
+
+/* That a process was killed may have had another reason. */
+static void warn(clio_context *ctx, const struct selftest_results *results, const char *path)
+{
+    for (size_t i = 0; i < results->count; i++)
+        if (results->list[i].outcome == SELFTEST_DIED)
+            context_notice_once(
+                ctx, "kernels of the family %s are off, since a process ended during their self-test; delete %s to test them again",
+                results->list[i].family, path);
+}
+
+/* The file, and the self-tests during which processes ended. Those of the open device (`keeps`) are written to the file. */
+static clio_status load(clio_context *ctx, const struct device *d, struct selftest_results *results, bool keeps)
+{
+    clio_status st = CLIO_OK;
+    struct status_text before = ctx->status;
+    struct bytes head = {0}, text = {0}, died = {0};
+    char *path = NULL;
+    bool found = false;
+    results->is_loaded = true;
+    TRY(locate(ctx, d, &head, &path));
+    if (path && cache_folder_of_is_usable(ctx, path, false)) {
+        TRY(private_file_read(ctx, path, &text, &found));
+        if (found && text.size > head.size && memcmp(text.data, head.data, head.size) == 0)
+            TRY(parse(ctx, results, text.data + head.size));
+        TRY(selftest_trials_read(ctx, path, &died));
+        TRY(parse(ctx, results, died.data));
+        if (keeps)
+            warn(ctx, results, path);
+        if (keeps && died.size && write_all(ctx, results, &head, path) == CLIO_OK)
+            selftest_trials_clear(path);
+    }
+fail:
+    bytes_free(&head);
+    bytes_free(&text);
+    bytes_free(&died);
+    free(path);
+    if (st != CLIO_ERROR_MEMORY) {
+        ctx->status = before;
+        st = CLIO_OK;
+    }
     return st;
 }
 
@@ -164,11 +203,31 @@ static void store(clio_context *ctx)
     struct bytes text = {0};
     char *path = NULL;
     /* Results that another process has written since are kept: read them first. */
-    if (load(ctx, &ctx->device, &ctx->selftests) == CLIO_OK && locate(ctx, &ctx->device, &text, &path) == CLIO_OK && path)
+    if (load(ctx, &ctx->device, &ctx->selftests, true) == CLIO_OK && locate(ctx, &ctx->device, &text, &path) == CLIO_OK && path &&
+        cache_folder_of_is_usable(ctx, path, true))
         (void)write_all(ctx, &ctx->selftests, &text, path); /* without a file the self-test runs again */
     bytes_free(&text);
     free(path);
     ctx->status = before;
+}
+
+void selftest_result_begin(clio_context *ctx, const char *family, const char *variant)
+{
+    struct status_text before = ctx->status;
+    char *path = NULL;
+    ctx->trial.file = -1;
+    if (selftest_results_path(ctx, &path) == CLIO_OK && path && cache_folder_of_is_usable(ctx, path, true))
+        selftest_trial_begin(&ctx->trial, path, family, variant);
+    free(path);
+    ctx->status = before;
+}
+
+clio_status selftest_results_path(clio_context *ctx, char **out)
+{
+    struct bytes head = {0};
+    clio_status st = locate(ctx, &ctx->device, &head, out);
+    bytes_free(&head);
+    return st;
 }
 
 /* ---- the results of a context ---- */
@@ -188,17 +247,19 @@ void selftest_results_close(clio_context *ctx)
 const struct selftest_result *selftest_result_find(clio_context *ctx, const char *family, const char *variant)
 {
     if (!ctx->selftests.is_loaded)
-        (void)load(ctx, &ctx->device, &ctx->selftests);
+        (void)load(ctx, &ctx->device, &ctx->selftests, true);
     return find(&ctx->selftests, family, variant);
 }
 
-clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, const char *reason)
+clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, enum selftest_outcome outcome,
+                                const char *reason)
 {
     clio_status st = CLIO_OK;
     if (!is_family(ctx, family))
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s is not a kernel family", family);
-    TRY(add(ctx, &ctx->selftests, family, variant, reason ? reason : ""));
-    store(ctx);
+    TRY(add(ctx, &ctx->selftests, family, variant, outcome, reason ? reason : ""));
+    if (outcome != SELFTEST_FAILED)
+        store(ctx);
 fail:
     return st;
 }
@@ -207,14 +268,14 @@ clio_status selftest_results_read(clio_context *ctx, const struct device *d, str
 {
     clio_status st = CLIO_OK;
     TRY(add_disabled(ctx, results));
-    TRY(load(ctx, d, results));
+    TRY(load(ctx, d, results, false));
 fail:
     return st;
 }
 
 clio_status selftest_results_load(clio_context *ctx)
 {
-    return ctx->selftests.is_loaded ? CLIO_OK : load(ctx, &ctx->device, &ctx->selftests);
+    return ctx->selftests.is_loaded ? CLIO_OK : load(ctx, &ctx->device, &ctx->selftests, true);
 }
 
 bool selftest_results_counts(const struct selftest_results *results, size_t i)

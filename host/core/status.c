@@ -79,8 +79,8 @@ const char *clio_error_detail(const clio_context *ctx)
 
 const char *clio_status_name(clio_status status)
 {
-    static const char *const names[] = {"ok",     "wrong argument", "file error",   "format error", "unsupported",
-                                        "memory", "device error",   "build failed", "cancelled",    "internal error", "not finite"};
+    static const char *const names[] = {"ok",           "wrong argument", "file error", "format error",   "unsupported", "memory",
+                                        "device error", "build failed",   "cancelled",  "internal error", "not finite"};
     return (size_t)status < COUNT(names) ? names[status] : "unknown status";
 }
 

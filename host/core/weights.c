@@ -176,38 +176,48 @@ fail:
     return st;
 }
 
-clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem)
+/* A .safetensors file, or an index of shards. */
+static clio_status open_file(clio_context *ctx, struct weights *w, const char *path)
 {
     clio_status st = CLIO_OK;
-    char single[256], index[256];
-    bool is_folder, exists;
-    memset(w, 0, sizeof *w);
-    TRY(file_check_folder(ctx, path, &is_folder));
-    if (!is_folder) {
-        TRY(mem_string(ctx, &w->path, path));
+    size_t length = strlen(path);
+    const char *slash = strrchr(path, '/');
+    char *dir = NULL;
+    TRY(mem_string(ctx, &w->path, path));
+    if (length > 5 && !strcmp(path + length - 5, ".json")) {
+        TRY(mem_string(ctx, &dir, slash ? path : "."));
+        if (slash)
+            dir[MAX(slash - path, 1)] = 0;
+        TRY(read_shards(ctx, w, dir, slash ? slash + 1 : path));
+    } else {
         TRY(mem_alloc(ctx, &w->files, 1, sizeof *w->files));
         TRY(safetensors_read(ctx, w, path));
         sort_weights(w);
-        return CLIO_OK;
     }
-    snprintf(single, sizeof single, "%s.safetensors", stem);
-    snprintf(index, sizeof index, "%s.safetensors.index.json", stem);
-    TRY(file_join(ctx, &w->path, path, single));
-    TRY(file_check_exists(ctx, w->path, &exists));
-    if (exists) {
-        TRY(mem_alloc(ctx, &w->files, 1, sizeof *w->files));
-        TRY(safetensors_read(ctx, w, w->path));
-        sort_weights(w);
-        return CLIO_OK;
-    }
-    free(w->path);
-    w->path = NULL;
-    TRY(file_join(ctx, &w->path, path, index));
-    TRY(file_check_exists(ctx, w->path, &exists));
-    if (!exists)
-        TRY(fail_absent(ctx, path, stem));
-    TRY(read_shards(ctx, w, path, index));
 fail:
+    free(dir);
+    return st;
+}
+
+clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem)
+{
+    clio_status st = CLIO_OK;
+    char name[256], *file = NULL;
+    bool is_folder, exists = false;
+    memset(w, 0, sizeof *w);
+    TRY(file_check_folder(ctx, path, &is_folder));
+    for (int sharded = 0; is_folder && sharded < 2 && !exists; sharded++) {
+        free(file);
+        file = NULL;
+        snprintf(name, sizeof name, "%s.safetensors%s", stem, sharded ? ".index.json" : "");
+        TRY(file_join(ctx, &file, path, name));
+        TRY(file_check_exists(ctx, file, &exists));
+    }
+    if (is_folder && !exists)
+        TRY(fail_absent(ctx, path, stem));
+    TRY(open_file(ctx, w, is_folder ? file : path));
+fail:
+    free(file);
     if (st)
         weights_close(w);
     return st;
@@ -264,9 +274,12 @@ clio_status weights_need(clio_context *ctx, const struct weights *w, const char 
              w->path, name);
     if (found->problem)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s %s", w->path, name, found->problem);
-    if (found->dtype == DTYPE_I32 || found->dtype == DTYPE_U8)
+    if (found->dtype == DTYPE_I32 || found->dtype == DTYPE_I64 || found->dtype == DTYPE_U8)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s is stored as %s where clio expects F32, F16 or BF16: convert the checkpoint",
-             w->path, name, found->dtype == DTYPE_I32 ? "I32" : "U8");
+             w->path, name,
+             found->dtype == DTYPE_I32   ? "I32"
+             : found->dtype == DTYPE_I64 ? "I64"
+                                         : "U8");
     same = found->ndim == ndim;
     for (int i = 0; same && i < ndim; i++)
         same = found->dim[i] == dim[i];
@@ -291,32 +304,57 @@ fail:
     return st;
 }
 
+/* One stored number, of any alignment. */
+static float read_number(enum dtype dtype, const unsigned char *from)
+{
+    uint16_t bits;
+    int32_t whole;
+    int64_t large;
+    double wide;
+    float number;
+    switch (dtype) {
+    case DTYPE_F16:
+        memcpy(&bits, from, sizeof bits);
+        return half_to_float(bits);
+    case DTYPE_BF16:
+        memcpy(&bits, from, sizeof bits);
+        return bfloat_to_float(bits);
+    case DTYPE_F64:
+        memcpy(&wide, from, sizeof wide);
+        return (float)wide;
+    case DTYPE_I32:
+        memcpy(&whole, from, sizeof whole);
+        return (float)whole;
+    case DTYPE_I64:
+        memcpy(&large, from, sizeof large);
+        return (float)large;
+    case DTYPE_F8_E4M3:
+        return e4m3_to_float(*from);
+    case DTYPE_F8_E5M2:
+        return e5m2_to_float(*from);
+    case DTYPE_U8:
+    case DTYPE_Q8:
+        return *from;
+    case DTYPE_F32:
+        break;
+    }
+    memcpy(&number, from, sizeof number);
+    return number;
+}
+
 static void convert(enum dtype dtype, const unsigned char *from, size_t count, float *out)
 {
-    if (dtype == DTYPE_F32) {
+    size_t size = dtype_size(dtype);
+    if (dtype == DTYPE_F32)
         memcpy(out, from, count * sizeof *out);
-    } else if (dtype == DTYPE_F16 || dtype == DTYPE_BF16) {
-        for (size_t i = 0; i < count; i++) {
-            uint16_t bits;
-            memcpy(&bits, from + 2 * i, sizeof bits);
-            out[i] = dtype == DTYPE_F16 ? half_to_float(bits) : bfloat_to_float(bits);
-        }
-    } else if (dtype == DTYPE_I32) {
-        for (size_t i = 0; i < count; i++) {
-            int32_t number;
-            memcpy(&number, from + 4 * i, sizeof number);
-            out[i] = (float)number;
-        }
-    } else {
-        for (size_t i = 0; i < count; i++)
-            out[i] = from[i];
-    }
+    for (size_t i = 0; i < count && dtype != DTYPE_F32; i++)
+        out[i] = read_number(dtype, from + i * size);
 }
 
 clio_status weight_floats(clio_context *ctx, const struct weight *w, size_t first, size_t count, float *out)
 {
     clio_status st = CLIO_OK;
-    unsigned char piece[BYTES_AT_ONCE];
+    unsigned char piece[BYTES_AT_ONCE] = {0};
     const unsigned char *from;
     size_t size = dtype_size(w->dtype), most = w->data ? count : BYTES_AT_ONCE / size;
     if (!w->problem && !w->data && w->dtype == DTYPE_F32) /* as they are stored */

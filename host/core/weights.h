@@ -10,14 +10,14 @@
 
 struct weight {
     char *name;
-    enum dtype dtype; /* of the stored bytes: F32, F16 or BF16 (I32, U8 can be listed but not read as numbers) */
+    enum dtype dtype; /* of the stored bytes: F32, F16, BF16, F64, F8_E4M3, F8_E5M2; I32, I64 and U8, which are no weights */
     int ndim;
     int dim[TENSOR_DIMS];
     size_t count;              /* elements */
     const unsigned char *data; /* in memory, of any alignment; NULL: in `file` from byte `first` on */
     const struct file_in *file;
     uint64_t first;
-    char *problem; /* why clio cannot read it ("is stored as I64, ..."), or NULL; if set, only the name is valid */
+    char *problem; /* why clio cannot read it ("is stored as I16, ..."), or NULL; if set, only the name is valid */
     void *owned;   /* memory that the entry owns and `data` points to, or NULL */
 };
 struct weights {
@@ -28,7 +28,8 @@ struct weights {
     size_t count;
 };
 
-/* `path` is a .safetensors file, or a folder that holds `stem`.safetensors or `stem`.safetensors.index.json (stem "model"). */
+/* `path` is a .safetensors file, an index (.json) of shards in its folder, or a folder that holds `stem`.safetensors or
+ * `stem`.safetensors.index.json (stem "model"). Folders of models have variants too: models/loaders/model_folder.h. */
 clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem);
 void weights_close(struct weights *w);
 /* A view: at most `capacity` entries with their own names, whose data is owned or in other weights that outlive the view. path: for
@@ -43,12 +44,12 @@ clio_status weights_note(clio_context *ctx, const struct weights *w, const char 
 
 /* NULL when there is none. */
 const struct weight *weights_find(const struct weights *w, const char *name);
-/* The tensor `name` of exactly this shape, stored as F32, F16 or BF16; a missing one, another shape or another type is an error that names
+/* The tensor `name` of exactly this shape, stored as floating-point numbers; a missing one, another shape or another type is an error that names
  * file, tensor and both shapes. Integers are looked up with weights_find. */
 clio_status weights_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim, const struct weight **out);
 /* Stored bytes first .. first+size of a tensor without a problem, at *out: in memory where they are, else read into `buffer`. */
 clio_status weight_bytes(clio_context *ctx, const struct weight *w, size_t first, size_t size, void *buffer, const unsigned char **out);
-/* Elements first .. first+count as f32; integers are converted too. NaN for a tensor with a problem. */
+/* Elements first .. first+count as f32, whatever the storage type; integers are converted too. NaN for a tensor with a problem. */
 clio_status weight_floats(clio_context *ctx, const struct weight *w, size_t first, size_t count, float *out);
 /* Let the entry begin `elements` later: at a part of a fused tensor. */
 void weight_skip(struct weight *w, size_t elements);

@@ -52,6 +52,9 @@ void clio_destroy(clio_context *ctx)
     free(ctx->profile_rows);
     free(ctx->shown_results);
     free(ctx->checks);
+    for (size_t i = 0; i < ctx->notice_count; i++)
+        free(ctx->notices[i]);
+    free(ctx->notices);
     free(ctx->infos);
     free(ctx->devices);
     free(ctx);
@@ -70,6 +73,7 @@ clio_status clio_set_cache(clio_context *ctx, const char *folder, int enabled)
     free(ctx->programs.cache_folder);
     ctx->programs.cache_folder = NULL;
     ctx->programs.cache_disabled = !enabled;
+    ctx->programs.cache_is_tidy = false;
     if (enabled)
         TRY(mem_string(ctx, &ctx->programs.cache_folder, folder));
 fail:
@@ -94,8 +98,8 @@ clio_status clio_set_weight_type(clio_context *ctx, const char *type)
         const char *name, *rows;
     } types[] = {
         {"f32", "any gemm.many.storage f32\nany gemm.few.storage f32\nany gemm.large.storage f32\nany attention.storage f32\n"
-                "any attention.few.storage f32\n"},
-        {"f16", "any gemm.many.storage f16\nany gemm.few.storage f16\nany gemm.large.storage f16\n"
+                "any attention.few.storage f32\nany table.large.storage f32\n"},
+        {"f16", "any gemm.many.storage f16\nany gemm.few.storage f16\nany gemm.large.storage f16\nany table.large.storage f16\n"
                 "avx512bf16 attention.storage f32\n"},
         {"q8_0", "any gemm.few.storage q8_0\n"},
     };
@@ -162,6 +166,26 @@ static void mark_chosen(clio_context *ctx)
         ctx->infos[i].chosen = i == chosen;
 }
 
+static clio_status list_devices(clio_context *ctx)
+{
+    clio_status st = CLIO_OK;
+    struct device *devices = NULL;
+    size_t count = 0;
+    TRY(device_enumerate(ctx, &devices, &count));
+    free(ctx->infos);
+    ctx->infos = NULL;
+    TRY(mem_alloc(ctx, &ctx->infos, count, sizeof *ctx->infos));
+    free(ctx->devices);
+    ctx->devices = devices;
+    ctx->device_count = count;
+    devices = NULL;
+    for (size_t i = 0; i < count; i++)
+        ctx->infos[i] = info_of(&ctx->devices[i], (int)i);
+fail:
+    free(devices);
+    return st;
+}
+
 clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count)
 {
     clio_status st = CLIO_OK;
@@ -170,12 +194,8 @@ clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices
     REQUIRE(ctx, ctx, "ctx");
     REQUIRE(ctx, devices, "devices");
     REQUIRE(ctx, count, "count");
-    if (!ctx->devices) {
-        TRY(device_enumerate(ctx, &ctx->devices, &ctx->device_count));
-        TRY(mem_alloc(ctx, &ctx->infos, ctx->device_count, sizeof *ctx->infos));
-        for (size_t i = 0; i < ctx->device_count; i++)
-            ctx->infos[i] = info_of(&ctx->devices[i], (int)i);
-    }
+    if (!ctx->device_count) /* the first time, and again as long as there is none */
+        TRY(list_devices(ctx));
     mark_chosen(ctx);
     *devices = ctx->infos;
     *count = ctx->device_count;

@@ -185,5 +185,10 @@ static const char *name_of(size_t i)
     return i < COUNT(families) ? families[i].name : NULL;
 }
 
-const struct family_table kernel_families = {
-    .name = name_of, .rows = families, .count = COUNT(families), .operations = operations, .operation_count = COUNT(operations)};
+const struct family_table kernel_families = {.name = name_of,
+                                             .rows = families,
+                                             .count = COUNT(families),
+                                             .operations = operations,
+                                             .operation_count = COUNT(operations),
+                                             .rule = param_rule_of,
+                                             .broken_step = param_broken_step};

@@ -8,6 +8,7 @@
  *   families.c        the table
  *   family_choose.c   the choice
  *   family_table.c    look-ups for the choice and the self-tests
+ *   param_rules.c     the values that each parameter may have
  *
  * To add a family: write its kernels (cl/) and a kernel_family_choose_fn beside the others of its operation, and add the row. */
 #ifndef CLIO_OPS_FAMILIES_H
@@ -53,6 +54,11 @@ struct family_operation {
 /* All families, those of an operation in the order in which they are tried; and all operations that have families. For clio_create and the
  * tuner: others use ctx->families. */
 extern const struct family_table kernel_families;
+
+/* param_rules.c, for kernel_families: the values that a parameter may have, or NULL; and the first of the tuner's steps whose rule for this
+ * device the parameters break because of the rows from `first` on, by name, or NULL. */
+const struct param_rule *param_rule_of(const char *key);
+const char *param_broken_step(clio_context *ctx, size_t first);
 
 /* The row of this name, or NULL. */
 const struct kernel_family *kernel_family_find(const clio_context *ctx, const char *name);

@@ -109,17 +109,33 @@ fail:
     return st;
 }
 
+/* The type in which the weights are packed: the kernel reads the device's types; others go through f32 on the host. */
+static enum dtype packed_from(const struct weight *w)
+{
+    return w->dtype == DTYPE_F16 || w->dtype == DTYPE_BF16 ? w->dtype : DTYPE_F32;
+}
+
+/* Elements first .. first + count as they are packed: in memory where they are, else read or converted into `buffer`. */
+static clio_status packable(clio_context *ctx, const struct weight *w, size_t first, size_t count, void *buffer, const unsigned char **out)
+{
+    size_t size = dtype_size(w->dtype);
+    *out = buffer;
+    return w->dtype == packed_from(w) ? weight_bytes(ctx, w, first * size, count * size, buffer, out)
+                                      : weight_floats(ctx, w, first, count, buffer);
+}
+
 clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const struct weight *w)
 {
     clio_status st = CLIO_OK;
     int rows = w->dim[0], channels = w->ndim > 2 ? w->dim[1] : m->k, taps = m->k / MAX(channels, 1);
-    size_t size = dtype_size(w->dtype), row_bytes = (size_t)m->k * size;
+    enum dtype source = packed_from(w);
+    size_t columns = (size_t)m->k, row_bytes = columns * dtype_size(source);
     int at_once = (int)MAX((size_t)1, STAGING_BYTES / MAX(row_bytes, (size_t)1));
     void *buffer = NULL;
     const unsigned char *data;
-    if (w->count != (size_t)rows * (size_t)m->k || first < 0 || first + rows > m->n || channels * taps != m->k)
+    if (w->count != (size_t)rows * columns || first < 0 || first + rows > m->n || channels * taps != m->k)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "tensor %s does not fit rows %d... of a matrix of %d x %d", w->name, first, m->n, m->k);
-    if (!w->data)
+    if (!w->data || source != w->dtype)
         TRY(mem_alloc(ctx, &buffer, (size_t)MIN(at_once, rows), row_bytes));
     for (int row = 0; row < rows; row += at_once) {
         struct pack_args args = {.n = m->n,
@@ -130,8 +146,8 @@ clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const st
                                  .row_step = m->k,
                                  .tap_step = w->ndim > 2 ? 1 : channels,
                                  .channel_step = w->ndim > 2 ? taps : 1};
-        TRY(weight_bytes(ctx, w, (size_t)row * row_bytes, (size_t)args.rows * row_bytes, buffer, &data));
-        TRY(pack_rows(ctx, m, data, (size_t)args.rows * row_bytes, w->dtype, args));
+        TRY(packable(ctx, w, (size_t)row * columns, (size_t)args.rows * columns, buffer, &data));
+        TRY(pack_rows(ctx, m, data, (size_t)args.rows * row_bytes, source, args));
     }
 fail:
     free(buffer);
@@ -153,7 +169,8 @@ clio_status matrix_fill_swapped(clio_context *ctx, struct matrix *m, const struc
 {
     clio_status st = CLIO_OK;
     int taps = w->ndim > 2 ? w->dim[2] * (w->ndim > 3 ? w->dim[3] : 1) : 1, channels = m->k / MAX(taps, 1);
-    size_t bytes = w->count * dtype_size(w->dtype);
+    enum dtype source = packed_from(w);
+    size_t bytes = w->count * dtype_size(source);
     void *buffer = NULL;
     const unsigned char *data;
     if (w->ndim < 2 || w->dim[0] != channels || w->dim[1] != m->n || channels * taps != m->k)
@@ -162,11 +179,11 @@ clio_status matrix_fill_swapped(clio_context *ctx, struct matrix *m, const struc
     if (bytes > INT_MAX) /* rows of the matrix lie scattered in it: it is brought as a whole */
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "tensor %s has %zu bytes, and clio reads at most %d of a transposed convolution", w->name, bytes,
              INT_MAX);
-    if (!w->data)
+    if (!w->data || source != w->dtype)
         TRY(mem_alloc(ctx, &buffer, bytes, 1));
-    TRY(weight_bytes(ctx, w, 0, bytes, buffer, &data));
+    TRY(packable(ctx, w, 0, w->count, buffer, &data));
     TRY(pack_rows(
-        ctx, m, data, bytes, w->dtype,
+        ctx, m, data, bytes, source,
         (struct pack_args){
             .n = m->n, .k = m->k, .rows = m->n, .channels = channels, .row_step = taps, .tap_step = 1, .channel_step = m->n * taps}));
 fail:

@@ -1,7 +1,7 @@
 /* selftest.h - self-tests at first use: before a variant of a kernel family, or a library, is used on a device and driver, its operation
  * runs with it on small odd shapes, with guard words behind the output, and the output is compared with host/ref. A variant that gives a
- * wrong result, does not compile or cannot be launched is disabled, that variant alone, and the operation uses the next family. The results
- * are kept on disk: core/selftest_results.h.
+ * wrong result, does not compile or cannot be launched is disabled, that variant alone, and the operation uses the next family. What it
+ * computed, right or wrong, is kept on disk; a call that failed twice disables the variant in this process only: core/selftest_results.h.
  *
  * A self-test compiles exactly what the operation is about to compile. */
 #ifndef CLIO_OPS_SELFTEST_H

@@ -44,6 +44,7 @@ static clio_status open_device(struct tune_search *s)
     st = clio_set_cache(s->ctx, programs->cache_folder, !programs->cache_disabled);
     clio_set_memory_limit(s->ctx, s->user->memory_limit);
     clio_set_progress(s->ctx, forward, s);
+    clio_set_notice(s->ctx, s->user->notice, s->user->notice_user);
     if (!st)
         st = clio_device_open(s->ctx, selector);
     if (!st)

@@ -10,11 +10,12 @@
  *     failed NAME | why
  *     drop NAME |                   interrupted: nothing is known about NAME
  *
- * A `try` without an outcome is the candidate during which the process died. The next run reads the journal and looks candidates up before
- * it tries them, so the search repeats the same steps at no cost until it reaches new ones. A cut last line is dropped. The file is locked
- * while a process uses it. */
+ * A `try` without an outcome is the candidate during which the process died. `failed`: a call failed, which says nothing about the
+ * candidate, so the next run tries it again. The next run reads the journal and looks candidates up before it tries them, so the search
+ * repeats the same steps at no cost until it reaches new ones. A cut last line is dropped. The file is locked while a process uses it. */
 #include "tune.h"
-#include "../core/file.h"
+#include "../core/file_out.h"
+#include "../core/file_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAGIC "clio tune state 1\n"
@@ -169,13 +171,16 @@ fail:
     return st;
 }
 
-/* Read the file. *known: it is a journal of this identity; its first *whole bytes are complete lines. */
+/* Read the file. *known: it is a journal of this identity; its first *whole bytes are complete lines. An error: it is no journal at all. */
 static clio_status read_journal(clio_context *ctx, struct tune_state *s, const char *identity, bool *known, off_t *whole)
 {
     clio_status st = CLIO_OK;
     struct bytes text = {0};
     size_t magic = strlen(MAGIC), length = strlen(identity);
     TRY(read_all(ctx, s, &text));
+    if (memcmp(text.data, MAGIC, MIN(text.size, magic)) != 0) /* a shorter one: its process was killed while it began */
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is no journal of the tuner, which would overwrite it: move it elsewhere, or name another file",
+             s->path);
     *known = text.size > magic + length && !memcmp(text.data, MAGIC, magic) && !memcmp(text.data + magic, identity, length) &&
              text.data[magic + length] == '\n';
     if (*known) {
@@ -186,24 +191,41 @@ static clio_status read_journal(clio_context *ctx, struct tune_state *s, const c
         }
         *whole = line - text.data;
     }
+    for (size_t i = 0; i < s->count; i++)
+        if (s->entries[i].result.outcome == TUNE_FAILED)
+            s->entries[i].result.outcome = TUNE_UNTRIED;
 fail:
     bytes_free(&text);
+    return st;
+}
+
+/* Open, or create, and lock the file. Neither a link is followed nor anything but a regular file opened: what it would name was not asked
+ * for. */
+static clio_status open_file(clio_context *ctx, struct tune_state *s)
+{
+    clio_status st = CLIO_OK;
+    struct stat info;
+    s->file = file_open_locked(s->path);
+    if (s->file < 0 && errno == EWOULDBLOCK)
+        FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or name another file", s->path);
+    if (s->file < 0 && errno == ELOOP)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a link, and the tuner would overwrite what it names: delete it, or name another file", s->path);
+    if (s->file < 0)
+        TRY(fail_file(ctx, s->path, "written"));
+    if (fstat(s->file, &info) || !S_ISREG(info.st_mode))
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is no regular file: move it elsewhere, or name another file", s->path);
+fail:
     return st;
 }
 
 clio_status tune_state_open(clio_context *ctx, struct tune_state *s, const char *path, const char *identity)
 {
     clio_status st = CLIO_OK;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     bool known = false;
     off_t whole = 0;
     *s = (struct tune_state){.file = -1};
     TRY(mem_string(ctx, &s->path, path));
-    s->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (s->file < 0)
-        TRY(fail_file(ctx, path, "written"));
-    if (fcntl(s->file, F_SETLK, &lock) && (errno == EACCES || errno == EAGAIN))
-        FAIL(ctx, CLIO_ERROR_FILE, "another process is tuning with %s: wait for it, or name another file", path);
+    TRY(open_file(ctx, s));
     TRY(read_journal(ctx, s, identity, &known, &whole));
     if (known)
         TRY(cut(ctx, s, whole));
@@ -289,7 +311,8 @@ clio_status tune_state_finish(clio_context *ctx, struct tune_state *s, const cha
     for (size_t i = 0; i < s->count; i++)
         died = died || s->entries[i].result.outcome == TUNE_DIED;
     if (!died) {
-        unlink(s->path);
+        if (file_is_named(s->file, s->path))
+            unlink(s->path);
         return CLIO_OK;
     }
     TRY(begin_anew(ctx, s, identity));

@@ -2,6 +2,7 @@
 #include "tune.h"
 #include "../core/clock.h"
 #include "../core/file_out.h"
+#include "../core/private_folder.h"
 #include "../core/require.h"
 
 #include <stdio.h>
@@ -245,7 +246,7 @@ static clio_status result_path(clio_context *ctx, const char *path, bool writes,
         return CLIO_OK;
     if (!path && (slash = strrchr(*out, '/'))) {
         *slash = 0;
-        st = file_make_folder(ctx, *out);
+        st = private_folder_make(ctx, *out);
         *slash = '/';
         TRY(st);
     }

@@ -106,7 +106,8 @@ struct tune_state {
     size_t count, capacity;
 };
 /* Open or create the journal at `path`, lock it and read it. If it does not start with the line `identity`, it is emptied.
- * CLIO_ERROR_FILE if another process uses it. */
+ * CLIO_ERROR_FILE if another process uses it, and if it is a link or anything but a journal, which is left as it is. A candidate that
+ * failed in an earlier process is untried. */
 clio_status tune_state_open(clio_context *ctx, struct tune_state *s, const char *path, const char *identity);
 /* Record that a candidate run starts (synced to disk), and its result; note may be "". */
 clio_status tune_state_begin(clio_context *ctx, struct tune_state *s, const char *name);

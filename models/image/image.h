@@ -97,6 +97,8 @@ void image_to_floats(const struct image *image, float *out);
 /* The inverse, as VaeImageProcessor.postprocess: x / 2 + 0.5 clamped to 0 .. 1, times 255, rounded half to even. Values that are
  * not finite are an error. */
 clio_status image_from_floats(clio_context *ctx, struct image *image, const float *chw, int width, int height);
+/* Where the mask is black, the pixels of `original`; where it is grey, a mixture by its luma, as Pillow's Image.paste. All of one size. */
+void image_overlay(struct image *image, const struct image *original, const struct image *mask);
 /* Luma of an RGB pixel, as Pillow's convert("L"). */
 unsigned char image_luma(const unsigned char *rgb);
 /* f32 [height, width]: 1 where the image is at least half bright (to be repainted), else 0, as in diffusers' inpainting pipeline. */

@@ -46,6 +46,15 @@ void image_to_mask(const struct image *image, float *out)
         out[i] = image_luma(image->rgb + 3 * i) >= 128 ? 1.0f : 0.0f; /* luma / 255 >= 0.5 */
 }
 
+void image_overlay(struct image *image, const struct image *original, const struct image *mask)
+{
+    size_t pixels = (size_t)image->width * (size_t)image->height;
+    for (size_t i = 0; i < 3 * pixels; i++) {
+        unsigned m = image_luma(mask->rgb + i / 3 * 3), sum = m * image->rgb[i] + (255 - m) * original->rgb[i] + 128;
+        image->rgb[i] = (unsigned char)((sum + (sum >> 8)) >> 8); /* sum / 255, rounded */
+    }
+}
+
 void image_mask_shrink(const float *mask, int width, int height, int factor, float *out)
 {
     for (int y = 0; y < height / factor; y++)

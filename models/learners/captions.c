@@ -4,7 +4,6 @@
  * The output of a frozen encoder is cached by caption. Captions are encoded one at a time: the result must not depend on the other captions
  * of the batch, or a resumed run, whose cache is empty, would end with other bits. */
 #include "captions.h"
-#include "pretrained.h"
 #include "../loaders/model_folder.h"
 
 #include <math.h>

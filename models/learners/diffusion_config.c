@@ -1,7 +1,6 @@
 /* diffusion_config.c - settings of a diffusion model as diffusers' configurations, and the folders of a pipeline (text_encoder, tokenizer,
  * vae, scheduler, unet), each from the checkpoint itself, from its setting, or from `pretrained`. */
 #include "diffusion.h"
-#include "pretrained.h"
 #include "../loaders/model_folder.h"
 
 #include <stdlib.h>

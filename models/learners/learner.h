@@ -135,6 +135,10 @@ clio_status learner_weigh(clio_context *ctx, struct learner *l, const struct lea
 /* Before each batch of an optimizer step, after micro_batch was set: the batch's weight over all processes. The optimizer divides by the
  * sum. */
 clio_status learner_set_weight(clio_context *ctx, struct learner *l, double weight);
+/* Add the metrics of `count` samples, of which the first has number `position` in its split, to totals, and what they weigh to *weight.
+ * pixels: f32 [count, H, W, C] on the host, which are written to batch->images; NULL with audio. evaluation.c */
+clio_status learner_evaluate(clio_context *ctx, struct learner *l, const struct learner_batch *batch, const float *pixels, size_t position,
+                             double *totals, double *weight);
 /* Exchange weights and their exponential moving averages, where there are any: before sampling or evaluation, and again after. */
 clio_status learner_swap_ema(clio_context *ctx, const struct learner *l);
 

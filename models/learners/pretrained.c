@@ -73,17 +73,6 @@ fail:
     return st;
 }
 
-clio_status learner_mark_f32(clio_context *ctx, json_t *config)
-{
-    clio_status st = CLIO_OK;
-    static const char *const names[] = {"dtype", "torch_dtype"};
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (json_object_get(config, names[i]))
-            TRY(json_put(ctx, config, names[i], json_string("float32")));
-fail:
-    return st;
-}
-
 /* The names of the classes; files of earlier versions have none. */
 static clio_status read_class_names(clio_context *ctx, const struct json_file *file, struct learner *l)
 {

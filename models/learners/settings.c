@@ -72,6 +72,17 @@ int learner_choice(const struct learner *l, const char *name)
 
 /* ---- settings that follow diffusers ---- */
 
+clio_status learner_mark_f32(clio_context *ctx, json_t *config)
+{
+    clio_status st = CLIO_OK;
+    static const char *const names[] = {"dtype", "torch_dtype"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (json_object_get(config, names[i]))
+            TRY(json_put(ctx, config, names[i], json_string("float32")));
+fail:
+    return st;
+}
+
 const char *learner_text(const struct learner *l, const char *name)
 {
     const char *text = json_string_value(json_object_get(l->config, name));

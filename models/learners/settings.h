@@ -27,6 +27,9 @@ int learner_int(const struct learner *l, const char *name);
 double learner_number(const struct learner *l, const char *name);
 int learner_choice(const struct learner *l, const char *name);
 
+/* Set the key of a configuration of transformers that says how weights are stored, if it has one: as f32, as learner_save writes them. */
+clio_status learner_mark_f32(clio_context *ctx, json_t *config);
+
 #define LEARNER_BLOCKS 8 /* resolution levels at most, as in unet.h and autoencoder_kl.h */
 
 /* A text setting; "" where it is not set. */

@@ -7,7 +7,7 @@
  * script. logvar is not clamped to -30 to 20 as in diffusers: it stays there by itself. */
 #include "vae_kl.h"
 #include "generate.h"
-#include "pretrained.h"
+#include "settings.h"
 #include "types.h"
 #include "../loaders/model_folder.h"
 

@@ -9,7 +9,6 @@
  * (<|startoftranscript|>, language, task, <|notimestamps|>) are given and have no loss. A recording is one window of 30 seconds: longer
  * ones are cut, shorter ones are padded with silence. A checkpoint has a folder `whisper` that clio transcribe reads. */
 #include "settings.h"
-#include "pretrained.h"
 #include "types.h"
 #include "../data/dataset.h"
 #include "../tokenizers/whisper_languages.h"

@@ -5,6 +5,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Fields of transformers' PretrainedConfig that no forward pass reads: output, labels, generation. Older versions write all of them. */
+static const char *const transformers_fields[] = {"bad_words_ids",
+                                                  "begin_suppress_tokens",
+                                                  "chunk_size_feed_forward",
+                                                  "decoder_start_token_id",
+                                                  "diversity_penalty",
+                                                  "do_sample",
+                                                  "early_stopping",
+                                                  "encoder_no_repeat_ngram_size",
+                                                  "exponential_decay_length_penalty",
+                                                  "finetuning_task",
+                                                  "forced_bos_token_id",
+                                                  "forced_eos_token_id",
+                                                  "id2label",
+                                                  "label2id",
+                                                  "length_penalty",
+                                                  "max_length",
+                                                  "min_length",
+                                                  "no_repeat_ngram_size",
+                                                  "num_beam_groups",
+                                                  "num_beams",
+                                                  "num_return_sequences",
+                                                  "output_attentions",
+                                                  "output_hidden_states",
+                                                  "output_scores",
+                                                  "prefix",
+                                                  "problem_type",
+                                                  "remove_invalid_values",
+                                                  "repetition_penalty",
+                                                  "return_dict",
+                                                  "return_dict_in_generate",
+                                                  "sep_token_id",
+                                                  "suppress_tokens",
+                                                  "task_specific_params",
+                                                  "temperature",
+                                                  "tf_legacy_loss",
+                                                  "tie_encoder_decoder",
+                                                  "tokenizer_class",
+                                                  "top_k",
+                                                  "top_p",
+                                                  "torchscript",
+                                                  "typical_p",
+                                                  "use_bfloat16"};
+
 #define SHOWN 80 /* characters of a value in a message */
 
 /* Whether `text` is one of `values`, separated by |. */
@@ -16,6 +60,14 @@ static bool is_among(const char *text, const char *values)
         if (strncmp(at, text, length) == 0 && (at[length] == '|' || !at[length]))
             return true;
     }
+    return false;
+}
+
+static bool is_transformers_field(const char *key)
+{
+    for (size_t i = 0; i < COUNT(transformers_fields); i++)
+        if (!strcmp(key, transformers_fields[i]))
+            return true;
     return false;
 }
 
@@ -37,7 +89,8 @@ static clio_status check_field(clio_context *ctx, const struct json_file *file, 
     TRY(json_format(ctx, collapsed(value), JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9), &text));
     while (i < count && strcmp(table[i].key, key) != 0)
         i++;
-    if (i == count && strcmp(text, "null") != 0 && strcmp(text, "false") != 0)
+    if (i == count && !is_among(text, "null|false|{}|[]|\"\"") &&
+        !(json_object_get(file->root, "model_type") && is_transformers_field(key)))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
              "%s: the field \"%.80s\" (%.*s) is not supported and may change the result: remove it if it does not matter, or use another "
              "model",

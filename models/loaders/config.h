@@ -1,5 +1,6 @@
 /* config.h - strict reading of a network's config.json: every field is used, known not to matter, or checked for a supported value. An
- * unknown field is an error, since it may change what the network computes. */
+ * unknown field is an error, since it may change what the network computes, unless it is empty or one of transformers' fields that no
+ * forward pass reads. */
 #ifndef CLIO_MODELS_LOADERS_CONFIG_H
 #define CLIO_MODELS_LOADERS_CONFIG_H
 

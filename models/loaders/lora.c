@@ -1,13 +1,14 @@
 /* lora.c - read a LoRA file: tensor names to modules, up and down matrices, scales. lora_merge.c merges it. See lora.h. */
 #include "lora.h"
 
-#include "../../host/core/json.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum member { MEMBER_DOWN, MEMBER_UP, MEMBER_ALPHA };
+
+#define MODULES_MAX 10000           /* they are looked up one by one; networks have up to a thousand */
+#define ADAPTER "base_model.model." /* begins the names of PEFT's adapters */
 
 /* A parsed tensor name. */
 struct key {
@@ -55,9 +56,13 @@ static bool find_part(const char *name, struct key *key, const char **rest)
                   {"down_blocks.", LORA_UNET, false, true},
                   {"mid_block.", LORA_UNET, false, true},
                   {"up_blocks.", LORA_UNET, false, true},
-                  {"text_model.", LORA_TEXT_ENCODER, false, true}};
-    if (begins_with(name, "base_model.model."))
-        name += strlen("base_model.model.");
+                  {"conv_in.", LORA_UNET, false, true},
+                  {"conv_out.", LORA_UNET, false, true},
+                  {"time_embedding.", LORA_UNET, false, true},
+                  {"text_model.", LORA_TEXT_ENCODER, false, true},
+                  {"encoder.layers.", LORA_TEXT_ENCODER, false, true}};
+    if (begins_with(name, ADAPTER))
+        name += strlen(ADAPTER);
     for (size_t i = 0; i < COUNT(starts); i++)
         if (begins_with(name, starts[i].start)) {
             key->part = starts[i].part;
@@ -81,7 +86,8 @@ static void convert_old_name(struct key *key)
         replace_suffix(key->name, text[i][0], text[i][1]);
 }
 
-static clio_status fail_unsupported(clio_context *ctx, const struct lora *lora, const char *name)
+/* Tensors whose loss would change the result too much: an adapter of another type, or for another model. */
+static clio_status check_supported(clio_context *ctx, const struct lora *lora, const char *name)
 {
     static const char *const types[][2] = {{"hada_", "a LoHa"},
                                            {"lokr_", "a LoKr"},
@@ -98,13 +104,12 @@ static clio_status fail_unsupported(clio_context *ctx, const struct lora *lora, 
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
                  "%s is %s (tensor %.200s), which is not supported: use a plain LoRA for Stable Diffusion 1 or 2", lora->file.path,
                  types[i][1], name);
-    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: the tensor %.200s is not supported: use a plain LoRA for Stable Diffusion 1 or 2",
-         lora->file.path, name);
 fail:
     return st;
 }
 
-static clio_status read_key(clio_context *ctx, const struct lora *lora, const char *name, struct key *key)
+/* False: not a tensor of a LoRA's module. */
+static bool read_key(const char *name, struct key *key)
 {
     static const struct {
         const char *end;
@@ -122,21 +127,18 @@ static clio_status read_key(clio_context *ctx, const struct lora *lora, const ch
                     {"_lora.down.weight", MEMBER_DOWN},
                     {"_lora.up.weight", MEMBER_UP},
                     {".alpha", MEMBER_ALPHA}};
-    clio_status st = CLIO_OK;
     const char *rest;
     if (!find_part(name, key, &rest) || strlen(rest) + 8 > sizeof key->name) /* 8: added by convert_old_name */
-        return fail_unsupported(ctx, lora, name);
+        return false;
     memcpy(key->name, rest, strlen(rest) + 1);
     for (size_t i = 0; i < COUNT(suffixes); i++)
         if (remove_suffix(key->name, suffixes[i].end)) {
             key->member = suffixes[i].member;
             if (!key->is_flat)
                 convert_old_name(key);
-            return CLIO_OK;
+            return true;
         }
-    TRY(fail_unsupported(ctx, lora, name));
-fail:
-    return st;
+    return false;
 }
 
 /* ---- modules ---- */
@@ -149,6 +151,9 @@ static clio_status find_module(clio_context *ctx, struct lora *lora, const struc
         if ((*out)->part == key->part && (*out)->is_flat == key->is_flat && !strcmp((*out)->name, key->name))
             return CLIO_OK;
     }
+    if (lora->count >= MODULES_MAX)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than %d modules, and no model has so many: use another LoRA", lora->file.path,
+             MODULES_MAX);
     *out = &lora->list[lora->count];
     TRY(mem_string(ctx, &(*out)->name, key->name));
     (*out)->part = key->part;
@@ -165,7 +170,12 @@ static clio_status add_tensor(clio_context *ctx, struct lora *lora, const struct
     clio_status st = CLIO_OK;
     struct lora_module *module;
     struct key key = {0};
-    TRY(read_key(ctx, lora, w->name, &key));
+    TRY(check_supported(ctx, lora, w->name));
+    if (!read_key(w->name, &key)) {
+        lora->foreign = lora->foreign ? lora->foreign : w->name;
+        lora->foreign_count++;
+        return CLIO_OK;
+    }
     if (w->problem)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %.200s %s", lora->file.path, w->name, w->problem);
     TRY(find_module(ctx, lora, &key, &module));
@@ -188,28 +198,9 @@ fail:
     return st;
 }
 
-/* Alpha from PEFT's LoraConfig, which diffusers writes into the metadata ("unet.lora_alpha": 4): lora_alpha, overridden by alpha_pattern
- * for names with a given end. *use_rslora: divide by the root of the rank. NAN: none. */
-static double metadata_alpha(const json_t *settings, const struct lora_module *module, bool *use_rslora)
-{
-    bool is_unet = module->part == LORA_UNET;
-    json_t *pattern = json_object_get(settings, is_unet ? "unet.alpha_pattern" : "text_encoder.alpha_pattern"), *value;
-    const json_t *alpha = json_object_get(settings, is_unet ? "unet.lora_alpha" : "text_encoder.lora_alpha");
-    const char *end;
-    *use_rslora = json_is_true(json_object_get(settings, is_unet ? "unet.use_rslora" : "text_encoder.use_rslora"));
-    json_object_foreach(pattern, end, value)
-    {
-        size_t n = strlen(module->name), m = strlen(end);
-        if (n >= m && !strcmp(module->name + n - m, end) && (n == m || module->name[n - m - 1] == '.'))
-            alpha = value;
-    }
-    return json_is_number(alpha) ? json_number_value(alpha) : NAN;
-}
-
-static clio_status finish_module(clio_context *ctx, const struct lora *lora, struct lora_module *module, const json_t *settings)
+static clio_status finish_module(clio_context *ctx, const struct lora *lora, struct lora_module *module, const struct lora_settings *s)
 {
     clio_status st = CLIO_OK;
-    bool use_rslora = false;
     int rank;
     if (!module->up || !module->down)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %.200s has no up or no down matrix: download it again", lora->file.path, module->name);
@@ -219,11 +210,31 @@ static clio_status finish_module(clio_context *ctx, const struct lora *lora, str
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the shapes of the up and down matrices of %.200s do not match: download it again",
              lora->file.path, module->name);
     if (isnan(module->scale))
-        module->scale = metadata_alpha(settings, module, &use_rslora);
-    if (isnan(module->scale))
-        module->scale = 1;
+        TRY(lora_settings_scale(ctx, s, module, rank, &module->scale));
     else
-        module->scale /= use_rslora ? sqrt(rank) : rank;
+        module->scale /= rank;
+fail:
+    return st;
+}
+
+/* The file of a LoRA in a folder: PEFT's and diffusers' names. */
+static clio_status find_file(clio_context *ctx, const char *path, char **file)
+{
+    static const char *const names[] = {"adapter_model.safetensors", "pytorch_lora_weights.safetensors"};
+    clio_status st = CLIO_OK;
+    bool is_folder, exists;
+    TRY(file_check_folder(ctx, path, &is_folder));
+    if (!is_folder)
+        return mem_string(ctx, file, path);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        TRY(file_join(ctx, file, path, names[i]));
+        TRY(file_check_exists(ctx, *file, &exists));
+        if (exists)
+            return CLIO_OK;
+        free(*file);
+        *file = NULL;
+    }
+    FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder without %s or %s: use the LoRA's .safetensors file in it", path, names[0], names[1]);
 fail:
     return st;
 }
@@ -231,31 +242,26 @@ fail:
 clio_status lora_open(clio_context *ctx, struct lora *lora, const char *path)
 {
     clio_status st = CLIO_OK;
-    json_t *settings = NULL;
-    char *metadata = NULL;
-    enum file_kind kind;
+    struct lora_settings settings = {0};
+    char *file = NULL;
+    bool is_adapter = false;
     memset(lora, 0, sizeof *lora);
-    TRY(file_find(ctx, path, &kind));
-    if (kind == FILE_FOLDER)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the LoRA's .safetensors file in it", path);
-    TRY(weights_open(ctx, &lora->file, path, ""));
+    TRY(find_file(ctx, path, &file));
+    TRY(weights_open(ctx, &lora->file, file, ""));
     TRY(mem_alloc(ctx, &lora->list, lora->file.count, sizeof *lora->list));
-    if (!lora->file.count)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no tensors: download it again", path);
-    for (size_t i = 0; i < lora->file.count; i++)
+    for (size_t i = 0; i < lora->file.count; i++) {
+        is_adapter = is_adapter || begins_with(lora->file.list[i].name, ADAPTER);
         TRY(add_tensor(ctx, lora, &lora->file.list[i]));
-    TRY(weights_note(ctx, &lora->file, "lora_adapter_metadata", &metadata));
-    if (metadata) {
-        clio_status read = json_parse(ctx, metadata, strlen(metadata), 0, "its metadata", &settings);
-        TRY(read == CLIO_ERROR_FORMAT ? CLIO_OK : read); /* the next lines say it with the file's name */
     }
-    if (metadata && !json_is_object(settings))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the metadata lora_adapter_metadata is not valid JSON: download it again", path);
+    if (!lora->count)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no matrices of a LoRA%s%.200s%s: use a plain LoRA for Stable Diffusion 1 or 2", path,
+             lora->foreign ? " (the first tensor is " : "", lora->foreign ? lora->foreign : "", lora->foreign ? ")" : "");
+    TRY(lora_settings_open(ctx, &settings, &lora->file, is_adapter));
     for (size_t i = 0; i < lora->count; i++)
-        TRY(finish_module(ctx, lora, &lora->list[i], settings));
+        TRY(finish_module(ctx, lora, &lora->list[i], &settings));
 fail:
-    free(metadata);
-    json_decref(settings);
+    lora_settings_close(&settings);
+    free(file);
     if (st)
         lora_close(lora);
     return st;

@@ -1,6 +1,8 @@
 /* lora_merge.c - merge a LoRA into a network's weights: W += scale up down. See lora.h. Computed row by row in float, so the scratch memory
- * is one row and the down matrix. */
+ * is the down matrix; the merged weights are f32. */
 #include "lora.h"
+
+#include "../../host/core/context.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@ static bool is_flat_name(const char *stored, const char *flat)
     return !strcmp(stored, ".weight");
 }
 
-static struct weight *find_name(struct weights *w, const char *name, bool is_flat)
+static struct weight *find_name(const struct weights *w, const char *name, bool is_flat)
 {
     char key[300];
     const struct weight *found;
@@ -34,7 +36,7 @@ static struct weight *find_name(struct weights *w, const char *name, bool is_fla
 }
 
 /* Newer text encoders have no "text_model." before their names: try both. */
-static struct weight *find_weight(struct weights *w, const struct lora_module *module)
+static struct weight *find_weight(const struct weights *w, const struct lora_module *module)
 {
     const char *start = module->is_flat ? "text_model_" : "text_model.";
     struct weight *found = find_name(w, module->name, module->is_flat);
@@ -83,57 +85,71 @@ static void add_low_rank(float *row, const float *factors, const float *down, si
             row[i] += factors[r] * down[r * columns + i];
 }
 
-/* Store row y of the result; false: a value is not finite, or overflows in fp16. */
-static bool store_row(unsigned char *to, const float *row, size_t y, size_t columns, enum dtype dtype)
-{
-    bool is_finite = true;
-    for (size_t i = 0; i < columns; i++) {
-        uint16_t half = float_to_half(row[i]);
-        if (dtype == DTYPE_F16)
-            memcpy(to + (y * columns + i) * sizeof half, &half, sizeof half);
-        is_finite = is_finite && isfinite(dtype == DTYPE_F16 ? half_to_float(half) : row[i]);
-    }
-    if (dtype == DTYPE_F32)
-        memcpy(to + y * columns * sizeof *row, row, columns * sizeof *row);
-    return is_finite;
-}
-
 static clio_status merge_module(clio_context *ctx, const struct lora *lora, const struct lora_module *module, float strength,
-                                struct weight *target)
+                                enum dtype storage, struct weight *target)
 {
     clio_status st = CLIO_OK;
     size_t rows = (size_t)target->dim[0], columns = target->count / rows, rank = (size_t)module->down->dim[0];
-    enum dtype dtype = target->dtype == DTYPE_F16 ? DTYPE_F16 : DTYPE_F32;
-    float scale = (float)(strength * module->scale), *down = NULL, *row = NULL;
-    unsigned char *merged = NULL;
+    float scale = (float)(strength * module->scale), *down = NULL, *factors = NULL, *merged = NULL;
     TRY(mem_alloc(ctx, &down, rank * columns, sizeof *down));
-    TRY(mem_alloc(ctx, &row, columns + rank, sizeof *row));
-    TRY(mem_alloc(ctx, &merged, target->count, dtype_size(dtype)));
+    TRY(mem_alloc(ctx, &factors, rank, sizeof *factors));
+    TRY(mem_alloc(ctx, &merged, target->count, sizeof *merged));
     TRY(weight_floats(ctx, module->down, 0, rank * columns, down));
     for (size_t y = 0; y < rows; y++) {
-        float *factors = row + columns;
+        float *row = merged + y * columns;
         TRY(weight_floats(ctx, target, y * columns, columns, row));
         TRY(weight_floats(ctx, module->up, y * rank, rank, factors));
         for (size_t r = 0; r < rank; r++)
             factors[r] *= scale;
         add_low_rank(row, factors, down, rank, columns);
-        if (!store_row(merged, row, y, columns, dtype))
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s: merging makes values of %s that are not finite: use a smaller strength or another LoRA",
-                 lora->file.path, target->name);
+        for (size_t i = 0; i < columns; i++)
+            if (!isfinite(dtype_nearest(storage, row[i])))
+                FAIL(ctx, CLIO_ERROR_FORMAT,
+                     "%s: merging makes values of %s that are not finite in %s: use a smaller strength or another LoRA", lora->file.path,
+                     target->name, dtype_name(storage));
     }
     free(target->owned);
     target->owned = merged;
-    target->data = merged;
-    target->dtype = dtype;
+    target->data = (const unsigned char *)merged;
+    target->dtype = DTYPE_F32;
     merged = NULL;
 fail:
     free(down);
-    free(row);
+    free(factors);
     free(merged);
     return st;
 }
 
-clio_status lora_merge(clio_context *ctx, const struct lora *lora, enum lora_part part, float strength, struct weights *w)
+clio_status lora_check(clio_context *ctx, const struct lora *lora, const struct weights *unet, const struct weights *text_encoder)
+{
+    clio_status st = CLIO_OK;
+    size_t missing = 0;
+    const char *first = NULL;
+    for (size_t i = 0; i < lora->count; i++) {
+        const struct lora_module *module = &lora->list[i];
+        const struct weights *w = module->part == LORA_UNET ? unet : text_encoder;
+        const struct weight *target = find_weight(w, module);
+        if (target)
+            TRY(check_shape(ctx, lora, module, w, target));
+        first = target || first ? first : module->name;
+        missing += !target;
+    }
+    if (missing == lora->count)
+        FAIL(ctx, CLIO_ERROR_FORMAT,
+             "%s updates %s, which is not in %s, nor is anything else that it updates: the LoRA was made for another model",
+             lora->file.path, first, unet->path);
+    if (missing)
+        context_notice(ctx, "%s: %zu of %zu modules are left out, since the model does not have them (the first is %s)", lora->file.path,
+                       missing, lora->count, first);
+    if (lora->foreign_count)
+        context_notice(ctx, "%s: %zu of %zu tensors are left out, since they are not the matrices of a LoRA (the first is %.200s)",
+                       lora->file.path, lora->foreign_count, lora->file.count, lora->foreign);
+fail:
+    return st;
+}
+
+clio_status lora_merge(clio_context *ctx, const struct lora *lora, enum lora_part part, float strength, enum dtype storage,
+                       struct weights *w)
 {
     clio_status st = CLIO_OK;
     if (!isfinite(strength))
@@ -141,16 +157,14 @@ clio_status lora_merge(clio_context *ctx, const struct lora *lora, enum lora_par
     for (size_t i = 0; i < lora->count; i++) { /* check everything before any change */
         const struct lora_module *module = &lora->list[i];
         const struct weight *target = module->part == part ? find_weight(w, module) : NULL;
-        if (module->part != part)
-            continue;
-        if (!target)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s updates %s, which is not in %s: the LoRA was made for another model", lora->file.path,
-                 module->name, w->path);
-        TRY(check_shape(ctx, lora, module, w, target));
+        if (target)
+            TRY(check_shape(ctx, lora, module, w, target));
     }
-    for (size_t i = 0; i < lora->count && strength != 0; i++)
-        if (lora->list[i].part == part)
-            TRY(merge_module(ctx, lora, &lora->list[i], strength, find_weight(w, &lora->list[i])));
+    for (size_t i = 0; i < lora->count && strength != 0; i++) {
+        struct weight *target = lora->list[i].part == part ? find_weight(w, &lora->list[i]) : NULL;
+        if (target)
+            TRY(merge_module(ctx, lora, &lora->list[i], strength, storage, target));
+    }
 fail:
     return st;
 }

@@ -1,5 +1,5 @@
-/* model_folder.c - find the weight files of a diffusers folder, and its variants. See model_folder.h. Source of the names: diffusers,
- * utils/hub_utils.py and models/model_loading_utils.py. */
+/* model_folder.c - find the weight files of a folder of diffusers or transformers, and their variants. See model_folder.h. Source of the
+ * names: diffusers, utils/hub_utils.py (_add_variant) and models/model_loading_utils.py; transformers, utils/hub.py. */
 #define _XOPEN_SOURCE 700 /* realpath, symlink */
 #include "model_folder.h"
 #include "../../host/core/file_out.h"
@@ -12,27 +12,12 @@
 #include <limits.h>
 #include <unistd.h>
 
-#define SUFFIX ".safetensors"
-#define INDEX ".index.json"
-#define MAX_STEM 128 /* characters of a stem with its variant */
+#define MAX_VARIANT 64 /* characters */
 
-/* Whether dir has `stem`.safetensors or `stem`.safetensors.index.json (shards). */
-static clio_status has_stem(clio_context *ctx, const char *dir, const char *stem, bool *has)
-{
-    clio_status st = CLIO_OK;
-    char name[MAX_STEM + sizeof SUFFIX INDEX], *path = NULL;
-    *has = false;
-    for (int sharded = 0; sharded < 2 && !*has; sharded++) {
-        snprintf(name, sizeof name, "%s" SUFFIX "%s", stem, sharded ? INDEX : "");
-        TRY(file_join(ctx, &path, dir, name));
-        TRY(file_check_exists(ctx, path, has));
-        free(path);
-        path = NULL;
-    }
-fail:
-    free(path);
-    return st;
-}
+/* How the weights of a variant are named: diffusers and transformers write the first two; the third is an index of older folders. */
+static const struct {
+    const char *before, *after; /* stem, before, variant, after */
+} variant_names[] = {{".", ".safetensors"}, {".safetensors.index.", ".json"}, {".", ".safetensors.index.json"}};
 
 static bool ends_with(const char *text, const char *ending)
 {
@@ -40,31 +25,59 @@ static bool ends_with(const char *text, const char *ending)
     return n >= m && !strcmp(text + n - m, ending);
 }
 
-/* "model.fp16" of "model.fp16.safetensors" and of "model.fp16.safetensors.index.json"; false: another file, or a single shard. */
-static bool variant_of(const char *name, const char *stem, char found[MAX_STEM])
+/* *path: the file with the weights of a variant, or of none (NULL), or the index of its shards; NULL if there is none. */
+static clio_status find_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, char **path)
 {
-    size_t size = strlen(name), n = strlen(stem);
-    size_t suffix_size = ends_with(name, SUFFIX INDEX) ? sizeof SUFFIX INDEX - 1 : ends_with(name, SUFFIX) ? sizeof SUFFIX - 1 : 0;
-    if (!suffix_size || size <= n + 1 + suffix_size || strncmp(name, stem, n) != 0 || name[n] != '.' || strstr(name, "-of-") ||
-        size - suffix_size >= MAX_STEM)
+    clio_status st = CLIO_OK;
+    struct bytes name = {0};
+    bool exists;
+    for (size_t i = 0; i < (variant ? COUNT(variant_names) : 2) && !*path; i++) {
+        bytes_free(&name);
+        if (variant)
+            TRY(bytes_print(ctx, &name, "%s%s%s%s", stem, variant_names[i].before, variant, variant_names[i].after));
+        else
+            TRY(bytes_print(ctx, &name, "%s.safetensors%s", stem, i ? ".index.json" : ""));
+        TRY(file_join(ctx, path, dir, name.data));
+        TRY(file_check_exists(ctx, *path, &exists));
+        if (!exists) {
+            free(*path);
+            *path = NULL;
+        }
+    }
+fail:
+    bytes_free(&name);
+    return st;
+}
+
+/* "fp16" of "model.fp16.safetensors" and of the indexes of its shards; false: another file, or a single shard. */
+static bool variant_of(const char *name, const char *stem, char variant[MAX_VARIANT])
+{
+    size_t n = strlen(stem);
+    if (strncmp(name, stem, n) != 0 || strstr(name, "-of-"))
         return false;
-    memcpy(found, name, size - suffix_size);
-    found[size - suffix_size] = 0;
-    return true;
+    for (size_t i = COUNT(variant_names); i-- > 0;) { /* the longest ending first */
+        const char *before = variant_names[i].before, *after = variant_names[i].after;
+        size_t used = n + strlen(before) + strlen(after), size = strlen(name);
+        if (size <= used || size - used >= MAX_VARIANT || strncmp(name + n, before, strlen(before)) != 0 || !ends_with(name, after))
+            continue;
+        snprintf(variant, MAX_VARIANT, "%.*s", (int)(size - used), name + n + strlen(before));
+        return true;
+    }
+    return false;
 }
 
 /* The preferred one of the existing variants: fp16, else the first by name. Empty: none. */
-static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, char best[MAX_STEM])
+static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, char best[MAX_VARIANT])
 {
     clio_status st = CLIO_OK;
-    char name[MAX_STEM];
+    char name[MAX_VARIANT];
     struct file_names names = {0};
     *best = 0;
     TRY(file_names_read(ctx, &names, dir, NULL));
     for (size_t i = 0; i < names.count; i++) {
         if (!variant_of(names.list[i], stem, name))
             continue;
-        bool half = ends_with(name, ".fp16"), best_half = ends_with(best, ".fp16");
+        bool half = !strcmp(name, "fp16"), best_half = !strcmp(best, "fp16");
         if (!*best || half > best_half || (half == best_half && strcmp(name, best) < 0))
             memcpy(best, name, sizeof name);
     }
@@ -76,28 +89,25 @@ fail:
 clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
 {
     clio_status st = CLIO_OK;
-    char name[MAX_STEM];
-    bool has = false, is_folder;
+    char name[MAX_VARIANT], *path = NULL;
+    bool is_folder;
     memset(weights, 0, sizeof *weights);
-    if (variant && (strlen(stem) + strlen(variant) + 1 >= sizeof name || strchr(variant, '/')))
+    if (variant && (strlen(variant) >= sizeof name || strchr(variant, '/')))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is not a valid variant: use a name like fp16", variant);
     TRY(file_check_folder(ctx, dir, &is_folder));
     if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use the folder of a complete model, or download the missing part", dir);
-    if (variant) {
-        snprintf(name, sizeof name, "%s.%s", stem, variant);
-        TRY(has_stem(ctx, dir, name, &has));
-    }
-    if (!has) {
-        snprintf(name, sizeof name, "%s", stem);
-        TRY(has_stem(ctx, dir, name, &has));
-    }
-    if (!has) {
+    if (variant)
+        TRY(find_weights(ctx, dir, stem, variant, &path));
+    if (!path)
+        TRY(find_weights(ctx, dir, stem, NULL, &path));
+    if (!path) {
         TRY(any_variant(ctx, dir, stem, name));
-        has = *name;
+        TRY(find_weights(ctx, dir, stem, *name ? name : NULL, &path));
     }
-    TRY(weights_open(ctx, weights, dir, has ? name : stem));
+    TRY(weights_open(ctx, weights, path ? path : dir, stem));
 fail:
+    free(path);
     return st;
 }
 

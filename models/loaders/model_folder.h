@@ -1,5 +1,6 @@
-/* model_folder.h - weights and configurations of a diffusers folder. A part of a pipeline (text_encoder, unet, vae) can have several
- * variants: "model.safetensors", "model.fp16.safetensors". */
+/* model_folder.h - weights and configurations of a folder in the layout of diffusers or transformers: a part of a pipeline (text_encoder,
+ * unet, vae), or Whisper. The weights can have several variants: "model.safetensors", "model.fp16.safetensors"; and each can be one file
+ * or shards with an index: "model.safetensors.index.json", "model.safetensors.index.fp16.json". */
 #ifndef CLIO_MODELS_LOADERS_MODEL_FOLDER_H
 #define CLIO_MODELS_LOADERS_MODEL_FOLDER_H
 

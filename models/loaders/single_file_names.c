@@ -1,9 +1,9 @@
-/* single_file_names.c - convert the original (LDM) tensor names to diffusers' names. Source: see single_file.h. With L layers per level,
- * the LDM UNet numbers its blocks consecutively and diffusers by level:
+/* single_file_names.c - convert the original (LDM) tensor names to diffusers' names. Source: see single_file.h. With S numbers per
+ * level (layers_per_block + 1, more where blocks were taken out), the LDM UNet numbers its blocks consecutively and diffusers by level:
  *
  *     input_blocks.0       conv_in
- *     input_blocks.i       level (i - 1) / (L + 1), layer (i - 1) % (L + 1); layer L is the downsampler
- *     output_blocks.i      level i / (L + 1), layer i % (L + 1); the last layer also has the upsampler
+ *     input_blocks.i       level (i - 1) / S, layer (i - 1) % S; the last one is the downsampler
+ *     output_blocks.i      level i / S, layer i % S; the last one has the upsampler
  *
  * LDM's VAE decoder counts its levels from the output, diffusers from the input. */
 #include "single_file.h"
@@ -99,7 +99,7 @@ static bool unet_block_name(char *name, const char *block, int level, int layer,
 bool single_unet_name(const struct single_shape *shape, const char *key, char name[NAME_SIZE])
 {
     const char *rest = key;
-    int block, member, per_level = shape->unet_layers + 1;
+    int block, member, per_level = shape->unet_stride;
     if (RENAME(name, "", unet_table, key))
         return true;
     if (skip_prefix(&rest, "middle_block.0."))

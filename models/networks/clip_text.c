@@ -21,7 +21,7 @@ enum size { ONE, WIDTH, INNER, VOCAB, POSITIONS, SIZES };
     ROW_LINEAR(transformer_layer, key, member, WEIGHT_MATRIX_LARGE, rows, columns, 0, part, parts)
 
 static const struct state_dict_row network_table[] = {
-    {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), WEIGHT_TABLE_F16, VOCAB, WIDTH, 0, 0, 1, false},
+    {"embeddings.token_embedding.weight", offsetof(struct clip_text, embedding), WEIGHT_TABLE_LARGE, VOCAB, WIDTH, 0, 0, 1, false},
     {"embeddings.position_embedding.weight", offsetof(struct clip_text, position_embedding), WEIGHT_TABLE, POSITIONS, WIDTH, 0, 0, 1,
      false},
     ROW_NORM(clip_text, "final_layer_norm", final_norm, WIDTH),

@@ -24,6 +24,9 @@ struct whisper {
 
 /* Load config.json and the weights of the folder `dir`; while ctx->collects, for training (state_dict.h). */
 clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir);
+/* An error that names what `dir` is, if it is no folder of Whisper but a file or a folder of another format. whisper_load does this, too.
+ */
+clio_status whisper_check(clio_context *ctx, const char *dir);
 void whisper_free(clio_context *ctx, struct whisper *net);
 
 /* KV caches of decoding `batch` windows of audio: of the tokens so far (self) and of the encoder's output (cross). */

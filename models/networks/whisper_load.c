@@ -1,6 +1,8 @@
 /* whisper_load.c - read Whisper's config.json and weights. */
 #include "whisper.h"
 #include "../../host/core/json.h"
+#include "../loaders/model_folder.h"
+#include "../loaders/other_formats.h"
 #include "../nn/parameters.h"
 
 #include <stdio.h>
@@ -22,7 +24,7 @@ static const struct state_dict_row network_table[] = {
     ROW_LINEAR(whisper, "encoder.conv2", conv2, WEIGHT_MATRIX_MANY, WIDTH, WIDTH, KERNEL, 0, 1),
     TABLE("encoder.embed_positions.weight", encoder_positions, WEIGHT_TABLE, POSITIONS),
     ROW_NORM(whisper, "encoder.layer_norm", encoder_norm, WIDTH),
-    TABLE("decoder.embed_tokens.weight", embedding, WEIGHT_TABLE_F16, VOCAB),
+    TABLE("decoder.embed_tokens.weight", embedding, WEIGHT_TABLE_LARGE, VOCAB),
     TABLE("decoder.embed_positions.weight", text_positions, WEIGHT_TABLE, TEXT_POSITIONS),
     ROW_NORM(whisper, "decoder.layer_norm", decoder_norm, WIDTH),
 };
@@ -60,6 +62,21 @@ static clio_status check_heads(clio_context *ctx, const struct json_file *file, 
     if (width % heads)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (d_model) cannot be shared by %d heads (%s); the file is damaged, download it again",
              file->path, width, heads, key);
+fail:
+    return st;
+}
+
+clio_status whisper_check(clio_context *ctx, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    bool is_folder;
+    TRY(other_format_refuse(
+        ctx, dir, "the Hugging Face folder of the model, such as openai/whisper-base (config.json, tokenizer.json, model.safetensors)",
+        "merge it into that model with PEFT (merge_and_unload, then save_pretrained)"));
+    TRY(file_check_folder(ctx, dir, &is_folder));
+    if (!is_folder)
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)", dir);
 fail:
     return st;
 }
@@ -144,8 +161,9 @@ clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir
     bool same = true;
     *net = (struct whisper){0};
     struct whisper_config *c = &net->config;
+    TRY(whisper_check(ctx, dir));
     TRY(read_config(ctx, c, dir));
-    TRY(weights_open(ctx, &weights, dir, "model"));
+    TRY(folder_weights(ctx, dir, "model", NULL, &weights));
     int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
                         [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions,         [TEXT_POSITIONS] = c->text_positions,
                         [KERNEL] = 3};

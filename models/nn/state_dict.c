@@ -78,7 +78,8 @@ static clio_status load_row(clio_context *ctx, char *base, const struct state_di
     }
     struct tensor *t = (struct tensor *)(void *)(base + row->offset);
     if (row->part == 0) {
-        enum dtype dtype = row->kind == WEIGHT_TABLE_F16 && !ctx->collects ? DTYPE_F16 : DTYPE_F32;
+        bool half = row->kind == WEIGHT_TABLE_LARGE && !ctx->collects && params_is(ctx, "table.large.storage", "f16");
+        enum dtype dtype = half ? DTYPE_F16 : DTYPE_F32;
         *t = row->kind == WEIGHT_VECTOR ? tensor_shape(dtype, 1, rows * parts, 0, 0, 0)
                                         : tensor_shape(dtype, 2, rows * parts, columns, 0, 0);
         TRY(tensor_new(ctx, t, "the model"));

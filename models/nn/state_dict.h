@@ -8,7 +8,7 @@
 enum weight_type {
     WEIGHT_VECTOR,       /* struct tensor, f32 [rows] */
     WEIGHT_TABLE,        /* struct tensor, f32 [rows, columns] as stored: embeddings */
-    WEIGHT_TABLE_F16,    /* the same in f16 */
+    WEIGHT_TABLE_LARGE,  /* the same in the storage type of large tables (table.large.storage): embeddings of tokens */
     WEIGHT_MATRIX_MANY,  /* struct matrix [rows, kernel * columns] for inputs of many rows (an encoder); also Conv1d */
     WEIGHT_MATRIX_FEW,   /* the same for inputs of one or a few rows (a decoder) */
     WEIGHT_MATRIX_LARGE, /* the same for many rows, of networks for images (MATRIX_LARGE) */

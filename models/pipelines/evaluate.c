@@ -104,21 +104,11 @@ fail:
     return st;
 }
 
-/* Add the model's losses over `count` images. */
-static clio_status add_losses(struct evaluation *e, const struct batch *b, int count, uint64_t stream)
+/* Add the model's losses over `count` images, of which the first has number `first`. */
+static clio_status add_losses(struct evaluation *e, const struct batch *b, int count, size_t first)
 {
-    clio_status st = CLIO_OK;
-    double part[LEARNER_LOSSES] = {0}, weight;
-    struct learner_batch batch = {.count = count, .global_count = count, .images = e->images, .labels = b->labels, .captions = b->captions};
-    batch.images.dim[0] = count;
-    TRY(tensor_write(e->ctx, &batch.images, 0, (size_t)count * e->image_size, b->images));
-    TRY(learner_weigh(e->ctx, &e->model, &batch, &weight));
-    TRY(e->model.type->evaluate(e->ctx, &e->model, &batch, stream, part));
-    e->weight += weight;
-    for (int i = 0; i < LEARNER_LOSSES; i++)
-        e->losses[i] += part[i];
-fail:
-    return st;
+    struct learner_batch batch = {.count = count, .images = e->images, .labels = b->labels, .captions = b->captions};
+    return learner_evaluate(e->ctx, &e->model, &batch, b->images, first, e->losses, &e->weight);
 }
 
 static clio_status add_reconstruction(struct evaluation *e, const struct batch *b, int count)
@@ -156,7 +146,7 @@ static clio_status evaluate_data(struct evaluation *e)
         TRY(loader_next(e->ctx, e->loader, &b));
         count = (int)MIN(e->count - i, (size_t)b->count);
         if (e->model.type->evaluate)
-            TRY(add_losses(e, b, count, i / BATCH_SIZE));
+            TRY(add_losses(e, b, count, i));
         if (reconstructs(e))
             TRY(add_reconstruction(e, b, count));
         if (e->compare_features)

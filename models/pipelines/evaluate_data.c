@@ -1,6 +1,7 @@
 /* evaluate_data.c - the data that a trained model is evaluated on. See evaluate.h. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "evaluate.h"
+#include "../../host/core/context.h"
 #include "../train/checkpoint.h"
 
 #include <limits.h>
@@ -28,14 +29,15 @@ fail:
     return st;
 }
 
-/* The validation split of the run, if the data is what it was trained on. */
-static clio_status find_split(clio_context *ctx, const char *data, const char *folder, struct dataset_options *o)
+/* same: the data is what the model was trained on; then its validation split. */
+static clio_status find_split(clio_context *ctx, const char *data, const char *folder, struct dataset_options *o, bool *same)
 {
     clio_status st = CLIO_OK;
     struct train_split split = {0};
     char real[PATH_MAX];
     TRY(checkpoint_split(ctx, folder, &split));
-    if (split.fraction > 0 && split.data && realpath(data, real) && !strcmp(real, split.data)) {
+    *same = split.data && realpath(data, real) && !strcmp(real, split.data);
+    if (*same && split.fraction > 0) {
         o->seed = split.seed;
         o->validation_split = split.fraction;
     }
@@ -50,6 +52,7 @@ clio_status evaluate_data_open(clio_context *ctx, const clio_evaluate_params *pa
     clio_status st = CLIO_OK;
     struct dataset_options o = dataset_defaults();
     const struct dataset_info *info;
+    bool same;
     if (!l->type->takes_audio) {
         o.width = l->shape.width;
         o.height = l->shape.height;
@@ -60,7 +63,7 @@ clio_status evaluate_data_open(clio_context *ctx, const clio_evaluate_params *pa
     o.class_names = o.need_labels ? (const char *const *)l->class_names : NULL;
     o.classes = o.class_names ? l->shape.classes : 0;
     TRY(learner_takes_captions(ctx, l->type, l->config, folder, &o.need_captions));
-    TRY(find_split(ctx, params->data, folder, &o));
+    TRY(find_split(ctx, params->data, folder, &o, &same));
     TRY(dataset_open(ctx, &out->data, params->data, &o));
     info = dataset_info(out->data);
     if (info->type == DATASET_SOUNDS && !l->type->takes_audio)
@@ -73,6 +76,10 @@ clio_status evaluate_data_open(clio_context *ctx, const clio_evaluate_params *pa
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %d classes, but %s was trained with %d: use the dataset it was trained on", params->data,
              info->classes, params->model, l->shape.classes);
     TRY(choose_split(ctx, params, out));
+    for (int i = 0; i < info->warning_count; i++)
+        context_notice(ctx, "%s", info->warnings[i]);
+    if (same && !params->split && out->split == DATASET_TRAIN)
+        context_notice(ctx, "%s is the data that the model was trained on, and nothing of it was held out", params->data);
 fail:
     return st;
 }

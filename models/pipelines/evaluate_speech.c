@@ -14,13 +14,12 @@ static clio_status add_loss(clio_context *ctx, struct learner *l, const struct e
     clio_status st = CLIO_OK;
     struct loader *loader = NULL;
     struct loader_options o = loader_defaults();
-    double loss = 0, weight = 0;
+    double totals[LEARNER_LOSSES] = {0}, weight = 0;
     o.batch = BATCH_SIZE;
     o.shuffle = o.drop_last = false;
     TRY(loader_open(ctx, &loader, e->data, e->split, &o));
     for (size_t i = 0; i < e->count; i += BATCH_SIZE) {
         const struct batch *b;
-        double part[LEARNER_LOSSES] = {0}, own;
         TRY(context_progress(ctx, "evaluating", (double)i, (double)e->count));
         TRY(loader_next(ctx, loader, &b));
         struct learner_batch batch = {.count = (int)MIN(e->count - i, (size_t)b->count),
@@ -28,13 +27,9 @@ static clio_status add_loss(clio_context *ctx, struct learner *l, const struct e
                                       .audio = b->audio,
                                       .samples = b->samples,
                                       .lengths = b->lengths};
-        batch.global_count = batch.count;
-        TRY(learner_weigh(ctx, l, &batch, &own));
-        TRY(l->type->evaluate(ctx, l, &batch, i, part));
-        loss += part[0];
-        weight += own;
+        TRY(learner_evaluate(ctx, l, &batch, NULL, i, totals, &weight));
     }
-    TRY(metric_list_add(ctx, metrics, l->type->metrics[0], loss / weight, ""));
+    TRY(metric_list_add(ctx, metrics, l->type->metrics[0], totals[0] / weight, ""));
 fail:
     loader_close(loader);
     return st;
@@ -53,6 +48,7 @@ static clio_status add_error_rates(clio_context *ctx, const struct learner *l, c
     params.condition_on_previous = 0;
     params.temperature_step = 0;
     params.no_speech_threshold = 1;
+    params.suppress_blank = 0; /* a caption may begin with the token of a space alone, and was trained so */
     TRY(file_join(ctx, &dir, folder, l->type->weight_files[0].folder));
     TRY(clio_speech_load(ctx, dir, &speech));
     params.language = clio_speech_is_multilingual(speech) ? learner_text(l, "language") : NULL;

@@ -18,6 +18,7 @@
 struct clio_generator {
     clio_context *ctx;
     struct learner learner;
+    char *folder;
 };
 
 clio_status clio_generator_load(clio_context *ctx, const char *path, clio_generator **out)
@@ -34,6 +35,8 @@ clio_status clio_generator_load(clio_context *ctx, const char *path, clio_genera
     TRY(mem_alloc(ctx, &g, 1, sizeof *g));
     g->ctx = ctx;
     TRY(learner_load(ctx, &g->learner, folder));
+    g->folder = folder;
+    folder = NULL;
     *out = g;
     g = NULL;
 fail:
@@ -47,6 +50,7 @@ void clio_generator_free(clio_generator *g)
     if (!g)
         return;
     learner_close(g->ctx, &g->learner);
+    free(g->folder);
     free(g);
 }
 
@@ -61,7 +65,8 @@ clio_generator_info clio_generator_get_info(const clio_generator *g)
                                  .channels = l->shape.channels,
                                  .latent = l->type->has_latents ? l->latent : 0,
                                  .classes = learner_labels(l),
-                                 .encodes = l->type->encode && l->type->sample && !learner_labels(l)};
+                                 .encodes = l->type->encode && l->type->sample && !learner_labels(l),
+                                 .class_names = (const char *const *)l->class_names};
 }
 
 /* ---- latents to images ---- */
@@ -90,6 +95,17 @@ fail:
     return st;
 }
 
+static clio_status check_finite(const clio_generator *g, const char *what, const float *values, size_t n)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            FAIL(g->ctx, CLIO_ERROR_FORMAT, "the %s of %s %s that are not finite: its weights are damaged, use another checkpoint",
+                 g->learner.type->name, g->folder, what);
+fail:
+    return st;
+}
+
 /* Images of all latents into out[0], out[stride], ...; latents: f32 [count, latent size]. */
 static clio_status sample_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
                               size_t stride)
@@ -103,6 +119,7 @@ static clio_status sample_all(clio_generator *g, size_t count, const float *late
         size_t n = MIN(count - i, BATCH_SIZE);
         TRY(context_progress(g->ctx, "generating", (double)i, (double)count));
         TRY(l->type->sample(g->ctx, l, (int)n, latents + i * (size_t)l->latent, labels ? labels + i : NULL, pixels));
+        TRY(check_finite(g, "gives pixels", pixels, n * one));
         for (size_t j = 0; j < n; j++)
             TRY(pixels_to_image(g, pixels + j * one, &out[(i + j) * stride]));
     }
@@ -170,7 +187,7 @@ clio_status clio_generator_sample(clio_generator *g, int count, uint64_t seed, c
     for (int i = 0; i < count; i++) { /* image n of a seed does not depend on count */
         random_seed(&r, RANDOM_TORCH_CUDA, seed + (uint64_t)i);
         random_normal(&r, latents + (size_t)i * (size_t)g->learner.latent, (size_t)g->learner.latent);
-        list[i].seed = (int64_t)(seed + (uint64_t)i);
+        list[i].seed = seed + (uint64_t)i;
     }
     TRY(sample_all(g, (size_t)count, latents, filled, list, 1));
     *out = images;
@@ -211,7 +228,7 @@ clio_status clio_generator_interpolate(clio_generator *g, uint64_t from, uint64_
         slerp(latents + (size_t)i * (size_t)n, ends, ends + n, (size_t)n, (double)i / (frames - 1));
         if (labels)
             labels[i] = label;
-        list[i].seed = (int64_t)from;
+        list[i].seed = from;
     }
     TRY(sample_all(g, (size_t)frames, latents, labels, list, 1));
     *out = images;
@@ -277,6 +294,7 @@ clio_status clio_generator_reconstruct(clio_generator *g, const clio_image *imag
     }
     for (size_t i = 0; i < count; i += BATCH_SIZE)
         TRY(l->type->encode(g->ctx, l, (int)MIN(count - i, BATCH_SIZE), pixels + i * one, NULL, latents + i * (size_t)l->latent));
+    TRY(check_finite(g, "encodes images to values", latents, count * (size_t)l->latent));
     TRY(sample_all(g, count, latents, NULL, list + 1, 2));
     *out = result;
     result = NULL;

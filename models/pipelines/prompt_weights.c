@@ -1,6 +1,7 @@
 /* prompt_weights.c - parse a prompt into parts with weights, tokenize the parts, split the tokens into chunks, encode. See
  * prompt_weights.h. */
 #include "prompt_weights.h"
+#include "prompt_schedule.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #define SQUARE_BRACKET (1 / 1.1)
 #define COMMA_PADDING_BACKTRACK 20 /* tokens, A1111's default */
 #define BREAK_WORD "BREAK"
-#define BREAK_SIZE 5
 
 /* ---- text to parts ---- */
 
@@ -41,47 +41,15 @@ static void multiply(struct parser *p, size_t first, double factor)
         p->parts[i].weight *= factor;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool is_word(char c) /* non-ASCII characters count as letters */
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
-}
-
-/* Parse a decimal number, independent of the locale. Returns its size; 0: none. */
-static size_t number_size(const char *s, double *value)
-{
-    size_t n = s[0] == '+' || s[0] == '-', digits = 0;
-    double scale = 1;
-    bool point = false;
-    *value = 0;
-    for (;; n++) {
-        if (s[n] >= '0' && s[n] <= '9') {
-            *value = *value * 10 + (s[n] - '0');
-            scale *= point ? 10 : 1;
-            digits++;
-        } else if (s[n] == '.' && !point) {
-            point = true;
-        } else {
-            break;
-        }
-    }
-    *value = (s[0] == '-' ? -*value : *value) / scale;
-    return digits && s[n] != '.' ? n : 0;
-}
-
 /* Parse ":1.2)", spaces around the number allowed. Returns its size; 0: none. */
 static size_t weight_size(const char *s, double *value)
 {
     size_t n = 1, digits;
-    while (is_space(s[n]))
+    while (prompt_is_space(s[n]))
         n++;
-    digits = number_size(s + n, value);
+    digits = prompt_number(s + n, value);
     n += digits;
-    while (is_space(s[n]))
+    while (prompt_is_space(s[n]))
         n++;
     return digits && s[n] == ')' ? n + 1 : 0;
 }
@@ -91,14 +59,10 @@ static clio_status add_text(struct parser *p, const char *text, size_t size)
 {
     clio_status st = CLIO_OK;
     size_t from = 0;
-    for (size_t at = 0; at + BREAK_SIZE <= size; at++) {
-        size_t end = at + BREAK_SIZE;
-        if (memcmp(text + at, BREAK_WORD, BREAK_SIZE) != 0 || (at > 0 && is_word(text[at - 1])) || (end < size && is_word(text[end])))
-            continue;
+    for (size_t at = 0; (at = prompt_find_word(text, at, size, BREAK_WORD)) < size; at = from) {
         TRY(add_part(p, text + from, at - from, false));
         TRY(add_part(p, "", 0, true));
-        from = end;
-        at = end - 1;
+        from = at + strlen(BREAK_WORD);
     }
     TRY(add_part(p, text + from, size - from, false));
 fail:
@@ -250,7 +214,38 @@ fail:
     return st;
 }
 
-clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokenizer *t, const char *text, int length)
+/* Add the vectors of an embedding, which stay in one chunk. */
+static clio_status add_embedding(struct chunker *c, const struct embedding *e, float weight)
+{
+    clio_status st = CLIO_OK;
+    int chunk_size = c->p->length - 2;
+    if (e->rows.vectors > chunk_size)
+        FAIL(c->ctx, CLIO_ERROR_UNSUPPORTED, "%s has %d vectors, and a chunk of the prompt %d tokens: use a smaller embedding", e->path,
+             e->rows.vectors, chunk_size);
+    if (c->used + e->rows.vectors > chunk_size)
+        TRY(new_chunk(c));
+    for (int i = 0; i < e->rows.vectors; i++)
+        put(c, e->first_id + i, weight);
+fail:
+    return st;
+}
+
+static clio_status add_tokens(struct chunker *c, struct embeddings *embeddings, const int *ids, size_t count, float weight)
+{
+    clio_status st = CLIO_OK;
+    for (size_t i = 0; i < count;) {
+        struct embedding *e = NULL;
+        if (embeddings)
+            TRY(embeddings_use(c->ctx, embeddings, ids + i, count - i, &e));
+        TRY(e ? add_embedding(c, e, weight) : add_token(c, ids[i], weight));
+        i += e ? e->id_count : 1;
+    }
+fail:
+    return st;
+}
+
+clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokenizer *t, struct embeddings *embeddings, const char *text,
+                        int length)
 {
     clio_status st = CLIO_OK;
     struct parser parser = {.ctx = ctx};
@@ -273,8 +268,7 @@ clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokeniz
         part.size = 0;
         TRY(bytes_add(ctx, &part, parser.text.data + now->at, now->size));
         TRY(clip_tokenizer_encode(ctx, t, part.data, &ids, &count));
-        for (size_t k = 0; k < count; k++)
-            TRY(add_token(&chunker, ids[k], (float)now->weight));
+        TRY(add_tokens(&chunker, embeddings, ids, count, (float)now->weight));
     }
     if (!chunker.used && p->chunks > 1) /* nothing after the last BREAK */
         p->chunks--;

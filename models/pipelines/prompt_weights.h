@@ -18,6 +18,7 @@
 #ifndef CLIO_MODELS_PIPELINES_PROMPT_WEIGHTS_H
 #define CLIO_MODELS_PIPELINES_PROMPT_WEIGHTS_H
 
+#include "prompt_embeddings.h"
 #include "../networks/text_encoder.h"
 #include "../tokenizers/clip_tokenizer.h"
 
@@ -30,9 +31,10 @@ struct prompt {
     int length;     /* tokens of a chunk with start and end: the encoder's positions */
 };
 
-/* Parse and tokenize a prompt; `text` may be empty. length: tokens of a chunk (77). CLIO_ERROR_ARGUMENT: not UTF-8, longer than
- * PROMPT_MAX_BYTES, or weights that are not finite. On failure p is empty. */
-clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokenizer *t, const char *text, int length);
+/* Parse and tokenize a prompt; `text` may be empty. embeddings: replaces their names by their vectors; NULL: none. length: tokens of a
+ * chunk (77). CLIO_ERROR_ARGUMENT: not UTF-8, longer than PROMPT_MAX_BYTES, or weights that are not finite. On failure p is empty. */
+clio_status prompt_read(clio_context *ctx, struct prompt *p, struct clip_tokenizer *t, struct embeddings *embeddings, const char *text,
+                        int length);
 /* Pad with empty chunks to `chunks`: prompt and negative prompt need the same number. */
 clio_status prompt_extend(clio_context *ctx, struct prompt *p, const struct clip_tokenizer *t, int chunks);
 void prompt_free(struct prompt *p);

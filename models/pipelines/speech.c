@@ -239,9 +239,7 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
     REQUIRE(ctx, out, "out");
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
-    if (!file_is_folder(dir))
-        FAIL(ctx, CLIO_ERROR_FILE,
-             "%s is not a folder: give the folder of a Whisper checkpoint (config.json, tokenizer.json, model.safetensors)", dir);
+    TRY(whisper_check(ctx, dir));
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
     TRY(mem_string(ctx, &s->dir, dir));

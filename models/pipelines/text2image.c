@@ -9,6 +9,7 @@ clio_status imagine_to_latents(struct imagine *j)
     clio_status st = CLIO_OK;
     j->ctx = j->p->ctx;
     TRY(imagine_check(j));
+    TRY(imagine_read_prompts(j));
     TRY(imagine_encode_images(j));
     if (!j->p->keep)
         diffusion_drop_vae(j->p);
@@ -28,10 +29,13 @@ void imagine_close(struct imagine *j)
         diffusion_drop_vae(j->p);
     }
     for (int i = 0; i < EMBEDS_COUNT; i++)
-        free(j->prompt_embeds[i]);
+        prompt_plan_free(&j->prompts[i]);
+    embeddings_close(&j->embeddings);
     free(j->image_moments);
     free(j->masked_image_moments);
     free(j->mask);
+    image_free(&j->original);
+    image_free(&j->cover);
     free(j->latents);
 }
 

@@ -4,11 +4,12 @@
  * in = sqrt(a) x0 + sqrt(1 - a) noise and the output of the UNet (noise, v of Salimans and Ho 2022, or x0). Without TAESD its RGB values
  * are a linear projection of the four latent channels (ComfyUI, latent_formats.py, SD15, latent_rgb_factors). */
 #include "text2image.h"
-#include "../image/image.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TINY "the tiny autoencoder's " /* with "encoder" or "decoder" */
 
 static struct vae_tiling tiling_of(const struct imagine *j)
 {
@@ -67,14 +68,30 @@ fail:
     return st;
 }
 
+clio_status imagine_check_finite(const struct imagine *j, const char *what, const float *values, size_t n)
+{
+    clio_status st = CLIO_OK;
+    bool is_tiny = strstr(what, "tiny") != NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            FAIL(j->ctx, CLIO_ERROR_FORMAT,
+                 "%s of %s gives values that are not finite: its weights are damaged (download them again), or too large for float16 (load "
+                 "them with the weight type f32)",
+                 what, is_tiny ? j->p->taesd : j->p->path);
+fail:
+    return st;
+}
+
 static clio_status encode(struct imagine *j, struct arena *arena, const float *image, float **out)
 {
     clio_status st = CLIO_OK;
-    TRY(mem_alloc(j->ctx, out, (j->tiny ? 1 : 2) * j->n, sizeof **out));
+    size_t count = (j->tiny ? 1 : 2) * j->n;
+    TRY(mem_alloc(j->ctx, out, count, sizeof **out));
     if (j->tiny)
         TRY(vae_tiny_encode(j->ctx, arena, &j->p->tiny, *out, image, 1, j->h, j->w));
     else
         TRY(vae_encode(j->ctx, arena, &j->p->vae, *out, image, 1, j->h, j->w, tiling_of(j)));
+    TRY(imagine_check_finite(j, j->tiny ? TINY "encoder" : "the VAE encoder", *out, count));
 fail:
     return st;
 }
@@ -114,6 +131,11 @@ static clio_status encode_images(struct imagine *j)
         for (size_t i = 0; i < 3 * pixels; i++)
             floats[i] *= coverage[i % pixels] < 0.5f;
         TRY(encode(j, &arena, floats, &j->masked_image_moments));
+    }
+    if (!j->params->no_overlay) {
+        j->original = image;
+        j->cover = mask;
+        image = mask = (struct image){0};
     }
 fail:
     arena_free(j->ctx, &arena);
@@ -170,7 +192,10 @@ clio_status imagine_decode(struct imagine *j, int index, unsigned char **rgb)
         }
         TRY(st);
     }
+    TRY(imagine_check_finite(j, j->tiny ? TINY "decoder" : "the VAE decoder", floats, 3 * (size_t)j->width * (size_t)j->height));
     TRY(image_from_floats(j->ctx, &image, floats, j->width, j->height));
+    if (j->cover.rgb)
+        image_overlay(&image, &j->original, &j->cover);
     *rgb = image.rgb;
 fail:
     free(floats);
@@ -224,6 +249,8 @@ clio_status imagine_preview(struct imagine *j, const struct sampler *s, int inde
         TRY(vae_tiny_decode(j->ctx, &j->preview_arena, tiny, rgb, x0, 1, j->h, j->w));
     else
         latents_to_rgb(j, x0, rgb);
+    if (decodes)
+        TRY(imagine_check_finite(j, TINY "decoder", rgb, 3 * (size_t)(j->w * factor) * (size_t)(j->h * factor)));
     TRY(image_from_floats(j->ctx, &small, rgb, j->w * factor, j->h * factor));
     TRY(image_resize(j->ctx, &image, &small, j->width, j->height));
     clio_image preview = {image.width, image.height, image.rgb};

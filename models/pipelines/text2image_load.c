@@ -1,181 +1,23 @@
-/* text2image_load.c - open a diffusers folder or a single file and load its networks. Opening reads the configurations and tensor lists of
- * all parts, so that a missing or unsupported part is reported before anything is computed. */
+/* text2image_load.c - open a diffusers folder or a single file. Opening reads the configurations and tensor lists of all parts, so that a
+ * missing or unsupported part is reported before anything is computed. */
 #include "text2image.h"
-#include "../loaders/config.h"
-#include "../loaders/model_folder.h"
 #include "../loaders/lora.h"
+#include "../loaders/other_formats.h"
 #include "../networks/clip_text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The open files of one part of the pipeline. */
-struct part {
-    const struct json_file *config;
-    struct weights *weights;
-    /* what config and weights point at: */
-    struct json_file folder_config;
-    struct weights folder_weights;
-    struct single_file single;
-};
+#define OTHER_MODEL "the .safetensors checkpoint of the same model, or its folder in diffusers layout"
+#define OPEN_CLIP_LAYERS 24 /* of the text encoder of Stable Diffusion 2 */
 
-static const struct {
-    const char *folder, *stem;
-} parts[] = {{"text_encoder", "model"}, {"unet", "diffusion_pytorch_model"}, {"vae", "diffusion_pytorch_model"}};
-
-static void part_close(struct part *part)
-{
-    json_close(&part->folder_config);
-    weights_close(&part->folder_weights);
-    single_file_close(&part->single);
-}
-
-static clio_status open_folder(const clio_diffusion *p, struct part *part, const char *dir, const char *stem)
-{
-    clio_status st = CLIO_OK;
-    TRY(json_open(p->ctx, &part->folder_config, dir, "config.json"));
-    TRY(folder_weights(p->ctx, dir, stem, p->variant, &part->folder_weights));
-    part->config = &part->folder_config;
-    part->weights = &part->folder_weights;
-fail:
-    return st;
-}
-
-static clio_status part_open(const clio_diffusion *p, struct part *part, enum diffusion_part name)
-{
-    clio_status st = CLIO_OK;
-    char *dir = NULL;
-    *part = (struct part){0};
-    if (name == PART_TAESD) {
-        TRY(open_folder(p, part, p->taesd, "diffusion_pytorch_model"));
-    } else if (p->is_file) {
-        struct single_file *s = &part->single;
-        TRY(single_file_open(p->ctx, s, p->path, p->prediction));
-        part->config = name == PART_TEXT_ENCODER ? &s->text_encoder_config : name == PART_UNET ? &s->unet_config : &s->vae_config;
-        part->weights = name == PART_TEXT_ENCODER ? &s->text_encoder : name == PART_UNET ? &s->unet : &s->vae;
-    } else {
-        TRY(file_join(p->ctx, &dir, p->path, parts[name].folder));
-        if (!file_is_folder(dir))
-            FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder %s, which a Stable Diffusion model needs: download the missing part", p->path,
-                 parts[name].folder);
-        TRY(open_folder(p, part, dir, parts[name].stem));
-    }
-fail:
-    free(dir);
-    if (st)
-        part_close(part);
-    return st;
-}
-
-/* Merge all LoRAs into the weights of one part. */
-static clio_status merge_loras(const clio_diffusion *p, enum lora_part part, struct weights *weights)
-{
-    clio_status st = CLIO_OK;
-    struct lora lora = {0};
-    for (size_t i = 0; i < p->lora_count; i++) {
-        TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)p->lora_count));
-        TRY(lora_open(p->ctx, &lora, p->loras[i].path));
-        TRY(lora_merge(p->ctx, &lora, part, p->loras[i].strength, weights));
-        lora_close(&lora);
-    }
-fail:
-    lora_close(&lora);
-    return st;
-}
-
-/* ---- networks ---- */
-
-clio_status diffusion_need_text_encoder(clio_diffusion *p, struct text_encoder *encoder)
-{
-    clio_status st = CLIO_OK;
-    struct part part;
-    *encoder = (struct text_encoder){0};
-    TRY(part_open(p, &part, PART_TEXT_ENCODER));
-    st = merge_loras(p, LORA_TEXT_ENCODER, part.weights);
-    if (!st)
-        st = text_encoder_load(p->ctx, part.config, part.weights, encoder);
-    part_close(&part);
-fail:
-    return st;
-}
-
-clio_status diffusion_need_unet(clio_diffusion *p)
-{
-    clio_status st = CLIO_OK;
-    struct part part;
-    if (p->has_unet)
-        return CLIO_OK;
-    TRY(part_open(p, &part, PART_UNET));
-    st = merge_loras(p, LORA_UNET, part.weights);
-    if (!st)
-        st = unet_load(p->ctx, part.config, part.weights, &p->unet);
-    p->has_unet = !st;
-    part_close(&part);
-fail:
-    return st;
-}
-
-void diffusion_drop_unet(clio_diffusion *p)
-{
-    if (p->has_unet)
-        unet_free(p->ctx, &p->unet);
-    p->has_unet = false;
-}
-
-clio_status diffusion_need_vae(clio_diffusion *p, int sides)
-{
-    clio_status st = CLIO_OK;
-    struct part part;
-    if ((p->vae_parts & sides) == sides)
-        return CLIO_OK;
-    sides |= p->vae_parts;
-    vae_free(p->ctx, &p->vae);
-    p->vae_parts = 0;
-    TRY(context_progress(p->ctx, "loading the autoencoder", 0, 0));
-    TRY(part_open(p, &part, PART_VAE));
-    st = vae_load(p->ctx, part.config, part.weights, sides, &p->vae);
-    part_close(&part);
-    TRY(st);
-    p->vae_parts = sides;
-fail:
-    return st;
-}
-
-clio_status diffusion_need_tiny(clio_diffusion *p, int sides)
-{
-    clio_status st = CLIO_OK;
-    struct part part;
-    if ((p->tiny_parts & sides) == sides)
-        return CLIO_OK;
-    sides |= p->tiny_parts;
-    vae_tiny_free(p->ctx, &p->tiny);
-    p->tiny_parts = 0;
-    TRY(part_open(p, &part, PART_TAESD));
-    st = vae_tiny_load(p->ctx, part.config, part.weights, sides, &p->tiny);
-    part_close(&part);
-    TRY(st);
-    p->tiny_parts = sides;
-fail:
-    return st;
-}
-
-void diffusion_drop_vae(clio_diffusion *p)
-{
-    vae_free(p->ctx, &p->vae);
-    vae_tiny_free(p->ctx, &p->tiny);
-    p->vae_parts = p->tiny_parts = 0;
-}
-
-/* ---- opening ---- */
-
-/* Check the _class_name of model_index.json; the file may be absent. */
-static clio_status check_index(const clio_diffusion *p)
+/* Read model_index.json and check its _class_name; the file may be absent. */
+static clio_status open_index(clio_diffusion *p)
 {
     static const char *const known[] = {
         "StableDiffusionPipeline",        "StableDiffusionImg2ImgPipeline",        "StableDiffusionInpaintPipeline",
         "LatentConsistencyModelPipeline", "LatentConsistencyModelImg2ImgPipeline", "DiffusionPipeline"};
     clio_status st = CLIO_OK;
-    struct json_file index = {0};
     const char *name;
     char *path = NULL, *unet = NULL;
     bool exists;
@@ -185,21 +27,23 @@ static clio_status check_index(const clio_diffusion *p)
     if (!exists) {
         TRY(file_check_folder(p->ctx, unet, &exists));
         if (!exists)
+            TRY(other_format_refuse(p->ctx, p->path, OTHER_MODEL, "give the folder in params.loras"));
+        if (!exists)
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
                  "text_encoder, unet, vae and scheduler",
                  p->path);
         goto fail;
     }
-    TRY(json_open(p->ctx, &index, p->path, "model_index.json"));
-    TRY(json_text(p->ctx, &index, "_class_name", "StableDiffusionPipeline", &name));
+    TRY(json_open(p->ctx, &p->index, p->path, "model_index.json"));
+    TRY(json_text(p->ctx, &p->index, "_class_name", "StableDiffusionPipeline", &name));
     for (size_t i = 0; i < COUNT(known); i++)
         if (!strcmp(name, known[i]))
             goto fail;
     FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
-         "%s: the pipeline class %.60s is not supported: use a Stable Diffusion 1 or 2 model (StableDiffusionPipeline)", index.path, name);
+         "%s: the pipeline class %.60s is not supported: use a Stable Diffusion 1 or 2 model (StableDiffusionPipeline)", p->index.path,
+         name);
 fail:
-    json_close(&index);
     free(unet);
     free(path);
     return st;
@@ -241,7 +85,7 @@ fail:
     return st;
 }
 
-/* The scheduler configuration, with params->prediction_type if it is set. */
+/* The scheduler configuration, with params->prediction_type if it is set. Its class is that of model_index.json, as in diffusers. */
 static clio_status open_scheduler(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
@@ -258,10 +102,16 @@ static clio_status open_scheduler(clio_diffusion *p)
             FAIL(p->ctx, CLIO_ERROR_FILE, "%s has no folder scheduler, which a Stable Diffusion model needs: download the missing part",
                  p->path);
         TRY(json_open(p->ctx, &p->scheduler, dir, "scheduler_config.json"));
+        const char *index_class = diffusion_index_class(p, "scheduler");
+        if (index_class)
+            TRY(json_put_name(p->ctx, p->scheduler.root, "_class_name", index_class));
         if (p->prediction)
             TRY(json_put_name(p->ctx, p->scheduler.root, "prediction_type", p->prediction));
     }
-    TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.steps = 10, .stable_diffusion = true}));
+    /* A class that clio does not have is an error of clio_imagine, unless its caller chooses another sampler. */
+    const char *class_name = json_string_value(json_object_get(p->scheduler.root, "_class_name"));
+    const char *method = !class_name || sampler_class_is_known(class_name) ? NULL : "ddim";
+    TRY(sampler_new(p->ctx, &s, &p->scheduler, 1, &(struct sampler_options){.method = method, .steps = 10, .stable_diffusion = true}));
 fail:
     sampler_free(s);
     single_file_close(&single);
@@ -269,28 +119,41 @@ fail:
     return st;
 }
 
-/* Read the configurations and tensor lists of all parts, but no weights. */
-static clio_status read_parts(clio_diffusion *p)
+/* Read what the text encoder's configuration says about prompts. */
+static clio_status read_text_encoder(clio_diffusion *p)
 {
     clio_status st = CLIO_OK;
-    struct part part;
-    int vae_side;
-    TRY(part_open(p, &part, PART_TEXT_ENCODER));
+    struct diffusion_files part;
     struct clip_text_config text;
-    const json_t *act;
+    TRY(diffusion_open_part(p, &part, PART_TEXT_ENCODER));
     st = clip_text_read_config(p->ctx, part.config, &text);
     if (st)
-        part_close(&part);
+        diffusion_close_part(&part);
     TRY(st);
     p->positions = text.positions;
-    act = json_object_get(part.config->root, "hidden_act");
-    /* Stable Diffusion 2 pads with "!" (id 0). CLIP's tokenizer, used for single files, pads with the end token. */
-    if (p->is_file && json_is_string(act) && !strcmp(json_string_value(act), "gelu") && p->tokenizer.pad == p->tokenizer.end)
-        p->tokenizer.pad = 0;
-    part_close(&part);
-    TRY(part_open(p, &part, PART_UNET));
+    p->vocab = text.vocab;
+    p->text_layers = text.layers;
+    /* The text encoder of Stable Diffusion 2 has 24 layers, of which the model was trained with 23; its files have these. */
+    p->clip_skip = text.act == ACT_GELU && text.layers < OPEN_CLIP_LAYERS ? 2 : 1;
+    /* Stable Diffusion 2 pads with "!" (id 0), version 1 with the end token, whichever tokenizer was found for a single file. */
+    if (p->is_file)
+        p->tokenizer.pad = part.single.is_version_2 ? 0 : p->tokenizer.end;
+    if (part.single.unneeded_count)
+        context_notice(p->ctx, "%s: %zu tensor%s that no part of Stable Diffusion needs %s left out (the first is %.200s)", p->path,
+                       part.single.unneeded_count, part.single.unneeded_count > 1 ? "s" : "", part.single.unneeded_count > 1 ? "are" : "is",
+                       part.single.unneeded);
+    diffusion_close_part(&part);
+fail:
+    return st;
+}
+
+static clio_status read_unet(clio_diffusion *p)
+{
+    clio_status st = CLIO_OK;
+    struct diffusion_files part;
+    TRY(diffusion_open_part(p, &part, PART_UNET));
     st = unet_read_config(p->ctx, part.config, &p->config);
-    part_close(&part);
+    diffusion_close_part(&part);
     TRY(st);
     const struct unet_config *c = &p->config;
     if (c->in != c->out && c->in != 2 * c->out + 1)
@@ -301,18 +164,99 @@ static clio_status read_parts(clio_diffusion *p)
     if (c->classes != CLASS_NONE)
         FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
              "the UNet of %s is conditioned on a class (class_embed_type), which is not supported: use another model", p->path);
+fail:
+    return st;
+}
+
+static bool is_tiny(const struct diffusion_files *part)
+{
+    const char *name = json_string_value(json_object_get(part->config->root, "_class_name"));
+    return name && !strcmp(name, "AutoencoderTiny");
+}
+
+/* *side: pixels per latent. A VAE that is an AutoencoderTiny (SDXS, or a file) takes the place of params->taesd. */
+static clio_status read_autoencoders(clio_diffusion *p, int *side)
+{
+    clio_status st = CLIO_OK;
+    struct diffusion_files part;
+    *side = 8;
     if (p->taesd) {
-        TRY(part_open(p, &part, PART_TAESD));
-        part_close(&part);
+        TRY(diffusion_open_part(p, &part, PART_TAESD));
+        bool good = is_tiny(&part) || !json_object_get(part.config->root, "_class_name");
+        diffusion_close_part(&part);
+        if (!good)
+            FAIL(p->ctx, CLIO_ERROR_UNSUPPORTED,
+                 "%s is not a tiny autoencoder (AutoencoderTiny): give a VAE (AutoencoderKL) as params.vae instead of params.taesd",
+                 p->taesd);
     }
-    vae_side = 8;
-    if (!p->taesd || p->taesd_preview_only) {
-        TRY(part_open(p, &part, PART_VAE));
-        size_t blocks = json_array_size(json_object_get(part.config->root, "block_out_channels"));
-        vae_side = blocks > 0 && blocks < 8 ? 1 << (blocks - 1) : 8;
-        part_close(&part);
+    if (p->taesd && !p->taesd_preview_only)
+        return CLIO_OK;
+    TRY(diffusion_open_part(p, &part, PART_VAE));
+    bool tiny = is_tiny(&part);
+    size_t blocks = json_array_size(json_object_get(part.config->root, tiny ? "encoder_block_out_channels" : "block_out_channels"));
+    *side = blocks > 0 && blocks < 8 ? 1 << (blocks - 1) : 8;
+    diffusion_close_part(&part);
+    if (tiny) {
+        free(p->taesd);
+        p->taesd = NULL;
+        p->taesd_preview_only = false;
+        TRY(p->vae_path ? mem_string(p->ctx, &p->taesd, p->vae_path) : file_join(p->ctx, &p->taesd, p->path, "vae"));
     }
-    p->side = c->sample > 0 ? c->sample * vae_side : 512;
+fail:
+    return st;
+}
+
+clio_status diffusion_check_loras(clio_diffusion *p, const struct lora_choice *list, size_t count)
+{
+    clio_status st = CLIO_OK;
+    struct diffusion_files text = {0}, unet = {0};
+    struct lora lora = {0};
+    if (count) {
+        TRY(diffusion_open_part(p, &text, PART_TEXT_ENCODER));
+        TRY(diffusion_open_part(p, &unet, PART_UNET));
+    }
+    for (size_t i = 0; i < count; i++) {
+        TRY(lora_open(p->ctx, &lora, list[i].path));
+        TRY(lora_check(p->ctx, &lora, unet.weights, text.weights));
+        lora_close(&lora);
+    }
+fail:
+    lora_close(&lora);
+    diffusion_close_part(&text);
+    diffusion_close_part(&unet);
+    return st;
+}
+
+/* A part without the variant that was asked for. */
+static clio_status notice_variant(clio_diffusion *p)
+{
+    static const enum diffusion_part all[] = {PART_TEXT_ENCODER, PART_UNET, PART_VAE};
+    clio_status st = CLIO_OK;
+    struct diffusion_files part;
+    for (size_t i = 0; i < COUNT(all) && p->variant && !p->is_file; i++) {
+        if (all[i] == PART_VAE && (p->vae_path || p->taesd))
+            continue;
+        TRY(diffusion_open_part(p, &part, all[i]));
+        const char *name = strrchr(part.weights->path, '/');
+        if (!strstr(name ? name : part.weights->path, p->variant))
+            context_notice(p->ctx, "%s is used, since there are no weights of the variant %s beside it", part.weights->path, p->variant);
+        diffusion_close_part(&part);
+    }
+fail:
+    return st;
+}
+
+/* Read the configurations and tensor lists of all parts, but no weights. */
+static clio_status read_parts(clio_diffusion *p)
+{
+    clio_status st = CLIO_OK;
+    int vae_side;
+    TRY(read_text_encoder(p));
+    TRY(read_unet(p));
+    TRY(read_autoencoders(p, &vae_side));
+    TRY(notice_variant(p));
+    TRY(diffusion_check_loras(p, p->loras, p->lora_count));
+    p->side = p->config.sample > 0 ? p->config.sample * vae_side : 512;
 fail:
     return st;
 }
@@ -328,7 +272,10 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
             prediction = predictions[i][1];
     TRY(mem_string(p->ctx, &p->variant, params->variant));
     TRY(mem_string(p->ctx, &p->prediction, prediction));
+    TRY(mem_string(p->ctx, &p->vae_path, params->vae));
     TRY(mem_string(p->ctx, &p->taesd, params->taesd));
+    TRY(mem_string(p->ctx, &p->lora_dir, params->lora_dir));
+    TRY(mem_string(p->ctx, &p->embedding_dir, params->embedding_dir));
     p->taesd_preview_only = params->taesd_preview_only != 0;
     p->keep = params->keep != 0;
     TRY(mem_alloc(p->ctx, &p->loras, MAX(params->lora_count, 1), sizeof *p->loras));
@@ -368,9 +315,12 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     for (size_t n = strlen(p->path); n > 1 && p->path[n - 1] == '/';)
         p->path[--n] = 0;
     p->is_file = kind != FILE_FOLDER;
-    if (!p->is_file)
-        TRY(check_index(p));
+    if (p->is_file)
+        TRY(other_format_refuse(ctx, path, OTHER_MODEL, "give the folder in params.loras"));
+    else
+        TRY(open_index(p));
     TRY(copy_params(p, params));
+    TRY(diffusion_find_prediction(p));
     TRY(open_scheduler(p)); /* for a single file, this also checks that it is a checkpoint */
     TRY(open_tokenizer(p, params->tokenizer));
     TRY(read_parts(p));
@@ -389,12 +339,15 @@ void clio_diffusion_free(clio_diffusion *p)
     diffusion_drop_vae(p);
     clip_tokenizer_close(&p->tokenizer);
     json_close(&p->scheduler);
-    for (size_t i = 0; p->loras && i < p->lora_count; i++)
-        free(p->loras[i].path);
-    free(p->loras);
+    lora_choices_free(p->loras, p->lora_count);
+    lora_choices_free(p->prompt_loras, p->prompt_lora_count);
+    free(p->lora_dir);
+    free(p->embedding_dir);
     free(p->variant);
     free(p->prediction);
     free(p->taesd);
+    free(p->vae_path);
+    json_close(&p->index);
     free(p->path);
     free(p);
 }

@@ -1,7 +1,5 @@
-/* text2image_params.c - check the parameters of clio_diffusion_load and clio_imagine; the generation parameters as text
- * (stable-diffusion-webui's infotext). */
+/* text2image_params.c - check the parameters of clio_diffusion_load and clio_imagine. */
 #include "text2image.h"
-#include "../image/image.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -18,7 +16,7 @@
 
 clio_imagine_params clio_imagine_defaults(void)
 {
-    return (clio_imagine_params){.steps = 20, .guidance_scale = 7.5, .seed = 42, .seed_to = -1, .count = 1};
+    return (clio_imagine_params){.steps = 20, .guidance_scale = 7.5, .seed = 42, .count = 1};
 }
 
 const char *clio_imagine_samplers(void)
@@ -34,7 +32,10 @@ clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diff
     TRY(require_text_or_null(ctx, at, params->tokenizer, "params.tokenizer"));
     if (params->prediction_type)
         TRY(require_word(ctx, at, params->prediction_type, "epsilon|eps|v_prediction|v|sample", "params.prediction_type"));
+    TRY(require_text_or_null(ctx, at, params->vae, "params.vae"));
     TRY(require_text_or_null(ctx, at, params->taesd, "params.taesd"));
+    TRY(require_text_or_null(ctx, at, params->lora_dir, "params.lora_dir"));
+    TRY(require_text_or_null(ctx, at, params->embedding_dir, "params.embedding_dir"));
     TRY(require_list(ctx, at, params->loras, params->lora_count, LORAS_MAX, "params.loras", "params.lora_count"));
     for (size_t i = 0; i < params->lora_count; i++) {
         snprintf(name, sizeof name, "params.loras[%zu].path", i);
@@ -47,7 +48,7 @@ fail:
 }
 
 /* A random seed of 31 bits, which other programs accept as well. */
-static int64_t new_seed(void)
+static uint64_t new_seed(void)
 {
     uint32_t x = (uint32_t)time(NULL) * 2654435761u;
     FILE *file = fopen("/dev/urandom", "rb");
@@ -116,14 +117,31 @@ static clio_status check_interpolation(struct imagine *j, struct caller at)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
-    bool interpolates = a->prompt_to || a->seed_to >= 0;
-    TRY(require_int(j->ctx, at, a->seed_to, -1, INT64_MAX, "params.seed_to"));
+    bool interpolates = a->prompt_to || a->interpolate_seed;
     TRY(require_int(j->ctx, at, a->frames, 0, COUNT_MAX, "params.frames"));
     REQUIRE_THAT(j->ctx, at, !interpolates || a->frames >= 2, "params.frames is %d: an interpolation needs 2 to %d", a->frames, COUNT_MAX);
-    REQUIRE_THAT(j->ctx, at, interpolates || !a->frames, "params.frames is %d: set params.prompt_to or params.seed_to as well", a->frames);
+    REQUIRE_THAT(j->ctx, at, interpolates || !a->frames, "params.frames is %d: set params.prompt_to or params.interpolate_seed as well",
+                 a->frames);
     REQUIRE_THAT(j->ctx, at, !interpolates || a->count == 1, "params.count is %d: an interpolation is not made in a batch, set it to 1",
                  a->count);
     j->count = interpolates ? a->frames : a->count;
+fail:
+    return st;
+}
+
+/* Counted from the text encoder's last layer, which the files of Stable Diffusion 2 do not have. */
+static clio_status check_clip_skip(struct imagine *j, struct caller at)
+{
+    clio_status st = CLIO_OK;
+    int skip = j->params->clip_skip, first = j->p->clip_skip, last = first + j->p->text_layers - 1;
+    TRY(require_int(j->ctx, at, skip, 0, CLIP_SKIP_MAX, "params.clip_skip"));
+    REQUIRE_THAT(
+        j->ctx, at, !skip || skip >= first,
+        "params.clip_skip is %d, but %s has no later layer of the text encoder than the last but one, which Stable Diffusion 2 was "
+        "trained with: use 2 to %d",
+        skip, j->p->path, last);
+    REQUIRE_THAT(j->ctx, at, skip <= last, "params.clip_skip is %d, and the text encoder of %s has %d layers: use %d to %d", skip,
+                 j->p->path, j->p->text_layers, first, last);
 fail:
     return st;
 }
@@ -135,14 +153,13 @@ static clio_status check_sampling(struct imagine *j, struct caller at)
     TRY(require_int(j->ctx, at, a->steps, 1, STEPS_MAX, "params.steps"));
     TRY(require_number(j->ctx, at, a->guidance_scale, 0, 1000, "params.guidance_scale"));
     TRY(require_number(j->ctx, at, a->guidance_rescale, 0, 1, "params.guidance_rescale"));
-    TRY(require_int(j->ctx, at, a->seed, -1, INT64_MAX, "params.seed"));
     REQUIRE_THAT(j->ctx, at, !a->sampler || sampler_is_known(a->sampler), "params.sampler is \"%.60s\": it must be one of %s",
                  a->sampler ? a->sampler : "", sampler_methods());
     if (a->timestep_spacing)
         TRY(require_word(j->ctx, at, a->timestep_spacing, "leading|linspace|trailing", "params.timestep_spacing"));
     TRY(require_number(j->ctx, at, a->eta, 0, 1, "params.eta"));
     TRY(require_int(j->ctx, at, a->rng, CLIO_RNG_CPU, CLIO_RNG_CUDA, "params.rng"));
-    TRY(require_int(j->ctx, at, a->clip_skip, 0, CLIP_SKIP_MAX, "params.clip_skip"));
+    TRY(check_clip_skip(j, at));
 fail:
     return st;
 }
@@ -160,8 +177,7 @@ clio_status imagine_check(struct imagine *j)
     TRY(check_interpolation(j, at));
     TRY(check_images(j, at));
     TRY(check_sizes(j, at));
-    j->seed = a->seed < 0 ? new_seed() : a->seed;
-    j->seed_to = a->seed_to;
+    j->seed = a->random_seed ? new_seed() : a->seed;
     j->guided = a->guidance_scale > 1 && !j->p->config.guidance;
     j->tiny = j->p->taesd && !j->p->taesd_preview_only;
     j->sampler = (struct sampler_options){.method = a->sampler,
@@ -172,6 +188,9 @@ clio_status imagine_check(struct imagine *j)
                                           .stable_diffusion = true};
     TRY(sampler_new(j->ctx, &s, &j->p->scheduler, 1, &j->sampler));
     snprintf(j->method, sizeof j->method, "%s", s->method);
+    j->sigmas = s->config.sigmas;
+    j->prediction = s->config.prediction;
+    j->run_steps = sampler_step_number(s, s->count - 1) + 1;
     j->evaluations = (s->count - s->first) * j->count;
 fail:
     sampler_free(s);
@@ -183,61 +202,7 @@ double imagine_fraction(const struct imagine *j, int index)
     return j->params->frames > 1 ? (double)index / (j->params->frames - 1) : 0;
 }
 
-int64_t imagine_seed(const struct imagine *j, int index)
+uint64_t imagine_seed(const struct imagine *j, int index)
 {
-    return j->params->frames ? j->seed : j->seed + index;
-}
-
-/* Name of the model: the last part of its path; of a file without the extension. */
-static void model_name(const struct imagine *j, char name[128])
-{
-    const char *slash = strrchr(j->p->path, '/');
-    snprintf(name, 128, "%s", slash && slash[1] ? slash + 1 : j->p->path);
-    char *ending = strrchr(name, '.');
-    if (j->p->is_file && ending && ending != name)
-        *ending = 0;
-    for (char *c = name; *c; c++)
-        if (*c == ',' || (unsigned char)*c < ' ')
-            *c = '_'; /* infotext separates values by commas */
-}
-
-clio_status imagine_describe(const struct imagine *j, int index, char **out)
-{
-    clio_status st = CLIO_OK;
-    clio_context *ctx = j->ctx;
-    const clio_imagine_params *a = j->params;
-    struct bytes b = {0};
-    char name[128];
-    model_name(j, name);
-    *out = NULL;
-    TRY(bytes_print(ctx, &b, "%s\n", a->prompt));
-    if (a->negative_prompt && *a->negative_prompt)
-        TRY(bytes_print(ctx, &b, "Negative prompt: %s\n", a->negative_prompt));
-    TRY(bytes_print(ctx, &b, "Steps: %d, Sampler: %s, CFG scale: %g, Seed: %lld, Size: %dx%d, Model: %s", a->steps, j->method,
-                    a->guidance_scale, (long long)imagine_seed(j, index), j->width, j->height, name));
-    if (a->image)
-        TRY(bytes_print(ctx, &b, ", Denoising strength: %g", j->strength > 0 ? j->strength : 1.0));
-    if (a->guidance_rescale > 0)
-        TRY(bytes_print(ctx, &b, ", CFG Rescale: %g", a->guidance_rescale));
-    if (a->clip_skip)
-        TRY(bytes_print(ctx, &b, ", Clip skip: %d", a->clip_skip + 1)); /* stable-diffusion-webui counts from 1 */
-    if (a->timestep_spacing)
-        TRY(bytes_print(ctx, &b, ", Spacing: %s", a->timestep_spacing));
-    if (a->eta > 0)
-        TRY(bytes_print(ctx, &b, ", Eta: %g", a->eta));
-    if (a->frames && a->seed_to >= 0)
-        TRY(bytes_print(ctx, &b, ", Seed to: %lld", (long long)a->seed_to));
-    if (a->frames)
-        TRY(bytes_print(ctx, &b, ", Frames: %d", a->frames));
-    for (size_t i = 0; i < j->p->lora_count; i++) {
-        const char *slash = strrchr(j->p->loras[i].path, '/');
-        TRY(bytes_print(ctx, &b, ", Lora: %s:%g", slash ? slash + 1 : j->p->loras[i].path, (double)j->p->loras[i].strength));
-    }
-    TRY(bytes_print(ctx, &b, ", RNG: %s, Device: %s, Version: clio %s", a->rng == CLIO_RNG_CUDA ? "GPU" : "CPU", ctx->info.name,
-                    clio_version()));
-    *out = b.data;
-    b = (struct bytes){0};
-fail:
-    bytes_free(&b);
-    return st;
+    return j->params->frames ? j->seed : j->seed + (uint64_t)index;
 }

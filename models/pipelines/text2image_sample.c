@@ -19,7 +19,7 @@ struct run {
     struct imagine *j;
     struct sampler *sampler;
     struct random random;
-    float *x, *in, *outputs; /* sample; input of the UNet [rows][config.in]; its outputs [2] */
+    float *x, *in, *outputs; /* sample; input of the UNet [rows][config.in]; its outputs [prompt_rows] */
     float *noise, *latent;   /* initial noise; latent of the image, or NULL */
     float *extra;            /* inpainting UNet: mask and masked image latent; else NULL */
     int index;
@@ -68,15 +68,22 @@ void imagine_free_sampling(struct imagine *j)
     arena_free(j->ctx, &j->preview_arena);
 }
 
+/* Rows of prompt embeddings: the negative prompt, if there is guidance, then the parts of the prompt. */
+static int prompt_rows(const struct imagine *j)
+{
+    return j->parts + j->guided;
+}
+
 static clio_status try_prepare(struct imagine *j)
 {
     clio_status st = CLIO_OK;
-    int rows = j->guided ? 2 : 1;
+    int rows = prompt_rows(j);
     TRY(diffusion_need_unet(j->p));
     j->text = tensor_shape(DTYPE_F32, 3, rows, j->length, j->p->config.text, 0);
     TRY(tensor_new(j->ctx, &j->text, "the prompt"));
     TRY(unet_prompt_new(j->ctx, &j->prompt, &j->p->unet, rows, j->length));
-    st = allocate_tensors(j, rows);
+    j->shown_image = -1;
+    st = allocate_tensors(j, rows > 2 ? 1 : rows);
     if (st == CLIO_ERROR_MEMORY && rows == 2 && !j->p->vae_parts) {
         arena_free(j->ctx, &j->arena);
         st = allocate_tensors(j, 1);
@@ -104,18 +111,33 @@ fail:
     return st;
 }
 
-/* r->in [rows or 1][config.in] -> r->outputs: for the negative prompt and the prompt; without guidance for the prompt only. */
+/* r->in [rows][config.in] -> r->outputs [prompt_rows]: all rows of the prompt in one pass, or one in each. */
 static clio_status evaluate(struct run *r, float t)
 {
     clio_status st = CLIO_OK;
     struct imagine *j = r->j;
-    for (int pass = 0; pass < (j->guided && j->rows == 1 ? 2 : 1); pass++) {
+    for (int row = 0; row < prompt_rows(j); row += j->rows) {
         TRY(nchw_write(j->ctx, &j->in, r->in));
-        TRY(forward(j, t, pass));
-        TRY(nchw_read(j->ctx, &j->out, r->outputs + (size_t)pass * j->n));
+        TRY(forward(j, t, row));
+        TRY(nchw_read(j->ctx, &j->out, r->outputs + (size_t)row * j->n));
     }
+    TRY(imagine_check_finite(j, "the UNet", r->outputs, (size_t)prompt_rows(j) * j->n));
 fail:
     return st;
+}
+
+/* The prompt's parts become one output (composable diffusion, Liu et al. 2022): the negative prompt's plus the weighted differences to it,
+ * which guidance then scales. */
+static void compose(const struct imagine *j, float *outputs)
+{
+    const float *negative = outputs;
+    float *one = outputs + j->n;
+    for (size_t k = 0; j->parts > 1 && k < j->n; k++) {
+        double sum = 0;
+        for (int part = 0; part < j->parts; part++)
+            sum += j->prompts[EMBEDS_PROMPT].list[part].weight * ((double)one[(size_t)part * j->n + k] - (double)negative[k]);
+        one[k] = (float)((double)negative[k] + sum);
+    }
 }
 
 /* ---- on the host ---- */
@@ -128,7 +150,7 @@ static clio_status run_new(struct imagine *j, struct run *r)
     TRY(mem_alloc(j->ctx, &r->x, j->n, sizeof *r->x));
     TRY(mem_alloc(j->ctx, &r->noise, j->n, sizeof *r->noise));
     TRY(mem_alloc(j->ctx, &r->in, 2 * pixels * (size_t)j->p->config.in, sizeof *r->in));
-    TRY(mem_alloc(j->ctx, &r->outputs, 2 * j->n, sizeof *r->outputs));
+    TRY(mem_alloc(j->ctx, &r->outputs, (size_t)MAX(prompt_rows(j), 2) * j->n, sizeof *r->outputs));
     if (j->image_moments)
         TRY(mem_alloc(j->ctx, &r->latent, j->n, sizeof *r->latent));
     if (j->masked_image_moments)
@@ -160,13 +182,13 @@ static clio_status init_latents(struct run *r)
     struct imagine *j = r->j;
     bool is_inpainting = j->p->config.in != j->p->config.out, from_noise = j->strength == 0;
     float *noise_to = NULL, *unused = r->outputs; /* scratch of the same size */
-    random_seed(&r->random, rng_type(j), (uint64_t)imagine_seed(j, r->index));
+    random_seed(&r->random, rng_type(j), imagine_seed(j, r->index));
     if (j->image_moments && !(is_inpainting && from_noise))
         imagine_sample_latent(j, j->image_moments, &r->random, r->latent);
     random_normal(&r->random, r->noise, j->n);
-    if (j->seed_to >= 0) {
+    if (j->params->interpolate_seed) {
         struct random to;
-        random_seed(&to, rng_type(j), (uint64_t)j->seed_to);
+        random_seed(&to, rng_type(j), j->params->seed_to);
         TRY(mem_alloc(j->ctx, &noise_to, j->n, sizeof *noise_to));
         if (j->image_moments && !(is_inpainting && from_noise))
             imagine_sample_latent(j, j->image_moments, &to, unused);
@@ -216,9 +238,10 @@ static clio_status step(struct run *r, int i)
     if (j->rows == 2)
         memcpy(r->in + in_size, r->in, sizeof *r->in * in_size);
     TRY(evaluate(r, r->sampler->timesteps[i]));
+    compose(j, r->outputs);
     if (j->guided)
-        guidance_combine(output, r->outputs, r->outputs + j->n, (float)j->params->guidance_scale, (float)j->params->guidance_rescale, 1,
-                         j->n);
+        guidance_combine(output, r->outputs, r->outputs + j->n, (float)MAX(j->params->guidance_scale, 1),
+                         (float)j->params->guidance_rescale, 1, j->n);
     j->done++;
     if (every > 0 && (i - r->sampler->first + 1) % every == 0 && i + 1 < r->sampler->count)
         TRY(imagine_preview(j, r->sampler, r->index, i, r->in, output));
@@ -226,6 +249,43 @@ static clio_status step(struct run *r, int i)
     if (j->mask && !r->extra)
         restore_unmasked(r, i);
 fail:
+    return st;
+}
+
+/* Whether the prompts of two steps are the same. */
+static bool is_same_prompt(const struct imagine *j, int a, int b)
+{
+    for (int i = 0; i < EMBEDS_COUNT; i++)
+        for (int k = 0; k < j->prompts[i].count; k++)
+            if (j->prompts[i].list[k].at[a] != j->prompts[i].list[k].at[b])
+                return false;
+    return true;
+}
+
+/* Give the device the prompts of image `index` at a step, unless it has them. */
+static clio_status set_prompt(struct imagine *j, int index, int step)
+{
+    clio_status st = CLIO_OK;
+    size_t count = (size_t)j->length * (size_t)j->p->config.text;
+    const struct prompt_part *negative = j->prompts[EMBEDS_NEGATIVE].list;
+    float *embeds = NULL;
+    bool moved = index != j->shown_image && j->prompts[EMBEDS_PROMPT_TO].count;
+    if (j->shown_image >= 0 && !moved && is_same_prompt(j, step, j->shown_step)) {
+        j->shown_image = index;
+        return CLIO_OK;
+    }
+    TRY(mem_alloc(j->ctx, &embeds, count, sizeof *embeds));
+    if (j->guided)
+        TRY(tensor_write(j->ctx, &j->text, 0, count, negative->embeds[negative->at[step]]));
+    for (int part = 0; part < j->parts; part++) {
+        imagine_prompt_embeds(j, index, part, step, embeds);
+        TRY(tensor_write(j->ctx, &j->text, (size_t)(part + j->guided) * count, count, embeds));
+    }
+    TRY(unet_attend_to(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->text));
+    j->shown_image = index;
+    j->shown_step = step;
+fail:
+    free(embeds);
     return st;
 }
 
@@ -237,39 +297,20 @@ static clio_status sample_one(struct run *r)
     TRY(init_latents(r));
     for (int i = r->sampler->first; i < r->sampler->count; i++) {
         TRY(context_progress(j->ctx, "sampling", j->done, j->evaluations));
+        TRY(set_prompt(j, r->index, sampler_step_number(r->sampler, i)));
         TRY(step(r, i));
     }
     TRY(context_progress(j->ctx, "sampling", j->done, j->evaluations));
     for (size_t k = 0; k < j->n; k++)
         if (!isfinite(r->x[k]))
             FAIL(j->ctx, CLIO_ERROR_FORMAT,
-                 "the network of %s answers with numbers that are none: its weights are damaged, download them again, or are of a model "
-                 "that predicts "
-                 "something else (prediction_type)",
-                 j->p->path);
+                 "sampling with the UNet of %s gives values that are not finite: the model may predict something else than %s "
+                 "(params.prediction_type)",
+                 j->p->path, sampler_prediction_name(j->prediction));
     memcpy(j->latents + (size_t)r->index * j->n, r->x, sizeof *r->x * j->n);
     sampler_free(r->sampler);
     r->sampler = NULL;
 fail:
-    return st;
-}
-
-/* Set the prompt of image `index`, unless it is the same as that of the image before. */
-static clio_status set_prompt(struct imagine *j, int index)
-{
-    clio_status st = CLIO_OK;
-    size_t count = (size_t)j->length * (size_t)j->p->config.text;
-    float *embeds = NULL;
-    if (index > 0 && !j->prompt_embeds[EMBEDS_PROMPT_TO])
-        return CLIO_OK;
-    TRY(mem_alloc(j->ctx, &embeds, count, sizeof *embeds));
-    imagine_prompt_embeds(j, index, embeds);
-    if (j->guided)
-        TRY(tensor_write(j->ctx, &j->text, 0, count, j->prompt_embeds[EMBEDS_NEGATIVE]));
-    TRY(tensor_write(j->ctx, &j->text, j->guided ? count : 0, count, embeds));
-    TRY(unet_attend_to(j->ctx, &j->arena, &j->p->unet, &j->prompt, &j->text));
-fail:
-    free(embeds);
     return st;
 }
 
@@ -282,7 +323,6 @@ clio_status imagine_sample(struct imagine *j)
     TRY(run_new(j, &r));
     for (int i = 0; i < j->count; i++) {
         r.index = i;
-        TRY(set_prompt(j, i));
         TRY(sample_one(&r));
     }
 fail:

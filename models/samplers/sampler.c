@@ -87,7 +87,26 @@ void sampler_free(struct sampler *s)
     free(s);
 }
 
+const char *sampler_prediction_name(enum sampler_prediction prediction)
+{
+    static const char *const names[] = {"epsilon", "v_prediction", "sample"};
+    return names[prediction];
+}
+
 /* ---- the loop ---- */
+
+int sampler_step_number(const struct sampler *s, int i)
+{
+    int n = i - s->first;
+    if (s->config.method == SAMPLER_HEUN)
+        return n / 2;
+    if (s->config.method != SAMPLER_PNDM)
+        return n;
+    if (s->config.skip_prk)
+        return MAX(n - 1, 0); /* the first step is evaluated twice, */
+    return n < PRK_EVALUATIONS ? n / PRK_PER_STEP
+                               : n - PRK_EVALUATIONS + PRK_EVALUATIONS / PRK_PER_STEP; /* or the first three four times */
+}
 
 void sampler_init_noise(const struct sampler *s, float *x)
 {

@@ -130,8 +130,14 @@ clio_status sampler_new(clio_context *ctx, struct sampler **out, const struct js
 void sampler_free(struct sampler *s);
 /* "pndm, ddim, ..." */
 const char *sampler_methods(void);
+/* "epsilon", "v_prediction", "sample" */
+const char *sampler_prediction_name(enum sampler_prediction prediction);
 /* Whether a name is one of them, or another spelling of it. */
+bool sampler_class_is_known(const char *name); /* of diffusers; NULL: false */
 bool sampler_is_known(const char *name);
+
+/* The step that evaluation i of the network belongs to, counted from 0 at s->first: some methods evaluate it twice or more in a step. */
+int sampler_step_number(const struct sampler *s, int i);
 
 /* x *= init_noise_sigma, in place: from standard normal noise to the first sample. */
 void sampler_init_noise(const struct sampler *s, float *x);

@@ -143,6 +143,19 @@ fail:
     return st;
 }
 
+/* A UNet that predicts the variance, too; other values of variance_type (DDPM's fixed_small) do not matter to a solver. */
+static clio_status refuse_learned(clio_context *ctx, const struct json_file *file)
+{
+    clio_status st = CLIO_OK;
+    const char *type = json_string_value(json_object_get(file->root, "variance_type"));
+    if (type && (!strcmp(type, "learned") || !strcmp(type, "learned_range")))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s: \"variance_type\" is \"%s\": the network predicts the variance, too, which clio does not read: use another model",
+             file->path, type);
+fail:
+    return st;
+}
+
 static clio_status read_sigmas(clio_context *ctx, struct sampler_config *c, const struct json_file *file, unsigned fields)
 {
     clio_status st = CLIO_OK;
@@ -163,10 +176,8 @@ static clio_status read_sigmas(clio_context *ctx, struct sampler_config *c, cons
         TRY(sampler_number(ctx, file, "sigma_min", 1e-6, 1e6, 0, &c->sigma_min));
         TRY(sampler_number(ctx, file, "sigma_max", 1e-6, 1e6, 0, &c->sigma_max));
     }
-    if (fields & FLOW) {
+    if (fields & FLOW) /* flow_shift and time_shift_type matter with them only */
         TRY(require_unset(ctx, file, "use_flow_sigmas"));
-        TRY(require_unset(ctx, file, "use_dynamic_shifting"));
-    }
 fail:
     return st;
 }
@@ -177,7 +188,7 @@ static clio_status read_dpm(clio_context *ctx, struct sampler_config *c, const s
     clio_status st = CLIO_OK;
     int algorithm = 0, solver = 0;
     TRY(require_unset(ctx, file, "use_lu_lambdas"));
-    TRY(require_unset(ctx, file, "variance_type"));
+    TRY(refuse_learned(ctx, file));
     /* as in diffusers, solver types of other classes mean midpoint, and deis means dpmsolver++ */
     TRY(read_choice(ctx, file, "solver_type", "midpoint", (const char *const[]){"midpoint", "heun", "logrho", "bh1", "bh2"}, 5, &solver));
     if (named) {
@@ -206,6 +217,7 @@ static clio_status read_unipc(clio_context *ctx, struct sampler_config *c, const
     TRY(require_unset(ctx, file, "disable_corrector"));
     TRY(require_unset(ctx, file, "solver_p"));
     TRY(require_unset(ctx, file, "shift_terminal"));
+    TRY(require_unset(ctx, file, "use_dynamic_shifting"));
     TRY(json_int(ctx, file, "solver_order", 1, 3, 2, &c->solver_order));
     TRY(read_choice(ctx, file, "solver_type", "bh2", (const char *const[]){"bh2", "bh1", "midpoint", "heun", "logrho"}, 5, &solver));
     c->bh1 = solver == 1;
@@ -244,7 +256,8 @@ static clio_status read_special(clio_context *ctx, struct sampler_config *c, con
         break;
     case SAMPLER_EULER:
         TRY(read_choice(ctx, file, "interpolation_type", "linear", (const char *const[]){"linear"}, 1, &index));
-        TRY(read_choice(ctx, file, "timestep_type", "discrete", (const char *const[]){"discrete"}, 1, &index));
+        if (c->prediction == SAMPLER_V_PREDICTION) /* otherwise diffusers ignores it */
+            TRY(read_choice(ctx, file, "timestep_type", "discrete", (const char *const[]){"discrete"}, 1, &index));
         break;
     case SAMPLER_DPM:
         TRY(read_dpm(ctx, c, file, named));
@@ -277,6 +290,14 @@ bool sampler_is_known(const char *name)
     return find_method(name) != NULL;
 }
 
+bool sampler_class_is_known(const char *name)
+{
+    for (size_t i = 0; name && i < COUNT(classes); i++)
+        if (!strcmp(name, classes[i].name))
+            return true;
+    return false;
+}
+
 /* Choose the method by options->method, else by the file's class. */
 static clio_status choose_method(clio_context *ctx, struct sampler *s, const struct json_file *file, const char *name,
                                  const struct method_row **named)
@@ -295,8 +316,9 @@ static clio_status choose_method(clio_context *ctx, struct sampler *s, const str
     if (name && !*named)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "there is no sampler \"%.64s\": choose one of %s", name, sampler_methods());
     if (!name && !row)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for the scheduler %.64s, which clio does not have (it has %s): choose a sampler (%s)",
-             file->path, class_name, list, sampler_methods());
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s or model_index.json asks for the scheduler %.64s, which clio does not have (it has %s): choose a sampler (%s)", file->path,
+             class_name, list, sampler_methods());
     s->config.method = *named ? (*named)->method : row->method;
 fail:
     return st;

@@ -20,8 +20,8 @@ static void get_prev_sample(const struct sampler *s, int t, int next, const floa
 /* Runge-Kutta: four evaluations per timestep; their outputs are summed with weights 1/6, 1/3, 1/3, 1/6. */
 static void step_prk(struct sampler *s, int i, const float *output, float *x)
 {
-    int half = s->config.train_steps / s->steps / 2, turn = s->evaluations % 4;
-    int t = (int)s->times[s->evaluations / 4 * 4], next = (int)s->times[i] - (s->evaluations % 2 ? 0 : half);
+    int half = s->config.train_steps / s->steps / 2, turn = s->evaluations % PRK_PER_STEP;
+    int t = (int)s->times[s->evaluations / PRK_PER_STEP * PRK_PER_STEP], next = (int)s->times[i] - (s->evaluations % 2 ? 0 : half);
     float weight = turn == 0 || turn == 3 ? (float)(1.0 / 6) : (float)(1.0 / 3);
     if (turn == 0) {
         sampler_push_output(s, output, SAMPLER_HISTORY - 1);
@@ -67,7 +67,7 @@ static void step_plms(struct sampler *s, int i, const float *output, float *x)
 void sampler_pndm(struct sampler *s, int i, const float *output, float *x)
 {
     /* as diffusers, count evaluations, not timesteps: with strength, a run starts in the same way */
-    if (!s->config.skip_prk && s->evaluations < 12)
+    if (!s->config.skip_prk && s->evaluations < PRK_EVALUATIONS)
         step_prk(s, i, output, x);
     else
         step_plms(s, i, output, x);

@@ -5,6 +5,10 @@
 
 #include "sampler.h"
 
+/* pndm without skip_prk_steps: evaluations of the Runge-Kutta steps, and of one of them. */
+#define PRK_EVALUATIONS 12
+#define PRK_PER_STEP 4
+
 #include "../../host/core/mem.h"
 
 /* Fill in s->config and s->method from the file, the class's defaults and the options. */

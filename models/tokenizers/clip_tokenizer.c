@@ -246,20 +246,34 @@ fail:
     return st;
 }
 
-clio_status clip_tokenizer_check(clio_context *ctx, const char *text)
+/* Position of the first byte that is not UTF-8; the text's size: there is none. */
+static size_t find_bad_byte(const char *text, size_t size)
 {
-    clio_status st = CLIO_OK;
-    size_t size = strlen(text);
     utf8proc_int32_t c;
-    if (size > INT_MAX / 8)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a prompt of %zu bytes is too long: shorten it", size);
     for (size_t at = 0; at < size;) {
         utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(size - at), &c);
         if (step <= 0)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt is not valid UTF-8 (byte 0x%02x at position %zu): save it as UTF-8 or type it again",
-                 (unsigned char)text[at], at);
+            return at;
         at += (size_t)step;
     }
+    return size;
+}
+
+bool clip_tokenizer_accepts(const char *text)
+{
+    return find_bad_byte(text, strlen(text)) == strlen(text);
+}
+
+clio_status clip_tokenizer_check(clio_context *ctx, const char *text)
+{
+    clio_status st = CLIO_OK;
+    size_t size = strlen(text), at;
+    if (size > INT_MAX / 8)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a prompt of %zu bytes is too long: shorten it", size);
+    at = find_bad_byte(text, size);
+    if (at < size)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt is not valid UTF-8 (byte 0x%02x at position %zu): save it as UTF-8 or type it again",
+             (unsigned char)text[at], at);
 fail:
     return st;
 }

@@ -41,6 +41,8 @@ clio_status clip_tokenizer_open(clio_context *ctx, struct clip_tokenizer *t, con
 /* t may be zeroed or partly opened. */
 void clip_tokenizer_close(struct clip_tokenizer *t);
 
+/* Whether a text is valid UTF-8. */
+bool clip_tokenizer_accepts(const char *text);
 /* CLIO_ERROR_ARGUMENT, with the position, if the text is not valid UTF-8. */
 clio_status clip_tokenizer_check(clio_context *ctx, const char *text);
 /* Tokens of a text, without start and end token; the caller frees *ids. CLIO_ERROR_ARGUMENT: as above. */

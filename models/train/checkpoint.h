@@ -35,6 +35,10 @@ struct train_plan;
 clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct train_plan *plan, const struct train_state *state,
                              const struct train_split *split, const char *out);
 
+/* Link OUT/last, and OUT/best if it is the best, to the checkpoint of this step: of the one that is resumed from, too, as a run may have
+ * been killed before it did. */
+clio_status checkpoint_link(clio_context *ctx, const struct train_state *state, const char *out);
+
 /* ---- read ---- */
 
 struct checkpoint {

@@ -144,11 +144,24 @@ fail:
     return st;
 }
 
+clio_status checkpoint_link(clio_context *ctx, const struct train_state *state, const char *out)
+{
+    clio_status st = CLIO_OK;
+    char step[CHECKPOINT_NAME_SIZE], to[80];
+    checkpoint_name(step, state->step);
+    snprintf(to, sizeof to, "checkpoints/%s", step);
+    TRY(file_set_link(ctx, out, "last", to));
+    if (state->best_step == state->step)
+        TRY(file_set_link(ctx, out, "best", to));
+fail:
+    return st;
+}
+
 clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct train_plan *plan, const struct train_state *state,
                              const struct train_split *split, const char *out)
 {
     clio_status st = CLIO_OK;
-    char *checkpoints = NULL, *partial = NULL, *whole = NULL, step[CHECKPOINT_NAME_SIZE], name[64], to[80];
+    char *checkpoints = NULL, *partial = NULL, *whole = NULL, step[CHECKPOINT_NAME_SIZE], name[64];
     TRY(join(ctx, &checkpoints, out, "checkpoints"));
     checkpoint_name(step, state->step);
     snprintf(name, sizeof name, ".partial-%s", step);
@@ -163,10 +176,7 @@ clio_status checkpoint_write(clio_context *ctx, struct learner *l, const struct 
     TRY(file_delete_folder(ctx, whole)); /* a damaged one, behind the one that was resumed from */
     TRY(file_rename(ctx, partial, whole));
     TRY(file_sync_folder(ctx, checkpoints));
-    snprintf(to, sizeof to, "checkpoints/%s", step);
-    TRY(file_set_link(ctx, out, "last", to));
-    if (state->best_step == state->step)
-        TRY(file_set_link(ctx, out, "best", to));
+    TRY(checkpoint_link(ctx, state, out));
     TRY(remove_old(ctx, out, checkpoints, plan->save_total_limit, state->step, state->best_step));
 fail:
     if (st && partial) {

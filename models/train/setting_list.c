@@ -88,9 +88,9 @@ clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t 
         *out = (clio_setting){0};
     REQUIRE(ctx, ctx, "ctx");
     REQUIRE_TEXT(ctx, model, "model");
+    REQUIRE(ctx, out, "out");
     type = learner_type_find(model);
     REQUIRE_THAT(ctx, CALLER, type, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them", model);
-    REQUIRE(ctx, out, "out");
     TRY(clio_train_setting(ctx, NULL, n, out));
     if (out->name && n >= length(train_settings)) {
         const struct optimizer_options o = learner_optimizer_defaults(type, 0);

@@ -12,21 +12,28 @@
 
 /* ---- a step ---- */
 
-/* Write a batch to the device. */
+/* A batch of the loader, its images not yet on the device. */
+static struct learner_batch host_batch(const struct train_run *r, const struct batch *b)
+{
+    struct learner_batch out = {.count = b->count,
+                                .global_count = b->global_count,
+                                .first = b->global_count * r->parallel.rank / r->parallel.ranks,
+                                .weight = b->global_count,
+                                .images = r->images,
+                                .labels = b->labels,
+                                .captions = b->captions,
+                                .audio = b->audio,
+                                .samples = b->samples,
+                                .lengths = b->lengths};
+    out.images.dim[0] = b->count;
+    return out;
+}
+
+/* Write a batch to the device, and weigh it. */
 static clio_status upload(struct train_run *r, const struct batch *b, struct learner_batch *out)
 {
     clio_status st = CLIO_OK;
-    *out = (struct learner_batch){.count = b->count,
-                                  .global_count = b->global_count,
-                                  .first = b->global_count * r->parallel.rank / r->parallel.ranks,
-                                  .weight = b->global_count,
-                                  .images = r->images,
-                                  .labels = b->labels,
-                                  .captions = b->captions,
-                                  .audio = b->audio,
-                                  .samples = b->samples,
-                                  .lengths = b->lengths};
-    out->images.dim[0] = b->count;
+    *out = host_batch(r, b);
     if (b->images)
         TRY(tensor_write(r->ctx, &out->images, 0, tensor_count(&out->images), b->images));
     if (r->plan.type->weigh) {
@@ -166,23 +173,16 @@ fail:
 static clio_status evaluate(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    double totals[LEARNER_LOSSES + 2] = {0}, part[LEARNER_LOSSES], *count = &totals[LEARNER_LOSSES], *weight = count + 1;
+    double totals[LEARNER_LOSSES + 2] = {0}, *count = &totals[LEARNER_LOSSES], *weight = count + 1;
     char text[200], best[40] = "best so far";
     const char *const *names = r->plan.type->metrics;
     TRY(loader_seek(r->ctx, r->validation, 0, 0));
     for (size_t i = 0; i < loader_batches(r->validation); i++) {
         const struct batch *b;
-        struct learner_batch batch;
-        double own;
-        memset(part, 0, sizeof part);
         TRY(loader_next(r->ctx, r->validation, &b));
-        TRY(upload(r, b, &batch));
-        TRY(learner_weigh(r->ctx, &r->learner, &batch, &own));
-        TRY(r->plan.type->evaluate(r->ctx, &r->learner, &batch, UINT64_MAX - i, part));
-        for (int j = 0; names[j]; j++)
-            totals[j] += part[j];
+        struct learner_batch batch = host_batch(r, b);
+        TRY(learner_evaluate(r->ctx, &r->learner, &batch, b->images, b->first + (size_t)batch.first, totals, weight));
         *count += b->count;
-        *weight += own;
     }
     TRY(distributed_sum(r->ctx, &r->parallel, totals, LEARNER_LOSSES + 2));
     for (int j = 0; names[j]; j++) {
@@ -328,6 +328,7 @@ static clio_status check_params(clio_context *ctx, struct caller at, const clio_
     TRY(require_text(ctx, at, params->data, "params.data"));
     TRY(require_text(ctx, at, params->out, "params.out"));
     TRY(require_text_or_null(ctx, at, params->settings, "params.settings"));
+    TRY(require_text_or_null(ctx, at, params->overrides, "params.overrides"));
 fail:
     return st;
 }

@@ -25,6 +25,38 @@ static void keep_split(struct train_run *r, const json_t *given)
     r->split.names = before->names;
 }
 
+/* *out: the object of settings in `text`, or NULL without a text. */
+static clio_status parse_settings(clio_context *ctx, const char *text, json_t **out)
+{
+    clio_status st = CLIO_OK;
+    if (!text)
+        return CLIO_OK;
+    clio_status read = json_parse(ctx, text, strlen(text), JSON_REJECT_DUPLICATES, "the text of the settings", out);
+    if (read == CLIO_ERROR_FORMAT)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON; write an object such as {\"epochs\": 3}");
+    TRY(read);
+    if (!json_is_object(*out))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
+fail:
+    return st;
+}
+
+/* *out: the settings of the call, or an empty object. */
+static clio_status given_settings(clio_context *ctx, const clio_train_params *p, json_t **out)
+{
+    clio_status st = CLIO_OK;
+    json_t *overrides = NULL;
+    TRY(parse_settings(ctx, p->settings, out));
+    TRY(parse_settings(ctx, p->overrides, &overrides));
+    if (!*out)
+        TRY(json_made(ctx, out, json_object()));
+    if (overrides)
+        TRY(train_settings_update(ctx, *out, overrides));
+fail:
+    json_decref(overrides);
+    return st;
+}
+
 static clio_status open_plan(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -33,14 +65,7 @@ static clio_status open_plan(struct train_run *r)
     json_t *given = NULL, *all = NULL;
     if (p->model && !type)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "there is no model %s to train: clio_train_model lists them", p->model);
-    if (p->settings) {
-        clio_status read = json_parse(r->ctx, p->settings, strlen(p->settings), JSON_REJECT_DUPLICATES, "the text of the settings", &given);
-        if (read == CLIO_ERROR_FORMAT)
-            FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings are not JSON; write an object such as {\"epochs\": 3}");
-        TRY(read);
-    }
-    if (given && !json_is_object(given))
-        FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "the settings must be a JSON object, such as {\"epochs\": 3}");
+    TRY(given_settings(r->ctx, p, &given));
     if (p->resume)
         TRY(checkpoint_find(r->ctx, p->out, &r->before));
     r->resumes = r->before.folder != NULL;
@@ -51,8 +76,7 @@ static clio_status open_plan(struct train_run *r)
         FAIL(r->ctx, CLIO_ERROR_ARGUMENT, "%s",
              p->resume ? "there is no run to resume: name the model to train" : "name the model to train: clio_train_model lists them");
     TRY(r->resumes ? json_copied(r->ctx, &all, r->before.settings) : json_made(r->ctx, &all, json_object()));
-    if (given)
-        TRY(train_settings_update(r->ctx, all, given));
+    TRY(train_settings_update(r->ctx, all, given));
     TRY(train_plan_read(r->ctx, &r->plan, type, all));
     r->state = r->resumes ? r->before.state : (struct train_state){.best_step = -1};
     if (r->resumes)
@@ -260,6 +284,8 @@ clio_status train_open(struct train_run *r)
     TRY(train_folder_open(r));
     if (r->resumes)
         TRY(checkpoint_load(r->ctx, &r->before, &r->learner, &notes));
+    if (r->resumes && train_is_first(r))
+        TRY(checkpoint_link(r->ctx, &r->state, r->params->out));
     r->saved = r->resumes ? r->state.step : -1;
     TRY(train_seek(r));
     TRY(train_logs_open(r));

@@ -74,7 +74,7 @@ static void a_picture_is_made_written_and_read(void **state)
     const clio_imagine_result *p = &images->list[0];
     assert_true(p->image.width == 64 && p->image.height == 64 && p->seed == 42);
     assert_memory_equal(p->image.rgb, again->list[0].image.rgb, 64 * 64 * 3);
-    assert_non_null(strstr(p->parameters, "a red fox in the snow\nSteps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64"));
+    assert_non_null(strstr(p->parameters, "a red fox in the snow\nSteps: 2, Sampler: PLMS, CFG scale: 7.5, Seed: 42, Size: 64x64"));
 
     const clio_metadata_entry given[] = {{"parameters", p->parameters},
                                          {"Comment", "F\xc3\xbc"

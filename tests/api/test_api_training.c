@@ -142,6 +142,14 @@ static void test_lists(void **state)
     for (size_t n = 0; clio_train_setting(ctx, NULL, n, &s) == CLIO_OK && s.name; n++)
         found += !strcmp(s.name, "epochs") || !strcmp(s.name, "learning_rate");
     assert_int_equal(found, 2);
+    for (size_t n = 0; clio_train_run_setting(ctx, "unet", n, &s) == CLIO_OK && s.name; n++) {
+        assert_true(*s.value || s.type == CLIO_SETTING_TEXT);
+        found += (!strcmp(s.name, "epochs") && !strcmp(s.value, "10")) ||
+                 (!strcmp(s.name, "learning_rate") && !strcmp(s.value, "0.0001")) ||
+                 (!strcmp(s.name, "optimizer") && !strcmp(s.value, "adamw"));
+    }
+    assert_int_equal(found, 5);
+    assert_fails(clio_train_run_setting(ctx, "none", 0, &s), CLIO_ERROR_ARGUMENT, "none");
     assert_fails(clio_train_setting(ctx, "none", 0, &s), CLIO_ERROR_ARGUMENT, "none");
     clio_train_rank(&rank, &ranks);
     assert_true(rank == 0 && ranks == 1);
@@ -206,7 +214,7 @@ static double find(const clio_metrics *m, const char *name)
 
 static void test_evaluate(void **state)
 {
-    clio_evaluate_params params = {.model = out, .data = data, .count = 10};
+    clio_evaluate_params params = {.model = out, .data = data, .split = "train", .count = 10};
     clio_metrics *m;
     char said[700];
     FILE *file;
@@ -216,9 +224,17 @@ static void test_evaluate(void **state)
     double sum = find(m, "reconstruction") + find(m, "kl");
     assert_true(fabs(find(m, "negative_elbo") - sum) < 1e-3 * sum);
     clio_metrics_free(m);
-    params.split = "validation";
-    assert_fails(clio_evaluate(ctx, &params, &m), CLIO_ERROR_ARGUMENT, "validation");
+    params.split = "test";
+    assert_fails(clio_evaluate(ctx, &params, &m), CLIO_ERROR_ARGUMENT, "has no samples for test");
+    params.split = "validation"; /* what the run held out of this data; the same without a split */
+    assert_ok(clio_evaluate(ctx, &params, &m));
+    double held = find(m, "images"), mse = find(m, "reconstruction_mse");
+    assert_true(held > 1.5 && held < 9.5);
+    clio_metrics_free(m);
     params.split = NULL;
+    assert_ok(clio_evaluate(ctx, &params, &m));
+    assert_true(fabs(find(m, "images") - held) < 0.5 && fabs(find(m, "reconstruction_mse") - mse) < 1e-12);
+    clio_metrics_free(m);
     params.features = out;
     assert_ok(clio_evaluate(ctx, &params, &m)); /* its own latents serve as features, too */
     assert_true(find(m, "frechet_distance") >= 0 && isfinite(find(m, "kernel_distance")));

@@ -159,6 +159,25 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     fi
     fails "-m of a missing folder" 1 "\"./none\"" "check the name" -- $quick ./none "$speech"
     fails "-m of a file" 1 "$speech is not a folder" "give the folder of a Whisper checkpoint" -- $quick "$speech" "$speech"
+    printf 'lmgg\0\0\0\0' >ggml-base.bin
+    printf 'GGUF\003\0\0\0' >base.gguf
+    printf 'PK\003\004\024\0\0\0' >base.pt
+    mkdir converted adapter downloaded
+    : >converted/model.bin
+    echo '{}' >converted/config.json
+    echo '[]' >converted/vocabulary.json
+    echo '{"peft_type": "LORA"}' >adapter/adapter_config.json
+    cp base.pt downloaded
+    for file in ggml-base.bin:GGML base.gguf:GGUF base.pt:PyTorch; do
+        fails "-m of a ${file#*:} file" 1 "${file%:*} is a ${file#*:} file" "use the Hugging Face folder" -- $quick "./${file%:*}" "$speech"
+    done
+    fails "-m of a folder of CTranslate2" 1 "converted is a CTranslate2 folder" "use the Hugging Face folder" -- $quick ./converted "$speech"
+    fails "-m of a LoRA's folder" 1 "adapter is a LoRA, not a model" "merge_and_unload" -- $quick ./adapter "$speech"
+    fails "-m of a folder with a PyTorch file" 1 "downloaded/base.pt is a PyTorch file" "use the Hugging Face folder" -- $quick ./downloaded "$speech"
+    cp -RL mini half
+    mv half/model.safetensors half/model.fp16.safetensors
+    : >half/model.bin
+    works "-m of a folder with a variant only" -- $quick half -l en "$speech"
     fails "-m of another folder" 1 "folder/config.json: no such file" "name the folder of a whole model" -- $quick folder "$speech"
 }
 
@@ -185,7 +204,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     usage "a file instead of a command" "\"a.wav\" is not a command" "clio transcribe a.wav" -- a.wav
     usage "help on an unknown command" "unknown command \"frobnicate\"" "clio --help" -- help frobnicate
     usage "unknown weight type" "--type must be f32, f16 or q8_0, not \"q3\"" -- $quick mini --type q3 "$speech"
-    usage "no number" "--seed must be a whole number of at least 0, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
+    usage "no number" "--seed must be a whole number from 0 to 18446744073709551615, not \"abc\"" "clio transcribe --help" -- $quick mini --seed abc "$speech"
     usage "no whole number" "--max-tokens must be a whole number from 0 to 448, not \"1.5\"" -- $quick mini --max-tokens 1.5 "$speech"
     usage "number out of range" "-tp must be a number from 0 to 1, not \"7\"" -- $quick mini -tp 7 "$speech"
     usage "missing value at the end" "--seed needs a value: N" "clio transcribe --help" -- $quick mini "$speech" --seed

@@ -30,7 +30,7 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     works "the same image again" -- imagine -m "$v1" -p "a red fox" $small -o x.png -s 42 --cfg-scale 7.5 --rng cpu -b 1
     also='! cmp -s x.png fox.png'
     works "another image with --rng cuda" -- imagine -m "$v1" -p "a red fox" $small -o x.png --rng cuda
-    also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: pndm, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
+    also='grep -qx "parameters: a red fox" out && grep -q "^Steps: 2, Sampler: PLMS, CFG scale: 7.5, Seed: 42, Size: 64x64, Model: sd-v1-tiny, .*Device: .*, Version: clio " out && grep -qx "Model: sd-v1-tiny" out && grep -q "^Device: ..*" out && grep -q "^Software: clio" out'
     works "--show prints the metadata" -- imagine --show fox.png
     also='grep -q "\"parameters\": \"a red fox.nSteps: 2" out'
     works "--show as JSON" -- imagine --show fox.png --json
@@ -46,6 +46,19 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     to=piped.png also='cmp -s piped.png fox.png'
     works "to standard output" -- imagine -m "$v1" -p "a red fox" $small -o -
     also='[ -e x.png ]'
+    also='is_png x.PNG && is_png x_2.PNG && rm x.PNG x_2.PNG'
+    works "an extension in capitals" -- imagine -m "$v1" -p fox $small -b 2 -o x.PNG
+    also='is_png x_preview.PnG && rm x.PnG x_preview.PnG'
+    works "its preview" -- imagine -m "$v1" -p fox $small --preview 1 -o x.PnG
+    also='! is_png x.JPeG && "$clio" imagine --show x.JPeG | grep -q "^parameters: fox" && rm x.JPeG'
+    works "an extension of JPEG in capitals" -- imagine -m "$v1" -p fox $small -o x.JPeG
+    also='is_png x_2.png && grep -q "\"seed\": \"18446744073709551615\"" out && grep -q "\"seed\": 0," out && "$clio" imagine --show x.png | grep -q ", Seed: 18446744073709551615, "'
+    works "the greatest seed, and the one after it" -- imagine -m "$v1" -p fox -s 18446744073709551615 -b 2 $small -o x.png --json
+    works "the rest of the prompt syntax" -- imagine -m "$v1" -p "a [red:blue:0.5] [cat|dog] AND snow :0.5" $small -o x.png
+    also='cmp -s x.png fox.png'
+    works "options of stable-diffusion.cpp without effect" -- imagine -m "$v1" -p "a red fox" $small -M txt2img -t 4 --diffusion-fa \
+        --lora-model-dir . --embd-dir . -o x.png
+    also='[ -e x.png ]'
     works "an empty prompt" -- imagine -m "$v1" -p "" $small -o x.png
     works "a long prompt with weights" -- imagine -m "$v1" -p "$(yes 'a (red:1.2) [fox],' | head -n 60)" $small -o x.png
     works "without guidance" -- imagine -m "$v1" -p fox --cfg-scale 1 $small -o x.png
@@ -60,6 +73,7 @@ is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ];
     works "a missing variant: the existing one is used" -- imagine -m "$v1" -p fox --variant fp16 $small -o x.png
     also='"$clio" imagine --show x.png | grep -q "Size: 64x64.*Denoising strength: 0.6"'
     works "image to image" -- imagine -m "$v1" -p owl -i fox.png --strength 0.6 --steps 4 -q -o x.png
+    works "inpainting without the overlay" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --no-overlay --steps 4 -q -o x.png
     works "inpainting with a mask" -- imagine -m "$v1" -p owl -i fox.png --mask fox.png --steps 4 -q -o x.png
     works "image to image with another size" -- imagine -m "$v1" -p owl -i fox.png $small --strength 1 -o x.png
     for method in ddim ddpm euler euler_a heun dpm++2m dpm++2m_karras dpm++2m_sde unipc lcm plms; do
@@ -106,12 +120,14 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     done
     broken unet diffusion_pytorch_model $u missing "tensor $u is missing" "download it again"
     broken unet diffusion_pytorch_model $u shape "tensor $u has shape [128, 32], expected [32, 128]"
-    broken unet diffusion_pytorch_model $u nan "answers with numbers that are none" "download them again"
+    broken unet diffusion_pytorch_model $u nan "the UNet of model gives values that are not finite" "download them again" "use --type f32"
+    broken vae diffusion_pytorch_model decoder.mid_block.attentions.0.to_q.weight nan "the VAE decoder of model gives values that are not finite"
     broken text_encoder model $t truncated text_encoder/model.safetensors "is cut short"
     broken text_encoder model $t missing "tensor $t is missing"
     fresh
-    sed -i 's/"PNDMScheduler"/"MagicScheduler"/' model/scheduler/scheduler_config.json
-    fails "unknown scheduler" 1 "model/scheduler/scheduler_config.json" "MagicScheduler" -- imagine -m model -p fox $small -o x.png
+    sed -i 's/"PNDMScheduler"/"MagicScheduler"/' model/model_index.json
+    fails "unknown scheduler" 1 "model/scheduler/scheduler_config.json or model_index.json" "MagicScheduler" -- imagine -m model -p fox $small -o x.png
+    works "unknown scheduler, and another one is chosen" -- imagine -m model -p fox --sampling-method ddim $small -o x.png
     fresh
     sed -i 's/"UpBlock2D"/"AttnUpBlock2D"/' model/unet/config.json
     fails "unknown block" 1 "model/unet/config.json" "AttnUpBlock2D" "use another model" -- imagine -m model -p fox $small -o x.png
@@ -136,9 +152,97 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
         -m "$v1/unet/diffusion_pytorch_model.safetensors" -p fox $small -o x.png
     fails "no such LoRA" 1 "none.safetensors" -- imagine -m "$v1" -p fox --lora none.safetensors:0.5 $small -o x.png
     fails "a LoRA that is a model" 1 "model.safetensors" -- imagine -m "$v1" -p fox --lora "$v1/text_encoder/model.safetensors" $small -o x.png
-    fails "a TAESD folder with another network" 1 "describes a AutoencoderKL" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
+    fails "a TAESD folder with another network" 1 "vae is not a tiny autoencoder" "--vae" "--taesd" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
     fails "no such TAESD folder" 1 "nowhere" -- imagine -m "$v1" -p fox --taesd nowhere $small -o x.png
     usage "no such variant" "\"a/b\"" "fp16" -- imagine -m "$v1" -p fox --variant a/b $small -o x.png
+}
+
+# ---- files that users have ----
+
+# The image without the metadata before it.
+pixels() { tail -c "+$(grep -abo IDAT "$1" | head -n 1 | cut -d: -f1)" "$1"; }
+# An image that is the same as that of other arguments.
+same() { # name, the usual arguments... -- those that mean the same...
+    name=$1 usual=
+    shift
+    while [ "$1" != -- ]; do usual="$usual $1"; shift; done
+    shift
+    # shellcheck disable=SC2086 # words
+    "$clio" imagine $usual -p fox $small -o same.png 2>err || { not_ok "$name" "the usual arguments fail"; return; }
+    # shellcheck disable=SC2016 # what eval expands
+    also='pixels x.png >got && pixels same.png >want && cmp -s got want'
+    # shellcheck disable=SC2086
+    works "$name" -- imagine "$@" -p fox $small -o x.png
+}
+# notes NAME PART... -- ARGUMENT...: an image, and a note with every part, which --quiet leaves out
+notes() {
+    name=$1 why=
+    shift
+    : >parts
+    while [ "$1" != -- ]; do printf '%s\n' "$1" >>parts; shift; done
+    shift
+    try imagine "$@" -p fox -W 64 -H 64 --steps 2 -o x.png
+    [ $status -eq 0 ] || why="exit code $status;"
+    grep "^clio: note: " err >found || why="$why no note;"
+    while IFS= read -r part; do grep -qF -- "$part" found || why="$why \"$part\" is missing;"; done <parts
+    ! grep -qE 'params\.|clio_[a-z]' found || why="$why it names a parameter of the library;"
+    try imagine "$@" -p fox $small -o x.png
+    [ ! -s err ] || why="$why --quiet prints something;"
+    if [ -z "$why" ]; then ok "$name"; else not_ok "$name" "$why"; fi
+    defaults
+}
+cases=$CLIO_SOURCE_DIR/tests/cases/images
+# shellcheck disable=SC2086,SC2016
+{
+    # which of two files decides
+    fresh
+    sed -i 's/"PNDMScheduler"/"EulerAncestralDiscreteScheduler"/' model/model_index.json
+    same "model_index.json names the scheduler" -m "$v1" --sampling-method euler_a -- -m model
+    sed -i '/"_class_name"/d' model/scheduler/scheduler_config.json
+    same "the scheduler's configuration has no class" -m "$v1" --sampling-method euler_a -- -m model
+    fresh
+    cp "$cases/dpm-variance-scheduler_config.json" model/scheduler/scheduler_config.json
+    sed -i 's/"PNDMScheduler"/"DPMSolverMultistepScheduler"/' model/model_index.json
+    same "DPM++ with fields of DDPM" -m model --sampling-method dpm++2m -- -m model
+    fresh
+    sed -i 's/"hidden_size"/"chunk_size_feed_forward": 0, "top_k": 50, "hidden_size"/' model/text_encoder/config.json
+    same "fields of text generation" -m "$v1" -- -m model
+    # autoencoders
+    fresh
+    rm -r model/vae
+    cp -RL "$v1/taesd" model/vae
+    sed -i 's/"AutoencoderKL"/"AutoencoderTiny"/' model/model_index.json
+    same "a VAE that is an AutoencoderTiny" -m "$v1" --taesd "$v1/taesd" -- -m model
+    same "--taesd takes a file" -m "$v1" --taesd "$v1/taesd" -- -m "$v1" --taesd "$v1/taesd/diffusion_pytorch_model.safetensors"
+    cp "$v1/taesd/diffusion_pytorch_model.safetensors" taesd.safetensors
+    same "--taesd takes a file without config.json" -m "$v1" --taesd "$v1/taesd" -- -m "$v1" --taesd taesd.safetensors
+    same "--vae takes a tiny autoencoder" -m "$v1" --taesd "$v1/taesd" -- -m "$v1" --vae taesd.safetensors
+    fresh
+    rm -r model/vae
+    same "--vae takes a folder" -m "$v1" -- -m model --vae "$v1/vae"
+    same "--vae takes a file" -m "$v1" -- -m model --vae "$v1/vae/diffusion_pytorch_model.safetensors"
+    fails "no VAE" 1 "model has no folder vae" "--vae" -- imagine -m model -p fox $small -o x.png
+    fails "--vae of another network" 1 "unet/diffusion_pytorch_model.safetensors has no autoencoder" -- imagine -m model -p fox \
+        --vae "$v1/unet/diffusion_pytorch_model.safetensors" $small -o x.png
+    # LoRAs
+    also='! cmp -s x.png fox.png'
+    works "a LoRA with patterns" -- imagine -m "$v1" -p "a red fox" --lora "$cases/alpha-pattern.safetensors" $small -o x.png
+    works "the same in f32" -- imagine -m "$v1" -p "a red fox" --type f32 --lora "$cases/alpha-pattern.safetensors" $small -o x.png
+    same "an adapter of PEFT: its folder or its file" -m "$v1" --lora "$cases/peft-adapter" -- -m "$v1" \
+        --lora "$cases/peft-adapter/adapter_model.safetensors:1"
+    cp "$cases/peft-adapter/adapter_model.safetensors" alone.safetensors
+    fails "an adapter of PEFT without its configuration" 1 "alone.safetensors is an adapter of PEFT" "adapter_config.json does not exist" -- \
+        imagine -m "$v1" -p fox --lora alone.safetensors $small -o x.png
+    # notes
+    notes "a variant that the folder lacks" "unet/diffusion_pytorch_model.safetensors is used" "the variant fp16" -- -m "$v1" --variant fp16
+    # other formats
+    printf 'GGUF\003\0\0\0' >model.gguf
+    printf 'PK\003\004\024\0\0\0' >model.ckpt
+    mkdir lora-folder
+    cp "$cases/peft-adapter/"* lora-folder
+    fails "-m of a GGUF file" 1 "model.gguf is a GGUF file" "use the .safetensors checkpoint" -- imagine -m model.gguf -p fox $small -o x.png
+    fails "-m of a PyTorch file" 1 "model.ckpt is a PyTorch file" "use the .safetensors checkpoint" -- imagine -m model.ckpt -p fox $small -o x.png
+    fails "-m of a LoRA's folder" 1 "lora-folder is a LoRA, not a model" "--lora" -- imagine -m lora-folder -p fox $small -o x.png
 }
 
 # ---- the command line ----
@@ -163,15 +267,30 @@ run="imagine -m $v1 -o x.png"
     usage "unknown method" "\"magic\"" "euler_a" -- $run -q -p fox --sampling-method magic
     usage "unknown spacing" "--timestep-spacing must be leading, linspace or trailing, not \"wide\"" -- $run -q -p fox --timestep-spacing wide
     usage "unknown generator" "--rng must be cpu or cuda, not \"dice\"" -- $run -p fox --rng dice
-    usage "seed no number" "-s must be a whole number of at least 0, or -1 for a random one, not \"abc\"" -- $run -p fox -s abc
-    usage "seed below -1" "-s must be a whole number of at least 0, or -1 for a random one, not \"-2\"" -- $run -p fox -s -2
+    usage "seed no number" "-s must be a whole number from 0 to 18446744073709551615, or -1 for a random one, not \"abc\"" -- $run -p fox -s abc
+    usage "seed below -1" "-s must be a whole number from 0 to 18446744073709551615, or -1 for a random one, not \"-2\"" -- $run -p fox -s -2
     usage "guidance no number" "--cfg-scale must be a number from 0 to 1000, not \"nan\"" -- $run -p fox --cfg-scale nan
     usage "batch zero" "-b must be a whole number from 1 to 1000, not \"0\"" -- $run -p fox -b 0
     usage "strength without an input image" "--strength needs an input image" "-i" -- $run -p fox --strength 0.5
     usage "strength 0" "--strength must be a number from 0.001 to 1, not \"0\"" -- $run -p fox -i fox.png --strength 0
     usage "strength 2" "--strength must be a number from 0.001 to 1, not \"2\"" -- $run -p fox -i fox.png --strength 2
     usage "mask without an input image" "--mask needs an input image" "-i" -- $run -p fox --mask fox.png
-    usage "clip-skip too large" "3 layers of the text encoder cannot be skipped" -- $run -q -p fox --clip-skip 4
+    usage "seed of 65 bits" "-s must be a whole number from 0 to 18446744073709551615" -- $run -p fox -s 18446744073709551616
+    usage "clip-skip too large" "--clip-skip is 4, and the text encoder of $v1 has 3 layers: use 1 to 3" -- $run -q -p fox --clip-skip 4
+    usage "clip-skip of Stable Diffusion 2" "--clip-skip is 1, but $v2 has no later layer" "use 2 to 4" -- imagine -m "$v2" -o x.png -q -p fox \
+        --clip-skip 1
+    usage "a LoRA without its folder" "names the LoRA \"style\"" "--lora-model-dir is not set" -- $run -q -p "<lora:style:0.8>"
+    fails "a LoRA that the folder lacks" 1 "has no style.safetensors: check the name" -- $run -q -p "<lora:style:0.8>" --lora-model-dir .
+    usage "a LoRA without a strength" "write <lora:NAME:STRENGTH>" -- $run -q -p "<lora:style:>" --lora-model-dir .
+    usage "a LoRA in the negative prompt" "-n has \"<lora:style:1>\"" "name it in -p" -- $run -q -p fox -n "<lora:style:1>" --lora-model-dir .
+    usage "an embedding without its folder" "names the embedding \"style\"" "--embd-dir is not set" -- $run -q -p "embedding:style"
+    usage "an embedding that the folder lacks" "has no style.safetensors or style.pt" -- $run -q -p "embedding:style" --embd-dir .
+    fails "no folder of embeddings" 1 "nowhere cannot be opened: --embd-dir must be a folder" -- $run -q -p fox --embd-dir nowhere
+    usage "composing and interpolating" "-p composes 2 prompts with AND, which --interpolate cannot" -- $run -q -p "a AND b" --interpolate c
+    usage "--no-overlay without a mask" "--no-overlay needs a mask" -- $run -p fox --no-overlay
+    usage "img2img without an input image" "-M img2img needs an input image" "-i" -- $run -p fox -M img2img
+    usage "txt2img with an input image" "-M txt2img makes an image from text alone" -- $run -p fox -M txt2img -i fox.png
+    usage "another mode" "-M must be img_gen, txt2img or img2img, not \"vid_gen\"" -- $run -p fox -M vid_gen
     usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "interpolation and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b

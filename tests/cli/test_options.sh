@@ -144,12 +144,11 @@ refuses "behind --" "standard input can be read only once" -- transcribe -- - -
 refuses "a limit" "--steps must be a whole number from 1 to" -- imagine --steps 1.5
 refuses "a limit" "-W must be" -- imagine -W -8
 refuses "not a number" "--cfg-scale must be" -- imagine --cfg-scale nan
-refuses "not a number" "-s must be a whole number of at least 0, or -1 for a random one" -- imagine -s -2
+refuses "not a number" "-s must be a whole number from 0 to 18446744073709551615, or -1 for a random one" -- imagine -s -2
 
 for command in transcribe caption imagine train sample eval devices tune; do
-        program=whisper.cpp
-        if [ "$command $1" = "imagine -fa" ]; then program=stable-diffusion.cpp; fi # it has that, too
-        refuses "$1 in $command" "$1 is an option of $program (" -- "$command" "$@" file.wav
+        [ "$command $1" != "imagine -fa" ] || continue # an option of stable-diffusion.cpp that imagine takes
+        refuses "$1 in $command" "$1 is an option of whisper.cpp (" -- "$command" "$@" file.wav
     done
 done <<'END'
 -di
@@ -165,11 +164,11 @@ done <<'END'
 -ng
 --no-flash-attn
 END
-for word in --scheduler --lora-model-dir --vae --control-net --upscale-model -M; do
+for word in --scheduler --vae --control-net --upscale-model --vae-tile-size; do
     refuses "$word in imagine" "$word is an option of stable-diffusion.cpp (" -- imagine "$word" x
 done
 refuses "the way out" "-d cpu uses a CPU" -- transcribe -ng file.wav
-refuses "the way out" "--lora FILE:STRENGTH" -- imagine --lora-model-dir x
+refuses "the way out" "out_preview.png" -- imagine --preview-path x
 for command in transcribe caption imagine train sample eval devices tune; do
     for word in -qv -dcpu -vq -d0 --devic --jso --quie -json2 --frobnicate -5; do
         refuses "$word in $command" "unknown option $word" -- "$command" "$word"
@@ -184,7 +183,7 @@ takes "spellings of whisper.cpp" -- transcribe -m x -f y -l de -tr -otxt -ovtt -
     -tpi 0.2 -nf -lpt -1 -nth 0.6 -dev 0 --prompt text
 takes "spellings of stable-diffusion.cpp" -- imagine -m x -p text -n text --cfg-scale 7 --steps 20 -W 512 -H 512 -s 42 -b 1 \
     --sampling-method euler_a -o x.png -i y.png --strength 0.5 --rng cuda --clip-skip 2 --vae-tiling --taesd x --tae x --mask x \
-    --preview-interval 2 --prediction v --type f16 -v
+    --preview-interval 2 --prediction v --type f16 -v -M img_gen -t 4 --lora-model-dir x --embd-dir x --diffusion-fa --fa
 
 # ---- completion ----
 

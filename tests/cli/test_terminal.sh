@@ -61,6 +61,12 @@ fails "Stable Diffusion for transcribe" 1 "images is a Stable Diffusion model" "
 fails "Stable Diffusion for sample" 1 "clio imagine -m images" -- sample -q -m images -o x.png
 fails "a trained model for imagine" 1 "vae is a model that clio train wrote" "clio sample -m vae" -- imagine -q -m vae -p x -o x.png
 fails "a trained model for caption" 1 "clio sample -m vae" -- caption -q -m vae x.wav
+mkdir -p trained/whisper
+cp speech/config.json trained
+fails "a Whisper model that clio train wrote" 1 "clio transcribe -m trained/whisper" -- sample -q -m trained -o x.png
+ln -s loop loop
+fails "a model that cannot be looked at" 1 "the model loop cannot be read: " -- imagine -q -m loop -p x -o x.png
+fails "a model that cannot be looked at" 1 "the model loop cannot be read: " -- transcribe -q -m loop x.wav
 CLIO_MODELS=$PWD/named
 export CLIO_MODELS
 fails "a name" 1 "whisper-tiny is a Whisper model" "clio transcribe -m" -- imagine -q -m whisper-tiny -p x -o x.png

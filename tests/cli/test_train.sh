@@ -42,14 +42,20 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     for model in gan jsd-gan mmd-gan autoencoder; do
         also='[ -e x/last/model.safetensors ]'
         works "$model" -- train $model --data data -o x -q --set batch_size=8 --set max_steps=2
+        rm -rf $model && cp -r x $model
     done
     also='is_png x/samples/step-00000002.png'
     works "dcgan" -- train dcgan --data data -o x -q --set batch_size=8 --set max_steps=2 --set ngf=4 --set ndf=4
     works "convolutions" -- train vae --data data -o x -q --set architecture=conv --set base_channels=4 --set batch_size=8 --set max_steps=2
     for model in cgan cvae classifier; do
         works "$model" -- train $model --data classes -o x -q --set batch_size=8 --set max_steps=2
+        rm -rf $model && cp -r x $model
     done
-    cp -r x classifier
+    works "images of a class by its number" -- sample -q -m cvae -b 3 --label 1 -o number.png
+    also='cmp -s number.png name.png'
+    works "and by its name" -- sample -q -m cvae -b 3 --label square -o name.png
+    also='! cmp -s number.png name.png'
+    works "and another" -- sample -q -m cvae -b 3 --label disc -o name.png
     works "a larger one" -- train vae --data odd -o x -q --set image_size=32 --set batch_size=2 --set max_steps=1 --set validation_split=0
     cp -r x larger
     works "accumulated gradients, a schedule, clipping and averages" -- train vae --data data -o x -q $vae --set gradient_accumulation_steps=2 \
@@ -66,10 +72,22 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     works "images encoded and reconstructed" -- sample -q -m vae data/0001.png data/0002.png -o back.png
     also='is_png one.png && is_png one_2.png'
     works "a file for each" -- sample -q -m vae -b 2 --separate -o one.png
-    also='grep -q "^psnr" out && grep -q "^negative_elbo" out && grep -q "^images *24" out'
+    # of the data that it was trained on, what was held out; all of other data
+    also='grep -q "^psnr" out && grep -q "^negative_elbo" out && [ $((held = $(awk "/^images/ { print \$2 }" out))) -gt 1 ] && [ $held -lt 12 ]'
     works "metrics" -- eval -m vae --data data
+    also='grep -q "^images *$((24 - held))$" out'
+    works "metrics of the training split" -- eval -m vae --data data --split train
+    cp -r data elsewhere
+    also='grep -q "^images *24$" out'
+    works "metrics of other data" -- eval -m vae --data elsewhere
     also='grep -q "\"frechet_distance\":" out'
     works "distances, as JSON" -- eval -m vae --data data --features classifier --json
+    printf 'the cat sat\n' >said && : >heard
+    echo '?' >unsaid
+    prints=yes also='grep -q "\"word_error_rate\": null" out'
+    fails "metrics that are not finite, as JSON" 1 "word_error_rate, character_error_rate: not a finite number" -- eval --reference unsaid --hypothesis said --json
+    also='grep -q "\"frechet_distance\":" out'
+    works "distances again" -- eval -m vae --data data --features classifier --json
     printf 'the cat sat\non the mat\n' >said && printf 'the cat sat\non a mat\n' >heard
     also='grep -q "^word_error_rate *16.6667 %" out'
     works "words" -- eval --reference said --hypothesis heard
@@ -78,21 +96,26 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     works "captions" -- eval --captions made --references made
     also='grep -q "^  dcgan " out'
     works "the list of models" -- train --list
-    also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out'
+    also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out && ! grep -q "model.s)" out'
     works "the settings of one" -- train --list vae
+    also='tr -s "\n " "  " <out | grep -q "learning_rate peak learning rate (0 to 1000000; default 0.0002)" && tr -s "\n " "  " <out | grep -q "(0 to 0.9999999; default 0.5)"'
+    works "the defaults of its optimizer" -- train --list dcgan
+    echo '{"max_steps": 1, "batch_size": 8, "hidden_size": 16}' >settings.json
+    also='[ "$(wc -l <x/train.csv)" -eq 4 ]'
+    works "settings of a file, and epochs that replace its max_steps" -- train vae --data data -o x -q --config settings.json --set epochs=1 --set validation_split=0
     also='[ -e x/last/model.safetensors ]'
     works "a corrupt image skipped" -- train vae --data broken -o x -q $vae --set skip_corrupt=true
     works "images of several sizes resized to one" -- train vae --data odd -o x -q --set batch_size=2 --set max_steps=1 --set image_size=16 --set validation_split=0
     works "captions that the model does not use" -- train vae --data captions -o x -q $vae
     if [ -d "$golden" ]; then
         with="--set pretrained=$golden --set batch_size=8 --set max_steps=2 --set validation_split=0 --set sample_every_steps=-1"
-        also='[ -L x/last/text_encoder ] && [ -e x/last/text_encoder/model.safetensors ]'
+        also='[ -f x/last/text_encoder/config.json ] && [ ! -L x/last/text_encoder/config.json ] && [ -e x/last/text_encoder/model.safetensors ]'
         works "captions with a frozen text encoder" -- train unet --data captions -o x -q $with
         cp -r x frozen
         also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors frozen/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
         works "captions with a trained text encoder" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema_decay=0.9
         with="--set text_encoder=$golden/text_encoder --set batch_size=8 --set max_steps=2 --set hidden_size=16 --set latent_dim=4"
-        also='[ -L x/last/text_encoder ] && [ -L x/last/tokenizer ] && is_png x/samples/step-00000002.png'
+        also='[ -d x/last/text_encoder ] && [ ! -L x/last/text_encoder ] && [ ! -L x/last/tokenizer ] && is_png x/samples/step-00000002.png'
         works "a GAN conditioned on captions" -- train cgan --data captions -o x -q $with --set architecture=dense
         works "a VAE conditioned on captions" -- train cvae --data captions -o x -q $with --set "validation_prompts=a shape|fog at night"
         cp -r x captioned
@@ -119,6 +142,10 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     usage "no folder to write to" "--out" -- train vae --data data
     usage "an unknown setting" "colour is not a setting of vae" "clio train --list MODEL lists them" -- train vae --data data -o x --set colour=3 -q
     usage "a setting with a slip" "lerning_rate is not a setting of vae" "did you mean learning_rate?" -- train vae --data data -o x --set lerning_rate=3 -q
+    usage "a misspelled setting" "learning-rate is not a setting of vae" "did you mean learning_rate" -- train vae --data data -o x --set learning-rate=3 -q
+    usage "nothing to train" "epochs is 0" -- train vae --data data -o x --set epochs=0 -q
+    fails "no such file of settings" 1 "nowhere.json: No such file" -- train vae --data data -o x --config nowhere.json -q
+    fails "metrics of a GAN without features" 2 "gan" "no metric of its own" "--features" -- eval -q -m gan --data data
     usage "a setting without a value" "NAME=VALUE" -- train vae --data data -o x --set epochs
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q
@@ -137,7 +164,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
     fails "an image size that DCGAN does not support" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch_size=8
     nothing_left() { [ ! -e x/last ]; }
-    fails "a loss that diverges" 2 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
+    fails "a loss that diverges" 1 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
     fails "a folder that holds a run" 1 vae "resume it" -- train vae --data data -o vae -q $vae
     # a run of a version whose settings had other names, and whose training.json had no "format"
@@ -157,14 +184,20 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "metrics of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- eval -q -m old/run --data data
     fails "a run of another model" 2 "vae, not gan" -- train gan --data data -o vae -q --resume
     usage "nothing to resume, and no model" "name the model" -- train --data data -o x -q --resume
-    cp -r vae cut && head -c 3000 vae/last/training.safetensors >"cut/$(readlink cut/last)/training.safetensors"
-    fails "a truncated checkpoint" 1 training.safetensors -- train --data data -o cut -q --resume
-    cp -r vae other && sed -i 's/"step": 4/"step": "four"/' other/last/training.json
-    fails "a checkpoint without a valid step" 1 training.json step -- train --data data -o other -q --resume
-    fails "a model of another shape in a checkpoint" 1 training.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
+    cp -r vae cut && for step in cut/checkpoints/*; do head -c 3000 vae/last/training.safetensors >"$step/training.safetensors"; done
+    fails "truncated checkpoints" 1 step-00000004/training.safetensors -- train --data data -o cut -q --resume
+    cp -r vae other && sed -i 's/"step": [24]/"step": "four"/' other/checkpoints/*/training.json
+    fails "checkpoints without a valid step" 1 training.json step -- train --data data -o other -q --resume
+    fails "a model of another shape in a checkpoint" 1 step-00000004/model.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
     usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
+    usage "a random seed" "-s must be a whole number from 0 to" -- sample -q -m vae -s -1 -o x.png
+    cp -r vae damaged && "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.fc3.weight || exit 1
+    fails "samples of a damaged model" 1 "the vae of damaged/best gives pixels that are not finite" "use another checkpoint" -- sample -q -m damaged -o x.png
+    "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.mu.weight || exit 1
+    fails "reconstructions of a damaged model" 1 "the vae of damaged/best encodes images to values that are not finite" -- sample -q -m damaged data/0001.png -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
+    usage "a label that is no class" "boots" "disc to square" -- sample -q -m cvae --label boots -o x.png
     fails "a model without a decoder" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier
     usage "nothing to evaluate" "--reference" -- eval

@@ -82,3 +82,57 @@ write tokens 8" ] || fail "4 steps with masks copy: $(transfers)"
     "$clio" train whisper --data data --out none --set pretrained=model --set num_time_masks=-1 >log 2>&1 && fail "took num_time_masks=-1"
     grep -q "the setting num_time_masks must be an integer from 0 to 100" log || fail "does not say what num_time_masks may be"
 }
+
+# ---- captions of uneven length: means are over the tokens of a step, and of an evaluation, however these are divided into batches ----
+
+for split in train validation; do
+    mkdir -p uneven/$split
+    for i in 0 1 2 3; do
+        cp "$CLIO_SOURCE_DIR/tests/golden/jfk.wav" uneven/$split/$i.wav
+        echo "$split $i" >uneven/$split/$i.txt
+    done
+    echo "and so my fellow americans ask not what your country can do for you ask what you can do for your country" >uneven/$split/1.txt
+done
+tokens() { # OUT BATCH_SIZE COMMAND...
+    out=$1 batch=$2
+    shift 2
+    "$@" "$clio" train whisper --data uneven --out "$out" --set pretrained=model --set max_steps=1 --set batch_size="$batch" \
+        --set gradient_accumulation_steps=$((4 / batch)) >log 2>&1 || fail "$out"
+}
+near() { # FILE FILE COLUMN...: equal to 5 digits in the last row
+    a=$1 b=$2
+    shift 2
+    for column; do
+        { tail -n 1 "$a"; tail -n 1 "$b"; } | cut -d, -f"$column" | awk 'NR == 1 { a = $1 } { b = $1 } END { d = a - b; if (d < 0) d = -d; exit !(NR == 2 && a > 0 && d < 1e-5 * a) }' || fail "$a and $b differ in column $column"
+    done
+}
+for size in 4 2 1; do
+    tokens tokens$size $size
+    near tokens4/train.csv tokens$size/train.csv 3 5 # loss, grad_norm
+    near tokens4/eval.csv tokens$size/eval.csv 2
+done
+if ldd "$CLIO_BUILD_DIR"/libclio.so | grep -q libmpi; then
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    tokens processes 4 mpirun --oversubscribe -n 2
+    near tokens4/train.csv processes/train.csv 3 5
+    near tokens4/eval.csv processes/eval.csv 2
+fi
+
+# ---- evaluation: loss and word error rate ----
+
+"$clio" eval -m run --data data >out 2>log || fail "evaluating"
+grep -q "^loss  *[0-9]" out && grep -q "^word_error_rate  *0 %" out && grep -q "^words  *8$" out && grep -q "^recordings  *4$" out || fail "evaluated: $(cat out)"
+grep -q "nothing of it was held out" log || fail "does not say that the data was trained on"
+echo "ask why not" >data/0.txt
+"$clio" eval -q -m run --data data >out 2>log || fail "evaluating again"
+grep -q "^word_error_rate  *11.1111 %" out || fail "one word of nine is missing: $(cat out)"
+
+# ---- a checkpoint stays whole when it is copied and the model that it began with is moved; it says that its weights are f32 ----
+
+sed -i 's/"torch_dtype": "float32"/"torch_dtype": "float16"/' model/config.json
+run typed --set validation_split=0 --set max_steps=1
+cp -r typed/last/ copied
+mv model moved
+[ -z "$(find copied -type l)" ] || fail "links: $(find copied -type l)"
+grep -q '"torch_dtype": "float32"' copied/whisper/config.json || fail "$(grep dtype copied/whisper/config.json)"
+"$clio" transcribe -m copied/whisper -l en -otxt -of text "$CLIO_SOURCE_DIR/tests/golden/jfk.wav" >log 2>&1 || fail "transcribing with a copy"

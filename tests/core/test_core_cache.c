@@ -137,6 +137,26 @@ static void test_bad_entries(void **state)
     free(bad);
 }
 
+/* The newest file of a folder whose name begins like this. */
+static void find_file(const char *where, const char *begin, char path[512])
+{
+    DIR *d = opendir(where);
+    struct stat info;
+    struct timespec newest = {0};
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));) {
+        char name[512];
+        snprintf(name, sizeof name, "%s/%s", where, e->d_name);
+        if (strncmp(e->d_name, begin, strlen(begin)) != 0 || stat(name, &info))
+            continue;
+        if (info.st_mtim.tv_sec > newest.tv_sec || (info.st_mtim.tv_sec == newest.tv_sec && info.st_mtim.tv_nsec > newest.tv_nsec)) {
+            newest = info.st_mtim;
+            snprintf(path, 512, "%s", name);
+        }
+    }
+    closedir(d);
+}
+
 /* A good entry of another program under this one's name. */
 static void test_foreign_entry(void **state)
 {
@@ -155,6 +175,25 @@ static void test_foreign_entry(void **state)
     write_file(path, foreign, size);
     free(foreign);
     expect_rebuilt(path, "a foreign entry");
+    /* one whose key is as long, as if both had the same hash */
+    reopen_with(elsewhere);
+    OK(kernel_get(ctx, "mel", "mel_power", "-DLOCAL=32", &k));
+    find_file(elsewhere, "mel-", other);
+    foreign = read_file(other, &size);
+    reopen_with(cache);
+    OK(kernel_get(ctx, "mel", "mel_power", "-DLOCAL=16", &k));
+    find_file(cache, "mel-", other);
+    if (strcmp(other, path) == 0)
+        fail_msg("the entry of other options is not found");
+    char *good = read_file(other, &(size_t){0});
+    write_file(other, foreign, size);
+    reopen_with(cache);
+    OK(kernel_get(ctx, "mel", "mel_power", "-DLOCAL=16", &k));
+    char *mended = read_file(other, &(size_t){0});
+    assert_memory_equal(good, mended, 200);
+    free(foreign);
+    free(good);
+    free(mended);
 }
 
 static void test_cache_that_cannot_be(void **state)
@@ -228,7 +267,7 @@ static void test_cache_folder(void **state)
 /* The key: nothing that a binary depends on may change without another entry. */
 static void test_key(void **state)
 {
-    struct cache_key keys[5] = {{0}};
+    struct cache_key keys[7] = {{0}};
     (void)state;
     reopen_with(cache);
     OK(cache_key_make(ctx, &keys[0], "x", "-DA", "source"));
@@ -240,6 +279,12 @@ static void test_key(void **state)
     ctx->device.name[0] ^= 1;
     OK(cache_key_make(ctx, &keys[4], "x", "-DA", "source"));
     ctx->device.name[0] ^= 1;
+    ctx->device.max_work_group /= 2; /* the limits of the device */
+    OK(cache_key_make(ctx, &keys[5], "x", "-DA", "source"));
+    ctx->device.max_work_group *= 2;
+    ctx->device.local_memory /= 2;
+    OK(cache_key_make(ctx, &keys[6], "x", "-DA", "source"));
+    ctx->device.local_memory *= 2;
     for (size_t i = 0; i < COUNT(keys); i++)
         for (size_t j = 0; j < i; j++)
             assert_true(strcmp(keys[i].text, keys[j].text) != 0 && strcmp(keys[i].path, keys[j].path) != 0);

@@ -13,6 +13,31 @@ static const struct device shelf[] = {
     {.platform_name = "Ruin", .name = "Old 1", .is_gpu = true, .problem = "its driver has no compiler for OpenCL C"},
 };
 
+static void test_order(void **state)
+{
+    static const int ids[9];
+#define ID(i) .id = (cl_device_id)mem_const_cast(&ids[i])
+    struct device list[] = {
+        {ID(0), .name = "unusable GPU", .platform_name = "A", .is_gpu = true, .problem = "x"},
+        {ID(1), .name = "llvmpipe", .platform_name = "rusticl", .is_cpu = true},
+        {.name = "", .platform_name = "A platform", .problem = "the platform has no device"},
+        {ID(2), .name = "CPU", .platform_name = "B", .is_cpu = true, .global_memory = 64},
+        {ID(3), .name = "small GPU", .platform_name = "A", .is_gpu = true, .global_memory = 8},
+        {ID(4), .name = "Clover GPU", .platform_name = "Clover", .is_gpu = true, .is_clover = true, .global_memory = 32},
+        {ID(5), .name = "board", .platform_name = "A", .is_accelerator = true},
+        {ID(6), .name = "large GPU", .platform_name = "Z", .is_gpu = true, .global_memory = 16},
+        {ID(7), .name = "Oclgrind", .platform_name = "Oclgrind", .is_cpu = true},
+        {ID(8), .name = "another CPU", .platform_name = "A", .is_cpu = true, .global_memory = 1},
+    };
+    static const char *const want[] = {"large GPU", "small GPU", "board",      "another CPU",  "CPU",
+                                       "Oclgrind",  "llvmpipe",  "Clover GPU", "unusable GPU", ""};
+    (void)state;
+    device_order(list, COUNT(list));
+    for (size_t i = 0; i < COUNT(list); i++)
+        assert_string_equal(list[i].name, want[i]);
+    device_order(NULL, 0);
+}
+
 static void selects(const char *selector, size_t want)
 {
     size_t chosen = SIZE_MAX;
@@ -280,23 +305,31 @@ static clio_status open_with(const char *text)
 static void test_file(void **state)
 {
     (void)state;
-    OK(open_with("# mine\n\nany norm.family odd # and why\r\n  any\ttest.n   12\ncpu test.n 13\ngpu test.n 14"));
-    assert_true(params_is(ctx, "norm.family", "odd")); /* wins over what is shipped */
-    assert_int_equal(params_int(ctx, "test.n", 0), ctx->device.simd_width > 1 ? 13 : 14);
+    OK(open_with("# mine\n\nany mel.stft clfft # and why\r\n  any\tweights.slice   12\ncpu weights.slice 13\ngpu weights.slice 14"));
+    assert_true(params_is(ctx, "mel.stft", "clfft")); /* wins over what is shipped */
+    assert_int_equal(params_int(ctx, "weights.slice", 0), ctx->device.simd_width > 1 ? 13 : 14);
     OK(clio_device_open(ctx, NULL)); /* without the file nothing of it is left */
-    assert_false(params_is(ctx, "norm.family", "odd"));
+    assert_false(params_is(ctx, "mel.stft", "clfft"));
 }
 
 static void test_broken_file(void **state)
 {
     (void)state;
-    FAILS(open_with("any a 1\nany b\n"), CLIO_ERROR_FORMAT, ", line 2: expected `KIND key value`, KIND one of any, cpu, gpu, gcn, ");
+    FAILS(open_with("any weights.slice 1\nany weights.slice\n"), CLIO_ERROR_FORMAT,
+          ", line 2: expected `KIND key value`, KIND one of any, cpu, gpu, gcn, ");
     assert_non_null(strstr(clio_error(ctx), "/tmp/clio-params-"));
     assert_null(clio_device(ctx));
     FAILS(open_with("tpu a 1\n"), CLIO_ERROR_FORMAT, "line 1");
-    OK(open_with("xe norm.family odd\nhopper norm.family odd\n"));
-    assert_false(params_is(ctx, "norm.family", "odd"));
-    FAILS(open_with("any a 1 2\n"), CLIO_ERROR_FORMAT, "line 1");
+    OK(open_with("xe mel.stft clfft\nhopper mel.stft clfft\n"));
+    assert_false(params_is(ctx, "mel.stft", "clfft"));
+    FAILS(open_with("any weights.slice 1 2\n"), CLIO_ERROR_FORMAT, "line 1");
+    FAILS(open_with("any weights.slice 1\nany attention.row.keys 12\n"), CLIO_ERROR_FORMAT,
+          ", line 2: attention.row.keys must be a multiple of 32 from 32 to 1024, not 12; correct the line, or unset CLIO_PARAMS");
+    FAILS(open_with("any attention.row.keys 0\n"), CLIO_ERROR_FORMAT, "attention.row.keys must be a multiple of 32");
+    FAILS(open_with("any attention.row.kys 32\n"), CLIO_ERROR_FORMAT, "attention.row.kys is a parameter that this clio does not have");
+    FAILS(open_with("any gemm.panel.rows 17\n"), CLIO_ERROR_FORMAT, "gemm.panel.rows must be a number from 1 to 16, not 17");
+    FAILS(open_with("any attention.row.keys 512\nany attention.row.queries 16\n"), CLIO_ERROR_FORMAT, "cannot run these values together");
+    OK(open_with("any attention.row.keys 512\nany attention.row.queries 4\n"));
     FAILS(open_with("\n\nany a_key_of_more_characters_than_any_parameter_will_have 1\n"), CLIO_ERROR_FORMAT, "line 3");
     setenv("CLIO_PARAMS", "/nowhere/params.txt", 1);
     FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_FILE, "/nowhere/params.txt");
@@ -309,9 +342,9 @@ static void test_broken_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_selectors),   EACH(test_selectors_that_fail), EACH(test_architectures), EACH(test_list), EACH(test_own_names),
-        EACH(test_open),        EACH(test_environment),         EACH(test_capabilities),  EACH(test_rows), EACH(test_file),
-        EACH(test_broken_file),
+        EACH(test_order),     EACH(test_selectors),   EACH(test_selectors_that_fail), EACH(test_architectures), EACH(test_list),
+        EACH(test_own_names), EACH(test_open),        EACH(test_environment),         EACH(test_capabilities),  EACH(test_rows),
+        EACH(test_file),      EACH(test_broken_file),
     };
     unsetenv("CLIO_PARAMS");
     return cmocka_run_group_tests(tests, NULL, NULL);

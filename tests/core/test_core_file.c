@@ -295,6 +295,8 @@ static void test_json(void **state)
     OK(json_open(ctx, &f, folder, "good.json"));
     OK(json_int(ctx, &f, "n", 0, 100, 5, &n));
     assert_int_equal(n, 12);
+    OK(json_int(ctx, &f, "n", 12, 12, 5, &n));
+    FAILS(json_int(ctx, &f, "n", 0, 11, 5, &n), CLIO_ERROR_FORMAT, "from 0 to 11");
     OK(json_int(ctx, &f, "whole", 0, 100, 5, &n));
     assert_int_equal(n, 3);
     OK(json_int(ctx, &f, "none", 0, 100, 5, &n));
@@ -455,7 +457,7 @@ static void test_tensors_refused(void **state)
     OK(json_put_name(ctx, object, "name", "m\xe9le \xc3\xa9 \x80\xff"));
     assert_string_equal(json_string_value(json_object_get(object, "name")), "m\\xe9le \xc3\xa9 \\x80\\xff");
     json_t *copy;
-    for (fails_count = 1, fails_at = 1; fails_at < 6; fails_at++) { /* Jansson leaves out what it has no memory for */
+    for (fails_count = 1, fails_at = 1; fails_at < 6; fails_at++) {
         allocations = 0;
         json_set_alloc_funcs(failing_malloc, free);
         clio_status st = json_copied(ctx, &copy, object);

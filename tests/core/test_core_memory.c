@@ -28,6 +28,7 @@ static void test_limit_variable(void **state)
     assert_int_equal(limit_of("1.5M"), 1572864);
     assert_int_equal(limit_of("2m"), 2097152);
     assert_int_equal(limit_of("2 MiB"), 2097152);
+    assert_int_equal(limit_of("0.001G"), 1073741); /* of 1024 each */
     assert_int_equal(limit_of("2MB"), 2097152);
     assert_int_equal(limit_of("99999999G"), ctx->device.global_memory); /* no more than there is */
     assert_int_equal(limit_of(""), ctx->device.global_memory);

@@ -35,7 +35,7 @@ static const char *const good_header =
     "{\"__metadata__\":{\"format\":\"pt\"},\"u\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]},"
     "\"f\":{\"dtype\":\"F32\",\"shape\":[1,3],\"data_offsets\":[3,15]},\"h\":{\"dtype\":\"F16\",\"shape\":[2,1],\"data_offsets\":[15,19]},"
     "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[19,23]},\"n\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[23,27]},"
-    "\"z\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[27,27]},\"i\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[27,35]},"
+    "\"z\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[27,27]},\"i\":{\"dtype\":\"I16\",\"shape\":[4],\"data_offsets\":[27,35]},"
     "\"five\":{\"dtype\":\"F16\",\"shape\":[1,1,1,1,1],\"data_offsets\":[35,37]}}   ";
 #define GOOD_SIZE 37
 
@@ -100,6 +100,48 @@ static void test_good(void **state)
     weights_close(&w);
 }
 
+/* Types of files that no device has. */
+static void test_storage_types(void **state)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[2,4],\"data_offsets\":[0,8]},"
+                                 "\"b\":{\"dtype\":\"F8_E5M2\",\"shape\":[6],\"data_offsets\":[8,14]},"
+                                 "\"d\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[14,30]},"
+                                 "\"i\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[30,46]}}";
+    static const unsigned char e4m3[8] = {0x00, 0x01, 0x07, 0x08, 0x38, 0x7e, 0xbc, 0x80}, e5m2[6] = {0x3c, 0x3e, 0x7b, 0x01, 0xc0, 0x7c};
+    static const float e4m3_values[8] = {0, 0x1p-9f, 7 * 0x1p-9f, 0x1p-6f, 1, 448, -1.5f, -0.0f};
+    static const float e5m2_values[6] = {1, 1.5f, 57344, 0x1p-16f, -2, INFINITY};
+    static const double d[2] = {0.1, -1e300};
+    static const int64_t i[2] = {-3, (int64_t)1 << 40};
+    unsigned char data[46];
+    struct weights w;
+    const struct weight *one;
+    (void)state;
+    memcpy(data, e4m3, sizeof e4m3);
+    memcpy(data + 8, e5m2, sizeof e5m2);
+    memcpy(data + 14, d, sizeof d);
+    memcpy(data + 30, i, sizeof i);
+    OK(weights_open(ctx, &w, put_tensors("types.safetensors", header, data, sizeof data), ""));
+    for (size_t k = 0; k < 8; k++) {
+        float x;
+        OK(weight_floats(ctx, weights_find(&w, "a"), k, 1, &x));
+        if (x != e4m3_values[k] || signbit(x) != signbit(e4m3_values[k]))
+            fail_msg("E4M3 0x%02x is %g, expected %g", e4m3[k], (double)x, (double)e4m3_values[k]);
+    }
+    for (size_t k = 0; k < 6; k++) {
+        float x;
+        OK(weight_floats(ctx, weights_find(&w, "b"), k, 1, &x));
+        if (x != e5m2_values[k])
+            fail_msg("E5M2 0x%02x is %g, expected %g", e5m2[k], (double)x, (double)e5m2_values[k]);
+    }
+    assert_true(isnan(e4m3_to_float(0x7f)) && isnan(e4m3_to_float(0xff)) && isnan(e5m2_to_float(0x7d)));
+    holds(&w, "d", (const float[]){0.1f, -INFINITY}, 2);
+    holds(&w, "i", (const float[]){-3, 0x1p40f}, 2);
+    OK(weights_need(ctx, &w, "a", 2, (const int[]){2, 4}, &one)); /* numbers that a network may have */
+    OK(weights_need(ctx, &w, "d", 1, (const int[]){2}, &one));
+    FAILS(weights_need(ctx, &w, "i", 1, (const int[]){2}, &one), CLIO_ERROR_UNSUPPORTED, "tensor i is stored as I64 where");
+    weights_close(&w);
+}
+
 static void test_need(void **state)
 {
     struct weights w;
@@ -114,8 +156,8 @@ static void test_need(void **state)
           "not");
     FAILS(weights_need(ctx, &w, "f", 1, (const int[]){3}, &one), CLIO_ERROR_FORMAT, "has shape [1, 3], expected [3]");
     FAILS(weights_need(ctx, &w, "b", 4, (const int[]){2, 1, 1, 1}, &one), CLIO_ERROR_FORMAT, "has shape [2], expected [2, 1, 1, 1]");
-    FAILS(weights_need(ctx, &w, "i", 1, (const int[]){1}, &one), CLIO_ERROR_UNSUPPORTED,
-          "tensor i is stored as I64, which clio does not read: convert the checkpoint to F32, F16 or BF16");
+    FAILS(weights_need(ctx, &w, "i", 1, (const int[]){4}, &one), CLIO_ERROR_UNSUPPORTED,
+          "tensor i is stored as I16, which clio does not read: convert the checkpoint to F32, F16 or BF16");
     FAILS(weights_need(ctx, &w, "five", 1, (const int[]){1}, &one), CLIO_ERROR_UNSUPPORTED, "tensor five has more than 4 dimensions");
     FAILS(weights_need(ctx, &w, "n", 0, NULL, &one), CLIO_ERROR_UNSUPPORTED,
           "tensor n is stored as I32 where clio expects F32, F16 or BF16");
@@ -396,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
         cmocka_unit_test(test_need),
+        cmocka_unit_test(test_storage_types),
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_cut_while_open),
         cmocka_unit_test(test_header_length),

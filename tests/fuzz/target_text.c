@@ -51,7 +51,7 @@ void fuzz_clip_tokenizer(const uint8_t *data, size_t size)
     if (st)
         return;
     use_tokenizer(&t.bpe);
-    st = prompt_read(fuzz_ctx, &p, &t, "a (red:1.3) fox, [[blurry]] BREAK 12 \\( <|endoftext|> \xc3\x89T\xc3\x89 !!", POSITIONS);
+    st = prompt_read(fuzz_ctx, &p, &t, NULL, "a (red:1.3) fox, [[blurry]] BREAK 12 \\( <|endoftext|> \xc3\x89T\xc3\x89 !!", POSITIONS);
     fuzz_check(st);
     if (!st)
         prompt_free(&p);
@@ -84,7 +84,7 @@ void fuzz_prompt(const uint8_t *data, size_t size)
     if (fuzz_is_first())
         write_clip_tokenizer();
     assert_int_equal(clip_tokenizer_open(fuzz_ctx, &t, folder), CLIO_OK);
-    clio_status st = prompt_read(fuzz_ctx, &p, &t, text, POSITIONS);
+    clio_status st = prompt_read(fuzz_ctx, &p, &t, NULL, text, POSITIONS);
     fuzz_check(st);
     if (!st) {
         size_t count = (size_t)p.chunks * POSITIONS * 2;

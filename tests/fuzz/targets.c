@@ -15,8 +15,11 @@
 #endif
 #endif
 #ifdef COUNTS_MEMORY
-#include <sanitizer/allocator_interface.h>
-#include <sanitizer/common_interface_defs.h>
+/* As sanitizer/allocator_interface.h and common_interface_defs.h declare them; gcc does not come with these headers everywhere. */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t), void (*on_free)(const volatile void *));
+int __sanitizer_get_ownership(const volatile void *memory);
+size_t __sanitizer_get_allocated_size(const volatile void *memory);
+void __sanitizer_print_stack_trace(void);
 #endif
 
 /* An image of IMAGE_PIXELS_FREE pixels is decoded whatever its file's size: 3 bytes per pixel, and as much again or more in decoders. */

@@ -266,6 +266,54 @@ static void test_configurations(void **state)
     assert_fails(clip_text_open(ctx, in_folder("absent"), NULL, &net), CLIO_ERROR_FILE, "absent");
 }
 
+/* Fields of transformers that no forward pass reads, and empty ones, do not matter; others are refused. */
+static void test_unknown_fields(void **state)
+{
+    clio_context *ctx = test_context();
+    struct clip_text net;
+    static const char *const harmless =
+        "\"chunk_size_feed_forward\": 0, \"top_k\": 50, \"num_beams\": 1, \"id2label\": {\"0\": \"LABEL_0\"}, "
+        "\"pruned_heads\": {}, \"is_decoder\": false, \"new_list\": [], \"new_text\": \"\", \"none\": null";
+    static const char *const harmful[] = {"\"pruned_heads\": {\"0\": [1]}", "\"is_decoder\": true", "\"new_number\": 0",
+                                          "\"rope\": \"yes\""};
+    char text[1024];
+    (void)state;
+    write_weights("model.safetensors", 1);
+    snprintf(text, sizeof text, "{\"model_type\": \"clip_text_model\", %s, " CONFIG "}", harmless);
+    put_text("config.json", text);
+    assert_ok(clip_text_open(ctx, folder, NULL, &net));
+    clip_text_free(ctx, &net);
+    for (size_t i = 0; i < COUNT(harmful); i++) {
+        snprintf(text, sizeof text, "{\"model_type\": \"clip_text_model\", %s, " CONFIG "}", harmful[i]);
+        put_text("config.json", text);
+        assert_fails(clip_text_open(ctx, folder, NULL, &net), CLIO_ERROR_UNSUPPORTED, "is not supported and may change the result");
+    }
+}
+
+/* Tables of embeddings have the storage type that was asked for. */
+static void test_table_storage(void **state)
+{
+    clio_context *ctx = clio_create();
+    struct clip_text net;
+    static const struct {
+        const char *type;
+        enum dtype dtype;
+    } types[] = {{"f32", DTYPE_F32}, {"f16", DTYPE_F16}, {"q8_0", DTYPE_F16}, {NULL, DTYPE_F16}};
+    (void)state;
+    write_weights("model.safetensors", 1);
+    put_text("config.json", "{\"model_type\": \"clip_text_model\", " CONFIG "}");
+    for (size_t i = 0; i < COUNT(types); i++) {
+        assert_ok(clio_set_weight_type(ctx, types[i].type));
+        assert_ok(clio_device_open(ctx, NULL));
+        assert_ok(clip_text_open(ctx, folder, NULL, &net));
+        assert_int_equal(net.embedding.dtype, types[i].dtype);
+        if (types[i].dtype == DTYPE_F32)
+            assert_int_equal(net.layers[0].ff.fc1.w.data.dtype, DTYPE_F32);
+        clip_text_free(ctx, &net);
+    }
+    clio_destroy(ctx);
+}
+
 /* The end of a text: the first end token; the first greatest token where the configuration has the legacy number 2. */
 static void test_end_token(void **state)
 {
@@ -343,6 +391,14 @@ static void assert_opens(const char *variant, const char *file)
     weights_close(&w);
 }
 
+/* in_folder, with memory of its own. */
+static const char *moved(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s", in_folder(name));
+    return path;
+}
+
 static void test_variants(void **state)
 {
     clio_context *ctx = test_context();
@@ -366,6 +422,10 @@ static void test_variants(void **state)
     assert_int_equal(json_dump_file(index, in_folder("model.fp16.safetensors.index.json"), 0), 0);
     json_decref(index);
     assert_opens(NULL, "model.fp16.safetensors.index.json");
+    assert_int_equal(rename(in_folder("model.fp16.safetensors.index.json"), moved("model.safetensors.index.fp16.json")), 0);
+    assert_opens(NULL, "model.safetensors.index.fp16.json"); /* as diffusers and transformers name it */
+    assert_opens("fp16", "model.safetensors.index.fp16.json");
+    assert_opens("ema", "model.ema.safetensors");
     write_weights("model.fp16.safetensors", 1);
     assert_opens(NULL, "model.fp16.safetensors");
     write_weights("model.safetensors", 1);
@@ -382,6 +442,8 @@ int main(void)
         cmocka_unit_test(sd2_is_transformers),
         cmocka_unit_test(clip_is_transformers),
         cmocka_unit_test_setup_teardown(test_configurations, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_unknown_fields, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_table_storage, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_end_token, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_chunks, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_variants, make_folder, remove_folder),

@@ -181,7 +181,7 @@ static void golden_strings(void **state)
         check_ids(&t, text, want + 1, count - 2, (int)i);
         if (count <= 77) { /* as a prompt: these strings have no weights */
             assert_null(strpbrk(text, "()[]\\"));
-            assert_ok(prompt_read(test_context(), &p, &t, text, 77));
+            assert_ok(prompt_read(test_context(), &p, &t, NULL, text, 77));
             assert_int_equal(p.chunks, 1);
             assert_int_equal(json_array_size(json_object_get(value, "padded77")), 77);
             json_array_foreach(json_object_get(value, "padded77"), k, id)

@@ -337,6 +337,52 @@ static void test_measures(void **state)
     learner_close(ctx, &l);
 }
 
+/* Metrics of 70 samples by batches of several sizes: the noise of each depends on its position alone. */
+static void check_evaluation(const char *type, const char *settings, int side)
+{
+    clio_context *ctx = test_context();
+    enum { SAMPLES = 70 };
+    static const int sizes[] = {70, 64, 48, 9, 1};
+    struct learner l;
+    double first[LEARNER_LOSSES] = {0};
+    assert_ok(make(&l, type, settings, side, side, 1, 0));
+    size_t one = (size_t)learner_pixels(&l);
+    float *x = malloc(SAMPLES * one * sizeof *x);
+    struct learner_batch b = {.images = tensor_shape(DTYPE_F32, 4, SAMPLES, side, side, 1)};
+    assert_non_null(x);
+    test_random(x, SAMPLES * one, 3);
+    for (size_t i = 0; i < SAMPLES * one && l.type->unit_range; i++)
+        x[i] = 0.5f * x[i] + 0.5f;
+    assert_ok(tensor_new(ctx, &b.images, "test"));
+    for (size_t k = 0; k < COUNT(sizes); k++) {
+        double totals[LEARNER_LOSSES] = {0}, weight = 0;
+        for (int at = 0; at < SAMPLES; at += sizes[k]) {
+            b.count = MIN(sizes[k], SAMPLES - at);
+            assert_ok(learner_evaluate(ctx, &l, &b, x + (size_t)at * one, (size_t)at, totals, &weight));
+        }
+        assert_true(weight > SAMPLES - 0.5 && weight < SAMPLES + 0.5);
+        for (int j = 0; l.type->metrics[j]; j++) {
+            if (!k)
+                first[j] = totals[j];
+            if (fabs(totals[j] - first[j]) > 1e-5 * fabs(first[j]))
+                fail_msg("%s, batches of %d: %s is %.9g, and %.9g in one", type, sizes[k], l.type->metrics[j], totals[j], first[j]);
+        }
+    }
+    free(x);
+    free_batch(&b);
+    learner_close(ctx, &l);
+}
+
+static void test_evaluation(void **state)
+{
+    (void)state;
+    check_evaluation("vae", "{'hidden_size': 5, 'latent_dim': 3}", 4);
+    if (test_small())
+        return;
+    check_evaluation("unet", "{'block_out_channels': '4,4', 'layers_per_block': 1, 'norm_num_groups': 2, 'num_attention_heads': 1}", 4);
+    check_evaluation("vae-kl", "{'block_out_channels': '4,4', 'layers_per_block': 1, 'norm_num_groups': 2}", 4);
+}
+
 /* The greatest singular value of w [n, k], by many turns of a power iteration. */
 static double greatest_singular(const float *w, size_t n, size_t k)
 {
@@ -474,6 +520,7 @@ int main(void)
         cmocka_unit_test_teardown(test_accumulate, test_forget_tapes),
         cmocka_unit_test_teardown(test_learns, test_forget_tapes),
         cmocka_unit_test_teardown(test_measures, test_forget_tapes),
+        cmocka_unit_test_teardown(test_evaluation, test_forget_tapes),
         cmocka_unit_test_teardown(test_bounded_slope, test_forget_tapes),
         cmocka_unit_test_setup_teardown(test_averages_are_saved, make_folder, clean_up),
         cmocka_unit_test_teardown(test_refusals, test_forget_tapes),

@@ -321,7 +321,10 @@ static void test_files(void **state)
     clio_context *ctx = test_context();
     struct learner uncut, cut, again, loaded;
     struct train_plan plan;
-    struct train_state at = {.step = 2, .best_step = -1}, found;
+    struct train_state at = {.step = 2, .best_step = -1};
+    struct train_split split = {.fraction = -1};
+    struct checkpoint found = {0};
+    struct bytes notes = {0};
     double losses[LEARNER_LOSSES];
     char path[600];
     struct stat about;
@@ -334,9 +337,11 @@ static void test_files(void **state)
     struct learner_batch b = batch_with_captions(&uncut);
     run_steps(&uncut, &b, 4, losses);
     run_steps(&cut, &b, 2, losses);
-    assert_ok(checkpoint_write(ctx, &cut, &plan, &at, folder));
+    assert_ok(checkpoint_write(ctx, &cut, &plan, &at, &split, folder));
     open_reader(&again, LEARNS, 1, 0.9);
-    assert_ok(checkpoint_read(ctx, &again, &found, folder));
+    assert_ok(checkpoint_find(ctx, folder, &found));
+    assert_ok(checkpoint_load(ctx, &found, &again, &notes));
+    assert_true(!notes.size && found.state.step == 2);
     for (int i = 0; i < 2; i++)
         assert_true(same_values(&again.parameters[i], &cut.parameters[i]));
     run_steps(&again, &b, 2, losses);
@@ -356,17 +361,21 @@ static void test_files(void **state)
     learner_close(ctx, &again);
 
     open_reader(&again, FROZEN, 1, 0.9); /* trained weights are not lost silently, nor invented */
-    assert_fails(checkpoint_read(ctx, &again, &found, folder), CLIO_ERROR_ARGUMENT,
+    assert_fails(checkpoint_load(ctx, &found, &again, &notes), CLIO_ERROR_ARGUMENT,
                  "a run that trains text_encoder, and the settings do not train it");
     at.step = 5;
-    assert_ok(checkpoint_write(ctx, &again, &plan, &at, folder));
-    assert_fails(checkpoint_read(ctx, &cut, &found, folder), CLIO_ERROR_ARGUMENT,
+    assert_ok(checkpoint_write(ctx, &again, &plan, &at, &split, folder));
+    checkpoint_close(&found);
+    assert_ok(checkpoint_find(ctx, folder, &found));
+    assert_fails(checkpoint_load(ctx, &found, &cut, &notes), CLIO_ERROR_ARGUMENT,
                  "a run that does not train text_encoder, and the settings train it");
     free_batch(&b);
     learner_close(ctx, &again);
     learner_close(ctx, &loaded);
     learner_close(ctx, &cut);
     learner_close(ctx, &uncut);
+    checkpoint_close(&found);
+    bytes_free(&notes);
     train_plan_free(&plan);
 }
 

@@ -138,7 +138,7 @@ static void test_kohya_names(void **state)
     (void)state;
     for (size_t d = 0; d < COUNT(dtypes); d++) {
         const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", dtypes[d]);
-        double tolerance = d == 1 ? 5e-4 : 1e-6;
+        const double tolerance = 1e-6; /* merged in f32, whatever the storage type */
         struct weights w, before;
         struct lora lora;
         struct made m;
@@ -148,17 +148,17 @@ static void test_kohya_names(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w)); /* no modules for the text encoder */
+        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, DTYPE_F32, &w)); /* no modules for the text encoder */
         for (size_t i = 0; i < w.count; i++)
             assert_null(w.list[i].owned);
-        OK(lora_merge(ctx, &lora, LORA_UNET, 0.7f, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 0.7f, DTYPE_F32, &w));
         for (size_t i = 0; i < COUNT(modules); i++)
             expect_merged(&w, &before, "", &modules[i], 2 + (int)i, i == 1 ? 0.7 : 0.7 * 1.5 / (2 + (double)i), tolerance);
         assert_null(weights_find(&w, QUERY ".bias")->owned);
-        assert_int_equal(weights_find(&w, QUERY ".weight")->dtype, d == 1 ? DTYPE_F16 : DTYPE_F32);
-        OK(lora_merge(ctx, &lora, LORA_UNET, -0.2f, &w)); /* updates add up */
+        assert_int_equal(weights_find(&w, QUERY ".weight")->dtype, DTYPE_F32);
+        OK(lora_merge(ctx, &lora, LORA_UNET, -0.2f, DTYPE_F32, &w)); /* updates add up */
         expect_merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
-        OK(lora_merge(ctx, &lora, LORA_UNET, 0, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 0, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[0], 2, 0.5 * 1.5 / 2, 2 * tolerance);
         weights_close(&w);
         weights_close(&before);
@@ -181,7 +181,7 @@ static void test_ranks(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_UNET, 1, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[0], rank, 4.0 / rank, 2e-6);
         weights_close(&w);
         weights_close(&before);
@@ -198,7 +198,8 @@ static void test_diffusers_and_peft_names(void **state)
     } kinds[] = {
         {0, "unet.", QUERY, ".lora_A.weight", ".lora_B.weight"},
         {0, "unet.", QUERY, ".lora.down.weight", ".lora.up.weight"},
-        {0, "base_model.model.unet.", QUERY, ".lora_A.default.weight", ".lora_B.default.weight"},
+        {0, "unet.", QUERY, ".lora_A.default.weight", ".lora_B.default.weight"},
+        {0, "", QUERY, ".lora_A.weight", ".lora_B.weight"},
         {1, "unet.", OUT, ".lora_A.weight", ".lora_B.weight"},
         {2, "unet.", PROJ, ".lora_A.weight", ".lora_B.weight"},
         {3, "unet.", CONV, ".lora_A.weight", ".lora_B.weight"},
@@ -215,7 +216,7 @@ static void test_diffusers_and_peft_names(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_UNET, 0.5f, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 0.5f, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[kinds[i].module], 3, 0.5, 1e-6);
         weights_close(&w);
         weights_close(&before);
@@ -249,7 +250,7 @@ static void test_text_encoder(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, &w));
+        OK(lora_merge(ctx, &lora, LORA_TEXT_ENCODER, 1, DTYPE_F32, &w));
         expect_merged(&w, &before, prefix, &text_modules[kinds[i / 2].module], 3, 1, 1e-6);
         weights_close(&w);
         weights_close(&before);
@@ -268,6 +269,12 @@ static void test_peft_metadata(void **state)
                  {"{\"unet.lora_alpha\":6,\"unet.use_rslora\":true}", 6 / 1.7320508075688772},
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn1.to_q\":1.5}}", 0.5},
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"n1.to_q\":1.5}}", 2},
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"down_blocks.*to_q\":1.5}}", 0.5}, /* regular expressions */
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn[12].to_(q|k)\":1.5}}", 0.5},
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn1\":1.5}}", 2},                 /* not at the end */
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"to_q\":9,\"attn1.to_q\":1.5}}", 3}, /* the first one counts */
+                 {"{\"unet.r\":8,\"unet.rank_pattern\":{\"to_q\":3},\"unet.lora_alpha\":6}", 2},
+                 {"{\"unet.r\":3}", 8.0 / 3}, /* LoraConfig's default of lora_alpha */
                  {"{\"text_encoder.lora_alpha\":6}", 1}};
     struct lora lora;
     struct made m;
@@ -280,11 +287,24 @@ static void test_peft_metadata(void **state)
         write_and_open(&m, &lora);
         OK(weights_open(ctx, &w, model, ""));
         OK(weights_open(ctx, &before, model, ""));
-        OK(lora_merge(ctx, &lora, LORA_UNET, 1, &w));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w));
         expect_merged(&w, &before, "", &modules[0], 3, notes[i].scale, 1e-6);
         weights_close(&w);
         weights_close(&before);
         lora_close(&lora);
+    }
+    static const char *const bad[][2] = {
+        {"{\"unet.r\":8}", "has rank 8, and its matrices have rank 3"},
+        {"{\"unet.lora_alpha\":\"much\"}", "\"lora_alpha\" of " QUERY " must be a number"},
+        {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"to_(q\":1}}", "the pattern \"to_(q\""},
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        made_start(&m);
+        made_note(&m, "lora_adapter_metadata", bad[i][0]);
+        add_named(&m, &modules[0], 3, "unet.", QUERY, ".lora_A.weight", ".lora_B.weight");
+        made_write(&m, in_folder("lora.safetensors"));
+        made_free(&m);
+        FAILS(lora_open(ctx, &lora, in_folder("lora.safetensors")), CLIO_ERROR_FORMAT, bad[i][1]);
     }
     made_start(&m);
     made_note(&m, "lora_adapter_metadata", "[]");
@@ -292,6 +312,117 @@ static void test_peft_metadata(void **state)
     made_write(&m, in_folder("lora.safetensors"));
     made_free(&m);
     FAILS(lora_open(ctx, &lora, in_folder("lora.safetensors")), CLIO_ERROR_FORMAT, "lora_adapter_metadata");
+}
+
+/* PEFT's adapter: adapter_config.json beside the file, or the folder of both. */
+static void test_peft_adapter(void **state)
+{
+    const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", "F32");
+    static const struct {
+        const char *config, *name;
+        double scale;
+    } good[] = {{"{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":24}", "base_model.model.", 8},
+                {"{\"r\":3,\"lora_alpha\":24,\"use_rslora\":true}", "base_model.model.", 24 / 1.7320508075688772},
+                {"{\"r\":3,\"lora_alpha\":24,\"alpha_pattern\":{\"attn1.to_q\":3}}", "base_model.model.", 1},
+                {"{\"r\":3}", "base_model.model.unet.", 8.0 / 3}};
+    static const char *const bad[][2] = {{"{\"peft_type\":\"IA3\"}", "an adapter of type IA3"},
+                                         {"{\"use_dora\":true}", "a DoRA"},
+                                         {"{\"fan_in_fan_out\":true}", "transposed weights"}};
+    char path[512];
+    struct lora lora;
+    struct made m;
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("adapter_model.safetensors"));
+    for (size_t i = 0; i < COUNT(good); i++) {
+        struct weights w, before;
+        made_start(&m);
+        add_named(&m, &modules[0], 3, good[i].name, QUERY, ".lora_A.weight", ".lora_B.weight");
+        made_write(&m, path);
+        made_free(&m);
+        unlink(in_folder("adapter_config.json"));
+        FAILS(lora_open(ctx, &lora, path), CLIO_ERROR_FILE, "adapter_config.json does not exist: put both files into one folder");
+        put_text("adapter_config.json", good[i].config);
+        OK(lora_open(ctx, &lora, i % 2 ? folder : path));
+        OK(weights_open(ctx, &w, model, ""));
+        OK(weights_open(ctx, &before, model, ""));
+        OK(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w));
+        expect_merged(&w, &before, "", &modules[0], 3, good[i].scale, 1e-6);
+        weights_close(&w);
+        weights_close(&before);
+        lora_close(&lora);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        put_text("adapter_config.json", bad[i][0]);
+        FAILS(lora_open(ctx, &lora, path), CLIO_ERROR_UNSUPPORTED, bad[i][1]);
+    }
+    /* another program's LoRA in the same folder does not read it */
+    made_start(&m);
+    add_named(&m, &modules[0], 3, "unet.", QUERY, ".lora_A.weight", ".lora_B.weight");
+    write_and_open(&m, &lora);
+    assert_true(lora.list[0].scale == 1);
+    lora_close(&lora);
+    unlink(in_folder("adapter_config.json"));
+}
+
+/* Foreign tensors and modules that the model lacks are left out and counted. */
+static void test_left_out(void **state)
+{
+    const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", "F32");
+    static const struct module other = {"down_blocks.7.attentions.0.proj_in", 2, {4, 4, 1, 1}};
+    static const float three[3] = {1, 2, 3};
+    static const int64_t alpha = 6;
+    const char *text = NULL;
+    struct weights w, before, empty = {0};
+    struct lora lora;
+    struct made m;
+    (void)state;
+    made_start(&m);
+    add_kohya(&m, &modules[0], 3, "lora_unet_", 0);
+    add_kohya(&m, &other, 2, "lora_unet_", 1);
+    made_add(&m, "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.alpha", "I64", 0, NULL, &alpha, sizeof alpha);
+    made_floats(&m, "bundle_emb.fox.string_to_param.*", 1, (const int[]){3}, three);
+    made_floats(&m, "lora_unet_conv_in.diff", 1, (const int[]){3}, three);
+    write_and_open(&m, &lora);
+    OK(weights_open(ctx, &w, model, ""));
+    OK(weights_open(ctx, &before, model, ""));
+    OK(lora_check(ctx, &lora, &w, &empty));
+    text = strstr(notices,
+                  ": 1 of 2 modules are left out, since the model does not have them (the first is down_blocks_7_attentions_0_proj_in)");
+    assert_non_null(text);
+    text = strstr(notices, ": 2 of 8 tensors are left out, since they are not the matrices of a LoRA (the first is bundle_emb.fox");
+    assert_non_null(text);
+    OK(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w));
+    expect_merged(&w, &before, "", &modules[0], 3, 2, 1e-6); /* alpha 6 of rank 3 */
+    lora_close(&lora);
+    made_start(&m); /* nothing to say */
+    add_kohya(&m, &modules[0], 3, "lora_unet_", 1);
+    write_and_open(&m, &lora);
+    *notices = 0;
+    OK(lora_check(ctx, &lora, &w, &empty));
+    assert_string_equal(notices, "");
+    lora_close(&lora);
+    weights_close(&w);
+    weights_close(&before);
+}
+
+/* A value that is finite in f32 is refused only where the device stores f16. */
+static void test_storage(void **state)
+{
+    const char *model = make_model("unet.safetensors", modules, COUNT(modules), "", "F16");
+    struct weights w;
+    struct lora lora;
+    struct made m;
+    (void)state;
+    made_start(&m);
+    add_kohya(&m, &modules[0], 2, "lora_unet_", 100);
+    write_and_open(&m, &lora);
+    OK(weights_open(ctx, &w, model, ""));
+    FAILS(lora_merge(ctx, &lora, LORA_UNET, 1e9f, DTYPE_F16, &w), CLIO_ERROR_FORMAT, "not finite in f16: use a smaller strength");
+    assert_null(weights_find(&w, QUERY ".weight")->owned);
+    OK(lora_merge(ctx, &lora, LORA_UNET, 1e9f, DTYPE_F32, &w));
+    FAILS(lora_merge(ctx, &lora, LORA_UNET, 3e38f, DTYPE_F32, &w), CLIO_ERROR_FORMAT, "not finite in f32");
+    lora_close(&lora);
+    weights_close(&w);
 }
 
 /* ---- errors ---- */
@@ -309,9 +440,10 @@ static void test_unsupported_names(void **state)
                  {"lora_te2_text_model_x.lora_up.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
                  {"text_encoder_2.x.lora_A.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
                  {"transformer.x.lora_A.weight", "another model family", CLIO_ERROR_UNSUPPORTED},
-                 {"unet.x.lora_B.bias", "unet.x.lora_B.bias is not supported", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.diff", "lora_unet_x.diff is not supported", CLIO_ERROR_UNSUPPORTED},
-                 {"conv_in.weight", "tensor conv_in.weight is not supported", CLIO_ERROR_UNSUPPORTED},
+                 {"unet.x.oft_blocks", "is an OFT", CLIO_ERROR_UNSUPPORTED},
+                 {"unet.x.lora_B.bias", "no matrices of a LoRA (the first tensor is unet.x.lora_B.bias)", CLIO_ERROR_UNSUPPORTED},
+                 {"lora_unet_x.diff", "no matrices of a LoRA (the first tensor is lora_unet_x.diff)", CLIO_ERROR_UNSUPPORTED},
+                 {"conv_in.weight", "no matrices of a LoRA (the first tensor is conv_in.weight)", CLIO_ERROR_UNSUPPORTED},
                  {"lora_unet_x.lora_up.weight", "x has no up or no down matrix", CLIO_ERROR_FORMAT},
                  {"lora_unet_x.alpha", "must be a single number", CLIO_ERROR_FORMAT}};
     static const float two[2];
@@ -329,8 +461,9 @@ static void test_unsupported_names(void **state)
     made_start(&m);
     made_write(&m, in_folder("bad.safetensors"));
     made_free(&m);
-    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_FORMAT, "has no tensors");
-    FAILS(lora_open(ctx, &lora, folder), CLIO_ERROR_FILE, "is a folder");
+    FAILS(lora_open(ctx, &lora, in_folder("bad.safetensors")), CLIO_ERROR_UNSUPPORTED, "bad.safetensors has no matrices of a LoRA: use");
+    FAILS(lora_open(ctx, &lora, folder), CLIO_ERROR_FILE,
+          "is a folder without adapter_model.safetensors or pytorch_lora_weights.safetensors");
     FAILS(lora_open(ctx, &lora, in_folder("absent.safetensors")), CLIO_ERROR_FILE, "no such file");
 }
 
@@ -367,26 +500,28 @@ static void test_mismatched_models(void **state)
     const struct module *const wrong[] = {&other, &wide, &pixel};
     const char *const parts[] = {"lora.safetensors updates down_blocks_7_attentions_0_proj_in, which is not in ",
                                  "with a matrix of 7 x 6, but in ", "the LoRA was made for another model"};
-    struct weights w;
+    struct weights w, empty = {0};
     struct lora lora;
     struct made m;
     (void)state;
     OK(weights_open(ctx, &w, model, ""));
     for (size_t i = 0; i < COUNT(wrong); i++) {
         made_start(&m);
-        add_kohya(&m, &modules[1], 2, "lora_unet_", 1);
+        if (i > 0)
+            add_kohya(&m, &modules[1], 2, "lora_unet_", 1);
         add_kohya(&m, wrong[i], 2, "lora_unet_", 1);
         write_and_open(&m, &lora);
-        FAILS(lora_merge(ctx, &lora, LORA_UNET, 1, &w), CLIO_ERROR_FORMAT, parts[i]);
+        FAILS(lora_check(ctx, &lora, &w, &empty), CLIO_ERROR_FORMAT, parts[i]);
         assert_non_null(strstr(clio_error(ctx), "unet.safetensors"));
+        if (i > 0)
+            FAILS(lora_merge(ctx, &lora, LORA_UNET, 1, DTYPE_F32, &w), CLIO_ERROR_FORMAT, parts[i]);
         assert_null(weights_find(&w, OUT ".weight")->owned); /* nothing has changed */
         lora_close(&lora);
     }
     made_start(&m);
     add_kohya(&m, &modules[0], 2, "lora_unet_", 1);
     write_and_open(&m, &lora);
-    FAILS(lora_merge(ctx, &lora, LORA_UNET, NAN, &w), CLIO_ERROR_ARGUMENT, "not a number");
-    FAILS(lora_merge(ctx, &lora, LORA_UNET, 1e9f, &w), CLIO_ERROR_FORMAT, "use a smaller strength"); /* overflows fp16 */
+    FAILS(lora_merge(ctx, &lora, LORA_UNET, NAN, DTYPE_F32, &w), CLIO_ERROR_ARGUMENT, "not a number");
     assert_null(weights_find(&w, QUERY ".weight")->owned);
     lora_close(&lora);
     weights_close(&w);
@@ -400,6 +535,9 @@ int main(void)
                                               TEST(test_diffusers_and_peft_names),
                                               TEST(test_text_encoder),
                                               TEST(test_peft_metadata),
+                                              TEST(test_peft_adapter),
+                                              TEST(test_left_out),
+                                              TEST(test_storage),
                                               TEST(test_unsupported_names),
                                               TEST(test_mismatched_pairs),
                                               TEST(test_mismatched_models)};

@@ -37,7 +37,7 @@ struct weighted {
 static void check_prompt(const char *text, const struct weighted *want, int count, int line)
 {
     struct prompt p;
-    assert_ok(prompt_read(test_context(), &p, &tokenizer, text, LENGTH));
+    assert_ok(prompt_read(test_context(), &p, &tokenizer, NULL, text, LENGTH));
     assert_int_equal(p.chunks, 1);
     assert_int_equal(p.ids[0], START);
     for (int i = 0; i < LENGTH - 1; i++) {
@@ -96,7 +96,7 @@ static void test_escapes(void **state)
 static struct prompt read_letters(const char *text, int chunks)
 {
     struct prompt p;
-    assert_ok(prompt_read(test_context(), &p, &tokenizer, text, LENGTH));
+    assert_ok(prompt_read(test_context(), &p, &tokenizer, NULL, text, LENGTH));
     assert_int_equal(p.chunks, chunks);
     for (int c = 0; c < chunks; c++)
         assert_int_equal(p.ids[c * LENGTH], START);
@@ -202,20 +202,20 @@ static void test_invalid_prompts(void **state)
     char *text = malloc(PROMPT_MAX_BYTES + 2);
     (void)state;
     assert_non_null(text);
-    assert_fails(prompt_read(ctx, &p, &tokenizer, "(a:1.2) \xff", LENGTH), CLIO_ERROR_ARGUMENT,
+    assert_fails(prompt_read(ctx, &p, &tokenizer, NULL, "(a:1.2) \xff", LENGTH), CLIO_ERROR_ARGUMENT,
                  "not valid UTF-8 (byte 0xff at position 8)");
     assert_null(p.ids);
-    assert_fails(prompt_read(ctx, &p, &tokenizer, "((a:99999999999999999999):99999999999999999999)", LENGTH), CLIO_ERROR_ARGUMENT,
+    assert_fails(prompt_read(ctx, &p, &tokenizer, NULL, "((a:99999999999999999999):99999999999999999999)", LENGTH), CLIO_ERROR_ARGUMENT,
                  "is not finite");
     memset(text, '(', PROMPT_MAX_BYTES + 1);
     text[PROMPT_MAX_BYTES + 1] = 0;
-    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "the prompt has 65537 bytes");
+    assert_fails(prompt_read(ctx, &p, &tokenizer, NULL, text, LENGTH), CLIO_ERROR_ARGUMENT, "the prompt has 65537 bytes");
     text[PROMPT_MAX_BYTES - 1] = 'a';
     text[PROMPT_MAX_BYTES] = 0;
-    assert_fails(prompt_read(ctx, &p, &tokenizer, text, LENGTH), CLIO_ERROR_ARGUMENT, "is not finite");
+    assert_fails(prompt_read(ctx, &p, &tokenizer, NULL, text, LENGTH), CLIO_ERROR_ARGUMENT, "is not finite");
     for (int i = 0; i < PROMPT_MAX_BYTES; i++)
         text[i] = i % 2 ? ' ' : 'a';
-    assert_ok(prompt_read(ctx, &p, &tokenizer, text, LENGTH));
+    assert_ok(prompt_read(ctx, &p, &tokenizer, NULL, text, LENGTH));
     assert_int_equal(p.chunks, (PROMPT_MAX_BYTES / 2 + CHUNK_SIZE - 1) / CHUNK_SIZE);
     prompt_free(&p);
     free(text);

@@ -240,6 +240,26 @@ static void expect_error(const char *json, const char *method, int steps, clio_s
     assert_fails(make(json, &(struct sampler_options){.method = method, .steps = steps}, &s), code, part);
 }
 
+/* Fields that matter with other values or other fields only. */
+static void ignored_fields(void **state)
+{
+    static const char *const files[][2] = {
+        {"{\"_class_name\": \"DPMSolverMultistepScheduler\", \"variance_type\": \"fixed_small\"}", NULL},
+        {"{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"fixed_large\"}", "dpm++2m"},
+        {"{\"variance_type\": \"learned_range\"}", "ddim"},
+        {"{\"use_dynamic_shifting\": true, \"flow_shift\": 3, \"time_shift_type\": \"exponential\"}", "dpm++2m"},
+        {"{\"timestep_type\": \"continuous\"}", "euler"},
+    };
+    struct sampler *s;
+    (void)state;
+    for (size_t i = 0; i < COUNT(files); i++) {
+        clio_status st = make(files[i][0], &(struct sampler_options){.method = files[i][1], .steps = 4}, &s);
+        if (st)
+            fail_msg("%s: %s", files[i][0], clio_error(test_context()));
+        sampler_free(s);
+    }
+}
+
 static void unsupported_configurations(void **state)
 {
     (void)state;
@@ -279,10 +299,12 @@ static void unsupported_configurations(void **state)
     expect_error("{\"clip_sample_range\": 0}", "ddim", 4, format, "clip_sample_range");
     expect_error("{\"variance_type\": \"learned_range\"}", "ddpm", 4, unsupported, "variance_type");
     expect_error("{\"variance_type\": \"learned\"}", "dpm++2m", 4, unsupported, "variance_type");
+    expect_error("{\"variance_type\": \"learned_range\"}", "dpm++2m", 4, unsupported, "the network predicts the variance");
+    expect_error("{\"use_dynamic_shifting\": true}", "unipc", 4, unsupported, "use_dynamic_shifting");
     expect_error("{\"use_beta_sigmas\": true}", "euler", 4, unsupported, "use_beta_sigmas");
     expect_error("{\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true}", "euler", 4, format, "use_exponential_sigmas");
     expect_error("{\"interpolation_type\": \"log_linear\"}", "euler", 4, unsupported, "log_linear");
-    expect_error("{\"timestep_type\": \"continuous\"}", "euler", 4, unsupported, "continuous");
+    expect_error("{\"timestep_type\": \"continuous\", \"prediction_type\": \"v_prediction\"}", "euler", 4, unsupported, "continuous");
     expect_error("{\"final_sigmas_type\": \"one\"}", "euler", 4, unsupported, "final_sigmas_type");
     expect_error("{\"use_lu_lambdas\": true}", "dpm++2m", 4, unsupported, "use_lu_lambdas");
     expect_error("{\"use_flow_sigmas\": true}", "dpm++2m", 4, unsupported, "use_flow_sigmas");
@@ -382,12 +404,63 @@ static void misuse_is_an_error(void **state)
     sampler_free(NULL);
 }
 
+/* How often the network is evaluated, at which timesteps the run begins and ends, and to which step each evaluation belongs (as digits). */
+static void steps_and_ends(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *method;
+        int steps;
+        double strength;
+        const char *numbers;
+        float from, to, last_sigma; /* last_sigma: after the last step; -1: the method has none */
+    } cases[] = {
+        {"{}", "euler", 5, 0, "01234", 999, 0, 0},
+        {"{\"timestep_spacing\": \"leading\"}", "euler", 5, 0, "01234", 801, 1, 0},
+        {"{\"timestep_spacing\": \"trailing\"}", "euler", 5, 0, "01234", 999, 199, 0},
+        {"{}", "euler_a", 5, 0, "01234", 999, 0, 0},
+        {"{}", "heun", 4, 0, "0011223", 999, 0, 0},
+        {"{}", "heun", 4, 0.5, "001", 333, 0, 0},
+        {"{}", "dpm++2m", 5, 0, "01234", 999, 200, 0},
+        {"{}", "dpm++2m_karras", 5, 0.6, "012", 593, 0, 0},
+        {"{}", "unipc", 5, 0, "01234", 999, 200, 0},
+        {"{}", "ddim", 5, 0, "01234", 801, 1, -1},
+        {"{}", "ddim", 10, 0.35, "012", 201, 1, -1},
+        {"{}", "ddpm", 5, 0.2, "0", 1, 1, -1},
+        {"{}", "lcm", 4, 0, "0123", 999, 259, -1},
+        {"{\"skip_prk_steps\": true}", "pndm", 5, 0, "001234", 801, 1, -1},
+        {"{\"skip_prk_steps\": true}", "pndm", 10, 0.3, "0012", 301, 1, -1},
+        {"{\"skip_prk_steps\": false}", "pndm", 5, 0, "00001111222234", 801, 1, -1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct sampler *s;
+        char numbers[32] = "";
+        const struct sampler_options options = {
+            .method = cases[i].method, .steps = cases[i].steps, .strength = cases[i].strength, .stable_diffusion = true};
+        assert_ok(make(cases[i].json, &options, &s));
+        for (int k = s->first; k < s->count; k++)
+            snprintf(numbers + strlen(numbers), sizeof numbers - strlen(numbers), "%d", sampler_step_number(s, k));
+        if (strcmp(numbers, cases[i].numbers) != 0)
+            fail_msg("case %zu (%s): the evaluations belong to steps %s, expected %s", i, cases[i].method, numbers, cases[i].numbers);
+        float from = s->timesteps[s->first], to = s->timesteps[s->count - 1];
+        if (rintf(from) != cases[i].from || rintf(to) != cases[i].to)
+            fail_msg("case %zu (%s): timesteps %g to %g, expected %g to %g", i, cases[i].method, (double)from, (double)to,
+                     (double)cases[i].from, (double)cases[i].to);
+        assert_true(cases[i].last_sigma < 0 || s->sigmas[s->count] == cases[i].last_sigma);
+        sampler_free(s);
+    }
+    assert_string_equal(sampler_prediction_name(SAMPLER_EPSILON), "epsilon");
+    assert_string_equal(sampler_prediction_name(SAMPLER_V_PREDICTION), "v_prediction");
+    assert_string_equal(sampler_prediction_name(SAMPLER_SAMPLE), "sample");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),          cmocka_unit_test(golden_timesteps),
-        cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),    cmocka_unit_test(bad_options),
-        cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero), cmocka_unit_test(misuse_is_an_error),
+        cmocka_unit_test(ignored_fields),   cmocka_unit_test(samples_match_diffusers),    cmocka_unit_test(saved_configurations),
+        cmocka_unit_test(golden_timesteps), cmocka_unit_test(guidance_matches_diffusers), cmocka_unit_test(unsupported_configurations),
+        cmocka_unit_test(bad_options),      cmocka_unit_test(names_and_defaults),         cmocka_unit_test(trailing_spacing_ends_at_zero),
+        cmocka_unit_test(steps_and_ends),   cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

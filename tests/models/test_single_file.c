@@ -1,14 +1,15 @@
 /* test_single_file.c - single-file checkpoints: the golden diffusers folders are written with the original LDM names, and every tensor must
- * be found, bit for bit, under diffusers' name. The inverse conversion is implemented here from diffusers' rules. Needs no device, but the
- * large golden files. */
+ * be found, bit for bit, under diffusers' name. The inverse conversion is implemented here from diffusers' rules. Needs the large golden
+ * files. */
 #include "../support/test_own.h"
 
 #include "../support/test_tensors.h"
 
 #include "../../models/loaders/single_file.h"
+#include "../../models/pipelines/text2image.h"
 
 /* The golden networks: three levels; two layers each in the UNet, one in the VAE. */
-enum { LEVELS = 3, UNET_LAYERS = 2, TEXT_LAYERS = 3 };
+enum { LEVELS = 3, UNET_PER_LEVEL = 2, TEXT_LAYERS = 3 };
 
 /* Replace the first `from` in the name. */
 static void replace_first(char *name, const char *from, const char *to)
@@ -48,7 +49,7 @@ static void original_unet(const char *key, char *name)
         if (!strncmp(key, fixed[i][0], strlen(fixed[i][0])))
             replace_first(name, fixed[i][0], fixed[i][1]);
     for (int b = 0; b < LEVELS; b++) {
-        for (int j = 0; j <= UNET_LAYERS; j++) {
+        for (int j = 0; j <= UNET_PER_LEVEL; j++) {
             int in = 3 * b + j + 1, out = 3 * b + j;
             snprintf(from, sizeof from, "down_blocks.%d.resnets.%d.", b, j);
             snprintf(to, sizeof to, "input_blocks.%d.0.", in);
@@ -185,23 +186,29 @@ static void add_fused(struct made *m, const struct weights *w, int from, int to,
     bytes_free(&all);
 }
 
-/* One layer more than in the folder: the last must be left out. */
-static void add_open_clip(struct made *m, const struct weights *w)
+/* `layers` layers: those of the folder in turn. */
+static void add_open_clip(struct made *m, const struct weights *w, int layers)
 {
-    char name[256], key[256];
+    char name[256], key[256], from[32], to[32];
     for (size_t i = 0; i < w->count; i++) {
         if (strstr(w->list[i].name, "_proj.") && !strstr(w->list[i].name, "out_proj."))
             continue;
-        original_open_clip(w->list[i].name, name);
-        made_copy(m, name, &w->list[i]);
-        if (strstr(w->list[i].name, "layers.0.")) {
+        if (!strstr(w->list[i].name, "layers.")) {
+            original_open_clip(w->list[i].name, name);
+            made_copy(m, name, &w->list[i]);
+        }
+        for (int k = 0; k < layers; k++) {
             snprintf(key, sizeof key, "%s", w->list[i].name);
-            replace_first(key, "layers.0.", "layers.3.");
+            snprintf(from, sizeof from, "layers.%d.", k % TEXT_LAYERS);
+            snprintf(to, sizeof to, "layers.%d.", k);
+            if (!strstr(key, from))
+                continue;
+            replace_first(key, from, to);
             original_open_clip(key, name);
             made_copy(m, name, &w->list[i]);
         }
     }
-    for (int i = 0; i <= TEXT_LAYERS; i++) {
+    for (int i = 0; i < layers; i++) {
         add_fused(m, w, i % TEXT_LAYERS, i, "weight");
         add_fused(m, w, i % TEXT_LAYERS, i, "bias");
     }
@@ -230,7 +237,7 @@ static bool make_v1(struct made *m, struct golden *g)
     return true;
 }
 
-static bool make_v2(struct made *m, struct golden *g)
+static bool make_v2(struct made *m, struct golden *g, int text_layers)
 {
     static const float zeros[32 * 32];
     if (!open_golden(g, "sd-v2-tiny", ".fp16"))
@@ -238,7 +245,7 @@ static bool make_v2(struct made *m, struct golden *g)
     made_start(m);
     add_renamed(m, &g->unet, original_unet, false);
     add_renamed(m, &g->vae, original_vae, true);
-    add_open_clip(m, &g->text);
+    add_open_clip(m, &g->text, text_layers);
     made_floats(m, "cond_stage_model.model.logit_scale", 0, NULL, zeros);
     made_floats(m, "cond_stage_model.model.text_projection", 2, (const int[]){32, 32}, zeros);
     return true;
@@ -340,7 +347,7 @@ static void test_version_2(void **state)
     char path[512];
     (void)state;
     snprintf(path, sizeof path, "%s", in_folder("v2.safetensors"));
-    if (!make_v2(&m, &g))
+    if (!make_v2(&m, &g, TEXT_LAYERS))
         skip();
     made_write(&m, path);
     OK(single_file_open(ctx, &s, path, NULL));
@@ -350,10 +357,14 @@ static void test_version_2(void **state)
     expect_golden_config(&s.unet_config, "sd-v2-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
     expect_golden_config(&s.text_encoder_config, "sd-v2-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
     SAYS(&s.scheduler_config, {"prediction_type", "\"v_prediction\""}, {"_class_name", "\"DDIMScheduler\""});
+    assert_true(s.assumed && s.is_version_2);
+    assert_int_equal(s.unneeded_count, 2); /* logit_scale, text_projection */
+    assert_string_equal(s.unneeded, "cond_stage_model.model.logit_scale");
     SAYS(&s.unet_config, {"attention_head_dim", "[1, 1, 1]"}, {"sample_size", "96"});
     single_file_close(&s);
     OK(single_file_open(ctx, &s, path, "epsilon"));
     SAYS(&s.scheduler_config, {"prediction_type", "\"epsilon\""}, {"_class_name", "\"PNDMScheduler\""});
+    assert_false(s.assumed);
     SAYS(&s.unet_config, {"sample_size", "64"});
     single_file_close(&s);
     FAILS(single_file_open(ctx, &s, path, "noise"), CLIO_ERROR_ARGUMENT, "use epsilon, v_prediction or sample");
@@ -361,6 +372,7 @@ static void test_version_2(void **state)
     made_write(&m, path);
     OK(single_file_open(ctx, &s, path, NULL));
     SAYS(&s.scheduler_config, {"prediction_type", "\"epsilon\""});
+    assert_false(s.assumed);
     single_file_close(&s);
     made_note(&m, "modelspec.prediction_type", "v");
     made_write(&m, path);
@@ -371,11 +383,13 @@ static void test_version_2(void **state)
     close_golden(&g);
 }
 
-/* Write the checkpoint without the tensors whose names begin with `start`; the format allows no gaps, so the data is rewritten. */
-static void without(const struct made *m, const char *start, const char *path)
+/* Write the checkpoint with another beginning of the names that begin with `start`; with NULL: without these tensors. The format allows no
+ * gaps, so the data is rewritten. */
+static void rewrite(const struct made *m, const char *start, const char *with, const char *path)
 {
     struct made kept;
     const char *name;
+    char renamed[300];
     json_t *value;
     made_start(&kept);
     json_object_foreach(m->header, name, value)
@@ -383,14 +397,241 @@ static void without(const struct made *m, const char *start, const char *path)
         json_t *offsets = json_object_get(value, "data_offsets"), *shape = json_object_get(value, "shape");
         size_t begin = (size_t)json_integer_value(json_array_get(offsets, 0)), end = (size_t)json_integer_value(json_array_get(offsets, 1));
         int dim[4] = {1, 1, 1, 1};
+        bool is_meant = strncmp(name, start, strlen(start)) == 0;
         for (size_t i = 0; i < json_array_size(shape); i++)
             dim[i] = (int)json_integer_value(json_array_get(shape, i));
-        if (strncmp(name, start, strlen(start)) != 0)
-            made_add(&kept, name, json_string_value(json_object_get(value, "dtype")), (int)json_array_size(shape), dim,
+        snprintf(renamed, sizeof renamed, "%s%s", is_meant && with ? with : "", is_meant && with ? name + strlen(start) : name);
+        if (!is_meant || with)
+            made_add(&kept, renamed, json_string_value(json_object_get(value, "dtype")), (int)json_array_size(shape), dim,
                      m->data.data + begin, end - begin);
     }
     made_write(&kept, path);
     made_free(&kept);
+}
+
+/* ---- other names ---- */
+
+/* Version 2 uses the states before the last of 24 layers; a file with fewer layers has only those that are used. */
+static void test_text_layers(void **state)
+{
+    static const int counts[][2] = {{3, 3}, {22, 22}, {23, 23}, {24, 23}};
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    char want[16], key[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        if (!make_v2(&m, &g, counts[i][0]))
+            skip();
+        made_write(&m, in_folder("v2.safetensors"));
+        OK(single_file_open(ctx, &s, in_folder("v2.safetensors"), "epsilon"));
+        snprintf(want, sizeof want, "%d", counts[i][1]);
+        SAYS(&s.text_encoder_config, {"num_hidden_layers", want});
+        for (int layer = 0; layer < 24; layer++) {
+            snprintf(key, sizeof key, "text_model.encoder.layers.%d.self_attn.v_proj.weight", layer);
+            assert_int_equal(weights_find(&s.text_encoder, key) != NULL, layer < counts[i][1]);
+        }
+        single_file_close(&s);
+        made_free(&m);
+        close_golden(&g);
+    }
+}
+
+static void test_other_names(void **state)
+{
+    static const float one[1] = {1};
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    char path[512];
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("names.safetensors"));
+    if (!make_v2(&m, &g, TEXT_LAYERS))
+        skip();
+    rewrite(&m, "cond_stage_model.model.", "conditioner.embedders.0.model.", path); /* SD-Turbo */
+    OK(single_file_open(ctx, &s, path, NULL));
+    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
+    assert_true(s.is_version_2 && s.assumed);
+    single_file_close(&s);
+    made_floats(&m, "v_pred", 1, (const int[]){1}, one);
+    made_write(&m, path);
+    OK(single_file_open(ctx, &s, path, NULL));
+    SAYS(&s.scheduler_config, {"prediction_type", "\"v_prediction\""});
+    assert_false(s.assumed);
+    single_file_close(&s);
+    made_free(&m);
+    close_golden(&g);
+    assert_true(make_v1(&m, &g));
+    made_floats(&m, "cond_stage_model.transformer.text_projection.weight", 1, (const int[]){1}, one);
+    made_write(&m, path);
+    OK(single_file_open(ctx, &s, path, NULL));
+    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
+    assert_int_equal(s.unneeded_count, 1);
+    assert_string_equal(s.unneeded, "cond_stage_model.transformer.text_projection.weight");
+    assert_false(s.is_version_2 || s.assumed);
+    single_file_close(&s);
+    rewrite(&m, "cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.", path); /* NovelAI */
+    OK(single_file_open(ctx, &s, path, NULL));
+    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
+    single_file_close(&s);
+    made_free(&m);
+    close_golden(&g);
+}
+
+/* BK-SDM's tiny UNet, converted with the table of the original: one layer per level leaves gaps, there is no middle block, and the
+ * attentions of the first up block have diffusers' names. All tensors of this file have one element. */
+static void test_missing_blocks(void **state)
+{
+    static const char *const names[] = {"down_blocks.0.resnets.0.conv1.weight", "down_blocks.0.downsamplers.0.conv.weight",
+                                        "down_blocks.2.resnets.0.conv1.weight", "down_blocks.2.attentions.0.proj_in.weight",
+                                        "up_blocks.0.resnets.1.conv1.weight",   "up_blocks.0.attentions.1.proj_in.weight",
+                                        "up_blocks.0.upsamplers.0.conv.weight", "up_blocks.1.attentions.0.proj_in.weight",
+                                        "up_blocks.1.upsamplers.0.conv.weight", "up_blocks.2.resnets.1.conv_shortcut.weight"};
+    struct single_file s;
+    (void)state;
+    OK(single_file_open(ctx, &s, CLIO_SOURCE_DIR "/tests/cases/images/tiny-sd-names.safetensors", NULL));
+    SAYS(&s.unet_config, {"layers_per_block", "1"}, {"mid_block_type", "null"}, {"block_out_channels", "[1, 1, 1]"},
+         {"down_block_types", "[\"CrossAttnDownBlock2D\", \"CrossAttnDownBlock2D\", \"CrossAttnDownBlock2D\"]"},
+         {"up_block_types", "[\"CrossAttnUpBlock2D\", \"CrossAttnUpBlock2D\", \"CrossAttnUpBlock2D\"]"});
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (!weights_find(&s.unet, names[i]))
+            fail_msg("%s is not found", names[i]);
+    assert_int_equal(s.vae_config.root != NULL, 1);
+    single_file_close(&s);
+}
+
+/* ---- what a file does not say ---- */
+
+/* One evaluation tells noise prediction from v prediction: here by the bias of the last convolution. */
+static void test_found_prediction(void **state)
+{
+    static const struct {
+        float bias; /* added to the prediction */
+        const char *prediction, *says;
+    } cases[] = {{0, NULL, "epsilon"}, {-0.3f, NULL, "epsilon"}, {-0.8f, NULL, "v_prediction"}, {-3, "eps", NULL}};
+    struct made m;
+    struct golden g;
+    char path[512], tokenizer[512], said[128];
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("v2.safetensors"));
+    if (!test_golden("sd-v1-tiny/tokenizer/vocab.json"))
+        skip();
+    snprintf(tokenizer, sizeof tokenizer, "%s", test_golden("sd-v1-tiny/tokenizer"));
+    reopen_with(getenv("CLIO_TEST_CACHE"));
+    clio_set_notice(ctx, keep_notice, NULL);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        clio_diffusion_params params = {.tokenizer = tokenizer, .prediction_type = cases[i].prediction};
+        clio_diffusion *p;
+        assert_true(make_v2(&m, &g, TEXT_LAYERS));
+        json_t *offsets = json_object_get(json_object_get(m.header, "model.diffusion_model.out.2.bias"), "data_offsets");
+        for (size_t k = 0; k < 4; k++) {
+            uint16_t bias = float_to_half(cases[i].bias);
+            memcpy(m.data.data + (size_t)json_integer_value(json_array_get(offsets, 0)) + 2 * k, &bias, 2);
+        }
+        made_write(&m, path);
+        *notices = 0;
+        OK(clio_diffusion_load(ctx, path, &params, &p));
+        snprintf(said, sizeof said, "one evaluation suggests %s: set params.prediction_type", cases[i].says);
+        if ((strstr(notices, said) != NULL) != (cases[i].says != NULL))
+            fail_msg("bias %g: notices are: %s", (double)cases[i].bias, notices);
+        SAYS(&p->scheduler, {"prediction_type", i == 2 ? "\"v_prediction\"" : "\"epsilon\""});
+        assert_int_equal(clio_diffusion_size(p), i == 2 ? 384 : 256); /* the miniature's VAE has a factor of 4 */
+        assert_int_equal(p->tokenizer.pad, 0);
+        clio_diffusion_free(p);
+        made_free(&m);
+        close_golden(&g);
+    }
+    /* version 1 pads with the end token, even with a tokenizer of version 2 */
+    assert_true(make_v1(&m, &g));
+    made_write(&m, path);
+    for (int version = 1; version <= 2; version++) {
+        clio_diffusion *p;
+        snprintf(tokenizer, sizeof tokenizer, "%s", test_golden(version == 1 ? "sd-v1-tiny/tokenizer" : "sd-v2-tiny/tokenizer"));
+        *notices = 0;
+        OK(clio_diffusion_load(ctx, path, &(clio_diffusion_params){.tokenizer = tokenizer}, &p));
+        assert_string_equal(notices, "");
+        assert_int_equal(p->tokenizer.pad, p->tokenizer.end);
+        clio_diffusion_free(p);
+    }
+    rewrite(&m, "first_stage_model.", NULL, path);
+    clio_diffusion *p;
+    FAILS(clio_diffusion_load(ctx, path, &(clio_diffusion_params){.tokenizer = tokenizer}, &p), CLIO_ERROR_UNSUPPORTED,
+          "has no VAE (first_stage_model.*): give one as params.vae");
+    OK(clio_diffusion_load(
+        ctx, path,
+        &(clio_diffusion_params){.tokenizer = tokenizer, .vae = test_golden("sd-v1-tiny/vae/diffusion_pytorch_model.safetensors")}, &p));
+    clio_diffusion_free(p);
+    made_free(&m);
+    close_golden(&g);
+}
+
+/* ---- autoencoders ---- */
+
+static void test_autoencoder_files(void **state)
+{
+    static const char *const tiny_keys[] = {"in_channels",        "out_channels",       "latent_channels",
+                                            "num_encoder_blocks", "num_decoder_blocks", "encoder_block_out_channels"};
+    struct made m, alone;
+    struct golden g;
+    struct single_file s;
+    struct weights tiny;
+    char path[512];
+    (void)state;
+    snprintf(path, sizeof path, "%s", in_folder("vae.safetensors"));
+    if (!make_v1(&m, &g))
+        skip();
+    made_write(&m, path); /* in a checkpoint */
+    OK(autoencoder_file_open(ctx, &s, path));
+    expect_same_tensors(&s.vae, &g.vae, "");
+    expect_golden_config(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
+    single_file_close(&s);
+    made_start(&alone); /* the original names, alone */
+    for (size_t i = 0; i < g.vae.count; i++) {
+        char name[256];
+        struct weight stored = g.vae.list[i];
+        original_vae(stored.name, name);
+        stored.ndim = stored.ndim == 2 ? 4 : stored.ndim;
+        made_copy(&alone, name + strlen("first_stage_model."), &stored);
+    }
+    made_write(&alone, path);
+    made_free(&alone);
+    OK(autoencoder_file_open(ctx, &s, path));
+    expect_same_tensors(&s.vae, &g.vae, "");
+    expect_golden_config(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
+    single_file_close(&s);
+    made_start(&alone); /* diffusers' names without a configuration */
+    for (size_t i = 0; i < g.vae.count; i++)
+        made_copy(&alone, g.vae.list[i].name, &g.vae.list[i]);
+    made_write(&alone, path);
+    made_free(&alone);
+    OK(autoencoder_file_open(ctx, &s, path));
+    expect_golden_config(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
+    SAYS(&s.vae_config, {"norm_num_groups", "32"});
+    single_file_close(&s);
+    OK(autoencoder_file_open(ctx, &s, test_golden("sd-v1-tiny/vae/diffusion_pytorch_model.safetensors"))); /* with one */
+    SAYS(&s.vae_config, {"norm_num_groups", "8"});
+    single_file_close(&s);
+    OK(weights_open(ctx, &tiny, test_golden("sd-v1-tiny/taesd/diffusion_pytorch_model.safetensors"), ""));
+    made_start(&alone);
+    for (size_t i = 0; i < tiny.count; i++)
+        made_copy(&alone, tiny.list[i].name, &tiny.list[i]);
+    made_write(&alone, path);
+    made_free(&alone);
+    weights_close(&tiny);
+    OK(autoencoder_file_open(ctx, &s, path));
+    SAYS(&s.vae_config, {"_class_name", "\"AutoencoderTiny\""});
+    expect_golden_config(&s.vae_config, "sd-v1-tiny/taesd/config.json", tiny_keys, COUNT(tiny_keys));
+    single_file_close(&s);
+    FAILS(autoencoder_file_open(ctx, &s, test_golden("sd-v1-tiny/unet/diffusion_pytorch_model.safetensors")), CLIO_ERROR_UNSUPPORTED,
+          "has no autoencoder");
+    rewrite(&m, "first_stage_model.encoder.down.0.", NULL, path);
+    FAILS(autoencoder_file_open(ctx, &s, path), CLIO_ERROR_UNSUPPORTED, "has an incomplete VAE");
+    rewrite(&m, "first_stage_model.", NULL, path); /* a checkpoint without one is opened, too: another may be given */
+    OK(single_file_open(ctx, &s, path, NULL));
+    assert_null(s.vae_config.root);
+    single_file_close(&s);
+    made_free(&m);
+    close_golden(&g);
 }
 
 static void test_missing_and_unknown_tensors(void **state)
@@ -400,7 +641,6 @@ static void test_missing_and_unknown_tensors(void **state)
         clio_status code;
         const char *part;
     } missing[] = {
-        {"first_stage_model.", CLIO_ERROR_UNSUPPORTED, "has no VAE"},
         {"cond_stage_model.", CLIO_ERROR_UNSUPPORTED, "has no text encoder"},
         {"model.diffusion_model.", CLIO_ERROR_UNSUPPORTED, "not a checkpoint of Stable Diffusion 1 or 2"},
         {"model.diffusion_model.input_blocks.4.0.", CLIO_ERROR_UNSUPPORTED, "the same number of layers"},
@@ -425,7 +665,7 @@ static void test_missing_and_unknown_tensors(void **state)
     if (!make_v1(&m, &g))
         skip();
     for (size_t i = 0; i < COUNT(missing); i++) {
-        without(&m, missing[i].start, path);
+        rewrite(&m, missing[i].start, NULL, path);
         FAILS(single_file_open(ctx, &s, path, NULL), missing[i].code, missing[i].part);
     }
     for (size_t i = 0; i < COUNT(unknown); i++) {
@@ -471,14 +711,14 @@ static void test_duplicate_tensors(void **state)
     struct single_file s;
     static const float zeros[32 * 32 * 3];
     (void)state;
-    if (!make_v2(&m, &g))
+    if (!make_v2(&m, &g, TEXT_LAYERS))
         skip();
     made_floats(&m, "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_x", 1, (const int[]){3}, zeros);
     made_write(&m, in_folder("twice.safetensors"));
     FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_UNSUPPORTED, "is not part of the text encoder");
     made_free(&m);
     close_golden(&g);
-    assert_true(make_v2(&m, &g));
+    assert_true(make_v2(&m, &g, TEXT_LAYERS));
     made_floats(&m, "model.diffusion_model.output_blocks.2.2.conv.weight", 1, (const int[]){1}, zeros); /* it has output_blocks.2.1.conv */
     made_write(&m, in_folder("twice.safetensors"));
     FAILS(single_file_open(ctx, &s, in_folder("twice.safetensors"), NULL), CLIO_ERROR_FORMAT,
@@ -490,7 +730,9 @@ static void test_duplicate_tensors(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    static const struct CMUnitTest tests[] = {TEST(test_version_1), TEST(test_version_2), TEST(test_missing_and_unknown_tensors),
-                                              TEST(test_other_file_types), TEST(test_duplicate_tensors)};
+    static const struct CMUnitTest tests[] = {
+        TEST(test_version_1),        TEST(test_version_2),        TEST(test_text_layers),       TEST(test_other_names),
+        TEST(test_missing_blocks),   TEST(test_found_prediction), TEST(test_autoencoder_files), TEST(test_missing_and_unknown_tensors),
+        TEST(test_other_file_types), TEST(test_duplicate_tensors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,10 +52,15 @@ static void test_wrong_panels(void **state)
         expect_right("norm.row");
         expect_alone("gemm.panel");
         assert_string_equal(clio_error(ctx), "");
+        bool computes = strcmp(cases[i].name, "no kernel") != 0;
         reopen();
-        expect_off("gemm.panel", cases[i].why);
+        if (computes)
+            expect_off("gemm.panel", cases[i].why);
+        else
+            assert_null(problem_of("gemm.panel")); /* a failed call is not kept: the next process tries again */
         assert_int_equal(multiply("panel", MATRIX_MANY), MATRIX_ROWS);
-        for (size_t p = 0, k = 0; cases[i].beyond == 0 && p < ctx->programs.count;) { /* the kernel was not even asked for */
+        expect_off("gemm.panel", cases[i].why);
+        for (size_t p = 0, k = 0; computes && cases[i].beyond == 0 && p < ctx->programs.count;) { /* the kernel was not even asked for */
             struct kernel *kernel = kernel_next(ctx, &p, &k);
             assert_true(!kernel || strcmp(kernel->name, "gemm_panel") != 0);
         }

@@ -209,6 +209,108 @@ static void test_journal(void **unused)
     clio_destroy(ctx);
 }
 
+/* What is no journal is left as it is, whatever its name; so is what a link names. */
+static void test_other_files(void **unused)
+{
+    static const char *const contents[] = {"precious\n", "clio tune", "clio tune state 2\nx\n", "", "clio tune state 1\n"};
+    struct tune_state s;
+    char target[160], *text;
+    (void)unused;
+    clio_context *ctx = clio_create();
+    assert_non_null(ctx);
+    snprintf(target, sizeof target, "%s/target", folder);
+    for (size_t i = 0; i < COUNT(contents); i++) {
+        bool journal = strncmp(contents[i], "clio tune state 1\n", strlen(contents[i])) == 0 || !strcmp(contents[i], "clio tune state 1\n");
+        write_text(state, contents[i]);
+        clio_status st = tune_state_open(ctx, &s, state, "one");
+        if (journal) { /* of a process that was killed while it began */
+            OK(ctx, st);
+            tune_state_close(&s);
+            continue;
+        }
+        FAILS(ctx, st, CLIO_ERROR_FILE, "is no journal of the tuner, which would overwrite it: move it elsewhere, or name another file");
+        assert_non_null(strstr(clio_error(ctx), state));
+        text = slurp(state);
+        assert_string_equal(text, contents[i]);
+        free(text);
+    }
+    /* a link, to a file, to a journal and to nothing */
+    for (int i = 0; i < 3; i++) {
+        unlink(state);
+        unlink(target);
+        if (i < 2)
+            write_text(target, i ? "clio tune state 1\none\n" : "precious\n");
+        assert_int_equal(symlink("target", state), 0);
+        FAILS(ctx, tune_state_open(ctx, &s, state, "one"), CLIO_ERROR_FILE, "is a link, and the tuner would overwrite what it names");
+        assert_int_equal(file_exists(target), i < 2);
+        text = i < 2 ? slurp(target) : strdup("");
+        assert_string_equal(text, i == 0 ? "precious\n" : i == 1 ? "clio tune state 1\none\n" : "");
+        free(text);
+    }
+    unlink(state);
+    assert_int_equal(mkfifo(state, 0600), 0); /* nobody writes to it: it is not waited for */
+    FAILS(ctx, tune_state_open(ctx, &s, state, "one"), CLIO_ERROR_FILE, "is no regular file");
+    clio_destroy(ctx);
+}
+
+/* Through the public function: neither the file of that name nor the result. */
+static void test_other_file_is_kept(void **unused)
+{
+    struct tune_plan plan = small_plan(by_local);
+    clio_tune_result *r;
+    (void)unused;
+    clio_context *ctx = open_context();
+    write_text(state, "precious\n");
+    FAILS(ctx, tune_with(ctx, &plan, path, &r), CLIO_ERROR_FILE, "is no journal of the tuner");
+    assert_int_equal(calls, 0);
+    assert_false(file_exists(path));
+    char *text = slurp(state);
+    assert_string_equal(text, "precious\n");
+    free(text);
+    clio_destroy(ctx);
+}
+
+/* A call that failed says nothing about a candidate: the next process tries it again. In this one it stays failed. */
+static void test_failed_again(void **unused)
+{
+    struct tune_state s;
+    struct tune_result r = {.outcome = TUNE_FAILED};
+    (void)unused;
+    clio_context *ctx = clio_create();
+    assert_non_null(ctx);
+    OK(ctx, tune_state_open(ctx, &s, state, "one"));
+    OK(ctx, tune_state_begin(ctx, &s, "a: x=1"));
+    OK(ctx, tune_state_end(ctx, &s, "a: x=1", &r, "CL_OUT_OF_RESOURCES"));
+    assert_int_equal(tune_state_find(&s, "a: x=1")->result.outcome, TUNE_FAILED);
+    r.outcome = TUNE_SLOW;
+    OK(ctx, tune_state_begin(ctx, &s, "a: x=2"));
+    OK(ctx, tune_state_end(ctx, &s, "a: x=2", &r, ""));
+    tune_state_close(&s);
+    OK(ctx, tune_state_open(ctx, &s, state, "one"));
+    assert_int_equal(tune_state_find(&s, "a: x=1")->result.outcome, TUNE_UNTRIED);
+    assert_int_equal(tune_state_find(&s, "a: x=2")->result.outcome, TUNE_SLOW);
+    tune_state_close(&s);
+    clio_destroy(ctx);
+}
+
+/* A journal that another process deleted, or replaced, is not deleted in its place. */
+static void test_replaced(void **unused)
+{
+    struct tune_state s;
+    (void)unused;
+    clio_context *ctx = clio_create();
+    assert_non_null(ctx);
+    OK(ctx, tune_state_open(ctx, &s, state, "one"));
+    unlink(state);
+    write_text(state, "another\n");
+    OK(ctx, tune_state_finish(ctx, &s, "one"));
+    char *text = slurp(state);
+    assert_string_equal(text, "another\n");
+    free(text);
+    tune_state_close(&s);
+    clio_destroy(ctx);
+}
+
 static void test_one_at_a_time(void **unused)
 {
     struct tune_state s;
@@ -288,12 +390,22 @@ static void test_not_for_this(void **unused)
         const char *line, *why;
     } broken[] = {{"tpu logits.local 8", "expected `KIND key value`, KIND one of any, cpu, gpu, gcn, "},
                   {"any logits.local", "expected"},
-                  {"any logits.local 0", "out of range"},
-                  {"any logits.local -8", "not a number"},
-                  {"any logits.local 99999999999", "out of range"},
-                  {"any logits.local many", "not a number"},
-                  {"any norm.family 3", "a number where a word is expected"},
-                  {"any no.such.key 8", "this clio does not have"},
+                  {"any logits.local 0", "logits.local must be a number from 1 to 65536, not 0"},
+                  {"any logits.local -8", "must be a number from 1 to 65536, not -8"},
+                  {"any logits.local 99999999999", "must be a number from 1 to 65536, not 99999999999"},
+                  {"any logits.local many", "must be a number from 1 to 65536, not many"},
+                  {"any logits.local 8.5", "must be a number"},
+                  {"any norm.family 3", "norm.family must be one of: row group; not 3"},
+                  {"any norm.family rows", "norm.family must be one of"}, /* no part of a word, nor more than one */
+                  {"any norm.family ro", "norm.family must be one of"},
+                  {"any no.such.key 8", "no.such.key is a parameter that this clio does not have"},
+                  {"any attention.row.keys 12", ", line "},
+                  {"any attention.row.keys 12", "attention.row.keys must be a multiple of 32 from 32 to 1024, not 12"},
+                  {"any attention.row.keys 0", "must be a multiple of 32"},
+                  {"gpu attention.row.keys 12\ncpu attention.row.keys 12", "must be a multiple of 32"}, /* of whatever device */
+                  {"any attention.row.queries 16\nany attention.row.keys 512", "attention.row.queries: "},
+                  {"any attention.row.queries 16\nany attention.row.keys 512", " cannot run these values together"},
+                  {"any logits.local 65536", "logits.local: "},
                   {"\x01\xff\xfe", "expected"}};
     (void)unused;
     clio_context *ctx = open_context();
@@ -359,8 +471,18 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "child"))
         return child(argc, argv);
     const struct CMUnitTest tests[] = {
-        EACH(test_cancel),        EACH(test_crash_marker), EACH(test_killed),       EACH(test_journal),
-        EACH(test_one_at_a_time), EACH(test_found),        EACH(test_not_for_this), EACH(test_public),
+        EACH(test_cancel),
+        EACH(test_crash_marker),
+        EACH(test_killed),
+        EACH(test_journal),
+        EACH(test_one_at_a_time),
+        EACH(test_other_files),
+        EACH(test_other_file_is_kept),
+        EACH(test_failed_again),
+        EACH(test_replaced),
+        EACH(test_found),
+        EACH(test_not_for_this),
+        EACH(test_public),
     };
     self = argv[0];
     unsetenv("CLIO_PARAMS");
