@@ -90,7 +90,7 @@ static clio_status merge_module(clio_context *ctx, const struct lora *lora, cons
 {
     clio_status st = CLIO_OK;
     size_t rows = (size_t)target->dim[0], columns = target->count / rows, rank = (size_t)module->down->dim[0];
-    float scale = (float)(strength * module->scale), *down = NULL, *factors = NULL, *merged = NULL;
+    float scale = (float)((double)strength * module->scale), *down = NULL, *factors = NULL, *merged = NULL;
     TRY(mem_alloc(ctx, &down, rank * columns, sizeof *down));
     TRY(mem_alloc(ctx, &factors, rank, sizeof *factors));
     TRY(mem_alloc(ctx, &merged, target->count, sizeof *merged));
