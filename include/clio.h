@@ -109,7 +109,7 @@ CLIO_API void clio_cancel(clio_context *ctx);
 
 /* Write a file, which appears under its name only when it is complete: it is written beside it, synced and renamed, so that a failure
  * leaves the old file. Link: its target is replaced. Device or pipe: written directly. path "-": standard output. size: 0 or more, the
- * bytes of data. data NULL: allowed where size is 0. */
+ * bytes of data. */
 CLIO_API clio_status clio_file_write(clio_context *ctx, const char *path, const void *data, size_t size);
 
 /* For messages about a name that is not known: the word most like it among words, which spaces or commas separate; its bytes. NULL: none is

@@ -266,6 +266,7 @@ function declare(k,    i, type, name, base) {
             printf "    %s%s = valid_%s;\n", type, name, base
         } else if (struct_of(type) != "") printf "    %s o_%s = %s; %s%s = &o_%s;\n", base, name, initial(base), type, name, name
         else if (type ~ /^const (float|int|double) \*$/) printf "    static %s o_%s[16]; %s%s = o_%s;\n", base, name, type, name, name
+        else if (type == "const void *") printf "    static unsigned char o_%s[16]; %s%s = o_%s;\n", name, type, name, name
         else if (type ~ /^(int|size_t|uint64_t|int64_t|double|float) \*$/) printf "    %s o_%s = 0; %s%s = &o_%s;\n", base, name, type, name, name
         else if (type in callback) { if (!(type in valid)) stop("arguments.h needs valid_" type); printf "    %s %s = valid_%s;\n", type, name, type }
         else if (type == "void *") printf "    void *%s = NULL;\n", name
