@@ -30,8 +30,8 @@ const char *sound_name(const struct sound *s);
 bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM]);
 /* The end of the recording is missing, or could not be read. */
 bool sound_is_cut(const struct sound *s);
-/* Duration in seconds: at the end of the recording its real one, before that the one in the file's header, which may turn out to be wrong or
- * of the first of several streams; 0: unknown. */
+/* Duration in seconds: at the end of the recording its real one, before that the one in the file's header, which may turn out to be wrong
+ * or of the first of several streams; 0: unknown. */
 double sound_duration(const struct sound *s);
 /* Allocated samples: at most about twice the largest read plus SOUND_BACK. */
 size_t sound_window(const struct sound *s);

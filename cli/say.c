@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void print_message(const char *format, va_list list)
@@ -46,38 +45,4 @@ void say_output_error(int error)
     say_error("cannot write to standard output: %s; %s", strerror(error),
               error == ENOSPC || error == EDQUOT ? "free some space, or redirect it elsewhere"
                                                  : "redirect it to a file (clio ... > FILE) or pipe it into a program");
-}
-
-void *must_alloc(size_t size)
-{
-    void *memory = calloc(1, size ? size : 1);
-    if (!memory) {
-        say_error("out of memory");
-        exit(EXIT_FAILED);
-    }
-    return memory;
-}
-
-char *must_print(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    int length = vsnprintf(NULL, 0, format, list);
-    va_end(list);
-    char *text = must_alloc((size_t)length + 1);
-    va_start(list, format);
-    vsnprintf(text, (size_t)length + 1, format, list);
-    va_end(list);
-    return text;
-}
-
-void words_add(struct words *words, const char *word)
-{
-    const char **grown = realloc(words->items, (words->count + 1) * sizeof *grown);
-    if (!grown) {
-        say_error("out of memory");
-        exit(EXIT_FAILED);
-    }
-    grown[words->count++] = word;
-    words->items = grown;
 }

@@ -227,7 +227,8 @@ CLIO_API clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_s
 CLIO_API void clio_speech_free(clio_speech *speech);
 /* 1: multilingual; 0: English only. speech NULL: 0. */
 CLIO_API int clio_speech_is_multilingual(const clio_speech *speech);
-/* caption_prefix of the folder: what every caption of an audio captioning model begins with; "": none, as in models for speech. speech NULL:
+/* caption_prefix of the folder: what every caption of an audio captioning model begins with; "": none, as in models for speech. speech
+ * NULL:
  * "". */
 CLIO_API const char *clio_speech_prefix(const clio_speech *speech);
 

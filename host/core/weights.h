@@ -44,8 +44,8 @@ clio_status weights_note(clio_context *ctx, const struct weights *w, const char 
 
 /* NULL when there is none. */
 const struct weight *weights_find(const struct weights *w, const char *name);
-/* The tensor `name` of exactly this shape, stored as floating-point numbers; a missing one, another shape or another type is an error that names
- * file, tensor and both shapes. Integers are looked up with weights_find. */
+/* The tensor `name` of exactly this shape, stored as floating-point numbers; a missing one, another shape or another type is an error that
+ * names file, tensor and both shapes. Integers are looked up with weights_find. */
 clio_status weights_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim, const struct weight **out);
 /* Stored bytes first .. first+size of a tensor without a problem, at *out: in memory where they are, else read into `buffer`. */
 clio_status weight_bytes(clio_context *ctx, const struct weight *w, size_t first, size_t size, void *buffer, const unsigned char **out);

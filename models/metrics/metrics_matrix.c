@@ -80,8 +80,8 @@ static clio_status fail_lapack(clio_context *ctx, const char *what, const char *
     if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR)
         FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for %s of a %d x %d matrix; close other programs", what, n, n);
     if (info < 0)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s of a %d x %d matrix cannot be computed: it contains NaN (LAPACK %s, info %d)", what, n, n,
-             routine, (int)info);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s of a %d x %d matrix cannot be computed: it contains NaN (LAPACK %s, info %d)", what, n, n, routine,
+             (int)info);
     FAIL(ctx, CLIO_ERROR_INTERNAL,
          "%s of a %d x %d matrix did not converge (LAPACK %s, info %d): the features span too many orders of magnitude", what, n, n,
          routine, (int)info);

@@ -436,18 +436,10 @@ static void test_golden_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_need),
-        cmocka_unit_test(test_storage_types),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_cut_while_open),
-        cmocka_unit_test(test_header_length),
-        cmocka_unit_test(test_broken_entries),
-        cmocka_unit_test(test_damaged_header),
-        cmocka_unit_test(test_sharded),
-        cmocka_unit_test(test_broken_index),
-        cmocka_unit_test(test_absent),
-        cmocka_unit_test(test_golden_checkpoint),
+        cmocka_unit_test(test_good),           cmocka_unit_test(test_need),           cmocka_unit_test(test_storage_types),
+        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_cut_while_open), cmocka_unit_test(test_header_length),
+        cmocka_unit_test(test_broken_entries), cmocka_unit_test(test_damaged_header), cmocka_unit_test(test_sharded),
+        cmocka_unit_test(test_broken_index),   cmocka_unit_test(test_absent),         cmocka_unit_test(test_golden_checkpoint),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

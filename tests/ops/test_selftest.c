@@ -379,8 +379,8 @@ int main(void)
         EACH(test_refused_kernel),     EACH(test_fourier),          EACH(test_clblast),
         EACH(test_padded_attention),
     };
-    /* What is done about a wrong kernel does not depend on the implementation, which compiles every wrong one anew: a slow one runs the right
-     * ones alone. */
+    /* What is done about a wrong kernel does not depend on the implementation, which compiles every wrong one anew: a slow one runs the
+     * right ones alone. */
     if (test_small())
         cmocka_set_test_filter("test_all_are_right_here");
     return cmocka_run_group_tests(tests, NULL, NULL);
