@@ -2,9 +2,9 @@
  * EXIF.
  *
  * CMYK becomes RGB as in Pillow: the values are stored inverted, as Adobe does, and each colour is white less black less ink. Colour
- * profiles are ignored. libjpeg leaves by longjmp: see image_png.c. A file that ends early would be filled with grey by libjpeg; here it
- * is an error. Limits: the image's size, MOST_SCANS scans in a progressive file, and MOST_PIXELS in all scans beyond those that every
- * encoder writes. */
+ * profiles are ignored. libjpeg leaves by longjmp: see image_png.c. A file that ends early, or whose pixels do although an end marker
+ * follows, would be filled with grey by libjpeg; here it is an error. Limits: the image's size, MOST_SCANS scans in a progressive file, and
+ * MOST_PIXELS in all scans beyond those that every encoder writes. */
 #include "image.h"
 
 #include <stdio.h> /* before jpeglib.h, which needs FILE */
@@ -40,10 +40,9 @@ static void on_error(j_common_ptr jpeg)
 static void on_message(j_common_ptr jpeg, int level)
 {
     struct reader *r = jpeg->client_data;
-    if (level < 0 && r->errors.msg_code == JWRN_JPEG_EOF) {
-        r->is_cut = true;
+    r->is_cut = r->is_cut || (level < 0 && (r->errors.msg_code == JWRN_JPEG_EOF || r->errors.msg_code == JWRN_HIT_MARKER));
+    if (level < 0 && r->errors.msg_code == JWRN_JPEG_EOF)
         on_error(jpeg);
-    }
 }
 
 /* Each scan of a progressive file covers the whole image, and a small file may hold thousands. */
@@ -92,7 +91,7 @@ static void read_pixels(struct reader *r, struct image *image)
 static clio_status fail_reading(clio_context *ctx, const struct reader *r, const char *path)
 {
     clio_status st = CLIO_OK;
-    if (r->is_cut)
+    if (r->is_cut && !r->has_many_scans)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is cut short: download or copy it again", path);
     if (r->has_many_scans)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
@@ -112,7 +111,7 @@ static clio_status guarded(clio_context *ctx, struct reader *r, const char *path
         read_pixels(r, image);
     else
         read_header(r, map);
-    return CLIO_OK;
+    return r->is_cut ? fail_reading(ctx, r, path) : CLIO_OK;
 }
 
 static clio_status keep_exif(clio_context *ctx, const struct reader *r, int *orientation, struct metadata *metadata)

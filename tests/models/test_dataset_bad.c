@@ -152,6 +152,10 @@ static void damaged_jpeg(void **state)
     put("b.jpg", data, size * 2 / 3);
     REFUSED(&o, BAD, "b.jpg is cut short");
     expect_skipped(o, 1, 1, "b.jpg is cut short");
+    data[size / 2] = 0xff; /* the pixels end in the middle, but an end marker follows */
+    data[size / 2 + 1] = 0xd9;
+    put("b.jpg", data, size / 2 + 2);
+    REFUSED(&o, BAD, "b.jpg is cut short");
     free(data);
 }
 

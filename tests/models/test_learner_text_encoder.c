@@ -305,7 +305,7 @@ static void test_frozen(void **state)
     assert_int_equal(l.optimizers[1].step, 0);
     assert_ok(learner_save(ctx, &l, folder));
     assert_int_equal(lstat(in_folder("text_encoder"), &about), 0);
-    assert_true(S_ISLNK(about.st_mode));
+    assert_true(S_ISDIR(about.st_mode));
     assert_ok(learner_load(ctx, &loaded, folder));
     assert_int_equal(loaded.parameters[1].count, 0);
     free(before);
@@ -322,7 +322,7 @@ static void test_files(void **state)
     struct learner uncut, cut, again, loaded;
     struct train_plan plan;
     struct train_state at = {.step = 2, .best_step = -1};
-    struct train_split split = {.fraction = -1};
+    struct train_split split = {.fraction = 0};
     struct checkpoint found = {0};
     struct bytes notes = {0};
     double losses[LEARNER_LOSSES];

@@ -137,7 +137,7 @@ static void misspelled_settings_are_named(void **state)
         struct train_plan plan;
         char text[100], part[100];
         snprintf(text, sizeof text, "{\"%s\": 1}", words[i][0]);
-        snprintf(part, sizeof part, "did you mean %s:", words[i][1] ? words[i][1] : "");
+        snprintf(part, sizeof part, "did you mean %s?", words[i][1] ? words[i][1] : "");
         json_t *json = parse(text);
         FAILS(train_plan_read(ctx, &plan, learner_type_find("vae"), json), CLIO_ERROR_ARGUMENT, "is not a setting of vae");
         assert_true((strstr(clio_error(ctx), part) != NULL) == (words[i][1] != NULL));

@@ -66,7 +66,8 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
     (void)s;
     struct call_seen *call = &seen[seen_count++ % COUNT(seen)];
     *call = (struct call_seen){temperature, first, count, rows[0].language, {0}, q->previous_count, rows[0].seed};
-    memcpy(call->previous, q->previous, MIN(q->previous_count, COUNT(call->previous)) * sizeof *q->previous);
+    if (q->previous_count)
+        memcpy(call->previous, q->previous, MIN(q->previous_count, COUNT(call->previous)) * sizeof *q->previous);
     for (int i = 0; i < count; i++) {
         const struct attempt *a = &script[MIN(script_at, script_count - 1)];
         script_at++;
