@@ -114,7 +114,7 @@ CLIO_API clio_status clio_file_write(clio_context *ctx, const char *path, const 
 
 /* For messages about a name that is not known: the word most like it among words, which spaces or commas separate; its bytes. NULL: none is
  * like it. Letter case, leading dashes, and dashes against underscores do not count. name NULL: NULL. words NULL: NULL. length NULL:
- * allowed. */
+ * not wanted. */
 CLIO_API const char *clio_nearest(const char *name, const char *words, size_t *length);
 
 /* ---- devices ---- */
