@@ -52,6 +52,7 @@ void source_begin_au(struct sound_source *s)
 /* "FORM" of "COMM" and "SSND" for `size` bytes of samples; common: "COMM" with its header. */
 static void write_aiff(struct sound_source *s, const unsigned char *common, size_t common_size, uint64_t size)
 {
+    static const unsigned char samples[] = {'S', 'S', 'N', 'D'};
     unsigned char *to = s->head;
     unsigned frame = (get32(common + CHUNK) >> 16) * (((get32(common + CHUNK + 6) >> 16) + 7) / 8); /* channels x bytes of a sample */
     source_bytes(s, s->start, to, 12);
@@ -59,7 +60,7 @@ static void write_aiff(struct sound_source *s, const unsigned char *common, size
     memcpy(to + 12, common, common_size);
     put32(to + 12 + CHUNK + 2, size / MAX(frame, 1u)); /* frames */
     to += 12 + common_size;
-    memcpy(to, "SSND", 4);
+    memcpy(to, samples, sizeof samples);
     put32(to + 4, CHUNK + size);
     memset(to + 8, 0, 8); /* offset and block size */
     s->head_size = (size_t)(to + 16 - s->head);

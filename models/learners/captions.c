@@ -5,6 +5,7 @@
  * of the batch, or a resumed run, whose cache is empty, would end with other bits. */
 #include "captions.h"
 #include "../loaders/model_folder.h"
+#include "../../host/core/context.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -82,6 +83,9 @@ static clio_status read_caption(clio_context *ctx, struct captions *c, const cha
     size_t count = 0;
     TRY(clip_tokenizer_encode(ctx, &c->words, text ? text : "", &ids, &count));
     int used = (int)MIN(count, (size_t)(most - 2));
+    if (used < (int)count)
+        context_notice_once(ctx, "a caption has %zu tokens, and the text encoder takes %d: it is cut there. It begins: %.60s", count,
+                            most - 2, text);
     row[0] = c->words.start;
     for (int i = 1; i < most; i++)
         row[i] = i <= used ? ids[i - 1] : i == used + 1 ? c->words.end : c->words.pad;

@@ -15,6 +15,7 @@
 #include "../networks/whisper.h"
 #include "../tokenizers/whisper_tokens.h"
 #include "../../audio/mel.h"
+#include "../../host/core/context.h"
 #include "../loaders/model_folder.h"
 
 #include <stdlib.h>
@@ -198,7 +199,8 @@ struct texts {
     int counted; /* targets that are not IGNORE_INDEX */
 };
 
-/* Tokens of a caption into a row of ids and targets, which hold end tokens and IGNORE_INDEX. ids NULL: only *length. */
+/* Tokens of a caption into a row of ids and targets, which hold end tokens and IGNORE_INDEX. A caption that is too long for the model is
+ * cut, and has no end. ids NULL: only *length. */
 static clio_status tokenize_caption(clio_context *ctx, struct whisper_learner *s, const char *caption, int *ids, int *targets, int *length)
 {
     clio_status st = CLIO_OK;
@@ -207,13 +209,21 @@ static clio_status tokenize_caption(clio_context *ctx, struct whisper_learner *s
     size_t count = 0;
     TRY(bytes_print(ctx, &text, " %s", caption)); /* words begin with a space, as in Whisper's training */
     TRY(tokenizer_encode(ctx, &s->tokenizer, text.data, &tokens, &count));
-    int used = (int)MIN(count, (size_t)(s->net.config.text_positions - s->prompt_count));
+    int most = s->net.config.text_positions - s->prompt_count, used = (int)MIN(count, (size_t)most);
+    if (used < (int)count)
+        context_notice_once(
+            ctx,
+            "a text has %zu tokens, and the model takes %d: it is cut there, without an end token; split such audio and its "
+            "text. It begins: %.60s",
+            count, most, caption);
     *length = s->prompt_count + used;
     for (int i = 0; ids && i < *length; i++) {
         int next = i + 1 - s->prompt_count;
         ids[i] = i < s->prompt_count ? s->prompt[i] : tokens[i - s->prompt_count];
-        if (next >= 0)
-            targets[i] = next < used ? tokens[next] : s->tokens.eot;
+        if (next >= 0 && next < (int)count) /* the token behind a cut is not taught as the end */
+            targets[i] = next < used ? tokens[next] : IGNORE_INDEX;
+        else if (next >= 0)
+            targets[i] = s->tokens.eot;
     }
 fail:
     bytes_free(&text);

@@ -118,6 +118,14 @@ if ldd "$CLIO_BUILD_DIR"/libclio.so | grep -q libmpi; then
     near tokens4/eval.csv processes/eval.csv 2
 fi
 
+# ---- a text with more tokens than the model takes is cut, and that is said ----
+
+mkdir -p long/train
+cp "$CLIO_SOURCE_DIR/tests/golden/jfk.wav" long/train/
+awk 'BEGIN { for (i = 0; i < 600; i++) printf "country " }' >long/train/jfk.txt
+"$clio" train whisper --data long --out long-run --set pretrained=model --set max_steps=1 --set batch_size=1 >log 2>&1 || fail "a long text"
+grep -q "note: a text has [0-9]* tokens, and the model takes 44[0-9]: it is cut there, without an end token" log || fail "a cut text is not said: $(cat log)"
+
 # ---- evaluation: loss and word error rate ----
 
 "$clio" eval -m run --data data >out 2>log || fail "evaluating"
