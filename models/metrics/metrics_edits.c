@@ -34,7 +34,7 @@ static void edit_block(const uint64_t *match, size_t rows, const uint32_t *hypot
     const uint64_t last = (uint64_t)1 << (rows - 1);
     uint64_t up = UINT64_MAX, down = 0; /* rows whose value is one more, one less than that of the row above */
     for (size_t j = 0; j < m; j++) {
-        int above = step[j];
+        signed char above = step[j];
         uint64_t equal = match[hypothesis[j]], vertical = equal | down, horizontal, more, less;
         equal |= above < 0;
         horizontal = (((equal & up) + up) ^ up) | equal;

@@ -190,7 +190,8 @@ static void test_foreign_entry(void **state)
     reopen_with(cache);
     OK(kernel_get(ctx, "mel", "mel_power", "-DLOCAL=16", &k));
     char *mended = read_file(other, &(size_t){0});
-    assert_memory_equal(good, mended, 200);
+    assert_memory_equal(good, mended, 32); /* then the checksum of the binary, which some compilers make differently each time */
+    assert_memory_equal(good + 40, mended + 40, 160);
     free(foreign);
     free(good);
     free(mended);
