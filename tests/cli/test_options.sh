@@ -164,7 +164,7 @@ done <<'END'
 -ng
 --no-flash-attn
 END
-for word in --scheduler --vae --control-net --upscale-model --vae-tile-size; do
+for word in --scheduler --control-net --upscale-model --vae-tile-size; do
     refuses "$word in imagine" "$word is an option of stable-diffusion.cpp (" -- imagine "$word" x
 done
 refuses "the way out" "-d cpu uses a CPU" -- transcribe -ng file.wav
@@ -182,7 +182,7 @@ refuses "two dashes and a letter" "unknown option --m" -- transcribe --m x
 takes "spellings of whisper.cpp" -- transcribe -m x -f y -l de -tr -otxt -ovtt -osrt -olrc -ocsv -oj -ojf -of z -np -nt -ot 0 -mc 0 -tp 0 \
     -tpi 0.2 -nf -lpt -1 -nth 0.6 -dev 0 --prompt text
 takes "spellings of stable-diffusion.cpp" -- imagine -m x -p text -n text --cfg-scale 7 --steps 20 -W 512 -H 512 -s 42 -b 1 \
-    --sampling-method euler_a -o x.png -i y.png --strength 0.5 --rng cuda --clip-skip 2 --vae-tiling --taesd x --tae x --mask x \
+    --sampling-method euler_a -o x.png -i y.png --strength 0.5 --rng cuda --clip-skip 2 --vae-tiling --taesd x --tae x --vae x --mask x \
     --preview-interval 2 --prediction v --type f16 -v -M img_gen -t 4 --lora-model-dir x --embd-dir x --diffusion-fa --fa
 
 # ---- completion ----
