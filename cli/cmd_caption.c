@@ -52,10 +52,9 @@ static int run_caption(const struct command *self, struct settings *set)
     struct session s = {.prints = !set->json, .labels = set->files.count > 1, .needs_output = true};
     int code = session_open(&s, set);
     if (!code && !set->params.prefix && !*clio_speech_prefix(s.speech) && !set->quiet) {
-        char *text =
-            must_print("%s has no caption_prefix, so it may be a Whisper model for speech, which prints what is said and describes no "
-                       "sounds; --prefix gives a prefix",
-                       s.model);
+        char *text = must_print("%s has no caption_prefix, so it may be a Whisper model for speech recognition, which describes no sounds; "
+                                "--prefix gives a prefix",
+                                s.model);
         say_notice(text);
         free(text);
     }

@@ -149,18 +149,27 @@ fail:
     return st;
 }
 
+/* The entries of an open folder; NULL, with errno: none, and the folder is closed. */
+static DIR *open_entries(int folder)
+{
+    DIR *dir = fdopendir(folder);
+    if (!dir) {
+        int error = errno;
+        close(folder);
+        errno = error;
+    }
+    return dir;
+}
+
 /* Delete what is in an open folder, which is closed. */
 static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth)
 {
     clio_status st = CLIO_OK;
     struct file_names names = {0};
     char *below = NULL;
-    DIR *dir = fdopendir(folder);
-    if (!dir) {
-        int error = errno;
-        close(folder);
-        return fail_delete(ctx, path, error);
-    }
+    DIR *dir = open_entries(folder);
+    if (!dir)
+        return fail_delete(ctx, path, errno);
     if (depth >= DEEPEST)
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: more than %d folders lie within each other; delete it yourself", path, DEEPEST);
     TRY(read_names(ctx, &names, dir, path));
@@ -233,12 +242,9 @@ static clio_status sync_entries(clio_context *ctx, int folder, const char *path,
     clio_status st = CLIO_OK;
     struct file_names names = {0};
     char *below = NULL;
-    DIR *dir = fdopendir(folder);
-    if (!dir) {
-        int error = errno;
-        close(folder);
-        return file_fail_write(ctx, path, error);
-    }
+    DIR *dir = open_entries(folder);
+    if (!dir)
+        return file_fail_write(ctx, path, errno);
     TRY(read_names(ctx, &names, dir, path));
     for (size_t i = 0; i < names.count && depth < DEEPEST; i++) {
         int fd = openat(dirfd(dir), names.list[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -1,30 +1,10 @@
 /* test_prompt.c - prompt_weights.c: weights, brackets and escapes as in A1111, BREAK, chunks, padding to equal lengths, applying the
  * weights to the encoder's output. The vocabulary is handwritten: a single letter is one token. */
-#include "test_clip.h"
-
-#include "../../models/pipelines/prompt_weights.h"
+#include "test_prompts.h"
 
 #include <math.h>
 
-#define LENGTH 77
 #define CHUNK_SIZE (LENGTH - 2)
-
-static struct clip_tokenizer tokenizer;
-
-static int set_up(void **state)
-{
-    if (make_folder(state))
-        return -1;
-    write_tokenizer("{\"pad_token\": \"!\"}", NULL);
-    assert_ok(clip_tokenizer_open(test_context(), &tokenizer, folder));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    clip_tokenizer_close(&tokenizer);
-    return remove_folder(state);
-}
 
 struct weighted {
     int token;

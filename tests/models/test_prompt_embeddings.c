@@ -1,29 +1,9 @@
 /* test_prompt_embeddings.c - textual inversion: files of A1111 and diffusers, in safetensors and as torch.save writes them (tests/cases/
  * embeddings, from torch 2.15; beyond.pt, offset.pt and compressed.pt with Python's zipfile), their names in prompts, and the token table.
  * The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per letter. */
-#include "test_clip.h"
+#include "test_prompts.h"
 
-#include "../../models/pipelines/prompt_weights.h"
-
-#define LENGTH 77
 #define VOCAB 600
-
-static struct clip_tokenizer tokenizer;
-
-static int set_up(void **state)
-{
-    if (make_folder(state))
-        return -1;
-    write_tokenizer("{\"pad_token\": \"!\"}", NULL);
-    assert_ok(clip_tokenizer_open(test_context(), &tokenizer, folder));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    clip_tokenizer_close(&tokenizer);
-    return remove_folder(state);
-}
 
 static const char *fixture(const char *name)
 {

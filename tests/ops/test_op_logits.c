@@ -121,7 +121,7 @@ static void test_rules(void **state)
             check(r.logits, r.suppress, 2, &r.args);
             r.args.timestamp_end = begin + (last - begin) / 2; /* the rest are text tokens that fine-tuning added */
             check(r.logits, r.suppress, 2, &r.args);
-            r.logits[last - 5] = 30; /* the likeliest of all */
+            r.logits[last - 5] = 30; /* the largest logit */
             check(r.logits, r.suppress, 2, &r.args);
             r.logits[last - 5] = 0;
             r.args.timestamp_end = 0;
