@@ -20,24 +20,10 @@
 
 static const char *const folders[] = {"sd-v1-tiny", "sd-v2-tiny"};
 
-/* Path of a file or folder in a golden folder, valid for four calls; NULL: missing. */
-static const char *golden_path(const char *model, const char *name)
-{
-    static char paths[4][1100];
-    static int turn;
-    char *path = paths[turn++ % 4], relative[128];
-    snprintf(relative, sizeof relative, "%s%s%s", model, *name ? "/" : "", name);
-    const char *found = test_golden(relative);
-    if (!found)
-        return NULL;
-    snprintf(path, sizeof paths[0], "%s", found);
-    return path;
-}
-
 static clio_diffusion *load(const char *model, const clio_diffusion_params *params)
 {
     clio_diffusion *p;
-    assert_ok(clio_diffusion_load(test_context(), golden_path(model, ""), params, &p));
+    assert_ok(clio_diffusion_load(test_context(), test_golden_in(model, ""), params, &p));
     return p;
 }
 
@@ -111,12 +97,12 @@ static void every_scheduler(const char *model)
                 {"dpmpp_2m_karras", "dpm++2m_karras", "linspace"},
                 {"dpmpp_2m_sde", "dpm++2m_sde", "linspace"},
                 {"unipc", "unipc", "linspace"}};
-    if (!golden_path(model, ""))
+    if (!test_golden_in(model, ""))
         skip();
     struct weights golden = {0};
     clio_diffusion *p = load(model, &(clio_diffusion_params){.keep = 1});
     double worst = 0;
-    assert_ok(weights_open(test_context(), &golden, golden_path(model, "golden.safetensors"), NULL));
+    assert_ok(weights_open(test_context(), &golden, test_golden_in(model, "golden.safetensors"), NULL));
     for (size_t i = 0; i < COUNT(runs); i++) {
         if (test_small() && i % 5 != 0) /* pndm, euler_a, unipc */
             continue;
@@ -146,7 +132,7 @@ static void images_match_diffusers(void **state)
 {
     (void)state;
     for (size_t f = 0; f < (test_small() ? 1 : COUNT(folders)); f++) {
-        if (!golden_path(folders[f], ""))
+        if (!test_golden_in(folders[f], ""))
             skip();
         struct weights golden = {0};
         clio_diffusion *p = load(folders[f], NULL);
@@ -157,7 +143,7 @@ static void images_match_diffusers(void **state)
         a.width = a.height = 64;
         a.steps = 5;
         a.seed = 100;
-        assert_ok(weights_open(test_context(), &golden, golden_path(folders[f], "golden.safetensors"), NULL));
+        assert_ok(weights_open(test_context(), &golden, test_golden_in(folders[f], "golden.safetensors"), NULL));
         for (a.count = 1; a.count <= (test_small() ? 1 : 2); a.count++) {
             char name[64];
             snprintf(name, sizeof name, "pipeline.ddim.5.image.batch%d", a.count);
@@ -178,7 +164,7 @@ static void image_to_image_matches_diffusers(void **state)
 {
     (void)state;
     for (size_t f = 0; f < (test_small() ? 1 : COUNT(folders)); f++) {
-        if (!golden_path(folders[f], ""))
+        if (!test_golden_in(folders[f], ""))
             skip();
         struct weights golden = {0};
         clio_diffusion *p = load(folders[f], NULL);
@@ -186,7 +172,7 @@ static void image_to_image_matches_diffusers(void **state)
         size_t n = 3 * 64 * 96;
         static unsigned char rgb[3 * 64 * 96];
         clio_image begin = {96, 64, rgb};
-        assert_ok(weights_open(test_context(), &golden, golden_path(folders[f], "golden.safetensors"), NULL));
+        assert_ok(weights_open(test_context(), &golden, test_golden_in(folders[f], "golden.safetensors"), NULL));
         float *exact = test_floats(&golden, "vae.image", n), *want = test_floats(&golden, "img2img.ddim.10.strength0.6", n);
         a.prompt = "a red fox";
         a.negative_prompt = NULL;
@@ -231,7 +217,7 @@ static void make_image_and_mask(void)
 
 static void link_part(const char *name)
 {
-    if (symlink(golden_path(folders[0], name), in_folder(name)))
+    if (symlink(test_golden_in(folders[0], name), in_folder(name)))
         fail_msg("%s cannot be linked", name);
 }
 
@@ -246,11 +232,11 @@ static void make_variant(const struct weights *file, const char *prefix, const c
     for (size_t i = 0; i < COUNT(parts); i++)
         link_part(parts[i]);
     assert_int_equal(mkdir(in_folder("unet"), 0700), 0);
-    OK(json_open(ctx, &config, golden_path(folders[0], "unet"), "config.json"));
+    OK(json_open(ctx, &config, test_golden_in(folders[0], "unet"), "config.json"));
     json_object_set_new(config.root, field, json_integer(value));
     assert_int_equal(json_dump_file(config.root, in_folder("unet/config.json"), 0), 0);
     json_close(&config);
-    OK(weights_open(ctx, &unet, golden_path(folders[0], "unet"), "diffusion_pytorch_model"));
+    OK(weights_open(ctx, &unet, test_golden_in(folders[0], "unet"), "diffusion_pytorch_model"));
     made_start(&made);
     for (size_t i = 0; i < file->count; i++)
         if (!strncmp(file->list[i].name, prefix, strlen(prefix)) && strstr(file->list[i].name, ".weight"))
@@ -305,7 +291,7 @@ static void inpainting_matches_diffusers(void **state)
 {
     (void)state;
     struct weights file = {0};
-    if (test_small() || !golden_path(folders[0], ""))
+    if (test_small() || !test_golden_in(folders[0], ""))
         skip();
     make_image_and_mask();
     OK(weights_open(ctx, &file, pipelines(), NULL));
@@ -331,7 +317,7 @@ static void guidance_embedding(void **state)
     (void)state;
     struct weights file = {0};
     clio_diffusion *p;
-    if (test_small() || !golden_path(folders[0], ""))
+    if (test_small() || !test_golden_in(folders[0], ""))
         skip();
     OK(weights_open(ctx, &file, pipelines(), NULL));
     make_variant(&file, "told.", "time_cond_proj_dim", 16);
@@ -348,7 +334,7 @@ static void other_options_match_diffusers(void **state)
     (void)state;
     struct weights file = {0};
     clio_image_list *images;
-    if (test_small() || !golden_path(folders[0], ""))
+    if (test_small() || !test_golden_in(folders[0], ""))
         skip();
     make_image_and_mask();
     OK(weights_open(ctx, &file, pipelines(), NULL));
@@ -364,7 +350,7 @@ static void other_options_match_diffusers(void **state)
     clio_diffusion_free(p);
 
     char taesd[1100];
-    snprintf(taesd, sizeof taesd, "%s", golden_path(folders[0], "taesd"));
+    snprintf(taesd, sizeof taesd, "%s", test_golden_in(folders[0], "taesd"));
     p = load(folders[0], &(clio_diffusion_params){.taesd = taesd});
     a = fox(11, "ddim", 6);
     a.width = a.height = 0;
@@ -408,7 +394,7 @@ static clio_status imagine_within(uint64_t limit, int tiling, clio_image_list **
     clio_set_memory_limit(own, limit);
     clio_status st = clio_device_open(own, NULL);
     if (!st)
-        st = clio_diffusion_load(own, golden_path(folders[0], ""), &(clio_diffusion_params){.keep = 1}, &p);
+        st = clio_diffusion_load(own, test_golden_in(folders[0], ""), &(clio_diffusion_params){.keep = 1}, &p);
     if (!st)
         st = clio_imagine(p, &a, images);
     clio_memory(own, &now, peak);
@@ -425,7 +411,7 @@ static void low_memory(void **state)
     uint64_t most, peak;
     char sentence[1024];
     int fits = 0;
-    if (test_small() || !golden_path(folders[0], ""))
+    if (test_small() || !test_golden_in(folders[0], ""))
         skip();
     assert_int_equal(imagine_within(0, 1, &want, &most, sentence), CLIO_OK);
     for (int part = 15; part >= 1; part--) {
@@ -454,7 +440,7 @@ static void batches_and_interpolation(void **state)
 {
     (void)state;
     clio_image_list *one, *three, *frames;
-    if (test_small() || !golden_path(folders[0], ""))
+    if (test_small() || !test_golden_in(folders[0], ""))
         skip();
     clio_diffusion *p = load(folders[0], &(clio_diffusion_params){.keep = 1});
     clio_imagine_params a = small_params();
@@ -508,16 +494,16 @@ static void mixed_types(void **state)
     (void)state;
     clio_image_list *want, *got;
     clio_diffusion *p;
-    if (test_small() || !golden_path(folders[1], ""))
+    if (test_small() || !test_golden_in(folders[1], ""))
         skip();
     static const char *const copied[] = {"model_index.json", "scheduler", "unet", "tokenizer", "vae"};
     struct weights text = {0};
     struct made made;
     for (size_t i = 0; i < COUNT(copied); i++)
-        assert_int_equal(symlink(golden_path(folders[1], copied[i]), in_folder(copied[i])), 0);
+        assert_int_equal(symlink(test_golden_in(folders[1], copied[i]), in_folder(copied[i])), 0);
     assert_int_equal(mkdir(in_folder("text_encoder"), 0700), 0);
-    assert_int_equal(symlink(golden_path(folders[1], "text_encoder/config.json"), in_folder("text_encoder/config.json")), 0);
-    OK(folder_weights(ctx, golden_path(folders[1], "text_encoder"), "model", NULL, &text));
+    assert_int_equal(symlink(test_golden_in(folders[1], "text_encoder/config.json"), in_folder("text_encoder/config.json")), 0);
+    OK(folder_weights(ctx, test_golden_in(folders[1], "text_encoder"), "model", NULL, &text));
     made_start(&made);
     for (size_t i = 0; i < text.count; i++) {
         const struct weight *w = &text.list[i];
@@ -579,7 +565,7 @@ static void previews_and_progress(void **state)
     (void)state;
     clio_image_list *plain, *images;
     char taesd[1100];
-    if (test_small() || !golden_path(folders[0], ""))
+    if (test_small() || !test_golden_in(folders[0], ""))
         skip();
     clio_diffusion *p = load(folders[0], NULL);
     clio_imagine_params a = small_params();
@@ -605,7 +591,7 @@ static void previews_and_progress(void **state)
     clio_set_progress(test_context(), NULL, NULL);
     clio_diffusion_free(p);
 
-    snprintf(taesd, sizeof taesd, "%s", golden_path(folders[0], "taesd"));
+    snprintf(taesd, sizeof taesd, "%s", test_golden_in(folders[0], "taesd"));
     p = load(folders[0], &(clio_diffusion_params){.taesd = taesd, .taesd_preview_only = 1});
     a = small_params();
     a.preview_every = 3;
@@ -624,7 +610,7 @@ static void previews_and_progress(void **state)
 static void invalid_parameters(void **state)
 {
     (void)state;
-    if (!golden_path(folders[0], ""))
+    if (!test_golden_in(folders[0], ""))
         skip();
     make_image_and_mask();
     clio_diffusion *p = load(folders[0], NULL);

@@ -9,27 +9,15 @@
 
 #define SIDE 64
 
-static const char *golden_path(const char *model, const char *name)
-{
-    static char paths[4][1100];
-    static int turn;
-    char *path = paths[turn++ % 4], relative[160];
-    snprintf(relative, sizeof relative, "%s%s%s", model, *name ? "/" : "", name);
-    const char *found = test_golden(relative);
-    if (!found)
-        return NULL;
-    snprintf(path, sizeof paths[0], "%s", found);
-    return path;
-}
 #define V1 "sd-v1-tiny"
 #define V2 "sd-v2-tiny"
 
 static clio_diffusion *load(const char *model, const clio_diffusion_params *params)
 {
     clio_diffusion *p = NULL;
-    if (!golden_path(model, ""))
+    if (!test_golden_in(model, ""))
         skip();
-    assert_ok(clio_diffusion_load(test_context(), golden_path(model, ""), params, &p));
+    assert_ok(clio_diffusion_load(test_context(), test_golden_in(model, ""), params, &p));
     return p;
 }
 
@@ -183,7 +171,7 @@ static void loras_in_prompts(void **state)
 static void embeddings_in_prompts(void **state)
 {
     (void)state;
-    if (!golden_path(V1, ""))
+    if (!test_golden_in(V1, ""))
         skip();
     struct weights text = {0};
     struct made made;
@@ -193,7 +181,7 @@ static void embeddings_in_prompts(void **state)
     size_t count;
     OK(clip_tokenizer_encode(ctx, &p->tokenizer, "fox", &ids, &count));
     assert_int_equal(count, 1);
-    OK(weights_open(ctx, &text, golden_path(V1, "text_encoder"), "model"));
+    OK(weights_open(ctx, &text, test_golden_in(V1, "text_encoder"), "model"));
     const struct weight *table = weights_find(&text, "text_model.embeddings.token_embedding.weight");
     table = table ? table : weights_find(&text, "embeddings.token_embedding.weight");
     assert_true(table && table->dim[1] == 32);
@@ -363,11 +351,11 @@ static void break_part(const char *part, const char *stem, const char *name)
     char path[200];
     for (size_t i = 0; i < COUNT(parts); i++)
         if (strcmp(parts[i], part) != 0)
-            assert_int_equal(symlink(golden_path(V1, parts[i]), in_folder(parts[i])), 0);
+            assert_int_equal(symlink(test_golden_in(V1, parts[i]), in_folder(parts[i])), 0);
     assert_int_equal(mkdir(in_folder(part), 0700), 0);
     snprintf(path, sizeof path, "%s/config.json", part);
-    assert_int_equal(symlink(golden_path(V1, path), in_folder(path)), 0);
-    OK(weights_open(ctx, &w, golden_path(V1, part), stem));
+    assert_int_equal(symlink(test_golden_in(V1, path), in_folder(path)), 0);
+    OK(weights_open(ctx, &w, test_golden_in(V1, part), stem));
     made_start(&made);
     bool found = false;
     for (size_t i = 0; i < w.count; i++) {
@@ -398,7 +386,7 @@ static void expect_not_finite(const char *part, const char *stem, const char *na
     clio_image_list *images;
     clio_imagine_params a = fox();
     char taesd[200];
-    if (!golden_path(V1, ""))
+    if (!test_golden_in(V1, ""))
         skip();
     break_part(part, stem, name);
     snprintf(taesd, sizeof taesd, "%s", in_folder("taesd"));
@@ -535,11 +523,11 @@ static void parameters_of_the_model(void **state)
     char model[200], taesd[1100], paths[2][200];
     clio_diffusion *p;
     clio_imagine_params a = fox();
-    if (!golden_path(V1, ""))
+    if (!test_golden_in(V1, ""))
         skip();
     snprintf(model, sizeof model, "%s", in_folder("sd, my\xff"));
-    snprintf(taesd, sizeof taesd, "%s", golden_path(V1, "taesd"));
-    assert_int_equal(symlink(golden_path(V1, ""), model), 0);
+    snprintf(taesd, sizeof taesd, "%s", test_golden_in(V1, "taesd"));
+    assert_int_equal(symlink(test_golden_in(V1, ""), model), 0);
     for (int i = 0; i < 2; i++) {
         snprintf(paths[i], sizeof paths[i], "%s", in_folder(i ? "b.safetensors" : "a.safetensors"));
         write_lora(paths[i]);

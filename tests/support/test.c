@@ -204,6 +204,19 @@ const char *test_golden(const char *name)
     return NULL;
 }
 
+const char *test_golden_in(const char *folder, const char *name)
+{
+    static char paths[4][1100];
+    static int turn;
+    char *path = paths[turn++ % 4], relative[160];
+    snprintf(relative, sizeof relative, "%s%s%s", folder, *name ? "/" : "", name);
+    const char *found = test_golden(relative);
+    if (!found)
+        return NULL;
+    snprintf(path, sizeof paths[0], "%s", found);
+    return path;
+}
+
 struct weights test_operations(void)
 {
     struct weights golden = {0};

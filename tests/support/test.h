@@ -66,6 +66,8 @@ float *test_floats(const struct weights *golden, const char *name, size_t count)
 unsigned char *test_bytes(const struct weight *w);
 /* Path of a golden file in static memory, or NULL after saying so (a failure under CLIO_REQUIRE): then call skip(). */
 const char *test_golden(const char *name);
+/* The same of a file in a golden folder, "" for the folder itself; valid for four calls. */
+const char *test_golden_in(const char *folder, const char *name);
 /* golden/operations, opened; the test is skipped where it is not there. */
 struct weights test_operations(void);
 /* A tensor [A, B, pixels...] of a golden file, whose name is printed, as [A, pixels..., B] in fresh memory; dim (or NULL): as it is
