@@ -48,6 +48,7 @@ void dataset_close(struct dataset *ds)
     free(ds->numbers);
     free(ds->column_names);
     free(ds->class_names);
+    free(ds->class_unseen);
     for (int i = 0; i < ds->info.warning_count; i++)
         free(ds->warnings[i]);
     free(ds->warnings);
@@ -181,6 +182,7 @@ clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *pa
     ds->info.warnings = (const char *const *)ds->warnings;
     ds->info.first_skipped = ds->first_skipped;
     ds->info.class_names = (const char *const *)ds->class_names;
+    ds->info.class_unseen = ds->class_unseen;
     ds->info.column_names = ds->column_names;
     *out = ds;
     return CLIO_OK;

@@ -71,6 +71,7 @@ struct dataset_info {
     double seconds, longest;     /* duration of all sounds and of the longest, from their headers */
     int classes;                 /* labels are 0 .. classes - 1; 0: no labels */
     const char *const *class_names;
+    const bool *class_unseen; /* [classes], where labels are needed: no sample has it; else NULL */
     bool has_captions; /* at least one sample has a caption */
     int columns;       /* numeric metadata columns besides label */
     const char *const *column_names;

@@ -90,20 +90,20 @@ fail:
     return st;
 }
 
-/* Classes without samples, or only one class. */
-static clio_status warn_of_classes(clio_context *ctx, struct dataset *ds)
+/* Find the classes without samples, and warn of them, or of only one class. */
+static clio_status check_classes(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    size_t *samples = NULL;
     int used = 0, empty = -1, last = 0;
-    TRY(mem_alloc(ctx, &samples, (size_t)ds->info.classes, sizeof *samples));
+    TRY(mem_alloc(ctx, &ds->class_unseen, (size_t)ds->info.classes, sizeof *ds->class_unseen));
+    memset(ds->class_unseen, true, (size_t)ds->info.classes * sizeof *ds->class_unseen);
     for (size_t i = 0; i < ds->count; i++)
         if (!ds->samples[i].is_bad && ds->samples[i].label >= 0)
-            samples[ds->samples[i].label]++;
+            ds->class_unseen[ds->samples[i].label] = false;
     for (int i = 0; i < ds->info.classes; i++) {
-        used += samples[i] > 0;
-        last = samples[i] ? i : last;
-        empty = !samples[i] && empty < 0 ? i : empty;
+        used += !ds->class_unseen[i];
+        last = ds->class_unseen[i] ? last : i;
+        empty = ds->class_unseen[i] && empty < 0 ? i : empty;
     }
     if (used == 1)
         TRY(dataset_warn(ctx, ds, "all %ss in %s have the same label, %s", thing(ds), ds->root, ds->class_names[last]));
@@ -111,7 +111,6 @@ static clio_status warn_of_classes(clio_context *ctx, struct dataset *ds)
         TRY(dataset_warn(ctx, ds, "%d of the %d classes in %s have no %s, class %d for instance: labels are numbers from 0 on",
                          ds->info.classes - used, ds->info.classes, ds->root, thing(ds), empty));
 fail:
-    free(samples);
     return st;
 }
 
@@ -125,7 +124,7 @@ clio_status dataset_check(clio_context *ctx, struct dataset *ds)
     TRY(check_labels(ctx, ds));
     TRY(check_lengths(ctx, ds));
     if (ds->options.need_labels)
-        TRY(warn_of_classes(ctx, ds));
+        TRY(check_classes(ctx, ds));
     for (size_t i = 0; i < ds->count; i++)
         ds->info.has_captions = ds->info.has_captions || (!ds->samples[i].is_bad && ds->samples[i].caption_count);
 fail:

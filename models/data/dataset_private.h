@@ -55,6 +55,7 @@ struct dataset {
     float *numbers;
     const char **column_names;
     char **class_names;
+    bool *class_unseen;
     unsigned char *pixels[DATASET_SPLITS]; /* of IDX files */
     char *first_skipped;
     char **warnings;

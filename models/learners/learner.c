@@ -172,6 +172,7 @@ fail:
 void learner_close(clio_context *ctx, struct learner *l)
 {
     free_class_names(l);
+    free(l->class_unseen);
     for (int i = 0; i < LEARNER_PARTS; i++) {
         tape_close(&l->tapes[i]);
         optimizer_close(ctx, &l->optimizers[i]);

@@ -7,12 +7,13 @@
 #include "../loaders/model_folder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MAX_SIDE 4096
 #define MAX_CLASSES 65536
 
 /* Keys of config.json that are not settings of the type. */
-static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes", "class_names"};
+static const char *const shape_keys[] = {"model_type", "image_size", "channels", "classes", "class_names", "unseen_classes"};
 
 static clio_status read_config(clio_context *ctx, const struct json_file *file, const struct learner_type **type,
                                struct learner_shape *shape, json_t **settings)
@@ -93,6 +94,36 @@ fail:
     return st;
 }
 
+/* Mark the numbers in a config.json's list of classes that training had no sample of. */
+static void read_unseen(const struct json_file *file, bool *unseen, int classes)
+{
+    const json_t *number;
+    size_t i;
+    json_array_foreach(json_object_get(file->root, "unseen_classes"), i, number)
+    {
+        if (json_is_integer(number) && json_integer_value(number) >= 0 && json_integer_value(number) < classes)
+            unseen[json_integer_value(number)] = true;
+    }
+}
+
+clio_status learner_set_class_unseen(clio_context *ctx, struct learner *l, const bool *unseen, const struct json_file *before)
+{
+    clio_status st = CLIO_OK;
+    size_t classes = (size_t)l->shape.classes;
+    bool *were = NULL;
+    free(l->class_unseen);
+    TRY(mem_alloc(ctx, &l->class_unseen, classes, sizeof *unseen));
+    TRY(mem_alloc(ctx, &were, classes, sizeof *were));
+    memset(were, !before, classes * sizeof *were);
+    if (before)
+        read_unseen(before, were, l->shape.classes);
+    for (size_t i = 0; i < classes; i++)
+        l->class_unseen[i] = unseen[i] && were[i];
+fail:
+    free(were);
+    return st;
+}
+
 clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
 {
     clio_status st = CLIO_OK;
@@ -105,6 +136,8 @@ clio_status learner_load(clio_context *ctx, struct learner *l, const char *path)
     TRY(read_config(ctx, &file, &type, &shape, &settings));
     TRY(learner_open(ctx, l, type, shape, settings, path));
     TRY(read_class_names(ctx, &file, l));
+    TRY(mem_alloc(ctx, &l->class_unseen, (size_t)l->shape.classes, sizeof *l->class_unseen));
+    read_unseen(&file, l->class_unseen, l->shape.classes);
     for (int i = 0; i < LEARNER_PARTS; i++)
         if (l->parameters[i].count)
             TRY(learner_read_part(ctx, l, i, PART_VALUE, path));
@@ -121,7 +154,7 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
     clio_status st = CLIO_OK;
     const struct learner_shape *s = &l->shape;
     json_t *size = s->height == s->width ? json_integer(s->width) : json_pack("[i,i]", s->height, s->width);
-    json_t *config = NULL, *names = NULL;
+    json_t *config = NULL, *names = NULL, *unseen = NULL;
     TRY(json_made(
         ctx, &config,
         json_pack("{s:s,s:O,s:i,s:i}", "model_type", l->type->name, "image_size", size, "channels", s->channels, "classes", s->classes)));
@@ -133,6 +166,12 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
             TRY(json_append(ctx, names, json_string(l->class_names[i])));
         TRY(json_put(ctx, config, "class_names", json_incref(names)));
     }
+    TRY(json_made(ctx, &unseen, json_array()));
+    for (int i = 0; l->class_unseen && i < s->classes; i++)
+        if (l->class_unseen[i])
+            TRY(json_append(ctx, unseen, json_integer(i)));
+    if (json_array_size(unseen))
+        TRY(json_put(ctx, config, "unseen_classes", json_incref(unseen)));
     if (json_object_update(config, l->config))
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     TRY(folder_put_json(ctx, config, folder, "", "config.json"));

@@ -106,6 +106,22 @@ fail:
     return st;
 }
 
+/* Say that classes are sampled which training had no sample of. */
+static void note_unseen(const clio_generator *g, const int *labels, size_t count)
+{
+    const struct learner *l = &g->learner;
+    size_t images = 0;
+    int first = -1;
+    for (size_t i = 0; labels && l->class_names && !learner_needs_captions(l->type, l->config) && i < count; i++)
+        if (l->class_unseen[labels[i]])
+            first = images++ ? first : labels[i];
+    if (images)
+        context_notice(g->ctx,
+                       "%zu of the %zu images are of classes that %s was trained without a sample of, class %s for instance: they show "
+                       "nothing that it learned",
+                       images, count, g->folder, l->class_names[first]);
+}
+
 /* Images of all latents into out[0], out[stride], ...; latents: f32 [count, latent size]. */
 static clio_status sample_all(clio_generator *g, size_t count, const float *latents, const int *labels, clio_imagine_result *out,
                               size_t stride)
@@ -115,6 +131,7 @@ static clio_status sample_all(clio_generator *g, size_t count, const float *late
     size_t one = image_size(l);
     float *pixels = NULL;
     TRY(mem_alloc(g->ctx, &pixels, MIN(count, BATCH_SIZE) * one, sizeof *pixels));
+    note_unseen(g, labels, count);
     for (size_t i = 0; i < count; i += BATCH_SIZE) {
         size_t n = MIN(count - i, BATCH_SIZE);
         TRY(context_progress(g->ctx, "generating", (double)i, (double)count));

@@ -188,6 +188,8 @@ static clio_status open_learner(struct train_run *r)
     TRY(learner_new(r->ctx, &r->learner, r->plan.type, *s, r->plan.model, r->plan.seed));
     if (r->learner.shape.classes && info->class_names)
         TRY(learner_set_class_names(r->ctx, &r->learner, info->class_names));
+    if (r->learner.shape.classes && info->class_unseen)
+        TRY(learner_set_class_unseen(r->ctx, &r->learner, info->class_unseen, r->before.folder ? &r->before.config : NULL));
     for (int i = 0; r->plan.type->parts[i]; i++) {
         if (!r->learner.parameters[i].count)
             TRY(train_plan_check_frozen(r->ctx, &r->plan, i));

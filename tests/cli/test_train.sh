@@ -56,6 +56,18 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     works "and by its name" -- sample -q -m cvae -b 3 --label square -o name.png
     also='! cmp -s number.png name.png'
     works "and another" -- sample -q -m cvae -b 3 --label disc -o name.png
+    mkdir gap && cp data/000[0-7].png gap && { echo file_name,label; for i in 0 1 2 3 4 5 6 7; do echo "000$i.png,$((i % 2 * 2))"; done; } >gap/metadata.csv
+    gap() { "$clio" train "$@" --data gap -o gappy -q 2>/dev/null && "$clio" sample -m gappy -b 2 --label $label -o x.png >out 2>err; }
+    unseen='2 of the 2 images are of classes that gappy/last was trained without a sample of, class 1 for instance'
+    label=1
+    if gap cvae --set batch_size=8 --set max_steps=2 --set validation_split=0 && grep -qF "note: $unseen" err; then ok "a class never seen"; else not_ok "a class never seen" "no note"; fi
+    label=2
+    if gap --resume --set max_steps=3 && ! grep -q note: err; then ok "not one that was seen"; else not_ok "not one that was seen" "a note"; fi
+    label=1
+    cp gap/0001.png gap/0008.png && echo 0008.png,1 >>gap/metadata.csv
+    if gap --resume --set max_steps=4 && ! grep -q note: err; then ok "seen when the run went on"; else not_ok "seen when the run went on" "a note"; fi
+    sed -i '/,1$/d' gap/metadata.csv && rm gap/0008.png
+    if gap --resume --set max_steps=5 && ! grep -q note: err; then ok "seen before the run went on"; else not_ok "seen before the run went on" "a note"; fi
     works "a larger one" -- train vae --data odd -o x -q --set image_size=32 --set batch_size=2 --set max_steps=1 --set validation_split=0
     cp -r x larger
     works "accumulated gradients, a schedule, clipping and averages" -- train vae --data data -o x -q $vae --set gradient_accumulation_steps=2 \

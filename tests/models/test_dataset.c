@@ -186,6 +186,28 @@ static void splits_by_folder(void **state)
     dataset_close(ds);
 }
 
+/* Every name of a folder that makes it a split, beside train. */
+static void split_names(void **state)
+{
+    (void)state;
+    static const char *const names[DATASET_SPLITS][5] = {{"Train", "training"}, {"validation", "valid", "VAL", "dev"}, {"test", "testing"}};
+    make_folders("train");
+    put_png("train/0.png", 4, 4, 0);
+    for (int split = 0; split < DATASET_SPLITS; split++)
+        for (const char *const *name = names[split]; *name; name++) {
+            char path[32];
+            snprintf(path, sizeof path, "%s/1.png", *name);
+            make_folders(*name);
+            put_png(path, 4, 4, 1);
+            struct dataset *ds = open_with(NULL);
+            for (int s = 0; s < DATASET_SPLITS; s++)
+                assert_int_equal(dataset_info(ds)->count[s], (s == split) + (s == DATASET_TRAIN));
+            dataset_close(ds);
+            remove(in_folder(path));
+            remove(in_folder(*name));
+        }
+}
+
 /* Each resize_mode, against image_resize and an explicit crop. */
 static void resize_modes(void **state)
 {
@@ -508,9 +530,9 @@ static void fashion_mnist(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(idx_uncompressed), TEST(idx_compressed), TEST(idx_resized), TEST(classes_by_folder),
-                                       TEST(splits_by_folder), TEST(resize_modes),   TEST(image_sizes), TEST(captions_jsonl),
-                                       TEST(captions_csv),     TEST(caption_files),  TEST(sounds),      TEST(validation_split),
-                                       TEST(fashion_mnist)};
+    const struct CMUnitTest tests[] = {TEST(idx_uncompressed), TEST(idx_compressed), TEST(idx_resized),   TEST(classes_by_folder),
+                                       TEST(splits_by_folder), TEST(split_names),    TEST(resize_modes),  TEST(image_sizes),
+                                       TEST(captions_jsonl),   TEST(captions_csv),   TEST(caption_files), TEST(sounds),
+                                       TEST(validation_split), TEST(fashion_mnist)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,6 +41,9 @@ static void csv_quotes(void **state)
             assert_string_equal(dataset_caption(ds, DATASET_TRAIN, 0), rows[i][1]);
             assert_string_equal(dataset_caption(ds, DATASET_TRAIN, 1), "last");
             dataset_close(ds);
+            snprintf(text, sizeof text, "file_name,text%s00.png,one%s01.png,two,three%s", e, e, e);
+            put_text("metadata.csv", text);
+            REFUSED(NULL, BAD, "metadata.csv, line 3, has 3 values");
         }
     }
     put_text("metadata.csv", "file_name,text\n\"00.png,\"a\"\n01.png,b\n");
@@ -55,6 +58,9 @@ static void csv_header(void **state)
     put_text("METADATA.csv", " file_name , text\na.png,a\n");
     expect_caption(NULL, "a");
     remove(in_folder("METADATA.csv"));
+    put_text("metadata.csv", "\xef\xbb\xbf" /* a byte order mark, as spreadsheets write it */
+                             "file_name,text\na.png,a\n");
+    expect_caption(NULL, "a");
     put_text("metadata.csv", "file_name,prompt\na.png,by prompt\n");
     expect_caption(NULL, "by prompt");
     put_text("metadata.csv", "file_name,prompt,text\na.png,by prompt,by text\n");

@@ -289,7 +289,7 @@ static void random_resized_crop(void **state)
 {
     (void)state;
     struct image in, scaled;
-    int seen[25] = {0}, kinds = 0;
+    int seen[25] = {0}, kinds = 0, columns[5] = {0}, rows[5] = {0};
     put_many();
     augment_batch((struct augment){.random_resized_crop = 0.5f}, MANY, with, without);
     for (int i = 0; i < MANY; i++) {
@@ -306,12 +306,41 @@ static void random_resized_crop(void **state)
             }
             found += fits;
             kinds += fits && !seen[at_]++;
+            columns[at_ % 5] += fits;
+            rows[at_ / 5] += fits;
         }
         assert_int_equal(found, 1);
         image_free(&in);
         image_free(&scaled);
     }
     assert_true(kinds > 15);
+    for (int i = 0; i < 5; i++)
+        assert_true(columns[i] && rows[i]); /* to both edges */
+}
+
+/* The same sample is augmented anew in each epoch, and alike when an epoch is repeated. */
+static void augmented_each_epoch(void **state)
+{
+    (void)state;
+    static float images[3][8 * SIZE];
+    static const size_t epochs[] = {0, 1, 0};
+    struct loader_options o = plain(8);
+    for (int i = 0; i < 8; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%02d.png", i);
+        put_png(name, 8, 8, i);
+    }
+    struct dataset *ds = open_with(NULL);
+    o.augment.random_crop_padding = 2;
+    struct loader *l = load_with(ds, DATASET_TRAIN, &o);
+    for (int i = 0; i < 3; i++) {
+        OK(loader_seek(ctx, l, epochs[i], 0));
+        memcpy(images[i], next(l)->images, sizeof images[i]);
+    }
+    assert_true(memcmp(images[0], images[1], sizeof images[0]) != 0);
+    assert_memory_equal(images[0], images[2], sizeof images[0]);
+    loader_close(l);
+    dataset_close(ds);
 }
 
 /* All values of an image have the factor found from one of them. */
@@ -488,6 +517,7 @@ int main(void)
                                        TEST(random_flip),
                                        TEST(random_crop_padding),
                                        TEST(random_resized_crop),
+                                       TEST(augmented_each_epoch),
                                        TEST(color_jitter),
                                        TEST(gaussian_noise),
                                        TEST(augmentations_are_independent),
