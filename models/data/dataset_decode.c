@@ -115,6 +115,17 @@ fail:
     return st;
 }
 
+/* A recording whose end is missing does not match its caption, and is an error like an image whose end is. */
+static clio_status check_end(clio_context *ctx, const struct sound *sound)
+{
+    clio_status st = CLIO_OK;
+    char problem[SOUND_PROBLEM];
+    if (sound_is_cut(sound) && sound_problem(sound, problem))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s", problem);
+fail:
+    return st;
+}
+
 clio_status dataset_sound(clio_context *ctx, const struct dataset *ds, const struct sample *sample, const struct augment *augment,
                           const struct draws *draws, float **out, size_t *count)
 {
@@ -126,6 +137,7 @@ clio_status dataset_sound(clio_context *ctx, const struct dataset *ds, const str
     TRY(sound_open(ctx, &sound, sample->path, ds->options.rate));
     if (!ds->options.samples) {
         TRY(read_whole(ctx, sample->path, sound, ds->options.rate, out, count));
+        TRY(check_end(ctx, sound));
         goto fail;
     }
     if (augment->random_time_crop) {
@@ -140,6 +152,7 @@ clio_status dataset_sound(clio_context *ctx, const struct dataset *ds, const str
         TRY(sound_open(ctx, &sound, sample->path, ds->options.rate));
         TRY(sound_read(sound, 0, ds->options.samples, *out, count));
     }
+    TRY(check_end(ctx, sound));
 fail:
     sound_close(sound);
     if (st) {

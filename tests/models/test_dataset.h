@@ -37,14 +37,19 @@ static inline void put_png(const char *name, int width, int height, int seed)
     image_free(&image);
 }
 
-/* A PNG truncated to the fraction `part` of its bytes. */
-static inline void put_cut_png(const char *name, int seed, double part)
+/* Truncate a file to the fraction `part` of its bytes. */
+static inline void cut_file(const char *name, double part)
 {
     size_t size;
-    put_png(name, 16, 16, seed);
     unsigned char *data = read_file(in_folder(name), &size);
     put(name, data, (size_t)((double)size * part));
     free(data);
+}
+
+static inline void put_cut_png(const char *name, int seed, double part)
+{
+    put_png(name, 16, 16, seed);
+    cut_file(name, part);
 }
 
 /* A PNG with correct checksums whose pixels cannot be decompressed. */

@@ -360,6 +360,40 @@ static void damaged_sounds(void **state)
     REFUSED(&o, BAD, "there is no such sound");
 }
 
+/* A recording that ends before its file does would be trained with the caption of the whole. */
+static void cut_sounds(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"b.wav", "b.flac"};
+    put_sound("a.wav", 16000, 16000, 0);
+    put_text("a.txt", "a");
+    put_text("b.txt", "b");
+    for (size_t i = 0; i < COUNT(names); i++)
+        for (int whole = 0; whole < 2; whole++) {
+            struct dataset_options o = dataset_defaults();
+            struct loader_options plan = plain(2);
+            const struct batch *b;
+            o.validation_split = 0;
+            o.samples = whole ? 0 : 32000;
+            put_sound(names[i], 16000, 16000, 0);
+            cut_file(names[i], 0.5);
+            struct dataset *ds = open_with(&o);
+            struct loader *l = load_with(ds, DATASET_TRAIN, &plan);
+            FAILS(loader_next(ctx, l, &b), BAD, names[i]);
+            FAILS(loader_next(ctx, l, &b), BAD, "record or copy it again");
+            loader_close(l);
+            dataset_close(ds);
+            o.skip_corrupt = true;
+            ds = open_with(&o);
+            l = load_with(ds, DATASET_TRAIN, &plan);
+            b = next(l);
+            assert_true(b->indices[0] == 0 && b->indices[1] == 0); /* replaced by a.wav */
+            loader_close(l);
+            dataset_close(ds);
+            remove(in_folder(names[i]));
+        }
+}
+
 /* ---- IDX ---- */
 
 #define IMAGES "train-images-idx3-ubyte"
@@ -541,6 +575,7 @@ int main(void)
                                        TEST(invalid_metadata),
                                        TEST(no_labels),
                                        TEST(damaged_sounds),
+                                       TEST(cut_sounds),
                                        TEST(damaged_idx),
                                        TEST(damaged_compressed_idx),
                                        TEST(mismatched_idx),
