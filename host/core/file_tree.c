@@ -71,7 +71,7 @@ clio_status file_names_read(clio_context *ctx, struct file_names *names, const c
     dir = opendir(folder);
     if (!dir) {
         int error = errno;
-        if (absent && error == ENOENT) {
+        if (absent && is_absent(error)) {
             *absent = true;
             return CLIO_OK;
         }

@@ -11,7 +11,7 @@ struct file_names {
     char **list;
     size_t count;
 };
-/* absent: set to whether there is no such folder; NULL makes that an error. Any other failure is an error. */
+/* absent: set to whether there is no such folder, or a file in its place; NULL makes that an error. Any other failure is an error. */
 clio_status file_names_read(clio_context *ctx, struct file_names *names, const char *folder, bool *absent);
 void file_names_free(struct file_names *names);
 

@@ -170,6 +170,10 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "a broken image among good ones" 1 0003.png -- train vae --data broken -o x -q $vae
     fails "a caption without its image" 1 0005 -- train vae --data orphan -o x -q
     fails "images of several sizes" 1 9999.png 0000.png image_size -- train vae --data odd -o x -q
+    fails "a file in the place of the output folder" 1 "data/0001.png cannot be created: data/0001.png is a file" -- train vae --data data -o data/0001.png -q $vae
+    fails "a file above it" 1 "data/0001.png/x cannot be created: data/0001.png is a file" -- train vae --data data -o data/0001.png/x -q $vae
+    also='! grep -q "No such file" err' # the reason of the folder, not of what was looked up behind it
+    fails "a folder that cannot be made" 1 "/sys/clio/x cannot be created" -- train vae --data data -o /sys/clio/x -q $vae
     fails "a dataset without labels" 1 labels -- train cvae --data data -o x -q
     fails "a dataset without captions" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
     fails "a missing text encoder" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
