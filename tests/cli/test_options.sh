@@ -24,10 +24,11 @@ refuses() {
     local name=$1 part=$2 status=0
     shift 3
     "$clio" "$@" >out 2>err </dev/null || status=$?
-    if [ $status -eq 2 ] && [ "$(wc -l <err)" -eq 1 ] && [ ! -s out ] && grep -qF -- "$part" err && grep -q '^clio: ' err; then
+    said=$(<err)
+    if [ $status -eq 2 ] && [ ! -s out ] && [[ $said = 'clio: '*"$part"* && $said != *$'\n'* ]]; then
         ok
     else
-        not_ok "$name: clio $*: exit code $status, expected 2 and \"$part\": $(cat err)"
+        not_ok "$name: clio $*: exit code $status, expected 2 and \"$part\": $said"
     fi
 }
 # takes NAME -- ARGUMENT...: --help behind an option is reached only when the option and its value were taken
@@ -35,17 +36,19 @@ takes() {
     local name=$1 status=0
     shift 2
     "$clio" "$@" --help >out 2>err </dev/null || status=$?
-    if [ $status -eq 0 ] && [ ! -s err ] && grep -q '^usage: ' out; then ok; else not_ok "$name: clio $* --help: $(cat err)"; fi
+    if [ $status -eq 0 ] && [ ! -s err ] && [[ $(<out) = *'usage: clio'* ]]; then ok; else not_ok "$name: clio $* --help: $(cat err)"; fi
 }
 
 "$clio" --generate options >options.json || exit 1
-# One line per option: command, names, argument, type, minimum, maximum, default, choices; "-" where there is none.
+# One line per option: command, names, argument, type, minimum, maximum, a number below and one above them, default, choices; "-" where there
+# is none.
 python3 - <<'PYTHON' >rows || exit 1
 import json
 for command in json.load(open("options.json")):
     for o in command["options"]:
-        fields = [command["name"], " ".join(o["names"]), o["argument"], o["type"], o["minimum"], o["maximum"], o["default"],
-                  " ".join(o["choices"] or [])]
+        low, high = o["minimum"], o["maximum"]
+        fields = [command["name"], " ".join(o["names"]), o["argument"], o["type"], low, high, None if low is None else low - 1,
+                  None if high is None else high + 1, o["default"], " ".join(o["choices"] or [])]
         assert o["help"] and o["group"] and o["type"] in ("switch", "integer", "number", "text", "choice", "file", "folder", "model"), o
         assert (o["type"] == "switch") == (o["argument"] is None), o
         assert o["type"] != "choice" or len(o["choices"]) > 1, o
@@ -64,25 +67,23 @@ good_value() { # type, minimum, maximum, choices
     *) echo value ;;
     esac
 }
-below() { python3 -c 'import sys; print(float(sys.argv[1]) - 1)' "$1" | sed 's/\.0$//'; }
-above() { python3 -c 'import sys; print(float(sys.argv[1]) + 1)' "$1" | sed 's/\.0$//'; }
 
-last=
-while IFS=$'\t' read -r command names argument type minimum maximum initial choices; do
+last='' newline=$'\n'
+while IFS=$'\t' read -r command names argument type minimum maximum below above initial choices; do
     if [ "$command" != "$last" ]; then
         "$clio" "$command" --help >help || not_ok "clio $command --help"
         "$clio" --generate man "$command" >page || not_ok "the man page of $command"
-        grep -oE -- '^  -[^ ].*' help >left
+        left=$(grep -oE -- '^  -[^ ].*' help)
         MANWIDTH=200 man -l page 2>/dev/null >page.txt || sed 's/\\f.//g; s/\\-/-/g' page >page.txt
+        entries=$(grep -oE -- '^ +-[^ ].*' page.txt)
         last=$command
     fi
     value=$(good_value "$type" "$minimum" "$maximum" "$choices")
     for name in $names; do
         what="$command $name"
-        # shellcheck disable=SC2001 # a pattern
-        plain=$(printf %s "$name" | sed 's/[^-a-z0-9_]/./gi')
-        grep -qE -- "^  (.*, )?$plain(,| |\$)" left && ok || not_ok "$what is not in --help"
-        grep -qE -- "^ +(.*, )?$plain(,| |\$)" page.txt && ok || not_ok "$what is not in the man page"
+        plain=${name//[^-a-zA-Z0-9_]/.}
+        [[ $newline$left$newline =~ $newline\ \ ([^$newline]*,\ )?${plain}[,\ $newline] ]] && ok || not_ok "$what is not in --help"
+        [[ $newline$entries$newline =~ $newline\ +([^$newline]*,\ )?${plain}[,\ $newline] ]] && ok || not_ok "$what is not in the man page"
         if [ "$name" = --help ] || [ "$name" = -h ]; then
             continue
         elif [ "$argument" = - ]; then
@@ -99,8 +100,8 @@ while IFS=$'\t' read -r command names argument type minimum maximum initial choi
         esac
         case $type in
         integer | number)
-            [ "$minimum" = - ] || refuses "$what" "$name must be" -- "$command" "$name" "$(below "$minimum")"
-            [ "$maximum" = - ] || refuses "$what" "$name must be" -- "$command" "$name" "$(above "$maximum")"
+            [ "$below" = - ] || refuses "$what" "$name must be" -- "$command" "$name" "$below"
+            [ "$above" = - ] || refuses "$what" "$name must be" -- "$command" "$name" "$above"
             refuses "$what" "$name must be" -- "$command" "$name" nan
             ;;
         esac
@@ -122,7 +123,25 @@ done <rows
 while read -r words; do
     # shellcheck disable=SC2086 # words
     set -- $words
-    # Spellings of openai-whisper and diffusers, with underscores or dashes.
+    for command in transcribe caption imagine train sample eval devices tune; do
+        [ "$command $1" != "imagine -fa" ] || continue # an option of stable-diffusion.cpp that imagine takes
+        refuses "$1 in $command" "$1 is an option of whisper.cpp (" -- "$command" "$@" file.wav
+    done
+done <<'END'
+-di
+-dl
+-vm x
+-ml 40
+-bo 5
+-bs 5
+-fa
+-ls
+-dtw base
+-et 2.4
+-ng
+--no-flash-attn
+END
+# Spellings of openai-whisper and diffusers, with underscores or dashes.
 refuses "openai-whisper" "-of names the result" -- transcribe --output_dir x
 refuses "openai-whisper" "-osrt" -- transcribe --output_format srt
 refuses "openai-whisper" "is an option of whisper.cpp (beam search)" -- transcribe --beam_size 5
@@ -146,24 +165,6 @@ refuses "a limit" "-W must be" -- imagine -W -8
 refuses "not a number" "--cfg-scale must be" -- imagine --cfg-scale nan
 refuses "not a number" "-s must be a whole number from 0 to 18446744073709551615, or -1 for a random one" -- imagine -s -2
 
-for command in transcribe caption imagine train sample eval devices tune; do
-        [ "$command $1" != "imagine -fa" ] || continue # an option of stable-diffusion.cpp that imagine takes
-        refuses "$1 in $command" "$1 is an option of whisper.cpp (" -- "$command" "$@" file.wav
-    done
-done <<'END'
--di
--dl
--vm x
--ml 40
--bo 5
--bs 5
--fa
--ls
--dtw base
--et 2.4
--ng
---no-flash-attn
-END
 for word in --scheduler --control-net --upscale-model --vae-tile-size; do
     refuses "$word in imagine" "$word is an option of stable-diffusion.cpp (" -- imagine "$word" x
 done
