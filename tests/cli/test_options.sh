@@ -23,7 +23,7 @@ not_ok() {
 refuses() {
     local name=$1 part=$2 status=0
     shift 3
-    "$clio" "$@" >out 2>err </dev/null || status=$?
+    timeout 20 "$clio" "$@" >out 2>err </dev/null || status=$? # what is not refused begins its work
     said=$(<err)
     if [ $status -eq 2 ] && [ ! -s out ] && [[ $said = 'clio: '*"$part"* && $said != *$'\n'* ]]; then
         ok
