@@ -478,6 +478,7 @@ typedef struct clio_train_status {
     double samples_per_second; /* recent mean */
     double seconds_left;       /* at that rate */
     const char *event; /* a message ("step 1263: validation negative_elbo 250.85 on 6000 images (best so far)"); NULL: a plain step */
+    int is_warning;    /* of the event: a file of the run could not be written, or a damaged checkpoint is passed over */
 } clio_train_status;
 /* Called after each step and for each event. A nonzero return ends the run as clio_cancel does. */
 typedef int (*clio_train_fn)(void *user, const clio_train_status *status);

@@ -241,11 +241,7 @@ static clio_status write_plots(struct train_run *r, bool samples)
     }
     if (csv_log_catch_up(r->ctx, &r->train_log) == CLIO_OK && csv_log_catch_up(r->ctx, &r->eval_log) == CLIO_OK)
         r->log_failed = false;
-    st = train_plot(r);
-    if (st && st != CLIO_ERROR_CANCELLED) {
-        train_warn(r, "a plot could not be written");
-        st = CLIO_OK;
-    }
+    TRY(train_plot(r));
 fail:
     return st;
 }

@@ -6,6 +6,7 @@
 #include "train_run.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,12 +67,23 @@ fail:
     return st;
 }
 
+/* A chart that could not be drawn or written is a warning. st: what came of it. */
+static clio_status warn_of(struct train_run *r, const char *file, clio_status st)
+{
+    char what[PATH_MAX + 40];
+    if (!st || st == CLIO_ERROR_CANCELLED)
+        return st;
+    snprintf(what, sizeof what, "%s/%s could not be written", r->params->out, file);
+    train_warn(r, what);
+    return CLIO_OK;
+}
+
 clio_status train_plot(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    TRY(plot_losses(r));
+    TRY(warn_of(r, "train.png", plot_losses(r)));
     if (r->validation)
-        TRY(plot_metrics(r));
+        TRY(warn_of(r, "eval.png", plot_metrics(r)));
 fail:
     return st;
 }

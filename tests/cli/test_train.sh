@@ -57,6 +57,9 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     also='! cmp -s number.png name.png'
     works "and another" -- sample -q -m cvae -b 3 --label disc -o name.png
     mkdir gap && cp data/000[0-7].png gap && { echo file_name,label; for i in 0 1 2 3 4 5 6 7; do echo "000$i.png,$((i % 2 * 2))"; done; } >gap/metadata.csv
+    # a chart that cannot be written is a warning, with -q as well, and the run goes on
+    mkdir -p charts/train.png
+    if "$clio" train vae --data data -o charts -q $vae >out 2>err && grep -q "^clio: warning: charts/train.png could not be written: " err && [ -e charts/last/model.safetensors ] && is_png charts/eval.png; then ok "a chart that cannot be written"; else not_ok "a chart that cannot be written" "no warning, or no model"; fi
     gap() { "$clio" train "$@" --data gap -o gappy -q 2>/dev/null && "$clio" sample -m gappy -b 2 --label $label -o x.png >out 2>err; }
     unseen='2 of the 2 images are of classes that gappy/last was trained without a sample of, class 1 for instance'
     label=1

@@ -5,7 +5,7 @@ GOOD = ("right", "refused", "stopped", "not reached")
 TEMPORARY = re.compile(r"\.tmp\.|\.partial|\.new$|\.t\w+\.[A-Za-z0-9]{6}$|\.(png|jpg|webp|txt|srt|json|csv|params|state)\.[A-Za-z0-9]{6}$")
 # What the sentence must say, whatever else it says.
 REASONS = {
-    "ENOMEM": "memory", "EIO": "Input/output error|I/O error", "ENOSPC": "disk is full|No space left", "EMFILE": "[Tt]oo many open files",
+    "ENOMEM": "memory", "EIO": "Input/output error|I/O error", "ENOSPC": "disk is full|No space left", "EMFILE": "[Tt]oo many (open files|files are open)",
     "EACCES": "permission|Permission|read-only", "EPERM": "permission|not permitted", "EINTR": "[Ii]nterrupted", "ENOLCK": "lock",
     "short": "cut short|short|incomplete|ended|changed while", "cut": "cut short|changed while|shorter than|truncated|was changed",
 }
@@ -196,8 +196,8 @@ class Baseline:
         found = {n: h for n, h in tree(place.o).items() if not n.endswith("/.lock")}  # of no harm when it cannot be deleted
         if job.weights in found and job.weights in self.after:
             found[job.weights] = self.after[job.weights]  # cut by the fault
-        for name in self.after:  # a chart that could not be drawn is a warning that names it
-            if name not in found and name.endswith(".png") and any(name in line for line in run.lines):
+        for name in self.after:  # an image that could not be written is a warning that names it; the old one stays
+            if name.endswith(".png") and found.get(name) != self.after[name] and any(name in line for line in run.lines):
                 found[name] = self.after[name]
         return None if found == self.after else differences(found, self.after)
 

@@ -41,6 +41,7 @@ static void test_newest_intact_checkpoint(void **state)
     assert_ok(train_type(NULL, "{\"max_steps\": 6}", true));
     expect_event("warning: the newest checkpoint cannot be used (");
     expect_event("step-00000050");
+    assert_null(strstr(script.events, "step-00000040")); /* the name of no checkpoint */
     expect_event("resuming from ");
     assert_int_equal(script.steps[0], 5); /* after step 4 */
     expect_last_step(6);
@@ -114,7 +115,7 @@ static void test_plots_are_not_needed(void **state)
     assert_int_equal(mkdir(in_out("train.png"), 0777), 0);
     assert_fails(train_type("low", "{\"batch_size\": 4, \"max_steps\": 8, \"save_steps\": 100, \"validation_split\": 0}", false),
                  CLIO_ERROR_CANCELLED, "stopped after step 3, which is saved");
-    expect_event("warning: a plot could not be written: ");
+    expect_event("train.png could not be written: ");
     expect_event("train.png");
     expect_link("last", 3);
     script.stop_at = 0;
