@@ -143,6 +143,25 @@ static void log_hit(const char *point, long n)
     errno = error;
 }
 
+/* "crash LIBRARY": whose code ended the process, libc's left aside. */
+static void on_crash(int number)
+{
+    void *frames[FRAMES];
+    int fd = open_log(), count = backtrace(frames, FRAMES);
+    for (int i = 2; fd >= 0 && i < count; i++) { /* behind this function and what the kernel put there */
+        Dl_info info;
+        if (!dladdr(frames[i], &info) || !info.dli_fname || strstr(info.dli_fname, "/libc.so"))
+            continue;
+        const char *name = fault_module(frames[i]);
+        put(fd, "crash ");
+        put(fd, name ? name : info.dli_fname);
+        put(fd, "\n");
+        break;
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static void log_counts(void)
 {
     int fd = open_log();
@@ -195,6 +214,10 @@ __attribute__((constructor)) static void fault_begin(void)
     backtrace(&frame, 1); /* loads what it needs now */
     dl_iterate_phdr(add_module, NULL);
     atexit(log_counts);
+    if (!dlsym(RTLD_DEFAULT, "__asan_init")) { /* which reports crashes itself */
+        signal(SIGSEGV, on_crash);
+        signal(SIGABRT, on_crash);
+    }
 }
 
 static long *count_of(const char *name)
@@ -209,6 +232,8 @@ static long *count_of(const char *name)
 static void cut_file(const char *path)
 {
     struct stat info;
+    if (stat(path, &info) && errno == ENOENT)
+        return; /* the command has deleted it */
     if (stat(path, &info) || truncate(path, info.st_size / 2))
         _exit(99);
 }

@@ -1,11 +1,12 @@
 """Run a job with and without a fault, and judge what came of it."""
 import hashlib, os, re, shutil, signal, subprocess, time
 
-GOOD = ("right", "refused", "stopped", "not reached")
+# "library": a library that clio uses crashed in its own code after an allocation of its own had failed.
+GOOD = ("right", "refused", "stopped", "not reached", "library")
 TEMPORARY = re.compile(r"\.tmp\.|\.partial|\.new$|\.t\w+\.[A-Za-z0-9]{6}$|\.(png|jpg|webp|txt|srt|json|csv|params|state)\.[A-Za-z0-9]{6}$")
 # What the sentence must say, whatever else it says.
 REASONS = {
-    "ENOMEM": "memory", "EIO": "Input/output error|I/O error", "ENOSPC": "disk is full|No space left", "EMFILE": "[Tt]oo many (open files|files are open)",
+    "ENOMEM": "[Mm]emory", "EIO": "Input/output error|I/O error", "ENOSPC": "disk is full|No space left", "EMFILE": "[Tt]oo many (open files|files are open)",
     "EACCES": "permission|Permission|read-only", "EPERM": "permission|not permitted", "EINTR": "[Ii]nterrupted", "ENOLCK": "lock",
     "short": "cut short|short|incomplete|ended|changed while", "cut": "cut short|changed while|shorter than|truncated|was changed",
 }
@@ -58,6 +59,7 @@ class Place:
             env.update(LD_PRELOAD=library, OPENCL_LAYERS=library, FAULT_LOG=self.log)
             if fault:
                 env["FAULT"] = fault
+            self.crashed = None
             if os.path.exists(self.log):
                 os.unlink(self.log)
         command = [os.path.join(self.build, "clio")] + [a.replace("{in}", self.inputs) for a in args]
@@ -84,12 +86,13 @@ class Place:
         counts, hit = {}, None
         if os.path.exists(self.log):
             with open(self.log) as f:
-                for line in f:
-                    word, name, number = line.split()[:3]
+                for word, name, *rest in (line.split() for line in f):
                     if word == "count":
-                        counts[name] = int(number)
+                        counts[name] = int(rest[0])
+                    elif word == "hit":
+                        hit = rest[1:]
                     else:
-                        hit = line.split()[3:]
+                        self.crashed = name
         return counts, hit
 
     def caller(self, hit):
@@ -249,7 +252,8 @@ def judge(place, base, injection, run):
         if run.code not in (130, -sent) or len(run.lines) > 1:
             return "not stopped", f"exit code {run.code}: {run.err.strip()[-300:]}"
         return "stopped", ""
-    most = 1 + len(job.results) if injection.every and injection.kind == "file" else 1  # a full disk: one for each file and standard output
+    # One for each file that is read, where a fault lasts; on a full disk one for each that is written, and standard output.
+    most = 1 if not injection.every else 1 + max(len(job.results), job.files) if injection.kind == "file" else job.files
     if not 0 < len(set(run.lines)) <= most or len(run.lines) > most or not all(line.startswith("clio: ") for line in run.lines):
         return "not one sentence", run.err.strip()[-400:].replace("\n", " / ")
     if run.code != 1:
@@ -295,7 +299,9 @@ def inject(place, base, injection):
         outcome, what = "not reached", ""
     else:
         outcome, what = judge(place, base, injection, run)
-    if outcome in ("right", "refused", "stopped", "not reached"):
+    if outcome == "crash" and place.crashed and injection.point == f"memory.{place.crashed}":
+        outcome, what = "library", what or place.crashed
+    if outcome in GOOD:
         wrong = later_run(place, base)
         if wrong:
             outcome, what = "later run", f"{wrong} (after: {outcome} {what})"
