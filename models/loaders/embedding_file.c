@@ -70,8 +70,8 @@ static clio_status read_pickle(clio_context *ctx, const char *path, const struct
     }
     if (!only || params > 1)
         TRY(fail_contents(ctx, path, is_sdxl));
-    TRY(check_shape(ctx, path, only->ndim, only->dim, out));
     TRY(pickle_tensor_floats(ctx, map, path, only, &out->rows));
+    TRY(check_shape(ctx, path, only->ndim, only->dim, out));
 fail:
     pickle_tensors_free(&tensors);
     return st;
