@@ -8,6 +8,7 @@
 #include "../../models/loaders/pickle_tensors.h"
 #include "../../models/loaders/single_file.h"
 #include "../../models/networks/autoencoder_kl.h"
+#include "../../models/networks/autoencoder_tiny.h"
 
 static void read_embedding(const char *path)
 {
@@ -146,13 +147,20 @@ void fuzz_adapter(const uint8_t *data, size_t size)
 void fuzz_autoencoder(const uint8_t *data, size_t size)
 {
     struct single_file s;
-    struct vae_config c;
+    struct vae net;
+    struct vae_tiny tiny;
+    fuzz_open_device();
     fuzz_put("vae.safetensors", data, size);
     clio_status st = autoencoder_file_open(fuzz_ctx, &s, in_folder("vae.safetensors"));
     fuzz_check(st);
     if (st)
         return;
-    if (!weights_find(&s.vae, "decoder.layers.0.weight"))
-        fuzz_check(vae_read_config(fuzz_ctx, &s.vae_config, &c));
+    if (weights_find(&s.vae, "decoder.layers.0.weight")) {
+        fuzz_check(vae_tiny_load(fuzz_ctx, &s.vae_config, &s.vae, VAE_ENCODER | VAE_DECODER, &tiny));
+        vae_tiny_free(fuzz_ctx, &tiny);
+    } else {
+        fuzz_check(vae_load(fuzz_ctx, &s.vae_config, &s.vae, VAE_ENCODER | VAE_DECODER, &net));
+        vae_free(fuzz_ctx, &net);
+    }
     single_file_close(&s);
 }

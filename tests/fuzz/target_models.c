@@ -71,7 +71,7 @@ void fuzz_diffusers(const uint8_t *data, size_t size)
     clio_status st = clio_diffusion_load(fuzz_ctx, folder, NULL, &p);
     fuzz_check(st);
     if (!st)
-        assert_in_range(clio_diffusion_size(p), 1, 1 << 20);
+        assert_in_range(clio_diffusion_size(p), 1, 1 << 21);
     clio_diffusion_free(p);
 }
 
