@@ -15,19 +15,24 @@
 
 /* ---- training.json ---- */
 
+/* Absent in what earlier versions wrote. */
 static clio_status read_split(clio_context *ctx, const struct json_file *file, struct train_split *split)
 {
     clio_status st = CLIO_OK;
-    const json_t *from = json_object_get(file->root, "split");
-    const char *names = json_string_value(json_object_get(from, "names"));
+    const json_t *from = json_object_get(file->root, "split"), *data = json_object_get(from, "data");
+    const json_t *fraction = json_object_get(from, "fraction"), *seed = json_object_get(from, "seed");
+    const json_t *names = json_object_get(from, "names");
+    char *end = NULL;
     *split = (struct train_split){.fraction = -1};
-    if (!json_is_number(json_object_get(from, "fraction")))
+    if (!from)
         return CLIO_OK;
-    split->fraction = json_number_value(json_object_get(from, "fraction"));
-    split->seed = (uint64_t)json_integer_value(json_object_get(from, "seed"));
-    split->names = names ? strtoull(names, NULL, 16) : 0;
-    if (json_is_string(json_object_get(from, "data")))
-        TRY(mem_string(ctx, &split->data, json_string_value(json_object_get(from, "data"))));
+    split->names = json_is_string(names) ? strtoull(json_string_value(names), &end, 16) : 0;
+    if (!json_is_number(fraction) || !json_is_integer(seed) || (names && (!end || *end)) ||
+        (data && !json_is_null(data) && !json_is_string(data)))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"split\"", file->path);
+    split->fraction = json_number_value(fraction);
+    split->seed = (uint64_t)json_integer_value(seed);
+    TRY(mem_string(ctx, &split->data, json_string_value(data)));
     if (!(split->fraction >= 0 && split->fraction < 1))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"fraction\"", file->path);
 fail:

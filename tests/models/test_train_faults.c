@@ -92,7 +92,12 @@ static void test_values_of_a_checkpoint(void **state)
                                          {"optimizer_begun", "{}"},
                                          {"loss_scale", "[0, 0]"},
                                          {"loss_scale", "[1, -1]"},
-                                         {"loss_scale", "1"}};
+                                         {"loss_scale", "1"},
+                                         {"split", "1"},
+                                         {"split", "{\"fraction\": 0.1}"},
+                                         {"split", "{\"fraction\": \"0.1\", \"seed\": 3}"},
+                                         {"split", "{\"fraction\": 0.1, \"seed\": 3, \"names\": \"xyz\"}"},
+                                         {"split", "{\"fraction\": 0.1, \"seed\": 3, \"data\": 1}"}};
     (void)state;
     begin_runs(12, "");
     assert_ok(train_type("low", "{\"batch_size\": 4, \"max_steps\": 2, \"validation_split\": 0}", false));
