@@ -131,8 +131,11 @@ clio_status pickle_tensors_read(clio_context *ctx, const struct file_content *fi
 {
     clio_status st = CLIO_OK;
     struct pickle_machine state = {.ctx = ctx, .path = path}, *m = &state;
-    struct zip_entry program;
+    struct zip_entry program, order;
     *t = (struct pickle_tensors){0};
+    TRY(zip_find(ctx, file, path, "/byteorder", &order)); /* absent in files of older versions */
+    if (order.data && (order.size != 6 || memcmp(order.data, "little", 6) != 0))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s was written on a computer of another byte order: save it as .safetensors", path);
     TRY(zip_find(ctx, file, path, "/data.pkl", &program));
     PICKLE_NEED(program.data, "there is no data.pkl in it");
     m->at = program.data;

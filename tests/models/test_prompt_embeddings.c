@@ -1,6 +1,7 @@
 /* test_prompt_embeddings.c - textual inversion: files of A1111 and diffusers, in safetensors and as torch.save writes them (tests/cases/
- * embeddings, from torch 2.15; beyond.pt, offset.pt, compressed.pt, shared.pt and names.pt with Python's zipfile), their names in prompts,
- * and the token table. The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per letter. */
+ * embeddings, from torch 2.15; beyond.pt, offset.pt, compressed.pt, big-endian.pt, shared.pt and names.pt with Python's zipfile), their
+ * names in prompts, and the token table. The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per
+ * letter. */
 #include "test_prompts.h"
 
 #define VOCAB 600
@@ -78,6 +79,7 @@ static void wrong_files(void **state)
                  {"offset.pt", "a tensor that is longer than its storage"},
                  {"beyond.pt", "a tensor that is longer than its storage"},
                  {"repeated.pt", "a tensor that is longer than its storage"},
+                 {"big-endian.pt", "on a computer of another byte order"},
                  {"shared.pt", "too many dictionaries in each other"}, /* 64000 names of one tensor */
                  {"names.pt", "too many dictionaries in each other"},  /* names of 7000 bytes each */
                  {"compressed.pt", "is compressed, which torch.save does not do"}};
