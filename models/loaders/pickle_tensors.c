@@ -112,7 +112,7 @@ static clio_status collect(struct pickle_machine *m, size_t value, const char *n
         TRY(bytes_print(m->ctx, &key, "%s%s%.*s", name, *name && !hidden ? "/" : "",
                         text->kind == PICKLE_TEXT && !hidden ? (int)MIN(text->size, 500) : 0, text->kind == PICKLE_TEXT ? text->text : ""));
         m->name_bytes += key.size;
-        PICKLE_NEED(m->name_bytes <= NAMES_MAX, "too many dictionaries in each other");
+        PICKLE_NEED(m->name_bytes <= NAMES_MAX, "names that are too long");
         TRY(collect(m, v->items[i + 1], key.data, depth + 1, out));
     }
     if (v->kind == PICKLE_OBJECT && v->state)

@@ -81,7 +81,7 @@ static void wrong_files(void **state)
                  {"repeated.pt", "a tensor that is longer than its storage"},
                  {"big-endian.pt", "on a computer of another byte order"},
                  {"shared.pt", "too many dictionaries in each other"}, /* 64000 names of one tensor */
-                 {"names.pt", "too many dictionaries in each other"},  /* names of 7000 bytes each */
+                 {"names.pt", "names that are too long"},              /* names of 7000 bytes each */
                  {"compressed.pt", "is compressed, which torch.save does not do"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
