@@ -87,6 +87,7 @@ static void test_values_of_a_checkpoint(void **state)
                                          {"trained", "\"net\""},
                                          {"trained", "[]"},
                                          {"optimizer_steps", "[3]"},
+                                         {"optimizer_steps", "[3, 0, 0]"},
                                          {"optimizer_steps", "[3, -1]"},
                                          {"optimizer_begun", "[0, 0.5]"},
                                          {"optimizer_begun", "{}"},
