@@ -43,6 +43,7 @@ static const struct {
     {"imagine", "params.tokenizer", "--tokenizer"},
     {"imagine", "params.variant", "--variant"},
     {"imagine", "params.vae", "--vae"},
+    {"imagine", "set params.taesd_preview_only", "add --taesd-preview-only"},
     {"imagine", "params.taesd", "--taesd"},
     {"imagine", "params.loras", "--lora"},
     {"imagine", "params.lora_dir", "--lora-model-dir"},

@@ -112,8 +112,8 @@ static void composed_prompts(void **state)
     clio_diffusion_free(p);
 }
 
-/* A LoRA of kohya's form for one module of the text encoder and one of the UNet, of rank 1. */
-static void write_lora(const char *path)
+/* A LoRA of kohya's form for modules first to end - 1: 0 is in the text encoder, 1 in the UNet; of rank 1. */
+static void write_lora(const char *path, int first, int end)
 {
     static const char *const names[] = {"lora_te_text_model_encoder_layers_0_self_attn_q_proj",
                                         "lora_unet_down_blocks_0_attentions_0_proj_in"};
@@ -122,7 +122,7 @@ static void write_lora(const char *path)
     float x[64];
     test_random(x, 64, 7);
     made_start(&made);
-    for (int i = 0; i < 2; i++) {
+    for (int i = first; i < end; i++) {
         snprintf(name, sizeof name, "%s.lora_down.weight", names[i]);
         made_floats(&made, name, i ? 4 : 2, i ? (const int[]){1, 32, 1, 1} : (const int[]){1, 32}, x);
         snprintf(name, sizeof name, "%s.lora_up.weight", names[i]);
@@ -135,7 +135,7 @@ static void write_lora(const char *path)
 static void loras_in_prompts(void **state)
 {
     (void)state;
-    write_lora(in_folder("style.safetensors"));
+    write_lora(in_folder("style.safetensors"), 0, 2);
     clio_diffusion *p = load(V1, &(clio_diffusion_params){.keep = 1, .lora_dir = folder});
     char path[1100];
     snprintf(path, sizeof path, "%s", in_folder("style.safetensors"));
@@ -150,6 +150,12 @@ static void loras_in_prompts(void **state)
     assert_null(strstr(got->list[0].parameters, "Lora: "));
     assert_non_null(strstr(want->list[0].parameters, ", Lora: \"style.safetensors:0.5\", RNG: "));
     assert_int_equal(prompt_difference(p, a, "a red fox<lora:style:1>", "a red fox<lora:style:0.25> <lora:style:0.75>") > 1, 0);
+    write_lora(in_folder("text.safetensors"), 0, 1);
+    write_lora(in_folder("unet.safetensors"), 1, 2);
+    assert_int_equal(prompt_difference(p, a, "a red fox<lora:style:0.5:2>", "a red fox<lora:text:0.5><lora:unet:2>"), 0);
+    assert_true(prompt_difference(p, a, "a red fox<lora:text:0.5>", "a red fox") > 0);
+    assert_true(prompt_difference(p, a, "a red fox<lora:unet:2>", "a red fox") > 0);
+    assert_true(prompt_difference(p, a, "a red fox<lora:style:0.5:2>", "a red fox<lora:style:2:0.5>") > 0);
     a.prompt = "a red fox"; /* without the tag the model is the one before, which it keeps */
     clio_image_list_free(got);
     got = make(p, &a);
@@ -530,7 +536,7 @@ static void parameters_of_the_model(void **state)
     assert_int_equal(symlink(test_golden_in(V1, ""), model), 0);
     for (int i = 0; i < 2; i++) {
         snprintf(paths[i], sizeof paths[i], "%s", in_folder(i ? "b.safetensors" : "a.safetensors"));
-        write_lora(paths[i]);
+        write_lora(paths[i], 0, 2);
     }
     const clio_lora loras[] = {{paths[0], 0.8f}, {paths[1], -1}};
     assert_ok(clio_diffusion_load(test_context(), model, &(clio_diffusion_params){.taesd = taesd, .loras = loras, .lora_count = 2}, &p));
@@ -541,6 +547,15 @@ static void parameters_of_the_model(void **state)
     a.image = &image;
     IS("a red fox\nSteps: 3, Sampler: Euler, CFG scale: 4, Seed: 42, Size: 64x64, Model: \"sd, my\\\\xff\", Denoising strength: 0.8, VAE "
        "Encoder: TAESD, VAE Decoder: TAESD, Lora: \"a.safetensors:0.8, b.safetensors:-1\", RNG: CPU");
+    clio_diffusion_free(p);
+    a = fox();
+    clio_diffusion_params other = {.vae = test_golden_in(V1, "vae/diffusion_pytorch_model.safetensors"), .taesd = taesd};
+    assert_fails(clio_diffusion_load(test_context(), model, &other, &p), CLIO_ERROR_ARGUMENT,
+                 "params.vae and params.taesd both replace the model's VAE: leave one out, or set params.taesd_preview_only");
+    other.taesd_preview_only = 1;
+    assert_ok(clio_diffusion_load(test_context(), model, &other, &p));
+    IS("a red fox\nSteps: 3, Sampler: Euler, CFG scale: 4, Seed: 42, Size: 64x64, Model: \"sd, my\\\\xff\", VAE: "
+       "diffusion_pytorch_model.safetensors, RNG: CPU");
     clio_diffusion_free(p);
 }
 
