@@ -49,6 +49,8 @@ static const struct {
     {"imagine", "params.lora_dir", "--lora-model-dir"},
     {"imagine", "params.embedding_dir", "--embd-dir"},
     {"imagine", "load them with the weight type f32", "use --type f32"},
+    {"transcribe", "load them with the weight type f32", "use --type f32"},
+    {"caption", "load them with the weight type f32", "use --type f32"},
     {"imagine", "milliseconds", "--delay"},
     {"sample", "milliseconds", "--delay"},
     {"sample", "frames", "--frames"},

@@ -348,8 +348,8 @@ static void overlay(void **state)
 
 /* ---- values that are not finite ---- */
 
-/* In `folder`: sd-v1-tiny with NaN in the tensor `name` of a part. */
-static void break_part(const char *part, const char *stem, const char *name)
+/* In `folder`: sd-v1-tiny with this value in all of the tensor `name` of a part. */
+static void break_part(const char *part, const char *stem, const char *name, float value)
 {
     static const char *const parts[] = {"model_index.json", "scheduler", "text_encoder", "tokenizer", "unet", "vae", "taesd"};
     struct weights w = {0};
@@ -370,7 +370,7 @@ static void break_part(const char *part, const char *stem, const char *name)
         if (broken) {
             float *x = malloc(w.list[i].count * sizeof *x);
             for (size_t k = 0; k < w.list[i].count; k++)
-                x[k] = NAN;
+                x[k] = value;
             made_floats(&made, w.list[i].name, w.list[i].ndim, w.list[i].dim, x);
             free(x);
         } else {
@@ -394,7 +394,7 @@ static void expect_not_finite(const char *part, const char *stem, const char *na
     char taesd[200];
     if (!test_golden_in(V1, ""))
         skip();
-    break_part(part, stem, name);
+    break_part(part, stem, name, NAN);
     snprintf(taesd, sizeof taesd, "%s", in_folder("taesd"));
     assert_ok(clio_diffusion_load(test_context(), folder, &(clio_diffusion_params){.taesd = tiny ? taesd : NULL}, &p));
     a.steps = 2;
@@ -434,6 +434,33 @@ static void tiny_decoder_not_finite(void **state)
 {
     (void)state;
     expect_not_finite("taesd", "diffusion_pytorch_model", "decoder.layers", true, false, "the tiny autoencoder's decoder of ");
+}
+
+/* A table and a matrix; tests/ops/test_matrix_types.c has the other types. */
+static void too_large_for_f16(void **state)
+{
+    static const char *const cases[][3] = {{"text_encoder", "model", "token_embedding.weight"},
+                                           {"unet", "diffusion_pytorch_model", "attn2.to_k.weight"}};
+    (void)state;
+    if (!test_golden_in(V1, ""))
+        skip();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        clio_diffusion *p;
+        clio_image_list *images;
+        clio_imagine_params a = fox();
+        if (i) {
+            tear_down(state);
+            set_up(state);
+        }
+        break_part(cases[i][0], cases[i][1], cases[i][2], 70000);
+        assert_ok(clio_diffusion_load(test_context(), folder, NULL, &p));
+        assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_UNSUPPORTED,
+                     "has values that are too large for f16: load them with the weight type f32");
+        assert_non_null(strstr(clio_error(test_context()), cases[i][2]));
+        assert_non_null(strstr(clio_error(test_context()), cases[i][1]));
+        assert_null(images);
+        clio_diffusion_free(p);
+    }
 }
 
 /* ---- the generation parameters ---- */
@@ -570,6 +597,7 @@ int main(void)
         cmocka_unit_test(seeds),
         cmocka_unit_test(sizes_and_strength),
         cmocka_unit_test(overlay),
+        cmocka_unit_test_setup_teardown(too_large_for_f16, set_up, tear_down),
         cmocka_unit_test_setup_teardown(text_encoder_not_finite, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unet_not_finite, set_up, tear_down),
         cmocka_unit_test_setup_teardown(vae_decoder_not_finite, set_up, tear_down),
