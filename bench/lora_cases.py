@@ -74,6 +74,7 @@ def config(prefix="unet.", **settings):
 # ---- the reference ----
 
 def load(pipe, files):
+    """files: paths with strengths; a strength is a number, or {part of the pipeline: number}."""
     for i, (path, _) in enumerate(files):
         pipe.load_lora_weights(path, adapter_name="a%d" % i)
     pipe.set_adapters(["a%d" % i for i in range(len(files))], [strength for _, strength in files])
@@ -90,6 +91,12 @@ def with_loras(name, model, files, prompt=PROMPT, options=None, own=None, base=N
     return Case(name, "diffusers", want, model, options, base or model, prompt, refusal)
 
 
+def of_tensors(name, model, tensors, strength=1.0, own=None, refusal=False, **metadata):
+    """A case of diffusers' reader with one file."""
+    path = save(os.path.join("loras", name + ".safetensors"), tensors, **metadata)
+    return with_loras(name, model, [(path, strength)], own=own, refusal=refusal)
+
+
 def with_adapter(name, model, path, folder, part="unet", refusal=False):
     """A case of PEFT's reader."""
     def want():
@@ -102,41 +109,49 @@ def with_adapter(name, model, path, folder, part="unet", refusal=False):
 
 # ---- the cases ----
 
+def metadata_cases(v1, pairs, both, text):
+    """PEFT's settings of each part in the metadata of the file."""
+    def settings(name, tensors, *parts):
+        merged = {key: value for part in parts for key, value in part.items()}
+        return of_tensors(name, v1, tensors, lora_adapter_metadata=json.dumps(merged))
+
+    unet = named(pairs, *PEFT, "unet.")
+    yield settings("diffusers, alpha 16 of rank 4", unet, config(lora_alpha=16))
+    yield settings("rslora", unet, config(lora_alpha=6, use_rslora=True))
+    yield settings("alpha pattern, regular expression", unet, config(alpha_pattern={"down_blocks.*to_k": 32, "to_k": 8}))
+    yield settings("alpha pattern, the end of a name", unet, config(alpha_pattern={"attn2.to_k": 32}))
+    yield settings("alpha pattern, not within a word", unet, config(alpha_pattern={"o_k": 32, "attn1.to_q": 12}))
+    ranks = {"attn2.to_[kv]": 2, "attn2.to_out.0": 2}
+    yield settings("rank pattern", named(both, *PEFT, "unet."), config(lora_alpha=8, rank_pattern=ranks))
+    yield settings("text encoder with an alpha of its own", text, config(lora_alpha=6), config("text_encoder.", lora_alpha=14))
+
+
 def diffusers_cases(v1, pairs, both, words, prefix):
-    """Names of PEFT and diffusers, settings in the metadata."""
+    """Names of PEFT and of diffusers, old and new, without settings."""
     import torch
-    one = [(save("plain.safetensors", named(pairs, *PEFT, prefix="unet.")), 1.0)]
-    for name, settings in {"diffusers, alpha 16 of rank 4": dict(lora_alpha=16), "rslora": dict(lora_alpha=6, use_rslora=True),
-                           "alpha pattern, regular expression": dict(alpha_pattern={"down_blocks.*to_k": 32, "to_k": 8}),
-                           "alpha pattern, the end of a name": dict(alpha_pattern={"attn2.to_k": 32}),
-                           "alpha pattern, not within a word": dict(alpha_pattern={"o_k": 32, "attn1.to_q": 12})}.items():
-        path = save(name + ".safetensors", named(pairs, *PEFT, "unet."), lora_adapter_metadata=json.dumps(config(**settings)))
-        yield with_loras(name, v1, [(path, 1.0)])
-    ranks = config(lora_alpha=8, rank_pattern={"attn2.to_[kv]": 2, "attn2.to_out.0": 2})
-    yield with_loras("rank pattern", v1, [(save("ranks.safetensors", named(both, *PEFT, "unet."), lora_adapter_metadata=json.dumps(ranks)), 1.0)])
-    yield with_loras("two ranks without metadata", v1, [(save("two ranks.safetensors", named(both, *PEFT, "unet.")), 1.0)])
-    text = {**named(words, *PEFT, "text_encoder." + prefix), **named(pairs, *PEFT, "unet.")}
-    yield with_loras("diffusers, text encoder", v1, [(save("text.safetensors", text), 1.0)])
-    own = json.dumps({**config(lora_alpha=6), **config("text_encoder.", lora_alpha=14)})
-    yield with_loras("text encoder with an alpha of its own", v1, [(save("own.safetensors", text, lora_adapter_metadata=own), 1.0)])
-    yield with_loras("diffusers without metadata, strength 0.7", v1, [(one[0][0], 0.7)])
-    yield with_loras("diffusers, convolutions", v1, [(save("conv.safetensors", named(matrices(pipeline(v1).unet, CONVOLUTIONS, 3, 2), *PEFT, "unet.")), 1.0)])
-    yield with_loras("old diffusers (.lora.down.weight)", v1, [(save("old.safetensors", named(pairs, ".lora.down.weight", ".lora.up.weight", "unet.")), 1.0)])
+    network = pipeline(v1).unet
+    unet, start = named(pairs, *PEFT, "unet."), "text_encoder." + prefix
+    text = {**named(words, *PEFT, start), **unet}
+    yield from metadata_cases(v1, pairs, both, text)
+    yield of_tensors("two ranks without metadata", v1, named(both, *PEFT, "unet."))
+    yield of_tensors("diffusers, text encoder", v1, text)
+    yield of_tensors("diffusers without metadata, strength 0.7", v1, unet, 0.7)
+    yield of_tensors("diffusers, convolutions", v1, named(matrices(network, CONVOLUTIONS, 3, 2), *PEFT, "unet."))
+    yield of_tensors("old diffusers (.lora.down.weight)", v1, named(pairs, ".lora.down.weight", ".lora.up.weight", "unet."))
     attention = {name: pair for name, pair in words.items() if "attn" in name}
-    old = {**oldest(pairs, "unet."), **oldest(attention, "text_encoder." + prefix)}
-    yield with_loras("oldest diffusers (.processor.to_q_lora)", v1, [(save("oldest.safetensors", old), 1.0)])
-    linear = {**named(words, ".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight", "text_encoder." + prefix), **named(pairs, *PEFT, "unet.")}
-    yield with_loras("old text encoder (.lora_linear_layer)", v1, [(save("linear.safetensors", linear), 1.0)])
+    yield of_tensors("oldest diffusers (.processor.to_q_lora)", v1, {**oldest(pairs, "unet."), **oldest(attention, start)})
+    linear = named(words, ".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight", start)
+    yield of_tensors("old text encoder (.lora_linear_layer)", v1, {**linear, **unet})
     for kind in (torch.bfloat16, torch.float16):
-        word = str(kind).removeprefix("torch.")
-        path = save(word + ".safetensors", {key: value.to(kind) for key, value in named(pairs, *PEFT, "unet.").items()})
-        yield with_loras("matrices in " + word, v1, [(path, 1.0)])
-    large = matrices(pipeline(v1).unet, ["mid_block.attentions.0.transformer_blocks.0.attn2.to_k"], 4, 5, 300.0)
-    yield with_loras("weights above 65504, the limit of f16", v1, [(save("large.safetensors", named(large, *PEFT, "unet.")), 1.0)])
-    foreign = {**named(pairs, *PEFT, "unet."), "unet.conv_in.diff": pairs["mid_block.attentions.0.transformer_blocks.0.attn1.to_q"][0],
-               "bundle_emb.x": pairs["mid_block.attentions.0.transformer_blocks.0.attn1.to_q"][0],
-               **named({"down_blocks.9.attentions.0.transformer_blocks.0.attn1.to_q": next(iter(pairs.values()))}, *PEFT, "unet.")}
-    yield with_loras("with foreign tensors and modules", v1, [(save("foreign.safetensors", foreign), 1.0)], own=one)
+        name = "matrices in " + str(kind).removeprefix("torch.")
+        yield of_tensors(name, v1, {key: value.to(kind) for key, value in unet.items()})
+    large = matrices(network, ["mid_block.attentions.0.transformer_blocks.0.attn2.to_k"], 4, 5, 300.0)
+    yield of_tensors("weights above 65504, the limit of f16", v1, named(large, *PEFT, "unet."))
+    pair = next(iter(pairs.values()))
+    foreign = {"unet.conv_in.diff": pair[0], "bundle_emb.x": pair[0], "unet.down_blocks.9.attentions.0.proj_in" + PEFT[0]: pair[0],
+               "unet.down_blocks.9.attentions.0.proj_in" + PEFT[1]: pair[1]}
+    own = [(save("plain.safetensors", unet), 1.0)] # diffusers refuses names without "lora"
+    yield of_tensors("with foreign tensors and modules", v1, {**unet, **foreign}, own=own)
 
 
 def kohya_cases(v1, pairs, both, words, prefix):
@@ -144,22 +159,24 @@ def kohya_cases(v1, pairs, both, words, prefix):
     network = pipeline(v1).unet
     convolutions = matrices(network, CONVOLUTIONS, 3, 2)
     prefix = prefix.replace(".", "_")
-    for name, alpha in {"kohya, alpha 1.5": torch.tensor(1.5), "kohya, alpha stored as I64": torch.tensor(6),
-                        "kohya, alpha stored as F64": torch.tensor(2.5, dtype=torch.float64)}.items():
-        yield with_loras(name, v1, [(save(name + ".safetensors", kohya(convolutions, alpha)), 1.0)])
-    yield with_loras("kohya, rank 1", v1, [(save("rank 1.safetensors", kohya(matrices(network, ATTENTION, 1, 4))), 1.0)])
+    yield of_tensors("kohya, alpha 1.5", v1, kohya(convolutions, torch.tensor(1.5)))
+    yield of_tensors("kohya, alpha stored as I64", v1, kohya(convolutions, torch.tensor(6)))
+    yield of_tensors("kohya, alpha stored as F64", v1, kohya(convolutions, torch.tensor(2.5, dtype=torch.float64)))
+    yield of_tensors("kohya, rank 1", v1, kohya(matrices(network, ATTENTION, 1, 4)))
+    yield of_tensors("kohya, every layer of the UNet", v1, kohya(matrices(network, [""], 2, 6, 0.1), torch.tensor(2.0)))
     for name, layers in {"kohya, another alpha in each layer": convolutions, "kohya, two ranks, other alphas": both}.items():
         alpha = lambda i: torch.tensor(1.0 + i % 5)
         own = [(save("own " + name + ".safetensors", folded(layers, alpha)), 1.0)]
-        yield with_loras(name, v1, [(save(name + ".safetensors", kohya(layers, alpha)), 1.0)], own=own)
-    yield with_loras("kohya, every layer of the UNet", v1, [(save("all.safetensors", kohya(matrices(network, [""], 2, 6, 0.1), torch.tensor(2.0))), 1.0)])
-    for name in ("lora_te_", "lora_te1_"):
-        path = save(name + ".safetensors", {**kohya(words, torch.tensor(3.0), name + prefix), **kohya(pairs)})
-        yield with_loras("kohya, text encoder (%s)" % name, v1, [(path, 1.0)])
+        yield of_tensors(name, v1, kohya(layers, alpha), own=own)
+    for start in ("lora_te_", "lora_te1_"):
+        yield of_tensors("kohya, text encoder (%s)" % start, v1, {**kohya(words, torch.tensor(3.0), start + prefix), **kohya(pairs)})
+
+    folder = ["--lora-model-dir", os.getcwd()]
     files = [(save("first.safetensors", named(pairs, *PEFT, "unet.")), 0.8), (save("second.safetensors", kohya(convolutions)), -0.3)]
     yield with_loras("two LoRAs", v1, files)
-    tags = PROMPT + " <lora:first:0.8> <lora:second:-0.3>"
-    yield with_loras("two LoRAs that the prompt names", v1, files, tags, ["--lora-model-dir", os.getcwd()])
+    yield with_loras("two LoRAs that the prompt names", v1, files, PROMPT + " <lora:first:0.8> <lora:second:-0.3>", folder)
+    parts = [(save("parts.safetensors", {**kohya(words, None, "lora_te_" + prefix), **kohya(pairs)}), {"text_encoder": 0.4, "unet": 0.9})]
+    yield with_loras("text encoder and UNet with own strengths", v1, parts, PROMPT + " <lora:parts:0.4:0.9>", folder)
 
 
 def adapter_cases(v1, pairs, words):
@@ -195,10 +212,9 @@ def version_2_cases(v2, v1_pairs):
     words = matrices(pipe.text_encoder, TEXT, 4, 3)
     prefix = "" if next(iter(words)).startswith("text_model.") else "text_model_"
     tensors = {**kohya(matrices(pipe.unet, CONVOLUTIONS, 4, 1)), **kohya(words, None, "lora_te_" + prefix)}
-    yield with_loras("version 2, kohya, text encoder", v2, [(save("two.safetensors", tensors), 1.0)])
+    yield of_tensors("version 2, kohya, text encoder", v2, tensors)
     wider = {name: (torch.cat([down, down], 1), up) for name, (down, up) in v1_pairs.items()}
-    other = save("wider.safetensors", named(wider, *PEFT, "unet."))
-    yield with_loras("LoRA of a model with wider layers", v2, [(other, 1.0)], refusal=True)
+    yield of_tensors("LoRA of a model with wider layers", v2, named(wider, *PEFT, "unet."), refusal=True)
 
 
 def lora_cases(golden, cases):
