@@ -3,7 +3,7 @@
 import functools, json, os, shutil
 
 from ldm_names import single_file
-from lora_cases import ATTENTION, KOHYA, TEXT, kohya, load, matrices
+from lora_cases import ATTENTION, TEXT, kohya, load, matrices
 from reference import SIDE, Case, pipeline, reference_image, save
 
 VAE = "first_stage_model."
@@ -56,13 +56,6 @@ def read_file(folder, path, own_reader):
     return pipe
 
 
-def round_weights(pipe, kind):
-    for network in (pipe.unet, pipe.vae, pipe.text_encoder):
-        for parameter in network.parameters():
-            if parameter.dim() > 1:
-                parameter.data = parameter.data.to(kind).float()
-
-
 def from_file(name, folder, tensors, options=(), reader="diffusers", change=None, **metadata):
     """reader: "diffusers" for from_single_file, else the folder. change: what the reference does with its pipeline."""
     path = save(os.path.join("files", name + ".safetensors"), tensors, **metadata)
@@ -83,14 +76,13 @@ def version_1_cases(golden):
     tensors = single_file(one)
     yield from_file("version 1", one, tensors)
     yield from_file("version 1, names of NovelAI", one, single_file(one, text="cond_stage_model.transformer."), reader="folder")
-    yield from_file("version 1, text_projection.weight", one, {**tensors, "cond_stage_model.transformer.text_projection.weight": torch.ones(4, 4)},
-                    reader="folder")
-    for kind in ("float16", "bfloat16"):
-        yield from_file("version 1, " + kind, one, {key: value.to(getattr(torch, kind)) for key, value in tensors.items()})
+    projection = {"cond_stage_model.transformer.text_projection.weight": torch.ones(64, 64)}
+    yield from_file("version 1, text_projection.weight", one, {**tensors, **projection})
+    for kind in (torch.float16, torch.bfloat16):
+        yield from_file("version 1, " + str(kind).removeprefix("torch."), one, {key: value.to(kind) for key, value in tensors.items()})
     for kind in (torch.float8_e4m3fn, torch.float8_e5m2):
         small = {key: value.to(kind) for key, value in tensors.items() if value.dim() > 1}
-        yield from_file("version 1, %s" % str(kind).removeprefix("torch."), one, {**tensors, **small}, reader="folder",
-                        change=lambda pipe, kind=kind: round_weights(pipe, kind))
+        yield from_file("version 1, " + str(kind).removeprefix("torch."), one, {**tensors, **small})
     base = random_model("base", golden, 1, layers=1)
     yield from_file("one layer per level, numbers in a row", base, single_file(base, stride=2))
     yield from_file("one layer per level (BK-SDM base)", base, single_file(base), reader="folder")
@@ -99,6 +91,7 @@ def version_1_cases(golden):
 
 
 def version_2_cases(golden):
+    import torch
     two = random_model("two", golden, 2, text_layers=23)
     noise = ["--prediction", "epsilon"]
     yield from_file("version 2, 23 layers", two, single_file(two), noise)
@@ -108,7 +101,8 @@ def version_2_cases(golden):
     v = random_model("v", golden, 2, text_layers=23, prediction="v_prediction", bias=-2.0)
     yield from_file("version 2, v_prediction", v, single_file(v), ["--prediction", "v_prediction"])
     yield from_file("version 2, found to predict v", v, single_file(v))
-    yield from_file("names of SD-Turbo", two, single_file(two, text="conditioner.embedders.0.model."), noise, reader="folder")
+    prefix = "conditioner.embedders.0.model."
+    yield from_file("names of SD-Turbo", two, {**single_file(two, text=prefix), prefix + "text_projection": torch.ones(64, 64)}, noise)
 
 
 def lora_cases(golden):
