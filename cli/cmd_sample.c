@@ -185,7 +185,8 @@ static int run_sample(const struct command *self, struct settings *set)
         return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
     if (image_name_check(self, set->result, set->imagine.interpolate_seed))
         return EXIT_USAGE;
-    if (!image_check(set->result))
+    size_t written = set->files.count ? 2 * set->files.count : (size_t)set->count; /* each image and its reconstruction */
+    if (!images_check(set, set->separate && !set->imagine.interpolate_seed ? written : 1))
         return EXIT_FAILED;
     if (!model_fits(set->model, self->name))
         return EXIT_FAILED;

@@ -50,11 +50,15 @@ static int check_names(const struct command *self, const struct settings *set)
         return EXIT_DONE;
     if (names->count && names->count != files->count)
         return say_usage(self, "-of was given %zu times for %zu files: give it once per file, or leave it out", names->count, files->count);
+    for (size_t i = 0; i < names->count; i++)
+        if (!output_has_name(names->items[i]))
+            return say_usage(self, "-of %s has no file name: add one, such as -of %s%stalk", names->items[i], names->items[i],
+                             !*names->items[i] || names->items[i][strlen(names->items[i]) - 1] == '/' ? "" : "/");
     for (size_t i = 0; formats && i < files->count; i++) {
         if (is_stdin(stem_of(set, i)))
             return say_usage(self, "audio from standard input has no file name for the result: add -of NAME");
         for (size_t k = 0; k < i; k++)
-            if (!strcmp(stem_of(set, i), stem_of(set, k)))
+            if (output_same(stem_of(set, i), stem_of(set, k), (enum format)first_format(set)))
                 return say_usage(self, "two results would be written to %s.%s: give -of once per file", stem_of(set, i),
                                  output_extension(first_format(set)));
     }
@@ -86,7 +90,7 @@ static bool check_outputs(const struct settings *set)
         return true;
     for (size_t k = 0; k < set->files.count; k++)
         for (int format = 0; good && format < FORMATS; format++)
-            good = !set->formats[format] || output_check(stem_of(set, k), (enum format)format);
+            good = !set->formats[format] || output_check(set, stem_of(set, k), (enum format)format);
     return good;
 }
 

@@ -249,6 +249,31 @@ echo old >file
     is_replaced() { [ "$(cat old.txt)" != old ] && [ -s old.txt ] && echo old >old.txt; }
     also=is_replaced
     works "and good input replaces it" -- $quick mini -otxt -of old "$speech"
+
+    # a result that would be written over an input, by whatever name, before anything is read
+    cp "$speech" talk.txt && cp "$speech" other.txt && ln -s talk.txt link.txt && ln talk.txt hard.txt && mkdir sub
+    same_input() { cmp -s "$speech" talk.txt && cmp -s "$speech" other.txt; }
+    also=same_input
+    fails "a result over the input" 1 "cannot write talk.txt: it is the input talk.txt" "-of" -- $quick mini -otxt -of talk talk.txt
+    also=same_input
+    fails "a result over the input of another name" 1 "cannot write sub/../talk.txt: it is the input" "-of" -- $quick mini -otxt -of sub/../talk talk.txt
+    also='same_input && [ -L link.txt ]'
+    fails "a result over the input, through a link" 1 "cannot write link.txt: it is the input talk.txt" -- $quick mini -otxt -of link talk.txt
+    also=same_input
+    fails "a result over the input, by a hard link" 1 "cannot write hard.txt: it is the input talk.txt" -- $quick mini -otxt -of hard talk.txt
+    also=same_input
+    fails "a result over another input" 1 "cannot write talk.txt: it is the input talk.txt" -- $quick mini -otxt -of talk -of x other.txt talk.txt
+    also=same_input in=talk.txt
+    fails "a result over standard input" 1 "cannot write talk.txt: it is the input from standard input" -- $quick mini -otxt -of talk -
+    also='cmp -s mini/config.json config.before'
+    cp mini/config.json config.before
+    fails "a result over the model" 1 "cannot write mini/config.json: it is the input mini/config.json" -- $quick mini -oj -of mini/config "$speech"
+    usage "two results of one file" "two results would be written to sub/../x.txt" -- $quick mini -otxt -of x -of sub/../x a.wav b.wav
+    usage "two results of one existing file" "two results would be written to link.txt" -- $quick mini -otxt -of talk -of link a.wav b.wav
+    also='[ "$(ls -A sub)" = "" ]'
+    usage "a folder in place of a name" "-of sub/ has no file name" "-of sub/talk" -- $quick mini -osrt -of sub/ "$speech"
+    usage "this folder in place of a name" "-of . has no file name" "-of ./talk" -- $quick mini -otxt -of . "$speech"
+    rm talk.txt other.txt link.txt hard.txt config.before
     mkfifo pipe.txt
     timeout 60 cat pipe.txt >piped &
     also='[ -p pipe.txt ] && wait && [ -s piped ]'

@@ -326,6 +326,22 @@ printf 'words' >words.png
 
 # ---- output ----
 
+# shellcheck disable=SC2016 # what eval expands
+{
+    for name in in in_2 in_preview; do cp fox.png $name.png; done
+    ln fox.png mask.png
+    kept='cmp -s fox.png in.png && cmp -s fox.png in_2.png && cmp -s fox.png in_preview.png'
+    also=$kept
+    fails "an image over its input" 1 "cannot write in.png: it is the input in.png" "-o" -- imagine -m "$v1" -p owl -i in.png -o in.png
+    also=$kept
+    fails "the second image over its input" 1 "cannot write in_2.png: it is the input in_2.png" -- imagine -m "$v1" -p owl -i in_2.png -b 2 -o in.png
+    also=$kept
+    fails "a preview over its input" 1 "cannot write in_preview.png: it is the input" -- imagine -m "$v1" -p owl -i in_preview.png --preview 1 -o in.png
+    also=$kept
+    fails "an image over its mask" 1 "cannot write fox.png: it is the input mask.png" -- imagine -m "$v1" -p owl -i in.png --mask mask.png -o fox.png
+    usage "an ending in place of a name" "-o takes a name that ends in .png" -- imagine -m "$v1" -p owl -o ./.png
+    rm -f in.png in_2.png in_preview.png mask.png
+}
 echo file >file
 mkdir x.d
 # shellcheck disable=SC2086

@@ -210,6 +210,11 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "a model of another shape in a checkpoint" 1 step-00000004/model.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
     usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
+    cp data/0001.png given.png && cp given.png given_2.png
+    also='cmp -s given.png data/0001.png'
+    fails "reconstructions over their input" 1 "cannot write given.png: it is the input given.png" "-o" -- sample -q -m vae given.png -o given.png
+    also='cmp -s given_2.png data/0001.png'
+    fails "files of their own over their input" 1 "cannot write given_2.png: it is the input" -- sample -q -m vae --separate given_2.png -o given.png
     usage "a random seed" "-s must be a whole number from 0 to" -- sample -q -m vae -s -1 -o x.png
     cp -r vae damaged && "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.fc3.weight || exit 1
     fails "samples of a damaged model" 1 "the vae of damaged/best gives pixels that are not finite" "use another checkpoint" -- sample -q -m damaged -o x.png
