@@ -48,6 +48,7 @@ static const struct {
     {"imagine", "params.lora_dir", "--lora-model-dir"},
     {"imagine", "params.embedding_dir", "--embd-dir"},
     {"imagine", "load them with the weight type f32", "use --type f32"},
+    {"imagine", "load it as the model", "give it with -m"},
     {"imagine", "milliseconds", "--delay"},
     {"sample", "milliseconds", "--delay"},
     {"sample", "frames", "--frames"},

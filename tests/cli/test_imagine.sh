@@ -122,6 +122,10 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     broken unet diffusion_pytorch_model $u shape "tensor $u has shape [128, 32], expected [32, 128]"
     broken unet diffusion_pytorch_model $u nan "the UNet of model gives values that are not finite" "download them again" "use --type f32"
     broken vae diffusion_pytorch_model decoder.mid_block.attentions.0.to_q.weight nan "the VAE decoder of model gives values that are not finite"
+    cp -r "$v1/vae" own-vae
+    "$make" tensors nan "$v1/vae/diffusion_pytorch_model.safetensors" own-vae/diffusion_pytorch_model.safetensors \
+        decoder.mid_block.attentions.0.to_q.weight || exit 1
+    fails "a damaged --vae" 1 "the VAE decoder of own-vae gives values that are not finite" -- imagine -m "$v1" -p fox --vae own-vae $small -o x.png
     broken text_encoder model $t truncated text_encoder/model.safetensors "is cut short"
     broken text_encoder model $t missing "tensor $t is missing"
     fresh

@@ -3,6 +3,8 @@
  * The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per letter. */
 #include "test_prompts.h"
 
+#include <math.h>
+
 #define VOCAB 600
 
 static const char *fixture(const char *name)
@@ -17,13 +19,15 @@ static void add_link(const char *from, const char *name)
     assert_int_equal(symlink(fixture(from), in_folder(name)), 0);
 }
 
+static const char *dtype = "F32";
+
 /* A safetensors file with one tensor or, with `more`, another one. */
 static void write_safetensors(const char *path, const char *key, int vectors, const float *data, int width, const char *more)
 {
     char header[400];
-    size_t size = sizeof *data * (size_t)vectors * (size_t)width;
-    int n = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}", key, vectors, width,
-                     size);
+    size_t size = (strcmp(dtype, "I64") ? 4u : 8u) * (size_t)vectors * (size_t)width;
+    int n = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"%s\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}", key, dtype, vectors,
+                     width, size);
     if (more)
         n += snprintf(header + n, sizeof header - (size_t)n, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[%zu,%zu]}",
                       more, vectors, width, size, 2 * size);
@@ -90,6 +94,18 @@ static void wrong_files(void **state)
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_UNSUPPORTED, "is an embedding for SDXL");
     write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 4, "y");
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "is not an embedding");
+    write_safetensors(in_folder("a.safetensors"), "x", 2, (const float[]){0, 1, NAN, 3, 4, 5, 6, 7}, 4, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "a.safetensors holds values that are not");
+    write_safetensors(in_folder("a.safetensors"), "x", 1, (const float[]){0, 1, INFINITY, 3}, 4, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "a.safetensors holds values that are not");
+    write_safetensors(in_folder("a.safetensors"), "x", 0, two_vectors, 4, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor is empty");
+    write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 0, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor is empty");
+    dtype = "I64";
+    write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 2, NULL);
+    dtype = "F32";
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor x holds integers (i64)");
     /* Cut short at any byte: a sentence, or the tensor whole. */
     struct file_content whole;
     assert_ok(file_load(ctx, &whole, fixture("a1111.pt")));
