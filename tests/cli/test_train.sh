@@ -29,6 +29,13 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     also='[ "$(wc -l <x/train.csv)" -eq 5 ] && [ "$(wc -l <x/eval.csv)" -eq 3 ] && is_png x/train.png && is_png x/eval.png && [ -e x/best/model.safetensors ] && is_png x/samples/step-00000004.png'
     works "a dense autoencoder of 2 epochs" -- train vae --data data -o x -q $vae
     cp -r x vae
+    # the first line of what is said is a line of its own
+    if "$clio" train vae --data data -o said $vae 2>err && [ "$(sed -n 1p err | grep -c '^clio [0-9.]* on .*)$')" -eq 1 ]; then
+        ok "the line of the device"
+    else
+        not_ok "the line of the device" "$(sed -n 1p err)"
+    fi
+    rm -rf said
     # 4 steps, 2 evaluations: images are written, losses and gradient norms read; the rest is weights
     if "$clio" train vae --data data -o copies $vae --set sample_every_steps=-1 -v 2>err && [ "$(transfers err)" = "read gradient norm 4
 read loss 16
@@ -209,7 +216,10 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "checkpoints without a valid step" 1 training.json step -- train --data data -o other -q --resume
     fails "a model of another shape in a checkpoint" 1 step-00000004/model.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
-    usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
+    usage "a label out of range" "--label is 3: it must be from 0 to 1" -- sample -q -m cvae --label 3 -o x.png
+    usage "a label of many out of range" "--label is 3: it must be from 0 to 1" -- sample -q -m cvae --label 0 --label 1 --label 3 -o x.png
+    usage "the label of an interpolation out of range" "--label is 3: it must be from 0 to 1" -- sample -q -m cvae --label 3 --interpolate-seed 2 -o x.png
+    usage "a label of a model without labels" "--label is 3, but this model has no labels" -- sample -q -m vae --label 3 -o x.png
     cp data/0001.png given.png && cp given.png given_2.png
     also='cmp -s given.png data/0001.png'
     fails "reconstructions over their input" 1 "cannot write given.png: it is the input given.png" "-o" -- sample -q -m vae given.png -o given.png
