@@ -44,6 +44,8 @@ static const struct {
     {"imagine", "params.variant", "--variant"},
     {"imagine", "params.vae", "--vae"},
     {"imagine", "params.taesd", "--taesd"},
+    {"imagine", "params.loras[].strength", "the strength of --lora"},
+    {"imagine", "params.loras[].path", "--lora"},
     {"imagine", "params.loras", "--lora"},
     {"imagine", "params.lora_dir", "--lora-model-dir"},
     {"imagine", "params.embedding_dir", "--embd-dir"},
@@ -53,6 +55,9 @@ static const struct {
     {"sample", "milliseconds", "--delay"},
     {"sample", "frames", "--frames"},
     {"sample", "count", "-b"},
+    {"sample", "labels[]", "--label"},
+    {"sample", "label is", "--label is"},
+    {"sample", "images[]", "an image"},
     {"sample", "columns", "--columns"},
     {"train", "params.data", "--data"},
     {"train", "params.out", "--out"},
@@ -86,12 +91,25 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
+/* The number of characters of `at` that the words of a row fit; 0: none. "[]" fits an index: "[0]", "[12]". */
+static size_t fits(const char *words, const char *at)
+{
+    size_t n = 0;
+    while (*words) {
+        if (*words++ != at[n++])
+            return 0;
+        if (words[-1] == '[')
+            n += strspn(at + n, "0123456789");
+    }
+    return is_word(at[n]) ? 0 : n;
+}
+
 /* The row of the words that `at` begins with; NULL. */
 static const char *replacement(const char *command, const char *at, size_t *length)
 {
     for (size_t i = 0; i < COUNT(rows); i++) {
-        *length = strlen(rows[i].library);
-        if ((!rows[i].command || !strcmp(rows[i].command, command)) && !strncmp(at, rows[i].library, *length) && !is_word(at[*length]))
+        *length = fits(rows[i].library, at);
+        if ((!rows[i].command || !strcmp(rows[i].command, command)) && *length)
             return rows[i].here;
     }
     return NULL;
