@@ -288,7 +288,9 @@ run="imagine -m $v1 -o x.png"
     usage "a LoRA without a strength" "write <lora:NAME:STRENGTH>" -- $run -q -p "<lora:style:>" --lora-model-dir .
     usage "a LoRA in the negative prompt" "-n has \"<lora:style:1>\"" "name it in -p" -- $run -q -p fox -n "<lora:style:1>" --lora-model-dir .
     usage "an embedding without its folder" "names the embedding \"style\"" "--embd-dir is not set" -- $run -q -p "embedding:style"
-    usage "an embedding that the folder lacks" "has no style.safetensors or style.pt" -- $run -q -p "embedding:style" --embd-dir .
+    fails "an embedding that the folder lacks" 1 "has no style.safetensors or style.pt" -- $run -q -p "embedding:style" --embd-dir .
+    usage "an embedding with a path" "names the embedding \"../emb/good\": write the name of a file in ., without folders" -- $run -q -p "a embedding:../emb/good b" --embd-dir .
+    usage "an embedding with a path from the root" "names the embedding \"/emb/good\": write the name" -- $run -q -p "embedding:/emb/good" --embd-dir .
     fails "no folder of embeddings" 1 "nowhere cannot be opened: --embd-dir must be a folder" -- $run -q -p fox --embd-dir nowhere
     usage "composing and interpolating" "-p composes 2 prompts with AND, which --interpolate cannot" -- $run -q -p "a AND b" --interpolate c
     usage "--no-overlay without a mask" "--no-overlay needs a mask" -- $run -p fox --no-overlay
@@ -298,6 +300,8 @@ run="imagine -m $v1 -o x.png"
     usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "interpolation and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
+    usage "a LoRA's strength out of range" "the strength of --lora is 1e+38: it must be from -1000 to 1000" -- $run -q -p fox --lora x.safetensors:1e38
+    fails "no such tokenizer" 1 "there is no folder nowhere: use the folder of CLIP's tokenizer" -- $run -q -p fox --tokenizer nowhere
     usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"

@@ -145,8 +145,11 @@ static void references(void **state)
     expect_resolved(&e, "(embedding:CAT:1.2), Embedding:bad-hands_5.pt.", "(cat:1.2), Bad-Hands_5.");
     expect_resolved(&e, "embedding: cat, myembedding:dog, embedding", "embedding: cat, myembedding:dog, embedding");
     expect_resolved(&e, "", "");
-    assert_fails(embeddings_resolve(ctx, &e, "embedding:dog", &got), CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"dog\"");
-    assert_fails(embeddings_resolve(ctx, &e, "embedding:readme", &got), CLIO_ERROR_ARGUMENT, "has no readme.safetensors or readme.pt");
+    expect_resolved(&e, "embedding:cat/dog", "cat/dog");
+    assert_fails(embeddings_resolve(ctx, &e, "x embedding:../emb/cat y", &got), CLIO_ERROR_ARGUMENT, "the embedding \"../emb/cat\": write");
+    assert_fails(embeddings_resolve(ctx, &e, "embedding:/cat", &got), CLIO_ERROR_ARGUMENT, "the embedding \"/cat\": write the name");
+    assert_fails(embeddings_resolve(ctx, &e, "embedding:dog", &got), CLIO_ERROR_FILE, "the prompt names the embedding \"dog\"");
+    assert_fails(embeddings_resolve(ctx, &e, "embedding:readme", &got), CLIO_ERROR_FILE, "has no readme.safetensors or readme.pt");
     embeddings_close(&e);
     assert_ok(embeddings_open(ctx, &e, NULL, &tokenizer, VOCAB));
     assert_fails(embeddings_resolve(ctx, &e, "embedding:cat", &got), CLIO_ERROR_ARGUMENT, "params.embedding_dir is not set");
