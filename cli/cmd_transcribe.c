@@ -80,6 +80,8 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "-l needs a language: a code (de), an English name (German) or auto");
     if (session_check_language(self, set->params.language))
         return EXIT_USAGE;
+    if (set->translate && option_given(set, FIELD(task)) && strcmp(set->task, "translate") != 0)
+        return say_usage(self, "--translate and --task %s contradict each other: leave one out", set->task);
     return check_names(self, set);
 }
 

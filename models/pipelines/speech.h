@@ -73,6 +73,9 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
 
 /* ApplyTimestampRules: which tokens may follow those of r. */
 void speech_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args);
+/* Most tokens of a prefix, of which the first ones are used, and of previous text beside it, of which the last ones are. */
+size_t speech_prefix_most(const clio_speech *s);
+size_t speech_previous_most(const clio_speech *s, size_t prefix_count);
 /* The tokens before the first sampled one, in ids: previous text, <|startoftranscript|> (at *sot), language, task, prefix. Returns their
  * number, at most the model's text positions + 8. */
 int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot);

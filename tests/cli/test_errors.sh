@@ -211,6 +211,10 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     usage "missing value before an option" "-of needs a value (NAME), but -osrt follows, which is an option" -- $quick mini -of -osrt "$speech"
     usage "no sound file" "no audio file given" "clio transcribe FILE" -- $quick mini
     usage "standard input twice" "standard input can be read only once" "clio transcribe --help" -- $quick mini - -
+    usage "two tasks" "--translate and --task transcribe contradict each other" -- $quick mini -tr --task transcribe "$speech"
+    works "one task, twice" -- $quick mini -nt -tr --task translate a.wav
+    usage "a prompt that is no UTF-8" "--prompt is not valid UTF-8" -- $quick mini --prompt "$(printf 'a \377 b')" "$speech"
+    usage "a prefix that is no UTF-8" "--prefix is not valid UTF-8" -- caption -q -m mini --prefix "$(printf '\303')" "$speech"
     usage "two results of one name" "two results would be written to" -- $quick mini -osrt a.wav a.wav
     by="env CLIO_MEMORY_LIMIT=lots"
     usage "CLIO_MEMORY_LIMIT is no size" "CLIO_MEMORY_LIMIT=lots" "1500M" -- $quick mini "$speech"
@@ -224,6 +228,22 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
 }
 try
 if [ $status -eq 2 ] && grep -q "usage: clio COMMAND" err && [ ! -s out ]; then ok "no command"; else not_ok "no command" "no usage"; fi
+
+# Texts of which the model takes a part: said once for all files, and what is long enough is taken whole.
+long=$(yes word | head -n 3000 | tr '\n' ' ')
+# shellcheck disable=SC2086
+for how in "-b 1" "-b 2"; do
+    "$clio" transcribe -m mini -nf --max-tokens 4 -l en $how --prompt "$long" a.wav b.wav >out 2>err
+    if [ "$(grep -c '^clio: note: --prompt has [0-9]* tokens, of which the model takes the last [0-9]*$' err)" -eq 1 ]; then
+        ok "a prompt that is too long, $how"
+    else
+        not_ok "a prompt that is too long, $how" "no note, or more than one"
+    fi
+done
+"$clio" caption -m mini --max-tokens 4 --prefix "$long" a.wav >out 2>err
+if grep -q '^clio: note: --prefix has [0-9]* tokens, of which the model takes the first [0-9]*$' err; then ok "a prefix that is too long"; else not_ok "a prefix that is too long" "no note"; fi
+"$clio" transcribe -m mini -nf --max-tokens 4 -l en --prompt "a b" a.wav >out 2>err
+if ! grep -q 'of which the model takes' err; then ok "a prompt that is short enough"; else not_ok "a prompt that is short enough" "a note"; fi
 
 # ---- where results go ----
 
