@@ -284,6 +284,31 @@ static void test_float_to_half(void **state)
     assert_int_equal(float_to_half(-1e-45f), 0x8000);
 }
 
+static void test_overflows(void **state)
+{
+    static const struct {
+        float value;
+        bool half, q8; /* becomes infinite */
+    } cases[] = {{1, false, false},         {65519.996f, false, false}, {65520, true, false},   {-65520, true, false},
+                 {-8321024, true, false},   {8321040, true, true},      {-3.4e38f, true, true}, {INFINITY, false, false},
+                 {-INFINITY, false, false}, {NAN, false, false}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        float x[3] = {0.5f, cases[i].value, -0.5f};
+        assert_int_equal(dtype_overflows(DTYPE_F16, DTYPE_F32, x, 3), cases[i].half);
+        assert_int_equal(dtype_overflows(DTYPE_Q8, DTYPE_F32, x, 3), cases[i].q8);
+        assert_false(dtype_overflows(DTYPE_F16, DTYPE_F32, x, 1) || dtype_overflows(DTYPE_F32, DTYPE_F32, x, 3) ||
+                     dtype_overflows(DTYPE_BF16, DTYPE_F32, x, 3));
+        bool infinite = isinf(half_to_float(float_to_half(cases[i].value))) && !isinf(cases[i].value);
+        assert_int_equal(infinite, cases[i].half);
+    }
+    for (uint32_t b = 0; b < 0x10000; b++) {
+        uint16_t bits = (uint16_t)b;
+        float value = bfloat_to_float(bits);
+        assert_int_equal(dtype_overflows(DTYPE_F16, DTYPE_BF16, &bits, 1), dtype_overflows(DTYPE_F16, DTYPE_F32, &value, 1));
+    }
+}
+
 static void test_bfloat(void **state)
 {
     (void)state;
@@ -306,7 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(test_limit_variable), EACH(test_refusal),       EACH(test_reuse),         EACH(test_idle_memory_is_given_back),
         EACH(test_arena),          EACH(test_arena_grows),   EACH(test_arena_refused), EACH(test_tensors),
-        EACH(test_half_to_float),  EACH(test_float_to_half), EACH(test_bfloat),
+        EACH(test_half_to_float),  EACH(test_float_to_half), EACH(test_bfloat),        EACH(test_overflows),
     };
     unsetenv("CLIO_MEMORY_LIMIT");
     return cmocka_run_group_tests(tests, NULL, NULL);
