@@ -60,6 +60,8 @@ static int check_arguments(const struct command *self, struct settings *set)
     a->frames = interpolates ? set->frames : 0;
     if (!interpolates && option_given(set, FIELD(frames)))
         return say_usage(self, "--frames needs an interpolation: add --interpolate TEXT or --interpolate-seed N");
+    if (!interpolates && option_given(set, FIELD(delay)))
+        return say_usage(self, "--delay needs an animation: add --interpolate TEXT or --interpolate-seed N");
     return check_output(self, set);
 }
 

@@ -15,6 +15,7 @@
 
 #define ANIMATION_WIDTH 256 /* pixels: smaller images are enlarged to about this width */
 #define CLASS_COLUMNS_MAX 32
+#define NAMES_SHOWN 12 /* of classes, in a message */
 
 /* The number of a class: by its name, else the number itself. -1: neither. */
 static int find_label(const clio_generator_info *info, const char *word)
@@ -27,6 +28,20 @@ static int find_label(const clio_generator_info *info, const char *word)
     return end == word || *end || label < 0 || label > INT_MAX ? -1 : (int)label;
 }
 
+/* "disc, square"; of many classes the first and the last ones: "0, 1, 2 ... 98, 99". The caller frees it. */
+static char *class_names(const clio_generator_info *info)
+{
+    char *text = must_print("%s", info->class_names[0]);
+    for (int i = 1; i < info->classes; i++) {
+        bool gap = info->classes > NAMES_SHOWN && i == NAMES_SHOWN - 2;
+        i = gap ? info->classes - 2 : i;
+        char *longer = must_print("%s%s%.60s", text, gap ? " ... " : ", ", info->class_names[i]);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
 /* The labels of --label, repeated for all images: *labels, NULL if none were given. The caller frees them. Returns the exit code. */
 static int read_labels(const struct command *self, const struct settings *set, const clio_generator_info *info, int count, int **labels)
 {
@@ -34,9 +49,13 @@ static int read_labels(const struct command *self, const struct settings *set, c
     for (size_t i = 0; i < set->labels.count; i++) {
         const char *word = set->labels.items[i];
         int label = find_label(info, word);
-        if (label < 0 && info->class_names)
-            return say_usage(self, "--label must be one of the %d classes of the model, %s to %s, or its number, not \"%s\"", info->classes,
-                             info->class_names[0], info->class_names[info->classes - 1], word);
+        if (label < 0 && info->class_names) {
+            char *names = class_names(info);
+            say_usage(self, "--label must be one of the %d classes of the model (%s), or its number, not \"%s\"", info->classes, names,
+                      word);
+            free(names);
+            return EXIT_USAGE;
+        }
         if (label < 0)
             return say_usage(self, "--label must be the number of a class, such as 3, not \"%s\"", word);
         for (size_t k = i; k < (size_t)count; k += set->labels.count)

@@ -44,6 +44,8 @@ static const struct {
     {"imagine", "params.variant", "--variant"},
     {"imagine", "params.vae", "--vae"},
     {"imagine", "set params.taesd_preview_only", "add --taesd-preview-only"},
+    {"imagine", "name one with params.taesd", "give one with --taesd"},
+    {"imagine", "params.taesd_preview_only", "--taesd-preview-only"},
     {"imagine", "params.taesd", "--taesd"},
     {"imagine", "params.loras[].strength", "the strength of --lora"},
     {"imagine", "params.loras[].path", "--lora"},

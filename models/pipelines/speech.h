@@ -22,6 +22,7 @@ struct clio_speech {
     int window_samples;         /* of one window: 480000 */
     int last_initial_timestamp; /* max_initial_timestamp_index: the latest first timestamp, in steps of 0.02 s */
     char *prefix;               /* caption_prefix of a captioning model; NULL: none */
+    size_t said_cut[2];         /* tokens of the prompt and of the prefix that a notice has said to be too many */
     float *host_samples;
     struct tensor samples, features, encoded, ids, hidden, logits, choice, next; /* next: i32 [batch], the last sampled tokens */
     struct tensor suppress, suppress_first; /* u8 [vocab]: 1 for suppressed tokens; the same for the first token */

@@ -239,6 +239,12 @@ cases=$CLIO_SOURCE_DIR/tests/cases/images
     fails "an adapter of PEFT without its configuration" 1 "alone.safetensors is an adapter of PEFT" "adapter_config.json does not exist" -- \
         imagine -m "$v1" -p fox --lora alone.safetensors $small -o x.png
     # notes
+    notes "eta with another sampler" "--eta has no effect with the sampler euler: only ddim uses it" -- -m "$v1" --sampling-method euler --eta 0.5
+    notes "a negative prompt without guidance" "-n has no effect, since --cfg-scale is not above 1" -- -m "$v1" --cfg-scale 1 -n blurry
+    notes "rescaled guidance without guidance" "--guidance-rescale has no effect, since --cfg-scale is not above 1" -- -m "$v1" --cfg-scale 1 \
+        --guidance-rescale 0.7
+    works "eta, a negative prompt and rescaled guidance with effect" -- imagine -m "$v1" -p fox -W 64 -H 64 --steps 2 -q --sampling-method ddim \
+        --eta 0.5 -n blurry --guidance-rescale 0.7 -o x.png
     notes "a variant that the folder lacks" "unet/diffusion_pytorch_model.safetensors is used" "the variant fp16" -- -m "$v1" --variant fp16
     # other formats
     printf 'GGUF\003\0\0\0' >model.gguf
@@ -298,6 +304,8 @@ run="imagine -m $v1 -o x.png"
     usage "img2img without an input image" "-M img2img needs an input image" "-i" -- $run -p fox -M img2img
     usage "txt2img with an input image" "-M txt2img makes an image from text alone" -- $run -p fox -M txt2img -i fox.png
     usage "another mode" "-M must be img_gen, txt2img or img2img, not \"vid_gen\"" -- $run -p fox -M vid_gen
+    usage "a delay without an animation" "--delay needs an animation" "--interpolate" -- $run -p fox --delay 50
+    usage "previews by a TAESD that is not named" "--taesd-preview-only needs a tiny autoencoder: give one with --taesd" -- $run -q -p fox --taesd-preview-only
     usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "interpolation and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b

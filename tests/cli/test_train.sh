@@ -231,7 +231,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.mu.weight || exit 1
     fails "reconstructions of a damaged model" 1 "the vae of damaged/best encodes images to values that are not finite" -- sample -q -m damaged data/0001.png -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
-    usage "a label that is no class" "boots" "disc to square" -- sample -q -m cvae --label boots -o x.png
+    usage "a label that is no class" "boots" "one of the 2 classes of the model (disc, square)" -- sample -q -m cvae --label boots -o x.png
     fails "a model without a decoder" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier
     usage "nothing to evaluate" "--reference" -- eval
