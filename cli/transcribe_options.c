@@ -145,11 +145,12 @@ static const struct option_row options[] = {
 
 static const struct section sections[] = {
     {"OUTPUT FILES",
-     "Output paths are checked before the model is loaded. A file is written under a temporary name and renamed when complete: a failed "
+     "Output paths are checked before the model is loaded; none may be a file that is read, by whatever name. A file is written under a "
+     "temporary name and renamed when complete: a failed "
      "run "
      "leaves an existing file as it was.\n\n"
      "After a file that cannot be read the next one is transcribed, and the exit status is 1 at the end. So it is when the end of a file "
-     "is missing or damaged: what was read is written. Damage within a file is passed over in silence and reported.",
+     "is missing or damaged: what was read is written. Damage within a file, and values that are not finite, are silence and reported.",
      NULL},
     {"JSON",
      "The layout is that of whisper.cpp. `result.language` is the language and `result.duration_s` the duration of the audio in seconds; "
