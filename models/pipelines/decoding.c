@@ -186,17 +186,6 @@ double speech_compression_ratio(const struct bytes *text)
     return ratio;
 }
 
-size_t speech_prefix_most(const clio_speech *s)
-{
-    return (size_t)s->net.config.text_positions / 4;
-}
-
-size_t speech_previous_most(const clio_speech *s, size_t prefix_count)
-{
-    int prefix = (int)MIN(prefix_count, speech_prefix_most(s));
-    return (size_t)MAX(s->net.config.text_positions / 2 - 1 - prefix, 0);
-}
-
 int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot)
 {
     const struct whisper_tokens *t = &s->tokens;

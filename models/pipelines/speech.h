@@ -75,8 +75,15 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
 /* ApplyTimestampRules: which tokens may follow those of r. */
 void speech_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args);
 /* Most tokens of a prefix, of which the first ones are used, and of previous text beside it, of which the last ones are. */
-size_t speech_prefix_most(const clio_speech *s);
-size_t speech_previous_most(const clio_speech *s, size_t prefix_count);
+static inline size_t speech_prefix_most(const clio_speech *s)
+{
+    return (size_t)s->net.config.text_positions / 4;
+}
+static inline size_t speech_previous_most(const clio_speech *s, size_t prefix_count)
+{
+    int prefix = (int)MIN(prefix_count, speech_prefix_most(s));
+    return (size_t)MAX(s->net.config.text_positions / 2 - 1 - prefix, 0);
+}
 /* The tokens before the first sampled one, in ids: previous text, <|startoftranscript|> (at *sot), language, task, prefix. Returns their
  * number, at most the model's text positions + 8. */
 int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot);
