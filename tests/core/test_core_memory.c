@@ -113,6 +113,28 @@ static void test_idle_memory_is_given_back(void **state)
     pool_put(ctx, b);
 }
 
+/* Thousands of small buffers are not kept, but while an arena grows. */
+static void test_few_idle_buffers(void **state)
+{
+    enum { MANY = 400, MOST = 256 };
+    cl_mem list[MANY];
+    struct arena a = {0};
+    (void)state;
+    OK(clio_device_open(ctx, NULL));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++)
+            OK(pool_get(ctx, &list[i], 100, "a"));
+        if (round)
+            arena_grow(ctx, &a);
+        for (int i = 0; i < MANY; i++)
+            pool_put(ctx, list[i]);
+        assert_int_equal(ctx->pool.idle_count, round ? MANY : MOST);
+    }
+    arena_free(ctx, &a);
+    assert_int_equal(ctx->pool.idle_count, MOST);
+    assert_int_equal(ctx->pool.idle_bytes, MOST * 256);
+}
+
 /* ---- arenas ---- */
 
 /* A call that takes three tensors, of which the last two share a place; the planned and the real one run the same code. */
@@ -329,9 +351,10 @@ static void test_bfloat(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_limit_variable), EACH(test_refusal),       EACH(test_reuse),         EACH(test_idle_memory_is_given_back),
-        EACH(test_arena),          EACH(test_arena_grows),   EACH(test_arena_refused), EACH(test_tensors),
-        EACH(test_half_to_float),  EACH(test_float_to_half), EACH(test_bfloat),        EACH(test_overflows),
+        EACH(test_limit_variable),   EACH(test_refusal),       EACH(test_reuse),         EACH(test_idle_memory_is_given_back),
+        EACH(test_few_idle_buffers), EACH(test_arena),         EACH(test_arena_grows),   EACH(test_arena_refused),
+        EACH(test_tensors),          EACH(test_half_to_float), EACH(test_float_to_half), EACH(test_bfloat),
+        EACH(test_overflows),
     };
     unsetenv("CLIO_MEMORY_LIMIT");
     return cmocka_run_group_tests(tests, NULL, NULL);
