@@ -32,8 +32,12 @@ static int print_metrics(const struct settings *set, const clio_metrics *metrics
         json_print(root, JSON_MEASURED);
     else
         json_decref(root);
-    if (bad)
-        say_error("%s: not a finite number", bad);
+    if (bad && set->model)
+        say_error("%s of %s on %s: not a finite number; the model's weights are damaged or its training diverged: use another checkpoint",
+                  bad, set->model, set->data);
+    else if (bad)
+        say_error("%s: not a finite number, as %s has no words: use a reference with text", bad,
+                  set->reference ? set->reference : set->references);
     int code = bad ? EXIT_FAILED : EXIT_DONE;
     free(bad);
     return code;

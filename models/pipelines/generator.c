@@ -32,6 +32,7 @@ clio_status clio_generator_load(clio_context *ctx, const char *path, clio_genera
     REQUIRE(ctx, out, "out");
     TRY(context_need_device(ctx));
     TRY(checkpoint_folder(ctx, path, &folder));
+    TRY(checkpoint_check_model(ctx, folder));
     TRY(mem_alloc(ctx, &g, 1, sizeof *g));
     g->ctx = ctx;
     TRY(learner_load(ctx, &g->learner, folder));

@@ -182,11 +182,26 @@ fail:
 
 /* ---- model ---- */
 
+/* Folders that the model starts from may be those of another run. */
+static clio_status check_folders(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    static const char *const names[] = {"pretrained", "text_encoder", "vae"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *folder = json_string_value(json_object_get(r->plan.model, names[i]));
+        if (folder && *folder)
+            TRY(checkpoint_check_model(r->ctx, folder));
+    }
+fail:
+    return st;
+}
+
 static clio_status open_learner(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct dataset_info *info = dataset_info(r->data);
     const struct learner_shape *s = &r->shape;
+    TRY(check_folders(r));
     TRY(learner_new(r->ctx, &r->learner, r->plan.type, *s, r->plan.model, r->plan.seed));
     if (r->learner.shape.classes && info->class_names)
         TRY(learner_set_class_names(r->ctx, &r->learner, info->class_names));

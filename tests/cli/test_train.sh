@@ -100,7 +100,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     printf 'the cat sat\n' >said && : >heard
     echo '?' >unsaid
     prints=yes also='grep -q "\"word_error_rate\": null" out'
-    fails "metrics that are not finite, as JSON" 1 "word_error_rate, character_error_rate: not a finite number" -- eval --reference unsaid --hypothesis said --json
+    fails "metrics that are not finite, as JSON" 1 "word_error_rate, character_error_rate: not a finite number" "unsaid has no words" -- eval --reference unsaid --hypothesis said --json
     also='grep -q "\"frechet_distance\":" out'
     works "distances again" -- eval -m vae --data data --features classifier --json
     printf 'the cat sat\non the mat\n' >said && printf 'the cat sat\non a mat\n' >heard
@@ -198,7 +198,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     rm -rf old/checkpoints old/last old/best && rm -rf before && cp -r old before
     also='diff -r old before >/dev/null'
     fails "a new run beside the losses of an older version" 1 "old already holds a training run (losses.csv)" -- train vae --data data -o old -q $vae
-    cp -r vae old/run && sed -i 's/hidden_size/hidden/' old/run/checkpoints/*/config.json
+    cp -r vae old/run && sed -i 's/hidden_size/hidden/' old/run/checkpoints/*/config.json && rm old/run/checkpoints/*/training.json
     fails "samples of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- sample -q -m old/run -o x.png
     fails "metrics of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- eval -q -m old/run --data data
     fails "a run of another model" 2 "vae, not gan" -- train gan --data data -o vae -q --resume
@@ -212,6 +212,13 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
     usage "a random seed" "-s must be a whole number from 0 to" -- sample -q -m vae -s -1 -o x.png
     cp -r vae damaged && "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.fc3.weight || exit 1
+    for use in "samples:sample -q -m damaged -o x.png" "metrics:eval -q -m damaged --data data" "metrics of one checkpoint:eval -q -m damaged/best/ --data data" \
+        "features:eval -q -m vae --data data --features damaged"; do
+        fails "${use%%:*} of a model that differs from its checksum" 1 "damaged/best/model.safetensors is damaged" "training.json" "use another checkpoint" -- ${use#*:}
+    done
+    rm damaged/checkpoints/*/training.json
+    prints=yes
+    fails "metrics of a model without checksums that is damaged" 1 "negative_elbo" "of damaged on data: not a finite number" "use another checkpoint" -- eval -q -m damaged --data data
     fails "samples of a damaged model" 1 "the vae of damaged/best gives pixels that are not finite" "use another checkpoint" -- sample -q -m damaged -o x.png
     "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.mu.weight || exit 1
     fails "reconstructions of a damaged model" 1 "the vae of damaged/best encodes images to values that are not finite" -- sample -q -m damaged data/0001.png -o x.png
