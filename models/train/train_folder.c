@@ -5,12 +5,46 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Refuse data in folders that the run writes images to: its plots and samples would become training images. */
+static clio_status check_apart(clio_context *ctx, const char *data, const char *out)
+{
+    clio_status st = CLIO_OK;
+    static const char *const written[] = {"", "samples", "checkpoints"};
+    char *real_data = NULL, *real = NULL, *path = NULL;
+    bool exists;
+    TRY(file_check_exists(ctx, data, &exists));
+    if (exists) /* else the dataset says so */
+        TRY(file_real_path(ctx, &real_data, data));
+    for (size_t i = 0; real_data && i < COUNT(written); i++) {
+        free(path);
+        free(real);
+        path = real = NULL;
+        TRY(file_join(ctx, &path, out, written[i]));
+        TRY(file_check_exists(ctx, path, &exists));
+        if (!exists)
+            continue;
+        TRY(file_real_path(ctx, &real, path));
+        size_t n = strlen(real);
+        if (!strncmp(real_data, real, n) && (!real_data[n] || (*written[i] && real_data[n] == '/')))
+            FAIL(ctx, CLIO_ERROR_ARGUMENT,
+                 "params.data %s is a folder that the run writes to: its plots and samples would become training images; choose another "
+                 "folder for params.out, which is %s",
+                 data, out);
+    }
+fail:
+    free(real_data);
+    free(real);
+    free(path);
+    return st;
+}
+
 clio_status train_folder_check(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     char *losses = NULL;
     bool exists = false;
     enum file_kind kind;
+    TRY(check_apart(r->ctx, r->params->data, r->params->out));
     if (!train_is_first(r) || r->params->resume)
         return CLIO_OK;
     TRY(checkpoint_exists(r->ctx, r->params->out, &exists));

@@ -185,6 +185,20 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     nothing_left() { [ ! -e x/last ]; }
     fails "a loss that diverges" 1 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
+    # plots and samples of a run are no training images
+    mkdir mixed && cp data/000*.png mixed && ls -A mixed >before.txt && ln -s mixed alias
+    nothing_left() { ls -A mixed | cmp -s - before.txt; }
+    for out in mixed mixed/ alias ./mixed/../alias; do
+        usage "output into the data ($out)" "--data mixed is a folder that the run writes to" "choose another folder for --out" -- train vae --data mixed -o $out -q $vae
+    done
+    usage "output into the data, resumed" "--data mixed is a folder that the run writes to" -- train vae --data mixed -o mixed -q $vae --resume
+    nothing_left() { :; }
+    usage "its own samples as data" "--data vae/samples is a folder that the run writes to" -- train vae --data vae/samples -o vae -q $vae --resume
+    usage "its own checkpoints as data" "--data vae/last is a folder that the run writes to" -- train vae --data vae/last -o vae -q $vae --resume
+    fails "data in the folder of another run" 1 "vae holds a training run" "a folder of its own" -- train vae --data vae -o x -q $vae
+    fails "the same to evaluate on" 1 "vae holds a training run" -- eval -q -m vae --data vae
+    also='[ -e mixed/run/last ]'
+    works "output below the data" -- train vae --data mixed -o mixed/run -q $vae
     fails "a folder that holds a run" 1 vae "resume it" -- train vae --data data -o vae -q $vae
     # a run of a version whose settings had other names, and whose training.json had no "format"
     cp -r vae old && sed -i 's/"format": 2, *//; s/hidden_size/hidden/g; s/latent_dim/latent/g' old/checkpoints/*/training.json old/checkpoints/*/config.json
