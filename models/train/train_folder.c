@@ -1,6 +1,7 @@
 /* train_folder.c - the output folder of a run: whether it holds one already, its lock, its logs. */
 #include "train_run.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,6 +90,19 @@ static void name_columns(struct train_run *r)
     r->columns[n] = NULL;
 }
 
+/* Say that lines of an earlier log could not be read. */
+static void report_old(struct train_run *r, const struct csv_log *log)
+{
+    char text[1200];
+    bool one = log->unread == 1;
+    if (!log->old)
+        return;
+    snprintf(text, sizeof text,
+             "warning: %zu line%s of %s cannot be read, the first is line %zu: the file goes on without %s, and the old one is now %s",
+             log->unread, one ? "" : "s", log->path, log->first_unread, one ? "it" : "them", log->old);
+    train_report_warning(r, text);
+}
+
 clio_status train_logs_open(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -97,8 +111,10 @@ clio_status train_logs_open(struct train_run *r)
     if (!train_is_first(r))
         return CLIO_OK;
     TRY(csv_log_open(r->ctx, &r->train_log, r->params->out, "train.csv", r->columns, keep));
+    report_old(r, &r->train_log);
     if (r->validation)
         TRY(csv_log_open(r->ctx, &r->eval_log, r->params->out, "eval.csv", r->plan.type->metrics, keep));
+    report_old(r, &r->eval_log);
 fail:
     return st;
 }

@@ -60,6 +60,8 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     # a chart that cannot be written is a warning, with -q as well, and the run goes on
     mkdir -p charts/train.png
     if "$clio" train vae --data data -o charts -q $vae >out 2>err && grep -q "^clio: warning: charts/train.png could not be written: " err && [ -e charts/last/model.safetensors ] && is_png charts/eval.png; then ok "a chart that cannot be written"; else not_ok "a chart that cannot be written" "no warning, or no model"; fi
+    cp -r vae tabs && sed -i 's/,/\t/g' tabs/train.csv && cp tabs/train.csv tabs.csv
+    if "$clio" train --data data -o tabs -q --resume >out 2>err && grep -q "^clio: warning: 5 lines of tabs/train.csv cannot be read, the first is line 1: .* now tabs/train.csv.old\$" err && cmp -s tabs.csv tabs/train.csv.old && [ "$(wc -l <tabs/train.csv)" -eq 1 ]; then ok "a log that cannot be read is kept"; else not_ok "a log that cannot be read is kept" "no warning, or no old file"; fi
     gap() { "$clio" train "$@" --data gap -o gappy -q 2>/dev/null && "$clio" sample -m gappy -b 2 --label $label -o x.png >out 2>err; }
     unseen='2 of the 2 images are of classes that gappy/last was trained without a sample of, class 1 for instance'
     label=1
