@@ -45,7 +45,8 @@ static const struct term exit_status[] = {
     {"0", "Success."},
     {"1", "A failure, which the message describes. With several files: of at least one of them."},
     {"2", "Wrong usage: an unknown option, language or device, a missing or invalid value."},
-    {"130", "Interrupted by SIGINT (Ctrl-C) or SIGTERM. Existing files are unchanged. A second Ctrl-C ends clio at once."},
+    {"130", "Interrupted by SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal was closed). Existing files are unchanged. A second Ctrl-C "
+            "ends clio at once."},
     {NULL, NULL},
 };
 

@@ -282,6 +282,22 @@ if cmp -s stopped/last/training.safetensors uncut/last/training.safetensors && s
 else
     not_ok "and resumed" "other bits"
 fi
+# The terminal is closed: as TERM, unless the signal was ignored at the start, as under nohup.
+# shellcheck disable=SC2086 # words
+hang_up() { # FOLDER, and words before the command
+    out=$1
+    shift
+    "$@" "$clio" train vae --data data -o "$out" -q $long 2>err &
+    child=$!
+    while [ ! -e "$out/last" ] && kill -0 $child 2>/dev/null; do sleep 0.05; done
+    kill -HUP $child 2>/dev/null
+    status=0
+    wait $child || status=$?
+}
+hang_up hung
+if [ $status -eq 0 ] || { [ $status -eq 130 ] && grep -q "which is saved" err && [ ! -e hung/.lock ]; }; then ok "hung up (exit code $status)"; else not_ok "hung up" "exit code $status"; fi
+hang_up ignored sh -c 'trap "" HUP; exec "$@"' sh
+if [ $status -eq 0 ] && cmp -s ignored/last/training.safetensors uncut/last/training.safetensors; then ok "not where the signal is ignored"; else not_ok "not where the signal is ignored" "exit code $status"; fi
 # Killed at different moments; a run that ends before it is killed must have the same bits, and another one is started.
 kills=0 ends=0 bad=''
 for n in $(seq 60); do
