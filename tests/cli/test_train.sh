@@ -182,7 +182,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fails "a dataset without labels" 1 labels -- train cvae --data data -o x -q
     fails "a dataset without captions" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
     fails "a missing text encoder" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
-    fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
+    fails "fewer images than a batch" 1 "samples for training, fewer than one batch of 64" -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
     fails "an image size that DCGAN does not support" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch_size=8
     nothing_left() { [ ! -e x/last ]; }
     fails "a loss that diverges" 1 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd

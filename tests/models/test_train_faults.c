@@ -211,7 +211,7 @@ static void test_failed_starts(void **state)
 {
     (void)state;
     begin_runs(12, "");
-    assert_fails(train_type("low", "{\"batch_size\": 64}", false), CLIO_ERROR_ARGUMENT, "fewer than one batch");
+    assert_fails(train_type("low", "{\"batch_size\": 64}", false), CLIO_ERROR_FORMAT, "fewer than one batch");
     assert_false(exists(""));
     assert_fails(train_type("classifier", "{\"batch_size\": 4}", false), CLIO_ERROR_FORMAT, "label");
     assert_false(exists(""));
