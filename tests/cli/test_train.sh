@@ -109,6 +109,15 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     also='grep -q "^word_error_rate *16.6667 %" out'
     works "words" -- eval --reference said --hypothesis heard
     printf '{"file_name": "a", "text": "a dog barks"}\n{"file_name": "b", "text": "rain falls"}\n' >made
+    : >silence
+    also='grep -q "^word_error_rate *100 %" out && grep -q "^character_error_rate *100 %" out && grep -q "^deletions *6$" out && grep -q "^words *6$" out'
+    works "words of an empty transcript" -- eval --reference said --hypothesis silence
+    prints=yes
+    fails "an empty reference" 1 "silence has no words: use a reference with text" -- eval --reference silence --hypothesis said
+    printf 'good\nb\377d\n' >latin && printf 'a cat\n' >plain
+    fails "a transcript that is not UTF-8" 1 "latin is not valid UTF-8 in line 2" -- eval --reference said --hypothesis latin
+    fails "a reference that is not UTF-8" 1 "latin is not valid UTF-8 in line 2" -- eval --reference latin --hypothesis said
+    fails "captions that are not JSON" 1 "line 1 of plain is not valid JSON" -- eval --captions plain --references made
     also='grep -q "^bleu_2 *1$" out && grep -q "^captions *2" out'
     works "captions" -- eval --captions made --references made
     also='grep -q "^  dcgan " out'
