@@ -48,9 +48,10 @@ struct dataset_options {
     const char *caption; /* metadata column of the captions; NULL: the first existing one of the names above */
     bool need_captions;  /* a sample without caption is an error, unless allow_empty_captions */
     bool allow_empty_captions;
-    bool need_labels;   /* a dataset without labels is an error */
-    double seconds_max; /* a longer sound is an error, since its caption would not fit what is left of it; 0: no limit */
-    bool skip_corrupt;  /* skip samples with errors, and count them */
+    bool need_labels;    /* a dataset without labels is an error */
+    bool takes_captions; /* the model could be conditioned on captions instead of labels: named where there are no labels */
+    double seconds_max;  /* a longer sound is an error, since its caption would not fit what is left of it; 0: no limit */
+    bool skip_corrupt;   /* skip samples with errors, and count them */
     /* Class names of a trained model: classes get their numbers from here, matched by name; another class is an error. NULL: those of the
      * data. */
     const char *const *class_names;

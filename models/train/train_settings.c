@@ -159,6 +159,7 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data.allow_empty_captions = number(a, "allow_empty_captions") > 0;
     plan->data.seconds_max = type->takes_audio ? LEARNER_SECONDS : 0;
     plan->data.need_labels = type->needs_labels && !learner_needs_captions(type, plan->model);
+    plan->data.takes_captions = type->takes_captions;
     TRY(learner_takes_captions(ctx, type, plan->model, NULL, &plan->data.need_captions));
     plan->data.seed = plan->seed;
     plan->data.validation_split = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;

@@ -189,6 +189,10 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     also='! grep -q "No such file" err' # the reason of the folder, not of what was looked up behind it
     fails "a folder that cannot be made" 1 "/sys/clio/x cannot be created" -- train vae --data data -o /sys/clio/x -q $vae
     fails "a dataset without labels" 1 labels -- train cvae --data data -o x -q
+    for model in cgan cvae; do
+        fails "a dataset with captions instead of labels ($model)" 1 "captions and no labels" "set text_encoder to" "subfolder per class" -- train $model --data captions -o x -q
+    done
+    fails "a dataset with captions for a model of labels" 1 "captions has no labels: put" -- train classifier --data captions -o x -q
     fails "a dataset without captions" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
     fails "a missing text encoder" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
     fails "fewer images than a batch" 1 "samples for training, fewer than one batch of 64" -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
