@@ -135,6 +135,8 @@ clio_status dataset_check(clio_context *ctx, struct dataset *ds)
     if (ds->options.need_labels)
         TRY(check_classes(ctx, ds));
     for (size_t i = 0; i < ds->count; i++)
+        ds->info.has_metadata = ds->info.has_metadata || ds->samples[i].is_described;
+    for (size_t i = 0; i < ds->count; i++)
         ds->info.has_captions = ds->info.has_captions || (!ds->samples[i].is_bad && ds->samples[i].caption_count);
 fail:
     return st;

@@ -308,6 +308,8 @@ clio_status train_open(struct train_run *r)
     r->saved = r->resumes ? r->state.step : -1;
     TRY(train_seek(r));
     TRY(train_logs_open(r));
+    if (train_is_first(r))
+        train_note_settings(r);
     report_lines(r, notes.data);
     report_start(r);
 fail:

@@ -157,6 +157,70 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fi
 }
 
+# ---- settings without effect ----
+
+# noted NAME MODEL ARGUMENT...; standard input: the settings that have no effect, and why
+noted() {
+    name=$1
+    shift
+    cat >want
+    rm -rf x
+    "$clio" train "$@" -o x --set max_steps=1 --set batch_size=4 --set sample_every_steps=-1 >out 2>err
+    sed -n 's/^.*clio: note: the setting //p' err >got
+    if [ -e x/last ] && cmp -s want got; then ok "$name"; else not_ok "$name" "$(diff want got)"; fi
+}
+noted "of a GAN" gan --data data --set early_stopping_patience=3 --set eval_steps=2 --set nesterov=true --set momentum=0.5 --set generator.momentum=0.3 \
+    --set lr_gamma=0.2 --set lr_end_factor=0.1 --set lr_scheduler_steps=5 --set caption_column=foo --set saturation=0.1 --set validation_split=0.2 <<'END'
+early_stopping_patience has no effect: the model has no validation metric
+eval_steps has no effect: the model has no validation metric
+nesterov has no effect: optimizer is adam, and it is for sgd
+momentum has no effect: optimizer is adam, and it is for sgd|rmsprop
+generator.momentum has no effect: optimizer is adam, and it is for sgd|rmsprop
+lr_gamma has no effect: lr_scheduler is constant, and it is for step
+lr_end_factor has no effect: lr_scheduler is constant, and it is for cosine
+lr_scheduler_steps has no effect: lr_scheduler is constant, and it is for cosine|step
+caption_column has no effect: the model is not conditioned on captions
+END
+noted "of a VAE" vae --data data --set base_channels=8 --set saturation=0.2 --set channels=1 --set brightness=0.1 --set validation_split=0 --set early_stopping_patience=3 \
+    --set optimizer=sgd --set beta1=0.4 --set beta2=0.9 --set eps=1e-7 --set allow_empty_captions=true <<'END'
+base_channels has no effect: architecture is dense, and it is for conv
+saturation has no effect: the images are grayscale
+early_stopping_patience has no effect: there is no validation data (validation_split)
+beta1 has no effect: optimizer is sgd, and it is for adam|adamw
+beta2 has no effect: optimizer is sgd, and it is for adam|adamw|rmsprop
+eps has no effect: optimizer is sgd, and it is for adam|adamw|rmsprop
+allow_empty_captions has no effect: the model is not conditioned on captions
+END
+noted "of a diffusion model without captions" unet --data data --set block_out_channels=8,16 --set norm_num_groups=4 --set num_attention_heads=2 --set validation_prompts=foo \
+    --set guidance_scale=2 --set conditioning_dropout=0.2 --set validation_split=0 <<'END'
+validation_prompts has no effect: the model is not conditioned on captions
+guidance_scale has no effect: the model is not conditioned on labels or captions
+conditioning_dropout has no effect: the model is not conditioned on labels or captions
+END
+mkdir divided && cp -r data divided/train && cp -r data divided/validation
+noted "of data with its own split" vae --data divided --set validation_split=0.2 <<'END'
+validation_split has no effect: the data has a validation split of its own
+END
+noted "none that have one" vae --data data --set architecture=conv --set base_channels=4 --set optimizer=sgd --set momentum=0.9 --set nesterov=true --set saturation=0.1 \
+    --set lr_scheduler=step --set lr_gamma=0.5 --set lr_scheduler_steps=2 --set early_stopping_patience=2 --set validation_split=0.25 </dev/null
+noted "nor defaults and what is off" gan --data data --set momentum=0 --set nesterov=false --set lr_gamma=0.1 --set validation_split=0 --set early_stopping_patience=0 </dev/null
+noted "of one part whose optimizer has it" gan --data data --set generator.optimizer=sgd --set momentum=0.5 --set discriminator.momentum=0.4 <<'END'
+discriminator.momentum has no effect: optimizer is adam, and it is for sgd|rmsprop
+END
+if [ -d "$golden" ]; then
+    noted "of a pretrained model, and of captions in text files" unet --data captions --set pretrained="$golden" --set layers_per_block=2 --set attention_levels=all --set caption_column=foo \
+        --set validation_split=0 --set conditioning_dropout=0.2 <<'END'
+attention_levels has no effect: the model in pretrained decides it
+caption_column has no effect: the data has no metadata.csv or metadata.jsonl
+END
+else
+    skip "settings of a pretrained model without effect" "there is no $golden (CLIO_GOLDEN)"
+fi
+"$clio" train --list whisper >out 2>err
+if grep -q "^  language " out && grep -q "^  eval_steps " out && ! grep -Eq "^  (image_size|channels|resize_mode|random_|brightness|contrast|saturation|gaussian_noise|num_samples|sample_every)" out; then ok "the list of whisper has no settings of images"; else not_ok "the list of whisper" "settings of images"; fi
+"$clio" train --list gan >out 2>err
+if grep -q "^  image_size " out && grep -q "^  lr_gamma " out && ! grep -Eq "^  (eval_steps|early_stopping|caption_column|allow_empty)" out; then ok "the list of gan has no settings of evaluation"; else not_ok "the list of gan" "settings without use"; fi
+
 # ---- what goes wrong ----
 
 # shellcheck disable=SC2086,SC2016 # words; what eval expands
@@ -176,6 +240,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q
     usage "a word that is none of them" "adam|adamw|sgd|rmsprop" -- train vae --data data -o x --set optimizer=adagrad -q
+    usage "a validation split that is no fraction" "validation_split must be a number from 0 to 0.9, or -1" -- train vae --data data -o x -q $vae --set validation_split=-0.5
     usage "nesterov without momentum" "momentum" -- train vae --data data -o x -q $vae --set optimizer=sgd --set nesterov=true
     usage "train_text_encoder without a text encoder" "train_text_encoder" "set text_encoder" -- train unet --data captions -o x -q --set batch_size=8 --set train_text_encoder=true
     usage "a learning rate for a frozen text encoder" "text_encoder.learning_rate" "set train_text_encoder to true" -- train unet --data captions -o x -q --set batch_size=8 --set text_encoder.learning_rate=1e-6
