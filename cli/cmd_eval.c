@@ -56,6 +56,16 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
     return st ? st : clio_evaluate(s->ctx, &params, out);
 }
 
+/* Options of a model that texts make no use of, or a model without samples. */
+static int check_use(const struct command *self, const struct settings *set)
+{
+    static const size_t model[] = {FIELD(data), FIELD(split), FIELD(features), FIELD(count), FIELD(imagine.seed)},
+                        samples[] = {FIELD(imagine.seed)};
+    if (!set->model)
+        return options_refuse(self, set, model, COUNT(model), "on texts");
+    return set->features ? EXIT_DONE : options_refuse(self, set, samples, COUNT(samples), "without --features, which generates samples");
+}
+
 static int run_eval(const struct command *self, struct settings *set)
 {
     struct session s = {.needs_output = true};
@@ -71,6 +81,8 @@ static int run_eval(const struct command *self, struct settings *set)
         return say_usage(self, "a transcript needs two files: --reference and --hypothesis");
     if (captions && (!set->captions || !set->references))
         return say_usage(self, "captions need two files: --captions and --references");
+    if (check_use(self, set))
+        return EXIT_USAGE;
     if (set->model && !set->data)
         return say_usage(self, "no data given to evaluate the model on: --data DIR");
     if (!session_context(&s, set))

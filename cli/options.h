@@ -83,6 +83,8 @@ struct settings options_initial(const struct command *command);
 int options_parse(const struct command *command, int argc, char **argv, struct settings *set);
 /* Was the option with this field given? */
 bool option_given(const struct settings *set, size_t field);
+/* EXIT_USAGE after a message if one of these options was given: "-b has no effect WHERE: leave it out". */
+int options_refuse(const struct command *command, const struct settings *set, const size_t *fields, size_t count, const char *where);
 
 /* Texts about a row; the caller frees them. Range: "0 to 1", "at least 0", "cpu or cuda"; NULL: any value, and seeds. Default: "0.2", or
  * NULL. */
