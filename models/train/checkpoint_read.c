@@ -206,10 +206,9 @@ clio_status checkpoint_find(clio_context *ctx, const char *out, struct checkpoin
         st = CLIO_OK;
     }
     TRY(st);
-    if (first && i == count) {
-        ctx->status = reason;
-        TRY(first);
-    }
+    if (first && i == count)
+        FAIL(ctx, first, "%s has no intact checkpoint to resume from (the newest: %.700s): start a new run in another folder", out,
+             reason.sentence);
     if (first)
         TRY(bytes_print(ctx, &c->damaged, "warning: the newest checkpoint cannot be used (%s); resuming from %s", reason.sentence, folder));
 fail:
