@@ -151,7 +151,7 @@ static clio_status require_label(const clio_generator *g, struct caller at, int 
 {
     clio_status st = CLIO_OK;
     int labels = learner_labels(&g->learner);
-    REQUIRE_THAT(g->ctx, at, labels > 0, "%s is %d, but this model has no labels", name, label);
+    REQUIRE_THAT(g->ctx, at, labels > 0, "%s is %d, but this model has no classes", name, label);
     TRY(require_int(g->ctx, at, label, 0, labels - 1, name));
 fail:
     return st;
