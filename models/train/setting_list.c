@@ -40,7 +40,7 @@ static void describe(const struct learner_setting *s, clio_setting *out)
         snprintf(out->range, sizeof out->range, "true|false");
         snprintf(out->value, sizeof out->value, "%s", s->otherwise > 0 ? "true" : "false");
     } else {
-        snprintf(out->range, sizeof out->range, "%g to %g", s->least, s->most);
+        snprintf(out->range, sizeof out->range, "%.10g to %.*g", s->least, learner_setting_digits(s->most), s->most);
         snprintf(out->value, sizeof out->value, "%g", s->otherwise);
     }
 }
