@@ -122,7 +122,7 @@ static const struct option_row options[] = {
      .argument = "DIR",
      .type = OPTION_FOLDER,
      .field = FIELD(features),
-     .help = "a classifier that clio train wrote: Frechet and kernel distance (FID, KID) between its features of samples and of the data"},
+     .help = "a classifier that clio train wrote: Fréchet and kernel distance (FID, KID) between its features of samples and of the data"},
     {.names = "-n --count",
      .argument = "N",
      .type = OPTION_INTEGER,
@@ -158,7 +158,7 @@ static const struct option_row options[] = {
 
 static const struct section sections[] = {
     {"METRICS",
-     "Of a model: the metrics of its type (ELBO, accuracy), MSE, PSNR and SSIM of reconstructions, and with `--features` the Frechet and "
+     "Of a model: the metrics of its type (ELBO, accuracy), MSE, PSNR and SSIM of reconstructions, and with `--features` the Fréchet and "
      "kernel distance of samples. Of a fine-tuned Whisper model: the loss, and word and character error rates of its transcripts. Of a "
      "transcript: word and character error rates and the number of substitutions, insertions and deletions, line "
      "by line if both files have as many lines, else over the whole texts. Of captions: BLEU, ROUGE-L and CIDEr-D as coco-caption computes "

@@ -52,9 +52,8 @@ static const struct term exit_status[] = {
 
 const struct section overview_sections[] = {
     {"AUDIO",
-     "WAV, FLAC and OGG files of any sample rate, channel count and length. The file `-` is standard input. A file whose name begins with "
-     "a "
-     "dash goes after `--`.",
+     "WAV, FLAC, OGG, MP3, AIFF and AU files of any sample rate, channel count and length. The file `-` is standard input. A file whose "
+     "name begins with a dash goes after `--`.",
      NULL},
     {"MODELS",
      "`-m` takes the path of a model or its name. A name is looked for in the models folder, then in `/usr/local/share/clio/models` and "

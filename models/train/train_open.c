@@ -173,7 +173,8 @@ static clio_status open_data(struct train_run *r)
         train_report(r, info->warnings[i]);
     if (info->skipped) {
         char text[600];
-        snprintf(text, sizeof text, "skipped %zu samples; the first: %s", info->skipped, info->first_skipped);
+        snprintf(text, sizeof text, "skipped %zu sample%s%s: %s", info->skipped, info->skipped == 1 ? "" : "s",
+                 info->skipped == 1 ? "" : "; the first", info->first_skipped);
         train_report(r, text);
     }
 fail:
@@ -248,17 +249,21 @@ static void report_lines(struct train_run *r, char *lines)
 /* What the run begins with, or why a resumed one has nothing to do. */
 static void report_start(struct train_run *r)
 {
-    char text[300], what[80];
+    char text[300], what[80], steps[80];
     const struct learner_shape *s = &r->shape;
-    size_t size = 0;
+    size_t size = 0, count = dataset_info(r->data)->count[DATASET_TRAIN];
     for (int i = 0; r->plan.type->parts[i]; i++)
         size += parameters_size(&r->learner.parameters[i]);
     if (r->plan.type->takes_audio)
-        snprintf(what, sizeof what, "recordings");
+        snprintf(what, sizeof what, "recording%s", count == 1 ? "" : "s");
     else
-        snprintf(what, sizeof what, "%d x %d x %d images", s->width, s->height, s->channels);
-    snprintf(text, sizeof text, "%s: %zu parameters, trained on %zu %s with batch size %d, steps %" PRId64 " to %" PRId64,
-             r->plan.type->name, size, dataset_info(r->data)->count[DATASET_TRAIN], what, r->plan.batch_size, r->state.step, r->steps);
+        snprintf(what, sizeof what, "%d x %d x %d image%s", s->width, s->height, s->channels, count == 1 ? "" : "s");
+    if (r->state.step < r->steps)
+        snprintf(steps, sizeof steps, "steps %" PRId64 " to %" PRId64, r->state.step, r->steps);
+    else
+        snprintf(steps, sizeof steps, "%" PRId64 " steps made", r->state.step);
+    snprintf(text, sizeof text, "%s: %zu parameters, trained on %zu %s with batch size %d, %s", r->plan.type->name, size, count, what,
+             r->plan.batch_size, steps);
     train_report(r, text);
     if (r->resumes && r->state.step >= r->steps) {
         snprintf(text, sizeof text, "nothing is left to train: the run has made %" PRId64 " steps (%.4g epochs); set %s higher",

@@ -122,6 +122,8 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     works "captions" -- eval --captions made --references made
     also='grep -q "^  dcgan " out'
     works "the list of models" -- train --list
+    also='tr -s "\n " "  " <out | grep -q "random seed of weights, shuffling, noise and augmentation (0 to 1000000000000000; default 0)"'
+    works "the limit of a seed" -- train --list vae
     also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out && ! grep -q "model.s)" out'
     works "the settings of one" -- train --list vae
     also='tr -s "\n " "  " <out | grep -q "learning_rate peak learning rate (0 to 1000000; default 0.0002)" && tr -s "\n " "  " <out | grep -q "(0 to 0.9999999; default 0.5)"'
@@ -298,12 +300,33 @@ if grep -q "^  image_size " out && grep -q "^  lr_gamma " out && ! grep -Eq "^  
     fails "a run of another model" 2 "vae, not gan" -- train gan --data data -o vae -q --resume
     usage "nothing to resume, and no model" "name the model" -- train --data data -o x -q --resume
     cp -r vae cut && for step in cut/checkpoints/*; do head -c 3000 vae/last/training.safetensors >"$step/training.safetensors"; done
-    fails "truncated checkpoints" 1 step-00000004/training.safetensors -- train --data data -o cut -q --resume
+    fails "truncated checkpoints" 1 "cut has no intact checkpoint to resume from" step-00000004/training.safetensors "start a new run in another folder" -- train --data data -o cut -q --resume
     cp -r vae other && sed -i 's/"step": [24]/"step": "four"/' other/checkpoints/*/training.json
     fails "checkpoints without a valid step" 1 training.json step -- train --data data -o other -q --resume
     fails "a model of another shape in a checkpoint" 1 step-00000004/model.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
-    usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
+    for step in cut/checkpoints/*; do rm "$step"/*.safetensors && : >"$step/training.json"; done
+    fails "checkpoints whose files are empty or missing" 1 "cut has no intact checkpoint to resume from" "training.json" "start a new run in another folder" -- train --data data -o cut -q --resume
+    "$clio" train --data data -o vae --resume --set max_steps=2 >out 2>err
+    if grep -q "with batch size 8, 4 steps made$" err && grep -q "nothing is left to train: the run has made 4 steps" err; then ok "fewer steps than were made"; else not_ok "fewer steps than were made" "$(cat err)"; fi
+    usage "a label of a model without classes" "--label is 3, but this model has no classes" -- sample -q -m vae --label 3 -o x.png
+    usage "a label out of range" "--label is 99: it must be from 0 to" -- sample -q -m cvae --label 0 --label 99 -o x.png
+    for option in "-b 7" "--columns 4" --separate; do
+        usage "$option with an animation" "${option%% *} has no effect on an animation (--interpolate-seed): leave it out" -- sample -q -m vae --interpolate-seed 3 $option -o x.png
+    done
+    for option in "-b 3" "-s 9" "--label 1"; do
+        usage "$option with images" "${option%% *} has no effect on images that are reconstructed: leave it out" -- sample -q -m vae $option data/0001.png -o x.png
+    done
+    for option in "--frames 5" "--delay 50"; do
+        usage "$option alone" "${option%% *} has no effect without an animation (--interpolate-seed)" -- sample -q -m vae $option -o x.png
+    done
+    usage "columns of separate files" "--columns has no effect on one file per image (--separate)" -- sample -q -m vae --separate --columns 2 -o x.png
+    for option in "-n 5" "-s 5" "--data data" "--split test" "--features classifier"; do
+        usage "$option with texts" "${option%% *} has no effect on texts: leave it out" -- eval --reference said --hypothesis said $option
+        usage "$option with captions" "${option%% *} has no effect on texts: leave it out" -- eval --captions made --references made $option
+    done
+    usage "a seed without samples" "-s has no effect without --features" -- eval -q -m vae --data data -s 5
+    usage "a seed that is too large" "seed must be an integer from 0 to 1000000000000000" -- train vae --data data -o x -q --set seed=1e16
     usage "a random seed" "-s must be a whole number from 0 to" -- sample -q -m vae -s -1 -o x.png
     cp -r vae damaged && "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.fc3.weight || exit 1
     for use in "samples:sample -q -m damaged -o x.png" "metrics:eval -q -m damaged --data data" "metrics of one checkpoint:eval -q -m damaged/best/ --data data" \
