@@ -192,16 +192,33 @@ static int sample(const struct command *self, struct session *s, struct settings
     return code;
 }
 
+/* Options that the kind of output makes no use of. */
+static int check_use(const struct command *self, const struct settings *set)
+{
+    static const size_t interpolation[] = {FIELD(count), FIELD(columns), FIELD(separate)},
+                        images[] = {FIELD(count), FIELD(imagine.seed), FIELD(labels)}, files[] = {FIELD(columns)},
+                        animation[] = {FIELD(frames), FIELD(delay)};
+    int code = EXIT_DONE;
+    if (set->imagine.interpolate_seed && set->files.count)
+        return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
+    if (set->imagine.interpolate_seed)
+        return options_refuse(self, set, interpolation, COUNT(interpolation), "on an animation (--interpolate-seed)");
+    code = options_refuse(self, set, animation, COUNT(animation), "without an animation (--interpolate-seed)");
+    if (!code && set->files.count)
+        code = options_refuse(self, set, images, COUNT(images), "on images that are reconstructed");
+    if (!code && set->separate)
+        code = options_refuse(self, set, files, COUNT(files), "on one file per image (--separate)");
+    return code;
+}
+
 static int run_sample(const struct command *self, struct settings *set)
 {
     struct session s = {.model = NULL};
     if (!set->model)
         return say_usage(self, "no model given: -m takes a folder that clio train wrote");
     set->imagine.interpolate_seed = option_given(set, FIELD(imagine.seed_to));
-    if (option_given(set, FIELD(frames)) && !set->imagine.interpolate_seed)
-        return say_usage(self, "--frames needs an interpolation: add --interpolate-seed N");
-    if (set->imagine.interpolate_seed && set->files.count)
-        return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
+    if (check_use(self, set))
+        return EXIT_USAGE;
     if (image_name_check(self, set->result, set->imagine.interpolate_seed))
         return EXIT_USAGE;
     size_t written = set->files.count ? 2 * set->files.count : (size_t)set->count; /* each image and its reconstruction */

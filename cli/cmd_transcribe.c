@@ -49,7 +49,8 @@ static int check_names(const struct command *self, const struct settings *set)
     if (names->count && is_stdin(names->items[0]))
         return EXIT_DONE;
     if (names->count && names->count != files->count)
-        return say_usage(self, "-of was given %zu times for %zu files: give it once per file, or leave it out", names->count, files->count);
+        return say_usage(self, "-of was given %zu time%s for %zu file%s: give it once per file, or leave it out", names->count,
+                         names->count == 1 ? "" : "s", files->count, files->count == 1 ? "" : "s");
     for (size_t i = 0; i < names->count; i++)
         if (!output_has_name(names->items[i]))
             return say_usage(self, "-of %s has no file name: add one, such as -of %s%stalk", names->items[i], names->items[i],

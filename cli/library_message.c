@@ -47,8 +47,6 @@ static const struct {
     {"imagine", "name one with params.taesd", "give one with --taesd"},
     {"imagine", "params.taesd_preview_only", "--taesd-preview-only"},
     {"imagine", "params.taesd", "--taesd"},
-    {"imagine", "params.loras[].strength", "the strength of --lora"},
-    {"imagine", "params.loras[].path", "--lora"},
     {"imagine", "params.loras", "--lora"},
     {"imagine", "params.lora_dir", "--lora-model-dir"},
     {"imagine", "params.embedding_dir", "--embd-dir"},
@@ -57,12 +55,11 @@ static const struct {
     {"transcribe", "load them with the weight type f32", "use --type f32"},
     {"caption", "load them with the weight type f32", "use --type f32"},
     {"imagine", "milliseconds", "--delay"},
+    {"sample", "labels", "--label"},
+    {"sample", "label", "--label"},
     {"sample", "milliseconds", "--delay"},
     {"sample", "frames", "--frames"},
     {"sample", "count", "-b"},
-    {"sample", "labels[]", "--label"},
-    {"sample", "label is", "--label is"},
-    {"sample", "images[]", "an image"},
     {"sample", "columns", "--columns"},
     {"train", "params.data", "--data"},
     {"train", "params.out", "--out"},
@@ -96,28 +93,22 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.';
 }
 
-/* The number of characters of `at` that the words of a row fit; 0: none. "[]" fits an index: "[0]", "[12]". */
-static size_t fits(const char *words, const char *at)
-{
-    size_t n = 0;
-    while (*words) {
-        if (*words++ != at[n++])
-            return 0;
-        if (words[-1] == '[')
-            n += strspn(at + n, "0123456789");
-    }
-    return is_word(at[n]) ? 0 : n;
-}
-
 /* The row of the words that `at` begins with; NULL. */
 static const char *replacement(const char *command, const char *at, size_t *length)
 {
     for (size_t i = 0; i < COUNT(rows); i++) {
-        *length = fits(rows[i].library, at);
-        if ((!rows[i].command || !strcmp(rows[i].command, command)) && *length)
+        *length = strlen(rows[i].library);
+        if ((!rows[i].command || !strcmp(rows[i].command, command)) && !strncmp(at, rows[i].library, *length) && !is_word(at[*length]))
             return rows[i].here;
     }
     return NULL;
+}
+
+/* Length of "[12]", the place in a list; options are given one by one. */
+static size_t index_length(const char *at)
+{
+    size_t digits = *at == '[' ? strspn(at + 1, "0123456789") : 0;
+    return digits && at[1 + digits] == ']' ? digits + 2 : 0;
 }
 
 char *library_message(const char *command, const char *message)
@@ -134,6 +125,11 @@ char *library_message(const char *command, const char *message)
             memcpy(to, here, strlen(here));
             to += strlen(here);
             from += length;
+            from += index_length(from);
+            if (from[0] == '.' && islower((unsigned char)from[1])) { /* a member: "params.loras[0].strength" */
+                *to++ = ' ';
+                from++;
+            }
         } else {
             *to++ = *from++;
         }

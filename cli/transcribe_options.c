@@ -15,13 +15,13 @@ static const struct option_row options[] = {
      .argument = "MS",
      .type = OPTION_MS,
      .field = FIELD(params.offset),
-     .high = HUGE_VAL,
+     .high = MS_MAX,
      .help = "start this many milliseconds into the file (or seconds: 10.5s); times are still those of the whole file"},
     {.names = "--duration",
      .argument = "MS",
      .type = OPTION_MS,
      .field = FIELD(params.duration),
-     .high = HUGE_VAL,
+     .high = MS_MAX,
      .help = "transcribe this many milliseconds (or seconds: 10.5s); 0: to the end; -d is the device here"},
     {.names = "-m --model",
      .argument = "MODEL",
@@ -186,7 +186,8 @@ const struct command command_transcribe = {
     .name = "transcribe",
     .summary = "transcribe speech to text and subtitles with Whisper",
     .synopsis = "[OPTION...] FILE...",
-    .description = "Transcribes speech in audio files (WAV, FLAC or OGG, any sample rate, channel count and length) with a Whisper model, "
+    .description = "Transcribes speech in audio files (WAV, FLAC, OGG, MP3, AIFF or AU; any sample rate, channel count and length) with a "
+                   "Whisper model, "
                    "prints each segment as soon as it is final, and writes subtitles.\n\n"
                    "FILE - reads standard input. The model is loaded once for all files.",
     .options = options,

@@ -195,9 +195,12 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     rm -f b.wav.txt
     usage "an offset in seconds without a unit" "-ot must be a whole number of milliseconds, or seconds such as 10.5s" "not \"10.5\"" -- $quick mini -ot 10.5 "$speech"
     usage "unknown device" "\"no-such-device\"" "clio devices lists" -- $quick mini -d no-such-device "$speech"
+    usage "an offset that is too large" "-ot must be a whole number of milliseconds, or seconds such as 10.5s, from 0 to 1000000000000, not" -- $quick mini -ot 1e300s "$speech"
+    by="env CLIO_DEVICE=999"
+    usage "device of the environment out of range" "CLIO_DEVICE is 999: there is no such device" -- $quick mini "$speech"
     usage "device out of range" "-d is 999" "no such device" -- $quick mini -d 999 "$speech"
     by="env CLIO_DEVICE=no-such-device"
-    usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio devices lists" -- $quick mini "$speech"
+    usage "CLIO_DEVICE unknown" "no device matches \"no-such-device\" of CLIO_DEVICE" "clio devices lists" -- $quick mini "$speech"
     usage "unknown option" "unknown option --frobnicate" "clio transcribe --help" -- $quick mini --frobnicate "$speech"
     usage "abbreviated option" "unknown option --see" "did you mean --seed?" -- $quick mini --see 0 "$speech"
     usage "unknown command" "unknown command \"frobnicate\"" "clio --help" -- frobnicate

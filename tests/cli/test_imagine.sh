@@ -309,7 +309,7 @@ run="imagine -m $v1 -o x.png"
     usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "interpolation and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
-    usage "a LoRA's strength out of range" "the strength of --lora is 1e+38: it must be from -1000 to 1000" -- $run -q -p fox --lora x.safetensors:1e38
+    usage "a LoRA's strength out of range" "--lora strength is 1e+38: it must be from -1000 to 1000" -- $run -q -p fox --lora x.safetensors:1e38
     fails "no such tokenizer" 1 "there is no folder nowhere: use the folder of CLIP's tokenizer" -- $run -q -p fox --tokenizer nowhere
     usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
