@@ -17,6 +17,7 @@ struct sound {
     clio_context *ctx;
     const float *samples; /* samples in memory; NULL: read the file */
     size_t sample_count;
+    uint64_t invalid; /* of them */
 
     struct sound_file file;
     char *path;
@@ -100,6 +101,8 @@ clio_status sound_open_samples(clio_context *ctx, struct sound **out, const floa
     s->file.source.fd = -1;
     s->samples = samples;
     s->sample_count = count;
+    for (size_t i = 0; i < count; i++)
+        s->invalid += !sound_sample_is_valid(samples[i]);
     *out = s;
 fail:
     return st;
@@ -231,7 +234,8 @@ const char *sound_name(const struct sound *s)
 
 bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM])
 {
-    return !s->samples && sound_file_problem(&s->file, text, SOUND_PROBLEM);
+    return s->samples ? sound_invalid_problem(sound_name(s), s->invalid, s->sample_count, text, SOUND_PROBLEM)
+                      : sound_file_problem(&s->file, text, SOUND_PROBLEM);
 }
 
 bool sound_is_cut(const struct sound *s)

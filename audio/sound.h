@@ -25,8 +25,8 @@ clio_status sound_read(struct sound *s, uint64_t position, size_t count, float *
 
 /* "talk.wav", "standard input" or "the samples", for messages. */
 const char *sound_name(const struct sound *s);
-/* What is wrong with the file as far as it was read (damage, a missing end, a header without a length), in one sentence that names it;
- * false: nothing. */
+/* What is wrong with the file as far as it was read (damage, a missing end, a wrong length in its header, values that are not finite), in
+ * one sentence that names it; false: nothing. */
 bool sound_problem(const struct sound *s, char text[SOUND_PROBLEM]);
 /* The end of the recording is missing, or could not be read. */
 bool sound_is_cut(const struct sound *s);

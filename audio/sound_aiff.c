@@ -1,5 +1,5 @@
 /* sound_aiff.c - where the samples of an AIFF or AU file lie, if its header does not say so: sizes are 0 after a crash, and larger than the
- * file when the end is missing. Otherwise libsndfile gets the file as it is. */
+ * file when the end is missing, or too small. Otherwise libsndfile gets the file as it is. */
 #include "sound_source.h"
 
 #include <string.h>
@@ -21,8 +21,9 @@ static void put32(unsigned char *b, uint64_t value)
         b[i] = (unsigned char)(value >> (24 - 8 * i));
 }
 
-/* samples: where they begin; size: of them in the header. *real: of them in the file. true: the header is wrong, as after a crash. */
-static bool real_size(struct sound_source *s, uint64_t samples, uint64_t size, uint64_t *real)
+/* samples: where they begin; size: of them in the header; whole: where the file ends by its header. *real: size of the samples in the
+ * file. true: the header is wrong, as after a crash. */
+static bool real_size(struct sound_source *s, uint64_t samples, uint64_t size, uint64_t whole, uint64_t *real)
 {
     *real = size;
     if (samples > s->size)
@@ -32,7 +33,10 @@ static bool real_size(struct sound_source *s, uint64_t samples, uint64_t size, u
     if (s->promised || size == 0)
         *real = s->size - samples;
     s->sizeless = size == 0 && *real > 0;
-    return s->sizeless;
+    s->understated = size && size < s->size - samples && source_goes_on(s, samples + size, whole);
+    if (s->understated)
+        *real = MIN(whole, s->size) - samples;
+    return s->sizeless || s->understated;
 }
 
 void source_begin_au(struct sound_source *s)
@@ -41,7 +45,7 @@ void source_begin_au(struct sound_source *s)
     if (source_bytes(s, s->start, s->head, AU_HEADER) < AU_HEADER || get32(s->head + 8) == AU_UNKNOWN)
         return;
     uint64_t offset = get32(s->head + 4);
-    if (!real_size(s, s->start + offset, get32(s->head + 8), &real))
+    if (!real_size(s, s->start + offset, get32(s->head + 8), s->size, &real))
         return;
     put32(s->head + 4, AU_HEADER);
     put32(s->head + 8, real);
@@ -70,7 +74,8 @@ void source_begin_aiff(struct sound_source *s)
 {
     unsigned char b[CHUNK + 8], common[CHUNK + MAX_COMMON];
     size_t common_size = 0;
-    uint64_t at = s->start + 12, real;
+    uint64_t at = s->start + 12, real, whole = s->start + CHUNK;
+    whole = source_bytes(s, s->start, b, CHUNK) == CHUNK ? whole + get32(b + 4) : s->size;
     for (int i = 0; i < MAX_CHUNKS && source_bytes(s, at, b, sizeof b) == sizeof b; i++) {
         uint64_t size = get32(b + 4), padded = size + (size & 1);
         if (memcmp(b, "COMM", 4) == 0 && size >= 18 && padded <= MAX_COMMON) {
@@ -80,7 +85,7 @@ void source_begin_aiff(struct sound_source *s)
         }
         if (memcmp(b, "SSND", 4) == 0) {
             uint64_t samples = at + sizeof b + get32(b + CHUNK);
-            if (!common_size || !real_size(s, samples, size > CHUNK ? size - CHUNK : 0, &real))
+            if (!common_size || !real_size(s, samples, size > CHUNK ? size - CHUNK : 0, whole, &real))
                 return;
             write_aiff(s, common, common_size, real);
             s->at = samples;

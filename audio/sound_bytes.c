@@ -39,6 +39,22 @@ uint64_t source_find(struct sound_source *s, uint64_t from, uint64_t to, const v
     return to;
 }
 
+bool source_is_name(const unsigned char *b)
+{
+    for (int i = 0; i < 4; i++)
+        if (b[i] < 0x20 || b[i] > 0x7e)
+            return false;
+    return true;
+}
+
+bool source_goes_on(struct sound_source *s, uint64_t end, uint64_t whole)
+{
+    unsigned char b[8]; /* a chunk's header; one byte of padding may be before it */
+    if (MIN(whole, s->size) < end + sizeof b || source_bytes(s, end, b, sizeof b) < sizeof b)
+        return false;
+    return !source_is_name(b) && !source_is_name(b + 1);
+}
+
 uint64_t source_tag(struct sound_source *s, uint64_t at)
 {
     unsigned char b[ID3_HEADER];

@@ -223,6 +223,8 @@ static clio_status open_stream(clio_context *ctx, struct sound_file *f)
     /* A FLAC stream written to a pipe has no length: libsndfile then returns SF_COUNT_MAX. */
     f->header_frames = info.frames > 0 && info.frames < SF_COUNT_MAX ? (uint64_t)info.frames : 0;
     f->sizeless = f->sizeless || f->source.sizeless;
+    f->understated = f->understated || f->source.understated;
+    f->unended = f->unended || f->source.unended;
     if (f->source.promised && f->source.end > f->source.at) {
         f->promised = (double)f->source.promised / (double)(f->source.end - f->source.at) * (double)info.frames / f->rate;
     }
@@ -304,7 +306,9 @@ static clio_status read_frames(clio_context *ctx, struct sound_file *f)
     f->held = n > 0 ? (size_t)n : 0;
     if (failed && f->damaged < 0 && (!f->header_frames || f->position + f->held < f->header_frames))
         f->damaged = seconds(f) + (f->held < SOUND_FILE_BLOCK ? (double)f->held / f->rate : 0);
-    if (!f->held && f->promised > 0)
+    if (!f->held && f->source.page_is_cut && f->source.next)
+        f->damaged = f->damaged < 0 ? seconds(f) : f->damaged; /* and the next stream is read */
+    else if (!f->held && (f->promised > 0 || f->source.page_is_cut))
         f->is_cut = true;
     if (!f->held && !f->is_cut && (f->header_frames ? ends_early(f) : failed))
         pass_damage(f);
@@ -356,6 +360,9 @@ bool sound_file_problem(const struct sound_file *f, char *text, size_t size)
     if (f->is_cut && f->promised > 0)
         snprintf(text, size, "%s ends after %.1f s, but its header promises %.1f s: the rest is missing, record or copy it again", f->name,
                  seconds(f), f->promised);
+    else if (f->is_cut && f->source.page_is_cut && f->damaged < 0)
+        snprintf(text, size, "%s ends after %.1f s, within a page of its Ogg stream: the rest is missing, record or copy it again", f->name,
+                 seconds(f));
     else if (f->is_cut)
         snprintf(text, size, "%s is damaged at %.1f s, and the rest was not read: record or copy it again", f->name, f->damaged);
     else if (f->damaged >= 0 && f->missing > 0)
@@ -364,8 +371,12 @@ bool sound_file_problem(const struct sound_file *f, char *text, size_t size)
         snprintf(text, size, "%s is damaged at %.1f s: a part of it can be wrong", f->name, f->damaged);
     else if (f->sizeless)
         snprintf(text, size, "%s has no length in its header: it was read to the end of the file", f->name);
+    else if (f->understated)
+        snprintf(text, size, "%s has more samples than its header says: it was read to the end of the file", f->name);
+    else if (f->unended)
+        snprintf(text, size, "%s has no page that ends its Ogg stream: its end may be missing", f->name);
     else
-        return false;
+        return sound_invalid_problem(f->name, f->invalid, f->read, text, size);
     return true;
 }
 

@@ -28,6 +28,9 @@ struct sound_file {
     double damaged, missing; /* second at which the first damage begins, negative: none; seconds of silence in its place */
     double promised;         /* seconds that the header promises; 0: the file ends where its header says */
     bool is_cut, sizeless;   /* the rest was not read; the header has no size */
+    bool understated;        /* the header has a smaller size than the file */
+    bool unended;            /* an Ogg stream has no page that ends it */
+    uint64_t invalid, read;  /* values (samples of all channels) that are NaN, infinite or too large; all values read */
 };
 
 /* path "-": standard input; path must outlive the struct. On failure f is closed. */
@@ -43,9 +46,12 @@ clio_status sound_descriptor(clio_context *ctx, const char *path, const char *na
 void sound_file_mix(struct sound_file *f, size_t count, float *mono);
 /* What is wrong with the file as far as it was read, in one sentence; false: nothing. */
 bool sound_file_problem(const struct sound_file *f, char *text, size_t size);
-/* Set samples that are NaN, infinite, or above 2^32 (whose power spectrum would overflow a float) to 0, in place. Other samples are
- * unchanged: float recordings may exceed 1. */
-void sound_file_sanitize(float *samples, size_t count);
+/* Is this sample neither NaN nor infinite nor above 2^32, whose power spectrum would overflow a float? Recordings in float may exceed 1. */
+bool sound_sample_is_valid(float sample);
+/* Set the others to 0, in place. Returns their number. */
+size_t sound_file_sanitize(float *samples, size_t count);
+/* Say that `invalid` of `count` values are not; false: none. */
+bool sound_invalid_problem(const char *name, uint64_t invalid, uint64_t count, char *text, size_t size);
 /* Fail with the message for a file without a readable frame. */
 clio_status sound_file_fail_empty(clio_context *ctx, const struct sound_file *f);
 /* f may be partly opened, or zeroed with fd -1. */

@@ -2,17 +2,36 @@
 #include "sound_file.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define MAX_SAMPLE 0x1p32f
 /* Part of the channels' mean energy that their mean has where they cancel each other: below that of 64 channels of which one is not silent.
  */
 #define CANCELLED 0.01
 
-void sound_file_sanitize(float *samples, size_t count)
+bool sound_sample_is_valid(float sample)
 {
+    return fabsf(sample) <= MAX_SAMPLE; /* false for NaN */
+}
+
+size_t sound_file_sanitize(float *samples, size_t count)
+{
+    size_t invalid = 0;
     for (size_t i = 0; i < count; i++)
-        if (!(fabsf(samples[i]) <= MAX_SAMPLE)) /* also true for NaN */
+        if (!sound_sample_is_valid(samples[i])) {
             samples[i] = 0;
+            invalid++;
+        }
+    return invalid;
+}
+
+bool sound_invalid_problem(const char *name, uint64_t invalid, uint64_t count, char *text, size_t size)
+{
+    if (invalid)
+        snprintf(text, size,
+                 "%llu of %llu values of %s are NaN, infinite or above 2^32, and were read as silence: record or export it again",
+                 (unsigned long long)invalid, (unsigned long long)count, name);
+    return invalid > 0;
 }
 
 /* Energies of the mean of the channels, and of the loudest channel; both as sums over the frames. */
@@ -59,7 +78,8 @@ static int cancelled_channel(struct sound_file *f, size_t count)
 void sound_file_mix(struct sound_file *f, size_t count, float *mono)
 {
     size_t channels = (size_t)f->channels;
-    sound_file_sanitize(f->frames, count * channels);
+    f->invalid += sound_file_sanitize(f->frames, count * channels);
+    f->read += count * channels;
     int single = cancelled_channel(f, count);
     for (size_t i = 0; i < count; i++) {
         double sum = 0;

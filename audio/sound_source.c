@@ -36,7 +36,7 @@ void source_begin(struct sound_source *s)
     s->end = s->size;
     s->next = s->position = s->furthest = s->promised = 0;
     s->head_size = 0;
-    s->sizeless = false;
+    s->sizeless = s->understated = s->unended = s->page_is_cut = false;
     for (size_t i = 0; i < COUNT(formats); i++)
         if (begins_with(s, s->start, formats[i].magic)) {
             if (formats[i].begin)

@@ -20,6 +20,9 @@ struct sound_source {
     size_t head_size;  /* behind a new header; 0: none */
     uint64_t promised; /* bytes of samples in the file's own header, if the file has fewer; else 0 */
     bool sizeless;     /* the header says that there are no samples, but they follow: read to the end of the file */
+    bool understated;  /* the header has a smaller size than the samples that follow: read to the end of the file */
+    bool unended;      /* no page ends the Ogg stream; */
+    bool page_is_cut;  /* the file ends, or its next stream begins, within its last page */
     uint64_t position; /* of libsndfile, */
     uint64_t furthest; /* and the highest byte of the file that it has read */
     int error;         /* errno of a read that failed */
@@ -37,6 +40,11 @@ void source_begin(struct sound_source *s);
 /* Set s->at to the stream behind this one, which libsndfile has read to its end; source_begin goes on. false: there is none. */
 bool source_next(struct sound_source *s);
 
+/* Whether samples go on behind `end`, where they end by their own size: the size of the whole says so (`whole`: its end), and no chunk has
+ * its name there. */
+bool source_goes_on(struct sound_source *s, uint64_t end, uint64_t whole);
+/* Are these four bytes the name of a chunk: printable characters? */
+bool source_is_name(const unsigned char *b);
 /* sound_wav.c: the same for a RIFF file. */
 void source_begin_wav(struct sound_source *s);
 /* sound_ogg.c, sound_mp3.c, sound_aiff.c: the same for other formats. */

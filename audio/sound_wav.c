@@ -2,8 +2,9 @@
  * libsndfile), "RF64" and "BW64" (EBU Tech 3306, ITU-R BS.2088).
  *
  * The size of the chunk "data" is not trusted: 0 after a crash, 0xFFFFFFFF or about 2^31 when it was written to a pipe, modulo 2^32 in
- * files above 4 GiB. The file's real size decides. libsndfile gets a header of "fmt " and "data" alone: other chunks can be damaged, and it
- * refuses the file then. A header without a usable "fmt " before "data" is left to libsndfile, whose reason is reported. */
+ * files above 4 GiB, too small where "RIFF" has more and no chunk follows. The file's real size decides. libsndfile gets a header of "fmt "
+ * and "data" alone: other chunks can be damaged, and it refuses the file then. A header without a usable "fmt " before "data" is left to
+ * libsndfile, whose reason is reported. */
 #include "sound_source.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ struct wav {
     size_t format_size;
     uint64_t size_64; /* of "data", in the chunk "ds64" */
     uint64_t data, size;
+    uint64_t whole; /* where the file ends by the size of "RIFF"; UINT64_MAX: unknown */
 };
 
 static uint32_t get32(const unsigned char *b)
@@ -68,21 +70,13 @@ static bool read_chunks(struct sound_source *s, struct wav *w)
     return false;
 }
 
-static bool is_name(const unsigned char *b)
-{
-    for (int i = 0; i < 4; i++)
-        if (b[i] < 0x20 || b[i] > 0x7e)
-            return false;
-    return true;
-}
-
 /* Whether chunks, and nothing else, fill the file from `at` on, or up to another WAV file, whose position goes to *next. */
 static bool chunks_follow(struct sound_source *s, uint64_t at, uint64_t *next)
 {
     unsigned char b[CHUNK];
     *next = 0;
     for (int i = 0; i < MAX_CHUNKS && at < s->size; i++) {
-        if (source_bytes(s, at, b, CHUNK) < CHUNK || !is_name(b))
+        if (source_bytes(s, at, b, CHUNK) < CHUNK || !source_is_name(b))
             return false;
         if (memcmp(b, "RIFF", 4) == 0 || memcmp(b, "RF64", 4) == 0 || memcmp(b, "BW64", 4) == 0) {
             *next = at;
@@ -105,6 +99,10 @@ static void find_size(struct sound_source *s, struct wav *w)
             w->size = rest;
         else if (!w->is_64 && s->size - s->at > UINT32_MAX)
             w->size += (rest - w->size) >> 32 << 32;
+        else if (!known && source_goes_on(s, w->data + w->size, w->whole)) {
+            w->size = MIN(rest, w->whole - w->data);
+            s->understated = true;
+        }
     }
     if (w->size > rest) {
         s->promised = !known && w->size >= UNKNOWN_SIZE ? 0 : w->size;
@@ -145,6 +143,7 @@ void source_begin_wav(struct sound_source *s)
     if (source_bytes(s, s->at, b, sizeof b) < sizeof b || memcmp(b + 8, "WAVE", 4) != 0)
         return;
     w.is_64 = memcmp(b, "RIFF", 4) != 0;
+    w.whole = get32(b + 4) && get32(b + 4) < UNKNOWN_SIZE ? s->at + CHUNK + get32(b + 4) : UINT64_MAX;
     if (!read_chunks(s, &w))
         return;
     find_size(s, &w);

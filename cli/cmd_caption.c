@@ -99,9 +99,9 @@ const struct command command_caption = {
     .name = "caption",
     .summary = "describe sounds in words (audio captioning)",
     .synopsis = "-m DIR [OPTION...] FILE...",
-    .description =
-        "Describes the sounds in audio files (WAV, FLAC or OGG) with a Whisper model that was fine-tuned for audio captioning: one "
-        "line for every 30 seconds. With several files each line begins with the file's name. FILE - reads standard input.",
+    .description = "Describes the sounds in audio files (WAV, FLAC, OGG, MP3, AIFF or AU) with a Whisper model that was fine-tuned for "
+                   "audio captioning: one "
+                   "line for every 30 seconds. With several files each line begins with the file's name. FILE - reads standard input.",
     .options = options,
     .examples = examples,
     .operands = OPERANDS_AUDIO,

@@ -32,8 +32,12 @@ static int print_metrics(const struct settings *set, const clio_metrics *metrics
         json_print(root, JSON_MEASURED);
     else
         json_decref(root);
-    if (bad)
-        say_error("%s: not a finite number", bad);
+    if (bad && set->model)
+        say_error("%s of %s on %s: not a finite number; the model's weights are damaged or its training diverged: use another checkpoint",
+                  bad, set->model, set->data);
+    else if (bad)
+        say_error("%s: not a finite number, as %s has no words: use a reference with text", bad,
+                  set->reference ? set->reference : set->references);
     int code = bad ? EXIT_FAILED : EXIT_DONE;
     free(bad);
     return code;
@@ -52,6 +56,16 @@ static clio_status evaluate_model(struct session *s, const struct settings *set,
     return st ? st : clio_evaluate(s->ctx, &params, out);
 }
 
+/* Options of a model that texts make no use of, or a model without samples. */
+static int check_use(const struct command *self, const struct settings *set)
+{
+    static const size_t model[] = {FIELD(data), FIELD(split), FIELD(features), FIELD(count), FIELD(imagine.seed)},
+                        samples[] = {FIELD(imagine.seed)};
+    if (!set->model)
+        return options_refuse(self, set, model, COUNT(model), "on texts");
+    return set->features ? EXIT_DONE : options_refuse(self, set, samples, COUNT(samples), "without --features, which generates samples");
+}
+
 static int run_eval(const struct command *self, struct settings *set)
 {
     struct session s = {.needs_output = true};
@@ -67,6 +81,8 @@ static int run_eval(const struct command *self, struct settings *set)
         return say_usage(self, "a transcript needs two files: --reference and --hypothesis");
     if (captions && (!set->captions || !set->references))
         return say_usage(self, "captions need two files: --captions and --references");
+    if (check_use(self, set))
+        return EXIT_USAGE;
     if (set->model && !set->data)
         return say_usage(self, "no data given to evaluate the model on: --data DIR");
     if (!session_context(&s, set))
@@ -106,7 +122,7 @@ static const struct option_row options[] = {
      .argument = "DIR",
      .type = OPTION_FOLDER,
      .field = FIELD(features),
-     .help = "a classifier that clio train wrote: Frechet and kernel distance (FID, KID) between its features of samples and of the data"},
+     .help = "a classifier that clio train wrote: Fréchet and kernel distance (FID, KID) between its features of samples and of the data"},
     {.names = "-n --count",
      .argument = "N",
      .type = OPTION_INTEGER,
@@ -142,7 +158,7 @@ static const struct option_row options[] = {
 
 static const struct section sections[] = {
     {"METRICS",
-     "Of a model: the metrics of its type (ELBO, accuracy), MSE, PSNR and SSIM of reconstructions, and with `--features` the Frechet and "
+     "Of a model: the metrics of its type (ELBO, accuracy), MSE, PSNR and SSIM of reconstructions, and with `--features` the Fréchet and "
      "kernel distance of samples. Of a fine-tuned Whisper model: the loss, and word and character error rates of its transcripts. Of a "
      "transcript: word and character error rates and the number of substitutions, insertions and deletions, line "
      "by line if both files have as many lines, else over the whole texts. Of captions: BLEU, ROUGE-L and CIDEr-D as coco-caption computes "

@@ -60,21 +60,17 @@ static int check_arguments(const struct command *self, struct settings *set)
     a->frames = interpolates ? set->frames : 0;
     if (!interpolates && option_given(set, FIELD(frames)))
         return say_usage(self, "--frames needs an interpolation: add --interpolate TEXT or --interpolate-seed N");
+    if (!interpolates && option_given(set, FIELD(delay)))
+        return say_usage(self, "--delay needs an animation: add --interpolate TEXT or --interpolate-seed N");
     return check_output(self, set);
 }
 
 static bool outputs_writable(const struct settings *set)
 {
-    const char *path = set->result;
-    char *preview = preview_name(path);
-    bool good = !set->imagine.preview_every || image_check(preview);
+    char *preview = preview_name(set->result);
+    bool good = !set->imagine.preview_every || image_check(set, preview);
     free(preview);
-    for (int i = 0; good && i < (set->imagine.frames ? 1 : set->imagine.count); i++) {
-        char *name = image_name(path, (size_t)i);
-        good = image_check(name);
-        free(name);
-    }
-    return good;
+    return good && images_check(set, set->imagine.frames ? 1 : (size_t)set->imagine.count);
 }
 
 /* FILE or FILE:STRENGTH; a file whose whole name is that comes first. The caller frees the path. */

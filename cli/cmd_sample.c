@@ -15,6 +15,7 @@
 
 #define ANIMATION_WIDTH 256 /* pixels: smaller images are enlarged to about this width */
 #define CLASS_COLUMNS_MAX 32
+#define NAMES_SHOWN 12 /* of classes, in a message */
 
 /* The number of a class: by its name, else the number itself. -1: neither. */
 static int find_label(const clio_generator_info *info, const char *word)
@@ -27,6 +28,20 @@ static int find_label(const clio_generator_info *info, const char *word)
     return end == word || *end || label < 0 || label > INT_MAX ? -1 : (int)label;
 }
 
+/* "disc, square"; of many classes the first and the last ones: "0, 1, 2 ... 98, 99". The caller frees it. */
+static char *class_names(const clio_generator_info *info)
+{
+    char *text = must_print("%s", info->class_names[0]);
+    for (int i = 1; i < info->classes; i++) {
+        bool gap = info->classes > NAMES_SHOWN && i == NAMES_SHOWN - 2;
+        i = gap ? info->classes - 2 : i;
+        char *longer = must_print("%s%s%.60s", text, gap ? " ... " : ", ", info->class_names[i]);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
 /* The labels of --label, repeated for all images: *labels, NULL if none were given. The caller frees them. Returns the exit code. */
 static int read_labels(const struct command *self, const struct settings *set, const clio_generator_info *info, int count, int **labels)
 {
@@ -34,9 +49,13 @@ static int read_labels(const struct command *self, const struct settings *set, c
     for (size_t i = 0; i < set->labels.count; i++) {
         const char *word = set->labels.items[i];
         int label = find_label(info, word);
-        if (label < 0 && info->class_names)
-            return say_usage(self, "--label must be one of the %d classes of the model, %s to %s, or its number, not \"%s\"", info->classes,
-                             info->class_names[0], info->class_names[info->classes - 1], word);
+        if (label < 0 && info->class_names) {
+            char *names = class_names(info);
+            say_usage(self, "--label must be one of the %d classes of the model (%s), or its number, not \"%s\"", info->classes, names,
+                      word);
+            free(names);
+            return EXIT_USAGE;
+        }
         if (label < 0)
             return say_usage(self, "--label must be the number of a class, such as 3, not \"%s\"", word);
         for (size_t k = i; k < (size_t)count; k += set->labels.count)
@@ -173,19 +192,37 @@ static int sample(const struct command *self, struct session *s, struct settings
     return code;
 }
 
+/* Options that the kind of output makes no use of. */
+static int check_use(const struct command *self, const struct settings *set)
+{
+    static const size_t interpolation[] = {FIELD(count), FIELD(columns), FIELD(separate)},
+                        images[] = {FIELD(count), FIELD(imagine.seed), FIELD(labels)}, files[] = {FIELD(columns)},
+                        animation[] = {FIELD(frames), FIELD(delay)};
+    int code = EXIT_DONE;
+    if (set->imagine.interpolate_seed && set->files.count)
+        return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
+    if (set->imagine.interpolate_seed)
+        return options_refuse(self, set, interpolation, COUNT(interpolation), "on an animation (--interpolate-seed)");
+    code = options_refuse(self, set, animation, COUNT(animation), "without an animation (--interpolate-seed)");
+    if (!code && set->files.count)
+        code = options_refuse(self, set, images, COUNT(images), "on images that are reconstructed");
+    if (!code && set->separate)
+        code = options_refuse(self, set, files, COUNT(files), "on one file per image (--separate)");
+    return code;
+}
+
 static int run_sample(const struct command *self, struct settings *set)
 {
     struct session s = {.model = NULL};
     if (!set->model)
         return say_usage(self, "no model given: -m takes a folder that clio train wrote");
     set->imagine.interpolate_seed = option_given(set, FIELD(imagine.seed_to));
-    if (option_given(set, FIELD(frames)) && !set->imagine.interpolate_seed)
-        return say_usage(self, "--frames needs an interpolation: add --interpolate-seed N");
-    if (set->imagine.interpolate_seed && set->files.count)
-        return say_usage(self, "--interpolate-seed cannot be combined with images to reconstruct");
+    if (check_use(self, set))
+        return EXIT_USAGE;
     if (image_name_check(self, set->result, set->imagine.interpolate_seed))
         return EXIT_USAGE;
-    if (!image_check(set->result))
+    size_t written = set->files.count ? 2 * set->files.count : (size_t)set->count; /* each image and its reconstruction */
+    if (!images_check(set, set->separate && !set->imagine.interpolate_seed ? written : 1))
         return EXIT_FAILED;
     if (!model_fits(set->model, self->name))
         return EXIT_FAILED;

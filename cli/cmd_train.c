@@ -134,9 +134,10 @@ static clio_status open_device(struct session *s, const struct settings *set)
         st = clio_device_open(s->ctx, set->device ? set->device : *selector ? selector : NULL);
     if (!st && !set->quiet) {
         const clio_device_info *d = clio_device(s->ctx);
-        print_err("clio %s on %s (%s, %s)%s", clio_version(), d->name, d->type, d->platform, ranks > 1 ? "" : "\n");
+        print_err("clio %s on %s (%s, %s)", clio_version(), d->name, d->type, d->platform);
         if (ranks > 1)
-            print_err(", process %d of %d\n", rank + 1, ranks);
+            print_err(", process %d of %d", rank + 1, ranks);
+        print_err("\n"); /* in a %s it would become a space */
     }
     return st;
 }

@@ -49,12 +49,17 @@ static int check_names(const struct command *self, const struct settings *set)
     if (names->count && is_stdin(names->items[0]))
         return EXIT_DONE;
     if (names->count && names->count != files->count)
-        return say_usage(self, "-of was given %zu times for %zu files: give it once per file, or leave it out", names->count, files->count);
+        return say_usage(self, "-of was given %zu time%s for %zu file%s: give it once per file, or leave it out", names->count,
+                         names->count == 1 ? "" : "s", files->count, files->count == 1 ? "" : "s");
+    for (size_t i = 0; i < names->count; i++)
+        if (!output_has_name(names->items[i]))
+            return say_usage(self, "-of %s has no file name: add one, such as -of %s%stalk", names->items[i], names->items[i],
+                             !*names->items[i] || names->items[i][strlen(names->items[i]) - 1] == '/' ? "" : "/");
     for (size_t i = 0; formats && i < files->count; i++) {
         if (is_stdin(stem_of(set, i)))
             return say_usage(self, "audio from standard input has no file name for the result: add -of NAME");
         for (size_t k = 0; k < i; k++)
-            if (!strcmp(stem_of(set, i), stem_of(set, k)))
+            if (output_same(stem_of(set, i), stem_of(set, k), (enum format)first_format(set)))
                 return say_usage(self, "two results would be written to %s.%s: give -of once per file", stem_of(set, i),
                                  output_extension(first_format(set)));
     }
@@ -76,6 +81,8 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "-l needs a language: a code (de), an English name (German) or auto");
     if (session_check_language(self, set->params.language))
         return EXIT_USAGE;
+    if (set->translate && option_given(set, FIELD(task)) && strcmp(set->task, "translate") != 0)
+        return say_usage(self, "--translate and --task %s contradict each other: leave one out", set->task);
     return check_names(self, set);
 }
 
@@ -86,7 +93,7 @@ static bool check_outputs(const struct settings *set)
         return true;
     for (size_t k = 0; k < set->files.count; k++)
         for (int format = 0; good && format < FORMATS; format++)
-            good = !set->formats[format] || output_check(stem_of(set, k), (enum format)format);
+            good = !set->formats[format] || output_check(set, stem_of(set, k), (enum format)format);
     return good;
 }
 

@@ -176,7 +176,8 @@ static const struct section sections[] = {
     {"THE TUNED FILE",
      "The result is a text file with one row per parameter and its gain, under the device, platform and driver that it is for. It is "
      "not used with another device, platform or driver, nor if a line is invalid or has a value that the device cannot run, nor if other "
-     "users may write to its folder: `clio tune --list` then says why. Deleting the file restores the defaults.",
+     "users may write to its folder: `clio tune --list` then says why. Deleting the file restores the defaults. A file that clio tune did "
+     "not write is not replaced.",
      NULL},
     {"JSON",
      "With `--json` standard output has one object: `file`, `written`, `complete`, `duration_s`, `candidates` (counts of tried, wrong, "

@@ -17,10 +17,11 @@
 
 #define ENDING ".png"
 
+/* The ending alone is no name: ".png" would be a hidden file. */
 static bool ends_in(const char *name, const char *ending)
 {
     size_t n = strlen(name), m = strlen(ending);
-    return n >= m && !strcasecmp(name + n - m, ending);
+    return n > m && name[n - m - 1] != '/' && !strcasecmp(name + n - m, ending);
 }
 
 int image_name_check(const struct command *self, const char *path, bool animation)
@@ -38,9 +39,9 @@ int image_name_check(const struct command *self, const char *path, bool animatio
                      path);
 }
 
-bool image_check(const char *path)
+bool image_check(const struct settings *set, const char *path)
 {
-    return !strcmp(path, "-") || path_check(path, "-o");
+    return !strcmp(path, "-") || path_check(set, path, "-o");
 }
 
 /* Where the extension begins; the end of the name where there is none. */
@@ -54,6 +55,17 @@ char *image_name(const char *path, size_t index)
 {
     int n = stem_length(path);
     return index ? must_print("%.*s_%zu%s", n, path, index + 1, path + n) : must_print("%s", path);
+}
+
+bool images_check(const struct settings *set, size_t count)
+{
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++) {
+        char *name = image_name(set->result, i);
+        good = image_check(set, name);
+        free(name);
+    }
+    return good;
 }
 
 char *preview_name(const char *path)

@@ -44,14 +44,19 @@ static const struct {
     {"imagine", "params.variant", "--variant"},
     {"imagine", "params.vae", "--vae"},
     {"imagine", "set params.taesd_preview_only", "add --taesd-preview-only"},
+    {"imagine", "name one with params.taesd", "give one with --taesd"},
+    {"imagine", "params.taesd_preview_only", "--taesd-preview-only"},
     {"imagine", "params.taesd", "--taesd"},
     {"imagine", "params.loras", "--lora"},
     {"imagine", "params.lora_dir", "--lora-model-dir"},
     {"imagine", "params.embedding_dir", "--embd-dir"},
     {"imagine", "load them with the weight type f32", "use --type f32"},
+    {"imagine", "load it as the model", "give it with -m"},
     {"transcribe", "load them with the weight type f32", "use --type f32"},
     {"caption", "load them with the weight type f32", "use --type f32"},
     {"imagine", "milliseconds", "--delay"},
+    {"sample", "labels", "--label"},
+    {"sample", "label", "--label"},
     {"sample", "milliseconds", "--delay"},
     {"sample", "frames", "--frames"},
     {"sample", "count", "-b"},
@@ -99,6 +104,13 @@ static const char *replacement(const char *command, const char *at, size_t *leng
     return NULL;
 }
 
+/* Length of "[12]", the place in a list; options are given one by one. */
+static size_t index_length(const char *at)
+{
+    size_t digits = *at == '[' ? strspn(at + 1, "0123456789") : 0;
+    return digits && at[1 + digits] == ']' ? digits + 2 : 0;
+}
+
 char *library_message(const char *command, const char *message)
 {
     size_t function = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789_"), length, room = 1;
@@ -113,6 +125,11 @@ char *library_message(const char *command, const char *message)
             memcpy(to, here, strlen(here));
             to += strlen(here);
             from += length;
+            from += index_length(from);
+            if (from[0] == '.' && islower((unsigned char)from[1])) { /* a member: "params.loras[0].strength" */
+                *to++ = ' ';
+                from++;
+            }
         } else {
             *to++ = *from++;
         }

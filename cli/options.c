@@ -94,6 +94,16 @@ bool option_given(const struct settings *set, size_t field)
     return false;
 }
 
+int options_refuse(const struct command *command, const struct settings *set, const size_t *fields, size_t count, const char *where)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < set->given_count; k++)
+            if (set->given[k]->field == fields[i])
+                return say_usage(command, "%.*s has no effect %s: leave it out", (int)strcspn(set->given[k]->names, " "),
+                                 set->given[k]->names, where);
+    return EXIT_DONE;
+}
+
 /* ---- values ---- */
 
 /* NULL: the field was set. Otherwise what the value must be; the caller frees it. */

@@ -81,8 +81,11 @@ extern const struct option_row common_options[];
 struct settings options_initial(const struct command *command);
 /* Read argv (argv[0] is the command's name) into *set. EXIT_DONE, or EXIT_USAGE after a message. Operands go to set->files. */
 int options_parse(const struct command *command, int argc, char **argv, struct settings *set);
+#define MS_MAX 1e12 /* of OPTION_MS: a billion seconds, the library's limit */
 /* Was the option with this field given? */
 bool option_given(const struct settings *set, size_t field);
+/* EXIT_USAGE after a message if one of these options was given: "-b has no effect WHERE: leave it out". */
+int options_refuse(const struct command *command, const struct settings *set, const size_t *fields, size_t count, const char *where);
 
 /* Texts about a row; the caller frees them. Range: "0 to 1", "at least 0", "cpu or cuda"; NULL: any value, and seeds. Default: "0.2", or
  * NULL. */

@@ -64,7 +64,7 @@ char *option_range(const struct option_row *row)
     case OPTION_DOUBLE:
     case OPTION_MS:
         if (isfinite(row->low) && isfinite(row->high))
-            return must_print("%.10g to %.10g", row->low, row->high);
+            return must_print("%.10g to %.15g", row->low, row->high);
         if (isfinite(row->low))
             return must_print("at least %.10g", row->low);
         return isfinite(row->high) ? must_print("at most %.10g", row->high) : NULL;

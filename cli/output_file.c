@@ -27,6 +27,12 @@ static char *folder_of(const char *path)
     return !slash ? must_print(".") : slash == path ? must_print("/") : must_print("%.*s", (int)(slash - path), path);
 }
 
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 static bool is_device(const char *path)
 {
     struct stat info;
@@ -61,21 +67,83 @@ static bool is_writable(const char *path, const char *folder, const char *flag)
     return false;
 }
 
-bool path_check(const char *path, const char *flag)
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-    char *real = real_path(path), *folder = folder_of(real);
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Is the existing file `result` this input, by the same or another name? "-" is standard input. */
+static bool is_input(const struct stat *result, const char *input)
+{
+    struct stat info;
+    return input && !(strcmp(input, "-") ? stat(input, &info) : fstat(STDIN_FILENO, &info)) && is_same(result, &info);
+}
+
+/* The input that writing this file would destroy, for the caller to free; NULL: none. */
+static char *find_input(const struct settings *set, const char *path)
+{
+    static const char *const of_model[] = {"config.json",   "generation_config.json",      "tokenizer.json",  "vocab.json",
+                                           "merges.txt",    "added_tokens.json",           "normalizer.json", "preprocessor_config.json",
+                                           "training.json", "model.safetensors.index.json"};
+    const char *const single[] = {set->init_image, set->mask, set->model, set->diffusion.vae, set->diffusion.taesd};
+    char *found = NULL;
+    struct stat info;
+    if (stat(path, &info) || !S_ISREG(info.st_mode))
+        return NULL;
+    for (size_t i = 0; !found && i < set->files.count; i++)
+        if (is_input(&info, set->files.items[i]))
+            found = must_print("%s", set->files.items[i]);
+    for (size_t i = 0; !found && i < COUNT(single); i++)
+        if (is_input(&info, single[i]))
+            found = must_print("%s", single[i]);
+    for (size_t i = 0; !found && set->model && i < COUNT(of_model); i++) {
+        char *name = must_print("%s/%s", set->model, of_model[i]);
+        found = is_input(&info, name) ? name : (free(name), NULL);
+    }
+    return found;
+}
+
+bool path_check(const struct settings *set, const char *path, const char *flag)
+{
+    char *real = real_path(path), *folder = folder_of(real), *input = find_input(set, path);
     bool good = is_device(real) || is_writable(path, folder, flag);
+    if (good && input)
+        say_error("cannot write %s: it is the input %s, which would be lost; choose another file with %s", path,
+                  strcmp(input, "-") ? input : "from standard input", flag);
+    free(input);
     free(folder);
     free(real);
+    return good && !input;
+}
+
+bool output_check(const struct settings *set, const char *stem, enum format format)
+{
+    char *path = result_path(stem, format);
+    bool good = path_check(set, path, "-of");
+    free(path);
     return good;
 }
 
-bool output_check(const char *stem, enum format format)
+bool output_has_name(const char *stem)
 {
-    char *path = result_path(stem, format);
-    bool good = path_check(path, "-of");
-    free(path);
-    return good;
+    const char *name = file_name(stem);
+    return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+bool output_same(const char *stem, const char *other, enum format format)
+{
+    char *a = result_path(stem, format), *b = result_path(other, format), *in = folder_of(a), *other_in = folder_of(b);
+    struct stat one, two;
+    bool same = !strcmp(a, b), exists = !stat(a, &one);
+    if (exists)
+        same = same || (!stat(b, &two) && is_same(&one, &two));
+    else if (!same && !strcmp(file_name(a), file_name(b)))
+        same = !stat(in, &one) && !stat(other_in, &two) && is_same(&one, &two);
+    free(a);
+    free(b);
+    free(in);
+    free(other_in);
+    return same;
 }
 
 bool output_save(clio_context *ctx, const char *stem, enum format format, const struct document *doc)

@@ -45,15 +45,15 @@ static const struct term exit_status[] = {
     {"0", "Success."},
     {"1", "A failure, which the message describes. With several files: of at least one of them."},
     {"2", "Wrong usage: an unknown option, language or device, a missing or invalid value."},
-    {"130", "Interrupted by SIGINT (Ctrl-C) or SIGTERM. Existing files are unchanged. A second Ctrl-C ends clio at once."},
+    {"130", "Interrupted by SIGINT (Ctrl-C), SIGTERM or SIGHUP (the terminal was closed). Existing files are unchanged. A second Ctrl-C "
+            "ends clio at once."},
     {NULL, NULL},
 };
 
 const struct section overview_sections[] = {
     {"AUDIO",
-     "WAV, FLAC and OGG files of any sample rate, channel count and length. The file `-` is standard input. A file whose name begins with "
-     "a "
-     "dash goes after `--`.",
+     "WAV, FLAC, OGG, MP3, AIFF and AU files of any sample rate, channel count and length. The file `-` is standard input. A file whose "
+     "name begins with a dash goes after `--`.",
      NULL},
     {"MODELS",
      "`-m` takes the path of a model or its name. A name is looked for in the models folder, then in `/usr/local/share/clio/models` and "

@@ -111,6 +111,7 @@ bool session_context(struct session *s, const struct settings *set)
     tells = !set->quiet && isatty(STDERR_FILENO);
     watch_signal(SIGINT);
     watch_signal(SIGTERM);
+    watch_signal(SIGHUP); /* the terminal was closed; ignored under nohup */
     return true;
 }
 

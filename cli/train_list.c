@@ -12,17 +12,8 @@
 #include <string.h>
 
 #define COLUMN 32
-#define UNLIMITED 1e12 /* limits from here on only keep numbers exact */
 
 /* ---- text ---- */
-
-/* "1 to 4096", "at least 0", "adam|adamw"; the caller frees it. */
-static char *range_text(const clio_setting *s)
-{
-    if (s->type != CLIO_SETTING_INTEGER && s->type != CLIO_SETTING_NUMBER)
-        return must_print("%s", s->range);
-    return s->maximum >= UNLIMITED ? must_print("at least %.10g", s->minimum) : must_print("%.10g to %.10g", s->minimum, s->maximum);
-}
 
 /* The settings of a model, or those of every run with the defaults that they have for it. */
 typedef clio_status (*setting_fn)(clio_context *ctx, const char *model, size_t n, clio_setting *out);
@@ -32,9 +23,8 @@ static void print_settings(clio_context *ctx, setting_fn get, const char *model,
     clio_setting s;
     for (size_t i = 0; get(ctx, model, i, &s) == CLIO_OK && s.name; i++) {
         const char *preset = *s.value ? s.value : "none";
-        char *range = range_text(&s), *text = must_print("%s (%s; default %s)", s.summary, range, preset);
+        char *text = must_print("%s (%s; default %s)", s.summary, s.range, preset);
         layout_entry(stdout, s.name, text, COLUMN, width);
-        free(range);
         free(text);
     }
 }

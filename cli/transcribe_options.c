@@ -15,13 +15,13 @@ static const struct option_row options[] = {
      .argument = "MS",
      .type = OPTION_MS,
      .field = FIELD(params.offset),
-     .high = HUGE_VAL,
+     .high = MS_MAX,
      .help = "start this many milliseconds into the file (or seconds: 10.5s); times are still those of the whole file"},
     {.names = "--duration",
      .argument = "MS",
      .type = OPTION_MS,
      .field = FIELD(params.duration),
-     .high = HUGE_VAL,
+     .high = MS_MAX,
      .help = "transcribe this many milliseconds (or seconds: 10.5s); 0: to the end; -d is the device here"},
     {.names = "-m --model",
      .argument = "MODEL",
@@ -145,11 +145,12 @@ static const struct option_row options[] = {
 
 static const struct section sections[] = {
     {"OUTPUT FILES",
-     "Output paths are checked before the model is loaded. A file is written under a temporary name and renamed when complete: a failed "
+     "Output paths are checked before the model is loaded; none may be a file that is read, by whatever name. A file is written under a "
+     "temporary name and renamed when complete: a failed "
      "run "
      "leaves an existing file as it was.\n\n"
      "After a file that cannot be read the next one is transcribed, and the exit status is 1 at the end. So it is when the end of a file "
-     "is missing or damaged: what was read is written. Damage within a file is passed over in silence and reported.",
+     "is missing or damaged: what was read is written. Damage within a file, and values that are not finite, are silence and reported.",
      NULL},
     {"JSON",
      "The layout is that of whisper.cpp. `result.language` is the language and `result.duration_s` the duration of the audio in seconds; "
@@ -185,7 +186,8 @@ const struct command command_transcribe = {
     .name = "transcribe",
     .summary = "transcribe speech to text and subtitles with Whisper",
     .synopsis = "[OPTION...] FILE...",
-    .description = "Transcribes speech in audio files (WAV, FLAC or OGG, any sample rate, channel count and length) with a Whisper model, "
+    .description = "Transcribes speech in audio files (WAV, FLAC, OGG, MP3, AIFF or AU; any sample rate, channel count and length) with a "
+                   "Whisper model, "
                    "prints each segment as soon as it is final, and writes subtitles.\n\n"
                    "FILE - reads standard input. The model is loaded once for all files.",
     .options = options,

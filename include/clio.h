@@ -523,7 +523,8 @@ typedef struct clio_setting {
 CLIO_API void clio_train_model(size_t n, const char **name, const char **summary);
 /* Setting number n of a model type, n: any number from 0. model NULL: the settings of every run. */
 CLIO_API clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
-/* Setting number n of every run, n: any number from 0, with the default that it has for the model type `model`. */
+/* Setting number n of the runs of a model type, n: any number from 0: those of every run that it has use for, with the defaults that they
+ * have for it. */
 CLIO_API clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out);
 
 /* ---- generators: models that clio_train trained ---- */

@@ -480,7 +480,8 @@ static bool matches(const struct device *d, const char *selector)
     return in_platform(d, part[0], length[0]) && contains(type_name(d), part[1], length[1]) && contains(d->name, part[2], length[2]);
 }
 
-clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, size_t *chosen)
+clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, const char *variable,
+                          size_t *chosen)
 {
     clio_status st = CLIO_OK;
     bool is_index = *selector && selector[strspn(selector, "0123456789")] == 0;
@@ -497,7 +498,8 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
              list[0].platform_name, list[0].problem);
     if (is_index) {
         if (index >= usable)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "selector is %lu: there is no such device, the last one is %zu", index, usable - 1);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is %lu: there is no such device, the last one is %zu", variable ? variable : "selector",
+                 index, usable - 1);
         *chosen = index;
         return CLIO_OK;
     }
@@ -507,8 +509,8 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
             return CLIO_OK;
         }
     FAIL(ctx, CLIO_ERROR_ARGUMENT,
-         "no device matches \"%s\" (platform:type:name): clio_device_list lists what is here, the first is %s on %s", selector,
-         list[0].name, list[0].platform_name);
+         "no device matches \"%s\"%s%s (platform:type:name): clio_device_list lists what is here, the first is %s on %s", selector,
+         variable ? " of " : "", variable ? variable : "", list[0].name, list[0].platform_name);
 fail:
     return st;
 }

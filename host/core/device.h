@@ -45,6 +45,7 @@ clio_status device_enumerate(clio_context *ctx, struct device **list, size_t *co
 /* Sort devices, the best first: GPUs by their memory, accelerators, CPUs, software made for tests, what is retired, unusable ones. */
 void device_order(struct device *list, size_t count);
 /* Index in the list of the device that `selector` matches; otherwise CLIO_ERROR_ARGUMENT, whose message lists the choices. */
-clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, size_t *chosen);
+clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, const char *variable,
+                          size_t *chosen);
 
 #endif

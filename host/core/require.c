@@ -59,7 +59,7 @@ clio_status require_size(clio_context *ctx, struct caller at, size_t x, size_t l
 
 clio_status require_number(clio_context *ctx, struct caller at, double x, double least, double most, const char *name)
 {
-    return x >= least && x <= most ? CLIO_OK : require_failed(ctx, at, "%s is %g: it must be from %g to %g", name, x, least, most);
+    return x >= least && x <= most ? CLIO_OK : require_failed(ctx, at, "%s is %g: it must be from %.10g to %.10g", name, x, least, most);
 }
 
 clio_status require_list(clio_context *ctx, struct caller at, const void *list, size_t count, size_t most, const char *name,

@@ -160,7 +160,7 @@ static void mark_chosen(clio_context *ctx)
     struct status_text before = ctx->status; /* listing devices succeeds even if CLIO_DEVICE is wrong */
     const char *selector = getenv("CLIO_DEVICE");
     size_t chosen = SIZE_MAX;
-    if (device_select(ctx, ctx->devices, ctx->device_count, selector ? selector : "", &chosen))
+    if (device_select(ctx, ctx->devices, ctx->device_count, selector ? selector : "", "CLIO_DEVICE", &chosen))
         ctx->status = before;
     for (size_t i = 0; i < ctx->device_count; i++)
         ctx->infos[i].chosen = i == chosen;
@@ -227,10 +227,11 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     cl_int cle = CL_SUCCESS;
     REQUIRE(ctx, ctx, "ctx");
     close_device(ctx);
-    if (!selector || !*selector)
+    bool given = selector && *selector;
+    if (!given)
         selector = getenv("CLIO_DEVICE");
     TRY(clio_device_list(ctx, &infos, &count));
-    TRY(device_select(ctx, ctx->devices, count, selector ? selector : "", &chosen));
+    TRY(device_select(ctx, ctx->devices, count, selector ? selector : "", given ? NULL : "CLIO_DEVICE", &chosen));
     ctx->device = ctx->devices[chosen];
     ctx->info = info_of(&ctx->device, (int)chosen);
     ctx->info.chosen = infos[chosen].chosen;

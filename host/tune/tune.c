@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define TIME_LIMIT 600.0
@@ -229,7 +230,28 @@ fail:
     return st;
 }
 
-/* The path of the result in new memory. Whether it can be written is checked before the search starts. */
+/* A file that holds something else than a result is not replaced: only one whose first line is that of a tuned file, or an empty one. */
+static clio_status check_own(clio_context *ctx, const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct file_content old = {0};
+    struct bytes head = {0};
+    struct stat info;
+    if (stat(path, &info) || !S_ISREG(info.st_mode) || !info.st_size)
+        return CLIO_OK;
+    TRY(params_tuned_header(ctx, &head));
+    TRY(file_load(ctx, &old, path));
+    size_t line = strcspn(head.data, "\n") + 1;
+    if (old.size < line || memcmp(old.data, head.data, line) != 0)
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s is not a file of tuned parameters, and would be overwritten: move it elsewhere, or name another file", path);
+fail:
+    file_unload(&old);
+    bytes_free(&head);
+    return st;
+}
+
+/* The path of the result in new memory. Whether it can be written, and holds nothing else, is checked before the search starts. */
 static clio_status result_path(clio_context *ctx, const char *path, bool writes, char **out)
 {
     clio_status st = CLIO_OK;
@@ -251,6 +273,7 @@ static clio_status result_path(clio_context *ctx, const char *path, bool writes,
         TRY(st);
     }
     TRY(file_out_open(ctx, &file, *out));
+    TRY(check_own(ctx, *out));
 fail:
     file_out_abandon(&file);
     return st;

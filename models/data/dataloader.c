@@ -322,10 +322,10 @@ clio_status loader_open(clio_context *ctx, struct loader **out, const struct dat
     l->count = ds->info.count[split];
     l->batches = l->options.drop_last ? l->count / batch : (l->count + batch - 1) / batch;
     if (!l->count)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has no samples for %s", ds->root, names[split]);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no samples for %s", ds->root, names[split]);
     if (!l->batches)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %zu samples for %s, fewer than one batch of %zu: use a smaller batch size", ds->root,
-             l->count, names[split], batch);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has %zu samples for %s, fewer than one batch of %zu: use a smaller batch size", ds->root, l->count,
+             names[split], batch);
     l->part = l->options.batch / l->options.ranks;
     TRY(allocate_slots(ctx, l));
     TRY(mem_alloc(ctx, &l->ctx, 1, sizeof *l->ctx));

@@ -117,11 +117,10 @@ static void split_validation(struct dataset *ds)
 {
     size_t n = 0, least = ds->count, most = ds->count;
     for (size_t i = 0; i < ds->count; i++) {
-        if (ds->samples[i].split == DATASET_VALIDATION)
-            return;
+        ds->info.has_validation = ds->info.has_validation || ds->samples[i].split == DATASET_VALIDATION;
         n += ds->samples[i].split == DATASET_TRAIN;
     }
-    if (ds->options.validation_split <= 0 || n < 2)
+    if (ds->info.has_validation || ds->options.validation_split <= 0 || n < 2)
         return;
     for (size_t i = 0; i < ds->count; i++) {
         if (ds->samples[i].split != DATASET_TRAIN)

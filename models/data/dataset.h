@@ -48,9 +48,10 @@ struct dataset_options {
     const char *caption; /* metadata column of the captions; NULL: the first existing one of the names above */
     bool need_captions;  /* a sample without caption is an error, unless allow_empty_captions */
     bool allow_empty_captions;
-    bool need_labels;   /* a dataset without labels is an error */
-    double seconds_max; /* a longer sound is an error, since its caption would not fit what is left of it; 0: no limit */
-    bool skip_corrupt;  /* skip samples with errors, and count them */
+    bool need_labels;    /* a dataset without labels is an error */
+    bool takes_captions; /* the model could be conditioned on captions instead of labels: named where there are no labels */
+    double seconds_max;  /* a longer sound is an error, since its caption would not fit what is left of it; 0: no limit */
+    bool skip_corrupt;   /* skip samples with errors, and count them */
     /* Class names of a trained model: classes get their numbers from here, matched by name; another class is an error. NULL: those of the
      * data. */
     const char *const *class_names;
@@ -72,8 +73,10 @@ struct dataset_info {
     int classes;                 /* labels are 0 .. classes - 1; 0: no labels */
     const char *const *class_names;
     const bool *class_unseen; /* [classes], where labels are needed: no sample has it; else NULL */
-    bool has_captions; /* at least one sample has a caption */
-    int columns;       /* numeric metadata columns besides label */
+    bool has_validation;      /* the data itself has a validation split */
+    bool has_metadata;        /* at least one sample has a row of metadata */
+    bool has_captions;        /* at least one sample has a caption */
+    int columns;              /* numeric metadata columns besides label */
     const char *const *column_names;
     size_t skipped;            /* skipped samples */
     const char *first_skipped; /* error message of the first one; NULL: none */

@@ -53,8 +53,17 @@ fail:
 static clio_status check_labels(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
+    bool captions = false;
     if (!ds->options.need_labels)
         return CLIO_OK;
+    for (size_t i = 0; ds->options.takes_captions && i < ds->count; i++)
+        captions = captions || (!ds->samples[i].is_bad && ds->samples[i].caption_count);
+    if (!ds->info.classes && captions)
+        FAIL(
+            ctx, CLIO_ERROR_FORMAT,
+            "%s has captions and no labels: set text_encoder to the folder of a CLIP text encoder to train on the captions, or put the %ss "
+            "into one subfolder per class",
+            ds->root, thing(ds));
     if (!ds->info.classes)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no labels: put the %ss into one subfolder per class, or labels into metadata.jsonl", ds->root,
              thing(ds));
@@ -125,6 +134,8 @@ clio_status dataset_check(clio_context *ctx, struct dataset *ds)
     TRY(check_lengths(ctx, ds));
     if (ds->options.need_labels)
         TRY(check_classes(ctx, ds));
+    for (size_t i = 0; i < ds->count; i++)
+        ds->info.has_metadata = ds->info.has_metadata || ds->samples[i].is_described;
     for (size_t i = 0; i < ds->count; i++)
         ds->info.has_captions = ds->info.has_captions || (!ds->samples[i].is_bad && ds->samples[i].caption_count);
 fail:

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAMES_SHOWN 12 /* of classes, in a message */
 #define CLASSES_MAX 65536
 
 static bool is_number(const char *text)
@@ -30,21 +31,38 @@ static int class_number(const struct dataset_options *o, const char *name)
     return -1;
 }
 
+/* Append "disc, square, star"; of many classes the first and the last ones: "a, b, c, d, e ... y, z". */
+static clio_status add_class_names(clio_context *ctx, const struct dataset_options *o, struct bytes *out)
+{
+    clio_status st = CLIO_OK;
+    for (int i = 0; i < o->classes; i++) {
+        bool gap = o->classes > NAMES_SHOWN && i == NAMES_SHOWN - 2;
+        i = gap ? o->classes - 2 : i;
+        TRY(bytes_print(ctx, out, "%s%.60s", !i ? "" : gap ? " ... " : ", ", o->class_names[i]));
+    }
+fail:
+    return st;
+}
+
 /* Labels by the class names of a trained model. */
 static clio_status labels_of_model(clio_context *ctx, struct dataset *ds, const char **texts)
 {
     clio_status st = CLIO_OK;
+    struct bytes names = {0};
     for (size_t i = 0; i < ds->count; i++) {
         struct sample *s = &ds->samples[i];
         if (!texts[i])
             continue;
         s->label = class_number(&ds->options, texts[i]);
-        if (s->label < 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has the class %s, which the model does not know: its classes are %s to %s", s->path, texts[i],
-                 ds->options.class_names[0], ds->options.class_names[ds->options.classes - 1]);
+        if (s->label >= 0)
+            continue;
+        TRY(add_class_names(ctx, &ds->options, &names));
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has the class %s, which the model does not know: its classes are %s", s->path, texts[i],
+             names.data);
     }
     TRY(dataset_classes(ctx, ds, ds->options.classes, ds->options.class_names));
 fail:
+    bytes_free(&names);
     return st;
 }
 

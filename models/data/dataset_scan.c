@@ -54,15 +54,16 @@ static bool is_cycle(const struct visited *visited, const struct stat *info)
     return false;
 }
 
-/* Whether a training run of clio lies in the folder: its plots and samples are no training images. */
-static clio_status holds_run(clio_context *ctx, const char *path, bool *out)
+/* Whether a training run of clio lies in the folder: its plots and samples are no training images. A folder of the name checkpoints is
+ * enough for one below the root. */
+static clio_status holds_run(clio_context *ctx, const char *path, bool is_root, bool *out)
 {
     clio_status st = CLIO_OK;
     char *log = NULL, *checkpoints = NULL, *samples = NULL;
     TRY(file_join(ctx, &log, path, "train.csv"));
     TRY(file_join(ctx, &checkpoints, path, "checkpoints"));
     TRY(file_join(ctx, &samples, path, "samples"));
-    *out = file_is_folder(checkpoints) || (file_exists(log) && file_is_folder(samples));
+    *out = (!is_root && file_is_folder(checkpoints)) || (file_exists(log) && (file_is_folder(checkpoints) || file_is_folder(samples)));
 fail:
     free(log);
     free(checkpoints);
@@ -79,7 +80,7 @@ static clio_status scan_folder(clio_context *ctx, struct dataset *ds, struct ent
 {
     clio_status st = CLIO_OK;
     bool is_run = false;
-    TRY(holds_run(ctx, path, &is_run));
+    TRY(holds_run(ctx, path, false, &is_run));
     if (is_run)
         TRY(dataset_warn(ctx, ds, "the folder %s is left out of the data, since it holds a training run", path));
     else
@@ -154,6 +155,11 @@ static int by_name(const void *a, const void *b)
 clio_status dataset_scan(clio_context *ctx, struct dataset *ds, struct entries *entries)
 {
     clio_status st = CLIO_OK;
+    bool is_run = false;
+    TRY(holds_run(ctx, ds->root, true, &is_run));
+    if (is_run)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds a training run, whose plots and samples are no data: move the data into a folder of its own",
+             ds->root);
     TRY(scan(ctx, ds, entries, "", NULL, 0));
     if (entries->count)
         qsort(entries->list, entries->count, sizeof *entries->list, by_name);

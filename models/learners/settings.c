@@ -47,8 +47,8 @@ clio_status learner_setting_check(clio_context *ctx, const struct learner_settin
     if (s->type == 'i' || s->type == 'f') {
         double x = json_number_value(value);
         if (!json_is_number(value) || !(x >= s->least && x <= s->most) || (s->type == 'i' && !json_is_integer(value)))
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be %s from %g to %g", s->name, s->type == 'i' ? "an integer" : "a number",
-                 s->least, s->most);
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting %s must be %s from %.10g to %.*g", s->name,
+                 s->type == 'i' ? "an integer" : "a number", s->least, learner_setting_digits(s->most), s->most);
     }
 fail:
     return st;

@@ -13,6 +13,12 @@ struct learner_setting {
     const char *summary;
 };
 
+/* Digits that print a limit exactly: 1000000000000000, 0.9999999. */
+static inline int learner_setting_digits(double limit)
+{
+    return limit >= 1e10 ? 16 : 10;
+}
+
 /* The setting of that name, or NULL. The table ends with a NULL name. */
 const struct learner_setting *learner_setting_find(const struct learner_setting *table, const char *name);
 /* Index of `word` in "a|b|c", or -1. */

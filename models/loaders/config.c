@@ -110,7 +110,8 @@ clio_status config_check(clio_context *ctx, const struct json_file *file, const 
     json_t *value;
     TRY(json_text(ctx, file, "_class_name", class_name, &name));
     if (strcmp(name, class_name) != 0)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a %.80s instead of a %s: use another model", file->path, name, class_name);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes the class %.80s, and %s is needed: use another model", file->path, name,
+             class_name);
     json_object_foreach(file->root, key, value)
     {
         if (key[0] != '_')

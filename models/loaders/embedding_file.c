@@ -2,6 +2,7 @@
 #include "embedding_file.h"
 #include "pickle_tensors.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,9 @@ static clio_status read_safetensors(clio_context *ctx, const char *path, struct 
         TRY(fail_contents(ctx, path, weights_find(&file, "clip_g") != NULL));
     if (w->problem)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: tensor %s %s", path, w->name, w->problem);
+    if (w->dtype == DTYPE_I32 || w->dtype == DTYPE_I64 || w->dtype == DTYPE_U8)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an embedding: its tensor %s holds integers (%s), not floating-point numbers", path, w->name,
+             dtype_name(w->dtype));
     TRY(check_shape(ctx, path, w->ndim, w->dim, out));
     TRY(mem_alloc(ctx, &out->rows, w->count, sizeof *out->rows));
     TRY(weight_floats(ctx, w, 0, w->count, out->rows));
@@ -89,6 +93,9 @@ clio_status embedding_file_read(clio_context *ctx, const char *path, struct embe
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s was written by PyTorch before version 1.6: load it with torch.load and save it again", path);
     else
         TRY(read_safetensors(ctx, path, out));
+    for (size_t i = 0; i < (size_t)out->vectors * (size_t)out->width; i++)
+        if (!isfinite(out->rows[i]))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds values that are not finite: it is damaged, download it again", path);
 fail:
     file_unload(&map);
     if (st) {

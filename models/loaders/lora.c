@@ -98,7 +98,12 @@ static clio_status check_supported(clio_context *ctx, const struct lora *lora, c
                                            {"lora_te2_", "a LoRA for Stable Diffusion XL"},
                                            {"text_encoder_2.", "a LoRA for Stable Diffusion XL"},
                                            {"transformer.", "a LoRA for another model family"}};
+    static const char *const parts[] = {"model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders."};
     clio_status st = CLIO_OK;
+    for (size_t i = 0; i < COUNT(parts); i++) /* names of the checkpoints of Stability AI */
+        if (begins_with(name, parts[i]))
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is a whole checkpoint (tensor %.200s), not a LoRA: load it as the model", lora->file.path,
+                 name);
     for (size_t i = 0; i < COUNT(types); i++)
         if (strstr(name, types[i][0]))
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED,

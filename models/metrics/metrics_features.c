@@ -134,7 +134,7 @@ clio_status frechet_distance(clio_context *ctx, double *out, const struct featur
              "features of width %d cannot be compared with features of width %d: use the same encoder for both sets", a->width, b->width);
     if (a->count < 2 || b->count < 2)
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
-             "the Frechet distance needs at least 2 features in each set, not %zu and %zu; a meaningful value needs thousands", a->count,
+             "the Fréchet distance needs at least 2 features in each set, not %zu and %zu; a meaningful value needs thousands", a->count,
              b->count);
     if (a->count > b->count) { /* the smaller set has the smaller rank */
         const struct feature_stats *other = a;

@@ -189,8 +189,8 @@ double speech_compression_ratio(const struct bytes *text)
 int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot)
 {
     const struct whisper_tokens *t = &s->tokens;
-    int n = 0, positions = s->net.config.text_positions, prefix = (int)MIN(q->prefix_count, (size_t)positions / 4);
-    size_t limit = (size_t)MAX(positions / 2 - 1 - prefix, 0), previous = MIN(q->previous_count, limit);
+    int n = 0, prefix = (int)MIN(q->prefix_count, speech_prefix_most(s));
+    size_t previous = MIN(q->previous_count, speech_previous_most(s, q->prefix_count));
     if (previous && t->sot_prev >= 0) {
         ids[n++] = t->sot_prev;
         memcpy(ids + n, q->previous + q->previous_count - previous, previous * sizeof *ids);

@@ -38,6 +38,7 @@ static clio_status open_model(struct evaluation *e, const char *path, struct lea
 {
     clio_status st = CLIO_OK;
     TRY(checkpoint_folder(e->ctx, path, folder));
+    TRY(checkpoint_check_model(e->ctx, *folder));
     TRY(learner_load(e->ctx, l, *folder));
 fail:
     return st;

@@ -22,7 +22,8 @@ static clio_status choose_split(clio_context *ctx, const clio_evaluate_params *p
             split--;
     }
     if (count[split] == 0)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has no samples for %s", params->data, names[split]);
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no samples for %s: put some into a subfolder %s, or choose another params.split", params->data,
+             names[split], names[split]);
     e->split = (enum dataset_split)split;
     e->count = MIN(count[split], (size_t)(params->count ? params->count : EVALUATE_COUNT));
 fail:

@@ -3,11 +3,13 @@
 #include "../../host/core/json.h"
 #include "../../host/core/mem.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 #include "../metrics/metric_list.h"
 #include "../metrics/metrics.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A file's lines, zero-terminated in `text`. */
 struct lines {
@@ -16,25 +18,34 @@ struct lines {
     size_t count;
 };
 
+/* Of an empty file, such as the transcript of silence, one empty line. */
 static clio_status read_lines(clio_context *ctx, struct lines *l, const char *path)
 {
     clio_status st = CLIO_OK;
     struct file_content map = {0};
+    struct stat info;
     *l = (struct lines){0};
-    TRY(file_load(ctx, &map, path));
-    if (memchr(map.data, 0, map.size))
+    TRY(bytes_add(ctx, &l->text, "", 0));
+    if (stat(path, &info) || !S_ISREG(info.st_mode) || info.st_size)
+        TRY(file_load(ctx, &map, path));
+    if (map.size && memchr(map.data, 0, map.size))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not a text file", path);
-    TRY(bytes_add(ctx, &l->text, map.data, map.size));
+    if (map.size)
+        TRY(bytes_add(ctx, &l->text, map.data, map.size));
     for (size_t i = 0; i < map.size; i++)
         l->count += map.data[i] == '\n' || i + 1 == map.size;
     TRY(mem_alloc(ctx, &l->list, l->count + 1, sizeof *l->list));
     l->count = 0;
-    for (char *at = l->text.data, *end; *at; at = end) {
+    char *at = l->text.data, *end;
+    do {
         l->list[l->count++] = at;
         end = at + strcspn(at, "\n");
         if (*end)
             *end++ = '\0';
-    }
+        if (!text_is_utf8(at))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not valid UTF-8 in line %zu: save it as UTF-8", path, l->count);
+        at = end;
+    } while (*at);
 fail:
     file_unload(&map);
     return st;
@@ -100,15 +111,16 @@ static clio_status read_captions(clio_context *ctx, json_t **out, const char *pa
 {
     clio_status st = CLIO_OK;
     struct lines l = {0};
+    struct bytes what = {0};
     json_t *row = NULL;
     TRY(json_made(ctx, out, json_object()));
     TRY(read_lines(ctx, &l, path));
     for (size_t i = 0; i < l.count; i++) {
-        char what[64];
         if (l.list[i][strspn(l.list[i], " \t\r")] == '\0')
             continue;
-        snprintf(what, sizeof what, "line %zu of the captions", i + 1);
-        TRY(json_parse(ctx, l.list[i], strlen(l.list[i]), 0, what, &row));
+        bytes_free(&what);
+        TRY(bytes_print(ctx, &what, "line %zu of %s", i + 1, path));
+        TRY(json_parse(ctx, l.list[i], strlen(l.list[i]), 0, what.data, &row));
         const char *name = json_string_value(json_object_get(row, "file_name")), *text = json_string_value(json_object_get(row, "text"));
         text = text ? text : json_string_value(json_object_get(row, "caption"));
         if (!name || !text)
@@ -123,6 +135,7 @@ static clio_status read_captions(clio_context *ctx, json_t **out, const char *pa
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no captions", path);
 fail:
     json_decref(row);
+    bytes_free(&what);
     free_lines(&l);
     return st;
 }

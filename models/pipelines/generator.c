@@ -32,6 +32,7 @@ clio_status clio_generator_load(clio_context *ctx, const char *path, clio_genera
     REQUIRE(ctx, out, "out");
     TRY(context_need_device(ctx));
     TRY(checkpoint_folder(ctx, path, &folder));
+    TRY(checkpoint_check_model(ctx, folder));
     TRY(mem_alloc(ctx, &g, 1, sizeof *g));
     g->ctx = ctx;
     TRY(learner_load(ctx, &g->learner, folder));
@@ -150,7 +151,7 @@ static clio_status require_label(const clio_generator *g, struct caller at, int 
 {
     clio_status st = CLIO_OK;
     int labels = learner_labels(&g->learner);
-    REQUIRE_THAT(g->ctx, at, labels > 0, "%s is %d, but this model has no labels", name, label);
+    REQUIRE_THAT(g->ctx, at, labels > 0, "%s is %d, but this model has no classes", name, label);
     TRY(require_int(g->ctx, at, label, 0, labels - 1, name));
 fail:
     return st;

@@ -119,6 +119,14 @@ static const struct embedding *find_reference(const struct embeddings *e, const 
     }
 }
 
+static size_t path_size(const char *name)
+{
+    size_t size = 0;
+    while (is_name(name[size]) || name[size] == '/')
+        size++;
+    return size;
+}
+
 clio_status embeddings_resolve(clio_context *ctx, const struct embeddings *e, const char *text, struct bytes *out)
 {
     clio_status st = CLIO_OK;
@@ -128,12 +136,13 @@ clio_status embeddings_resolve(clio_context *ctx, const struct embeddings *e, co
         bool begins = !strncasecmp(at, PREFIX, prefix) && (at == text || !prompt_is_word(at[-1]));
         while (begins && is_name(at[prefix + size]))
             size++;
-        if (!size) {
+        if (!size && !(begins && at[prefix] == '/')) {
             TRY(bytes_add(ctx, out, at++, 1));
             continue;
         }
         const char *name = at + prefix;
         int length = (int)MIN(size, 80);
+        bool is_path = name[size] == '/';
         const struct embedding *one = find_reference(e, name, &size);
         if (!one && !e->folder)
             FAIL(ctx, CLIO_ERROR_ARGUMENT,
@@ -141,9 +150,12 @@ clio_status embeddings_resolve(clio_context *ctx, const struct embeddings *e, co
                  "%.*s.safetensors "
                  "or %.*s.pt",
                  length, name, length, name, length, name);
+        if (!one && is_path)
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"%.*s\": write the name of a file in %s, without folders",
+                 (int)MIN(path_size(name), 80), name, e->folder);
         if (!one)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"%.*s\", and %s has no %.*s.safetensors or %.*s.pt", length,
-                 name, e->folder, length, name, length, name);
+            FAIL(ctx, CLIO_ERROR_FILE, "the prompt names the embedding \"%.*s\", and %s has no %.*s.safetensors or %.*s.pt", length, name,
+                 e->folder, length, name, length, name);
         TRY(bytes_add(ctx, out, one->name, strlen(one->name)));
         at = name + size;
     }

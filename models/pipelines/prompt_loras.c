@@ -70,14 +70,15 @@ fail:
 
 /* ---- tags ---- */
 
-/* A tag "<TYPE:NAME>" or "<TYPE:NAME:STRENGTH>" begins at `text`. Returns its size; 0: none. */
+/* A tag "<TYPE:NAME>" or "<TYPE:NAME:STRENGTH>" begins at `text`. In capitals, too. Returns its size; 0: none. Without ">"
+ * it ends with the text. */
 static size_t tag_size(const char *text, const char *type)
 {
     size_t n = strlen(type), end;
-    if (*text != '<' || strncmp(text + 1, type, n) != 0 || text[n + 1] != ':')
+    if (*text != '<' || strncasecmp(text + 1, type, n) != 0 || text[n + 1] != ':')
         return 0;
     end = strcspn(text, ">");
-    return text[end] ? end + 1 : 0;
+    return end + (text[end] != 0);
 }
 
 /* Read what follows the name: ":0.8", ":0.5:0.8", ":te=0.5:unet=0.8" or nothing. */
@@ -123,9 +124,8 @@ static clio_status add_lora(clio_context *ctx, struct lora_names *names, const c
     if (!length || length > NAME_MAX_BYTES || !read_strengths(name + length, name + size, &choice))
         FAIL(ctx, CLIO_ERROR_ARGUMENT,
              "the prompt has \"<lora:%.*s>\": write <lora:NAME:STRENGTH>, such as <lora:style:0.8>, or <lora:NAME:TEXT_ENCODER:UNET> with "
-             "two "
-             "strengths",
-             (int)MIN(size, 80), name);
+             "two strengths, each from -%g to %g",
+             (int)MIN(size, 80), name, STRENGTH_MAX, STRENGTH_MAX);
     memcpy(word, name, length);
     word[length] = 0;
     TRY(mem_grow(ctx, &names->list, names->count, &names->capacity, sizeof *names->list));
@@ -147,6 +147,9 @@ clio_status prompt_loras_take(clio_context *ctx, const char *text, bool is_negat
         if (tag_size(at, "hypernet"))
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "the prompt names a hypernetwork (\"%.*s\"), which is not supported: leave it out",
                  (int)MIN(tag_size(at, "hypernet"), 80), at);
+        if (size && at[size - 1] != '>')
+            FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt has \"%.*s\" without the > that ends it: write <lora:NAME:STRENGTH>",
+                 (int)MIN(size, 80), at);
         if (size && is_negative)
             FAIL(ctx, CLIO_ERROR_ARGUMENT,
                  "params.negative_prompt has \"%.*s\", but a LoRA changes the whole model: name it in params.prompt", (int)MIN(size, 80),

@@ -2,6 +2,7 @@
 #include "speech.h"
 #include "speech_rules.h"
 #include "../../host/core/require.h"
+#include "../train/checkpoint.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -174,6 +175,7 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
     ctx->cancelled = 0;
     TRY(context_need_device(ctx));
     TRY(whisper_check(ctx, dir));
+    TRY(checkpoint_check_model(ctx, dir));
     TRY(mem_alloc(ctx, &s, 1, sizeof *s));
     s->ctx = ctx;
     TRY(mem_string(ctx, &s->dir, dir));

@@ -22,6 +22,7 @@ struct clio_speech {
     int window_samples;         /* of one window: 480000 */
     int last_initial_timestamp; /* max_initial_timestamp_index: the latest first timestamp, in steps of 0.02 s */
     char *prefix;               /* caption_prefix of a captioning model; NULL: none */
+    size_t said_cut[2];         /* tokens of the prompt and of the prefix that a notice has said to be too many */
     float *host_samples;
     struct tensor samples, features, encoded, ids, hidden, logits, choice, next; /* next: i32 [batch], the last sampled tokens */
     struct tensor suppress, suppress_first; /* u8 [vocab]: 1 for suppressed tokens; the same for the first token */
@@ -73,6 +74,16 @@ clio_status speech_decode(clio_speech *s, const struct speech_request *q, const 
 
 /* ApplyTimestampRules: which tokens may follow those of r. */
 void speech_timestamp_rules(const clio_speech *s, const struct speech_result *r, struct logits_args *args);
+/* Most tokens of a prefix, of which the first ones are used, and of previous text beside it, of which the last ones are. */
+static inline size_t speech_prefix_most(const clio_speech *s)
+{
+    return (size_t)s->net.config.text_positions / 4;
+}
+static inline size_t speech_previous_most(const clio_speech *s, size_t prefix_count)
+{
+    int prefix = (int)MIN(prefix_count, speech_prefix_most(s));
+    return (size_t)MAX(s->net.config.text_positions / 2 - 1 - prefix, 0);
+}
 /* The tokens before the first sampled one, in ids: previous text, <|startoftranscript|> (at *sot), language, task, prefix. Returns their
  * number, at most the model's text positions + 8. */
 int speech_prompt(const clio_speech *s, const struct speech_request *q, const struct speech_row *row, int *ids, int *sot);

@@ -130,6 +130,7 @@ struct imagine {
     int done, evaluations;
     struct sampler_options sampler;
     char method[32]; /* name of the sampler in use */
+    double eta;      /* of the sampler; 0 where it has none */
     enum sampler_sigmas sigmas;
     enum sampler_prediction prediction;
 };

@@ -123,9 +123,9 @@ static clio_status add_sampling(const struct imagine *j, int index, struct bytes
         TRY(add_number(ctx, b, "Denoising strength", j->strength > 0 ? j->strength : 1.0));
     if (a->clip_skip)
         TRY(bytes_print(ctx, b, ", Clip skip: %d", a->clip_skip));
-    if (a->eta > 0)
-        TRY(add_number(ctx, b, "Eta DDIM", a->eta));
-    if (a->guidance_rescale > 0)
+    if (j->eta > 0)
+        TRY(add_number(ctx, b, "Eta DDIM", j->eta));
+    if (a->guidance_rescale > 0 && j->guided)
         TRY(add_number(ctx, b, "CFG Rescale", a->guidance_rescale));
     if (a->timestep_spacing)
         TRY(bytes_print(ctx, b, ", Spacing: %s", a->timestep_spacing));

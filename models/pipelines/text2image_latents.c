@@ -71,13 +71,13 @@ fail:
 clio_status imagine_check_finite(const struct imagine *j, const char *what, const float *values, size_t n)
 {
     clio_status st = CLIO_OK;
-    bool is_tiny = strstr(what, "tiny") != NULL;
+    const char *path = strstr(what, "tiny") ? j->p->taesd : strstr(what, "VAE") && j->p->vae_path ? j->p->vae_path : j->p->path;
     for (size_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
             FAIL(j->ctx, CLIO_ERROR_FORMAT,
                  "%s of %s gives values that are not finite: its weights are damaged (download them again), or too large for float16 (load "
                  "them with the weight type f32)",
-                 what, is_tiny ? j->p->taesd : j->p->path);
+                 what, path);
 fail:
     return st;
 }

@@ -4,6 +4,7 @@
 #include "../loaders/lora.h"
 #include "../loaders/other_formats.h"
 #include "../networks/clip_text.h"
+#include "../train/checkpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,8 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
         TRY(other_format_refuse(ctx, path, OTHER_MODEL, "give the folder in params.loras"));
     else
         TRY(open_index(p));
+    if (!p->is_file)
+        TRY(checkpoint_check_model(ctx, p->path));
     TRY(copy_params(p, params));
     TRY(diffusion_find_prediction(p));
     TRY(open_scheduler(p)); /* for a single file, this also checks that it is a checkpoint */

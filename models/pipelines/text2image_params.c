@@ -34,6 +34,8 @@ clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diff
         TRY(require_word(ctx, at, params->prediction_type, "epsilon|eps|v_prediction|v|sample", "params.prediction_type"));
     TRY(require_text_or_null(ctx, at, params->vae, "params.vae"));
     TRY(require_text_or_null(ctx, at, params->taesd, "params.taesd"));
+    REQUIRE_THAT(ctx, at, params->taesd || !params->taesd_preview_only,
+                 "params.taesd_preview_only needs a tiny autoencoder: name one with params.taesd");
     REQUIRE_THAT(ctx, at, !params->vae || !params->taesd || params->taesd_preview_only,
                  "params.vae and params.taesd both replace the model's VAE: leave one out, or set params.taesd_preview_only");
     TRY(require_text_or_null(ctx, at, params->lora_dir, "params.lora_dir"));
@@ -166,6 +168,19 @@ fail:
     return st;
 }
 
+/* Say which of the caller's parameters have no effect with the others. */
+static void say_unused(const struct imagine *j, const struct sampler *s)
+{
+    const clio_imagine_params *a = j->params;
+    const char *why = a->guidance_scale > 1 ? "the guidance is part of this model" : "params.guidance_scale is not above 1";
+    if (a->eta > 0 && s->config.method != SAMPLER_DDIM)
+        context_notice(j->ctx, "params.eta has no effect with the sampler %s: only ddim uses it", s->method);
+    if (a->negative_prompt && *a->negative_prompt && !j->guided)
+        context_notice(j->ctx, "params.negative_prompt has no effect, since %s", why);
+    if (a->guidance_rescale > 0 && !j->guided)
+        context_notice(j->ctx, "params.guidance_rescale has no effect, since %s", why);
+}
+
 clio_status imagine_check(struct imagine *j)
 {
     clio_status st = CLIO_OK;
@@ -185,12 +200,14 @@ clio_status imagine_check(struct imagine *j)
     j->sampler = (struct sampler_options){.method = a->sampler,
                                           .steps = a->steps,
                                           .strength = j->strength,
-                                          .eta = a->eta,
+                                          .eta = a->eta, /* of ddim alone */
                                           .spacing = a->timestep_spacing,
                                           .stable_diffusion = true};
     TRY(sampler_new(j->ctx, &s, &j->p->scheduler, 1, &j->sampler));
     snprintf(j->method, sizeof j->method, "%s", s->method);
     j->sigmas = s->config.sigmas;
+    j->eta = s->config.method == SAMPLER_DDIM ? a->eta : 0;
+    say_unused(j, s);
     j->prediction = s->config.prediction;
     j->run_steps = sampler_step_number(s, s->count - 1) + 1;
     j->evaluations = (s->count - s->first) * j->count;

@@ -1,6 +1,7 @@
 /* transcribe.c - the public functions that transcribe files and samples: check the parameters, find the language token. */
 #include "transcribe.h"
 #include "../../host/core/require.h"
+#include "../../host/core/text.h"
 #include "../tokenizers/whisper_languages.h"
 
 #include <stdio.h>
@@ -59,6 +60,8 @@ static clio_status check_params(clio_context *ctx, struct caller at, const clio_
     TRY(require_int(ctx, at, p->batch, 0, MAX_BATCH_SIZE, "params.batch"));
     TRY(require_number(ctx, at, p->offset, 0, SECONDS_MAX, "params.offset"));
     TRY(require_number(ctx, at, p->duration, 0, SECONDS_MAX, "params.duration"));
+    REQUIRE_THAT(ctx, at, !p->prompt || text_is_utf8(p->prompt), "params.prompt is not valid UTF-8: save it as UTF-8 or type it again");
+    REQUIRE_THAT(ctx, at, !p->prefix || text_is_utf8(p->prefix), "params.prefix is not valid UTF-8: save it as UTF-8 or type it again");
     REQUIRE_THAT(ctx, at, !p->translate || s->tokens.is_multilingual,
                  "params.translate is set, but the model in %s is English-only: use a multilingual model", s->dir);
 fail:

@@ -42,6 +42,21 @@ fail:
     return st;
 }
 
+/* Say, once for all recordings with these texts, what of the caller's texts is not used. */
+static void say_cut_texts(const struct job *job)
+{
+    size_t *said = job->speech->said_cut;
+    const struct speech_request *q = &job->request;
+    size_t prefix = speech_prefix_most(job->speech), previous = speech_previous_most(job->speech, q->prefix_count);
+    if (q->previous_count > previous && q->previous_count != said[0])
+        context_notice(job->ctx, "params.prompt has %zu tokens, of which the model takes the last %zu", q->previous_count, previous);
+    if (q->prefix_count > prefix && q->prefix_count != said[1])
+        context_notice(job->ctx, "%s has %zu tokens, of which the model takes the first %zu",
+                       job->params->prefix ? "params.prefix" : "caption_prefix of the model", q->prefix_count, prefix);
+    said[0] = q->previous_count;
+    said[1] = q->prefix_count;
+}
+
 clio_status job_begin(struct call *call, struct job *job)
 {
     clio_status st = CLIO_OK;
@@ -52,6 +67,7 @@ clio_status job_begin(struct call *call, struct job *job)
     job->begin = job->position = (uint64_t)(p->offset * MEL_RATE);
     job->end = p->duration > 0 ? job->begin + (uint64_t)(p->duration * MEL_RATE) : UINT64_MAX;
     TRY(encode_request(job, call_prefix(call)));
+    say_cut_texts(job);
     TRY(mem_alloc(job->ctx, &job->transcript, 1, sizeof *job->transcript));
     clio_transcript *t = &job->transcript->public;
     const struct whisper_tokens *tokens = &call->speech->tokens;

@@ -357,7 +357,9 @@ static clio_status open_source(clio_context *ctx, struct tokenizer *t, struct so
     bool exists[COUNT(names)], is_folder;
     TRY(file_check_folder(ctx, dir, &is_folder));
     if (!is_folder)
-        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use a model folder (config.json, tokenizer.json, model.safetensors)", dir);
+        FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use %s", dir,
+             t->type == TOKENIZER_CLIP ? "the folder of CLIP's tokenizer (vocab.json and merges.txt, or tokenizer.json)"
+                                       : "a model folder (config.json, tokenizer.json, model.safetensors)");
     for (size_t i = 0; i < COUNT(names); i++) {
         char *path = NULL;
         TRY(file_join(ctx, &path, dir, names[i]));

@@ -64,6 +64,9 @@ clio_status checkpoint_exists(clio_context *ctx, const char *out, bool *exists);
 
 /* The folder of a trained model: `path` if it has a config.json, else its `best`, else its `last`; fresh memory. */
 clio_status checkpoint_folder(clio_context *ctx, const char *path, char **folder);
+/* An error if a file of a trained model differs from its checksum in training.json, which lies in `folder`, or one above for a folder of a
+ * checkpoint (RUN/best/whisper). Folders that training did not write are not checked, nor is the optimizer's state. */
+clio_status checkpoint_check_model(clio_context *ctx, const char *folder);
 /* The validation split of the run that wrote the checkpoint `folder`; its fraction is below 0 where that is unknown. */
 clio_status checkpoint_split(clio_context *ctx, const char *folder, struct train_split *split);
 

@@ -243,10 +243,9 @@ clio_status checkpoint_find(clio_context *ctx, const char *out, struct checkpoin
         st = CLIO_OK;
     }
     TRY(st);
-    if (first && i == count) {
-        ctx->status = reason;
-        TRY(first);
-    }
+    if (first && i == count)
+        FAIL(ctx, first, "%s has no intact checkpoint to resume from (the newest: %.700s): start a new run in another folder", out,
+             reason.sentence);
     if (first)
         TRY(bytes_print(ctx, &c->damaged, "warning: the newest checkpoint cannot be used (%s); resuming from %s", reason.sentence, folder));
 fail:
@@ -370,21 +369,75 @@ fail:
     return st;
 }
 
+/* Open training.json; without one file->root stays NULL. */
+static clio_status open_training(clio_context *ctx, const char *folder, struct json_file *file)
+{
+    clio_status st = CLIO_OK;
+    char *path = NULL;
+    enum file_kind kind;
+    TRY(file_join(ctx, &path, folder, "training.json"));
+    TRY(file_find(ctx, path, &kind));
+    if (kind != FILE_ABSENT)
+        TRY(json_open(ctx, file, folder, "training.json"));
+fail:
+    free(path);
+    return st;
+}
+
+/* others: folder may hold a file training.json that is not of clio. */
+static clio_status check_model(clio_context *ctx, const char *folder, bool others, bool *checked)
+{
+    clio_status st = CLIO_OK;
+    struct json_file file = {0};
+    json_t *sums = NULL;
+    struct status_text reason;
+    clio_status read = open_training(ctx, folder, &file);
+    *checked = !read && json_is_object(json_object_get(file.root, "checksums"));
+    if (!*checked && (!read || (others && read == CLIO_ERROR_FORMAT)))
+        goto fail;
+    TRY(read);
+    TRY(json_copied(ctx, &sums, json_object_get(file.root, "checksums")));
+    json_object_del(sums, "training.safetensors");
+    clio_status differs = checkpoint_verify(ctx, folder, sums);
+    if (differs != CLIO_ERROR_FORMAT)
+        TRY(differs);
+    reason = ctx->status;
+    if (differs)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%.900s; use another checkpoint, or remove training.json if the change was intended", reason.sentence);
+fail:
+    json_close(&file);
+    json_decref(sums);
+    return st;
+}
+
+clio_status checkpoint_check_model(clio_context *ctx, const char *folder)
+{
+    clio_status st = CLIO_OK;
+    char *above = NULL;
+    bool checked;
+    TRY(check_model(ctx, folder, false, &checked));
+    TRY(mem_string(ctx, &above, folder));
+    for (size_t n = strlen(above); n > 1 && above[n - 1] == '/';)
+        above[--n] = '\0';
+    char *slash = strrchr(above, '/');
+    if (!checked && slash && slash > above) {
+        *slash = '\0';
+        TRY(check_model(ctx, above, true, &checked));
+    }
+fail:
+    free(above);
+    return st;
+}
+
 clio_status checkpoint_split(clio_context *ctx, const char *folder, struct train_split *split)
 {
     clio_status st = CLIO_OK;
     struct json_file file = {0};
-    char *path = NULL;
-    enum file_kind kind;
     *split = (struct train_split){.fraction = -1};
-    TRY(file_join(ctx, &path, folder, "training.json"));
-    TRY(file_find(ctx, path, &kind));
-    if (kind == FILE_ABSENT)
-        goto fail;
-    TRY(json_open(ctx, &file, folder, "training.json"));
-    TRY(read_split(ctx, &file, split));
+    TRY(open_training(ctx, folder, &file));
+    if (file.root)
+        TRY(read_split(ctx, &file, split));
 fail:
     json_close(&file);
-    free(path);
     return st;
 }

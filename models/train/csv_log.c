@@ -1,5 +1,6 @@
 /* csv_log.c - see csv_log.h. */
 #include "csv_log.h"
+#include "../../host/core/file_tree.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,35 +40,77 @@ fail:
     return st;
 }
 
-/* Read complete rows; others are skipped: a killed run may have left a partial line. */
+/* "step,epoch,loss\n" */
+static clio_status put_header(clio_context *ctx, const struct csv_log *t, struct bytes *text)
+{
+    clio_status st = CLIO_OK;
+    TRY(bytes_print(ctx, text, "step"));
+    for (int i = 0; i < t->columns; i++)
+        TRY(bytes_print(ctx, text, ",%s", t->names[i]));
+    TRY(bytes_print(ctx, text, "\n"));
+fail:
+    return st;
+}
+
+static bool parse_row(const struct csv_log *t, const char *line, double numbers[CSV_COLUMNS])
+{
+    int n = 0;
+    for (char *end; n <= t->columns; n++, line = end + 1) {
+        numbers[n] = strtod(line, &end);
+        if (end == line || *end != (n < t->columns ? ',' : '\n'))
+            break;
+    }
+    return n > t->columns;
+}
+
+/* Read rows up to step `keep`, and count the complete lines that are none; below 0 only the first line matters. */
 static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
 {
     clio_status st = CLIO_OK;
-    enum file_kind kind;
+    bool exists;
     FILE *in = NULL;
+    struct bytes header = {0};
     char line[64 * CSV_COLUMNS];
-    TRY(file_find(ctx, t->path, &kind));
-    if (kind == FILE_ABSENT)
-        return CLIO_OK;
+    TRY(put_header(ctx, t, &header));
+    TRY(file_check_exists(ctx, t->path, &exists));
+    if (!exists)
+        goto fail;
     if (!(in = fopen(t->path, "r")))
         TRY(file_fail_read(ctx, t->path, errno));
-    while (fgets(line, sizeof line, in)) {
+    for (size_t number = 1; fgets(line, sizeof line, in); number++) {
         double numbers[CSV_COLUMNS] = {0};
-        char *at = line, *end;
-        int n = 0;
-        for (; n <= t->columns; n++, at = end + 1) {
-            numbers[n] = strtod(at, &end);
-            if (end == at || *end != (n < t->columns ? ',' : '\n'))
-                break;
+        bool is_complete = strchr(line, '\n') || strlen(line) + 1 == sizeof line;
+        if (number == 1 ? !strcmp(line, header.data) : parse_row(t, line, numbers) || keep < 0) {
+            if (number > 1 && numbers[0] <= (double)keep)
+                TRY(append_row(ctx, t, numbers[0], numbers + 1));
+        } else if (is_complete && !t->unread++) {
+            t->first_unread = number;
         }
-        if (n > t->columns && numbers[0] <= (double)keep)
-            TRY(append_row(ctx, t, numbers[0], numbers + 1));
     }
     if (ferror(in))
         TRY(file_fail_read(ctx, t->path, errno));
 fail:
+    bytes_free(&header);
     if (in)
         fclose(in);
+    return st;
+}
+
+/* Rename the file to train.csv.old, or to the first of train.csv.old2, train.csv.old3, ... that is free. */
+static clio_status keep_old(clio_context *ctx, struct csv_log *t)
+{
+    clio_status st = CLIO_OK;
+    struct bytes name = {0};
+    bool exists = true;
+    for (int i = 1; exists; i++) {
+        bytes_free(&name);
+        TRY(bytes_print(ctx, &name, i > 1 ? "%s.old%d" : "%s.old", t->path, i));
+        TRY(file_check_exists(ctx, name.data, &exists));
+    }
+    TRY(file_rename(ctx, t->path, name.data));
+    TRY(mem_string(ctx, &t->old, name.data));
+fail:
+    bytes_free(&name);
     return st;
 }
 
@@ -77,10 +120,7 @@ static clio_status write_all(clio_context *ctx, struct csv_log *t)
     clio_status st = CLIO_OK;
     struct file_out out = {0};
     struct bytes text = {0};
-    TRY(bytes_print(ctx, &text, "step"));
-    for (int i = 0; i < t->columns; i++)
-        TRY(bytes_print(ctx, &text, ",%s", t->names[i]));
-    TRY(bytes_print(ctx, &text, "\n"));
+    TRY(put_header(ctx, t, &text));
     for (size_t i = 0; i < t->count; i++)
         TRY(put_row(ctx, t, &text, i));
     TRY(file_out_open_own(ctx, &out, t->path));
@@ -102,8 +142,9 @@ clio_status csv_log_open(clio_context *ctx, struct csv_log *t, const char *folde
     if (t->columns >= CSV_COLUMNS)
         FAIL(ctx, CLIO_ERROR_INTERNAL, "%s would have %d columns", file, t->columns);
     TRY(file_join(ctx, &t->path, folder, file));
-    if (keep >= 0)
-        TRY(read_rows(ctx, t, keep));
+    TRY(read_rows(ctx, t, keep));
+    if (t->unread)
+        TRY(keep_old(ctx, t));
     TRY(write_all(ctx, t));
 fail:
     if (st)
@@ -150,5 +191,6 @@ void csv_log_close(struct csv_log *t)
     for (int i = 0; i < CSV_COLUMNS; i++)
         free(t->values[i]);
     free(t->path);
+    free(t->old);
     *t = (struct csv_log){0};
 }

@@ -40,7 +40,7 @@ static void describe(const struct learner_setting *s, clio_setting *out)
         snprintf(out->range, sizeof out->range, "true|false");
         snprintf(out->value, sizeof out->value, "%s", s->otherwise > 0 ? "true" : "false");
     } else {
-        snprintf(out->range, sizeof out->range, "%g to %g", s->least, s->most);
+        snprintf(out->range, sizeof out->range, "%.10g to %.*g", s->least, learner_setting_digits(s->most), s->most);
         snprintf(out->value, sizeof out->value, "%g", s->otherwise);
     }
 }
@@ -58,6 +58,15 @@ static size_t length(const struct learner_setting *table)
     while (table[n].name)
         n++;
     return n;
+}
+
+/* Number n of the table that the model type can have use for, or the end of the table. */
+static const struct learner_setting *nth_fitting(const struct learner_setting *table, size_t n, const struct learner_type *type)
+{
+    for (; table->name; table++)
+        if (train_setting_fits(type, table->name) && !n--)
+            break;
+    return table;
 }
 
 clio_status clio_train_setting(clio_context *ctx, const char *model, size_t n, clio_setting *out)
@@ -84,6 +93,7 @@ clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t 
 {
     clio_status st = CLIO_OK;
     const struct learner_type *type;
+    size_t fitting = 0;
     if (out)
         *out = (clio_setting){0};
     REQUIRE(ctx, ctx, "ctx");
@@ -91,8 +101,14 @@ clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t 
     REQUIRE(ctx, out, "out");
     type = learner_type_find(model);
     REQUIRE_THAT(ctx, CALLER, type, "model is \"%.60s\", and there is no such model to train: clio_train_model lists them", model);
-    TRY(clio_train_setting(ctx, NULL, n, out));
-    if (out->name && n >= length(train_settings)) {
+    for (size_t i = 0; train_settings[i].name; i++)
+        fitting += train_setting_fits(type, train_settings[i].name);
+    if (n < fitting) {
+        describe(nth_fitting(train_settings, n, type), out);
+        return CLIO_OK;
+    }
+    describe(nth_fitting(optimizer_settings, n - fitting, type), out);
+    if (out->name) {
         const struct optimizer_options o = learner_optimizer_defaults(type, 0);
         train_optimizer_text(o, out->name, out->value, sizeof out->value);
     }

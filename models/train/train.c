@@ -200,8 +200,8 @@ static clio_status evaluate(struct train_run *r)
     r->state.evals_without_improvement = better ? 0 : r->state.evals_without_improvement + 1;
     if (!better)
         snprintf(best, sizeof best, "best: %.5g", r->state.best);
-    snprintf(text, sizeof text, "step %" PRId64 ": validation %s %.5g on %.0f %s (%s)", r->state.step, names[0], totals[0], *count,
-             r->plan.type->takes_audio ? "recordings" : "images", best);
+    snprintf(text, sizeof text, "step %" PRId64 ": validation %s %.5g on %.0f %s%s (%s)", r->state.step, names[0], totals[0], *count,
+             r->plan.type->takes_audio ? "recording" : "image", *count > 1 ? "s" : "", best);
     train_report(r, text);
 fail:
     return st;

@@ -43,6 +43,8 @@ struct train_plan {
 clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const struct learner_type *type, const json_t *settings);
 /* Options of the optimizer of a part: *o holds the type's defaults, settings override them. steps: of the whole run. */
 clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *plan, int part, int64_t steps, struct optimizer_options *o);
+/* The word of a choice among the optimizer settings, such as "adamw", for a part of the model. */
+void train_plan_optimizer_word(const struct train_plan *plan, int part, const char *name, char *text, size_t size);
 /* The value that an optimizer setting has in these options, as text. */
 void train_optimizer_text(struct optimizer_options o, const char *name, char *text, size_t size);
 /* Set `newer` in `settings`, such as those of the run that is resumed. What was given last wins, also over a setting of another name:
@@ -50,6 +52,8 @@ void train_optimizer_text(struct optimizer_options o, const char *name, char *te
 clio_status train_settings_update(clio_context *ctx, json_t *settings, const json_t *newer);
 /* An error if there are optimizer settings for a part that is not trained. */
 clio_status train_plan_check_frozen(clio_context *ctx, const struct train_plan *plan, int part);
+/* Whether a model type can have use for a setting of training. setting_needs.c */
+bool train_setting_fits(const struct learner_type *type, const char *setting);
 void train_plan_free(struct train_plan *plan);
 
 #endif

@@ -2,9 +2,43 @@
 #include "train_run.h"
 #include "../../host/core/file_out.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Refuse data in folders that the run writes images to: its plots and samples would become training images. */
+static clio_status check_apart(clio_context *ctx, const char *data, const char *out)
+{
+    clio_status st = CLIO_OK;
+    static const char *const written[] = {"", "samples", "checkpoints"};
+    char *real_data = NULL, *real = NULL, *path = NULL;
+    bool exists;
+    TRY(file_check_exists(ctx, data, &exists));
+    if (exists) /* else the dataset says so */
+        TRY(file_real_path(ctx, &real_data, data));
+    for (size_t i = 0; real_data && i < COUNT(written); i++) {
+        free(path);
+        free(real);
+        path = real = NULL;
+        TRY(file_join(ctx, &path, out, written[i]));
+        TRY(file_check_exists(ctx, path, &exists));
+        if (!exists)
+            continue;
+        TRY(file_real_path(ctx, &real, path));
+        size_t n = strlen(real);
+        if (!strncmp(real_data, real, n) && (!real_data[n] || (*written[i] && real_data[n] == '/')))
+            FAIL(ctx, CLIO_ERROR_ARGUMENT,
+                 "params.data %s is a folder that the run writes to: its plots and samples would become training images; choose another "
+                 "folder for params.out, which is %s",
+                 data, out);
+    }
+fail:
+    free(real_data);
+    free(real);
+    free(path);
+    return st;
+}
 
 clio_status train_folder_check(struct train_run *r)
 {
@@ -12,6 +46,7 @@ clio_status train_folder_check(struct train_run *r)
     char *losses = NULL;
     bool exists = false;
     enum file_kind kind;
+    TRY(check_apart(r->ctx, r->params->data, r->params->out));
     if (!train_is_first(r) || r->params->resume)
         return CLIO_OK;
     TRY(checkpoint_exists(r->ctx, r->params->out, &exists));
@@ -78,6 +113,19 @@ static void name_columns(struct train_run *r)
     r->columns[n] = NULL;
 }
 
+/* Say that lines of an earlier log could not be read. */
+static void report_old(struct train_run *r, const struct csv_log *log)
+{
+    char text[1200];
+    bool one = log->unread == 1;
+    if (!log->old)
+        return;
+    snprintf(text, sizeof text,
+             "warning: %zu line%s of %s cannot be read, the first is line %zu: the file goes on without %s, and the old one is now %s",
+             log->unread, one ? "" : "s", log->path, log->first_unread, one ? "it" : "them", log->old);
+    train_report_warning(r, text);
+}
+
 clio_status train_logs_open(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -86,8 +134,10 @@ clio_status train_logs_open(struct train_run *r)
     if (!train_is_first(r))
         return CLIO_OK;
     TRY(csv_log_open(r->ctx, &r->train_log, r->params->out, "train.csv", r->columns, keep));
+    report_old(r, &r->train_log);
     if (r->validation)
         TRY(csv_log_open(r->ctx, &r->eval_log, r->params->out, "eval.csv", r->plan.type->metrics, keep));
+    report_old(r, &r->eval_log);
 fail:
     return st;
 }

@@ -173,7 +173,8 @@ static clio_status open_data(struct train_run *r)
         train_report(r, info->warnings[i]);
     if (info->skipped) {
         char text[600];
-        snprintf(text, sizeof text, "skipped %zu samples; the first: %s", info->skipped, info->first_skipped);
+        snprintf(text, sizeof text, "skipped %zu sample%s%s: %s", info->skipped, info->skipped == 1 ? "" : "s",
+                 info->skipped == 1 ? "" : "; the first", info->first_skipped);
         train_report(r, text);
     }
 fail:
@@ -182,11 +183,26 @@ fail:
 
 /* ---- model ---- */
 
+/* Folders that the model starts from may be those of another run. */
+static clio_status check_folders(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    static const char *const names[] = {"pretrained", "text_encoder", "vae"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *folder = json_string_value(json_object_get(r->plan.model, names[i]));
+        if (folder && *folder)
+            TRY(checkpoint_check_model(r->ctx, folder));
+    }
+fail:
+    return st;
+}
+
 static clio_status open_learner(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     const struct dataset_info *info = dataset_info(r->data);
     const struct learner_shape *s = &r->shape;
+    TRY(check_folders(r));
     TRY(learner_new(r->ctx, &r->learner, r->plan.type, *s, r->plan.model, r->plan.seed));
     if (r->learner.shape.classes && info->class_names)
         TRY(learner_set_class_names(r->ctx, &r->learner, info->class_names));
@@ -233,17 +249,21 @@ static void report_lines(struct train_run *r, char *lines)
 /* What the run begins with, or why a resumed one has nothing to do. */
 static void report_start(struct train_run *r)
 {
-    char text[300], what[80];
+    char text[300], what[80], steps[80];
     const struct learner_shape *s = &r->shape;
-    size_t size = 0;
+    size_t size = 0, count = dataset_info(r->data)->count[DATASET_TRAIN];
     for (int i = 0; r->plan.type->parts[i]; i++)
         size += parameters_size(&r->learner.parameters[i]);
     if (r->plan.type->takes_audio)
-        snprintf(what, sizeof what, "recordings");
+        snprintf(what, sizeof what, "recording%s", count == 1 ? "" : "s");
     else
-        snprintf(what, sizeof what, "%d x %d x %d images", s->width, s->height, s->channels);
-    snprintf(text, sizeof text, "%s: %zu parameters, trained on %zu %s with batch size %d, steps %" PRId64 " to %" PRId64,
-             r->plan.type->name, size, dataset_info(r->data)->count[DATASET_TRAIN], what, r->plan.batch_size, r->state.step, r->steps);
+        snprintf(what, sizeof what, "%d x %d x %d image%s", s->width, s->height, s->channels, count == 1 ? "" : "s");
+    if (r->state.step < r->steps)
+        snprintf(steps, sizeof steps, "steps %" PRId64 " to %" PRId64, r->state.step, r->steps);
+    else
+        snprintf(steps, sizeof steps, "%" PRId64 " steps made", r->state.step);
+    snprintf(text, sizeof text, "%s: %zu parameters, trained on %zu %s with batch size %d, %s", r->plan.type->name, size, count, what,
+             r->plan.batch_size, steps);
     train_report(r, text);
     if (r->resumes && r->state.step >= r->steps) {
         snprintf(text, sizeof text, "nothing is left to train: the run has made %" PRId64 " steps (%.4g epochs); set %s higher",
@@ -293,6 +313,8 @@ clio_status train_open(struct train_run *r)
     r->saved = r->resumes ? r->state.step : -1;
     TRY(train_seek(r));
     TRY(train_logs_open(r));
+    if (train_is_first(r))
+        train_note_settings(r);
     report_lines(r, notes.data);
     report_start(r);
 fail:

@@ -52,6 +52,9 @@ clio_status train_logs_open(struct train_run *r);
 /* Hash of the names of the validation samples. */
 uint64_t train_validation_names(const struct train_run *r);
 
+/* setting_needs.c: a notice for each setting that was given and has no effect. */
+void train_note_settings(const struct train_run *r);
+
 /* train_status.c: epochs so far, with the fraction of the current one; a warning that something failed which is not needed, with the last
  * failure's sentence; the process that writes files and reports (rank 0); and report the state to params->on_status, with an event or NULL.
  */

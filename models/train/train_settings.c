@@ -159,6 +159,7 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
     plan->data.allow_empty_captions = number(a, "allow_empty_captions") > 0;
     plan->data.seconds_max = type->takes_audio ? LEARNER_SECONDS : 0;
     plan->data.need_labels = type->needs_labels && !learner_needs_captions(type, plan->model);
+    plan->data.takes_captions = type->takes_captions;
     TRY(learner_takes_captions(ctx, type, plan->model, NULL, &plan->data.need_captions));
     plan->data.seed = plan->seed;
     plan->data.validation_split = plan->validation_split >= 0 ? plan->validation_split : type->evaluate ? 0.1 : 0;
@@ -169,6 +170,9 @@ clio_status train_plan_read(clio_context *ctx, struct train_plan *plan, const st
                                      .contrast = (float)number(a, "contrast"),
                                      .saturation = (float)number(a, "saturation"),
                                      .gaussian_noise = (float)number(a, "gaussian_noise")};
+    if (plan->validation_split < 0 && plan->validation_split > -1)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "the setting validation_split must be a number from 0 to 0.9, or -1: 0.1 if the model has a validation metric");
     if (plan->channels == 2)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "the setting channels must be 1 (grayscale), 3 (RGB) or 0 (as the data)");
 fail:
@@ -274,7 +278,7 @@ clio_status train_plan_optimizer(clio_context *ctx, const struct train_plan *pla
         o->warmup = (int64_t)json_number_value(value);
     value = optimizer_value(plan, part, "lr_scheduler_steps");
     o->steps = value && json_number_value(value) > 0 ? (int64_t)json_number_value(value) : steps;
-    if (o->nesterov && o->momentum <= 0)
+    if (o->nesterov && o->rule == OPTIM_SGD && o->momentum <= 0)
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "nesterov needs momentum: set momentum too, such as 0.9");
 fail:
     return st;
@@ -295,6 +299,17 @@ void train_optimizer_text(struct optimizer_options o, const char *name, char *te
         word = strchr(word, '|') + 1;
     if (word)
         snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
+}
+
+void train_plan_optimizer_word(const struct train_plan *plan, int part, const char *name, char *text, size_t size)
+{
+    const char *given = json_string_value(optimizer_value(plan, part, name));
+    if (given)
+        snprintf(text, size, "%s", given);
+    else if (learner_setting_find(optimizer_settings, name))
+        train_optimizer_text(learner_optimizer_defaults(plan->type, part), name, text, size);
+    else
+        *text = '\0';
 }
 
 clio_status train_plan_check_frozen(clio_context *ctx, const struct train_plan *plan, int part)

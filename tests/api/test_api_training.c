@@ -225,7 +225,7 @@ static void test_evaluate(void **state)
     assert_true(fabs(find(m, "negative_elbo") - sum) < 1e-3 * sum);
     clio_metrics_free(m);
     params.split = "test";
-    assert_fails(clio_evaluate(ctx, &params, &m), CLIO_ERROR_ARGUMENT, "has no samples for test");
+    assert_fails(clio_evaluate(ctx, &params, &m), CLIO_ERROR_FORMAT, "has no samples for test: put some into a subfolder test, or");
     params.split = "validation"; /* what the run held out of this data; the same without a split */
     assert_ok(clio_evaluate(ctx, &params, &m));
     double held = find(m, "images"), mse = find(m, "reconstruction_mse");

@@ -117,6 +117,117 @@ static void test_wav_sizes(void **state)
     free(x);
 }
 
+/* A size of the samples that is too small: what follows is read if it is no chunk, as far as the size of the whole goes. */
+static void test_understated(void **state)
+{
+    static const unsigned char list[] = "LIST\4\0\0\0INFO", junk[16] = {1, 2, 3, 4, 5, 6, 7, 8};
+    float *x = test_tone(16000, 1, N);
+    size_t size;
+    (void)state;
+    write_floats(in_folder("a.wav"), WAV, 16000, 1, x, N);
+    unsigned char *b = read_bytes(in_folder("a.wav"), &size);
+    put32(b + 40, 1000);
+    write_bytes(in_folder("small.wav"), b, size);
+    expect_whole(in_folder("small.wav"), N, "has more samples than its header says: it was read to the end of the file", false);
+    put32(b + 4, 0); /* unknown */
+    write_bytes(in_folder("small.wav"), b, size);
+    expect_whole(in_folder("small.wav"), N, "has more samples than its header says", false);
+    put32(b + 4, 36 + 1000); /* both sizes agree: the rest is no sound */
+    write_bytes(in_folder("small.wav"), b, size);
+    expect_whole(in_folder("small.wav"), 500, NULL, false);
+    put32(b + 4, 36 + 2 * N + 12);
+    memcpy(b + 44 + 1000, "LISTxxxx", 8); /* a damaged chunk is one */
+    write_bytes(in_folder("small.wav"), b, size);
+    expect_whole(in_folder("small.wav"), 500, NULL, false);
+    put32(b + 4, 36 + 2 * N);
+    put32(b + 40, 2 * N);
+    write_parts(in_folder("small.wav"), 3, (const void *const[]){b, junk, list}, (const size_t[]){size, 16, 12});
+    expect_whole(in_folder("small.wav"), N, NULL, false);
+    free(b);
+    write_floats(in_folder("a.au"), AU, 16000, 1, x, N);
+    b = read_bytes(in_folder("a.au"), &size);
+    memcpy(b + 8, "\0\0\3\350", 4); /* 1000 */
+    write_bytes(in_folder("small.au"), b, size);
+    expect_whole(in_folder("small.au"), N, "has more samples than its header says", false);
+    free(b);
+    write_floats(in_folder("a.aiff"), AIFF, 16000, 1, x, N);
+    b = read_bytes(in_folder("a.aiff"), &size);
+    for (size_t i = 4; i + 4 < 80; i++)
+        if (!memcmp(b + i, "SSND", 4))
+            memcpy(b + i + 4, "\0\0\3\360", 4); /* 1000 and 8 */
+    write_bytes(in_folder("small.aiff"), b, size);
+    expect_whole(in_folder("small.aiff"), N, "has more samples than its header says", false);
+    free(b);
+    free(x);
+}
+
+/* An Ogg file that ends within a page, at the end of one, or after the page that ends the stream; alone and before another file. */
+static void test_cut_ogg(void **state)
+{
+    static const int formats[] = {VORBIS, OPUS};
+    enum { LENGTH = 6 * N }; /* several pages */
+    float *x = malloc(LENGTH * sizeof *x);
+    assert_non_null(x);
+    test_random(x, LENGTH, 5);
+    for (size_t i = 0; i < LENGTH; i++)
+        x[i] *= 0.2f;
+    (void)state;
+    for (size_t i = 0; i < COUNT(formats); i++) {
+        size_t size, last = 0, got, first;
+        bool cut;
+        write_floats(in_folder("a.ogg"), formats[i], 16000, 1, x, LENGTH);
+        unsigned char *b = read_bytes(in_folder("a.ogg"), &size);
+        for (size_t at = 1; at + 5 < size; at++)
+            last = memcmp(b + at, "OggS", 5) ? last : at;
+        assert_true(last > 1000);
+        write_bytes(in_folder("cut.ogg"), b, size - 20);
+        free(read_to_end(in_folder("cut.ogg"), &first, &cut));
+        if (!cut || !strstr(problem, " s, within a page of its Ogg stream: the rest is missing") || first >= LENGTH)
+            fail_msg("%zu samples, cut %d: %s", first, cut, problem);
+        write_bytes(in_folder("cut.ogg"), b, last + 10); /* within the header of the page */
+        free(read_to_end(in_folder("cut.ogg"), &got, &cut));
+        if (!cut || !strstr(problem, "within a page"))
+            fail_msg("cut %d: %s", cut, problem);
+        write_bytes(in_folder("cut.ogg"), b, last);
+        free(read_to_end(in_folder("cut.ogg"), &got, &cut));
+        if (cut || !strstr(problem, "has no page that ends its Ogg stream: its end may be missing"))
+            fail_msg("cut %d: %s", cut, problem);
+        write_parts(in_folder("cut.ogg"), 2, (const void *const[]){b, "TAG and more"}, (const size_t[]){size, 12});
+        expect_whole(in_folder("cut.ogg"), LENGTH, NULL, false);
+        write_parts(in_folder("cut.ogg"), 2, (const void *const[]){b, b}, (const size_t[]){size - 20, size}); /* the second is read */
+        free(read_to_end(in_folder("cut.ogg"), &got, &cut));
+        if (got != first + LENGTH || cut || !strstr(problem, "is damaged at "))
+            fail_msg("%zu samples, expected %zu, cut %d: %s", got, first + LENGTH, cut, problem);
+        free(b);
+    }
+    free(x);
+}
+
+/* Values that are no numbers, infinite or too large are silence, and that is said, of a file and of samples in memory. */
+static void test_invalid_values(void **state)
+{
+    enum { FLOATS = SF_FORMAT_WAV | SF_FORMAT_FLOAT };
+    float *x = test_tone(16000, 2, N);
+    struct sound *s;
+    (void)state;
+    write_floats(in_folder("f.wav"), FLOATS, 16000, 2, x, N);
+    expect_whole(in_folder("f.wav"), N, NULL, false);
+    x[7] = NAN;
+    x[100] = INFINITY;
+    x[101] = 1e30f;
+    write_floats(in_folder("f.wav"), FLOATS, 16000, 2, x, N);
+    expect_whole(in_folder("f.wav"), N, "3 of 64000 values of ", false);
+    assert_non_null(strstr(problem, " are NaN, infinite or above 2^32, and were read as silence"));
+    expect_ok(sound_open_samples(ctx, &s, x, 2 * N), "samples");
+    assert_true(sound_problem(s, problem));
+    assert_non_null(strstr(problem, "3 of 64000 values of the samples are NaN"));
+    sound_close(s);
+    expect_ok(sound_open_samples(ctx, &s, x, 5), "samples");
+    assert_false(sound_problem(s, problem));
+    sound_close(s);
+    free(x);
+}
+
 /* 5 GiB of silence, at 192 kHz in two channels of 32 bits: the size in the header is modulo 2^32, or unknown. */
 static void test_large_wav(void **state)
 {
@@ -296,10 +407,12 @@ static void test_opposite_phase(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_joined),     cmocka_unit_test(test_wav_sizes),
-        cmocka_unit_test(test_large_wav),  cmocka_unit_test(test_headers_of_others),
-        cmocka_unit_test(test_ogg_codecs), cmocka_unit_test(test_damage_is_passed),
-        cmocka_unit_test(test_good_files), cmocka_unit_test(test_opposite_phase),
+        cmocka_unit_test(test_joined),           cmocka_unit_test(test_wav_sizes),
+        cmocka_unit_test(test_large_wav),        cmocka_unit_test(test_headers_of_others),
+        cmocka_unit_test(test_understated),      cmocka_unit_test(test_cut_ogg),
+        cmocka_unit_test(test_invalid_values),   cmocka_unit_test(test_ogg_codecs),
+        cmocka_unit_test(test_damage_is_passed), cmocka_unit_test(test_good_files),
+        cmocka_unit_test(test_opposite_phase),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

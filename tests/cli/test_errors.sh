@@ -195,9 +195,12 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     rm -f b.wav.txt
     usage "an offset in seconds without a unit" "-ot must be a whole number of milliseconds, or seconds such as 10.5s" "not \"10.5\"" -- $quick mini -ot 10.5 "$speech"
     usage "unknown device" "\"no-such-device\"" "clio devices lists" -- $quick mini -d no-such-device "$speech"
+    usage "an offset that is too large" "-ot must be a whole number of milliseconds, or seconds such as 10.5s, from 0 to 1000000000000, not" -- $quick mini -ot 1e300s "$speech"
+    by="env CLIO_DEVICE=999"
+    usage "device of the environment out of range" "CLIO_DEVICE is 999: there is no such device" -- $quick mini "$speech"
     usage "device out of range" "-d is 999" "no such device" -- $quick mini -d 999 "$speech"
     by="env CLIO_DEVICE=no-such-device"
-    usage "CLIO_DEVICE unknown" "\"no-such-device\"" "clio devices lists" -- $quick mini "$speech"
+    usage "CLIO_DEVICE unknown" "no device matches \"no-such-device\" of CLIO_DEVICE" "clio devices lists" -- $quick mini "$speech"
     usage "unknown option" "unknown option --frobnicate" "clio transcribe --help" -- $quick mini --frobnicate "$speech"
     usage "abbreviated option" "unknown option --see" "did you mean --seed?" -- $quick mini --see 0 "$speech"
     usage "unknown command" "unknown command \"frobnicate\"" "clio --help" -- frobnicate
@@ -211,6 +214,10 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     usage "missing value before an option" "-of needs a value (NAME), but -osrt follows, which is an option" -- $quick mini -of -osrt "$speech"
     usage "no sound file" "no audio file given" "clio transcribe FILE" -- $quick mini
     usage "standard input twice" "standard input can be read only once" "clio transcribe --help" -- $quick mini - -
+    usage "two tasks" "--translate and --task transcribe contradict each other" -- $quick mini -tr --task transcribe "$speech"
+    works "one task, twice" -- $quick mini -nt -tr --task translate a.wav
+    usage "a prompt that is no UTF-8" "--prompt is not valid UTF-8" -- $quick mini --prompt "$(printf 'a \377 b')" "$speech"
+    usage "a prefix that is no UTF-8" "--prefix is not valid UTF-8" -- caption -q -m mini --prefix "$(printf '\303')" "$speech"
     usage "two results of one name" "two results would be written to" -- $quick mini -osrt a.wav a.wav
     by="env CLIO_MEMORY_LIMIT=lots"
     usage "CLIO_MEMORY_LIMIT is no size" "CLIO_MEMORY_LIMIT=lots" "1500M" -- $quick mini "$speech"
@@ -224,6 +231,22 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
 }
 try
 if [ $status -eq 2 ] && grep -q "usage: clio COMMAND" err && [ ! -s out ]; then ok "no command"; else not_ok "no command" "no usage"; fi
+
+# Texts of which the model takes a part: said once for all files, and what is long enough is taken whole.
+long=$(yes word | head -n 3000 | tr '\n' ' ')
+# shellcheck disable=SC2086
+for how in "-b 1" "-b 2"; do
+    "$clio" transcribe -m mini -nf --max-tokens 4 -l en $how --prompt "$long" a.wav b.wav >out 2>err
+    if [ "$(grep -c '^clio: note: --prompt has [0-9]* tokens, of which the model takes the last [0-9]*$' err)" -eq 1 ]; then
+        ok "a prompt that is too long, $how"
+    else
+        not_ok "a prompt that is too long, $how" "no note, or more than one"
+    fi
+done
+"$clio" caption -m mini --max-tokens 4 --prefix "$long" a.wav >out 2>err
+if grep -q '^clio: note: --prefix has [0-9]* tokens, of which the model takes the first [0-9]*$' err; then ok "a prefix that is too long"; else not_ok "a prefix that is too long" "no note"; fi
+"$clio" transcribe -m mini -nf --max-tokens 4 -l en --prompt "a b" a.wav >out 2>err
+if ! grep -q 'of which the model takes' err; then ok "a prompt that is short enough"; else not_ok "a prompt that is short enough" "a note"; fi
 
 # ---- where results go ----
 
@@ -249,6 +272,31 @@ echo old >file
     is_replaced() { [ "$(cat old.txt)" != old ] && [ -s old.txt ] && echo old >old.txt; }
     also=is_replaced
     works "and good input replaces it" -- $quick mini -otxt -of old "$speech"
+
+    # a result that would be written over an input, by whatever name, before anything is read
+    cp "$speech" talk.txt && cp "$speech" other.txt && ln -s talk.txt link.txt && ln talk.txt hard.txt && mkdir sub
+    same_input() { cmp -s "$speech" talk.txt && cmp -s "$speech" other.txt; }
+    also=same_input
+    fails "a result over the input" 1 "cannot write talk.txt: it is the input talk.txt" "-of" -- $quick mini -otxt -of talk talk.txt
+    also=same_input
+    fails "a result over the input of another name" 1 "cannot write sub/../talk.txt: it is the input" "-of" -- $quick mini -otxt -of sub/../talk talk.txt
+    also='same_input && [ -L link.txt ]'
+    fails "a result over the input, through a link" 1 "cannot write link.txt: it is the input talk.txt" -- $quick mini -otxt -of link talk.txt
+    also=same_input
+    fails "a result over the input, by a hard link" 1 "cannot write hard.txt: it is the input talk.txt" -- $quick mini -otxt -of hard talk.txt
+    also=same_input
+    fails "a result over another input" 1 "cannot write talk.txt: it is the input talk.txt" -- $quick mini -otxt -of talk -of x other.txt talk.txt
+    also=same_input in=talk.txt
+    fails "a result over standard input" 1 "cannot write talk.txt: it is the input from standard input" -- $quick mini -otxt -of talk -
+    also='cmp -s mini/config.json config.before'
+    cp mini/config.json config.before
+    fails "a result over the model" 1 "cannot write mini/config.json: it is the input mini/config.json" -- $quick mini -oj -of mini/config "$speech"
+    usage "two results of one file" "two results would be written to sub/../x.txt" -- $quick mini -otxt -of x -of sub/../x a.wav b.wav
+    usage "two results of one existing file" "two results would be written to link.txt" -- $quick mini -otxt -of talk -of link a.wav b.wav
+    also='[ "$(ls -A sub)" = "" ]'
+    usage "a folder in place of a name" "-of sub/ has no file name" "-of sub/talk" -- $quick mini -osrt -of sub/ "$speech"
+    usage "this folder in place of a name" "-of . has no file name" "-of ./talk" -- $quick mini -otxt -of . "$speech"
+    rm talk.txt other.txt link.txt hard.txt config.before
     mkfifo pipe.txt
     timeout 60 cat pipe.txt >piped &
     also='[ -p pipe.txt ] && wait && [ -s piped ]'

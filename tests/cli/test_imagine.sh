@@ -122,6 +122,10 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     broken unet diffusion_pytorch_model $u shape "tensor $u has shape [128, 32], expected [32, 128]"
     broken unet diffusion_pytorch_model $u nan "the UNet of model gives values that are not finite" "download them again" "use --type f32"
     broken vae diffusion_pytorch_model decoder.mid_block.attentions.0.to_q.weight nan "the VAE decoder of model gives values that are not finite"
+    cp -r "$v1/vae" own-vae
+    "$make" tensors nan "$v1/vae/diffusion_pytorch_model.safetensors" own-vae/diffusion_pytorch_model.safetensors \
+        decoder.mid_block.attentions.0.to_q.weight || exit 1
+    fails "a damaged --vae" 1 "the VAE decoder of own-vae gives values that are not finite" -- imagine -m "$v1" -p fox --vae own-vae $small -o x.png
     broken text_encoder model $t truncated text_encoder/model.safetensors "is cut short"
     broken text_encoder model $t missing "tensor $t is missing"
     fresh
@@ -235,6 +239,12 @@ cases=$CLIO_SOURCE_DIR/tests/cases/images
     fails "an adapter of PEFT without its configuration" 1 "alone.safetensors is an adapter of PEFT" "adapter_config.json does not exist" -- \
         imagine -m "$v1" -p fox --lora alone.safetensors $small -o x.png
     # notes
+    notes "eta with another sampler" "--eta has no effect with the sampler euler: only ddim uses it" -- -m "$v1" --sampling-method euler --eta 0.5
+    notes "a negative prompt without guidance" "-n has no effect, since --cfg-scale is not above 1" -- -m "$v1" --cfg-scale 1 -n blurry
+    notes "rescaled guidance without guidance" "--guidance-rescale has no effect, since --cfg-scale is not above 1" -- -m "$v1" --cfg-scale 1 \
+        --guidance-rescale 0.7
+    works "eta, a negative prompt and rescaled guidance with effect" -- imagine -m "$v1" -p fox -W 64 -H 64 --steps 2 -q --sampling-method ddim \
+        --eta 0.5 -n blurry --guidance-rescale 0.7 -o x.png
     notes "a variant that the folder lacks" "unet/diffusion_pytorch_model.safetensors is used" "the variant fp16" -- -m "$v1" --variant fp16
     # other formats
     printf 'GGUF\003\0\0\0' >model.gguf
@@ -285,16 +295,22 @@ run="imagine -m $v1 -o x.png"
     usage "a LoRA without a strength" "write <lora:NAME:STRENGTH>" -- $run -q -p "<lora:style:>" --lora-model-dir .
     usage "a LoRA in the negative prompt" "-n has \"<lora:style:1>\"" "name it in -p" -- $run -q -p fox -n "<lora:style:1>" --lora-model-dir .
     usage "an embedding without its folder" "names the embedding \"style\"" "--embd-dir is not set" -- $run -q -p "embedding:style"
-    usage "an embedding that the folder lacks" "has no style.safetensors or style.pt" -- $run -q -p "embedding:style" --embd-dir .
+    fails "an embedding that the folder lacks" 1 "has no style.safetensors or style.pt" -- $run -q -p "embedding:style" --embd-dir .
+    usage "an embedding with a path" "names the embedding \"../emb/good\": write the name of a file in ., without folders" -- $run -q -p "a embedding:../emb/good b" --embd-dir .
+    usage "an embedding with a path from the root" "names the embedding \"/emb/good\": write the name" -- $run -q -p "embedding:/emb/good" --embd-dir .
     fails "no folder of embeddings" 1 "nowhere cannot be opened: --embd-dir must be a folder" -- $run -q -p fox --embd-dir nowhere
     usage "composing and interpolating" "-p composes 2 prompts with AND, which --interpolate cannot" -- $run -q -p "a AND b" --interpolate c
     usage "--no-overlay without a mask" "--no-overlay needs a mask" -- $run -p fox --no-overlay
     usage "img2img without an input image" "-M img2img needs an input image" "-i" -- $run -p fox -M img2img
     usage "txt2img with an input image" "-M txt2img makes an image from text alone" -- $run -p fox -M txt2img -i fox.png
     usage "another mode" "-M must be img_gen, txt2img or img2img, not \"vid_gen\"" -- $run -p fox -M vid_gen
+    usage "a delay without an animation" "--delay needs an animation" "--interpolate" -- $run -p fox --delay 50
+    usage "previews by a TAESD that is not named" "--taesd-preview-only needs a tiny autoencoder: give one with --taesd" -- $run -q -p fox --taesd-preview-only
     usage "frames without interpolation" "--interpolate" -- $run -p fox --frames 3
     usage "interpolation and a batch" "-b is 2" -- $run -q -p fox --interpolate owl -b 2
     usage "LoRA with a strength that is none" "--lora takes FILE or FILE:STRENGTH" -- $run -p fox --lora a:b
+    usage "a LoRA's strength out of range" "--lora strength is 1e+38: it must be from -1000 to 1000" -- $run -q -p fox --lora x.safetensors:1e38
+    fails "no such tokenizer" 1 "there is no folder nowhere: use the folder of CLIP's tokenizer" -- $run -q -p fox --tokenizer nowhere
     usage "unknown prediction type" "--prediction must be epsilon, eps, v_prediction, v or sample, not \"magic\"" -- $run -q -p fox --prediction magic
     usage "prompt is no UTF-8" "UTF-8" -- $run -q -p "$(printf 'a \377 fox')"
     usage "negative prompt is no UTF-8" "UTF-8" -- $run -q -p fox -n "$(printf '\303')"
@@ -327,6 +343,22 @@ printf 'words' >words.png
 
 # ---- output ----
 
+# shellcheck disable=SC2016 # what eval expands
+{
+    for name in in in_2 in_preview; do cp fox.png $name.png; done
+    ln fox.png mask.png
+    kept='cmp -s fox.png in.png && cmp -s fox.png in_2.png && cmp -s fox.png in_preview.png'
+    also=$kept
+    fails "an image over its input" 1 "cannot write in.png: it is the input in.png" "-o" -- imagine -m "$v1" -p owl -i in.png -o in.png
+    also=$kept
+    fails "the second image over its input" 1 "cannot write in_2.png: it is the input in_2.png" -- imagine -m "$v1" -p owl -i in_2.png -b 2 -o in.png
+    also=$kept
+    fails "a preview over its input" 1 "cannot write in_preview.png: it is the input" -- imagine -m "$v1" -p owl -i in_preview.png --preview 1 -o in.png
+    also=$kept
+    fails "an image over its mask" 1 "cannot write fox.png: it is the input mask.png" -- imagine -m "$v1" -p owl -i in.png --mask mask.png -o fox.png
+    usage "an ending in place of a name" "-o takes a name that ends in .png" -- imagine -m "$v1" -p owl -o ./.png
+    rm -f in.png in_2.png in_preview.png mask.png
+}
 echo file >file
 mkdir x.d
 # shellcheck disable=SC2086

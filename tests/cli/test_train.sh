@@ -29,6 +29,13 @@ vae="--set batch_size=8 --set epochs=2 --set hidden_size=16 --set latent_dim=4 -
     also='[ "$(wc -l <x/train.csv)" -eq 5 ] && [ "$(wc -l <x/eval.csv)" -eq 3 ] && is_png x/train.png && is_png x/eval.png && [ -e x/best/model.safetensors ] && is_png x/samples/step-00000004.png'
     works "a dense autoencoder of 2 epochs" -- train vae --data data -o x -q $vae
     cp -r x vae
+    # the first line of what is said is a line of its own
+    if "$clio" train vae --data data -o said $vae 2>err && [ "$(sed -n 1p err | grep -c '^clio [0-9.]* on .*)$')" -eq 1 ]; then
+        ok "the line of the device"
+    else
+        not_ok "the line of the device" "$(sed -n 1p err)"
+    fi
+    rm -rf said
     # 4 steps, 2 evaluations: images are written, losses and gradient norms read; the rest is weights
     if "$clio" train vae --data data -o copies $vae --set sample_every_steps=-1 -v 2>err && [ "$(transfers err)" = "read gradient norm 4
 read loss 16
@@ -60,6 +67,8 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     # a chart that cannot be written is a warning, with -q as well, and the run goes on
     mkdir -p charts/train.png
     if "$clio" train vae --data data -o charts -q $vae >out 2>err && grep -q "^clio: warning: charts/train.png could not be written: " err && [ -e charts/last/model.safetensors ] && is_png charts/eval.png; then ok "a chart that cannot be written"; else not_ok "a chart that cannot be written" "no warning, or no model"; fi
+    cp -r vae tabs && sed -i 's/,/\t/g' tabs/train.csv && cp tabs/train.csv tabs.csv
+    if "$clio" train --data data -o tabs -q --resume >out 2>err && grep -q "^clio: warning: 5 lines of tabs/train.csv cannot be read, the first is line 1: .* now tabs/train.csv.old\$" err && cmp -s tabs.csv tabs/train.csv.old && [ "$(wc -l <tabs/train.csv)" -eq 1 ]; then ok "a log that cannot be read is kept"; else not_ok "a log that cannot be read is kept" "no warning, or no old file"; fi
     gap() { "$clio" train "$@" --data gap -o gappy -q 2>/dev/null && "$clio" sample -m gappy -b 2 --label $label -o x.png >out 2>err; }
     unseen='2 of the 2 images are of classes that gappy/last was trained without a sample of, class 1 for instance'
     label=1
@@ -100,17 +109,28 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     printf 'the cat sat\n' >said && : >heard
     echo '?' >unsaid
     prints=yes also='grep -q "\"word_error_rate\": null" out'
-    fails "metrics that are not finite, as JSON" 1 "word_error_rate, character_error_rate: not a finite number" -- eval --reference unsaid --hypothesis said --json
+    fails "metrics that are not finite, as JSON" 1 "word_error_rate, character_error_rate: not a finite number" "unsaid has no words" -- eval --reference unsaid --hypothesis said --json
     also='grep -q "\"frechet_distance\":" out'
     works "distances again" -- eval -m vae --data data --features classifier --json
     printf 'the cat sat\non the mat\n' >said && printf 'the cat sat\non a mat\n' >heard
     also='grep -q "^word_error_rate *16.6667 %" out'
     works "words" -- eval --reference said --hypothesis heard
     printf '{"file_name": "a", "text": "a dog barks"}\n{"file_name": "b", "text": "rain falls"}\n' >made
+    : >silence
+    also='grep -q "^word_error_rate *100 %" out && grep -q "^character_error_rate *100 %" out && grep -q "^deletions *6$" out && grep -q "^words *6$" out'
+    works "words of an empty transcript" -- eval --reference said --hypothesis silence
+    prints=yes
+    fails "an empty reference" 1 "silence has no words: use a reference with text" -- eval --reference silence --hypothesis said
+    printf 'good\nb\377d\n' >latin && printf 'a cat\n' >plain
+    fails "a transcript that is not UTF-8" 1 "latin is not valid UTF-8 in line 2" -- eval --reference said --hypothesis latin
+    fails "a reference that is not UTF-8" 1 "latin is not valid UTF-8 in line 2" -- eval --reference latin --hypothesis said
+    fails "captions that are not JSON" 1 "line 1 of plain is not valid JSON" -- eval --captions plain --references made
     also='grep -q "^bleu_2 *1$" out && grep -q "^captions *2" out'
     works "captions" -- eval --captions made --references made
     also='grep -q "^  dcgan " out'
     works "the list of models" -- train --list
+    also='tr -s "\n " "  " <out | grep -q "random seed of weights, shuffling, noise and augmentation (0 to 1000000000000000; default 0)"'
+    works "the limit of a seed" -- train --list vae
     also='grep -q "^  latent_dim " out && grep -q "^  learning_rate " out && ! grep -q "model.s)" out'
     works "the settings of one" -- train --list vae
     also='tr -s "\n " "  " <out | grep -q "learning_rate peak learning rate (0 to 1000000; default 0.0002)" && tr -s "\n " "  " <out | grep -q "(0 to 0.9999999; default 0.5)"'
@@ -146,6 +166,70 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     fi
 }
 
+# ---- settings without effect ----
+
+# noted NAME MODEL ARGUMENT...; standard input: the settings that have no effect, and why
+noted() {
+    name=$1
+    shift
+    cat >want
+    rm -rf x
+    "$clio" train "$@" -o x --set max_steps=1 --set batch_size=4 --set sample_every_steps=-1 >out 2>err
+    sed -n 's/^.*clio: note: the setting //p' err >got
+    if [ -e x/last ] && cmp -s want got; then ok "$name"; else not_ok "$name" "$(diff want got)"; fi
+}
+noted "of a GAN" gan --data data --set early_stopping_patience=3 --set eval_steps=2 --set nesterov=true --set momentum=0.5 --set generator.momentum=0.3 \
+    --set lr_gamma=0.2 --set lr_end_factor=0.1 --set lr_scheduler_steps=5 --set caption_column=foo --set saturation=0.1 --set validation_split=0.2 <<'END'
+early_stopping_patience has no effect: the model has no validation metric
+eval_steps has no effect: the model has no validation metric
+nesterov has no effect: optimizer is adam, and it is for sgd
+momentum has no effect: optimizer is adam, and it is for sgd|rmsprop
+generator.momentum has no effect: optimizer is adam, and it is for sgd|rmsprop
+lr_gamma has no effect: lr_scheduler is constant, and it is for step
+lr_end_factor has no effect: lr_scheduler is constant, and it is for cosine
+lr_scheduler_steps has no effect: lr_scheduler is constant, and it is for cosine|step
+caption_column has no effect: the model is not conditioned on captions
+END
+noted "of a VAE" vae --data data --set base_channels=8 --set saturation=0.2 --set channels=1 --set brightness=0.1 --set validation_split=0 --set early_stopping_patience=3 \
+    --set optimizer=sgd --set beta1=0.4 --set beta2=0.9 --set eps=1e-7 --set allow_empty_captions=true <<'END'
+base_channels has no effect: architecture is dense, and it is for conv
+saturation has no effect: the images are grayscale
+early_stopping_patience has no effect: there is no validation data (validation_split)
+beta1 has no effect: optimizer is sgd, and it is for adam|adamw
+beta2 has no effect: optimizer is sgd, and it is for adam|adamw|rmsprop
+eps has no effect: optimizer is sgd, and it is for adam|adamw|rmsprop
+allow_empty_captions has no effect: the model is not conditioned on captions
+END
+noted "of a diffusion model without captions" unet --data data --set block_out_channels=8,16 --set norm_num_groups=4 --set num_attention_heads=2 --set validation_prompts=foo \
+    --set guidance_scale=2 --set conditioning_dropout=0.2 --set validation_split=0 <<'END'
+validation_prompts has no effect: the model is not conditioned on captions
+guidance_scale has no effect: the model is not conditioned on labels or captions
+conditioning_dropout has no effect: the model is not conditioned on labels or captions
+END
+mkdir divided && cp -r data divided/train && cp -r data divided/validation
+noted "of data with its own split" vae --data divided --set validation_split=0.2 <<'END'
+validation_split has no effect: the data has a validation split of its own
+END
+noted "none that have one" vae --data data --set architecture=conv --set base_channels=4 --set optimizer=sgd --set momentum=0.9 --set nesterov=true --set saturation=0.1 \
+    --set lr_scheduler=step --set lr_gamma=0.5 --set lr_scheduler_steps=2 --set early_stopping_patience=2 --set validation_split=0.25 </dev/null
+noted "nor defaults and what is off" gan --data data --set momentum=0 --set nesterov=false --set lr_gamma=0.1 --set validation_split=0 --set early_stopping_patience=0 </dev/null
+noted "of one part whose optimizer has it" gan --data data --set generator.optimizer=sgd --set momentum=0.5 --set discriminator.momentum=0.4 <<'END'
+discriminator.momentum has no effect: optimizer is adam, and it is for sgd|rmsprop
+END
+if [ -d "$golden" ]; then
+    noted "of a pretrained model, and of captions in text files" unet --data captions --set pretrained="$golden" --set layers_per_block=2 --set attention_levels=all --set caption_column=foo \
+        --set validation_split=0 --set conditioning_dropout=0.2 <<'END'
+attention_levels has no effect: the model in pretrained decides it
+caption_column has no effect: the data has no metadata.csv or metadata.jsonl
+END
+else
+    skip "settings of a pretrained model without effect" "there is no $golden (CLIO_GOLDEN)"
+fi
+"$clio" train --list whisper >out 2>err
+if grep -q "^  language " out && grep -q "^  eval_steps " out && ! grep -Eq "^  (image_size|channels|resize_mode|random_|brightness|contrast|saturation|gaussian_noise|num_samples|sample_every)" out; then ok "the list of whisper has no settings of images"; else not_ok "the list of whisper" "settings of images"; fi
+"$clio" train --list gan >out 2>err
+if grep -q "^  image_size " out && grep -q "^  lr_gamma " out && ! grep -Eq "^  (eval_steps|early_stopping|caption_column|allow_empty)" out; then ok "the list of gan has no settings of evaluation"; else not_ok "the list of gan" "settings without use"; fi
+
 # ---- what goes wrong ----
 
 # shellcheck disable=SC2086,SC2016 # words; what eval expands
@@ -165,6 +249,7 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     usage "a number that is none" "epochs" "number" -- train vae --data data -o x --set epochs=many -q
     usage "a number out of range" "batch" "65536" -- train vae --data data -o x --set batch_size=0 -q
     usage "a word that is none of them" "adam|adamw|sgd|rmsprop" -- train vae --data data -o x --set optimizer=adagrad -q
+    usage "a validation split that is no fraction" "validation_split must be a number from 0 to 0.9, or -1" -- train vae --data data -o x -q $vae --set validation_split=-0.5
     usage "nesterov without momentum" "momentum" -- train vae --data data -o x -q $vae --set optimizer=sgd --set nesterov=true
     usage "train_text_encoder without a text encoder" "train_text_encoder" "set text_encoder" -- train unet --data captions -o x -q --set batch_size=8 --set train_text_encoder=true
     usage "a learning rate for a frozen text encoder" "text_encoder.learning_rate" "set train_text_encoder to true" -- train unet --data captions -o x -q --set batch_size=8 --set text_encoder.learning_rate=1e-6
@@ -178,13 +263,31 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     also='! grep -q "No such file" err' # the reason of the folder, not of what was looked up behind it
     fails "a folder that cannot be made" 1 "/sys/clio/x cannot be created" -- train vae --data data -o /sys/clio/x -q $vae
     fails "a dataset without labels" 1 labels -- train cvae --data data -o x -q
+    for model in cgan cvae; do
+        fails "a dataset with captions instead of labels ($model)" 1 "captions and no labels" "set text_encoder to" "subfolder per class" -- train $model --data captions -o x -q
+    done
+    fails "a dataset with captions for a model of labels" 1 "captions has no labels: put" -- train classifier --data captions -o x -q
     fails "a dataset without captions" 1 0000.png "no caption" -- train cgan --data data -o x -q --set text_encoder=nowhere
     fails "a missing text encoder" 1 "no folder nowhere" "text_encoder" -- train cvae --data captions -o x -q --set text_encoder=nowhere --set batch_size=8
-    fails "fewer images than a batch" 2 batch -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
+    fails "fewer images than a batch" 1 "samples for training, fewer than one batch of 64" -- train vae --data odd -o x -q --set image_size=16 --set batch_size=64
     fails "an image size that DCGAN does not support" 2 image_size -- train dcgan --data data -o x -q --set image_size=30 --set batch_size=8
     nothing_left() { [ ! -e x/last ]; }
     fails "a loss that diverges" 1 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
+    # plots and samples of a run are no training images
+    mkdir mixed && cp data/000*.png mixed && ls -A mixed >before.txt && ln -s mixed alias
+    nothing_left() { ls -A mixed | cmp -s - before.txt; }
+    for out in mixed mixed/ alias ./mixed/../alias; do
+        usage "output into the data ($out)" "--data mixed is a folder that the run writes to" "choose another folder for --out" -- train vae --data mixed -o $out -q $vae
+    done
+    usage "output into the data, resumed" "--data mixed is a folder that the run writes to" -- train vae --data mixed -o mixed -q $vae --resume
+    nothing_left() { :; }
+    usage "its own samples as data" "--data vae/samples is a folder that the run writes to" -- train vae --data vae/samples -o vae -q $vae --resume
+    usage "its own checkpoints as data" "--data vae/last is a folder that the run writes to" -- train vae --data vae/last -o vae -q $vae --resume
+    fails "data in the folder of another run" 1 "vae holds a training run" "a folder of its own" -- train vae --data vae -o x -q $vae
+    fails "the same to evaluate on" 1 "vae holds a training run" -- eval -q -m vae --data vae
+    also='[ -e mixed/run/last ]'
+    works "output below the data" -- train vae --data mixed -o mixed/run -q $vae
     fails "a folder that holds a run" 1 vae "resume it" -- train vae --data data -o vae -q $vae
     # a run of a version whose settings had other names, and whose training.json had no "format"
     cp -r vae old && sed -i 's/"format": 2, *//; s/hidden_size/hidden/g; s/latent_dim/latent/g' old/checkpoints/*/training.json old/checkpoints/*/config.json
@@ -198,25 +301,60 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     rm -rf old/checkpoints old/last old/best && rm -rf before && cp -r old before
     also='diff -r old before >/dev/null'
     fails "a new run beside the losses of an older version" 1 "old already holds a training run (losses.csv)" -- train vae --data data -o old -q $vae
-    cp -r vae old/run && sed -i 's/hidden_size/hidden/' old/run/checkpoints/*/config.json
+    cp -r vae old/run && sed -i 's/hidden_size/hidden/' old/run/checkpoints/*/config.json && rm old/run/checkpoints/*/training.json
     fails "samples of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- sample -q -m old/run -o x.png
     fails "metrics of a model of an older version" 1 config.json '"hidden" is not a setting of vae' "another version of clio" -- eval -q -m old/run --data data
     fails "a run of another model" 2 "vae, not gan" -- train gan --data data -o vae -q --resume
     usage "nothing to resume, and no model" "name the model" -- train --data data -o x -q --resume
     cp -r vae cut && for step in cut/checkpoints/*; do head -c 3000 vae/last/training.safetensors >"$step/training.safetensors"; done
-    fails "truncated checkpoints" 1 step-00000004/training.safetensors -- train --data data -o cut -q --resume
+    fails "truncated checkpoints" 1 "cut has no intact checkpoint to resume from" step-00000004/training.safetensors "start a new run in another folder" -- train --data data -o cut -q --resume
     cp -r vae other && sed -i 's/"step": [24]/"step": "four"/' other/checkpoints/*/training.json
     fails "checkpoints without a valid step" 1 training.json step -- train --data data -o other -q --resume
     fails "a model of another shape in a checkpoint" 1 step-00000004/model.safetensors -- train --data data -o vae -q --resume --set latent_dim=5 --set epochs=3
     fails "a folder without a model" 1 data -- sample -m data -o x.png
-    usage "a label out of range" "label" -- sample -q -m vae --label 3 -o x.png
+    usage "a label of many out of range" "--label is 3: it must be from 0 to 1" -- sample -q -m cvae --label 0 --label 1 --label 3 -o x.png
+    usage "the label of an interpolation out of range" "--label is 3: it must be from 0 to 1" -- sample -q -m cvae --label 3 --interpolate-seed 2 -o x.png
+    cp data/0001.png given.png && cp given.png given_2.png
+    also='cmp -s given.png data/0001.png'
+    fails "reconstructions over their input" 1 "cannot write given.png: it is the input given.png" "-o" -- sample -q -m vae given.png -o given.png
+    also='cmp -s given_2.png data/0001.png'
+    fails "files of their own over their input" 1 "cannot write given_2.png: it is the input" -- sample -q -m vae --separate given_2.png -o given.png
+    for step in cut/checkpoints/*; do rm "$step"/*.safetensors && : >"$step/training.json"; done
+    fails "checkpoints whose files are empty or missing" 1 "cut has no intact checkpoint to resume from" "training.json" "start a new run in another folder" -- train --data data -o cut -q --resume
+    "$clio" train --data data -o vae --resume --set max_steps=2 >out 2>err
+    if grep -q "with batch size 8, 4 steps made$" err && grep -q "nothing is left to train: the run has made 4 steps" err; then ok "fewer steps than were made"; else not_ok "fewer steps than were made" "$(cat err)"; fi
+    usage "a label of a model without classes" "--label is 3, but this model has no classes" -- sample -q -m vae --label 3 -o x.png
+    usage "a label out of range" "--label is 99: it must be from 0 to" -- sample -q -m cvae --label 0 --label 99 -o x.png
+    for option in "-b 7" "--columns 4" --separate; do
+        usage "$option with an animation" "${option%% *} has no effect on an animation (--interpolate-seed): leave it out" -- sample -q -m vae --interpolate-seed 3 $option -o x.png
+    done
+    for option in "-b 3" "-s 9" "--label 1"; do
+        usage "$option with images" "${option%% *} has no effect on images that are reconstructed: leave it out" -- sample -q -m vae $option data/0001.png -o x.png
+    done
+    for option in "--frames 5" "--delay 50"; do
+        usage "$option alone" "${option%% *} has no effect without an animation (--interpolate-seed)" -- sample -q -m vae $option -o x.png
+    done
+    usage "columns of separate files" "--columns has no effect on one file per image (--separate)" -- sample -q -m vae --separate --columns 2 -o x.png
+    for option in "-n 5" "-s 5" "--data data" "--split test" "--features classifier"; do
+        usage "$option with texts" "${option%% *} has no effect on texts: leave it out" -- eval --reference said --hypothesis said $option
+        usage "$option with captions" "${option%% *} has no effect on texts: leave it out" -- eval --captions made --references made $option
+    done
+    usage "a seed without samples" "-s has no effect without --features" -- eval -q -m vae --data data -s 5
+    usage "a seed that is too large" "seed must be an integer from 0 to 1000000000000000" -- train vae --data data -o x -q --set seed=1e16
     usage "a random seed" "-s must be a whole number from 0 to" -- sample -q -m vae -s -1 -o x.png
     cp -r vae damaged && "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.fc3.weight || exit 1
+    for use in "samples:sample -q -m damaged -o x.png" "metrics:eval -q -m damaged --data data" "metrics of one checkpoint:eval -q -m damaged/best/ --data data" \
+        "features:eval -q -m vae --data data --features damaged"; do
+        fails "${use%%:*} of a model that differs from its checksum" 1 "damaged/best/model.safetensors is damaged" "training.json" "use another checkpoint" -- ${use#*:}
+    done
+    rm damaged/checkpoints/*/training.json
+    prints=yes
+    fails "metrics of a model without checksums that is damaged" 1 "negative_elbo" "of damaged on data: not a finite number" "use another checkpoint" -- eval -q -m damaged --data data
     fails "samples of a damaged model" 1 "the vae of damaged/best gives pixels that are not finite" "use another checkpoint" -- sample -q -m damaged -o x.png
     "$make" tensors nan vae/best/model.safetensors damaged/best/model.safetensors vae.mu.weight || exit 1
     fails "reconstructions of a damaged model" 1 "the vae of damaged/best encodes images to values that are not finite" -- sample -q -m damaged data/0001.png -o x.png
     usage "a label that is no number" "boots" -- sample -q -m vae --label boots -o x.png
-    usage "a label that is no class" "boots" "disc to square" -- sample -q -m cvae --label boots -o x.png
+    usage "a label that is no class" "boots" "one of the 2 classes of the model (disc, square)" -- sample -q -m cvae --label boots -o x.png
     fails "a model without a decoder" 2 classifier -- sample -q -m classifier data/0001.png -o x.png
     fails "features of another size" 2 classifier -- eval -q -m larger --data data --features classifier
     usage "nothing to evaluate" "--reference" -- eval
@@ -259,6 +397,22 @@ if cmp -s stopped/last/training.safetensors uncut/last/training.safetensors && s
 else
     not_ok "and resumed" "other bits"
 fi
+# The terminal is closed: as TERM, unless the signal was ignored at the start, as under nohup.
+# shellcheck disable=SC2086 # words
+hang_up() { # FOLDER, and words before the command
+    out=$1
+    shift
+    "$@" "$clio" train vae --data data -o "$out" -q $long 2>err &
+    child=$!
+    while [ ! -e "$out/last" ] && kill -0 $child 2>/dev/null; do sleep 0.05; done
+    kill -HUP $child 2>/dev/null
+    status=0
+    wait $child || status=$?
+}
+hang_up hung
+if [ $status -eq 0 ] || { [ $status -eq 130 ] && grep -q "which is saved" err && [ ! -e hung/.lock ]; }; then ok "hung up (exit code $status)"; else not_ok "hung up" "exit code $status"; fi
+hang_up ignored sh -c 'trap "" HUP; exec "$@"' sh
+if [ $status -eq 0 ] && cmp -s ignored/last/training.safetensors uncut/last/training.safetensors; then ok "not where the signal is ignored"; else not_ok "not where the signal is ignored" "exit code $status"; fi
 # Killed at different moments; a run that ends before it is killed must have the same bits, and another one is started.
 kills=0 ends=0 bad=''
 for n in $(seq 60); do

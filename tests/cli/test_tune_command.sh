@@ -34,6 +34,10 @@ tune 1 -o "$tmp/no/such/folder"
 says "does not exist"
 tune 1 -o "$tmp"
 says "is a folder"
+echo "my notes" >"$tmp/notes.txt"
+tune 1 --time-limit 0.01 -o "$tmp/notes.txt"
+says "notes.txt is not a file of tuned parameters, and would be overwritten: move it elsewhere, or name another file"
+{ [ "$(cat "$tmp/notes.txt")" = "my notes" ] && [ ! -e "$tmp/notes.txt.state" ]; } || fail "notes.txt was changed"
 tune 0 --help
 prints "--time-limit MINUTES"
 

@@ -41,7 +41,7 @@ static void test_order(void **state)
 static void selects(const char *selector, size_t want)
 {
     size_t chosen = SIZE_MAX;
-    OK(device_select(ctx, shelf, COUNT(shelf), selector, &chosen));
+    OK(device_select(ctx, shelf, COUNT(shelf), selector, NULL, &chosen));
     if (chosen != want)
         fail_msg("\"%s\" chose device %zu, expected %zu", selector, chosen, want);
 }
@@ -71,14 +71,18 @@ static void test_selectors_that_fail(void **state)
 {
     size_t chosen;
     (void)state;
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "4", &chosen), CLIO_ERROR_ARGUMENT,
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "4", NULL, &chosen), CLIO_ERROR_ARGUMENT,
           "selector is 4: there is no such device, the last one is 3");
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "99999999999999999999", &chosen), CLIO_ERROR_ARGUMENT, "there is no such device");
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "-1", &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"-1\"");
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "ruin", &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"ruin\" (platform:type:name)");
-    FAILS(device_select(ctx, shelf, COUNT(shelf), "acme:cpu", &chosen), CLIO_ERROR_ARGUMENT, "the first is Rocket 9 on Acme GPUs");
-    FAILS(device_select(ctx, shelf, 0, "", &chosen), CLIO_ERROR_DEVICE, "there is no OpenCL platform here: install");
-    FAILS(device_select(ctx, shelf + 4, 1, "", &chosen), CLIO_ERROR_DEVICE, "(Ruin: its driver has no compiler for OpenCL C)");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "99999999999999999999", NULL, &chosen), CLIO_ERROR_ARGUMENT, "there is no such device");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "-1", NULL, &chosen), CLIO_ERROR_ARGUMENT, "no device matches \"-1\"");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "ruin", NULL, &chosen), CLIO_ERROR_ARGUMENT,
+          "no device matches \"ruin\" (platform:type:name)");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "acme:cpu", NULL, &chosen), CLIO_ERROR_ARGUMENT, "the first is Rocket 9 on Acme GPUs");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "4", "CLIO_DEVICE", &chosen), CLIO_ERROR_ARGUMENT, "CLIO_DEVICE is 4: there is no such");
+    FAILS(device_select(ctx, shelf, COUNT(shelf), "ruin", "CLIO_DEVICE", &chosen), CLIO_ERROR_ARGUMENT,
+          "no device matches \"ruin\" of CLIO_DEVICE (platform");
+    FAILS(device_select(ctx, shelf, 0, "", NULL, &chosen), CLIO_ERROR_DEVICE, "there is no OpenCL platform here: install");
+    FAILS(device_select(ctx, shelf + 4, 1, "", NULL, &chosen), CLIO_ERROR_DEVICE, "(Ruin: its driver has no compiler for OpenCL C)");
 }
 
 /* ---- architectures ---- */
@@ -181,7 +185,7 @@ static void test_own_names(void **state)
             *c = (char)toupper((unsigned char)*c);
         if (strchr(devices[i].platform, ':') || strchr(devices[i].name, ':'))
             continue;
-        OK(device_select(ctx, ctx->devices, ctx->device_count, selector, &found));
+        OK(device_select(ctx, ctx->devices, ctx->device_count, selector, NULL, &found));
         assert_true(found <= i && strstr(devices[found].name, devices[i].name) && strstr(devices[found].platform, devices[i].platform));
     }
 }
@@ -222,8 +226,8 @@ static void test_environment(void **state)
     for (size_t i = 0; i < count; i++)
         chosen += devices[i].chosen != 0;
     assert_int_equal(chosen, 0);
-    FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_ARGUMENT, "no such device");
-    FAILS(clio_device_open(ctx, ""), CLIO_ERROR_ARGUMENT, "no such device");
+    FAILS(clio_device_open(ctx, NULL), CLIO_ERROR_ARGUMENT, "no such device\" of CLIO_DEVICE");
+    FAILS(clio_device_open(ctx, ""), CLIO_ERROR_ARGUMENT, "no such device\" of CLIO_DEVICE");
     OK(clio_device_open(ctx, "0")); /* an argument wins */
     setenv("CLIO_DEVICE", "0", 1);
     OK(clio_device_open(ctx, NULL));

@@ -122,6 +122,7 @@ static void test_damaged_folders(void **state)
     struct clip_tokenizer t;
     (void)state;
     assert_fails(clip_tokenizer_open(ctx, &t, in_folder("absent")), CLIO_ERROR_FILE, "there is no folder");
+    assert_non_null(strstr(clio_error(ctx), "use the folder of CLIP's tokenizer (vocab.json and merges.txt, or tokenizer.json)"));
     assert_fails(clip_tokenizer_open(ctx, &t, folder), CLIO_ERROR_FILE, "has neither tokenizer.json");
     const char *const configs[][2] = {
         {"{\"pad_token\": \"<pad>\"}", "has no token \"<pad>\""},

@@ -217,7 +217,13 @@ static void classes_of_model(void **state)
     assert_int_equal(label_of(ds, "/cherry/"), 2);
     dataset_close(ds);
     put_class("date", 3);
-    REFUSED(&o, BAD, "has the class date, which the model does not know: its classes are apple to cherry");
+    REFUSED(&o, BAD, "has the class date, which the model does not know: its classes are apple, banana, cherry");
+    static const char *const many[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "99"};
+    o.class_names = many;
+    o.classes = COUNT(many);
+    REFUSED(&o, BAD, "its classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 ... 11, 99");
+    o.classes--;
+    REFUSED(&o, BAD, "its classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11");
 }
 
 static void numbers_of_model(void **state)

@@ -450,20 +450,24 @@ static void test_unsupported_names(void **state)
     static const struct {
         const char *name, *part;
         clio_status code;
-    } names[] = {{"lora_unet_x.hada_w1_a", "is a LoHa (tensor lora_unet_x.hada_w1_a)", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lokr_w1", "is a LoKr", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.dora_scale", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"unet.x.lora_magnitude_vector", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lora_mid.weight", "is a LoCon with CP decomposition", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_te2_text_model_x.lora_up.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
-                 {"text_encoder_2.x.lora_A.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
-                 {"transformer.x.lora_A.weight", "another model family", CLIO_ERROR_UNSUPPORTED},
-                 {"unet.x.oft_blocks", "is an OFT", CLIO_ERROR_UNSUPPORTED},
-                 {"unet.x.lora_B.bias", "no matrices of a LoRA (the first tensor is unet.x.lora_B.bias)", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.diff", "no matrices of a LoRA (the first tensor is lora_unet_x.diff)", CLIO_ERROR_UNSUPPORTED},
-                 {"conv_in.weight", "no matrices of a LoRA (the first tensor is conv_in.weight)", CLIO_ERROR_UNSUPPORTED},
-                 {"lora_unet_x.lora_up.weight", "x has no up or no down matrix", CLIO_ERROR_FORMAT},
-                 {"lora_unet_x.alpha", "must be a single number", CLIO_ERROR_FORMAT}};
+    } names[] = {
+        {"lora_unet_x.hada_w1_a", "is a LoHa (tensor lora_unet_x.hada_w1_a)", CLIO_ERROR_UNSUPPORTED},
+        {"lora_unet_x.lokr_w1", "is a LoKr", CLIO_ERROR_UNSUPPORTED},
+        {"lora_unet_x.dora_scale", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
+        {"unet.x.lora_magnitude_vector", "is a DoRA", CLIO_ERROR_UNSUPPORTED},
+        {"lora_unet_x.lora_mid.weight", "is a LoCon with CP decomposition", CLIO_ERROR_UNSUPPORTED},
+        {"lora_te2_text_model_x.lora_up.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
+        {"text_encoder_2.x.lora_A.weight", "Stable Diffusion XL", CLIO_ERROR_UNSUPPORTED},
+        {"transformer.x.lora_A.weight", "another model family", CLIO_ERROR_UNSUPPORTED},
+        {"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_q.weight", "is a whole checkpoint", CLIO_ERROR_UNSUPPORTED},
+        {"cond_stage_model.transformer.text_model.x.weight", "not a LoRA: load it as the model", CLIO_ERROR_UNSUPPORTED},
+        {"first_stage_model.encoder.x.weight", "is a whole checkpoint", CLIO_ERROR_UNSUPPORTED},
+        {"unet.x.oft_blocks", "is an OFT", CLIO_ERROR_UNSUPPORTED},
+        {"unet.x.lora_B.bias", "no matrices of a LoRA (the first tensor is unet.x.lora_B.bias)", CLIO_ERROR_UNSUPPORTED},
+        {"lora_unet_x.diff", "no matrices of a LoRA (the first tensor is lora_unet_x.diff)", CLIO_ERROR_UNSUPPORTED},
+        {"conv_in.weight", "no matrices of a LoRA (the first tensor is conv_in.weight)", CLIO_ERROR_UNSUPPORTED},
+        {"lora_unet_x.lora_up.weight", "x has no up or no down matrix", CLIO_ERROR_FORMAT},
+        {"lora_unet_x.alpha", "must be a single number", CLIO_ERROR_FORMAT}};
     static const float two[2];
     struct lora lora;
     struct made m;

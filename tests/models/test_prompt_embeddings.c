@@ -4,6 +4,8 @@
  * letter. */
 #include "test_prompts.h"
 
+#include <math.h>
+
 #define VOCAB 600
 
 static const char *fixture(const char *name)
@@ -18,13 +20,15 @@ static void add_link(const char *from, const char *name)
     assert_int_equal(symlink(fixture(from), in_folder(name)), 0);
 }
 
+static const char *dtype = "F32";
+
 /* A safetensors file with one tensor or, with `more`, another one. */
 static void write_safetensors(const char *path, const char *key, int vectors, const float *data, int width, const char *more)
 {
     char header[400];
-    size_t size = sizeof *data * (size_t)vectors * (size_t)width;
-    int n = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}", key, vectors, width,
-                     size);
+    size_t size = (strcmp(dtype, "I64") ? 4u : 8u) * (size_t)vectors * (size_t)width;
+    int n = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"%s\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}", key, dtype, vectors,
+                     width, size);
     if (more)
         n += snprintf(header + n, sizeof header - (size_t)n, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%d,%d],\"data_offsets\":[%zu,%zu]}",
                       more, vectors, width, size, 2 * size);
@@ -95,6 +99,16 @@ static void wrong_files(void **state)
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_UNSUPPORTED, "is an embedding for SDXL");
     write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 4, "y");
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "is not an embedding");
+    write_safetensors(in_folder("a.safetensors"), "x", 2, (const float[]){0, 1, NAN, 3, 4, 5, 6, 7}, 4, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "a.safetensors holds values that are not");
+    write_safetensors(in_folder("a.safetensors"), "x", 1, (const float[]){0, 1, INFINITY, 3}, 4, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "a.safetensors holds values that are not");
+    write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 0, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor has no numbers");
+    dtype = "I64";
+    write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 2, NULL);
+    dtype = "F32";
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor x holds integers (i64)");
     write_safetensors(in_folder("a.safetensors"), "emb_params", 0, two_vectors, 4, NULL);
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor has no numbers");
     /* Cut short at any byte: a sentence, or the tensor whole. */
@@ -136,8 +150,11 @@ static void references(void **state)
     expect_resolved(&e, "(embedding:CAT:1.2), Embedding:bad-hands_5.pt.", "(cat:1.2), Bad-Hands_5.");
     expect_resolved(&e, "embedding: cat, myembedding:dog, embedding", "embedding: cat, myembedding:dog, embedding");
     expect_resolved(&e, "", "");
-    assert_fails(embeddings_resolve(ctx, &e, "embedding:dog", &got), CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"dog\"");
-    assert_fails(embeddings_resolve(ctx, &e, "embedding:readme", &got), CLIO_ERROR_ARGUMENT, "has no readme.safetensors or readme.pt");
+    expect_resolved(&e, "embedding:cat/dog", "cat/dog");
+    assert_fails(embeddings_resolve(ctx, &e, "x embedding:../emb/cat y", &got), CLIO_ERROR_ARGUMENT, "the embedding \"../emb/cat\": write");
+    assert_fails(embeddings_resolve(ctx, &e, "embedding:/cat", &got), CLIO_ERROR_ARGUMENT, "the embedding \"/cat\": write the name");
+    assert_fails(embeddings_resolve(ctx, &e, "embedding:dog", &got), CLIO_ERROR_FILE, "the prompt names the embedding \"dog\"");
+    assert_fails(embeddings_resolve(ctx, &e, "embedding:readme", &got), CLIO_ERROR_FILE, "has no readme.safetensors or readme.pt");
     embeddings_close(&e);
     assert_ok(embeddings_open(ctx, &e, NULL, &tokenizer, VOCAB));
     assert_fails(embeddings_resolve(ctx, &e, "embedding:cat", &got), CLIO_ERROR_ARGUMENT, "params.embedding_dir is not set");

@@ -182,6 +182,7 @@ static void loras(void **state)
     expect_loras("<lora:style:0.3:unet=0>", "", "style.safetensors*0(te 0.3) ");
     expect_loras("<lora:style:0.3:0.4:te=0.5:unet=0.6>", "", "style.safetensors*0.6(te 0.5) ");
     expect_loras("<lora:v1.5:1><lora:v1.5.safetensors:1>", "", "v1.5.safetensors*1 v1.5.safetensors*1 ");
+    expect_loras("<LORA:style:0.8><Lyco:LOUD>", "", "style.safetensors*0.8 LOUD.SafeTensors*1 ");
     expect_loras("<lora:sub/inner:1>", "", "sub/inner.safetensors*1 ");
     expect_loras("a < b > c <cat> <lora", "a < b > c <cat> <lora", "");
 
@@ -205,6 +206,9 @@ static void loras(void **state)
     REFUSES("<lora:style:dyn=8>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
     REFUSES("<lora:style:0.5:1001>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
     REFUSES("<lora:style:1001>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
+    REFUSES("<lora:style:1e30>", false, CLIO_ERROR_ARGUMENT, "with two strengths, each from -1000 to 1000");
+    REFUSES("a <lora:style:0.5 fox", false, CLIO_ERROR_ARGUMENT, "the prompt has \"<lora:style:0.5 fox\" without the > that ends it");
+    REFUSES("<lyco:", true, CLIO_ERROR_ARGUMENT, "without the > that ends it");
     REFUSES("<lora::1>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
     REFUSES("<lora:../style:1>", false, CLIO_ERROR_ARGUMENT, "is outside");
     REFUSES("<lora:sub/../../style:1>", false, CLIO_ERROR_ARGUMENT, "is outside");

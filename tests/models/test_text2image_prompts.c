@@ -211,7 +211,7 @@ static void embeddings_in_prompts(void **state)
     a.prompt = "narrow";
     assert_fails(clio_imagine(p, &a, &none), CLIO_ERROR_ARGUMENT, "has vectors of 16 numbers, and the text encoder of this model takes 32");
     a.prompt = "embedding:missing";
-    assert_fails(clio_imagine(p, &a, &none), CLIO_ERROR_ARGUMENT, "the prompt names the embedding \"missing\"");
+    assert_fails(clio_imagine(p, &a, &none), CLIO_ERROR_FILE, "the prompt names the embedding \"missing\"");
     clio_diffusion_free(p);
 }
 
@@ -513,6 +513,12 @@ static void parameters(void **state)
     IS("a red fox\nSteps: 3, Sampler: DDIM, CFG scale: 4, Seed: 42, Size: 64x64, Model: sd-v1-tiny, Denoising strength: "
        "0.8333333333333333, "
        "Eta DDIM: 0.3, CFG Rescale: 0.7, Spacing: trailing, VAE Tiling: yes, RNG: CPU");
+    a = fox();
+    a.sampler = "euler"; /* which has no eta, and without guidance there is nothing to rescale */
+    a.eta = 0.3;
+    a.guidance_scale = 1;
+    a.guidance_rescale = 0.7;
+    IS("a red fox\nSteps: 3, Sampler: Euler, CFG scale: 1, Seed: 42, Size: 64x64, Model: sd-v1-tiny, RNG: CPU");
     a = fox();
     a.prompt = "a fox,\na \"dog\"";
     a.prompt_to = "an owl, \"grey\"";

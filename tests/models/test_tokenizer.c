@@ -304,6 +304,7 @@ static void test_damaged_files(void **state)
     (void)state;
     assert_fails(tokenizer_open(ctx, &t, folder, TOKENIZER_GPT2), CLIO_ERROR_FILE, "has neither tokenizer.json");
     assert_fails(tokenizer_open(ctx, &t, in_folder("absent"), TOKENIZER_GPT2), CLIO_ERROR_FILE, "there is no folder");
+    assert_non_null(strstr(clio_error(ctx), "use a model folder (config.json, tokenizer.json, model.safetensors)"));
     const char *const texts[][2] = {
         {"{\"model\": {\"type\": \"BPE\", ", "tokenizer.json"},
         {"[1, 2]", "tokenizer.json"},

@@ -167,6 +167,38 @@ static void test_plots_are_not_needed(void **state)
     expect_link("last", 8);
 }
 
+/* Open log.csv, which holds `text`, and expect it to hold `kept`, and log.csv.old (NULL: none) the text. */
+static void expect_log(clio_context *ctx, const char *const *names, const char *text, int64_t keep, const char *kept, const char *old)
+{
+    struct csv_log log;
+    char *now;
+    write_text(in_out("log.csv"), text);
+    assert_ok(csv_log_open(ctx, &log, folder, "log.csv", names, keep));
+    assert_int_equal(log.old != NULL, old != NULL);
+    if (old)
+        assert_string_equal(log.old, in_out(old));
+    csv_log_close(&log);
+    now = text_of(in_out("log.csv"));
+    assert_string_equal(now, kept);
+    free(now);
+    if (!old)
+        return;
+    now = text_of(in_out(old));
+    assert_string_equal(now, text);
+    free(now);
+}
+
+/* Lines that are no rows stay in a file of another name. */
+static void test_csv_lines(clio_context *ctx, const char *const *names)
+{
+    expect_log(ctx, names, "step,a,b\n1,1,2\n2,3", 2, "step,a,b\n1,1,2\n", NULL); /* killed */
+    expect_log(ctx, names, "step,a,b\n1,1,2\n2,3,4\n3,5,6\n", 2, "step,a,b\n1,1,2\n2,3,4\n", NULL);
+    expect_log(ctx, names, "step,a,b\nx,1,2\n", -1, "step,a,b\n", NULL); /* of a start that failed */
+    expect_log(ctx, names, "step\ta\tb\n1\t1\t2\n", 2, "step,a,b\n", "log.csv.old");
+    expect_log(ctx, names, "step,a,b\n1,1,2\n2,3;4\n3,5,6\n", 3, "step,a,b\n1,1,2\n3,5,6\n", "log.csv.old2");
+    expect_log(ctx, names, "id,file\n1,a.png\n", -1, "step,a,b\n", "log.csv.old3"); /* another program's */
+}
+
 /* A row that is not written does not end the run; all rows are in the file as soon as it can be written again. */
 static void test_log_is_not_needed(void **state)
 {
@@ -191,6 +223,7 @@ static void test_log_is_not_needed(void **state)
     text = text_of(in_out("log.csv"));
     assert_string_equal(text, "step,a,b\n1,1,2\n2,3,4\n");
     free(text);
+    test_csv_lines(ctx, names);
     /* one that cannot be read is not taken for an absent one */
     assert_int_equal(mkdir(in_out("folder.csv"), 0777), 0);
     assert_fails(csv_log_open(ctx, &log, folder, "folder.csv", names, 2), CLIO_ERROR_FILE, "folder.csv");
@@ -221,7 +254,7 @@ static void test_failed_starts(void **state)
 {
     (void)state;
     begin_runs(12, "");
-    assert_fails(train_type("low", "{\"batch_size\": 64}", false), CLIO_ERROR_ARGUMENT, "fewer than one batch");
+    assert_fails(train_type("low", "{\"batch_size\": 64}", false), CLIO_ERROR_FORMAT, "fewer than one batch");
     assert_false(exists(""));
     assert_fails(train_type("classifier", "{\"batch_size\": 4}", false), CLIO_ERROR_FORMAT, "label");
     assert_false(exists(""));

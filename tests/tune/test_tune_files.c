@@ -270,6 +270,37 @@ static void test_other_file_is_kept(void **unused)
     clio_destroy(ctx);
 }
 
+/* Nor is a file of the result's name that holds something else; an empty one and a result of another device are replaced. */
+static void test_other_result_is_kept(void **unused)
+{
+    static const char *const others[] = {"precious\n", "#", "# clio tuned parameters", "# clio tuned parameters 11\n"};
+    struct tune_plan plan = small_plan(by_local);
+    clio_tune_result *r;
+    char *text;
+    (void)unused;
+    clio_context *ctx = open_context();
+    for (size_t i = 0; i < COUNT(others); i++) {
+        write_text(path, others[i]);
+        FAILS(ctx, tune_with(ctx, &plan, path, &r), CLIO_ERROR_FILE, "is not a file of tuned parameters, and would be overwritten");
+        assert_non_null(strstr(clio_error(ctx), path));
+        assert_int_equal(calls, 0);
+        assert_false(file_exists(state));
+        text = slurp(path);
+        assert_string_equal(text, others[i]);
+        free(text);
+    }
+    for (int i = 0; i < 2; i++) {
+        write_text(path, i ? "# clio tuned parameters 1\n# device: another\n" : "");
+        OK(ctx, tune_with(ctx, &plan, path, &r));
+        assert_int_equal(r->written, 1);
+        clio_tune_free(r);
+        text = slurp(path);
+        assert_null(strstr(text, "another\n"));
+        free(text);
+    }
+    clio_destroy(ctx);
+}
+
 /* A call that failed says nothing about a candidate: the next process tries it again. In this one it stays failed. */
 static void test_failed_again(void **unused)
 {
@@ -478,6 +509,7 @@ int main(int argc, char **argv)
         EACH(test_one_at_a_time),
         EACH(test_other_files),
         EACH(test_other_file_is_kept),
+        EACH(test_other_result_is_kept),
         EACH(test_failed_again),
         EACH(test_replaced),
         EACH(test_found),
