@@ -106,6 +106,7 @@ static clio_status fail_open(clio_context *ctx, struct sound_file *f)
         {"SF_INFO struct incomplete", CLIO_ERROR_FORMAT, "has no valid sample rate or channel count: export it again as 16-bit WAV"},
         {"Too many channels", CLIO_ERROR_UNSUPPORTED, "has more than 64 channels: export it in stereo or mono"},
         {"data' chunk", CLIO_ERROR_FORMAT, "ends before its sound begins: record or copy it again"},
+        {"Internal malloc", CLIO_ERROR_MEMORY, "cannot be opened, since the host is out of memory: close other programs"},
         {"unimplemented format", CLIO_ERROR_UNSUPPORTED, "uses a codec that is not supported: export it again as 16-bit WAV"},
     };
     clio_status st = CLIO_OK;

@@ -104,7 +104,9 @@ static int on_status(void *user, const clio_train_status *status)
     char what[200];
     if (status->event) {
         bar_clear();
-        if (!s->set->quiet)
+        if (status->is_warning)
+            say_error("%s", status->event);
+        else if (!s->set->quiet)
             print_err("%s\n", status->event);
         return session_stopped();
     }

@@ -33,6 +33,12 @@ static bool is_device(const char *path)
     return !stat(path, &info) && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
+/* What access has refused. */
+static const char *refusal(int error)
+{
+    return error == EACCES || error == EPERM || error == EROFS ? "is read-only" : "cannot be written";
+}
+
 /* folder: the one that holds the file */
 static bool is_writable(const char *path, const char *folder, const char *flag)
 {
@@ -44,11 +50,11 @@ static bool is_writable(const char *path, const char *folder, const char *flag)
     else if (!S_ISDIR(info.st_mode))
         say_error("cannot write %s: %s is not a folder; choose another file with %s", path, folder, flag);
     else if (access(folder, W_OK | X_OK))
-        say_error("cannot write %s: folder %s is read-only (%s); choose another file with %s", path, folder, strerror(errno), flag);
+        say_error("cannot write %s: folder %s %s (%s); choose another file with %s", path, folder, refusal(errno), strerror(errno), flag);
     else if (!stat(path, &info) && S_ISDIR(info.st_mode))
         say_error("cannot write %s: it is a folder; choose another file with %s", path, flag);
     else if (!stat(path, &info) && access(path, W_OK))
-        say_error("cannot write %s: it is read-only; choose another file with %s", path, flag);
+        say_error("cannot write %s: it %s (%s); choose another file with %s", path, refusal(errno), strerror(errno), flag);
     else
         return true;
     return false;

@@ -42,12 +42,20 @@ static void copy_text(char *out, size_t size, const char *text)
     snprintf(out, size, "%.*s", (int)MIN(length, size - 1), text);
 }
 
+/* Memory for a text of a driver; *no_memory is set when there is none. */
+static char *text_memory(size_t size, bool *no_memory)
+{
+    char *text = calloc(1, size + 1);
+    *no_memory = *no_memory || !text;
+    return text;
+}
+
 /* A text of the device in fresh memory; NULL: the driver does not answer, or the host is out of memory. */
-static char *device_text(cl_device_id id, cl_device_info what)
+static char *device_text(cl_device_id id, cl_device_info what, bool *no_memory)
 {
     char *text = NULL;
     size_t size = 0;
-    if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size > TEXT_AT_MOST || !(text = calloc(1, size + 1)))
+    if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size > TEXT_AT_MOST || !(text = text_memory(size, no_memory)))
         return NULL;
     if (size && clGetDeviceInfo(id, what, size, text, NULL) != CL_SUCCESS) {
         free(text);
@@ -56,13 +64,13 @@ static char *device_text(cl_device_id id, cl_device_info what)
     return text;
 }
 
-/* False: the driver does not answer. */
-static bool platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t size)
+/* False: the driver does not answer, or the host is out of memory. */
+static bool platform_text(cl_platform_id id, cl_platform_info what, char *out, size_t size, bool *no_memory)
 {
     size_t length = 0;
     char *text = NULL;
     bool answers = clGetPlatformInfo(id, what, 0, NULL, &length) == CL_SUCCESS && length <= TEXT_AT_MOST &&
-                   (text = calloc(1, length + 1)) && clGetPlatformInfo(id, what, length, text, NULL) == CL_SUCCESS;
+                   (text = text_memory(length, no_memory)) && clGetPlatformInfo(id, what, length, text, NULL) == CL_SUCCESS;
     if (answers)
         copy_text(out, size, text);
     free(text);
@@ -274,7 +282,7 @@ static uint64_t required_number(struct device *d, cl_device_info what)
 
 static void required_text(struct device *d, cl_device_info what, char *out, size_t size)
 {
-    char *text = device_text(d->id, what);
+    char *text = device_text(d->id, what, &d->no_memory);
     if (text)
         copy_text(out, size, text);
     else
@@ -315,7 +323,7 @@ static void describe_limits(struct device *d)
 
 static void describe_extensions(struct device *d)
 {
-    char *extensions = device_text(d->id, CL_DEVICE_EXTENSIONS);
+    char *extensions = device_text(d->id, CL_DEVICE_EXTENSIONS, &d->no_memory);
     if (!extensions) {
         unanswered(d, CL_DEVICE_EXTENSIONS);
         return;
@@ -390,12 +398,12 @@ static clio_status add_platform(clio_context *ctx, cl_platform_id platform, stru
     cl_device_id ids[DEVICES_AT_MOST];
     cl_uint found = 0;
     struct device base = {.architecture = ""}, *grown;
-    if (!platform_text(platform, CL_PLATFORM_NAME, base.platform_name, sizeof base.platform_name) ||
-        !platform_text(platform, CL_PLATFORM_VERSION, base.platform_version, sizeof base.platform_version))
+    if (!platform_text(platform, CL_PLATFORM_NAME, base.platform_name, sizeof base.platform_name, &base.no_memory) ||
+        !platform_text(platform, CL_PLATFORM_VERSION, base.platform_version, sizeof base.platform_version, &base.no_memory))
         snprintf(base.problem, sizeof base.problem, "its driver does not answer the platform's name and version: update it, or try again");
     cl_int cle = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, DEVICES_AT_MOST, ids, &found);
     found = cle == CL_SUCCESS ? MIN(found, DEVICES_AT_MOST) : 0;
-    grown = realloc(*list, (*count + MAX(found, 1)) * sizeof *grown);
+    grown = base.no_memory ? NULL : realloc(*list, (*count + MAX(found, 1)) * sizeof *grown);
     if (!grown)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     *list = grown;
@@ -408,7 +416,9 @@ static clio_status add_platform(clio_context *ctx, cl_platform_id platform, stru
     }
     for (cl_uint i = 0; i < found; i++) {
         grown[*count] = base;
-        describe(&grown[(*count)++], platform, ids[i]);
+        describe(&grown[*count], platform, ids[i]);
+        if (grown[(*count)++].no_memory)
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     }
 fail:
     return st;

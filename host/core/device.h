@@ -12,6 +12,7 @@ struct device {
     char problem[256];        /* why it cannot be used; empty: usable */
     const char *architecture; /* one of DEVICE_ARCHITECTURES, for rows of parameters; "": none of them */
     bool is_gpu, is_cpu, is_accelerator, is_clover;
+    bool no_memory; /* the host had none for a text: the rest is not known */
     bool has_compiler, has_fp16, has_subgroups, has_fp64, unified_memory;
     int compute_units;
     size_t max_work_group, max_item_sizes[3];

@@ -177,9 +177,16 @@ int file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+clio_status file_real_path(clio_context *ctx, char **out, const char *path)
+{
+    *out = realpath(path, NULL);
+    return *out ? CLIO_OK : file_fail_read(ctx, path, errno);
+}
+
 static clio_status make_folder(clio_context *ctx, const char *path, mode_t mode)
 {
     clio_status st = CLIO_OK;
+    struct stat info;
     char *part = NULL;
     TRY(mem_string(ctx, &part, path));
     for (char *end = part; *end;) {
@@ -189,11 +196,12 @@ static clio_status make_folder(clio_context *ctx, const char *path, mode_t mode)
         kept = *end;
         *end = 0;
         int error = *part && mkdir(part, mode) ? errno : 0;
-        if (error && !file_is_folder(part)) { /* an automounter may answer EROFS where a folder is */
-            if (error == EEXIST || error == ENOTDIR)
-                FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s is a file; choose another name", path, part);
-            FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s; choose another place", path, strerror(error));
-        }
+        int unseen = error && stat(part, &info) ? errno : 0;
+        if (error && !unseen && !S_ISDIR(info.st_mode))
+            FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s is a file; choose another name", path, part);
+        if (unseen) /* else an automounter may have answered EROFS where a folder is */
+            FAIL(ctx, CLIO_ERROR_FILE, "the folder %s cannot be created: %s; choose another place", path,
+                 strerror(error == EEXIST ? unseen : error));
         *end = kept;
     }
 fail:

@@ -38,6 +38,8 @@ clio_status file_check_folder(clio_context *ctx, const char *path, bool *is_fold
 /* The same for sentences and tests, to which a failure means no. */
 int file_exists(const char *path);
 int file_is_folder(const char *path);
+/* The absolute path without links, in new memory. A path that is not there is an error. */
+clio_status file_real_path(clio_context *ctx, char **out, const char *path);
 /* mkdir -p */
 clio_status file_make_folder(clio_context *ctx, const char *path);
 /* The same; what is made is for this user alone (mode 0700). */

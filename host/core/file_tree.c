@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #define DEEPEST 64 /* folders within folders: each holds a file descriptor */
 #define LOCK_TRIES 100
+#define PASSES 100 /* over a folder whose entries are deleted */
 
 static bool is_absent(int error)
 {
@@ -95,9 +97,27 @@ void file_names_free(struct file_names *names)
 
 /* ---- delete, rename, link ---- */
 
-static clio_status fail_delete(clio_context *ctx, const char *path, int error)
+/* Where in the tree a deletion is: entries from the top down. Deleting takes no memory, since it also cleans up where there is none. */
+struct trail {
+    const struct trail *above;
+    const char *name;
+};
+
+static void print_trail(char *text, size_t size, const struct trail *t)
+{
+    size_t used;
+    *text = 0;
+    if (t->above)
+        print_trail(text, size, t->above);
+    used = strlen(text);
+    snprintf(text + used, size - used, "%s%s", t->above ? "/" : "", t->name);
+}
+
+static clio_status fail_delete(clio_context *ctx, const struct trail *trail, int error)
 {
     clio_status st = CLIO_OK;
+    char path[PATH_MAX];
+    print_trail(path, sizeof path, trail);
     FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: %s; delete it yourself or choose another folder", path, strerror(error));
 fail:
     return st;
@@ -107,7 +127,7 @@ clio_status file_delete(clio_context *ctx, const char *path)
 {
     clio_status st = CLIO_OK;
     if (unlink(path) && !is_absent(errno))
-        TRY(fail_delete(ctx, path, errno));
+        TRY(fail_delete(ctx, &(struct trail){NULL, path}, errno));
 fail:
     return st;
 }
@@ -117,34 +137,34 @@ void file_drop(const char *path)
     (void)unlink(path);
 }
 
-static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth);
+static clio_status delete_entries(clio_context *ctx, int folder, const struct trail *trail, int depth);
 
-/* Delete the folder `name` of the open folder `parent`; path: of it, for messages. Takes no link for a folder. */
-static clio_status delete_folder(clio_context *ctx, int parent, const char *name, const char *path, int depth)
+/* Delete the folder `name` of the open folder `parent`. Takes no link for a folder. */
+static clio_status delete_folder(clio_context *ctx, int parent, const char *name, const struct trail *trail, int depth)
 {
     clio_status st = CLIO_OK;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        TRY(errno == ENOENT ? CLIO_OK : fail_delete(ctx, path, errno));
+        TRY(errno == ENOENT ? CLIO_OK : fail_delete(ctx, trail, errno));
     else
-        TRY(delete_entries(ctx, fd, path, depth));
+        TRY(delete_entries(ctx, fd, trail, depth));
     if (unlinkat(parent, name, AT_REMOVEDIR) && errno != ENOENT)
-        TRY(fail_delete(ctx, path, errno));
+        TRY(fail_delete(ctx, trail, errno));
 fail:
     return st;
 }
 
-/* Delete the entry `name` of the open folder `parent`, whatever it is. */
-static clio_status delete_entry(clio_context *ctx, int parent, const char *name, const char *path, int depth)
+/* Delete the entry `name` of the open folder `parent`, whatever it is; the last of the trail. */
+static clio_status delete_entry(clio_context *ctx, int parent, const char *name, const struct trail *trail, int depth)
 {
     clio_status st = CLIO_OK;
     struct stat info;
     if (fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW))
-        return is_absent(errno) ? CLIO_OK : fail_delete(ctx, path, errno);
+        return is_absent(errno) ? CLIO_OK : fail_delete(ctx, trail, errno);
     if (S_ISDIR(info.st_mode))
-        TRY(delete_folder(ctx, parent, name, path, depth));
+        TRY(delete_folder(ctx, parent, name, trail, depth));
     else if (unlinkat(parent, name, 0) && errno != ENOENT)
-        TRY(fail_delete(ctx, path, errno));
+        TRY(fail_delete(ctx, trail, errno));
 fail:
     return st;
 }
@@ -161,41 +181,53 @@ static DIR *open_entries(int folder)
     return dir;
 }
 
-/* Delete what is in an open folder, which is closed. */
-static clio_status delete_entries(clio_context *ctx, int folder, const char *path, int depth)
+/* Delete what is in an open folder, which is closed. An entry that a file system leaves out after others were deleted is found in another
+ * pass. */
+static clio_status delete_entries(clio_context *ctx, int folder, const struct trail *trail, int depth)
 {
     clio_status st = CLIO_OK;
-    struct file_names names = {0};
-    char *below = NULL;
+    const struct dirent *entry;
     DIR *dir = open_entries(folder);
+    bool found = true;
     if (!dir)
-        return fail_delete(ctx, path, errno);
-    if (depth >= DEEPEST)
+        return fail_delete(ctx, trail, errno);
+    if (depth >= DEEPEST) {
+        char path[PATH_MAX];
+        print_trail(path, sizeof path, trail);
         FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be deleted: more than %d folders lie within each other; delete it yourself", path, DEEPEST);
-    TRY(read_names(ctx, &names, dir, path));
-    for (size_t i = 0; i < names.count; i++) {
-        free(below);
-        below = NULL;
-        TRY(file_join(ctx, &below, path, names.list[i]));
-        TRY(delete_entry(ctx, dirfd(dir), names.list[i], below, depth + 1));
+    }
+    for (int pass = 0; found && pass < PASSES; pass++) {
+        found = false;
+        rewinddir(dir);
+        errno = 0;
+        while ((entry = readdir(dir))) {
+            if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+                continue;
+            TRY(delete_entry(ctx, dirfd(dir), entry->d_name, &(struct trail){trail, entry->d_name}, depth + 1));
+            found = true;
+            errno = 0;
+        }
+        if (errno)
+            TRY(fail_delete(ctx, trail, errno));
     }
 fail:
     closedir(dir);
-    file_names_free(&names);
-    free(below);
     return st;
 }
 
 clio_status file_delete_folder(clio_context *ctx, const char *path)
 {
     clio_status st = CLIO_OK;
-    char *plain = NULL;
-    TRY(mem_string(ctx, &plain, path));
-    for (size_t n = strlen(plain); n > 1 && plain[n - 1] == '/'; n--)
-        plain[n - 1] = 0; /* behind "link/" is the target */
-    TRY(delete_entry(ctx, AT_FDCWD, plain, plain, 0));
+    char plain[PATH_MAX];
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--; /* behind "link/" is the target */
+    if (n >= sizeof plain)
+        return fail_delete(ctx, &(struct trail){NULL, path}, ENAMETOOLONG);
+    memcpy(plain, path, n);
+    plain[n] = 0;
+    TRY(delete_entry(ctx, AT_FDCWD, plain, &(struct trail){NULL, plain}, 0));
 fail:
-    free(plain);
     return st;
 }
 
@@ -227,7 +259,9 @@ clio_status file_set_link(clio_context *ctx, const char *folder, const char *nam
     TRY(file_delete(ctx, fresh)); /* of a run that was killed */
     if (symlink(target, fresh))
         FAIL(ctx, CLIO_ERROR_FILE, "the link %s cannot be made: %s; choose another folder", link, strerror(errno));
-    TRY(file_rename(ctx, fresh, link));
+    st = file_rename(ctx, fresh, link);
+    if (st)
+        file_drop(fresh);
 fail:
     bytes_free(&text);
     free(fresh);

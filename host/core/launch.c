@@ -13,7 +13,7 @@ static clio_status set_arguments(clio_context *ctx, struct kernel *k, const stru
         cl_int cle = clSetKernelArg(k->id, (cl_uint)i, args[i].size, args[i].value);
         if (cle != CL_SUCCESS) {
             st = clio_fail_cl(ctx, cle, __FILE__, __LINE__, "clSetKernelArg");
-            clio_fail_add(ctx, "; kernel %s, argument %zu of %zu bytes", k->name, i, args[i].size);
+            clio_fail_add(ctx, "kernel %s, argument %zu of %zu bytes", k->name, i, args[i].size);
             goto fail;
         }
     }
@@ -49,7 +49,7 @@ clio_status launch(clio_context *ctx, struct kernel *k, struct grid grid, struct
         clEnqueueNDRangeKernel(ctx->queue, k->id, (cl_uint)grid.dims, NULL, grid.global, grid.local, 0, NULL, ctx->profile ? &event : NULL);
     if (cle != CL_SUCCESS) {
         st = clio_fail_cl(ctx, cle, __FILE__, __LINE__, "clEnqueueNDRangeKernel");
-        clio_fail_add(ctx, "; kernel %s, global %zu %zu %zu, local %zu %zu %zu", k->name, grid.global[0], grid.global[1], grid.global[2],
+        clio_fail_add(ctx, "kernel %s, global %zu %zu %zu, local %zu %zu %zu", k->name, grid.global[0], grid.global[1], grid.global[2],
                       grid.local[0], grid.local[1], grid.local[2]);
         ctx->is_lost = is_lost_code(cle);
         goto fail;

@@ -124,7 +124,7 @@ static clio_status build_failed(clio_context *ctx, const struct program *p, cl_i
     clio_status st = clio_fail(ctx, CLIO_ERROR_BUILD, __FILE__, __LINE__,
                                "%s could not compile cl/%s.cl (%s): update its driver, or choose another device", ctx->device.name, p->file,
                                cl_error_name(cle));
-    clio_fail_add(ctx, "; options %s; build log: %.1200s", p->options, log ? log : "none");
+    clio_fail_add(ctx, "options %s; build log: %.1200s", p->options, log ? log : "none");
     free(log);
     return st;
 }

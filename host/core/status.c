@@ -33,7 +33,7 @@ clio_status clio_fail(clio_context *ctx, clio_status code, const char *file, int
     va_end(list);
     snprintf(text->detail, sizeof text->detail, "%s:%d: %s", file_in_project(file), line, clio_status_name(code));
     if (ctx && ctx->is_open)
-        clio_fail_add(ctx, "; device %s, driver %s", ctx->device.name, ctx->device.driver);
+        clio_fail_add(ctx, "device %s, driver %s", ctx->device.name, ctx->device.driver);
     return code;
 }
 
@@ -62,6 +62,9 @@ void clio_fail_add(clio_context *ctx, const char *format, ...)
     struct status_text *text = text_of(ctx);
     size_t used = strlen(text->detail);
     va_list list;
+    used += (size_t)snprintf(text->detail + used, sizeof text->detail - used, "; ");
+    if (used >= sizeof text->detail)
+        return;
     va_start(list, format);
     vsnprintf(text->detail + used, sizeof text->detail - used, format, list);
     va_end(list);

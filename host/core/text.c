@@ -40,6 +40,35 @@ fail:
     return st;
 }
 
+/* Bytes that are to be replaced by one U+FFFD: the longest beginning of a character (Unicode 15, section 3.9, "maximal subpart"), at least
+ * one byte. */
+static size_t broken_size(const unsigned char *s, size_t left)
+{
+    size_t whole = s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : 1, n = 1;
+    unsigned char low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : 0x80, high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : 0xBF;
+    while (n < MIN(whole, left) && s[n] >= low && s[n] <= high) {
+        n++;
+        low = 0x80;
+        high = 0xBF;
+    }
+    return n;
+}
+
+clio_status text_replace_invalid(clio_context *ctx, struct bytes *out, const char *data, size_t size)
+{
+    clio_status st = CLIO_OK;
+    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)data, *end = at + size;
+    TRY(bytes_add(ctx, out, "", 0));
+    while (at < end) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n = utf8proc_iterate(at, end - at, &c);
+        TRY(n > 0 ? bytes_add(ctx, out, at, (size_t)n) : bytes_add(ctx, out, "\xEF\xBF\xBD", 3));
+        at += n > 0 ? (size_t)n : broken_size(at, (size_t)(end - at));
+    }
+fail:
+    return st;
+}
+
 /* ---- names that are alike ---- */
 
 /* The name as it is compared: lower case, without leading dashes, with dashes for underscores. The size. */

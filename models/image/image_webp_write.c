@@ -22,6 +22,16 @@ fail:
     return st;
 }
 
+static clio_status fail_encoding(clio_context *ctx, WebPEncodingError error)
+{
+    clio_status st = CLIO_OK;
+    if (error == VP8_ENC_ERROR_OUT_OF_MEMORY || error == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for encoding an image as WebP; close other programs");
+    FAIL(ctx, CLIO_ERROR_INTERNAL, "the image could not be encoded as WebP (libwebp error %d): write PNG", (int)error);
+fail:
+    return st;
+}
+
 clio_status image_webp_encode(clio_context *ctx, struct bytes *out, const struct image *image, const struct metadata *metadata)
 {
     clio_status st = CLIO_OK;
@@ -42,8 +52,7 @@ clio_status image_webp_encode(clio_context *ctx, struct bytes *out, const struct
     picture.writer = WebPMemoryWrite;
     picture.custom_ptr = &file;
     if (!WebPPictureImportRGB(&picture, image->rgb, 3 * image->width) || !WebPEncode(&config, &picture))
-        FAIL(ctx, picture.error_code == VP8_ENC_ERROR_OUT_OF_MEMORY ? CLIO_ERROR_MEMORY : CLIO_ERROR_INTERNAL,
-             "the image could not be encoded as WebP (libwebp error %d): write PNG", (int)picture.error_code);
+        TRY(fail_encoding(ctx, picture.error_code));
     if (exif.size)
         TRY(add_exif(ctx, out, &file, &exif));
     else

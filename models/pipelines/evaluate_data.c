@@ -34,15 +34,18 @@ static clio_status find_split(clio_context *ctx, const char *data, const char *f
 {
     clio_status st = CLIO_OK;
     struct train_split split = {0};
-    char real[PATH_MAX];
+    char *real = NULL;
     TRY(checkpoint_split(ctx, folder, &split));
-    *same = split.data && realpath(data, real) && !strcmp(real, split.data);
+    if (split.data && file_exists(data))
+        TRY(file_real_path(ctx, &real, data));
+    *same = real && !strcmp(real, split.data);
     if (*same && split.fraction > 0) {
         o->seed = split.seed;
         o->validation_split = split.fraction;
     }
 fail:
     train_split_free(&split);
+    free(real);
     return st;
 }
 

@@ -2,6 +2,7 @@
  * openai/whisper, transcribe.py (new_segment and the loop around it). */
 #include "transcribe.h"
 #include "../../host/core/mem.h"
+#include "../../host/core/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,18 +31,20 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
+/* Without white space at its ends, as UTF-8 whatever the tokens are; allocated. */
 static clio_status trimmed(clio_context *ctx, char **out, const struct bytes *text)
 {
     clio_status st = CLIO_OK;
+    struct bytes valid = {0};
     size_t first = 0, last = text->size;
     while (first < last && is_space(text->data[first]))
         first++;
     while (last > first && is_space(text->data[last - 1]))
         last--;
-    TRY(mem_alloc(ctx, out, last - first + 1, 1));
-    if (last > first)
-        memcpy(*out, text->data + first, last - first);
+    TRY(text_replace_invalid(ctx, &valid, last > first ? text->data + first : "", last - first));
+    TRY(mem_string(ctx, out, valid.data));
 fail:
+    bytes_free(&valid);
     return st;
 }
 

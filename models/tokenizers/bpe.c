@@ -166,6 +166,8 @@ static clio_status compile_pattern(clio_context *ctx, struct tokenizer *t)
     PCRE2_SIZE at;
     t->pattern = pcre2_compile((PCRE2_SPTR)(t->type == TOKENIZER_CLIP ? CLIP_PATTERN : GPT2_PATTERN), PCRE2_ZERO_TERMINATED,
                                PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &at, NULL);
+    if (!t->pattern && error == PCRE2_ERROR_HEAP_FAILED)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
     if (!t->pattern)
         FAIL(ctx, CLIO_ERROR_INTERNAL,
              "PCRE2 cannot compile the tokenizer's pattern (error %d at %zu): install a PCRE2 with Unicode support", error, (size_t)at);
@@ -195,6 +197,8 @@ static clio_status encode_run(clio_context *ctx, struct encoder *e, const char *
     for (size_t at = 0; at < size;) {
         int rc = pcre2_match(e->t->pattern, (PCRE2_SPTR)text, size, at, PCRE2_NO_UTF_CHECK, e->t->match, NULL);
         size_t end = rc > 0 ? pcre2_get_ovector_pointer(e->t->match)[1] : 0;
+        if (rc == PCRE2_ERROR_NOMEMORY || rc == PCRE2_ERROR_HEAPLIMIT)
+            FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory for a text of %zu bytes: shorten it", size);
         if (end <= at)
             FAIL(ctx, CLIO_ERROR_INTERNAL, "the text cannot be split into words (PCRE2 error %d at byte %zu): shorten it", rc, at);
         if (e->t->type == TOKENIZER_GPT2)

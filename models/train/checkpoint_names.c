@@ -2,6 +2,7 @@
 #include "checkpoint.h"
 #include "../../host/core/file_tree.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ static clio_status sum_folder(clio_context *ctx, const char *root, const char *b
         else
             TRY(mem_string(ctx, &name, names.list[i]));
         if (lstat(path, &info))
-            FAIL(ctx, CLIO_ERROR_FILE, "%s cannot be read", path);
+            TRY(file_fail_read(ctx, path, errno));
         if (S_ISDIR(info.st_mode)) {
             TRY(sum_folder(ctx, root, name, sums));
         } else if (S_ISREG(info.st_mode) && info.st_size > 0 && strcmp(name, "training.json") != 0) {

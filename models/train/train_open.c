@@ -133,11 +133,13 @@ fail:
 static clio_status note_split(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    char real[PATH_MAX];
     uint64_t names = train_validation_names(r), before = r->split.names;
     r->split = (struct train_split){.seed = r->plan.data.seed, .fraction = r->plan.data.validation_split, .names = names};
-    if (realpath(r->params->data, real) && text_is_utf8(real))
-        TRY(mem_string(r->ctx, &r->split.data, real));
+    TRY(file_real_path(r->ctx, &r->split.data, r->params->data));
+    if (!text_is_utf8(r->split.data)) { /* training.json cannot hold it */
+        free(r->split.data);
+        r->split.data = NULL;
+    }
     if (r->validation && before && before != names) {
         r->state.best_step = -1;
         r->state.evals_without_improvement = 0;
@@ -280,7 +282,7 @@ clio_status train_open(struct train_run *r)
     TRY(open_plan(r));
     TRY(train_folder_check(r));
     if (r->before.damaged.size)
-        train_report(r, r->before.damaged.data);
+        train_report_warning(r, r->before.damaged.data);
     TRY(open_data(r));
     TRY(open_learner(r));
     TRY(train_folder_open(r));

@@ -6,6 +6,7 @@
 #include "train_run.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,12 +67,23 @@ fail:
     return st;
 }
 
+/* A chart that could not be drawn or written is a warning. st: what came of it. */
+static clio_status warn_of(struct train_run *r, const char *file, clio_status st)
+{
+    char what[PATH_MAX + 40];
+    if (!st || st == CLIO_ERROR_CANCELLED)
+        return st;
+    snprintf(what, sizeof what, "%s/%s could not be written", r->params->out, file);
+    train_warn(r, what);
+    return CLIO_OK;
+}
+
 clio_status train_plot(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    TRY(plot_losses(r));
+    TRY(warn_of(r, "train.png", plot_losses(r)));
     if (r->validation)
-        TRY(plot_metrics(r));
+        TRY(warn_of(r, "eval.png", plot_metrics(r)));
 fail:
     return st;
 }
@@ -148,6 +160,22 @@ static void free_captions(char **captions, int count)
     free(captions);
 }
 
+#define SAMPLES_NAME "samples/step-%08" PRId64 ".png"
+
+clio_status train_samples_exist(struct train_run *r, bool *exist)
+{
+    clio_status st = CLIO_OK;
+    enum file_kind kind;
+    char name[64], *path = NULL;
+    snprintf(name, sizeof name, SAMPLES_NAME, r->state.step);
+    TRY(file_join(r->ctx, &path, r->params->out, name));
+    TRY(file_find(r->ctx, path, &kind));
+    *exist = kind != FILE_ABSENT;
+fail:
+    free(path);
+    return st;
+}
+
 clio_status train_samples(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -176,7 +204,7 @@ clio_status train_samples(struct train_run *r)
     grid.pixels = pixels;
     grid.captions = (const char *const *)captions;
     TRY(image_grid_draw(r->ctx, &image, &grid));
-    snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);
+    snprintf(name, sizeof name, SAMPLES_NAME, r->state.step);
     TRY(write_image(r, &image, name));
 fail:
     image_free(&image);

@@ -56,14 +56,18 @@ uint64_t train_validation_names(const struct train_run *r);
  * failure's sentence; the process that writes files and reports (rank 0); and report the state to params->on_status, with an event or NULL.
  */
 double train_epoch(const struct train_run *r);
+/* A warning about the last error: "warning: WHAT: SENTENCE". */
 void train_warn(struct train_run *r, const char *what);
 bool train_is_first(const struct train_run *r);
 void train_report(struct train_run *r, const char *event);
+void train_report_warning(struct train_run *r, const char *event);
 
 /* Write OUT/train.png, and eval.png with a validation split. */
 clio_status train_plot(struct train_run *r);
 /* Write OUT/samples/step-N.png: images from the same latents each time, or, without latents, validation images and their reconstructions.
  */
 clio_status train_samples(struct train_run *r);
+/* Whether the samples of this step were written. */
+clio_status train_samples_exist(struct train_run *r, bool *exist);
 
 #endif

@@ -14,21 +14,15 @@ bool train_is_first(const struct train_run *r)
     return r->parallel.rank == 0;
 }
 
-void train_warn(struct train_run *r, const char *what)
-{
-    char text[sizeof r->ctx->status.sentence + 200];
-    snprintf(text, sizeof text, "warning: %s: %s", what, r->ctx->status.sentence);
-    train_report(r, text);
-}
-
-void train_report(struct train_run *r, const char *event)
+static void report(struct train_run *r, const char *event, bool is_warning)
 {
     clio_train_status status = {.step = r->state.step,
                                 .steps = r->steps,
                                 .epoch = train_epoch(r),
                                 .names = r->plan.type->losses,
                                 .losses = r->losses,
-                                .event = event};
+                                .event = event,
+                                .is_warning = is_warning};
     while (status.names[status.count])
         status.count++;
     if (r->seconds > 0) {
@@ -37,4 +31,21 @@ void train_report(struct train_run *r, const char *event)
     }
     if (train_is_first(r) && r->params->on_status && r->params->on_status(r->params->user, &status))
         r->ctx->cancelled = 1;
+}
+
+void train_report(struct train_run *r, const char *event)
+{
+    report(r, event, false);
+}
+
+void train_report_warning(struct train_run *r, const char *event)
+{
+    report(r, event, true);
+}
+
+void train_warn(struct train_run *r, const char *what)
+{
+    char text[sizeof r->ctx->status.sentence + 200];
+    snprintf(text, sizeof text, "warning: %s: %s", what, r->ctx->status.sentence);
+    train_report_warning(r, text);
 }

@@ -57,6 +57,9 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
     also='! cmp -s number.png name.png'
     works "and another" -- sample -q -m cvae -b 3 --label disc -o name.png
     mkdir gap && cp data/000[0-7].png gap && { echo file_name,label; for i in 0 1 2 3 4 5 6 7; do echo "000$i.png,$((i % 2 * 2))"; done; } >gap/metadata.csv
+    # a chart that cannot be written is a warning, with -q as well, and the run goes on
+    mkdir -p charts/train.png
+    if "$clio" train vae --data data -o charts -q $vae >out 2>err && grep -q "^clio: warning: charts/train.png could not be written: " err && [ -e charts/last/model.safetensors ] && is_png charts/eval.png; then ok "a chart that cannot be written"; else not_ok "a chart that cannot be written" "no warning, or no model"; fi
     gap() { "$clio" train "$@" --data gap -o gappy -q 2>/dev/null && "$clio" sample -m gappy -b 2 --label $label -o x.png >out 2>err; }
     unseen='2 of the 2 images are of classes that gappy/last was trained without a sample of, class 1 for instance'
     label=1
@@ -285,6 +288,15 @@ done
 cmp -s killed/last/training.safetensors uncut/last/training.safetensors || bad="other bits at the end"
 [ $kills -eq 20 ] || bad="$bad, and only $kills kills"
 if [ -z "$bad" ]; then ok "killed 20 times in $((ends + 1)) runs: the same bits"; else not_ok "killed $kills times" "$bad"; fi
+
+# Killed between its checkpoint and its images: the resumed run writes what is missing, with the same bits, and deletes what was left.
+# shellcheck disable=SC2086 # words
+"$clio" train vae --data data -o entire -q $vae --set epochs=9 --set max_steps=6 --set sample_every_steps=2 --set save_steps=2 --set eval_steps=1 2>err
+"$clio" train vae --data data -o halted -q $vae --set epochs=9 --set max_steps=4 --set sample_every_steps=2 --set save_steps=2 --set eval_steps=1 2>err
+mv halted/samples/step-00000004.png halted/samples/step-00000004.png.tmp.clio && : >halted/eval.png.tmp.clio
+mv halted/samples/step-00000002.png halted/samples/step-00000002.png.tmp.clio && cp entire/samples/step-00000002.png halted/samples
+if "$clio" train --data data -o halted -q --resume --set max_steps=6 2>err && diff -r entire/samples halted/samples >err && cmp entire/eval.png halted/eval.png 2>err &&
+    cmp entire/train.png halted/train.png 2>err && [ ! -e halted/eval.png.tmp.clio ]; then ok "images of a run that was killed before it wrote them"; else not_ok "images of a run that was killed before it wrote them" "others"; fi
 
 # ---- several processes ----
 

@@ -111,6 +111,10 @@ for size in 4 2 1; do
     near tokens4/train.csv tokens$size/train.csv 3 5 # loss, grad_norm
     near tokens4/eval.csv tokens$size/eval.csv 2
 done
+# by the command of its own, which has another loop
+"$clio" eval -q -m tokens4 --data uneven --split validation >out 2>log || fail "evaluating tokens4: $(cat log)"
+echo "1,$(awk '$1 == "loss" { print $2 }' out)" >loss.csv
+near tokens4/eval.csv loss.csv 2
 if ldd "$CLIO_BUILD_DIR"/libclio.so | grep -q libmpi; then
     export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     tokens processes 4 mpirun --oversubscribe -n 2

@@ -1,6 +1,7 @@
 /* test_core_file.c - host memory, files that are mapped, written or refused, and JSON configurations. Needs no device. */
 #include "../support/test_own.h"
 
+#include "../../host/core/text.h"
 #include "../../host/core/file_tree.h"
 #include "../../host/core/file_out.h"
 #include "../../host/core/json.h"
@@ -470,6 +471,33 @@ static void test_tensors_refused(void **state)
     json_decref(object);
 }
 
+static void test_replaced_bytes(void **state)
+{
+    static const char *const texts[][2] = {
+        {"", ""},
+        {"\xe4\xb8\xad \xf0\x9f\xa6\x8a", "\xe4\xb8\xad \xf0\x9f\xa6\x8a"},
+        /* The Unicode Standard 15, table 3-11, as Python's bytes.decode(errors="replace") has them */
+        {"\x61\xf1\x80\x80\xe1\x80\xc2\x62\x80\x63\x80\xbf\x64", "a???b?c??d"},
+        {"\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", "????????A"},
+        {"\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41", "????????A"},
+        {"\xf4\x91\x92\x93\xff\x41\x80\xbf\x42", "?????A??B"},
+        {"a\xe4\xb8", "a?"},
+        {"\xe4\xb8", "?"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct bytes out = {0}, want = {0};
+        OK(text_replace_invalid(ctx, &out, texts[i][0], strlen(texts[i][0])));
+        for (const char *c = texts[i][1]; *c; c++)
+            OK(bytes_add(ctx, &want, *c == '?' ? "\xef\xbf\xbd" : c, *c == '?' ? 3 : 1));
+        assert_int_equal(out.size, want.size);
+        if (out.size)
+            assert_memory_equal(out.data, want.data, out.size);
+        bytes_free(&out);
+        bytes_free(&want);
+    }
+}
+
 static void nearest(const char *name, const char *words, const char *want)
 {
     size_t length;
@@ -497,6 +525,7 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replaced_bytes),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_out),

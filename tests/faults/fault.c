@@ -143,6 +143,27 @@ static void log_hit(const char *point, long n)
     errno = error;
 }
 
+/* "crash LIBRARY": whose code ended the process, libc's left aside; "libc" where the stack ends in it, as behind a longjmp that it refuses.
+ */
+static void on_crash(int number)
+{
+    void *frames[FRAMES];
+    const char *name = NULL;
+    int fd = open_log(), count = backtrace(frames, FRAMES);
+    for (int i = 2; !name && i < count; i++) { /* behind this function and what the kernel put there */
+        Dl_info info;
+        if (dladdr(frames[i], &info) && info.dli_fname && !strstr(info.dli_fname, "/libc.so"))
+            name = fault_module(frames[i]) ? fault_module(frames[i]) : info.dli_fname;
+    }
+    if (fd >= 0) {
+        put(fd, "crash ");
+        put(fd, name ? name : "libc");
+        put(fd, "\n");
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static void log_counts(void)
 {
     int fd = open_log();
@@ -209,6 +230,8 @@ static long *count_of(const char *name)
 static void cut_file(const char *path)
 {
     struct stat info;
+    if (stat(path, &info) && errno == ENOENT)
+        return; /* the command has deleted it */
     if (stat(path, &info) || truncate(path, info.st_size / 2))
         _exit(99);
 }
@@ -240,8 +263,14 @@ bool fault_due(enum fault_group group, const char *point)
     if (first && plan.jump)
         clock_offset += plan.jump;
     pthread_mutex_unlock(&lock);
-    if (first)
+    if (first) {
         log_hit(point, n);
+        if (!dlsym(RTLD_DEFAULT,
+                   "__asan_init")) { /* which reports crashes itself; compilers set handlers of their own at their first use */
+            signal(SIGSEGV, on_crash);
+            signal(SIGABRT, on_crash);
+        }
+    }
     if (hit && plan.signal)
         kill(getpid(), plan.signal);
     if (hit && plan.cuts)

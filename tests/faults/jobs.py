@@ -4,7 +4,7 @@ A job runs in a folder of its own. `start` copies inputs into it that the comman
 "old". `results` are what it writes; without `keeps`, a run that fails must leave them as they were. `again` are the arguments of the run
 without a fault that follows, when the fault left anything: None: those of the job. `cache`: what is removed from the cache of a run that
 went well ("warm": nothing, "selftests": their results, "cold": all). `free`: the result depends on time, and `check` tells if it is good.
-`accepts`: another output that is right as well."""
+`accepts`: another output that is right as well. `files`: how many are read one after the other."""
 import json, os, shutil, subprocess
 
 
@@ -34,17 +34,17 @@ def names_problem(out):
 
 class Job:
     def __init__(self, name, args, results=(), start=(), old=True, again=None, keeps=False, cache="warm", free=False, check=None,
-                 needs=None, output=True, weights=None, accepts=None):
+                 needs=None, output=True, weights=None, accepts=None, files=1):
         self.name, self.args, self.results, self.start, self.old = name, list(args), list(results), list(start), old
         self.again, self.keeps, self.cache, self.free, self.check = again, keeps, cache, free, check
-        self.needs, self.output, self.weights, self.accepts = needs, output, weights, accepts
+        self.needs, self.output, self.weights, self.accepts, self.files = needs, output, weights, accepts, files
 
 
 JOBS = [
     Job("transcribe", ["transcribe", *WHISPER, "-otxt", "-osrt", "-of", "t", "{in}/one.wav"], ["t.txt", "t.srt"]),
     Job("transcribe-rate", ["transcribe", *WHISPER, "-osrt", "-of", "t", "{in}/rate.wav"], ["t.srt"]),
     Job("transcribe-two", ["transcribe", *WHISPER, "-otxt", "{in}/one.wav", "two.wav"], ["two.wav.txt"], start=["two.wav"], keeps=True,
-        old=False),
+        old=False, files=2),
     Job("imagine", [*IMAGINE, "-o", "t.png"], ["t.png"], needs="{in}/sd"),
     Job("imagine-image", [*IMAGINE, "-i", "{in}/data/0003.png", "-o", "t.jpg"], ["t.jpg"], needs="{in}/sd"),
     Job("imagine-webp", [*IMAGINE, "-b", "2", "-o", "t.webp"], ["t.webp", "t_2.webp"], needs="{in}/sd"),

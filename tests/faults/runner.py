@@ -1,11 +1,12 @@
 """Run a job with and without a fault, and judge what came of it."""
 import hashlib, os, re, shutil, signal, subprocess, time
 
-GOOD = ("right", "refused", "stopped", "not reached")
+# "library": a library that clio uses crashed in its own code after an allocation of its own had failed.
+GOOD = ("right", "refused", "stopped", "not reached", "library")
 TEMPORARY = re.compile(r"\.tmp\.|\.partial|\.new$|\.t\w+\.[A-Za-z0-9]{6}$|\.(png|jpg|webp|txt|srt|json|csv|params|state)\.[A-Za-z0-9]{6}$")
 # What the sentence must say, whatever else it says.
 REASONS = {
-    "ENOMEM": "memory", "EIO": "Input/output error|I/O error", "ENOSPC": "disk is full|No space left", "EMFILE": "[Tt]oo many open files",
+    "ENOMEM": "[Mm]emory", "EIO": "Input/output error|I/O error", "ENOSPC": "disk is full|No space left", "EMFILE": "[Tt]oo many (open files|files are open)",
     "EACCES": "permission|Permission|read-only", "EPERM": "permission|not permitted", "EINTR": "[Ii]nterrupted", "ENOLCK": "lock",
     "short": "cut short|short|incomplete|ended|changed while", "cut": "cut short|changed while|shorter than|truncated|was changed",
 }
@@ -58,6 +59,7 @@ class Place:
             env.update(LD_PRELOAD=library, OPENCL_LAYERS=library, FAULT_LOG=self.log)
             if fault:
                 env["FAULT"] = fault
+            self.crashed = None
             if os.path.exists(self.log):
                 os.unlink(self.log)
         command = [os.path.join(self.build, "clio")] + [a.replace("{in}", self.inputs) for a in args]
@@ -84,12 +86,13 @@ class Place:
         counts, hit = {}, None
         if os.path.exists(self.log):
             with open(self.log) as f:
-                for line in f:
-                    word, name, number = line.split()[:3]
+                for word, name, *rest in (line.split() for line in f):
                     if word == "count":
-                        counts[name] = int(number)
+                        counts[name] = int(rest[0])
+                    elif word == "hit":
+                        hit = rest[1:]
                     else:
-                        hit = line.split()[3:]
+                        self.crashed = name
         return counts, hit
 
     def caller(self, hit):
@@ -196,8 +199,8 @@ class Baseline:
         found = {n: h for n, h in tree(place.o).items() if not n.endswith("/.lock")}  # of no harm when it cannot be deleted
         if job.weights in found and job.weights in self.after:
             found[job.weights] = self.after[job.weights]  # cut by the fault
-        for name in self.after:  # a chart that could not be drawn is a warning that names it
-            if name not in found and name.endswith(".png") and any(name in line for line in run.lines):
+        for name in self.after:  # an image that could not be written is a warning that names it; the old one stays
+            if name.endswith(".png") and found.get(name) != self.after[name] and any(name in line for line in run.lines):
                 found[name] = self.after[name]
         return None if found == self.after else differences(found, self.after)
 
@@ -227,7 +230,12 @@ def judge(place, base, injection, run):
     sent = int(injection.action.split("=")[1]) if injection.kind == "kill" else None
     found = tree(place.o)
     if sent == signal.SIGKILL and run.code == -signal.SIGKILL:
-        if not job.keeps:
+        if job.free and any(name in found for name in job.results):  # a new one: is it good?
+            args, more = job.check
+            check = place.run(args, more=more)
+            if check.code or check.lines:
+                return "half-written", check.err.strip()[:200]
+        elif not job.keeps:
             for name in job.results:
                 if found.get(name) not in (base.before.get(name), base.after.get(name)):
                     return "half-written", f"{name} is neither the old file nor the new one"
@@ -249,7 +257,8 @@ def judge(place, base, injection, run):
         if run.code not in (130, -sent) or len(run.lines) > 1:
             return "not stopped", f"exit code {run.code}: {run.err.strip()[-300:]}"
         return "stopped", ""
-    most = 1 + len(job.results) if injection.every and injection.kind == "file" else 1  # a full disk: one for each file and standard output
+    # One for each file that is read, where a fault lasts; on a full disk one for each that is written, and standard output.
+    most = 1 if not injection.every else 1 + max(len(job.results), job.files) if injection.kind == "file" else job.files
     if not 0 < len(set(run.lines)) <= most or len(run.lines) > most or not all(line.startswith("clio: ") for line in run.lines):
         return "not one sentence", run.err.strip()[-400:].replace("\n", " / ")
     if run.code != 1:
@@ -295,7 +304,11 @@ def inject(place, base, injection):
         outcome, what = "not reached", ""
     else:
         outcome, what = judge(place, base, injection, run)
-    if outcome in ("right", "refused", "stopped", "not reached"):
+    # cairo's rasterizer leaves by longjmp when it has no memory, through a frame that has gone.
+    library = "cairo" if place.crashed == "libc" and "longjmp" in run.err else place.crashed
+    if outcome == "crash" and library and injection.point == f"memory.{library}":
+        outcome, what = "library", what or place.crashed
+    if outcome in GOOD:
         wrong = later_run(place, base)
         if wrong:
             outcome, what = "later run", f"{wrong} (after: {outcome} {what})"

@@ -159,6 +159,18 @@ static void expect_text(clio_speech_params p, const struct attempt *attempts, si
         TIME, word, AT(9)                                                                                                                  \
     }
 
+/* A text is UTF-8 whatever the tokens are, as openai/whisper decodes them. */
+static void texts_are_utf8(void **state)
+{
+    (void)state;
+    quiet();
+    speak(0, 10);
+    EXPECT(english(), "w1 \xe4\xb8\xad w2", 1, {{TIME, 1, CUT, CUT_REST, 2, AT(9)}, 0, 1, 0, 0});
+    EXPECT(english(), "w1 \xef\xbf\xbd w2", 1, {{TIME, 1, CUT, 2, AT(9)}, 0, 1, 0, 0});
+    EXPECT(english(), "\xef\xbf\xbd", 1, {{TIME, CUT, AT(9)}, 0, 1, 0, 0});
+    EXPECT(english(), "w1\xef\xbf\xbd", 1, {{TIME, 1, CUT_REST, AT(9)}, 0, 1, 0, 0});
+}
+
 /* ---- temperature fallback ---- */
 
 static void temperatures_rise(void **state)
@@ -514,6 +526,7 @@ static void offsets_lie_in_the_recording(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_are_utf8),
         cmocka_unit_test(temperatures_rise),
         cmocka_unit_test(thresholds_decide),
         cmocka_unit_test(the_best_attempt_wins),

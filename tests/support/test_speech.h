@@ -7,7 +7,9 @@
 #include "../../models/pipelines/speech.h"
 
 enum {
-    EOT = 100,
+    CUT = 98, /* " " and two bytes of the character U+4E2D, and its third */
+    CUT_REST,
+    EOT,
     SOT,
     ENGLISH, /* and Chinese, German */
     TRANSLATE = ENGLISH + 3,
@@ -26,7 +28,7 @@ enum {
 static clio_context *ctx;
 static clio_speech speech;
 
-/* Word n is " wN"; a token that fine-tuning added is " added". */
+/* Word n is " wN", but for the last two; a token that fine-tuning added is " added". */
 static inline void make_speech(void)
 {
     static const struct whisper_tokens tokens = {.eot = EOT,
@@ -54,9 +56,11 @@ static inline void make_speech(void)
     assert_true(speech.host_samples && t->tokens);
     for (int id = 0; id < VOCABULARY; id++) {
         char text[16];
-        int n = id < EOT     ? snprintf(text, sizeof text, " w%d", id)
-                : id < ADDED ? snprintf(text, sizeof text, "<|%d|>", id)
-                             : snprintf(text, sizeof text, " added");
+        int n = id == CUT        ? snprintf(text, sizeof text, " \xe4\xb8")
+                : id == CUT_REST ? snprintf(text, sizeof text, "\xad")
+                : id < EOT       ? snprintf(text, sizeof text, " w%d", id)
+                : id < ADDED     ? snprintf(text, sizeof text, "<|%d|>", id)
+                                 : snprintf(text, sizeof text, " added");
         t->tokens[id] = (struct token){(uint32_t)t->arena.size, (uint32_t)n, true, id >= EOT && id < ADDED};
         if (bytes_add(ctx, &t->arena, text, (size_t)n + 1))
             fail();
