@@ -217,7 +217,9 @@ static clio_status open_file(clio_context *ctx, struct tune_state *s)
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a link, and the tuner would overwrite what it names: delete it, or name another file", s->path);
     if (s->file < 0)
         TRY(fail_file(ctx, s->path, "written"));
-    if (fstat(s->file, &info) || !S_ISREG(info.st_mode))
+    if (fstat(s->file, &info))
+        TRY(fail_file(ctx, s->path, "read"));
+    if (!S_ISREG(info.st_mode))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is no regular file: move it elsewhere, or name another file", s->path);
 fail:
     return st;

@@ -199,8 +199,9 @@ class Baseline:
         found = {n: h for n, h in tree(place.o).items() if not n.endswith("/.lock")}  # of no harm when it cannot be deleted
         if job.weights in found and job.weights in self.after:
             found[job.weights] = self.after[job.weights]  # cut by the fault
-        for name in self.after:  # an image that could not be written is a warning that names it; the old one stays
-            if name.endswith(".png") and found.get(name) != self.after[name] and any(name in line for line in run.lines):
+        for name in self.after:  # an image that could not be written is a warning that names it, or its folder; the old one stays
+            named = any(name in line or os.path.dirname(name) + " " in line for line in run.lines)
+            if (name.endswith(".png") or name.endswith("/samples")) and found.get(name) != self.after[name] and named:
                 found[name] = self.after[name]
         return None if found == self.after else differences(found, self.after)
 
@@ -304,9 +305,9 @@ def inject(place, base, injection):
         outcome, what = "not reached", ""
     else:
         outcome, what = judge(place, base, injection, run)
-    # cairo's rasterizer leaves by longjmp when it has no memory, through a frame that has gone.
-    library = "cairo" if place.crashed == "libc" and "longjmp" in run.err else place.crashed
-    if outcome == "crash" and library and injection.point == f"memory.{library}":
+    # cairo's rasterizer leaves by longjmp when it has no memory, through frames that have gone: no stack says whose crash that is.
+    foreign = place.crashed and place.crashed != "clio" and (place.crashed != "unknown" or injection.point == "memory.cairo")
+    if outcome == "crash" and foreign and injection.kind == "memory" and injection.point != "memory.clio":
         outcome, what = "library", what or place.crashed
     if outcome in GOOD:
         wrong = later_run(place, base)
