@@ -23,7 +23,7 @@ const char *bench_row_text(const json_t *row, const char *key);
 struct bench_seconds bench_row_seconds(const json_t *row);
 /* The row of the same group, name and shape; NULL: none. */
 const json_t *bench_report_find(const json_t *report, const json_t *row);
-/* "NVIDIA H200", for a heading. */
+/* The device's name, for a heading. */
 const char *bench_report_device(const json_t *report);
 
 /* "412 ms", "1.63 us"; the caller frees it. */

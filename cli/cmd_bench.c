@@ -94,14 +94,16 @@ static int measure(struct session *s, const struct settings *set, const char *mo
     }
     st = st ? st : clio_bench(s->ctx, &params, &result);
     bar_clear();
-    int code = st ? session_failed(s, st) : EXIT_DONE;
+    int code = st ? session_failed(s, st) : result->complete ? EXIT_DONE : EXIT_STOPPED;
     if (!st && set->json)
         json_print(bench_report(s->ctx, set, result), JSON_MEASURED);
     else if (!st)
         print_rows(result);
     session_flush(s);
-    if (!st && set->result)
-        code = save_report(s, set, result);
+    if (!st && set->result) {
+        int saved = save_report(s, set, result);
+        code = saved ? saved : code;
+    }
     if (!st && !set->quiet)
         print_end(result);
     if (!st && !all_right(result))

@@ -16,12 +16,13 @@
 struct bench_row {
     const char *group;             /* "device", "operation", "network", "training" */
     char name[40], shape[64];      /* "matmul", "1500 x 512 x 512" */
-    const char *storage; /* of weights: "f16"; NULL: none */
+    const char *storage;           /* of weights: "f16"; NULL: none */
     double flops, bytes, items;    /* of one call; 0: none */
     const char *item;              /* what items are: "images"; NULL: none */
     double samples[BENCH_SAMPLES]; /* seconds of one call, in the order they were measured */
     int count;
     double median, low, high; /* of them: the quartiles */
+    double least;             /* the fastest */
     double error;             /* largest difference from host/ref, relative to the largest value; NaN: not compared */
     char problem[256];        /* why it could not be measured; "": it was */
 };
@@ -34,7 +35,7 @@ struct bench {
     struct bench_row *rows;
     size_t count, capacity;
     size_t planned;                /* rows, from the first pass */
-    double peak_flops, peak_bytes; /* a second: f32 multiply-adds, copies within global memory; 0: not measured */
+    double peak_flops, peak_bytes; /* a second: f32 multiply-adds, copies within global memory, by the fastest sample; 0: not measured */
     double drift;                  /* peak_flops at the end relative to the beginning; 0: not measured */
 };
 

@@ -49,6 +49,7 @@ static void summarize(struct bench_row *row)
     double sorted[BENCH_SAMPLES];
     memcpy(sorted, row->samples, (size_t)row->count * sizeof *sorted);
     qsort(sorted, (size_t)row->count, sizeof *sorted, by_value);
+    row->least = sorted[0];
     row->low = quantile(sorted, row->count, 0.25);
     row->median = quantile(sorted, row->count, 0.5);
     row->high = quantile(sorted, row->count, 0.75);

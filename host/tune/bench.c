@@ -93,7 +93,11 @@ static clio_status open_attention(clio_context *ctx, struct tune_bench *b, const
     TRY(feed(ctx, &b->in, tensor_shape(DTYPE_F32, 2, c->m, width, 1, 1), b->host_in));
     TRY(feed(ctx, &k, tensor_shape(DTYPE_F32, 2, c->n, width, 1, 1), b->host_w));
     TRY(feed(ctx, &v, tensor_shape(DTYPE_F32, 2, c->n, width, 1, 1), b->host_v));
-    TRY(attention_cache_new(ctx, NULL, &b->cache, 1, c->k, c->more, c->n, c->storage  ? (enum matrix_use)c->storage : c->m == 1 ? MATRIX_FEW : MATRIX_MANY, "tuning"));
+    TRY(attention_cache_new(ctx, NULL, &b->cache, 1, c->k, c->more, c->n,
+                            c->storage  ? (enum matrix_use)c->storage
+                            : c->m == 1 ? MATRIX_FEW
+                                        : MATRIX_MANY,
+                            "tuning"));
     TRY(op_attention_store(ctx, &b->cache, &k, &v, (struct attention_store_args){.rows = c->n, .ldk = width, .ldv = width}));
     TRY(new_output(ctx, &b->out, tensor_shape(DTYPE_F32, 2, c->m, width, 1, 1)));
     TRY(launch_wait(ctx));

@@ -73,7 +73,7 @@ struct tune_bench {
     struct arena arena;
     float *host_in, *host_w, *host_bias, *host_beta, *host_v; /* the data of the tensors */
     unsigned char *host_suppress;
-    int block; /* rows of host_w; the weights repeat them */
+    int block;    /* rows of host_w; the weights repeat them */
     double error; /* found by tune_bench_check: the largest difference from host/ref, relative to a row's largest value */
 };
 /* Create tensors and packed weights with the parameters that are set. After a failure nothing needs to be closed. */

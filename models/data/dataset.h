@@ -72,8 +72,8 @@ struct dataset_info {
     int classes;                 /* labels are 0 .. classes - 1; 0: no labels */
     const char *const *class_names;
     const bool *class_unseen; /* [classes], where labels are needed: no sample has it; else NULL */
-    bool has_captions; /* at least one sample has a caption */
-    int columns;       /* numeric metadata columns besides label */
+    bool has_captions;        /* at least one sample has a caption */
+    int columns;              /* numeric metadata columns besides label */
     const char *const *column_names;
     size_t skipped;            /* skipped samples */
     const char *first_skipped; /* error message of the first one; NULL: none */
