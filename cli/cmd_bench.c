@@ -190,10 +190,11 @@ static const struct section sections[] = {
      "exceed it. Measure on an idle machine.",
      NULL},
     {"JSON",
-     "With `--json` standard output has the report, which `-o` writes to a file: `format`, `version`, `date`, `system`, `device` (with "
-     "driver and self-tests), `parameters` in use, `peak_flops` and `peak_bytes` a second, `drift` (speed at the end relative to the "
-     "beginning), and `rows`: `group`, `name`, `shape`, `storage` of weights, `seconds` (median), `low` and `high` (quartiles), `samples`, "
-     "`flops`, `bytes` and `items` of one call, `peak_share`, `error` and `problem`.",
+     "With `--json` standard output has the report, which `-o` writes to a file: format, version, date, system, device (with driver and "
+     "self-tests), parameters (those in use), peak_flops and peak_bytes (a second), drift (speed at the end relative to the beginning), "
+     "and "
+     "rows: group, name, shape, storage (of weights), seconds (the median), low and high (the quartiles), samples, flops, bytes and items "
+     "(of one call), peak_share, error and problem.",
      NULL},
     {NULL, NULL, NULL},
 };
@@ -211,7 +212,7 @@ const struct command command_bench = {
     .summary = "measure a device, and compare devices or versions",
     .synopsis = "[--quick] [--filter TEXT] [-m MODEL] [-o FILE] [-d DEVICE]\n--compare [--threshold PERCENT] [-o FILE] REPORT REPORT...",
     .description =
-        "Measures what an OpenCL device reaches: its peak rates, the operations of neural networks at real shapes, whole networks and "
+        "Times what an OpenCL device reaches: its peak rates, the operations of neural networks at real shapes, whole networks and "
         "training steps. Reports of several devices, drivers or versions are compared in a table and as an HTML page.",
     .options = options,
     .sections = sections,

@@ -82,6 +82,7 @@ clio_status clio_bench(clio_context *ctx, const clio_bench_params *params, clio_
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
     params = params ? params : &all;
+    TRY(require_text_or_null(ctx, CALLER, params->model, "params.model"));
     REQUIRE(ctx, out, "out");
     TRY(context_need_device(ctx));
     ctx->cancelled = 0;
