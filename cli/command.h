@@ -54,6 +54,9 @@ struct settings {
     int count;                                                                     /* eval, sample */
     const char *workload;                                                          /* tune */
     float time_limit;                                                              /* minutes */
+    int quick, compare;                                                            /* bench */
+    const char *filter;
+    float threshold; /* percent */
 };
 
 /* Texts of help and man page are paragraphs, separated by an empty line; words between backquotes are set in bold. */
@@ -71,7 +74,7 @@ struct example { /* ends with a NULL line */
     const char *line, *comment;
 };
 
-enum operands { OPERANDS_NONE, OPERANDS_AUDIO, OPERANDS_IMAGES, OPERANDS_TRAIN_MODEL };
+enum operands { OPERANDS_NONE, OPERANDS_AUDIO, OPERANDS_IMAGES, OPERANDS_REPORTS, OPERANDS_TRAIN_MODEL };
 
 struct command {
     const char *name;
@@ -87,6 +90,6 @@ struct command {
 };
 
 extern const struct command command_devices, command_transcribe, command_caption, command_tune, command_imagine, command_train,
-    command_sample, command_eval;
+    command_sample, command_eval, command_bench;
 
 #endif

@@ -69,6 +69,8 @@ static const struct {
     {"eval", "params.count", "--count"},
     {"eval", "params.split", "--split"},
     {"eval", "params.data", "--data"},
+    {"bench", "params.filter", "--filter"},
+    {"bench", "params.model", "-m"},
     {"tune", "params.time_limit", "--time-limit"},
     {"tune", "params.path", "-o"},
     {"tune", "params.purpose", "--for"},

@@ -215,6 +215,45 @@ CLIO_API void clio_tune_free(clio_tune_result *result);
  * problem NULL: not wanted. ctx NULL: NULL. */
 CLIO_API const char *clio_tuned_file(const clio_context *ctx, const char **problem);
 
+/* ---- benchmarks ---- */
+
+typedef struct clio_bench_params {
+    const char *filter; /* only rows whose group, or a part of whose name or shape, is this; NULL or "": all */
+    const char *model;  /* a folder of Whisper or in diffusers layout, whose networks are timed as well; NULL: none */
+    int quick;          /* 1: fewer rows and samples, about a minute instead of ten */
+} clio_bench_params;
+
+typedef struct clio_bench_row {
+    const char *group;         /* "device": peak rates; "operation"; "network": with `model`; "training": steps of small models */
+    const char *name, *shape;  /* "matmul", "1500 x 512 x 512" */
+    const char *storage;       /* type of the weights in memory, "f16"; NULL: has none */
+    double seconds, low, high; /* of one call: the median of the samples, and their quartiles */
+    const double *samples;     /* in the order they were measured */
+    size_t sample_count;       /* 0: it could not be measured */
+    double flops, bytes;       /* of one call: floating-point operations, memory traffic at least; 0: does not apply */
+    double items;              /* of one call, such as images; 0: does not apply */
+    const char *item;          /* what items are; NULL: none */
+    double peak_share;         /* of the device's measured rates: the larger of flops and bytes; 0: not known */
+    double error;              /* the largest difference from plain C, relative to the largest value; NaN: not compared */
+    const char *problem;       /* why it could not be measured, or that it computes wrong results; NULL: it is right */
+} clio_bench_row;
+
+typedef struct clio_bench_result {
+    const clio_bench_row *rows;
+    size_t row_count;
+    double peak_flops, peak_bytes; /* a second, measured: float32 multiply-adds, copies within global memory; 0: not measured */
+    double drift;   /* peak_flops at the end relative to the beginning, below 1 when the device slowed down; 0: not measured */
+    double seconds; /* duration of the call */
+    int complete;   /* 0: cancelled; rows has what was measured until then */
+} clio_bench_result;
+
+/* Time the opened device: its peak rates, operations at the shapes of real networks, and training steps of small models. Each row is
+ * repeated until its median is stable. params NULL: all rows. A cancelled call that has measured something returns CLIO_OK.
+ * CLIO_ERROR_ARGUMENT: no row is called like `filter`. */
+CLIO_API clio_status clio_bench(clio_context *ctx, const clio_bench_params *params, clio_bench_result **out);
+/* result NULL: nothing. */
+CLIO_API void clio_bench_free(clio_bench_result *result);
+
 /* ---- speech to text: Whisper (Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision") ---- */
 
 typedef struct clio_speech clio_speech;

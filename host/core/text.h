@@ -8,7 +8,8 @@ bool text_is_utf8(const char *text);
 /* Append a name with \xNN for each byte that is not UTF-8. */
 clio_status text_escape(clio_context *ctx, struct bytes *out, const char *name);
 
-/* Append `size` bytes with U+FFFD for each sequence that is not UTF-8, as Python's errors="replace" does: a character that is cut off is one. */
+/* Append `size` bytes with U+FFFD for each sequence that is not UTF-8, as Python's errors="replace" does: a character that is cut off is
+ * one. */
 clio_status text_replace_invalid(clio_context *ctx, struct bytes *out, const char *data, size_t size);
 
 /* See clio_nearest. */

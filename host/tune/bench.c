@@ -93,7 +93,11 @@ static clio_status open_attention(clio_context *ctx, struct tune_bench *b, const
     TRY(feed(ctx, &b->in, tensor_shape(DTYPE_F32, 2, c->m, width, 1, 1), b->host_in));
     TRY(feed(ctx, &k, tensor_shape(DTYPE_F32, 2, c->n, width, 1, 1), b->host_w));
     TRY(feed(ctx, &v, tensor_shape(DTYPE_F32, 2, c->n, width, 1, 1), b->host_v));
-    TRY(attention_cache_new(ctx, NULL, &b->cache, 1, c->k, c->more, c->n, c->m == 1 ? MATRIX_FEW : MATRIX_MANY, "tuning"));
+    TRY(attention_cache_new(ctx, NULL, &b->cache, 1, c->k, c->more, c->n,
+                            c->storage  ? (enum matrix_use)c->storage
+                            : c->m == 1 ? MATRIX_FEW
+                                        : MATRIX_MANY,
+                            "tuning"));
     TRY(op_attention_store(ctx, &b->cache, &k, &v, (struct attention_store_args){.rows = c->n, .ldk = width, .ldv = width}));
     TRY(new_output(ctx, &b->out, tensor_shape(DTYPE_F32, 2, c->m, width, 1, 1)));
     TRY(launch_wait(ctx));
@@ -225,25 +229,27 @@ clio_status tune_bench_run(clio_context *ctx, struct tune_bench *b)
 
 /* ---- comparing ---- */
 
-static bool compare(const float *x, const float *want, size_t count, double tolerance, char why[128])
+/* *error: the largest difference relative to the largest value, unless it was larger before. */
+static bool compare(const float *x, const float *want, size_t count, double tolerance, double *error, char why[128])
 {
     double greatest = 0, worst = 0;
     bool zero = true;
     size_t at = 0;
     *why = 0;
     for (size_t i = 0; i < count; i++) {
-        double error = fabs((double)x[i] - (double)want[i]);
+        double difference = fabs((double)x[i] - (double)want[i]);
         if (!isfinite(x[i])) {
             snprintf(why, 128, "element %zu is not finite", i);
             return false;
         }
         zero = zero && fabsf(x[i]) <= 0;
         greatest = fmax(greatest, fabs((double)want[i]));
-        if (error > worst) {
-            worst = error;
+        if (difference > worst) {
+            worst = difference;
             at = i;
         }
     }
+    *error = greatest > 0 ? fmax(*error, worst / greatest) : *error;
     if (zero)
         snprintf(why, 128, "all zeros");
     else if (!(worst <= tolerance * greatest))
@@ -253,7 +259,8 @@ static bool compare(const float *x, const float *want, size_t count, double tole
 
 bool tune_compare(const float *x, const float *want, size_t count, char why[128])
 {
-    return compare(x, want, count, TOLERANCE, why);
+    double error = 0;
+    return compare(x, want, count, TOLERANCE, &error, why);
 }
 
 /* Row `row` of the output by host/ref. before: the residual. */
@@ -283,7 +290,7 @@ static void reference_row(const struct tune_bench *b, int row, const float *befo
         ref_softmax(want, b->host_in + (size_t)row * (size_t)c->n, 1, c->n, false);
 }
 
-static bool compare_rows(const struct tune_bench *b, const float *got, const float *before, float *want, char why[128])
+static bool compare_rows(struct tune_bench *b, const float *got, const float *before, float *want, char why[128])
 {
     int rows = b->out.dim[0], columns = b->out.dim[1];
     char what[128];
@@ -298,7 +305,7 @@ static bool compare_rows(const struct tune_bench *b, const float *got, const flo
         /* the first, the last, and some between, at no multiples of a tile */
         int row = small || i == 0 ? i : i == 1 ? rows - 1 : (int)((unsigned)i * 2654435761u % (unsigned)rows);
         reference_row(b, row, before + (size_t)row * (size_t)columns, want);
-        if (!compare(got + (size_t)row * (size_t)columns, want, (size_t)columns, tolerance, what)) {
+        if (!compare(got + (size_t)row * (size_t)columns, want, (size_t)columns, tolerance, &b->error, what)) {
             snprintf(why, 128, "row %d: %.100s", row, what);
             return false;
         }
@@ -329,6 +336,7 @@ clio_status tune_bench_check(clio_context *ctx, struct tune_bench *b, bool *righ
     bool residual = b->c->epilogue == TUNE_RESIDUAL;
     *right = false;
     *why = 0;
+    b->error = 0;
     TRY(mem_alloc(ctx, &words, all, sizeof *words));
     TRY(mem_alloc(ctx, &got, count, sizeof *got));
     TRY(mem_alloc(ctx, &want, (size_t)b->out.dim[1], sizeof *want));

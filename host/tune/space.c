@@ -22,17 +22,17 @@ static const struct tune_workload works[] = {
 
 #define GEMM(work, decides, m, n, k, more, use, epilogue, calls)                                                                           \
     {                                                                                                                                      \
-        work, decides, TUNE_OP_GEMM, m, n, k, more, use, epilogue, calls                                                                   \
+        work, decides, TUNE_OP_GEMM, m, n, k, more, use, epilogue, calls, 0                                                                \
     }
 #define MANY(work, m, n, k, epilogue, calls) GEMM(work, TUNE_MANY, m, n, k, 0, MATRIX_MANY, epilogue, calls)
 #define FEW(work, m, n, k, epilogue, calls) GEMM(work, TUNE_FEW, m, n, k, 0, MATRIX_FEW, epilogue, calls)
 #define ATTENTION(work, queries, keys, heads, dim, causal, calls)                                                                          \
     {                                                                                                                                      \
-        work, TUNE_ATTENTION, TUNE_OP_ATTENTION, queries, keys, heads, dim, causal, TUNE_PLAIN, calls                                      \
+        work, TUNE_ATTENTION, TUNE_OP_ATTENTION, queries, keys, heads, dim, causal, TUNE_PLAIN, calls, 0                                   \
     }
 #define ROWS(work, decides, op, rows, columns, calls)                                                                                      \
     {                                                                                                                                      \
-        work, decides, op, rows, columns, 0, 0, 0, TUNE_PLAIN, calls                                                                       \
+        work, decides, op, rows, columns, 0, 0, 0, TUNE_PLAIN, calls, 0                                                                    \
     }
 
 /* w: width of the network; h: heads; l: layers of the encoder and of the decoder, each */

@@ -39,6 +39,7 @@ struct tune_case {
     int use;     /* gemm: enum matrix_use. attention: 1: causal, the last query sees the last key */
     enum tune_epilogue epilogue;
     double calls; /* in one run of the workload */
+    int storage;  /* attention: enum matrix_use of keys and values; 0: of one query MATRIX_FEW, of more MATRIX_MANY */
 };
 
 /* Something that users wait for, such as the encoder for one window: a sum of calls. */
@@ -72,7 +73,8 @@ struct tune_bench {
     struct arena arena;
     float *host_in, *host_w, *host_bias, *host_beta, *host_v; /* the data of the tensors */
     unsigned char *host_suppress;
-    int block; /* rows of host_w; the weights repeat them */
+    int block;    /* rows of host_w; the weights repeat them */
+    double error; /* found by tune_bench_check: the largest difference from host/ref, relative to a row's largest value */
 };
 /* Create tensors and packed weights with the parameters that are set. After a failure nothing needs to be closed. */
 clio_status tune_bench_open(clio_context *ctx, struct tune_bench *b, const struct tune_case *c);

@@ -127,8 +127,8 @@ clio_status learner_new(clio_context *ctx, struct learner *l, const struct learn
 void learner_close(clio_context *ctx, struct learner *l);
 /* Names of its classes [shape.classes], which are copied. */
 clio_status learner_set_class_names(clio_context *ctx, struct learner *l, const char *const *names);
-/* Which of its classes [shape.classes] have no sample; one that had some in `before`, the config.json of a run that is resumed, is not among
- * them. before: or NULL. */
+/* Which of its classes [shape.classes] have no sample; one that had some in `before`, the config.json of a run that is resumed, is not
+ * among them. before: or NULL. */
 clio_status learner_set_class_unseen(clio_context *ctx, struct learner *l, const bool *unseen, const struct json_file *before);
 /* Open optimizers with l->options, and tapes. accumulate: batches per optimizer step. */
 clio_status learner_train(clio_context *ctx, struct learner *l, int accumulate);

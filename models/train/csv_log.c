@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STEP_MOST 9e15 /* whole numbers that a double holds */
+
 static clio_status append_row(clio_context *ctx, struct csv_log *t, double step, const double *row)
 {
     clio_status st = CLIO_OK;
@@ -60,7 +62,7 @@ static bool parse_row(const struct csv_log *t, const char *line, double numbers[
         if (end == line || *end != (n < t->columns ? ',' : '\n'))
             break;
     }
-    return n > t->columns;
+    return n > t->columns && numbers[0] >= 0 && numbers[0] <= STEP_MOST;
 }
 
 /* Read rows up to step `keep`, and count the complete lines that are none; below 0 only the first line matters. */

@@ -123,7 +123,7 @@ done <rows
 while read -r words; do
     # shellcheck disable=SC2086 # words
     set -- $words
-    for command in transcribe caption imagine train sample eval devices tune; do
+    for command in transcribe caption imagine train sample eval devices tune bench; do
         [ "$command $1" != "imagine -fa" ] || continue # an option of stable-diffusion.cpp that imagine takes
         refuses "$1 in $command" "$1 is an option of whisper.cpp (" -- "$command" "$@" file.wav
     done
@@ -170,7 +170,7 @@ for word in --scheduler --control-net --upscale-model --vae-tile-size; do
 done
 refuses "the way out" "-d cpu uses a CPU" -- transcribe -ng file.wav
 refuses "the way out" "out_preview.png" -- imagine --preview-path x
-for command in transcribe caption imagine train sample eval devices tune; do
+for command in transcribe caption imagine train sample eval devices tune bench; do
     for word in -qv -dcpu -vq -d0 --devic --jso --quie -json2 --frobnicate -5; do
         refuses "$word in $command" "unknown option $word" -- "$command" "$word"
     done
@@ -231,7 +231,7 @@ fi
 
 # ---- the man pages are well-formed, and no line of help is too long ----
 
-for command in '' transcribe caption imagine train sample eval devices tune; do
+for command in '' transcribe caption imagine train sample eval devices tune bench; do
     # shellcheck disable=SC2086 # none for clio(1)
     "$clio" --generate man $command >page
     if command -v man >/dev/null; then

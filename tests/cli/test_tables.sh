@@ -53,7 +53,7 @@ clio_status clio_train_run_setting(clio_context *ctx, const char *model, size_t 
 }
 C
 # shellcheck disable=SC2046,SC2086 # flags are words
-${CC:-cc} ${CFLAGS:-} -std=c11 -O0 -D_POSIX_C_SOURCE=200809L -fvisibility=hidden -I"$CLIO_SOURCE_DIR/include" cli/*.c -o clio \
+${CC:-cc} ${CFLAGS:-} -std=c11 -O0 -D_POSIX_C_SOURCE=200809L -fvisibility=hidden -I"$CLIO_SOURCE_DIR/include" -I"$CLIO_SOURCE_DIR" cli/*.c "$CLIO_BUILD_DIR/page.c" -o clio \
     $(pkg-config --cflags --libs jansson) -L"$CLIO_BUILD_DIR" -lclio -Wl,-rpath,"$CLIO_BUILD_DIR" -lm || exit 1
 
 # What the row says, in the unchanged command and in the changed one.

@@ -112,7 +112,7 @@ static void test_gate_of_pairs(void **unused)
 /* A product without anything behind it is all zeros when nothing is summed. */
 static void test_zeros(void **unused)
 {
-    static const struct tune_case plain = {0, TUNE_MANY, TUNE_OP_GEMM, 33, 65, 127, 0, MATRIX_MANY, TUNE_PLAIN, 1};
+    static const struct tune_case plain = {0, TUNE_MANY, TUNE_OP_GEMM, 33, 65, 127, 0, MATRIX_MANY, TUNE_PLAIN, 1, 0};
     struct tune_bench b;
     bool right;
     char why[128];

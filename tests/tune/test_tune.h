@@ -66,9 +66,11 @@ static const struct tune_step steps[] = {
     {"items", BOTH, TUNE_NORM, "norm.family", "group", NULL, {{"norm.items", "2 4"}, {"softmax.items", "2 4"}}},
 };
 static const struct tune_case cases[] = {
-    {-1, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 1501, 0, 0, 0, TUNE_PLAIN, 0}, {-1, TUNE_NORM, TUNE_OP_NORM, 2, 33, 0, 0, 0, TUNE_PLAIN, 0},
-    {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 2003, 0, 0, 0, TUNE_PLAIN, 1},  {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 1007, 0, 0, 0, TUNE_PLAIN, 2},
-    {1, TUNE_NORM, TUNE_OP_NORM, 2, 37, 0, 0, 0, TUNE_PLAIN, 1},
+    {-1, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 1501, 0, 0, 0, TUNE_PLAIN, 0, 0},
+    {-1, TUNE_NORM, TUNE_OP_NORM, 2, 33, 0, 0, 0, TUNE_PLAIN, 0, 0},
+    {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 2003, 0, 0, 0, TUNE_PLAIN, 1, 0},
+    {0, TUNE_LOGITS, TUNE_OP_LOGITS, 1, 1007, 0, 0, 0, TUNE_PLAIN, 2, 0},
+    {1, TUNE_NORM, TUNE_OP_NORM, 2, 37, 0, 0, 0, TUNE_PLAIN, 1, 0},
 };
 static const struct tune_workload works[] = {{"choosing", 1}, {"levelling", 1}};
 
