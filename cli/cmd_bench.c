@@ -115,14 +115,14 @@ static int measure(struct session *s, const struct settings *set, const char *mo
 static int run_bench(const struct command *self, struct settings *set)
 {
     char *model = NULL;
+    if (set->result && !path_check(set, set->result, "-o"))
+        return EXIT_FAILED;
     if (set->compare)
         return bench_compare(self, set);
     if (set->files.count)
         return say_usage(self, "unexpected argument %s: reports are compared with --compare", set->files.items[0]);
     if (option_given(set, FIELD(threshold)))
         return say_usage(self, "--threshold needs --compare");
-    if (set->result && !path_check(set->result, "-o"))
-        return EXIT_FAILED;
     if (set->model && !(model = model_find_diffusion(set->model)))
         return EXIT_FAILED;
     struct session s = {.needs_output = !set->result};

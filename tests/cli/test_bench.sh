@@ -77,6 +77,8 @@ fails "another format" 1 "bad.json cannot be compared: it is not a report of cli
 echo '{' >bad.json
 fails "no JSON" 1 "bad.json cannot be compared: it is not valid JSON" -- bench --compare bad.json a.json
 
+fails "a page in the place of a report" 1 "a.json" "-o" -- bench --compare a.json b.json -o ./a.json
+
 # ---- the page ----
 
 report hostile.json '</script><script>alert(1)</script><!--' equal:1,1.01,1.02
