@@ -45,6 +45,8 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "no model given: -m takes a Stable Diffusion folder or a .safetensors checkpoint");
     a->rng = strcmp(set->rng, "cuda") ? CLIO_RNG_CPU : CLIO_RNG_CUDA;
     set->diffusion.prediction_type = prediction_name(set->diffusion.prediction_type);
+    if (set->diffusion.taesd_preview_only && !set->diffusion.taesd)
+        return say_usage(self, "--taesd-preview-only needs a tiny autoencoder: give one with --taesd");
     if (set->mask && !set->init_image)
         return say_usage(self, "--mask needs an input image: give one with -i");
     if (option_given(set, FIELD(imagine.strength)) && !set->init_image)

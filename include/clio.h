@@ -415,13 +415,13 @@ typedef struct clio_diffusion_params {
     const char *prediction_type; /* what the UNet predicts: "epsilon", "v_prediction" or "sample"; NULL: as the model's files say */
     const char *vae;             /* a file or folder of an autoencoder that replaces the model's; NULL: the model's */
     const char *taesd;           /* a file or folder of a tiny autoencoder (AutoencoderTiny) that replaces the VAE; NULL: none */
-    int taesd_preview_only;      /* 1: use taesd for previews only, so that vae can be set as well */
-    const clio_lora *loras;      /* NULL: none */
-    size_t lora_count;           /* 0 to 1000 */
-    const char *lora_dir;        /* a folder: "<lora:NAME:0.8>" in a prompt merges NAME.safetensors of it with strength 0.8; NULL: none */
-    const char *embedding_dir;   /* a folder of textual inversion: the name of a file in it (.safetensors, .pt) is a word of the prompt that
-                                    stands for its vectors, as is "embedding:NAME"; NULL: none */
-    int keep;                    /* 1: keep the networks on the device between calls if memory allows; 0: load each when it is needed */
+    int taesd_preview_only;    /* any number, not 0: use taesd for previews only, so that vae can be set as well; no effect without taesd */
+    const clio_lora *loras;    /* NULL: none */
+    size_t lora_count;         /* 0 to 1000 */
+    const char *lora_dir;      /* a folder: "<lora:NAME:0.8>" in a prompt merges NAME.safetensors of it with strength 0.8; NULL: none */
+    const char *embedding_dir; /* a folder of textual inversion: the name of a file in it (.safetensors, .pt) is a word of the prompt that
+                                  stands for its vectors, as is "embedding:NAME"; NULL: none */
+    int keep;                  /* 1: keep the networks on the device between calls if memory allows; 0: load each when it is needed */
 } clio_diffusion_params;
 
 /* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors checkpoint. Configuration and

@@ -85,6 +85,12 @@ static inline clio_imagine_params valid_clio_imagine_params(void)
     return params;
 }
 
+/* vae as well as taesd. */
+static inline clio_diffusion_params valid_clio_diffusion_params(void)
+{
+    return (clio_diffusion_params){.taesd_preview_only = 1};
+}
+
 /* Resumed, so that the model may be NULL. */
 static inline clio_train_params valid_clio_train_params(void)
 {
