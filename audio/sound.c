@@ -54,9 +54,11 @@ static clio_status make_resampler(struct sound *s)
     if (s->file.rate == s->rate)
         return CLIO_OK;
     s->resampler = soxr_create(s->file.rate, s->rate, 1, &error, NULL, &quality, NULL);
-    if (error || !s->resampler)
+    if (error ? strstr(error, "malloc") != NULL : !s->resampler)
+        FAIL(s->ctx, CLIO_ERROR_MEMORY, "out of memory for resampling %s; close other programs", s->path);
+    if (error)
         FAIL(s->ctx, CLIO_ERROR_UNSUPPORTED, "%s cannot be resampled from %d to %d Hz (%s): export it at %d Hz", s->path, s->file.rate,
-             s->rate, error ? error : "no memory", s->rate);
+             s->rate, error, s->rate);
 fail:
     return st;
 }

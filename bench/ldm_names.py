@@ -7,13 +7,13 @@ RESNET = [("norm1.", "in_layers.0."), ("conv1.", "in_layers.2."), ("norm2.", "ou
 UNET = [("time_embedding.linear_1.", "time_embed.0."), ("time_embedding.linear_2.", "time_embed.2."), ("conv_in.", "input_blocks.0.0."),
         ("conv_norm_out.", "out.0."), ("conv_out.", "out.2."), ("mid_block.attentions.0.", "middle_block.1."),
         ("mid_block.resnets.0.", "middle_block.0."), ("mid_block.resnets.1.", "middle_block.2.")]
-STRIDE = 3 # numbers that each level of the original UNet has; networks with fewer layers leave gaps
 CLIP = [("embeddings.token_embedding.", "token_embedding."), ("embeddings.position_embedding.weight", "positional_embedding"),
         ("final_layer_norm.", "ln_final."), ("encoder.layers.", "transformer.resblocks."), ("layer_norm1.", "ln_1."), ("layer_norm2.", "ln_2."),
         ("mlp.fc1.", "mlp.c_fc."), ("mlp.fc2.", "mlp.c_proj."), ("self_attn.out_proj.", "attn.out_proj.")]
 
 
-def unet_name(key, has_attention_below):
+def unet_name(key, has_attention_below, stride):
+    """stride: numbers that each level of the UNet has"""
     for ours, theirs in UNET:
         if key.startswith(ours):
             key = key.replace(ours, theirs, 1)
@@ -21,19 +21,19 @@ def unet_name(key, has_attention_below):
 
     def down(match):
         level, layer = int(match[1]), int(match[3])
-        return "input_blocks.%d.%d." % (STRIDE * level + layer + 1, match[2] == "attentions")
+        return "input_blocks.%d.%d." % (stride * level + layer + 1, match[2] == "attentions")
 
     def up(match):
         level, layer = int(match[1]), int(match[3])
         if match[2] == "attentions" and level == 0 and has_attention_below: # not in the table of the script
             return match[0]
-        return "output_blocks.%d.%d." % (STRIDE * level + layer, match[2] == "attentions")
+        return "output_blocks.%d.%d." % (stride * level + layer, match[2] == "attentions")
 
     key = re.sub(r"down_blocks\.(\d+)\.(resnets|attentions)\.(\d+)\.", down, key)
-    key = re.sub(r"down_blocks\.(\d+)\.downsamplers\.0\.conv\.", lambda m: "input_blocks.%d.0.op." % (STRIDE * (int(m[1]) + 1)), key)
+    key = re.sub(r"down_blocks\.(\d+)\.downsamplers\.0\.conv\.", lambda m: "input_blocks.%d.0.op." % (stride * (int(m[1]) + 1)), key)
     key = re.sub(r"up_blocks\.(\d+)\.(resnets|attentions)\.(\d+)\.", up, key)
     key = re.sub(r"up_blocks\.(\d+)\.upsamplers\.0\.",
-                 lambda m: "output_blocks.%d.%d." % (STRIDE * int(m[1]) + 2, 1 if m[1] == "0" else 2), key)
+                 lambda m: "output_blocks.%d.%d." % (stride * (int(m[1]) + 1) - 1, 1 if m[1] == "0" else 2), key)
     for ours, theirs in RESNET if resnet else []:
         key = key.replace("." + ours, "." + theirs)
     return "model.diffusion_model." + key
@@ -72,14 +72,15 @@ def open_clip(weights, prefix, extra_layer):
     return result
 
 
-def single_file(folder, text=None, extra_layer=False):
-    """The tensors of a checkpoint; text: the prefix of the text encoder."""
+def single_file(folder, text=None, extra_layer=False, stride=3):
+    """The tensors of a checkpoint; text: the prefix of the text encoder; stride: as the original UNet, in which networks with fewer layers
+    leave gaps."""
     from safetensors.torch import load_file
     parts = {part: load_file(os.path.join(folder, part, name + ".safetensors")) for part, name in
              (("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model"))}
     levels = 1 + max(int(key.split(".")[2]) for key in parts["vae"] if key.startswith("encoder.down_blocks."))
     below = any(key.startswith("up_blocks.0.attentions.") for key in parts["unet"])
-    result = {unet_name(key, below): value for key, value in parts["unet"].items()}
+    result = {unet_name(key, below, stride): value for key, value in parts["unet"].items()}
     for key, value in parts["vae"].items():
         name = vae_name(key, levels)
         result[name] = value[:, :, None, None] if "attn_1" in name and "weight" in name and value.dim() == 2 else value

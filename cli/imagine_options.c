@@ -251,6 +251,7 @@ static const struct term syntax[] = {
     {"[a|b|c]", "one of them in each step, in turn."},
     {"a :1.2 AND b :0.8", "composes two prompts or more, with weights; each costs one more evaluation of the network in every step."},
     {"<lora:NAME:0.8>", "merges the LoRA NAME.safetensors of --lora-model-dir with strength 0.8."},
+    {"<lora:NAME:0.5:0.8>", "with strength 0.5 in the text encoder and 0.8 in the UNet; te=0.5 and unet=0.8 name them."},
     {"NAME, embedding:NAME", "the vectors of the embedding NAME.safetensors or NAME.pt of --embd-dir."},
     {NULL, NULL},
 };

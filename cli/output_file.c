@@ -43,10 +43,11 @@ static const char *refusal(int error)
 static bool is_writable(const char *path, const char *folder, const char *flag)
 {
     struct stat info;
-    if (stat(folder, &info))
-        say_error(errno == ENOENT ? "cannot write %s: folder %s does not exist; create it, or choose another file with %s"
-                                  : "cannot write %s: folder %s is not accessible; choose another file with %s",
-                  path, folder, flag);
+    int error = stat(folder, &info) ? errno : 0;
+    if (error == ENOENT)
+        say_error("cannot write %s: folder %s does not exist; create it, or choose another file with %s", path, folder, flag);
+    else if (error)
+        say_error("cannot write %s: folder %s is not accessible (%s); choose another file with %s", path, folder, strerror(error), flag);
     else if (!S_ISDIR(info.st_mode))
         say_error("cannot write %s: %s is not a folder; choose another file with %s", path, folder, flag);
     else if (access(folder, W_OK | X_OK))

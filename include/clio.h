@@ -375,8 +375,8 @@ typedef struct clio_diffusion_params {
     const char *tokenizer;       /* a folder with CLIP's vocab.json and merges.txt; NULL: the model's, or one beside a single file */
     const char *prediction_type; /* what the UNet predicts: "epsilon", "v_prediction" or "sample"; NULL: as the model's files say */
     const char *vae;             /* a file or folder of an autoencoder that replaces the model's; NULL: the model's */
-    const char *taesd;           /* a file or folder of a tiny autoencoder (AutoencoderTiny) to decode with; NULL: the other one */
-    int taesd_preview_only;      /* 1: use it for previews only */
+    const char *taesd;           /* a file or folder of a tiny autoencoder (AutoencoderTiny) that replaces the VAE; NULL: none */
+    int taesd_preview_only;      /* 1: use taesd for previews only, so that vae can be set as well */
     const clio_lora *loras;      /* NULL: none */
     size_t lora_count;           /* 0 to 1000 */
     const char *lora_dir;        /* a folder: "<lora:NAME:0.8>" in a prompt merges NAME.safetensors of it with strength 0.8; NULL: none */

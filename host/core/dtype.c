@@ -4,6 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Bits of an f32 without its sign. */
+#define INFINITE 0x7f800000u
+#define BEYOND_HALF 0x477ff000u /* 65520, the first number that does not round to 65504, the greatest of f16 */
+
 size_t dtype_size(enum dtype dtype)
 {
     static const size_t sizes[] = {4, 2, 2, 4, 1, 1, 8, 8, 1, 1};
@@ -39,9 +43,9 @@ uint16_t float_to_half(float f)
     memcpy(&bits, &f, 4);
     sign = bits >> 16 & 0x8000;
     magnitude = bits & 0x7fffffff;
-    if (magnitude >= 0x7f800000) /* infinity, NaN */
-        return (uint16_t)(sign | 0x7c00 | (magnitude > 0x7f800000 ? 0x200 : 0));
-    if (magnitude >= 0x477ff000) /* rounds beyond 65504 */
+    if (magnitude >= INFINITE) /* infinity, NaN */
+        return (uint16_t)(sign | 0x7c00 | (magnitude > INFINITE ? 0x200 : 0));
+    if (magnitude >= BEYOND_HALF)
         return (uint16_t)(sign | 0x7c00);
     if (magnitude < 0x38800000) { /* below 2^-14: a multiple of 2^-24 */
         float value, shifted;
@@ -88,4 +92,26 @@ float e5m2_to_float(uint8_t b)
 float dtype_nearest(enum dtype dtype, float f)
 {
     return dtype == DTYPE_F16 ? half_to_float(float_to_half(f)) : dtype == DTYPE_BF16 ? bfloat_to_float(float_to_bfloat(f)) : f;
+}
+
+bool dtype_overflows(enum dtype storage, enum dtype source, const void *values, size_t count)
+{
+    const unsigned char *from = values;
+    float most = 65520.0f * 127.0f; /* q8_0 stores the greatest of 32 numbers divided by 127 as f16 */
+    uint32_t first, bits;
+    uint16_t half;
+    size_t found = 0;
+    memcpy(&first, &most, sizeof first);
+    first = storage == DTYPE_F16 ? BEYOND_HALF : first;
+    if (storage != DTYPE_F16 && storage != DTYPE_Q8)
+        return false;
+    for (size_t i = 0; source == DTYPE_F32 && i < count; i++) {
+        memcpy(&bits, from + i * sizeof bits, sizeof bits);
+        found += (bits & 0x7fffffff) - first < INFINITE - first;
+    }
+    for (size_t i = 0; source == DTYPE_BF16 && i < count; i++) {
+        memcpy(&half, from + i * sizeof half, sizeof half);
+        found += ((uint32_t)(half & 0x7fff) << 16) - first < INFINITE - first;
+    }
+    return found > 0;
 }

@@ -2,6 +2,7 @@
 #ifndef CLIO_CORE_DTYPE_H
 #define CLIO_CORE_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,7 @@ float e4m3_to_float(uint8_t b);
 float e5m2_to_float(uint8_t b);
 /* f rounded to the nearest value of f16 or bf16; f itself for other types. */
 float dtype_nearest(enum dtype dtype, float f);
+/* Whether one of `count` finite f32 or bf16 values (`source`) becomes infinite in f16 or q8_0 (`storage`). False for other types. */
+bool dtype_overflows(enum dtype storage, enum dtype source, const void *values, size_t count);
 
 #endif

@@ -1,12 +1,13 @@
-/* pool.c - device buffers with reuse, and arenas. Freed buffers are kept up to a quarter of the memory in use (at least 64 MiB), so that
- * repeated calls allocate nothing and idle memory stays bounded. While an arena grows all are kept, because the next training step asks for
- * the same sizes again. */
+/* pool.c - device buffers with reuse, and arenas. Freed buffers are kept up to a quarter of the memory in use (at least 64 MiB) and 256
+ * buffers, so that repeated calls allocate nothing and idle memory stays bounded. While an arena grows all are kept, because the next
+ * training step asks for the same sizes again. */
 #include "context.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define IDLE_AT_LEAST (64u << 20)
+#define IDLE_MOST 256 /* buffers: they are looked through for each new one */
 
 /* Bytes in MiB: "51", "0.3". */
 static const char *mib(char text[24], uint64_t bytes)
@@ -39,14 +40,21 @@ static uint64_t mem_bytes(cl_mem mem)
     return bytes;
 }
 
-static void pool_trim(clio_context *ctx, uint64_t keep)
+static void pool_trim(clio_context *ctx, uint64_t keep, size_t most)
 {
     struct pool *p = &ctx->pool;
-    while (p->idle_count && p->idle_bytes > keep) {
+    while (p->idle_count && (p->idle_bytes > keep || p->idle_count > most)) {
         struct pool_entry *e = &p->idle[--p->idle_count];
         p->idle_bytes -= e->bytes;
         clReleaseMemObject(e->mem);
     }
+}
+
+/* Unless an arena grows. */
+static void trim_idle(clio_context *ctx)
+{
+    if (!ctx->pool.growing)
+        pool_trim(ctx, MAX(ctx->pool.now / 4, IDLE_AT_LEAST), IDLE_MOST);
 }
 
 clio_status pool_get(clio_context *ctx, cl_mem *out, uint64_t bytes, const char *what)
@@ -69,10 +77,10 @@ clio_status pool_get(clio_context *ctx, cl_mem *out, uint64_t bytes, const char 
         p->idle_bytes -= bytes;
         p->idle[best] = p->idle[--p->idle_count];
     } else {
-        pool_trim(ctx, ctx->device.memory_limit - p->now - bytes); /* what waits for reuse counts as taken, too */
+        pool_trim(ctx, ctx->device.memory_limit - p->now - bytes, SIZE_MAX); /* what waits for reuse counts as taken, too */
         *out = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, bytes, NULL, &cle);
         if (cle != CL_SUCCESS) { /* give back what only waits for reuse, and try once more */
-            pool_trim(ctx, 0);
+            pool_trim(ctx, 0, 0);
             *out = clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, bytes, NULL, &cle);
         }
         CL_CHECK(ctx, cle, "clCreateBuffer");
@@ -104,13 +112,12 @@ void pool_put(clio_context *ctx, cl_mem mem)
     }
     p->idle[p->idle_count++] = (struct pool_entry){mem, bytes};
     p->idle_bytes += bytes;
-    if (!p->growing)
-        pool_trim(ctx, MAX(p->now / 4, IDLE_AT_LEAST));
+    trim_idle(ctx);
 }
 
 void pool_close(clio_context *ctx)
 {
-    pool_trim(ctx, 0);
+    pool_trim(ctx, 0, 0);
     free(ctx->pool.idle);
     ctx->pool = (struct pool){0};
 }
@@ -258,8 +265,10 @@ void arena_free(clio_context *ctx, struct arena *a)
 {
     arena_reset(a);
     free(a->pieces);
-    if (a->growing)
+    if (a->growing) {
         ctx->pool.growing--;
+        trim_idle(ctx);
+    }
     drop_views(a);
     free(a->views);
     if (a->mem)

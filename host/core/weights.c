@@ -370,6 +370,17 @@ fail:
     return st;
 }
 
+clio_status weight_check_range(clio_context *ctx, const struct weight *w, enum dtype storage, enum dtype source, const void *values,
+                               size_t count)
+{
+    clio_status st = CLIO_OK;
+    if (dtype_overflows(storage, source, values, count))
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s%stensor %s has values that are too large for %s: load them with the weight type f32",
+             w->file ? w->file->path : "", w->file ? ": " : "", w->name, dtype_name(storage));
+fail:
+    return st;
+}
+
 void weight_skip(struct weight *w, size_t elements)
 {
     size_t bytes = elements * dtype_size(w->dtype);

@@ -51,6 +51,9 @@ clio_status weights_need(clio_context *ctx, const struct weights *w, const char 
 clio_status weight_bytes(clio_context *ctx, const struct weight *w, size_t first, size_t size, void *buffer, const unsigned char **out);
 /* Elements first .. first+count as f32, whatever the storage type; integers are converted too. NaN for a tensor with a problem. */
 clio_status weight_floats(clio_context *ctx, const struct weight *w, size_t first, size_t count, float *out);
+/* An error if the device's type `storage` makes infinite what the file holds as a number. values: `count` elements, f32, f16 or bf16. */
+clio_status weight_check_range(clio_context *ctx, const struct weight *w, enum dtype storage, enum dtype source, const void *values,
+                               size_t count);
 /* Let the entry begin `elements` later: at a part of a fused tensor. */
 void weight_skip(struct weight *w, size_t elements);
 

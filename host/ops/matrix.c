@@ -147,6 +147,7 @@ clio_status matrix_fill(clio_context *ctx, struct matrix *m, int first, const st
                                  .tap_step = w->ndim > 2 ? 1 : channels,
                                  .channel_step = w->ndim > 2 ? taps : 1};
         TRY(packable(ctx, w, (size_t)row * columns, (size_t)args.rows * columns, buffer, &data));
+        TRY(weight_check_range(ctx, w, m->data.dtype, source, data, (size_t)args.rows * columns));
         TRY(pack_rows(ctx, m, data, (size_t)args.rows * row_bytes, source, args));
     }
 fail:
@@ -182,6 +183,7 @@ clio_status matrix_fill_swapped(clio_context *ctx, struct matrix *m, const struc
     if (!w->data || source != w->dtype)
         TRY(mem_alloc(ctx, &buffer, bytes, 1));
     TRY(packable(ctx, w, 0, w->count, buffer, &data));
+    TRY(weight_check_range(ctx, w, m->data.dtype, source, data, w->count));
     TRY(pack_rows(
         ctx, m, data, bytes, source,
         (struct pack_args){

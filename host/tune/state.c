@@ -128,7 +128,10 @@ static clio_status append(clio_context *ctx, struct tune_state *s, const char *t
         text += written;
         size -= (size_t)written;
     }
-    fsync(s->file); /* the machine may go down with what is tried next; some file systems cannot, and lose no more than this line */
+    /* The machine may go down with what is tried next. Some file systems cannot sync, and lose no more than this line; where a disk fails,
+     * what was written may be lost. */
+    if (fsync(s->file) && (errno == EIO || errno == ENOSPC || errno == EDQUOT))
+        TRY(fail_file(ctx, s->path, "written"));
 fail:
     return st;
 }
@@ -151,6 +154,8 @@ static clio_status begin_anew(clio_context *ctx, struct tune_state *s, const cha
     TRY(append(ctx, s, identity, strlen(identity)));
     TRY(append(ctx, s, "\n", 1));
 fail:
+    if (st && file_is_named(s->file, s->path))
+        unlink(s->path); /* the next run would not know it for a journal */
     return st;
 }
 
@@ -212,7 +217,9 @@ static clio_status open_file(clio_context *ctx, struct tune_state *s)
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a link, and the tuner would overwrite what it names: delete it, or name another file", s->path);
     if (s->file < 0)
         TRY(fail_file(ctx, s->path, "written"));
-    if (fstat(s->file, &info) || !S_ISREG(info.st_mode))
+    if (fstat(s->file, &info))
+        TRY(fail_file(ctx, s->path, "read"));
+    if (!S_ISREG(info.st_mode))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is no regular file: move it elsewhere, or name another file", s->path);
 fail:
     return st;

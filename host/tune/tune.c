@@ -280,6 +280,7 @@ clio_status tune_with(clio_context *ctx, const struct tune_plan *plan, const cha
     clio_tune_result *r = NULL;
     *out = NULL;
     ctx->cancelled = 0;
+    ctx->status = (struct status_text){0};
     TRY(context_need_device(ctx));
     TRY(mem_alloc(ctx, &r, 1, sizeof *r));
     st = result_path(ctx, path, true, &name);
@@ -304,6 +305,8 @@ clio_status tune_with(clio_context *ctx, const struct tune_plan *plan, const cha
     *out = r;
     r = NULL;
 fail:
+    if (st && !*ctx->status.sentence && s.ctx)
+        ctx->status = s.ctx->status; /* a failure of the search's own context */
     tune_search_close(&s);
     clio_tune_free(r);
     return st;

@@ -158,6 +158,7 @@ static ExifData *with_comment(const struct bytes *comment)
         entry->size = (unsigned)comment->size;
         entry->data = copy;
         exif_content_add_entry(data->ifd[EXIF_IFD_EXIF], entry);
+        is_made = exif_content_get_entry(data->ifd[EXIF_IFD_EXIF], EXIF_TAG_USER_COMMENT) == entry; /* it has no other way to fail */
     } else if (copy) {
         exif_mem_free(memory, copy);
     }
@@ -194,7 +195,7 @@ clio_status image_exif_encode(clio_context *ctx, struct bytes *out, const struct
     data = with_comment(&comment);
     if (data)
         exif_data_save_data(data, &saved, &size);
-    if (!saved)
+    if (!saved || size <= comment.size) /* libexif leaves out what it has no memory for */
         FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for the metadata of an image; close other programs");
     TRY(bytes_add(ctx, out, saved, size));
 fail:

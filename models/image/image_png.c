@@ -27,6 +27,7 @@ struct reader {
     png_structp png;
     png_infop info;
     bool is_cut;       /* the file ended too early */
+    bool no_memory;    /* the host had none: what libpng left out is not the file's fault */
     char message[128]; /* libpng's */
 };
 
@@ -52,6 +53,7 @@ static png_voidp on_alloc(png_structp png, png_alloc_size_t size)
         block = malloc(ALIGNMENT + size);
     else if (r->png)
         png_set_chunk_cache_max(png, 1); /* no more texts */
+    r->no_memory = r->no_memory || (!block && size <= r->most_memory && r->memory <= r->most_memory - size);
     if (!block)
         return NULL;
     memcpy(block, &size, sizeof size);
@@ -188,6 +190,8 @@ clio_status image_png_read(clio_context *ctx, struct image *image, struct metada
     r.most_memory += MEMORY_OF_ROWS;
     TRY(guarded(&r, STEP_PIXELS, image));
     TRY(guarded(&r, STEP_END, NULL));
+    if (r.no_memory)
+        FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for reading %s; close other programs", path);
     keep_orientation(&r, orientation);
     if (metadata)
         TRY(keep_metadata(&r, metadata));

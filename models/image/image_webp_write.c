@@ -25,7 +25,9 @@ fail:
 static clio_status fail_encoding(clio_context *ctx, WebPEncodingError error)
 {
     clio_status st = CLIO_OK;
-    if (error == VP8_ENC_ERROR_OUT_OF_MEMORY || error == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
+    /* Where libwebp gives no reason, or could not write into memory, it had none. */
+    if (error == VP8_ENC_ERROR_OUT_OF_MEMORY || error == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY || error == VP8_ENC_ERROR_BAD_WRITE ||
+        error == VP8_ENC_OK)
         FAIL(ctx, CLIO_ERROR_MEMORY, "out of memory for encoding an image as WebP; close other programs");
     FAIL(ctx, CLIO_ERROR_INTERNAL, "the image could not be encoded as WebP (libwebp error %d): write PNG", (int)error);
 fail:

@@ -8,23 +8,6 @@ int learner_labels(const struct learner *l)
     return learner_needs_captions(l->type, l->config) ? captions_prompts(l) : l->shape.classes;
 }
 
-/* The identity matrix. */
-static clio_status new_table(clio_context *ctx, struct label_input *in, int classes)
-{
-    clio_status st = CLIO_OK;
-    float *data = NULL;
-    size_t n = (size_t)classes;
-    in->table = tensor_shape(DTYPE_F32, 2, classes, classes, 0, 0);
-    TRY(mem_alloc(ctx, &data, n * n, sizeof *data));
-    for (size_t i = 0; i < n; i++)
-        data[i * n + i] = 1;
-    TRY(tensor_new(ctx, &in->table, "label table"));
-    TRY(tensor_write(ctx, &in->table, 0, n * n, data));
-fail:
-    free(data);
-    return st;
-}
-
 clio_status label_input_new(clio_context *ctx, struct label_input *in, const struct learner *l)
 {
     clio_status st = CLIO_OK;
@@ -34,8 +17,6 @@ clio_status label_input_new(clio_context *ctx, struct label_input *in, const str
         TRY(captions_find(ctx, in->captions, l, NULL));
         in->captions->pooled = true;
         in->width = captions_size(in->captions);
-    } else if (in->width) {
-        TRY(new_table(ctx, in, in->width));
     }
 fail:
     return st;
@@ -46,19 +27,24 @@ void label_input_free(clio_context *ctx, struct label_input *in)
     if (in->captions)
         captions_close(ctx, in->captions);
     free(in->captions);
-    tensor_free(ctx, &in->table);
-    tensor_free(ctx, &in->ids);
     tensor_free(ctx, &in->rows);
 }
 
 clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const int32_t *labels, int count)
 {
     clio_status st = CLIO_OK;
+    size_t width = (size_t)in->width;
+    float *rows = NULL;
     TRY(learner_tensor(ctx, &in->rows, count, in->width));
-    TRY(learner_write_labels(ctx, &in->ids, labels, count));
-    struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
-    TRY(op_embed_fwd(ctx, &rows, &in->table, &in->ids, NULL, 0));
+    TRY(mem_alloc(ctx, &rows, (size_t)count * width, sizeof *rows));
+    for (int i = 0; i < count; i++) {
+        if (labels[i] < 0 || labels[i] >= in->width)
+            FAIL(ctx, CLIO_ERROR_INTERNAL, "label %d of %d is %d, and there are %d classes", i, count, (int)labels[i], in->width);
+        rows[(size_t)i * width + (size_t)labels[i]] = 1;
+    }
+    TRY(tensor_write(ctx, &in->rows, 0, (size_t)count * width, rows));
 fail:
+    free(rows);
     return st;
 }
 

@@ -8,9 +8,8 @@
  */
 struct label_input {
     int width;                 /* of a row; 0: unconditional, and the functions below do nothing */
-    struct tensor table;       /* f32 [classes, classes]: identity matrix */
     struct captions *captions; /* or NULL */
-    struct tensor ids, rows;   /* of the current batch: labels i32 [B], and f32 [B, width] */
+    struct tensor rows;        /* of the current batch: f32 [B, width] */
 };
 clio_status label_input_new(clio_context *ctx, struct label_input *in, const struct learner *l);
 void label_input_free(clio_context *ctx, struct label_input *in);

@@ -225,7 +225,7 @@ clio_status unet_learner_open(clio_context *ctx, struct learner *l, struct unet_
     TRY(open_vae(ctx, l, u));
     TRY(open_scheduler(ctx, l, u));
     TRY(load_network(ctx, l, u));
-    l->latent = u->height * u->width * u->net.config.in;
+    TRY(learner_set_latent(ctx, l, u->height, u->width, u->net.config.in));
 fail:
     return st;
 }

@@ -5,6 +5,7 @@
 #include "../image/image.h"
 #include "../loaders/model_folder.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,18 @@ clio_status learner_swap_ema(clio_context *ctx, const struct learner *l)
     clio_status st = CLIO_OK;
     for (int i = 0; i < LEARNER_PARTS; i++)
         TRY(parameters_swap_ema(ctx, &l->parameters[i]));
+fail:
+    return st;
+}
+
+clio_status learner_set_latent(clio_context *ctx, struct learner *l, int height, int width, int channels)
+{
+    clio_status st = CLIO_OK;
+    size_t count = (size_t)height * (size_t)width * (size_t)channels;
+    if (count > INT_MAX)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "the latents of an image would be %d x %d with %d channels, which is too many: use smaller images", width, height, channels);
+    l->latent = (int)count;
 fail:
     return st;
 }

@@ -154,6 +154,8 @@ clio_status learner_watch(clio_context *ctx, struct learner *l, struct tape *tap
 clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *tape, int part, const struct tensor *loss);
 /* The same for all parts, tracked on one tape. */
 clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss);
+/* Set l->latent, the numbers of an image's latents [height, width, channels]. */
+clio_status learner_set_latent(clio_context *ctx, struct learner *l, int height, int width, int channels);
 /* Give t memory f32 [rows, columns], unless it has that size; its content is lost. */
 clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns);
 /* Upload labels as t i32 [count], which gets its memory here. */

@@ -98,7 +98,7 @@ static clio_status open(clio_context *ctx, struct learner *l)
              "%s is for images of %d channels whose sides are multiples of %d, not %d x %d with %d: set channels=%d image_size=%d",
              k->config.path, c->in, c->factor, l->shape.width, l->shape.height, l->shape.channels, c->in,
              MAX(1, l->shape.width / c->factor) * c->factor);
-    l->latent = l->shape.height / c->factor * (l->shape.width / c->factor) * c->latent;
+    TRY(learner_set_latent(ctx, l, l->shape.height / c->factor, l->shape.width / c->factor, c->latent));
 fail:
     return st;
 }

@@ -26,6 +26,8 @@ static clio_status check_shape(clio_context *ctx, const char *path, int ndim, co
     if (ndim < 1 || ndim > 2 || (ndim == 2 && dim[0] > VECTORS_MAX))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an embedding: its tensor has %d dimensions, or more than %d vectors", path, ndim,
              VECTORS_MAX);
+    if (dim[0] < 1 || dim[ndim - 1] < 1)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is not an embedding: its tensor has no numbers", path);
     out->vectors = ndim == 2 ? dim[0] : 1;
     out->width = dim[ndim - 1];
 fail:
@@ -56,7 +58,7 @@ static clio_status read_pickle(clio_context *ctx, const char *path, const struct
 {
     clio_status st = CLIO_OK;
     struct pickle_tensors tensors = {0};
-    struct pickle_tensor *only = NULL;
+    const struct pickle_tensor *only = NULL;
     size_t params = 0;
     bool is_sdxl = false;
     TRY(pickle_tensors_read(ctx, map, path, &tensors));
@@ -68,9 +70,8 @@ static clio_status read_pickle(clio_context *ctx, const char *path, const struct
     }
     if (!only || params > 1)
         TRY(fail_contents(ctx, path, is_sdxl));
+    TRY(pickle_tensor_floats(ctx, map, path, only, &out->rows));
     TRY(check_shape(ctx, path, only->ndim, only->dim, out));
-    out->rows = only->data;
-    only->data = NULL;
 fail:
     pickle_tensors_free(&tensors);
     return st;

@@ -13,6 +13,12 @@
 
 #define DEFAULT_ALPHA 8 /* of LoraConfig */
 
+/* Of regular expressions that are keys; a look at a name takes at most some milliseconds. */
+#define EXPRESSIONS_MAX 100
+#define WORKSPACE 4000 /* numbers, for the places in a pattern that can be reached at once */
+#define CALLS_MAX 200  /* of PCRE2's matching function by itself: one for each assertion or recursion */
+#define HEAP_MAX 1024  /* KiB */
+
 /* A setting of the part that a module belongs to; NULL: absent. */
 static json_t *setting(const struct lora_settings *s, enum lora_part part, const char *name)
 {
@@ -94,32 +100,68 @@ void lora_settings_close(struct lora_settings *s)
     json_close(&s->file);
 }
 
-/* Whether a key of alpha_pattern or rank_pattern means this module: the regular expression (.*\.)?(KEY)$ from the name's beginning. */
-static clio_status pattern_matches(clio_context *ctx, const struct lora_settings *s, const char *key, const char *name, bool *matches)
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text >= 0x80 || *text < ' ')
+            return false;
+    return true;
+}
+
+/* A key without characters of regular expressions but ".", as most are. */
+static bool is_literal(const char *key, const char *name)
+{
+    return is_plain(key) && is_plain(name) && !strpbrk(key, "\\^$*+?()[]{}|");
+}
+
+static bool literal_matches(const char *key, const char *name)
+{
+    size_t n = strlen(key), size = strlen(name);
+    if (n > size || (n < size && name[size - n - 1] != '.'))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (key[i] != '.' && key[i] != name[size - n + i])
+            return false;
+    return true;
+}
+
+/* By the algorithm of PCRE2 that does not go back, as a pattern may make the usual one try 2^n ways. It refuses back references. */
+static clio_status expression_matches(clio_context *ctx, const struct lora_settings *s, const char *key, const char *name, bool *matches)
 {
     clio_status st = CLIO_OK;
     struct bytes pattern = {0};
     pcre2_code *code = NULL;
     pcre2_match_data *match = NULL;
-    int error = 0;
+    pcre2_match_context *limits = NULL;
+    int error = 0, workspace[WORKSPACE];
     PCRE2_SIZE at = 0;
     TRY(bytes_print(ctx, &pattern, "(.*\\.)?(%s)$", key));
     code = pcre2_compile((PCRE2_SPTR)pattern.data, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_UTF, &error, &at, NULL);
     if (!code)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: the pattern \"%.200s\" of a rank or alpha is not a valid regular expression: correct it",
              s->file.path, key);
-    match = pcre2_match_data_create_from_pattern(code, NULL);
-    if (!match)
+    match = pcre2_match_data_create(1, NULL);
+    limits = pcre2_match_context_create(NULL);
+    if (!match || !limits)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    *matches = pcre2_match(code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, match, NULL) > 0;
+    pcre2_set_match_limit(limits, CALLS_MAX);
+    pcre2_set_heap_limit(limits, HEAP_MAX);
+    error = pcre2_dfa_match(code, (PCRE2_SPTR)name, PCRE2_ZERO_TERMINATED, 0, 0, match, limits, workspace, WORKSPACE);
+    if (error < 0 && error != PCRE2_ERROR_NOMATCH)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s: the pattern \"%.200s\" of a rank or alpha is a regular expression that is too complex: use names of modules",
+             s->file.path, key);
+    *matches = error >= 0;
 fail:
+    pcre2_match_context_free(limits);
     pcre2_match_data_free(match);
     pcre2_code_free(code);
     bytes_free(&pattern);
     return st;
 }
 
-/* A number of the module: of the first key of the pattern that means it, else the setting `name`, else `otherwise`. */
+/* A number of the module: of the first key of the pattern that means it (PEFT: the regular expression (.*\.)?(KEY)$), else the setting
+ * `name`, else `otherwise`. */
 static clio_status module_number(clio_context *ctx, const struct lora_settings *s, const struct lora_module *module, const char *pattern,
                                  const char *name, double otherwise, double *out)
 {
@@ -127,9 +169,16 @@ static clio_status module_number(clio_context *ctx, const struct lora_settings *
     json_t *value = setting(s, module->part, name), *other;
     const char *key;
     bool matches = false;
+    int expressions = 0;
     json_object_foreach(setting(s, module->part, pattern), key, other)
     {
-        TRY(pattern_matches(ctx, s, key, module->name, &matches));
+        if (is_literal(key, module->name))
+            matches = literal_matches(key, module->name);
+        else if (++expressions <= EXPRESSIONS_MAX)
+            TRY(expression_matches(ctx, s, key, module->name, &matches));
+        else
+            FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: \"%s\" has more than %d regular expressions: use names of modules", s->file.path,
+                 pattern, EXPRESSIONS_MAX);
         if (matches) {
             value = other;
             break;

@@ -38,7 +38,7 @@ struct pickle_machine {
     size_t count, capacity;
     size_t *stack, depth, stack_capacity;
     size_t *memo, memo_size;
-    size_t visits, numbers; /* while its result is read: values seen, numbers of all tensors */
+    size_t visits, name_bytes; /* while its result is read: values seen, bytes of names made */
 };
 
 /* Run the program in [at, end): its result is stack[0]. CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: the program. */

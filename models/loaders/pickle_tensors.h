@@ -11,11 +11,16 @@
 
 #include <stdbool.h>
 
+/* Where the numbers are is known, and not yet checked. */
 struct pickle_tensor {
     char *name; /* the keys that lead to it, separated by "/": "string_to_param/" and "*" */
-    float *data;
     int ndim, dim[4];
     size_t count;
+    long long first; /* element of the storage */
+    size_t step[4];  /* elements of the storage between neighbours of each dimension */
+    const char *key; /* of the storage, in the file; not zero-terminated */
+    size_t key_size;
+    long long dtype; /* enum dtype of the storage; -1: another type */
 };
 struct pickle_tensors {
     struct pickle_tensor *list;
@@ -24,8 +29,11 @@ struct pickle_tensors {
 
 /* Whether a file begins as a ZIP archive. */
 bool pickle_is_archive(const struct file_content *file);
-/* CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason. On failure *t is empty. */
+/* List the tensors. CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason. On failure *t is empty. */
 clio_status pickle_tensors_read(clio_context *ctx, const struct file_content *file, const char *path, struct pickle_tensors *t);
+/* The numbers of one of them: [count], of malloc. The same errors. */
+clio_status pickle_tensor_floats(clio_context *ctx, const struct file_content *file, const char *path, const struct pickle_tensor *t,
+                                 float **out);
 void pickle_tensors_free(struct pickle_tensors *t); /* accepts a zeroed one */
 
 #endif

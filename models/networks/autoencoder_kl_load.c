@@ -52,11 +52,11 @@ clio_status vae_read_config(clio_context *ctx, const struct json_file *file, str
     TRY(json_int(ctx, file, "layers_per_block", 1, 8, 1, &c->layers));
     TRY(json_int(ctx, file, "norm_num_groups", 1, 1 << 10, 32, &c->groups));
     c->factor = 1 << (c->blocks - 1);
-    c->sample = 32;
-    if (!json_is_array(size))
-        TRY(json_int(ctx, file, "sample_size", 1, 1 << 14, 32, &c->sample));
-    else if (json_is_integer(json_array_get(size, 0)) && json_integer_value(json_array_get(size, 0)) <= 1 << 14)
-        c->sample = (int)json_integer_value(json_array_get(size, 0));
+    int sides[2] = {32}, count = 1;
+    if (json_is_array(size))
+        TRY(config_count(ctx, file, "sample_size", (int)COUNT(sides), &count));
+    TRY(config_ints(ctx, file, "sample_size", count, 1, 1 << 14, sides[0], sides));
+    c->sample = sides[0];
     TRY(json_bool(ctx, file, "mid_block_add_attention", true, &c->attends));
     TRY(json_bool(ctx, file, "use_quant_conv", true, &c->quant));
     TRY(json_bool(ctx, file, "use_post_quant_conv", true, &c->post_quant));

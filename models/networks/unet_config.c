@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define TRANSFORMERS_MAX 512 /* layers; published UNets have up to 70 */
+
 static const struct field unet_fields[] = {
     /* read below */
     {"sample_size", NULL},
@@ -173,6 +175,21 @@ fail:
     return st;
 }
 
+/* A network may be created from the configuration alone. */
+static clio_status check_depth(clio_context *ctx, const struct json_file *file, const struct unet_config *c)
+{
+    clio_status st = CLIO_OK;
+    int count = 0;
+    for (int i = 0; i < c->blocks; i++)
+        count += c->transformers[i] * (2 * c->layers[i] + 1);
+    if (count > TRANSFORMERS_MAX)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "%s: \"transformer_layers_per_block\" and \"layers_per_block\" ask for %d transformer layers, and clio runs up to %d",
+             file->path, count, TRANSFORMERS_MAX);
+fail:
+    return st;
+}
+
 clio_status unet_read_config(clio_context *ctx, const struct json_file *file, struct unet_config *c)
 {
     clio_status st = CLIO_OK;
@@ -182,6 +199,7 @@ clio_status unet_read_config(clio_context *ctx, const struct json_file *file, st
     TRY(config_count(ctx, file, "block_out_channels", UNET_BLOCKS, &c->blocks));
     TRY(json_int(ctx, file, "norm_num_groups", 1, 1 << 10, 32, &c->groups));
     TRY(read_lists(ctx, file, c));
+    TRY(check_depth(ctx, file, c));
     TRY(read_blocks(ctx, file, "down_block_types", "Down", c->blocks, c->down_attends));
     TRY(read_blocks(ctx, file, "up_block_types", "Up", c->blocks, c->up_attends));
     TRY(read_mid(ctx, file, c));

@@ -48,7 +48,7 @@ static const struct tensor *read_by_network(const struct parameter *p)
 
 struct parameter *parameters_find(const struct parameters *list, const struct tensor *t)
 {
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = list->count; i-- > 0;) /* networks look for what they have just added */
         if (read_by_network(&list->list[i])->mem == t->mem)
             return &list->list[i];
     return NULL;

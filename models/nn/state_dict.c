@@ -26,6 +26,7 @@ static clio_status copy_floats(clio_context *ctx, const struct tensor *t, size_t
     for (size_t at = 0; at < w->count; at += FLOATS_AT_ONCE) {
         size_t n = MIN(w->count - at, FLOATS_AT_ONCE);
         TRY(weight_floats(ctx, w, at, n, block));
+        TRY(weight_check_range(ctx, w, t->dtype, DTYPE_F32, block, n));
         TRY(tensor_write(ctx, t, first + at, n, block));
     }
 fail:

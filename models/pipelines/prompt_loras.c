@@ -1,4 +1,4 @@
-/* prompt_loras.c - see prompt_loras.h. */
+/* prompt_loras.c - see prompt_loras.h. Source: stable-diffusion-webui, extensions-builtin/Lora/extra_networks_lora.py. */
 #include "prompt_loras.h"
 #include "prompt_schedule.h"
 
@@ -80,30 +80,56 @@ static size_t tag_size(const char *text, const char *type)
     return text[end] ? end + 1 : 0;
 }
 
+/* Read what follows the name: ":0.8", ":0.5:0.8", ":te=0.5:unet=0.8" or nothing. */
+static bool read_strengths(const char *at, const char *end, struct lora_choice *out)
+{
+    static const char *const keys[] = {"te=", "unet="};
+    double given[2] = {NAN, NAN}, by_key[2] = {NAN, NAN};
+    int place = 0;
+    while (at < end) {
+        const char *from = at + 1, *to = from;
+        double *strength = NULL;
+        while (to < end && *to != ':')
+            to++;
+        at = to;
+        for (int i = 0; i < 2; i++)
+            if (!strncmp(from, keys[i], strlen(keys[i]))) {
+                strength = &by_key[i];
+                from += strlen(keys[i]);
+            }
+        if (!strength && place < 2)
+            strength = &given[place++];
+        while (from < to && prompt_is_space(*from))
+            from++;
+        while (to > from && prompt_is_space(to[-1]))
+            to--;
+        if (!strength || to == from || prompt_number(from, strength) != (size_t)(to - from) || fabs(*strength) > STRENGTH_MAX)
+            return false;
+    }
+    double text_encoder = !isnan(by_key[0]) ? by_key[0] : !isnan(given[0]) ? given[0] : 1;
+    out->text_encoder = (float)text_encoder;
+    out->unet = (float)(!isnan(by_key[1]) ? by_key[1] : !isnan(given[1]) ? given[1] : text_encoder);
+    return true;
+}
+
 static clio_status add_lora(clio_context *ctx, struct lora_names *names, const char *name, size_t size)
 {
     clio_status st = CLIO_OK;
     size_t length = 0;
     char word[NAME_MAX_BYTES + 1];
-    double strength = 1;
+    struct lora_choice choice = {0};
     while (length < size && name[length] != ':')
         length++;
-    bool bad = !length || length > NAME_MAX_BYTES;
-    if (!bad && length < size) {
-        const char *number = name + length + 1, *end = name + size;
-        while (number < end && prompt_is_space(*number))
-            number++;
-        while (end > number && prompt_is_space(end[-1]))
-            end--;
-        bad = end == number || prompt_number(number, &strength) != (size_t)(end - number) || fabs(strength) > STRENGTH_MAX;
-    }
-    if (bad)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt has \"<lora:%.*s>\": write <lora:NAME:STRENGTH>, such as <lora:style:0.8>",
+    if (!length || length > NAME_MAX_BYTES || !read_strengths(name + length, name + size, &choice))
+        FAIL(ctx, CLIO_ERROR_ARGUMENT,
+             "the prompt has \"<lora:%.*s>\": write <lora:NAME:STRENGTH>, such as <lora:style:0.8>, or <lora:NAME:TEXT_ENCODER:UNET> with "
+             "two "
+             "strengths",
              (int)MIN(size, 80), name);
     memcpy(word, name, length);
     word[length] = 0;
     TRY(mem_grow(ctx, &names->list, names->count, &names->capacity, sizeof *names->list));
-    names->list[names->count] = (struct lora_choice){.strength = (float)strength};
+    names->list[names->count] = choice;
     TRY(find_lora(ctx, names->dir, word, &names->list[names->count].path));
     names->count++;
 fail:
@@ -140,7 +166,8 @@ bool lora_names_equal(const struct lora_names *names, const struct lora_choice *
 {
     bool same = names->count == count;
     for (size_t i = 0; same && i < count; i++)
-        same = !strcmp(names->list[i].path, list[i].path) && names->list[i].strength == list[i].strength;
+        same = !strcmp(names->list[i].path, list[i].path) && names->list[i].text_encoder == list[i].text_encoder &&
+               names->list[i].unet == list[i].unet;
     return same;
 }
 

@@ -1,6 +1,7 @@
 /* prompt_loras.h - LoRAs that a prompt names, in the syntax of A1111 and stable-diffusion.cpp: "<lora:NAME:0.8>" anywhere in it, without a
- * strength 1; "<lyco:NAME:0.8>" is the same. NAME is a file of a folder, with or without .safetensors; it may be in a folder of that one.
- * The tag is taken out of the prompt. Named twice, the strengths add up. */
+ * strength 1; "<lyco:NAME:0.8>" is the same. Two numbers are the strengths of the text encoder and of the UNet; so are "te=0.5" and
+ * "unet=0.8", which come first where both are given. NAME is a file of a folder, with or without .safetensors; it may be in a folder of
+ * that one. The tag is taken out of the prompt. Named twice, the strengths add up. */
 #ifndef CLIO_MODELS_PIPELINES_PROMPT_LORAS_H
 #define CLIO_MODELS_PIPELINES_PROMPT_LORAS_H
 
@@ -10,7 +11,7 @@
 
 struct lora_choice {
     char *path;
-    float strength;
+    float text_encoder, unet; /* strengths */
 };
 struct lora_names {
     const char *dir; /* NULL: none */

@@ -1,92 +1,26 @@
-/* speech.c - load a Whisper folder in the Hugging Face layout: network, tokenizer, generation settings; allocate the buffers of a batch. */
+/* speech.c - load a Whisper folder in the Hugging Face layout: network, tokenizer, rules of decoding; allocate the buffers of a batch. */
 #include "speech.h"
+#include "speech_rules.h"
 #include "../../host/core/require.h"
-#include "../../host/core/json.h"
 #include "../train/checkpoint.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INITIAL_TIMESTAMP 50 /* max_initial_timestamp of 1 s, as in openai/whisper, where the folder has no value */
-
-/* Set mask[id] for every token of the list under `key`; null and absent lists are empty. */
-static clio_status mark_tokens(clio_context *ctx, const struct json_file *file, const char *key, unsigned char *mask, int vocab)
+static clio_status read_rules(clio_context *ctx, clio_speech *s)
 {
     clio_status st = CLIO_OK;
-    const json_t *list = json_object_get(file->root, key);
-    size_t i;
-    json_t *item;
-    if (!list || json_is_null(list))
-        return CLIO_OK;
-    if (!json_is_array(list))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %s is not a list of token ids: the file is damaged, download it again", file->path, key);
-    json_array_foreach(list, i, item)
-    {
-        json_int_t id = json_integer_value(item);
-        if (!json_is_integer(item) || id >= vocab)
-            FAIL(ctx, CLIO_ERROR_FORMAT,
-                 "%s: %s contains an id that is not in the vocabulary: the file is damaged or belongs to another model, download it again",
-                 file->path, key);
-        if (id >= 0)
-            mask[id] = 1;
-    }
+    struct speech_rules rules;
+    size_t vocab = (size_t)s->net.config.vocab;
+    TRY(speech_rules_read(ctx, s->dir, &s->tokenizer, &s->tokens, (int)vocab, &rules));
+    TRY(tensor_write(ctx, &s->suppress, 0, vocab, rules.suppress));
+    TRY(tensor_write(ctx, &s->suppress_first, 0, vocab, rules.suppress_first));
+    s->last_initial_timestamp = rules.last_initial_timestamp;
+    s->prefix = rules.prefix;
+    rules.prefix = NULL;
 fail:
-    return st;
-}
-
-static clio_status read_prefix(clio_context *ctx, clio_speech *s, const struct json_file *file)
-{
-    clio_status st = CLIO_OK;
-    const char *text;
-    TRY(json_text(ctx, file, "caption_prefix", "", &text));
-    if (*text) {
-        free(s->prefix);
-        s->prefix = NULL;
-        TRY(mem_string(ctx, &s->prefix, text));
-    }
-fail:
-    return st;
-}
-
-/* Decoding settings of config.json and, with precedence, generation_config.json: suppressed tokens, prefix, max_initial_timestamp_index. */
-static clio_status read_generation(clio_context *ctx, clio_speech *s)
-{
-    clio_status st = CLIO_OK;
-    struct json_file config = {0}, generation = {0};
-    int vocab = s->net.config.vocab;
-    unsigned char *mask = NULL;
-    char *path = NULL;
-    bool exists;
-    TRY(mem_alloc(ctx, &mask, (size_t)vocab, 1));
-    TRY(json_open(ctx, &config, s->dir, "config.json"));
-    TRY(file_join(ctx, &path, s->dir, "generation_config.json"));
-    TRY(read_prefix(ctx, s, &config));
-    s->last_initial_timestamp = INITIAL_TIMESTAMP;
-    const struct json_file *rules = &config; /* older folders have all settings in config.json */
-    TRY(file_check_exists(ctx, path, &exists));
-    if (exists) {
-        TRY(json_open(ctx, &generation, s->dir, "generation_config.json"));
-        TRY(read_prefix(ctx, s, &generation));
-        TRY(json_int(ctx, &generation, "max_initial_timestamp_index", 0, WHISPER_TIMESTAMPS - 1, INITIAL_TIMESTAMP,
-                     &s->last_initial_timestamp));
-        rules = json_object_get(generation.root, "suppress_tokens") ? &generation : &config;
-    }
-    TRY(mark_tokens(ctx, rules, "suppress_tokens", mask, vocab));
-    for (int id = s->tokens.timestamp_begin + WHISPER_TIMESTAMPS; id < vocab; id++) /* padding, or special */
-        mask[id] = mask[id] || tokenizer_is_special(&s->tokenizer, id) || !*tokenizer_bytes(&s->tokenizer, id, NULL);
-    TRY(tensor_write(ctx, &s->suppress, 0, (size_t)vocab, mask));
-    TRY(mark_tokens(ctx, rules, "begin_suppress_tokens", mask, vocab));
-    int blank = tokenizer_find(&s->tokenizer, " ");
-    if (blank >= 0 && blank < vocab)
-        mask[blank] = 1;
-    mask[s->tokens.eot] = 1;
-    TRY(tensor_write(ctx, &s->suppress_first, 0, (size_t)vocab, mask));
-fail:
-    json_close(&config);
-    json_close(&generation);
-    free(mask);
-    free(path);
+    speech_rules_free(&rules);
     return st;
 }
 
@@ -224,7 +158,7 @@ static clio_status load_all(clio_context *ctx, clio_speech *s)
     }
     TRY(st);
     TRY(whisper_tokens(ctx, &s->tokenizer, s->net.config.vocab, &s->tokens));
-    TRY(read_generation(ctx, s));
+    TRY(read_rules(ctx, s));
 fail:
     free(reader);
     return st;

@@ -78,8 +78,8 @@ const char *diffusion_index_class(const clio_diffusion *p, const char *folder);
 /* embeddings: their vectors become tokens; NULL: none. */
 clio_status diffusion_need_text_encoder(clio_diffusion *p, const struct embeddings *embeddings, struct text_encoder *encoder);
 clio_status diffusion_need_unet(clio_diffusion *p);
-clio_status diffusion_need_vae(clio_diffusion *p, int parts);
-clio_status diffusion_need_tiny(clio_diffusion *p, int parts);
+/* tiny: the AutoencoderTiny; sides: enum vae_part. */
+clio_status diffusion_need_autoencoder(clio_diffusion *p, bool tiny, int sides);
 void diffusion_drop_unet(clio_diffusion *p);
 void diffusion_drop_vae(clio_diffusion *p);
 

@@ -98,7 +98,7 @@ static clio_status add_loras(const struct imagine *j, struct bytes *b)
     struct bytes list = {0};
     char strength[32];
     for (size_t i = 0; i < j->p->lora_count; i++) {
-        format_number((double)j->p->loras[i].strength, true, strength);
+        format_number((double)j->p->loras[i].unet, true, strength);
         TRY(bytes_print(j->ctx, &list, "%s%s:%s", i ? ", " : "", file_name(j->p->loras[i].path), strength));
     }
     if (list.size)
@@ -142,6 +142,8 @@ static clio_status add_images(const struct imagine *j, struct bytes *b)
     const clio_imagine_params *a = j->params;
     if (a->mask)
         TRY(bytes_print(ctx, b, ", Mask: yes%s", a->no_overlay ? ", Overlay: no" : ""));
+    if (j->p->vae_path)
+        TRY(add_text(ctx, b, "VAE", file_name(j->p->vae_path)));
     if (j->tiny && a->image)
         TRY(bytes_print(ctx, b, ", VAE Encoder: TAESD"));
     if (j->tiny)

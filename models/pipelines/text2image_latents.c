@@ -38,10 +38,10 @@ fail:
 /* Load these parts of the autoencoder; frees the UNet when memory is short. */
 static clio_status load_vae(struct imagine *j, int parts)
 {
-    clio_status st = j->tiny ? diffusion_need_tiny(j->p, parts) : diffusion_need_vae(j->p, parts);
+    clio_status st = diffusion_need_autoencoder(j->p, j->tiny, parts);
     if (st == CLIO_ERROR_MEMORY && j->p->has_unet) {
         diffusion_drop_unet(j->p);
-        st = j->tiny ? diffusion_need_tiny(j->p, parts) : diffusion_need_vae(j->p, parts);
+        st = diffusion_need_autoencoder(j->p, j->tiny, parts);
     }
     return st;
 }

@@ -283,7 +283,7 @@ static clio_status copy_params(clio_diffusion *p, const clio_diffusion_params *p
     p->lora_count = params->lora_count;
     for (size_t i = 0; i < p->lora_count; i++) {
         struct lora lora;
-        p->loras[i].strength = params->loras[i].strength;
+        p->loras[i].text_encoder = p->loras[i].unet = params->loras[i].strength;
         TRY(mem_string(p->ctx, &p->loras[i].path, params->loras[i].path));
         TRY(lora_open(p->ctx, &lora, p->loras[i].path));
         lora_close(&lora);

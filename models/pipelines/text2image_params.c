@@ -34,6 +34,8 @@ clio_status diffusion_check(clio_context *ctx, struct caller at, const clio_diff
         TRY(require_word(ctx, at, params->prediction_type, "epsilon|eps|v_prediction|v|sample", "params.prediction_type"));
     TRY(require_text_or_null(ctx, at, params->vae, "params.vae"));
     TRY(require_text_or_null(ctx, at, params->taesd, "params.taesd"));
+    REQUIRE_THAT(ctx, at, !params->vae || !params->taesd || params->taesd_preview_only,
+                 "params.vae and params.taesd both replace the model's VAE: leave one out, or set params.taesd_preview_only");
     TRY(require_text_or_null(ctx, at, params->lora_dir, "params.lora_dir"));
     TRY(require_text_or_null(ctx, at, params->embedding_dir, "params.embedding_dir"));
     TRY(require_list(ctx, at, params->loras, params->lora_count, LORAS_MAX, "params.loras", "params.lora_count"));

@@ -111,7 +111,7 @@ static clio_status merge_loras(const clio_diffusion *p, enum lora_part part, str
         const struct lora_choice *choice = i < p->lora_count ? &p->loras[i] : &p->prompt_loras[i - p->lora_count];
         TRY(context_progress(p->ctx, "merging the LoRA", (double)i, (double)count));
         TRY(lora_open(p->ctx, &lora, choice->path));
-        TRY(lora_merge(p->ctx, &lora, part, choice->strength, storage_type(p->ctx), weights));
+        TRY(lora_merge(p->ctx, &lora, part, part == LORA_UNET ? choice->unet : choice->text_encoder, storage_type(p->ctx), weights));
         lora_close(&lora);
     }
 fail:
@@ -160,39 +160,26 @@ void diffusion_drop_unet(clio_diffusion *p)
     p->has_unet = false;
 }
 
-clio_status diffusion_need_vae(clio_diffusion *p, int sides)
+clio_status diffusion_need_autoencoder(clio_diffusion *p, bool tiny, int sides)
 {
     clio_status st = CLIO_OK;
     struct diffusion_files part;
-    if ((p->vae_parts & sides) == sides)
+    int *loaded = tiny ? &p->tiny_parts : &p->vae_parts;
+    if ((*loaded & sides) == sides)
         return CLIO_OK;
-    sides |= p->vae_parts;
-    vae_free(p->ctx, &p->vae);
-    p->vae_parts = 0;
+    sides |= *loaded;
+    *loaded = 0;
+    if (tiny)
+        vae_tiny_free(p->ctx, &p->tiny);
+    else
+        vae_free(p->ctx, &p->vae);
     TRY(context_progress(p->ctx, "loading the autoencoder", 0, 0));
-    TRY(diffusion_open_part(p, &part, PART_VAE));
-    st = vae_load(p->ctx, part.config, part.weights, sides, &p->vae);
+    TRY(diffusion_open_part(p, &part, tiny ? PART_TAESD : PART_VAE));
+    st = tiny ? vae_tiny_load(p->ctx, part.config, part.weights, sides, &p->tiny)
+              : vae_load(p->ctx, part.config, part.weights, sides, &p->vae);
     diffusion_close_part(&part);
     TRY(st);
-    p->vae_parts = sides;
-fail:
-    return st;
-}
-
-clio_status diffusion_need_tiny(clio_diffusion *p, int sides)
-{
-    clio_status st = CLIO_OK;
-    struct diffusion_files part;
-    if ((p->tiny_parts & sides) == sides)
-        return CLIO_OK;
-    sides |= p->tiny_parts;
-    vae_tiny_free(p->ctx, &p->tiny);
-    p->tiny_parts = 0;
-    TRY(diffusion_open_part(p, &part, PART_TAESD));
-    st = vae_tiny_load(p->ctx, part.config, part.weights, sides, &p->tiny);
-    diffusion_close_part(&part);
-    TRY(st);
-    p->tiny_parts = sides;
+    *loaded = sides;
 fail:
     return st;
 }

@@ -106,7 +106,7 @@ static clio_status prepare(struct imagine *j)
     }
     TRY(st);
     if (j->params->preview_every > 0 && j->p->taesd)
-        TRY(diffusion_need_tiny(j->p, VAE_DECODER));
+        TRY(diffusion_need_autoencoder(j->p, true, VAE_DECODER));
 fail:
     return st;
 }

@@ -6,25 +6,33 @@
 #include "../learners/types.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define COUNT_MAX ((json_int_t)1 << 53) /* steps, epochs, samples: one more is no overflow */
+
 /* ---- training.json ---- */
 
+/* Absent in what earlier versions wrote. */
 static clio_status read_split(clio_context *ctx, const struct json_file *file, struct train_split *split)
 {
     clio_status st = CLIO_OK;
-    const json_t *from = json_object_get(file->root, "split");
-    const char *names = json_string_value(json_object_get(from, "names"));
+    const json_t *from = json_object_get(file->root, "split"), *data = json_object_get(from, "data");
+    const json_t *fraction = json_object_get(from, "fraction"), *seed = json_object_get(from, "seed");
+    const json_t *names = json_object_get(from, "names");
+    char *end = NULL;
     *split = (struct train_split){.fraction = -1};
-    if (!json_is_number(json_object_get(from, "fraction")))
+    if (!from)
         return CLIO_OK;
-    split->fraction = json_number_value(json_object_get(from, "fraction"));
-    split->seed = (uint64_t)json_integer_value(json_object_get(from, "seed"));
-    split->names = names ? strtoull(names, NULL, 16) : 0;
-    if (json_is_string(json_object_get(from, "data")))
-        TRY(mem_string(ctx, &split->data, json_string_value(json_object_get(from, "data"))));
+    split->names = json_is_string(names) ? strtoull(json_string_value(names), &end, 16) : 0;
+    if (!json_is_number(fraction) || !json_is_integer(seed) || (names && (!end || *end)) ||
+        (data && !json_is_null(data) && !json_is_string(data)))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"split\"", file->path);
+    split->fraction = json_number_value(fraction);
+    split->seed = (uint64_t)json_integer_value(seed);
+    TRY(mem_string(ctx, &split->data, json_string_value(data)));
     if (!(split->fraction >= 0 && split->fraction < 1))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"fraction\"", file->path);
 fail:
@@ -43,9 +51,37 @@ static clio_status read_samples(clio_context *ctx, struct checkpoint *c)
     else if (json_is_integer(batch) && json_integer_value(batch) >= 0 && per_batch > 0 &&
              json_integer_value(batch) <= INT64_MAX / per_batch)
         count = json_integer_value(batch) * per_batch;
-    if (count < 0)
+    if (count < 0 || count > COUNT_MAX)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"samples\"", c->file.path);
     c->state.samples = (size_t)count;
+fail:
+    return st;
+}
+
+static bool is_count(const json_t *value, json_int_t least, json_int_t most)
+{
+    return json_is_integer(value) && json_integer_value(value) >= least && json_integer_value(value) <= most;
+}
+
+/* What checkpoint_load reads later: where it is there, it is as checkpoint_write wrote it. */
+static clio_status check_lists(clio_context *ctx, const struct checkpoint *c)
+{
+    static const char *const counts[] = {"optimizer_steps", "optimizer_begun"};
+    clio_status st = CLIO_OK;
+    const json_t *root = c->file.root, *trained = json_object_get(root, "trained"), *scale = json_object_get(root, "loss_scale");
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        const json_t *list = json_object_get(root, counts[i]);
+        bool good = !list || json_array_size(list) == LEARNER_PARTS;
+        for (size_t k = 0; list && good && k < LEARNER_PARTS; k++)
+            good = is_count(json_array_get(list, k), 0, COUNT_MAX);
+        if (!good)
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"%s\"", c->file.path, counts[i]);
+    }
+    for (size_t i = 0; i < MAX(json_array_size(trained), 1); i++)
+        if (trained && !json_is_string(json_array_get(trained, i)))
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"trained\"", c->file.path);
+    if (scale && !(json_number_value(json_array_get(scale, 0)) > 0 && is_count(json_array_get(scale, 1), 0, COUNT_MAX)))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"loss_scale\"", c->file.path);
 fail:
     return st;
 }
@@ -55,20 +91,21 @@ static clio_status read_state(clio_context *ctx, struct checkpoint *c)
     clio_status st = CLIO_OK;
     static const struct {
         const char *key;
-        int64_t least;
-    } needed[] = {{"step", 0}, {"epoch", 0}, {"best_step", -1}, {"evals_without_improvement", 0}};
+        json_int_t least, most;
+    } needed[] = {{"step", 0, COUNT_MAX}, {"epoch", 0, COUNT_MAX}, {"best_step", -1, COUNT_MAX}, {"evals_without_improvement", 0, INT_MAX}};
     const json_t *root = c->file.root;
-    for (size_t i = 0; i < COUNT(needed); i++) {
-        const json_t *value = json_object_get(root, needed[i].key);
-        if (!json_is_integer(value) || json_integer_value(value) < needed[i].least)
+    for (size_t i = 0; i < COUNT(needed); i++)
+        if (!is_count(json_object_get(root, needed[i].key), needed[i].least, needed[i].most))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"%s\"", c->file.path, needed[i].key);
-    }
+    if (!json_is_number(json_object_get(root, "best")))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s has no valid \"best\"", c->file.path);
     c->state =
         (struct train_state){.step = json_integer_value(json_object_get(root, "step")),
                              .epoch = (size_t)json_integer_value(json_object_get(root, "epoch")),
                              .best = json_number_value(json_object_get(root, "best")),
                              .best_step = json_integer_value(json_object_get(root, "best_step")),
                              .evals_without_improvement = (int)json_integer_value(json_object_get(root, "evals_without_improvement"))};
+    TRY(check_lists(ctx, c));
     TRY(read_samples(ctx, c));
     TRY(read_split(ctx, &c->file, &c->split));
 fail:

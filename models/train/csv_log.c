@@ -157,11 +157,22 @@ clio_status csv_log_catch_up(clio_context *ctx, struct csv_log *t)
     return t->path && !t->out.stream ? write_all(ctx, t) : CLIO_OK;
 }
 
+/* As the file has it: a plot of a resumed run, which reads the file, has the same bits. */
+static double as_written(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.9g", value);
+    return strtod(text, NULL);
+}
+
 clio_status csv_log_add(clio_context *ctx, struct csv_log *t, int64_t step, const double *row)
 {
     clio_status st = CLIO_OK;
     struct bytes text = {0};
-    TRY(append_row(ctx, t, (double)step, row));
+    double values[CSV_COLUMNS] = {0};
+    for (int i = 0; i < t->columns; i++)
+        values[i] = as_written(row[i]);
+    TRY(append_row(ctx, t, (double)step, values));
     if (!t->out.stream)
         return csv_log_catch_up(ctx, t);
     TRY(put_row(ctx, t, &text, t->count - 1));

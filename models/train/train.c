@@ -271,6 +271,19 @@ fail:
     return st;
 }
 
+/* Samples of the checkpoint that is resumed, where the run was killed before it wrote them. */
+static clio_status write_missed_samples(struct train_run *r)
+{
+    clio_status st = CLIO_OK;
+    bool exist = true;
+    if (r->resumes && train_is_first(r) && r->plan.type->sample && is_due(r, r->plan.sample_every_steps))
+        TRY(train_samples_exist(r, &exist));
+    if (!exist)
+        TRY(write_plots(r, true));
+fail:
+    return st;
+}
+
 static clio_status run(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -279,6 +292,7 @@ static clio_status run(struct train_run *r)
     char text[200];
     if (train_stops_early(r)) /* report_start said so */
         return CLIO_OK;
+    TRY(write_missed_samples(r));
     while (r->state.step < r->steps && !early && !r->stops) {
         TRY(train_step(r));
         TRY(after_step(r, &early));

@@ -1,5 +1,6 @@
 /* train_folder.c - the output folder of a run: whether it holds one already, its lock, its logs. */
 #include "train_run.h"
+#include "../../host/core/file_out.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,10 +60,28 @@ fail:
     return st;
 }
 
+/* Delete what a run that was killed while it wrote an image has left. */
+static void delete_left(const char *folder)
+{
+    static const char mark[] = ".png" FILE_TEMPORARY;
+    struct file_names names = {0};
+    if (file_names_read(NULL, &names, folder, NULL))
+        return; /* there is none yet */
+    for (size_t i = 0; i < names.count; i++) {
+        size_t length = strlen(names.list[i]);
+        char *path = NULL;
+        if (length > sizeof mark - 1 && !strcmp(names.list[i] + length - (sizeof mark - 1), mark) &&
+            file_join(NULL, &path, folder, names.list[i]) == CLIO_OK)
+            file_delete_left(path);
+        free(path);
+    }
+    file_names_free(&names);
+}
+
 clio_status train_folder_open(struct train_run *r)
 {
     clio_status st = CLIO_OK;
-    char *path = NULL;
+    char *path = NULL, *samples = NULL;
     enum file_kind kind;
     if (!train_is_first(r))
         return CLIO_OK;
@@ -72,7 +91,11 @@ clio_status train_folder_open(struct train_run *r)
     TRY(file_join(r->ctx, &path, r->params->out, ".lock"));
     TRY(file_lock(r->ctx, &r->lock, path, "training"));
     TRY(train_folder_check(r)); /* another run may have ended meanwhile */
+    TRY(file_join(r->ctx, &samples, r->params->out, "samples"));
+    delete_left(r->params->out);
+    delete_left(samples);
 fail:
+    free(samples);
     free(path);
     return st;
 }

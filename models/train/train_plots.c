@@ -160,6 +160,22 @@ static void free_captions(char **captions, int count)
     free(captions);
 }
 
+#define SAMPLES_NAME "samples/step-%08" PRId64 ".png"
+
+clio_status train_samples_exist(struct train_run *r, bool *exist)
+{
+    clio_status st = CLIO_OK;
+    enum file_kind kind;
+    char name[64], *path = NULL;
+    snprintf(name, sizeof name, SAMPLES_NAME, r->state.step);
+    TRY(file_join(r->ctx, &path, r->params->out, name));
+    TRY(file_find(r->ctx, path, &kind));
+    *exist = kind != FILE_ABSENT;
+fail:
+    free(path);
+    return st;
+}
+
 clio_status train_samples(struct train_run *r)
 {
     clio_status st = CLIO_OK;
@@ -188,7 +204,7 @@ clio_status train_samples(struct train_run *r)
     grid.pixels = pixels;
     grid.captions = (const char *const *)captions;
     TRY(image_grid_draw(r->ctx, &image, &grid));
-    snprintf(name, sizeof name, "samples/step-%08" PRId64 ".png", r->state.step);
+    snprintf(name, sizeof name, SAMPLES_NAME, r->state.step);
     TRY(write_image(r, &image, name));
 fail:
     image_free(&image);

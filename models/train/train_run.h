@@ -70,5 +70,7 @@ clio_status train_plot(struct train_run *r);
 /* Write OUT/samples/step-N.png: images from the same latents each time, or, without latents, validation images and their reconstructions.
  */
 clio_status train_samples(struct train_run *r);
+/* Whether the samples of this step were written. */
+clio_status train_samples_exist(struct train_run *r, bool *exist);
 
 #endif

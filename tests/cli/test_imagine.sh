@@ -153,6 +153,7 @@ fresh() { rm -rf model; cp -RL "$v1" model; chmod -R u+w model; rm -f model/gold
     fails "no such LoRA" 1 "none.safetensors" -- imagine -m "$v1" -p fox --lora none.safetensors:0.5 $small -o x.png
     fails "a LoRA that is a model" 1 "model.safetensors" -- imagine -m "$v1" -p fox --lora "$v1/text_encoder/model.safetensors" $small -o x.png
     fails "a TAESD folder with another network" 1 "vae is not a tiny autoencoder" "--vae" "--taesd" -- imagine -m "$v1" -p fox --taesd "$v1/vae" $small -o x.png
+    usage "a VAE and a TAESD" "--vae and --taesd both replace the model's VAE" "add --taesd-preview-only" -- imagine -m "$v1" -p fox --vae "$v1/vae" --taesd "$v1/taesd" $small -o x.png
     fails "no such TAESD folder" 1 "nowhere" -- imagine -m "$v1" -p fox --taesd nowhere $small -o x.png
     usage "no such variant" "\"a/b\"" "fp16" -- imagine -m "$v1" -p fox --variant a/b $small -o x.png
 }

@@ -433,6 +433,15 @@ cmp -s killed/last/training.safetensors uncut/last/training.safetensors || bad="
 [ $kills -eq 20 ] || bad="$bad, and only $kills kills"
 if [ -z "$bad" ]; then ok "killed 20 times in $((ends + 1)) runs: the same bits"; else not_ok "killed $kills times" "$bad"; fi
 
+# Killed between its checkpoint and its images: the resumed run writes what is missing, with the same bits, and deletes what was left.
+# shellcheck disable=SC2086 # words
+"$clio" train vae --data data -o entire -q $vae --set epochs=9 --set max_steps=6 --set sample_every_steps=2 --set save_steps=2 --set eval_steps=1 2>err
+"$clio" train vae --data data -o halted -q $vae --set epochs=9 --set max_steps=4 --set sample_every_steps=2 --set save_steps=2 --set eval_steps=1 2>err
+mv halted/samples/step-00000004.png halted/samples/step-00000004.png.tmp.clio && : >halted/eval.png.tmp.clio
+mv halted/samples/step-00000002.png halted/samples/step-00000002.png.tmp.clio && cp entire/samples/step-00000002.png halted/samples
+if "$clio" train --data data -o halted -q --resume --set max_steps=6 2>err && diff -r entire/samples halted/samples >err && cmp entire/eval.png halted/eval.png 2>err &&
+    cmp entire/train.png halted/train.png 2>err && [ ! -e halted/eval.png.tmp.clio ]; then ok "images of a run that was killed before it wrote them"; else not_ok "images of a run that was killed before it wrote them" "others"; fi
+
 # ---- several processes ----
 
 if ldd "$CLIO_BUILD_DIR"/libclio.so | grep -q libmpi; then

@@ -113,6 +113,28 @@ static void test_idle_memory_is_given_back(void **state)
     pool_put(ctx, b);
 }
 
+/* Thousands of small buffers are not kept, but while an arena grows. */
+static void test_few_idle_buffers(void **state)
+{
+    enum { MANY = 400, MOST = 256 };
+    cl_mem list[MANY];
+    struct arena a = {0};
+    (void)state;
+    OK(clio_device_open(ctx, NULL));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < MANY; i++)
+            OK(pool_get(ctx, &list[i], 100, "a"));
+        if (round)
+            arena_grow(ctx, &a);
+        for (int i = 0; i < MANY; i++)
+            pool_put(ctx, list[i]);
+        assert_int_equal(ctx->pool.idle_count, round ? MANY : MOST);
+    }
+    arena_free(ctx, &a);
+    assert_int_equal(ctx->pool.idle_count, MOST);
+    assert_int_equal(ctx->pool.idle_bytes, MOST * 256);
+}
+
 /* ---- arenas ---- */
 
 /* A call that takes three tensors, of which the last two share a place; the planned and the real one run the same code. */
@@ -284,6 +306,31 @@ static void test_float_to_half(void **state)
     assert_int_equal(float_to_half(-1e-45f), 0x8000);
 }
 
+static void test_overflows(void **state)
+{
+    static const struct {
+        float value;
+        bool half, q8; /* becomes infinite */
+    } cases[] = {{1, false, false},         {65519.996f, false, false}, {65520, true, false},   {-65520, true, false},
+                 {-8321024, true, false},   {8321040, true, true},      {-3.4e38f, true, true}, {INFINITY, false, false},
+                 {-INFINITY, false, false}, {NAN, false, false}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        float x[3] = {0.5f, cases[i].value, -0.5f};
+        assert_int_equal(dtype_overflows(DTYPE_F16, DTYPE_F32, x, 3), cases[i].half);
+        assert_int_equal(dtype_overflows(DTYPE_Q8, DTYPE_F32, x, 3), cases[i].q8);
+        assert_false(dtype_overflows(DTYPE_F16, DTYPE_F32, x, 1) || dtype_overflows(DTYPE_F32, DTYPE_F32, x, 3) ||
+                     dtype_overflows(DTYPE_BF16, DTYPE_F32, x, 3));
+        bool infinite = isinf(half_to_float(float_to_half(cases[i].value))) && !isinf(cases[i].value);
+        assert_int_equal(infinite, cases[i].half);
+    }
+    for (uint32_t b = 0; b < 0x10000; b++) {
+        uint16_t bits = (uint16_t)b;
+        float value = bfloat_to_float(bits);
+        assert_int_equal(dtype_overflows(DTYPE_F16, DTYPE_BF16, &bits, 1), dtype_overflows(DTYPE_F16, DTYPE_F32, &value, 1));
+    }
+}
+
 static void test_bfloat(void **state)
 {
     (void)state;
@@ -304,9 +351,10 @@ static void test_bfloat(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_limit_variable), EACH(test_refusal),       EACH(test_reuse),         EACH(test_idle_memory_is_given_back),
-        EACH(test_arena),          EACH(test_arena_grows),   EACH(test_arena_refused), EACH(test_tensors),
-        EACH(test_half_to_float),  EACH(test_float_to_half), EACH(test_bfloat),
+        EACH(test_limit_variable),   EACH(test_refusal),       EACH(test_reuse),         EACH(test_idle_memory_is_given_back),
+        EACH(test_few_idle_buffers), EACH(test_arena),         EACH(test_arena_grows),   EACH(test_arena_refused),
+        EACH(test_tensors),          EACH(test_half_to_float), EACH(test_float_to_half), EACH(test_bfloat),
+        EACH(test_overflows),
     };
     unsetenv("CLIO_MEMORY_LIMIT");
     return cmocka_run_group_tests(tests, NULL, NULL);

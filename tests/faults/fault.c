@@ -143,23 +143,44 @@ static void log_hit(const char *point, long n)
     errno = error;
 }
 
-/* "crash LIBRARY": whose code ended the process, libc's left aside. */
+static void log_crash(const char *name)
+{
+    int fd = open_log();
+    if (fd < 0)
+        return;
+    put(fd, "crash ");
+    put(fd, name);
+    put(fd, "\n");
+    close(fd);
+}
+
+/* "crash LIBRARY": whose code ended the process, libc's left aside. "unknown" stands before it, and stays where the stack is none, as
+ * behind a longjmp to what was overwritten. */
 static void on_crash(int number)
 {
     void *frames[FRAMES];
-    int fd = open_log(), count = backtrace(frames, FRAMES);
-    for (int i = 2; fd >= 0 && i < count; i++) { /* behind this function and what the kernel put there */
+    log_crash("unknown");
+    int count = backtrace(frames, FRAMES);
+    for (int i = 2; i < count; i++) { /* behind this function and what the kernel put there */
         Dl_info info;
         if (!dladdr(frames[i], &info) || !info.dli_fname || strstr(info.dli_fname, "/libc.so"))
             continue;
-        const char *name = fault_module(frames[i]);
-        put(fd, "crash ");
-        put(fd, name ? name : info.dli_fname);
-        put(fd, "\n");
+        log_crash(fault_module(frames[i]) ? fault_module(frames[i]) : info.dli_fname);
         break;
     }
     signal(number, SIG_DFL);
     raise(number);
+}
+
+/* On a stack of its own: an endless recursion has used up the other. */
+static void watch_crashes(void)
+{
+    static unsigned char space[1 << 16];
+    const stack_t stack = {.ss_sp = space, .ss_size = sizeof space};
+    struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_ONSTACK};
+    sigaltstack(&stack, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGABRT, &action, NULL);
 }
 
 static void log_counts(void)
@@ -214,10 +235,6 @@ __attribute__((constructor)) static void fault_begin(void)
     backtrace(&frame, 1); /* loads what it needs now */
     dl_iterate_phdr(add_module, NULL);
     atexit(log_counts);
-    if (!dlsym(RTLD_DEFAULT, "__asan_init")) { /* which reports crashes itself */
-        signal(SIGSEGV, on_crash);
-        signal(SIGABRT, on_crash);
-    }
 }
 
 static long *count_of(const char *name)
@@ -265,8 +282,13 @@ bool fault_due(enum fault_group group, const char *point)
     if (first && plan.jump)
         clock_offset += plan.jump;
     pthread_mutex_unlock(&lock);
-    if (first)
+    if (first) {
         log_hit(point, n);
+        if (!dlsym(RTLD_DEFAULT,
+                   "__asan_init")) { /* which reports crashes itself; compilers set handlers of their own at their first use */
+            watch_crashes();
+        }
+    }
     if (hit && plan.signal)
         kill(getpid(), plan.signal);
     if (hit && plan.cuts)

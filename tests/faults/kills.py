@@ -17,13 +17,14 @@ def training(place, wanted, seconds, seed):
     for turn in range(60):
         number = SIGNALS[0] if seed % 3 else SIGNALS[turn % 3]
         after = (draw.uniform(0.02, 0.8 * seconds), number) if turn < 50 else None
+        before = set(runner.tree(place.o))
         run = place.run(TRAINING.args + ["--resume"], after=after)
         if run.code == 0:
             break
         count += 1
         if run.code not in (-signal.SIGKILL, -number, 130) or "Sanitizer" in run.err:
             return "crash", f"seed {seed}: exit code {run.code} after {count} kills: {run.err.strip()[-300:]}"
-        left = [n for n in runner.tree(place.o) if run.code == 130 and runner.TEMPORARY.search(n)]
+        left = [n for n in runner.tree(place.o) if run.code == 130 and n not in before and runner.TEMPORARY.search(n)]
         if left:
             return "left behind", f"seed {seed}: {', '.join(left[:4])}"
     found = runner.resumed(runner.tree(place.o))

@@ -37,7 +37,7 @@ void fuzz_close(void);
 
 /* ---- for targets ---- */
 
-/* Without a device. */
+/* Without a device, but for fuzz_open_device. */
 extern clio_context *fuzz_ctx;
 /* A target's first call since the context was opened: time to write the files that are always there. */
 bool fuzz_is_first(void);
@@ -48,6 +48,10 @@ void fuzz_put(const char *name, const uint8_t *data, size_t size);
 void fuzz_put_parts(const uint8_t *data, size_t size, const char *const *names, size_t count);
 /* The input as text in fresh memory: up to its first zero. */
 char *fuzz_text(const uint8_t *data, size_t size);
+/* Files of CLIP's tokenizer in an inner folder ("tokenizer/") or "": a vocabulary of bytes, each also at the end of a word; no merges. */
+void fuzz_write_clip_tokenizer(const char *inner);
+/* Open a device whose buffers hold nothing and whose kernels do nothing (target_device.c), unless it is open. */
+void fuzz_open_device(void);
 
 void fuzz_sound(const uint8_t *data, size_t size);
 void fuzz_image(const uint8_t *data, size_t size);
@@ -56,6 +60,10 @@ void fuzz_safetensors(const uint8_t *data, size_t size);
 void fuzz_shards(const uint8_t *data, size_t size);
 void fuzz_lora(const uint8_t *data, size_t size);
 void fuzz_single_file(const uint8_t *data, size_t size);
+void fuzz_embedding(const uint8_t *data, size_t size);
+void fuzz_pickle(const uint8_t *data, size_t size);
+void fuzz_adapter(const uint8_t *data, size_t size);
+void fuzz_autoencoder(const uint8_t *data, size_t size);
 void fuzz_unet_config(const uint8_t *data, size_t size);
 void fuzz_vae_config(const uint8_t *data, size_t size);
 void fuzz_text_config(const uint8_t *data, size_t size);
@@ -64,6 +72,10 @@ void fuzz_sampler_config(const uint8_t *data, size_t size);
 void fuzz_tokenizer(const uint8_t *data, size_t size);
 void fuzz_clip_tokenizer(const uint8_t *data, size_t size);
 void fuzz_prompt(const uint8_t *data, size_t size);
+void fuzz_prompt_plan(const uint8_t *data, size_t size);
+void fuzz_trained_model(const uint8_t *data, size_t size);
+void fuzz_diffusers(const uint8_t *data, size_t size);
+void fuzz_speech_rules(const uint8_t *data, size_t size);
 void fuzz_checkpoint(const uint8_t *data, size_t size);
 void fuzz_settings(const uint8_t *data, size_t size);
 void fuzz_csv_log(const uint8_t *data, size_t size);

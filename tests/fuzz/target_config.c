@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "../../models/networks/autoencoder_kl.h"
+#include "../../models/networks/autoencoder_tiny.h"
 #include "../../models/networks/clip_text.h"
 #include "../../models/networks/unet.h"
 #include "../../models/networks/whisper.h"
@@ -24,12 +25,19 @@ void fuzz_unet_config(const uint8_t *data, size_t size)
     json_close(&file);
 }
 
+/* Of an AutoencoderKL and of an AutoencoderTiny, which is read while it is loaded: at the latest the missing weights are an error. */
 void fuzz_vae_config(const uint8_t *data, size_t size)
 {
+    static char path[] = "weights";
+    static const struct weights none = {.path = path};
     struct json_file file;
     struct vae_config c;
-    if (open_config(&file, data, size))
+    struct vae_tiny net;
+    fuzz_open_device();
+    if (open_config(&file, data, size)) {
         fuzz_check(vae_read_config(fuzz_ctx, &file, &c));
+        fuzz_check(vae_tiny_load(fuzz_ctx, &file, &none, VAE_ENCODER | VAE_DECODER, &net));
+    }
     json_close(&file);
 }
 

@@ -1,6 +1,10 @@
-/* target_text.c - fuzz targets: tokenizers, prompts with weights, texts that are compared. */
+/* target_text.c - fuzz targets: tokenizers, prompts (LoRAs and embeddings they name, schedules, weights), texts that are
+ * compared. */
 #include "fuzz.h"
 
+#include "../../models/pipelines/prompt_embeddings.h"
+#include "../../models/pipelines/prompt_loras.h"
+#include "../../models/pipelines/prompt_schedule.h"
 #include "../../models/pipelines/prompt_weights.h"
 #include "../../models/tokenizers/clip_tokenizer.h"
 #include "../../models/tokenizers/whisper_tokens.h"
@@ -58,10 +62,9 @@ void fuzz_clip_tokenizer(const uint8_t *data, size_t size)
     clip_tokenizer_close(&t);
 }
 
-/* A vocabulary of bytes, each also at the end of a word, and no merges. */
-static void write_clip_tokenizer(void)
+void fuzz_write_clip_tokenizer(const char *inner)
 {
-    char names[256][3], *at, *text = malloc(32768);
+    char names[256][3], path[100], *at, *text = malloc(32768);
     assert_non_null(text);
     byte_names(names);
     at = text;
@@ -70,8 +73,10 @@ static void write_clip_tokenizer(void)
         at += sprintf(at, "%s\"%s%s\": %d, \"%s%s</w>\": %d", b ? ", " : "{", escape, names[b], b, escape, names[b], 256 + b);
     }
     sprintf(at, ", \"<|startoftext|>\": 512, \"<|endoftext|>\": 513}");
-    put_text("vocab.json", text);
-    put_text("merges.txt", "#version: 0.2\n");
+    snprintf(path, sizeof path, "%svocab.json", inner);
+    put_text(path, text);
+    snprintf(path, sizeof path, "%smerges.txt", inner);
+    put_text(path, "#version: 0.2\n");
     free(text);
 }
 
@@ -82,7 +87,7 @@ void fuzz_prompt(const uint8_t *data, size_t size)
     struct prompt p;
     char *text = fuzz_text(data, size);
     if (fuzz_is_first())
-        write_clip_tokenizer();
+        fuzz_write_clip_tokenizer("");
     assert_int_equal(clip_tokenizer_open(fuzz_ctx, &t, folder), CLIO_OK);
     clio_status st = prompt_read(fuzz_ctx, &p, &t, NULL, text, POSITIONS);
     fuzz_check(st);
@@ -109,4 +114,43 @@ void fuzz_texts(const uint8_t *data, size_t size)
     clio_metrics_free(metrics);
     fuzz_check(clio_evaluate_captions(fuzz_ctx, in_folder("hypothesis"), in_folder("reference"), &metrics));
     clio_metrics_free(metrics);
+}
+
+/* Steps of a sampler: what each of them reads. */
+static void check_plan(const struct prompt_plan *plan, int steps)
+{
+    for (int i = 0; i < plan->count; i++)
+        for (int step = 0; step < steps; step++)
+            assert_in_range(plan->list[i].at[step], 0, plan->list[i].count - 1);
+}
+
+/* A prompt before it is tokens: the LoRAs and embeddings that it names, its schedules and its parts. */
+void fuzz_prompt_plan(const uint8_t *data, size_t size)
+{
+    enum { STEPS = 30 };
+    static char name[] = "cat";
+    struct embedding cat = {.name = name};
+    struct embeddings e = {.list = &cat, .count = 1, .folder = folder};
+    struct prompt_plan plan;
+    struct lora_names loras = {.dir = folder};
+    struct bytes plain = {0}, resolved = {0};
+    char *text = fuzz_text(data, size);
+    if (fuzz_is_first())
+        put_text("style.safetensors", "");
+    clio_status st = prompt_loras_take(fuzz_ctx, text, false, &loras, &plain);
+    fuzz_check(st);
+    if (!st)
+        st = embeddings_resolve(fuzz_ctx, &e, plain.data, &resolved);
+    fuzz_check(st);
+    for (int composes = 0; !st && composes < 2; composes++) {
+        st = prompt_plan_read(fuzz_ctx, &plan, resolved.data, STEPS, composes);
+        fuzz_check(st);
+        if (!st)
+            check_plan(&plan, STEPS);
+        prompt_plan_free(&plan);
+    }
+    lora_choices_free(loras.list, loras.count);
+    bytes_free(&plain);
+    bytes_free(&resolved);
+    free(text);
 }

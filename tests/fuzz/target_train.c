@@ -19,24 +19,57 @@ static void read_plan(const struct learner_type *type, const json_t *settings)
     train_plan_free(&plan);
 }
 
-/* training.json and config.json of the last checkpoint, as --resume reads them before anything else. */
+/* A small variational autoencoder, ready to be trained. */
+static void open_learner(struct learner *l)
+{
+    static const struct learner_shape shape = {.height = 4, .width = 4, .channels = 1};
+    json_t *settings = json_pack("{s:i,s:i}", "hidden_size", 3, "latent_dim", 2);
+    fuzz_open_device();
+    assert_int_equal(learner_new(fuzz_ctx, l, learner_type_find("vae"), shape, settings, 1), CLIO_OK);
+    assert_int_equal(learner_train(fuzz_ctx, l, 1), CLIO_OK);
+    json_decref(settings);
+}
+
+static void write_checkpoint(void)
+{
+    struct safetensors_writer out;
+    struct learner l;
+    assert_int_equal(mkdir(in_folder("checkpoints"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("checkpoints/step-00000003"), 0700), 0);
+    open_learner(&l);
+    assert_int_equal(safetensors_writer_open(fuzz_ctx, &out), CLIO_OK);
+    fuzz_check(optimizer_write(fuzz_ctx, &l.optimizers[0], "vae.", &out));
+    fuzz_check(parameters_write(fuzz_ctx, &l.parameters[0], PART_VALUE, "vae.", &out));
+    fuzz_check(safetensors_writer_save(fuzz_ctx, &out, in_folder("checkpoints/step-00000003/training.safetensors")));
+    safetensors_writer_close(&out);
+    learner_close(fuzz_ctx, &l);
+}
+
+/* Go on from the checkpoint with a model of the settings that it was written with, whatever it says about them. */
+static void load_checkpoint(const struct checkpoint *c)
+{
+    struct learner l;
+    struct bytes notes = {0};
+    open_learner(&l);
+    fuzz_check(checkpoint_load(fuzz_ctx, c, &l, &notes));
+    bytes_free(&notes);
+    learner_close(fuzz_ctx, &l);
+}
+
+/* training.json and config.json of the last checkpoint, as --resume reads them. */
 void fuzz_checkpoint(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"checkpoints/step-00000003/training.json", "checkpoints/step-00000003/config.json"};
     struct checkpoint c = {0};
-    if (fuzz_is_first()) {
-        struct safetensors_writer out;
-        assert_int_equal(mkdir(in_folder("checkpoints"), 0700), 0);
-        assert_int_equal(mkdir(in_folder("checkpoints/step-00000003"), 0700), 0);
-        assert_int_equal(safetensors_writer_open(fuzz_ctx, &out), CLIO_OK);
-        fuzz_check(safetensors_writer_save(fuzz_ctx, &out, in_folder("checkpoints/step-00000003/training.safetensors")));
-        safetensors_writer_close(&out);
-    }
+    if (fuzz_is_first())
+        write_checkpoint();
     fuzz_put_parts(data, size, names, COUNT(names));
     clio_status st = checkpoint_find(fuzz_ctx, folder, &c);
     fuzz_check(st);
-    if (!st && c.folder)
+    if (!st && c.folder) {
         read_plan(c.type, c.settings);
+        load_checkpoint(&c);
+    }
     checkpoint_close(&c);
 }
 

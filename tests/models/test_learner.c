@@ -479,6 +479,8 @@ static void test_refusals(void **state)
     assert_fails(make(&l, "dcgan", "{}", 32, 48, 1, 0), CLIO_ERROR_ARGUMENT, "these are 48 x 32: set image_size");
     assert_fails(make(&l, "dcgan", "{}", 100, 100, 1, 0), CLIO_ERROR_ARGUMENT, "100 x 100: set image_size");
     assert_fails(make(&l, "cgan", "{}", 32, 32, 1, 0), CLIO_ERROR_ARGUMENT, "this data has none");
+    assert_fails(make(&l, "vae-kl", "{'block_out_channels': '32', 'latent_channels': 256}", 4096, 4096, 1, 0), CLIO_ERROR_UNSUPPORTED,
+                 "4096 x 4096 with 256 channels, which is too many");
     assert_null(learner_type_find("cnn"));
     assert_null(learner_type_find(NULL));
 }

@@ -269,6 +269,9 @@ static void test_peft_metadata(void **state)
                  {"{\"unet.lora_alpha\":6,\"unet.use_rslora\":true}", 6 / 1.7320508075688772},
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn1.to_q\":1.5}}", 0.5},
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"n1.to_q\":1.5}}", 2},
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn1.to.q\":1.5}}", 0.5}, /* a point is any character */
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn1.to_k\":1.5}}", 2},
+                 {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"([a-z_.0-9]+)+[!?]\":9}}", 2},    /* 2^n ways to try */
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"down_blocks.*to_q\":1.5}}", 0.5}, /* regular expressions */
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn[12].to_(q|k)\":1.5}}", 0.5},
                  {"{\"unet.lora_alpha\":6,\"unet.alpha_pattern\":{\"attn1\":1.5}}", 2},                 /* not at the end */
@@ -305,6 +308,21 @@ static void test_peft_metadata(void **state)
         made_write(&m, in_folder("lora.safetensors"));
         made_free(&m);
         FAILS(lora_open(ctx, &lora, in_folder("lora.safetensors")), CLIO_ERROR_FORMAT, bad[i][1]);
+    }
+    char many[4000];
+    int size = snprintf(many, sizeof many, "{\"unet.alpha_pattern\":{\"a*\":1");
+    for (int i = 0; i < 100; i++)
+        size += snprintf(many + size, sizeof many - (size_t)size, ",\"a*%d\":1", i);
+    snprintf(many + size, sizeof many - (size_t)size, "}}");
+    const char *const complex[][2] = {{"{\"unet.alpha_pattern\":{\"(to)_q|\\\\1\":1}}", "that is too complex"},
+                                      {many, "\"alpha_pattern\" has more than 100 regular expressions"}};
+    for (size_t i = 0; i < COUNT(complex); i++) {
+        made_start(&m);
+        made_note(&m, "lora_adapter_metadata", complex[i][0]);
+        add_named(&m, &modules[0], 3, "unet.", QUERY, ".lora_A.weight", ".lora_B.weight");
+        made_write(&m, in_folder("lora.safetensors"));
+        made_free(&m);
+        FAILS(lora_open(ctx, &lora, in_folder("lora.safetensors")), CLIO_ERROR_UNSUPPORTED, complex[i][1]);
     }
     made_start(&m);
     made_note(&m, "lora_adapter_metadata", "[]");

@@ -1,6 +1,7 @@
 /* test_prompt_embeddings.c - textual inversion: files of A1111 and diffusers, in safetensors and as torch.save writes them (tests/cases/
- * embeddings, from torch 2.15; beyond.pt, offset.pt and compressed.pt with Python's zipfile), their names in prompts, and the token table.
- * The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per letter. */
+ * embeddings, from torch 2.15; beyond.pt, offset.pt, compressed.pt, big-endian.pt, shared.pt and names.pt with Python's zipfile), their
+ * names in prompts, and the token table. The vocabulary is handwritten: a single letter is one token, "cat" too, other words have one per
+ * letter. */
 #include "test_prompts.h"
 
 #define VOCAB 600
@@ -57,6 +58,7 @@ static void files(void **state)
     expect_rows(fixture("module.pt"), 2, 4, two_vectors);
     expect_rows(fixture("parameter.pt"), 2, 4, two_vectors);
     expect_rows(fixture("bare.pt"), 2, 4, two_vectors);
+    expect_rows(fixture("token.pt"), 2, 4, two_vectors); /* the original textual_inversion: beside a tensor of int64 */
     expect_rows(fixture("concept.bin"), 1, 4, (const float[]){1, -2, 0.5f, 4});
     expect_rows(fixture("transposed.pt"), 2, 2, (const float[]){1, -2, 0.5f, 4});
     write_safetensors(in_folder("a.safetensors"), "emb_params", 2, two_vectors, 4, "more");
@@ -77,6 +79,9 @@ static void wrong_files(void **state)
                  {"offset.pt", "a tensor that is longer than its storage"},
                  {"beyond.pt", "a tensor that is longer than its storage"},
                  {"repeated.pt", "a tensor that is longer than its storage"},
+                 {"big-endian.pt", "on a computer of another byte order"},
+                 {"shared.pt", "too many dictionaries in each other"}, /* 64000 names of one tensor */
+                 {"names.pt", "names that are too long"},              /* names of 7000 bytes each */
                  {"compressed.pt", "is compressed, which torch.save does not do"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
@@ -90,6 +95,8 @@ static void wrong_files(void **state)
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_UNSUPPORTED, "is an embedding for SDXL");
     write_safetensors(in_folder("a.safetensors"), "x", 2, two_vectors, 4, "y");
     assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "is not an embedding");
+    write_safetensors(in_folder("a.safetensors"), "emb_params", 0, two_vectors, 4, NULL);
+    assert_fails(embedding_file_read(ctx, in_folder("a.safetensors"), &rows), CLIO_ERROR_FORMAT, "its tensor has no numbers");
     /* Cut short at any byte: a sentence, or the tensor whole. */
     struct file_content whole;
     assert_ok(file_load(ctx, &whole, fixture("a1111.pt")));

@@ -149,7 +149,9 @@ static void expect_loras(const char *text, const char *plain, const char *want)
     OK(bytes_add(ctx, &list, "", 0));
     for (size_t i = 0; i < names.count; i++) {
         assert_int_equal(strncmp(names.list[i].path, folder, strlen(folder)), 0);
-        OK(bytes_print(ctx, &list, "%s*%g ", names.list[i].path + strlen(folder) + 1, (double)names.list[i].strength));
+        const struct lora_choice *c = &names.list[i];
+        OK(bytes_print(ctx, &list, "%s*%g", c->path + strlen(folder) + 1, (double)c->unet));
+        OK(c->text_encoder == c->unet ? bytes_print(ctx, &list, " ") : bytes_print(ctx, &list, "(te %g) ", (double)c->text_encoder));
     }
     assert_string_equal(rest.data, plain);
     assert_string_equal(list.data, want);
@@ -171,6 +173,14 @@ static void loras(void **state)
     expect_loras("a <lora:style:0.8> fox", "a  fox", "style.safetensors*0.8 ");
     expect_loras("<lora:style><lyco:LOUD:-.5>x", "x", "style.safetensors*1 LOUD.SafeTensors*-0.5 ");
     expect_loras("<lora:style: 2 ><lora:style:0.5>", "", "style.safetensors*2 style.safetensors*0.5 ");
+    expect_loras("<lora:style:0.5:0.8>", "", "style.safetensors*0.8(te 0.5) "); /* text encoder, UNet, as in stable-diffusion-webui */
+    expect_loras("<lora:style: 0.5 : -2 >", "", "style.safetensors*-2(te 0.5) ");
+    expect_loras("<lora:style:te=0.5:unet=0.8>", "", "style.safetensors*0.8(te 0.5) ");
+    expect_loras("<lora:style:unet=0.8:te=0.5>", "", "style.safetensors*0.8(te 0.5) ");
+    expect_loras("<lora:style:unet=0.8>", "", "style.safetensors*0.8(te 1) ");
+    expect_loras("<lora:style:te=0.5>", "", "style.safetensors*0.5 ");
+    expect_loras("<lora:style:0.3:unet=0>", "", "style.safetensors*0(te 0.3) ");
+    expect_loras("<lora:style:0.3:0.4:te=0.5:unet=0.6>", "", "style.safetensors*0.6(te 0.5) ");
     expect_loras("<lora:v1.5:1><lora:v1.5.safetensors:1>", "", "v1.5.safetensors*1 v1.5.safetensors*1 ");
     expect_loras("<lora:sub/inner:1>", "", "sub/inner.safetensors*1 ");
     expect_loras("a < b > c <cat> <lora", "a < b > c <cat> <lora", "");
@@ -188,7 +198,12 @@ static void loras(void **state)
     REFUSES("<lora:old:1>", false, CLIO_ERROR_FILE, "has no old.safetensors");
     REFUSES("<lora:style:much>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>, such as <lora:style:0.8>");
     REFUSES("<lora:style:>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
-    REFUSES("<lora:style:0.5:0.8>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
+    REFUSES("<lora:style:0.5:0.8:8>", false, CLIO_ERROR_ARGUMENT, "or <lora:NAME:TEXT_ENCODER:UNET> with two strengths");
+    REFUSES("<lora:style:0.5:>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
+    REFUSES("<lora:style::0.5>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
+    REFUSES("<lora:style:te=>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
+    REFUSES("<lora:style:dyn=8>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
+    REFUSES("<lora:style:0.5:1001>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
     REFUSES("<lora:style:1001>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
     REFUSES("<lora::1>", false, CLIO_ERROR_ARGUMENT, "write <lora:NAME:STRENGTH>");
     REFUSES("<lora:../style:1>", false, CLIO_ERROR_ARGUMENT, "is outside");
@@ -207,9 +222,11 @@ static void equal_choices(void **state)
 {
     (void)state;
     char a[] = "a", b[] = "b";
-    struct lora_choice list[] = {{a, 1}, {b, 0.5f}}, other[] = {{a, 1}, {b, 0.25f}};
+    struct lora_choice list[] = {{a, 1, 1}, {b, 0.5f, 0.5f}}, other[] = {{a, 1, 1}, {b, 0.5f, 0.25f}},
+                       third[] = {{a, 1, 1}, {b, 0.25f, 0.5f}};
     assert_true(lora_names_equal(&(struct lora_names){.list = list, .count = 2}, list, 2));
     assert_false(lora_names_equal(&(struct lora_names){.list = list, .count = 2}, other, 2));
+    assert_false(lora_names_equal(&(struct lora_names){.list = list, .count = 2}, third, 2));
     assert_false(lora_names_equal(&(struct lora_names){.list = list, .count = 2}, list, 1));
     assert_true(lora_names_equal(&(struct lora_names){0}, NULL, 0));
 }

@@ -112,8 +112,8 @@ static void composed_prompts(void **state)
     clio_diffusion_free(p);
 }
 
-/* A LoRA of kohya's form for one module of the text encoder and one of the UNet, of rank 1. */
-static void write_lora(const char *path)
+/* A LoRA of kohya's form for modules first to end - 1: 0 is in the text encoder, 1 in the UNet; of rank 1. */
+static void write_lora(const char *path, int first, int end)
 {
     static const char *const names[] = {"lora_te_text_model_encoder_layers_0_self_attn_q_proj",
                                         "lora_unet_down_blocks_0_attentions_0_proj_in"};
@@ -122,7 +122,7 @@ static void write_lora(const char *path)
     float x[64];
     test_random(x, 64, 7);
     made_start(&made);
-    for (int i = 0; i < 2; i++) {
+    for (int i = first; i < end; i++) {
         snprintf(name, sizeof name, "%s.lora_down.weight", names[i]);
         made_floats(&made, name, i ? 4 : 2, i ? (const int[]){1, 32, 1, 1} : (const int[]){1, 32}, x);
         snprintf(name, sizeof name, "%s.lora_up.weight", names[i]);
@@ -135,7 +135,7 @@ static void write_lora(const char *path)
 static void loras_in_prompts(void **state)
 {
     (void)state;
-    write_lora(in_folder("style.safetensors"));
+    write_lora(in_folder("style.safetensors"), 0, 2);
     clio_diffusion *p = load(V1, &(clio_diffusion_params){.keep = 1, .lora_dir = folder});
     char path[1100];
     snprintf(path, sizeof path, "%s", in_folder("style.safetensors"));
@@ -150,6 +150,12 @@ static void loras_in_prompts(void **state)
     assert_null(strstr(got->list[0].parameters, "Lora: "));
     assert_non_null(strstr(want->list[0].parameters, ", Lora: \"style.safetensors:0.5\", RNG: "));
     assert_int_equal(prompt_difference(p, a, "a red fox<lora:style:1>", "a red fox<lora:style:0.25> <lora:style:0.75>") > 1, 0);
+    write_lora(in_folder("text.safetensors"), 0, 1);
+    write_lora(in_folder("unet.safetensors"), 1, 2);
+    assert_int_equal(prompt_difference(p, a, "a red fox<lora:style:0.5:2>", "a red fox<lora:text:0.5><lora:unet:2>"), 0);
+    assert_true(prompt_difference(p, a, "a red fox<lora:text:0.5>", "a red fox") > 0);
+    assert_true(prompt_difference(p, a, "a red fox<lora:unet:2>", "a red fox") > 0);
+    assert_true(prompt_difference(p, a, "a red fox<lora:style:0.5:2>", "a red fox<lora:style:2:0.5>") > 0);
     a.prompt = "a red fox"; /* without the tag the model is the one before, which it keeps */
     clio_image_list_free(got);
     got = make(p, &a);
@@ -342,8 +348,8 @@ static void overlay(void **state)
 
 /* ---- values that are not finite ---- */
 
-/* In `folder`: sd-v1-tiny with NaN in the tensor `name` of a part. */
-static void break_part(const char *part, const char *stem, const char *name)
+/* In `folder`: sd-v1-tiny with this value in all of the tensor `name` of a part. */
+static void break_part(const char *part, const char *stem, const char *name, float value)
 {
     static const char *const parts[] = {"model_index.json", "scheduler", "text_encoder", "tokenizer", "unet", "vae", "taesd"};
     struct weights w = {0};
@@ -364,7 +370,7 @@ static void break_part(const char *part, const char *stem, const char *name)
         if (broken) {
             float *x = malloc(w.list[i].count * sizeof *x);
             for (size_t k = 0; k < w.list[i].count; k++)
-                x[k] = NAN;
+                x[k] = value;
             made_floats(&made, w.list[i].name, w.list[i].ndim, w.list[i].dim, x);
             free(x);
         } else {
@@ -388,7 +394,7 @@ static void expect_not_finite(const char *part, const char *stem, const char *na
     char taesd[200];
     if (!test_golden_in(V1, ""))
         skip();
-    break_part(part, stem, name);
+    break_part(part, stem, name, NAN);
     snprintf(taesd, sizeof taesd, "%s", in_folder("taesd"));
     assert_ok(clio_diffusion_load(test_context(), folder, &(clio_diffusion_params){.taesd = tiny ? taesd : NULL}, &p));
     a.steps = 2;
@@ -428,6 +434,33 @@ static void tiny_decoder_not_finite(void **state)
 {
     (void)state;
     expect_not_finite("taesd", "diffusion_pytorch_model", "decoder.layers", true, false, "the tiny autoencoder's decoder of ");
+}
+
+/* A table and a matrix; tests/ops/test_matrix_types.c has the other types. */
+static void too_large_for_f16(void **state)
+{
+    static const char *const cases[][3] = {{"text_encoder", "model", "token_embedding.weight"},
+                                           {"unet", "diffusion_pytorch_model", "attn2.to_k.weight"}};
+    (void)state;
+    if (!test_golden_in(V1, ""))
+        skip();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        clio_diffusion *p;
+        clio_image_list *images;
+        clio_imagine_params a = fox();
+        if (i) {
+            tear_down(state);
+            set_up(state);
+        }
+        break_part(cases[i][0], cases[i][1], cases[i][2], 70000);
+        assert_ok(clio_diffusion_load(test_context(), folder, NULL, &p));
+        assert_fails(clio_imagine(p, &a, &images), CLIO_ERROR_UNSUPPORTED,
+                     "has values that are too large for f16: load them with the weight type f32");
+        assert_non_null(strstr(clio_error(test_context()), cases[i][2]));
+        assert_non_null(strstr(clio_error(test_context()), cases[i][1]));
+        assert_null(images);
+        clio_diffusion_free(p);
+    }
 }
 
 /* ---- the generation parameters ---- */
@@ -530,7 +563,7 @@ static void parameters_of_the_model(void **state)
     assert_int_equal(symlink(test_golden_in(V1, ""), model), 0);
     for (int i = 0; i < 2; i++) {
         snprintf(paths[i], sizeof paths[i], "%s", in_folder(i ? "b.safetensors" : "a.safetensors"));
-        write_lora(paths[i]);
+        write_lora(paths[i], 0, 2);
     }
     const clio_lora loras[] = {{paths[0], 0.8f}, {paths[1], -1}};
     assert_ok(clio_diffusion_load(test_context(), model, &(clio_diffusion_params){.taesd = taesd, .loras = loras, .lora_count = 2}, &p));
@@ -541,6 +574,15 @@ static void parameters_of_the_model(void **state)
     a.image = &image;
     IS("a red fox\nSteps: 3, Sampler: Euler, CFG scale: 4, Seed: 42, Size: 64x64, Model: \"sd, my\\\\xff\", Denoising strength: 0.8, VAE "
        "Encoder: TAESD, VAE Decoder: TAESD, Lora: \"a.safetensors:0.8, b.safetensors:-1\", RNG: CPU");
+    clio_diffusion_free(p);
+    a = fox();
+    clio_diffusion_params other = {.vae = test_golden_in(V1, "vae/diffusion_pytorch_model.safetensors"), .taesd = taesd};
+    assert_fails(clio_diffusion_load(test_context(), model, &other, &p), CLIO_ERROR_ARGUMENT,
+                 "params.vae and params.taesd both replace the model's VAE: leave one out, or set params.taesd_preview_only");
+    other.taesd_preview_only = 1;
+    assert_ok(clio_diffusion_load(test_context(), model, &other, &p));
+    IS("a red fox\nSteps: 3, Sampler: Euler, CFG scale: 4, Seed: 42, Size: 64x64, Model: \"sd, my\\\\xff\", VAE: "
+       "diffusion_pytorch_model.safetensors, RNG: CPU");
     clio_diffusion_free(p);
 }
 
@@ -555,6 +597,7 @@ int main(void)
         cmocka_unit_test(seeds),
         cmocka_unit_test(sizes_and_strength),
         cmocka_unit_test(overlay),
+        cmocka_unit_test_setup_teardown(too_large_for_f16, set_up, tear_down),
         cmocka_unit_test_setup_teardown(text_encoder_not_finite, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unet_not_finite, set_up, tear_down),
         cmocka_unit_test_setup_teardown(vae_decoder_not_finite, set_up, tear_down),

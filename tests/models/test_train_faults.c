@@ -75,6 +75,49 @@ static void test_checksums(void **state)
     expect_steps("2 4");
 }
 
+/* training.json has no checksum of its own: each value that it must have is checked when it is found, not where it is used. */
+static void test_values_of_a_checkpoint(void **state)
+{
+    static const char *const bad[][2] = {{"step", "9223372036854775807"},
+                                         {"epoch", "-1"},
+                                         {"samples", "1.5"},
+                                         {"best", "\"low\""},
+                                         {"best_step", "-2"},
+                                         {"evals_without_improvement", "4294967296"},
+                                         {"trained", "[1]"},
+                                         {"trained", "\"net\""},
+                                         {"trained", "[]"},
+                                         {"optimizer_steps", "[3]"},
+                                         {"optimizer_steps", "[3, 0, 0]"},
+                                         {"optimizer_steps", "[3, -1]"},
+                                         {"optimizer_begun", "[0, 0.5]"},
+                                         {"optimizer_begun", "{}"},
+                                         {"loss_scale", "[0, 0]"},
+                                         {"loss_scale", "[1, -1]"},
+                                         {"loss_scale", "1"},
+                                         {"split", "1"},
+                                         {"split", "{\"fraction\": 0.1}"},
+                                         {"split", "{\"fraction\": \"0.1\", \"seed\": 3}"},
+                                         {"split", "{\"fraction\": 0.1, \"seed\": 3, \"names\": \"xyz\"}"},
+                                         {"split", "{\"fraction\": 0.1, \"seed\": 3, \"data\": 1}"}};
+    (void)state;
+    begin_runs(12, "");
+    assert_ok(train_type("low", "{\"batch_size\": 4, \"max_steps\": 2, \"validation_split\": 0}", false));
+    const char *path = in_out("checkpoints/step-00000002/training.json");
+    char *before = text_of(path), want[80];
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct checkpoint c = {0};
+        json_t *json = json_loads(before, 0, NULL);
+        assert_int_equal(json_object_set_new(json, bad[i][0], json_loads(bad[i][1], JSON_DECODE_ANY, NULL)), 0);
+        assert_int_equal(json_dump_file(json, in_out("checkpoints/step-00000002/training.json"), 0), 0);
+        json_decref(json);
+        snprintf(want, sizeof want, "training.json has no valid \"%s\"", bad[i][0]);
+        assert_fails(checkpoint_find(test_context(), out_folder, &c), CLIO_ERROR_FORMAT, want);
+        checkpoint_close(&c);
+    }
+    free(before);
+}
+
 /* ---- links ---- */
 
 static void test_links_are_not_followed(void **state)
@@ -340,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_newest_intact_checkpoint, make_folder, clean_up),
         cmocka_unit_test_setup_teardown(test_checksums, make_folder, clean_up),
+        cmocka_unit_test_setup_teardown(test_values_of_a_checkpoint, make_folder, clean_up),
         cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_folder, clean_up),
         cmocka_unit_test_setup_teardown(test_plots_are_not_needed, make_folder, clean_up),
         cmocka_unit_test_setup_teardown(test_log_is_not_needed, make_folder, clean_up),

@@ -251,6 +251,7 @@ static void unfit_fields(void **state)
         {"block_out_channels", "[4, 9]", "9 channels (\"block_out_channels\") cannot be shared by 2 heads", CLIO_ERROR_FORMAT},
         {"block_out_channels", "[]", "must be a list of 1 to 8", CLIO_ERROR_FORMAT},
         {"layers_per_block", "[2, 0]", "entry 2 of \"layers_per_block\"", CLIO_ERROR_FORMAT},
+        {"transformer_layers_per_block", "[64, 64]", "ask for", CLIO_ERROR_UNSUPPORTED},
         {"layers_per_block", "[2, 2, 2]", "has 3 entries, but the network has 2 blocks", CLIO_ERROR_FORMAT},
         {"norm_eps", "\"small\"", "\"norm_eps\" must be a number", CLIO_ERROR_FORMAT},
         {"conv_in_kernel", "4", "\"conv_in_kernel\" is 4", CLIO_ERROR_UNSUPPORTED},

@@ -326,6 +326,7 @@ static void unfit(void **state)
     refuses("_class_name", "\"AutoencoderTiny\"", CLIO_ERROR_UNSUPPORTED,
             "describes the class AutoencoderTiny, and AutoencoderKL is needed");
     refuses("block_out_channels", "[4, 7]", CLIO_ERROR_FORMAT, "7 channels (\"block_out_channels\") cannot be shared by 2 groups");
+    refuses("sample_size", "[-5, 32]", CLIO_ERROR_FORMAT, "entry 1 of \"sample_size\" must be an integer from 1");
     refuses("mid_block_add_attention", "true", CLIO_ERROR_FORMAT, "mid_block.attentions.0.group_norm.weight is missing");
     refuses("latent_channels", "5", CLIO_ERROR_FORMAT, "tensor encoder.conv_out.weight has shape [8, 8, 3, 3], expected [10, 8, 3, 3]");
 }

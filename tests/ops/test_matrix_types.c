@@ -5,6 +5,8 @@
 #include "../../host/ops/gradients.h"
 #include "../../host/ops/ops.h"
 
+#include <math.h>
+
 enum { ROWS = 5, CHANNELS = 3, POSITIONS = 4, COUNT_ALL = ROWS * CHANNELS * POSITIONS };
 
 static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_F8_E4M3, DTYPE_F8_E5M2};
@@ -51,8 +53,44 @@ static void packs_every_type(void **state)
         }
 }
 
+/* A number that is too large for the storage type is refused, and packed as f32. */
+static void refuses_overflow(void **state)
+{
+    static const enum dtype wide[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F64};
+    clio_context *ctx = test_context();
+    unsigned char data[8 * COUNT_ALL];
+    float value, got[COUNT_ALL];
+    const double large = 98304; /* 1.5 * 2^16, which all three types have */
+    const float large_float = (float)large;
+    const uint16_t bits = float_to_bfloat(large_float);
+    (void)state;
+    for (size_t t = 0; t < COUNT(wide); t++)
+        for (int mode = 0; mode < 4; mode++) {
+            bool swapped = mode & 1, exact = mode & 2;
+            struct weight w = {.name = (char[]){"w"}, .dtype = wide[t], .ndim = 3, .count = COUNT_ALL, .data = data};
+            struct matrix m;
+            memcpy(w.dim, swapped ? (int[]){CHANNELS, ROWS, POSITIONS, 1} : (int[]){ROWS, CHANNELS, POSITIONS, 1}, sizeof w.dim);
+            for (size_t i = 0; i < COUNT_ALL; i++)
+                store(wide[t], data, i, &value);
+            const void *last = wide[t] == DTYPE_F32 ? (const void *)&large_float : wide[t] == DTYPE_F64 ? (const void *)&large : &bits;
+            memcpy(data + (COUNT_ALL - 1) * dtype_size(wide[t]), last, dtype_size(wide[t]));
+            assert_ok(matrix_new(ctx, &m, ROWS, CHANNELS * POSITIONS, exact ? MATRIX_EXACT : MATRIX_LARGE, "a test"));
+            clio_status st = swapped ? matrix_fill_swapped(ctx, &m, &w) : matrix_fill(ctx, &m, 0, &w);
+            assert_int_equal(m.data.dtype == DTYPE_F16, !exact);
+            if (exact) {
+                assert_ok(st);
+                assert_ok(matrix_read(ctx, &m, CHANNELS, swapped, got));
+                assert_true(fabsf(got[COUNT_ALL - 1] - large_float) <= 0);
+            } else {
+                assert_fails(st, CLIO_ERROR_UNSUPPORTED,
+                             "tensor w has values that are too large for f16: load them with the weight type f32");
+            }
+            matrix_free(ctx, &m);
+        }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(packs_every_type)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(packs_every_type), cmocka_unit_test(refuses_overflow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
