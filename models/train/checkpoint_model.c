@@ -97,8 +97,9 @@ clio_status checkpoint_check_model(clio_context *ctx, const char *folder)
 {
     clio_status st = CLIO_OK;
     char *before = NULL, *after = NULL;
-    bool moved = true;
-    for (int i = 0; moved && i < CHECKS; i++) { /* a run that goes on may link RUN/best to another checkpoint meanwhile */
+    bool exists, moved = true;
+    TRY(file_check_exists(ctx, folder, &exists));
+    for (int i = 0; exists && moved && i < CHECKS; i++) { /* a run that goes on may link RUN/best to another checkpoint meanwhile */
         free(before);
         free(after);
         before = after = NULL;
