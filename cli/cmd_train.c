@@ -240,7 +240,9 @@ static const struct option_row options[] = {
 };
 
 static const struct section sections[] = {
-    {"INTERRUPTING", "Ctrl-C writes a checkpoint and ends; `--resume` continues from there, and from the last checkpoint before a crash.",
+    {"INTERRUPTING",
+     "Ctrl-C, SIGTERM or a closed terminal write a checkpoint and end the run; `--resume` continues from there, and from the last "
+     "checkpoint before a crash.",
      NULL},
     {"SEVERAL PROCESSES",
      "Started by `mpirun`, the processes train one model together, each on its part of every batch (clio must be built with MPI). Without "

@@ -59,9 +59,18 @@ clio_status checkpoint_find(clio_context *ctx, const char *out, struct checkpoin
 /* Load it into a learner for which learner_train was called. notes: sentences about what begins anew, each ending with a newline. */
 clio_status checkpoint_load(clio_context *ctx, const struct checkpoint *c, struct learner *l, struct bytes *notes);
 void checkpoint_close(struct checkpoint *c);
+/* Whether a failure means that a file is damaged or missing, so that another checkpoint may do. */
+static inline bool checkpoint_is_damage(clio_status st)
+{
+    return st == CLIO_ERROR_FORMAT || st == CLIO_ERROR_FILE;
+}
 /* Whether `out` has a checkpoint, intact or not. */
 clio_status checkpoint_exists(clio_context *ctx, const char *out, bool *exists);
 
+/* ---- as a trained model, checkpoint_model.c ---- */
+
+/* The validation split in a training.json; its fraction is below 0 where that is unknown. */
+clio_status checkpoint_read_split(clio_context *ctx, const struct json_file *file, struct train_split *split);
 /* The folder of a trained model: `path` if it has a config.json, else its `best`, else its `last`; fresh memory. */
 clio_status checkpoint_folder(clio_context *ctx, const char *path, char **folder);
 /* An error if a file of a trained model differs from its checksum in training.json, which lies in `folder`, or one above for a folder of a

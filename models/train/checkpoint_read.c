@@ -16,7 +16,7 @@
 /* ---- training.json ---- */
 
 /* Absent in what earlier versions wrote. */
-static clio_status read_split(clio_context *ctx, const struct json_file *file, struct train_split *split)
+clio_status checkpoint_read_split(clio_context *ctx, const struct json_file *file, struct train_split *split)
 {
     clio_status st = CLIO_OK;
     const json_t *from = json_object_get(file->root, "split"), *data = json_object_get(from, "data");
@@ -107,7 +107,7 @@ static clio_status read_state(clio_context *ctx, struct checkpoint *c)
                              .evals_without_improvement = (int)json_integer_value(json_object_get(root, "evals_without_improvement"))};
     TRY(check_lists(ctx, c));
     TRY(read_samples(ctx, c));
-    TRY(read_split(ctx, &c->file, &c->split));
+    TRY(checkpoint_read_split(ctx, &c->file, &c->split));
 fail:
     return st;
 }
@@ -212,12 +212,6 @@ fail:
     return st;
 }
 
-/* Whether an older checkpoint may do, because this one is damaged or incomplete. */
-static bool is_damage(clio_status st)
-{
-    return st == CLIO_ERROR_FORMAT || st == CLIO_ERROR_FILE;
-}
-
 clio_status checkpoint_find(clio_context *ctx, const char *out, struct checkpoint *c)
 {
     clio_status st = CLIO_OK, first = CLIO_OK;
@@ -233,7 +227,7 @@ clio_status checkpoint_find(clio_context *ctx, const char *out, struct checkpoin
         checkpoint_name(name, steps[i]);
         TRY(file_join(ctx, &folder, checkpoints, name));
         st = open_checkpoint(ctx, folder, c);
-        if (!is_damage(st))
+        if (!checkpoint_is_damage(st))
             break;
         checkpoint_close(c);
         if (!first) {
@@ -339,105 +333,5 @@ clio_status checkpoint_load(clio_context *ctx, const struct checkpoint *c, struc
 fail:
     weights_close(&weights);
     free(path);
-    return st;
-}
-
-/* ---- trained models ---- */
-
-clio_status checkpoint_folder(clio_context *ctx, const char *path, char **folder)
-{
-    clio_status st = CLIO_OK;
-    static const char *const below[] = {"config.json", "best/config.json", "last/config.json"};
-    char *config = NULL;
-    enum file_kind kind;
-    *folder = NULL;
-    for (size_t i = 0; i < COUNT(below) && !*folder; i++) {
-        free(config);
-        config = NULL;
-        TRY(file_join(ctx, &config, path, below[i]));
-        TRY(file_find(ctx, config, &kind));
-        if (kind != FILE_ABSENT) {
-            *strrchr(config, '/') = '\0';
-            *folder = config;
-            config = NULL;
-        }
-    }
-    if (!*folder)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s holds no trained model: it has neither config.json nor best/ nor last/", path);
-fail:
-    free(config);
-    return st;
-}
-
-/* Open training.json; without one file->root stays NULL. */
-static clio_status open_training(clio_context *ctx, const char *folder, struct json_file *file)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL;
-    enum file_kind kind;
-    TRY(file_join(ctx, &path, folder, "training.json"));
-    TRY(file_find(ctx, path, &kind));
-    if (kind != FILE_ABSENT)
-        TRY(json_open(ctx, file, folder, "training.json"));
-fail:
-    free(path);
-    return st;
-}
-
-/* others: folder may hold a file training.json that is not of clio. */
-static clio_status check_model(clio_context *ctx, const char *folder, bool others, bool *checked)
-{
-    clio_status st = CLIO_OK;
-    struct json_file file = {0};
-    json_t *sums = NULL;
-    struct status_text reason;
-    clio_status read = open_training(ctx, folder, &file);
-    *checked = !read && json_is_object(json_object_get(file.root, "checksums"));
-    if (!*checked && (!read || (others && read == CLIO_ERROR_FORMAT)))
-        goto fail;
-    TRY(read);
-    TRY(json_copied(ctx, &sums, json_object_get(file.root, "checksums")));
-    json_object_del(sums, "training.safetensors");
-    clio_status differs = checkpoint_verify(ctx, folder, sums);
-    if (differs != CLIO_ERROR_FORMAT)
-        TRY(differs);
-    reason = ctx->status;
-    if (differs)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%.900s; use another checkpoint, or remove training.json if the change was intended", reason.sentence);
-fail:
-    json_close(&file);
-    json_decref(sums);
-    return st;
-}
-
-clio_status checkpoint_check_model(clio_context *ctx, const char *folder)
-{
-    clio_status st = CLIO_OK;
-    char *above = NULL;
-    bool checked;
-    TRY(check_model(ctx, folder, false, &checked));
-    TRY(mem_string(ctx, &above, folder));
-    for (size_t n = strlen(above); n > 1 && above[n - 1] == '/';)
-        above[--n] = '\0';
-    char *slash = strrchr(above, '/');
-    if (!checked && slash && slash > above) {
-        *slash = '\0';
-        TRY(check_model(ctx, above, true, &checked));
-    }
-fail:
-    free(above);
-    return st;
-}
-
-clio_status checkpoint_split(clio_context *ctx, const char *folder, struct train_split *split)
-{
-    clio_status st = CLIO_OK;
-    struct json_file file = {0};
-    *split = (struct train_split){.fraction = -1};
-    TRY(open_training(ctx, folder, &file));
-    if (file.root)
-        TRY(read_split(ctx, &file, split));
-fail:
-    json_close(&file);
     return st;
 }

@@ -81,7 +81,7 @@ static clio_status read_rows(clio_context *ctx, struct csv_log *t, int64_t keep)
         TRY(file_fail_read(ctx, t->path, errno));
     for (size_t number = 1; fgets(line, sizeof line, in); number++) {
         double numbers[CSV_COLUMNS] = {0};
-        bool is_complete = strchr(line, '\n') || strlen(line) + 1 == sizeof line;
+        bool is_complete = !feof(in); /* zero bytes may hide the end of the line */
         if (number == 1 ? !strcmp(line, header.data) : parse_row(t, line, numbers) || keep < 0) {
             if (number > 1 && numbers[0] <= (double)keep)
                 TRY(append_row(ctx, t, numbers[0], numbers + 1));

@@ -149,6 +149,10 @@ write loss scale 2" ]; then ok "copies of images and losses alone"; else not_ok 
         cp -r x frozen
         also='[ -f x/last/text_encoder/model.safetensors ] && ! cmp -s x/last/text_encoder/model.safetensors frozen/last/text_encoder/model.safetensors && "$clio" imagine -q -m x/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png && is_png made.png'
         works "captions with a trained text encoder" -- train unet --data captions -o x -q $with --set train_text_encoder=true --set ema_decay=0.9
+        printf damaged | dd of=frozen/last/unet/diffusion_pytorch_model.safetensors bs=1 seek=9000 conv=notrunc 2>/dev/null
+        hurt="frozen/last/unet/diffusion_pytorch_model.safetensors is damaged: it differs from its checksum"
+        fails "images of a diffusion model that is damaged" 1 "$hurt" -- imagine -q -m frozen/last -p "a shape" --steps 2 -W 16 -H 16 -o made.png
+        fails "training that starts from it" 1 "$hurt" -- train unet --data captions -o x -q --set pretrained=frozen/last --set batch_size=8
         with="--set text_encoder=$golden/text_encoder --set batch_size=8 --set max_steps=2 --set hidden_size=16 --set latent_dim=4"
         also='[ -d x/last/text_encoder ] && [ ! -L x/last/text_encoder ] && [ ! -L x/last/tokenizer ] && is_png x/samples/step-00000002.png'
         works "a GAN conditioned on captions" -- train cgan --data captions -o x -q $with --set architecture=dense
@@ -275,8 +279,8 @@ if grep -q "^  image_size " out && grep -q "^  lr_gamma " out && ! grep -Eq "^  
     fails "a loss that diverges" 1 "step " "not a finite number" "learning_rate" -- train vae --data data -o x -q $vae --set learning_rate=1e6 --set optimizer=sgd
     nothing_left() { :; }
     # plots and samples of a run are no training images
-    mkdir mixed && cp data/000*.png mixed && ls -A mixed >before.txt && ln -s mixed alias
-    nothing_left() { ls -A mixed | cmp -s - before.txt; }
+    mkdir mixed && cp data/000*.png mixed && find mixed | sort >before.txt && ln -s mixed alias
+    nothing_left() { find mixed | sort | cmp -s - before.txt; }
     for out in mixed mixed/ alias ./mixed/../alias; do
         usage "output into the data ($out)" "--data mixed is a folder that the run writes to" "choose another folder for --out" -- train vae --data mixed -o $out -q $vae
     done

@@ -148,3 +148,12 @@ mv model moved
 [ -z "$(find copied -type l)" ] || fail "links: $(find copied -type l)"
 grep -q '"torch_dtype": "float32"' copied/whisper/config.json || fail "$(grep dtype copied/whisper/config.json)"
 "$clio" transcribe -m copied/whisper -l en -otxt -of text "$CLIO_SOURCE_DIR/tests/golden/jfk.wav" >log 2>&1 || fail "transcribing with a copy"
+
+# ---- one whose weights differ from their checksum is not used ----
+
+printf damaged | dd of=copied/whisper/model.safetensors bs=1 seek=60000 conv=notrunc 2>/dev/null
+for use in "transcribe -m copied/whisper data/1.wav" "train whisper --data data --out none --set pretrained=copied/whisper --set batch_size=2 --set validation_split=0" "eval -m copied --data data"; do
+    # shellcheck disable=SC2086 # words
+    "$clio" $use >log 2>&1 && fail "used a damaged model: clio $use"
+    grep -q "copied/whisper/model.safetensors is damaged: it differs from its checksum" log || fail "clio $use: $(cat log)"
+done

@@ -1,6 +1,7 @@
 /* target_train.c - fuzz targets: checkpoints, settings and logs of training runs. */
 #include "fuzz.h"
 
+#include "../../host/core/file_tree.h"
 #include "../../host/core/safetensors_write.h"
 #include "../../models/learners/types.h"
 #include "../../models/train/csv_log.h"
@@ -95,5 +96,8 @@ void fuzz_csv_log(const uint8_t *data, size_t size)
     fuzz_check(csv_log_add(fuzz_ctx, &log, 101, (double[]){1, 2}));
     for (size_t i = 0; i < log.count; i++)
         assert_true(log.values[0][i] <= 101);
+    assert_true(!log.unread == !log.old);
+    if (log.old)
+        file_drop(log.old);
     csv_log_close(&log);
 }

@@ -167,6 +167,20 @@ static void test_plots_are_not_needed(void **state)
     expect_link("last", 8);
 }
 
+/* Zero bytes, as a computer that lost its power may leave them, are a line that is lost. */
+static void test_csv_zeros(clio_context *ctx, const char *const *names)
+{
+    struct csv_log log;
+    FILE *file = fopen(in_out("zeros.csv"), "wb");
+    fwrite("step,a,b\n\0\0\0\n2,3,4\n", 1, 19, file);
+    fclose(file);
+    assert_ok(csv_log_open(ctx, &log, folder, "zeros.csv", names, 2));
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.unread, 1);
+    assert_int_equal(log.first_unread, 2);
+    csv_log_close(&log);
+}
+
 /* Open log.csv, which holds `text`, and expect it to hold `kept`, and log.csv.old (NULL: none) the text. */
 static void expect_log(clio_context *ctx, const char *const *names, const char *text, int64_t keep, const char *kept, const char *old)
 {
@@ -224,6 +238,7 @@ static void test_log_is_not_needed(void **state)
     assert_string_equal(text, "step,a,b\n1,1,2\n2,3,4\n");
     free(text);
     test_csv_lines(ctx, names);
+    test_csv_zeros(ctx, names);
     /* one that cannot be read is not taken for an absent one */
     assert_int_equal(mkdir(in_out("folder.csv"), 0777), 0);
     assert_fails(csv_log_open(ctx, &log, folder, "folder.csv", names, 2), CLIO_ERROR_FILE, "folder.csv");

@@ -323,7 +323,8 @@ static void unfit(void **state)
     refuses("latents_mean", "[0.5, 0.5]", CLIO_ERROR_UNSUPPORTED, "\"latents_mean\" is 0.5");
     refuses("scaling_factor", "0", CLIO_ERROR_FORMAT, "\"scaling_factor\" must be a number above 0");
     refuses("frobnicate", "true", CLIO_ERROR_UNSUPPORTED, "the field \"frobnicate\" (true) is not supported");
-    refuses("_class_name", "\"AutoencoderTiny\"", CLIO_ERROR_UNSUPPORTED, "describes the class AutoencoderTiny, and AutoencoderKL is needed");
+    refuses("_class_name", "\"AutoencoderTiny\"", CLIO_ERROR_UNSUPPORTED,
+            "describes the class AutoencoderTiny, and AutoencoderKL is needed");
     refuses("block_out_channels", "[4, 7]", CLIO_ERROR_FORMAT, "7 channels (\"block_out_channels\") cannot be shared by 2 groups");
     refuses("sample_size", "[-5, 32]", CLIO_ERROR_FORMAT, "entry 1 of \"sample_size\" must be an integer from 1");
     refuses("mid_block_add_attention", "true", CLIO_ERROR_FORMAT, "mid_block.attentions.0.group_norm.weight is missing");
