@@ -291,7 +291,7 @@ echo old >file
     also='cmp -s mini/config.json config.before'
     cp mini/config.json config.before
     fails "a result over the model" 1 "cannot write mini/config.json: it is the input mini/config.json" -- $quick mini -oj -of mini/config "$speech"
-    usage "two results of one file" "two results would be written to sub/../x.txt" -- $quick mini -otxt -of x -of sub/../x a.wav b.wav
+    usage "two results of one file" "two results would be written to sub/../fresh.txt" -- $quick mini -otxt -of fresh -of sub/../fresh a.wav b.wav
     usage "two results of one existing file" "two results would be written to link.txt" -- $quick mini -otxt -of talk -of link a.wav b.wav
     also='[ "$(ls -A sub)" = "" ]'
     usage "a folder in place of a name" "-of sub/ has no file name" "-of sub/talk" -- $quick mini -osrt -of sub/ "$speech"
