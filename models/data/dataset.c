@@ -165,7 +165,8 @@ clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *pa
     TRY(mem_string(ctx, &ds->caption_column, ds->options.caption));
     ds->options.caption = ds->caption_column;
     TRY(mem_string(ctx, &ds->root, path));
-    if (!file_exists(path))
+    TRY(file_check_exists(ctx, path, &exists));
+    if (!exists)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use a folder with a dataset", path);
     if (!file_is_folder(path))
         FAIL(ctx, CLIO_ERROR_FILE, "%s is a file: use a folder with a dataset", path);
