@@ -157,7 +157,7 @@ clio_status dataset_open(clio_context *ctx, struct dataset **out, const char *pa
 {
     clio_status st = CLIO_OK;
     struct dataset *ds = NULL;
-    bool is_idx = false;
+    bool is_idx = false, exists;
     *out = NULL;
     TRY(mem_alloc(ctx, &ds, 1, sizeof *ds));
     ds->options = options ? *options : dataset_defaults();
