@@ -178,6 +178,7 @@ static clio_status write_config(clio_context *ctx, const struct learner *l, cons
 fail:
     json_decref(config);
     json_decref(names);
+    json_decref(unseen);
     json_decref(size);
     return st;
 }

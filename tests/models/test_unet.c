@@ -247,7 +247,7 @@ static void unfit_fields(void **state)
         {"resnet_time_scale_shift", "\"scale_shift\"", "\"resnet_time_scale_shift\" is \"scale_shift\"", CLIO_ERROR_UNSUPPORTED},
         {"class_embed_type", "\"sculpture\"", "\"class_embed_type\" is sculpture", CLIO_ERROR_UNSUPPORTED},
         {"frobnicate", "3", "the field \"frobnicate\" (3) is not supported", CLIO_ERROR_UNSUPPORTED},
-        {"_class_name", "\"UNet3DConditionModel\"", "describes a UNet3DConditionModel", CLIO_ERROR_UNSUPPORTED},
+        {"_class_name", "\"UNet3DConditionModel\"", "describes the class UNet3DConditionModel", CLIO_ERROR_UNSUPPORTED},
         {"block_out_channels", "[4, 9]", "9 channels (\"block_out_channels\") cannot be shared by 2 heads", CLIO_ERROR_FORMAT},
         {"block_out_channels", "[]", "must be a list of 1 to 8", CLIO_ERROR_FORMAT},
         {"layers_per_block", "[2, 0]", "entry 2 of \"layers_per_block\"", CLIO_ERROR_FORMAT},
