@@ -3,6 +3,7 @@
 #include "print_json.h"
 #include "say.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,7 @@ static char *script_text(json_t *reports)
     char *out = must_alloc(6 * strlen(text) + 1), *to = out;
     for (const char *from = text; *from; from++) {
         if (*from == '<') {
-            memcpy(to, "\\u003c", 6);
-            to += 6;
+            to += snprintf(to, 7, "\\u003c");
         } else {
             *to++ = *from;
         }
