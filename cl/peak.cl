@@ -1,7 +1,6 @@
 /* peak.cl - peak rates for benchmarks: fused multiply-adds that never leave the registers, in float32 or (HALF) float16; a copy within
  * global memory; reads of local memory; a kernel that does nothing. */
 // isa: -DLANES=4
-// isa: -DLANES=4 -DHALF
 // isa-cpu: -DLANES=16
 #include "common.clh"
 
