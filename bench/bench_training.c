@@ -7,8 +7,7 @@
  * computed again for their gradients. A line: name, median seconds of a step (of RUNS, after WARM that are not counted), images a second,
  * most device memory in MiB. CLIO_BENCH_PROFILE=1 adds a table of kernels, and how long the device was busy of the time that passed; it
  * waits for every kernel's times, which makes small kernels slower. */
-#include "bench.h"
-
+#include "../host/core/clock.h"
 #include "../models/learners/learner.h"
 #include "../models/learners/types.h"
 
@@ -19,6 +18,22 @@
 #define WARM 2
 #define SECONDS 12.0 /* of timing, about */
 #define RUNS 400     /* at most */
+
+static clio_context *ctx;
+
+static void must(clio_status st)
+{
+    if (st) {
+        fprintf(stderr, "%s\n%s\n", clio_error(ctx), clio_error_detail(ctx));
+        exit(1);
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
 
 static void show_profile(double passed)
 {
@@ -69,7 +84,8 @@ static void bench(struct learner *l, int count, bool profile)
     }
     double passed = clock_seconds() - began;
     clio_memory(ctx, &now, &peak);
-    double middle = median(seconds, (size_t)runs);
+    qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
+    double middle = seconds[runs / 2];
     printf("%s, %d x %d x %d, batch %d\t%.6f s\t%.1f images/s\t%.0f MiB\n", l->type->name, l->shape.height, l->shape.width,
            l->shape.channels, count, middle, count / middle, (double)peak / 1048576.0);
     fflush(stdout);
