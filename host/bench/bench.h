@@ -44,6 +44,8 @@ bool bench_wants(struct bench *b, const char *group, const char *name, const cha
 
 /* One call; does not wait for the device. */
 typedef clio_status (*bench_call)(clio_context *ctx, void *what);
+/* Reserve in `arena` the scratch memory of such a call, and compile. */
+clio_status bench_plan(clio_context *ctx, struct arena *arena, bench_call call, void *what);
 /* Seconds of one call into the row's samples, and their median and quartiles. */
 clio_status bench_time(struct bench *b, struct bench_row *row, bench_call call, void *what);
 /* Append a row. st: what came of measuring it. A row that the device has no memory for or cannot compile is kept with its problem; any

@@ -48,19 +48,6 @@ static clio_status run_weights(clio_context *ctx, void *what)
                          : op_conv2d_bwd_weights(ctx, &c->arena, &c->w, &c->dy, &c->in, c->window, false);
 }
 
-/* Reserve scratch memory and compile. */
-static clio_status plan(clio_context *ctx, struct conv *c, bench_call call)
-{
-    clio_status st = CLIO_OK;
-    ctx->planning = true;
-    st = call(ctx, c);
-    ctx->planning = false;
-    TRY(st);
-    TRY(arena_commit(ctx, &c->arena, "a benchmark"));
-fail:
-    return st;
-}
-
 /* ---- forward ---- */
 
 /* The window of pixel (y, x) of the first image: [taps, taps, in], zeros outside. */
@@ -146,7 +133,7 @@ static clio_status measure_forward(struct bench *b, struct bench_row *row, int b
     TRY(tensor_new(ctx, &c.out, "a benchmark"));
     row->flops = 2.0 * batch * out_size * out_size * out * k;
     row->bytes = (double)dtype_size(c.w.data.dtype) * out * k + 4.0 * (double)(tensor_count(&c.in) + tensor_count(&c.out));
-    TRY(plan(ctx, &c, run_forward));
+    TRY(bench_plan(ctx, &c.arena, run_forward, &c));
     TRY(compare_forward(b, &c, &row->error));
     TRY(bench_time(b, row, run_forward, &c));
 fail:
@@ -204,7 +191,7 @@ static clio_status measure_weights(struct bench *b, struct bench_row *row, int b
     TRY(matrix_new(ctx, &c.w, out, k, MATRIX_EXACT, "a benchmark"));
     row->flops = 2 * pixels * out * k;
     row->bytes = 4.0 * (double)(tensor_count(&c.in) + tensor_count(&c.dy) + tensor_count(&c.w.data));
-    TRY(plan(ctx, &c, run_weights));
+    TRY(bench_plan(ctx, &c.arena, run_weights, &c));
     TRY(bench_time(b, row, run_weights, &c));
 fail:
     close_conv(ctx, &c);

@@ -73,6 +73,18 @@ fail:
     return st;
 }
 
+clio_status bench_plan(clio_context *ctx, struct arena *arena, bench_call call, void *what)
+{
+    clio_status st = CLIO_OK;
+    ctx->planning = true;
+    st = call(ctx, what);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, arena, "a benchmark"));
+fail:
+    return st;
+}
+
 clio_status bench_time(struct bench *b, struct bench_row *row, bench_call call, void *what)
 {
     clio_status st = CLIO_OK;

@@ -187,11 +187,7 @@ static clio_status measure_group_norm(struct bench *b, struct bench_row *row, in
     TRY(bench_tensor(ctx, &g.in, tensor_shape(DTYPE_F32, 3, 1, pixels, channels, 0)));
     TRY(bench_tensor(ctx, &g.out, tensor_shape(DTYPE_F32, 3, 1, pixels, channels, 0)));
     TRY(bench_tensor(ctx, &g.gamma, tensor_shape(DTYPE_F32, 1, channels, 0, 0, 0)));
-    ctx->planning = true;
-    st = run_group_norm(ctx, &g);
-    ctx->planning = false;
-    TRY(st);
-    TRY(arena_commit(ctx, &g.arena, "a benchmark"));
+    TRY(bench_plan(ctx, &g.arena, run_group_norm, &g));
     TRY(bench_time(b, row, run_group_norm, &g));
 fail:
     arena_free(ctx, &g.arena);

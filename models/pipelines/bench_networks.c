@@ -89,7 +89,7 @@ struct diffusion {
     struct arena arena;
     struct unet unet;
     struct unet_prompt prompt;
-    struct tensor in, out;
+    struct tensor text, in, out;
     struct vae vae;
     struct vae_tiny tiny;
     float *latents, *images;
@@ -100,6 +100,16 @@ static clio_status evaluate(clio_context *ctx, void *what)
     struct diffusion *d = what;
     float timestep = 500;
     return unet_forward(ctx, &d->arena, &d->unet, &d->prompt, &d->out, &d->in, &(struct unet_step){.timesteps = &timestep});
+}
+
+static clio_status attend_and_evaluate(clio_context *ctx, void *what)
+{
+    clio_status st = CLIO_OK;
+    struct diffusion *d = what;
+    TRY(unet_attend_to(ctx, &d->arena, &d->unet, &d->prompt, &d->text));
+    TRY(evaluate(ctx, d));
+fail:
+    return st;
 }
 
 static clio_status decode_vae(clio_context *ctx, void *what)
@@ -119,24 +129,16 @@ static clio_status measure_unet(struct bench *b, struct bench_row *row, struct d
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = b->ctx;
-    struct tensor text = {0};
     TRY(unet_load(ctx, config, weights, &d->unet));
     TRY(unet_prompt_new(ctx, &d->prompt, &d->unet, 1, TOKENS));
-    TRY(bench_tensor(ctx, &text, tensor_shape(DTYPE_F32, 3, 1, TOKENS, d->unet.config.text, 0)));
+    TRY(bench_tensor(ctx, &d->text, tensor_shape(DTYPE_F32, 3, 1, TOKENS, d->unet.config.text, 0)));
     TRY(bench_tensor(ctx, &d->in, tensor_shape(DTYPE_F32, 4, 1, SIDE, SIDE, d->unet.config.in)));
     TRY(bench_tensor(ctx, &d->out, tensor_shape(DTYPE_F32, 4, 1, SIDE, SIDE, d->unet.config.out)));
-    ctx->planning = true;
-    st = unet_attend_to(ctx, &d->arena, &d->unet, &d->prompt, &text);
-    st = st ? st : evaluate(ctx, d);
-    ctx->planning = false;
-    TRY(st);
-    TRY(arena_commit(ctx, &d->arena, "a benchmark"));
-    TRY(unet_attend_to(ctx, &d->arena, &d->unet, &d->prompt, &text));
-    row->items = 1;
-    row->item = "steps";
+    TRY(bench_plan(ctx, &d->arena, attend_and_evaluate, d));
+    TRY(unet_attend_to(ctx, &d->arena, &d->unet, &d->prompt, &d->text));
     TRY(bench_time(b, row, evaluate, d));
 fail:
-    tensor_free(ctx, &text);
+    tensor_free(ctx, &d->text);
     tensor_free(ctx, &d->in);
     tensor_free(ctx, &d->out);
     unet_prompt_free(ctx, &d->prompt);
@@ -149,8 +151,6 @@ static clio_status measure_vae(struct bench *b, struct bench_row *row, struct di
 {
     clio_status st = CLIO_OK;
     TRY(vae_load(b->ctx, config, weights, VAE_DECODER, &d->vae));
-    row->items = 1;
-    row->item = "images";
     TRY(bench_time(b, row, decode_vae, d));
 fail:
     vae_free(b->ctx, &d->vae);
@@ -162,30 +162,35 @@ static clio_status measure_tiny(struct bench *b, struct bench_row *row, struct d
 {
     clio_status st = CLIO_OK;
     TRY(vae_tiny_load(b->ctx, config, weights, VAE_DECODER, &d->tiny));
-    row->items = 1;
-    row->item = "images";
     TRY(bench_time(b, row, decode_tiny, d));
 fail:
     vae_tiny_free(b->ctx, &d->tiny);
     return st;
 }
 
-/* A part of the folder, where it has that part. */
-static clio_status bench_part(struct bench *b, struct diffusion *d, const char *path, const char *part, const char *name, const char *shape,
-                              clio_status (*measure)(struct bench *, struct bench_row *, struct diffusion *, const struct json_file *,
-                                                     const struct weights *))
+/* Parts of a folder, of which any may be absent. */
+static const struct part {
+    const char *folder, *name, *shape, *item;
+    clio_status (*measure)(struct bench *, struct bench_row *, struct diffusion *, const struct json_file *, const struct weights *);
+} parts[] = {{"unet", "UNet", "64 x 64 latent", "steps", measure_unet},
+             {"vae", "VAE decoder", "512 x 512", "images", measure_vae},
+             {"taesd", "TAESD decoder", "512 x 512", "images", measure_tiny}};
+
+static clio_status bench_part(struct bench *b, struct diffusion *d, const char *path, const struct part *part)
 {
     clio_status st = CLIO_OK;
-    struct bench_row row = bench_row(group, name, shape);
+    struct bench_row row = bench_row(group, part->name, part->shape);
     struct json_file config = {0};
     struct weights weights = {0};
     char *folder = NULL;
-    TRY(file_join(b->ctx, &folder, path, part));
-    if (!file_is_folder(folder) || !bench_wants(b, group, name, shape))
+    TRY(file_join(b->ctx, &folder, path, part->folder));
+    if (!file_is_folder(folder) || !bench_wants(b, group, part->name, part->shape))
         goto fail; /* st is CLIO_OK */
     TRY(json_open(b->ctx, &config, folder, "config.json"));
     TRY(folder_weights(b->ctx, folder, "diffusion_pytorch_model", NULL, &weights));
-    TRY(bench_add(b, &row, measure(b, &row, d, &config, &weights)));
+    row.items = 1;
+    row.item = part->item;
+    TRY(bench_add(b, &row, part->measure(b, &row, d, &config, &weights)));
 fail:
     json_close(&config);
     weights_close(&weights);
@@ -199,9 +204,8 @@ static clio_status bench_diffusion(struct bench *b, const char *path)
     struct diffusion d = {.latents = NULL};
     TRY(noise(b->ctx, &d.latents, (size_t)16 * SIDE * SIDE));
     TRY(mem_alloc(b->ctx, &d.images, (size_t)3 * 64 * SIDE * SIDE, sizeof *d.images));
-    TRY(bench_part(b, &d, path, "unet", "UNet", "64 x 64 latent", measure_unet));
-    TRY(bench_part(b, &d, path, "vae", "VAE decoder", "512 x 512", measure_vae));
-    TRY(bench_part(b, &d, path, "taesd", "TAESD decoder", "512 x 512", measure_tiny));
+    for (size_t i = 0; i < COUNT(parts); i++)
+        TRY(bench_part(b, &d, path, &parts[i]));
 fail:
     arena_free(b->ctx, &d.arena);
     free(d.latents);
