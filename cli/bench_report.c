@@ -1,9 +1,9 @@
 /* bench_report.c - see bench_report.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench_report.h"
+#include "device_json.h"
 #include "print_json.h"
 #include "say.h"
-#include "selftests.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,22 +43,6 @@ static json_t *row_json(const clio_bench_row *row)
     return out;
 }
 
-static json_t *device_json(clio_context *ctx)
-{
-    const clio_device_info *d = clio_device(ctx);
-    json_t *out = json_must(json_object());
-    json_add(out, "name", json_name(d->name));
-    json_add(out, "platform", json_name(d->platform));
-    json_add(out, "type", json_name(d->type));
-    json_add(out, "driver", json_name(d->driver));
-    json_add(out, "version", json_name(d->version));
-    json_add(out, "architecture", json_name(d->architecture));
-    json_add(out, "compute_units", json_integer(d->compute_units));
-    json_add(out, "global_memory_bytes", json_integer((json_int_t)d->global_memory));
-    json_add(out, "selftests", selftests_json(ctx, d->index));
-    return out;
-}
-
 /* The kernel parameters in use. */
 static json_t *parameters_json(clio_context *ctx)
 {
@@ -88,7 +72,7 @@ json_t *bench_report(clio_context *ctx, const struct settings *set, const clio_b
     json_add(out, "version", json_string(clio_version()));
     json_add(out, "date", json_string(date));
     json_add(out, "system", uname(&host) ? json_null() : json_must(json_sprintf("%s %s %s", host.sysname, host.release, host.machine)));
-    json_add(out, "device", device_json(ctx));
+    json_add(out, "device", device_json(ctx, clio_device(ctx)));
     json_add(out, "tuned_file", json_name(clio_tuned_file(ctx, NULL)));
     json_add(out, "parameters", parameters_json(ctx));
     json_add(out, "quick", json_boolean(set->quick));

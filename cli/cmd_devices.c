@@ -1,8 +1,9 @@
 /* cmd_devices.c - clio devices: all OpenCL platforms and devices, the default one, and why others cannot be used. */
-#include "selftests.h"
+#include "device_json.h"
 #include "options.h"
 #include "print_json.h"
 #include "say.h"
+#include "selftests.h"
 #include "terminal.h"
 #include "session.h"
 
@@ -47,28 +48,15 @@ static void print_device(clio_context *ctx, const clio_device_info *d, bool chos
 
 static json_t *json_device(clio_context *ctx, const clio_device_info *d, bool chosen)
 {
-    json_t *row = json_must(json_object());
-    const struct {
-        const char *key, *text;
-    } texts[] = {{"platform", d->platform},
-                 {"name", d->name},
-                 {"type", d->type},
-                 {"driver", d->driver},
-                 {"version", d->version},
-                 {"problem", d->problem},
-                 {"architecture", d->architecture}};
+    json_t *row = device_json(ctx, d);
     json_add(row, "index", json_integer(d->index));
-    for (size_t i = 0; i < COUNT(texts); i++)
-        json_add(row, texts[i].key, json_name(texts[i].text && *texts[i].text ? texts[i].text : NULL));
-    json_add(row, "compute_units", json_integer(d->compute_units));
-    json_add(row, "global_memory_bytes", json_integer((json_int_t)d->global_memory));
+    json_add(row, "problem", json_name(d->problem && *d->problem ? d->problem : NULL));
     json_add(row, "max_allocation_bytes", json_integer((json_int_t)d->max_allocation));
     json_add(row, "local_memory_bytes", json_integer((json_int_t)d->local_memory));
     json_add(row, "fp16", json_boolean(d->has_fp16));
     json_add(row, "subgroups", json_boolean(d->has_subgroups));
     json_add(row, "compiler", json_boolean(d->has_compiler));
     json_add(row, "chosen", json_boolean(chosen));
-    json_add(row, "selftests", selftests_json(ctx, d->index));
     return row;
 }
 
