@@ -50,15 +50,20 @@ fail:
     return st;
 }
 
+static bool has_captions(const struct dataset *ds)
+{
+    for (size_t i = 0; i < ds->count; i++)
+        if (!ds->samples[i].is_bad && ds->samples[i].caption_count)
+            return true;
+    return false;
+}
+
 static clio_status check_labels(clio_context *ctx, struct dataset *ds)
 {
     clio_status st = CLIO_OK;
-    bool captions = false;
     if (!ds->options.need_labels)
         return CLIO_OK;
-    for (size_t i = 0; ds->options.takes_captions && i < ds->count; i++)
-        captions = captions || (!ds->samples[i].is_bad && ds->samples[i].caption_count);
-    if (!ds->info.classes && captions)
+    if (!ds->info.classes && ds->options.takes_captions && has_captions(ds))
         FAIL(
             ctx, CLIO_ERROR_FORMAT,
             "%s has captions and no labels: set text_encoder to the folder of a CLIP text encoder to train on the captions, or put the %ss "
@@ -136,8 +141,7 @@ clio_status dataset_check(clio_context *ctx, struct dataset *ds)
         TRY(check_classes(ctx, ds));
     for (size_t i = 0; i < ds->count; i++)
         ds->info.has_metadata = ds->info.has_metadata || ds->samples[i].is_described;
-    for (size_t i = 0; i < ds->count; i++)
-        ds->info.has_captions = ds->info.has_captions || (!ds->samples[i].is_bad && ds->samples[i].caption_count);
+    ds->info.has_captions = has_captions(ds);
 fail:
     return st;
 }

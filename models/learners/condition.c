@@ -30,26 +30,12 @@ void label_input_free(clio_context *ctx, struct label_input *in)
     tensor_free(ctx, &in->rows);
 }
 
-/* Give in->rows memory f32 [count, width], unless it has that size. */
-static clio_status resize_rows(clio_context *ctx, struct label_input *in, int count, const char *what)
-{
-    clio_status st = CLIO_OK;
-    struct tensor rows = tensor_shape(DTYPE_F32, 2, count, in->width, 0, 0);
-    if (in->rows.mem && tensor_count(&in->rows) == tensor_count(&rows))
-        return CLIO_OK;
-    tensor_free(ctx, &in->rows);
-    in->rows = rows;
-    TRY(tensor_new(ctx, &in->rows, what));
-fail:
-    return st;
-}
-
 clio_status label_input_set_labels(clio_context *ctx, struct label_input *in, const int32_t *labels, int count)
 {
     clio_status st = CLIO_OK;
     size_t width = (size_t)in->width;
     float *rows = NULL;
-    TRY(resize_rows(ctx, in, count, "labels"));
+    TRY(learner_tensor(ctx, &in->rows, count, in->width, "labels"));
     TRY(mem_alloc(ctx, &rows, (size_t)count * width, sizeof *rows));
     for (int i = 0; i < count; i++) {
         if (labels[i] < 0 || labels[i] >= in->width)
@@ -65,7 +51,7 @@ fail:
 clio_status label_input_set_captions(clio_context *ctx, struct label_input *in, const char *const *texts, int count)
 {
     clio_status st = CLIO_OK;
-    TRY(resize_rows(ctx, in, count, "captions"));
+    TRY(learner_tensor(ctx, &in->rows, count, in->width, "captions"));
     struct tensor rows = tensor_reshape(&in->rows, 2, count, in->width, 0, 0);
     TRY(captions_encode(ctx, NULL, in->captions, &rows, texts));
 fail:

@@ -201,7 +201,7 @@ static clio_status clean_samples(clio_context *ctx, const struct learner *l, con
     *x = unet_learner_tensor(u, batch->count);
     x->mem = batch->images.mem;
     if (u->vae_folder) {
-        TRY(learner_tensor(ctx, &u->clean, batch->count, l->latent));
+        TRY(learner_tensor(ctx, &u->clean, batch->count, l->latent, "training"));
         x->mem = u->clean.mem;
         TRY(sample_latents(ctx, l, batch, stream, x));
     }
@@ -228,11 +228,11 @@ static clio_status write_levels(clio_context *ctx, struct unet_learner *u, const
         for (int c = 0; c < channels; c++)
             weights[i * channels + c] = (float)sqrt(weight);
     }
-    TRY(learner_tensor(ctx, &u->levels, count, 2));
+    TRY(learner_tensor(ctx, &u->levels, count, 2, "training"));
     u->levels.what = "noise levels";
     TRY(tensor_write(ctx, &u->levels, 0, 2 * (size_t)count, levels));
     if (u->snr_gamma > 0) {
-        TRY(learner_tensor(ctx, &u->weights, count, channels));
+        TRY(learner_tensor(ctx, &u->weights, count, channels, "training"));
         u->weights.what = "loss weights";
         TRY(tensor_write(ctx, &u->weights, 0, (size_t)count * (size_t)channels, weights));
     }

@@ -75,7 +75,7 @@ static clio_status open_vae(clio_context *ctx, const struct learner *l, struct u
     u->width /= c->factor;
     shift = (float)c->shift;
     if (shift < 0 || shift > 0) {
-        TRY(learner_tensor(ctx, &u->shift, 1, 1));
+        TRY(learner_tensor(ctx, &u->shift, 1, 1, "training"));
         TRY(tensor_write(ctx, &u->shift, 0, 1, &shift));
     }
 fail:
@@ -298,7 +298,7 @@ clio_status unet_learner_set_context(clio_context *ctx, struct arena *arena, str
     bool captions = u->captions.encoder != NULL;
     int length = captions ? u->captions.net.max_length : 1;
     if (u->has_attention) {
-        TRY(learner_tensor(ctx, &u->states, count * length, u->net.config.text));
+        TRY(learner_tensor(ctx, &u->states, count * length, u->net.config.text, "training"));
         struct tensor states = tensor_reshape(&u->states, 3, count, length, u->net.config.text, 0);
         if (captions)
             TRY(captions_encode(ctx, arena, &u->captions, &states, texts));

@@ -247,7 +247,7 @@ clio_status gan_step(clio_context *ctx, struct learner *l, const struct learner_
     struct tape *tape = &l->tapes[0];
     TRY(learner_scalar(ctx, &net->losses[0], batch));
     TRY(learner_scalar(ctx, &net->losses[1], batch));
-    TRY(learner_tensor(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l)));
+    TRY(learner_tensor(ctx, &net->fake, MAX(batch->count, 1), learner_pixels(l), "training"));
     TRY(label_input_set(ctx, &net->labels, batch));
     TRY(generate_fakes(ctx, l, batch, z));
     TRY(train_discriminator(ctx, l, batch));

@@ -317,7 +317,7 @@ fail:
     return st;
 }
 
-clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns)
+clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns, const char *what)
 {
     clio_status st = CLIO_OK;
     struct tensor wanted = tensor_shape(DTYPE_F32, 2, rows, columns, 0, 0);
@@ -325,7 +325,7 @@ clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int co
         return CLIO_OK;
     tensor_free(ctx, t);
     *t = wanted;
-    TRY(tensor_new(ctx, t, "training"));
+    TRY(tensor_new(ctx, t, what));
 fail:
     return st;
 }

@@ -156,8 +156,8 @@ clio_status learner_backward(clio_context *ctx, struct learner *l, struct tape *
 clio_status learner_backward_all(clio_context *ctx, struct learner *l, struct tape *tape, const struct tensor *loss);
 /* Set l->latent, the numbers of an image's latents [height, width, channels]. */
 clio_status learner_set_latent(clio_context *ctx, struct learner *l, int height, int width, int channels);
-/* Give t memory f32 [rows, columns], unless it has that size; its content is lost. */
-clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns);
+/* Give t memory f32 [rows, columns], unless it has that size; its content is lost. what: for the message when there is none. */
+clio_status learner_tensor(clio_context *ctx, struct tensor *t, int rows, int columns, const char *what);
 /* Upload labels as t i32 [count], which gets its memory here. */
 clio_status learner_write_labels(clio_context *ctx, struct tensor *t, const int32_t *labels, int count);
 /* Give t memory f32 [1], for a loss; 0 where the batch has no sample in this process. */

@@ -121,7 +121,7 @@ static clio_status mmd_loss(clio_context *ctx, struct learner *l, const struct l
     struct arena *arena = &l->tapes[0].arena;
     float share = (float)batch->count / (float)batch->global_count;
     struct tensor z, x, y;
-    TRY(learner_tensor(ctx, &net->fake, batch->count, learner_pixels(l)));
+    TRY(learner_tensor(ctx, &net->fake, batch->count, learner_pixels(l), "training"));
     TRY(learner_noise(ctx, arena, l, batch, learner_stream(l, 0), l->latent, &z));
     TRY(features_of(ctx, arena, net, &batch->images, batch->count, &y));
     tape_resume(ctx, &l->tapes[0]);

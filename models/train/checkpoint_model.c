@@ -12,14 +12,14 @@ clio_status checkpoint_folder(clio_context *ctx, const char *path, char **folder
     clio_status st = CLIO_OK;
     static const char *const below[] = {"config.json", "best/config.json", "last/config.json"};
     char *config = NULL;
-    enum file_kind kind;
+    bool exists;
     *folder = NULL;
     for (size_t i = 0; i < COUNT(below) && !*folder; i++) {
         free(config);
         config = NULL;
         TRY(file_join(ctx, &config, path, below[i]));
-        TRY(file_find(ctx, config, &kind));
-        if (kind != FILE_ABSENT) {
+        TRY(file_check_exists(ctx, config, &exists));
+        if (exists) {
             *strrchr(config, '/') = '\0';
             *folder = config;
             config = NULL;
@@ -37,10 +37,10 @@ static clio_status open_training(clio_context *ctx, const char *folder, struct j
 {
     clio_status st = CLIO_OK;
     char *path = NULL;
-    enum file_kind kind;
+    bool exists;
     TRY(file_join(ctx, &path, folder, "training.json"));
-    TRY(file_find(ctx, path, &kind));
-    if (kind != FILE_ABSENT)
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists)
         TRY(json_open(ctx, file, folder, "training.json"));
 fail:
     free(path);

@@ -44,15 +44,14 @@ clio_status train_folder_check(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     char *losses = NULL;
-    bool exists = false;
-    enum file_kind kind;
+    bool exists = false, old = false;
     TRY(check_apart(r->ctx, r->params->data, r->params->out));
     if (!train_is_first(r) || r->params->resume)
         return CLIO_OK;
     TRY(checkpoint_exists(r->ctx, r->params->out, &exists));
     TRY(file_join(r->ctx, &losses, r->params->out, "losses.csv")); /* of older versions */
-    TRY(file_find(r->ctx, losses, &kind));
-    if (exists || kind != FILE_ABSENT)
+    TRY(file_check_exists(r->ctx, losses, &old));
+    if (exists || old)
         FAIL(r->ctx, CLIO_ERROR_FILE, "%s already holds a training run (%s): resume it, or choose another output folder", r->params->out,
              exists ? "checkpoints" : "losses.csv");
 fail:
@@ -82,12 +81,12 @@ clio_status train_folder_open(struct train_run *r)
 {
     clio_status st = CLIO_OK;
     char *path = NULL, *samples = NULL;
-    enum file_kind kind;
+    bool exists;
     if (!train_is_first(r))
         return CLIO_OK;
-    TRY(file_find(r->ctx, r->params->out, &kind));
+    TRY(file_check_exists(r->ctx, r->params->out, &exists));
     TRY(file_make_folder(r->ctx, r->params->out));
-    r->made_out = kind == FILE_ABSENT;
+    r->made_out = !exists;
     TRY(file_join(r->ctx, &path, r->params->out, ".lock"));
     TRY(file_lock(r->ctx, &r->lock, path, "training"));
     TRY(train_folder_check(r)); /* another run may have ended meanwhile */

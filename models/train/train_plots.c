@@ -165,12 +165,10 @@ static void free_captions(char **captions, int count)
 clio_status train_samples_exist(struct train_run *r, bool *exist)
 {
     clio_status st = CLIO_OK;
-    enum file_kind kind;
     char name[64], *path = NULL;
     snprintf(name, sizeof name, SAMPLES_NAME, r->state.step);
     TRY(file_join(r->ctx, &path, r->params->out, name));
-    TRY(file_find(r->ctx, path, &kind));
-    *exist = kind != FILE_ABSENT;
+    TRY(file_check_exists(r->ctx, path, exist));
 fail:
     free(path);
     return st;
