@@ -77,7 +77,7 @@ clio_status clio_bench(clio_context *ctx, const clio_bench_params *params, clio_
     clio_status st = CLIO_OK;
     const clio_bench_params all = {.filter = NULL};
     struct bench b = {.ctx = ctx, .filter = ""};
-    struct result *r;
+    struct result *r = NULL;
     double start = clock_seconds();
     SET_NULL(out);
     REQUIRE(ctx, ctx, "ctx");
