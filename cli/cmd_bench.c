@@ -73,35 +73,59 @@ static bool all_right(const clio_bench_result *result)
     return right;
 }
 
-static int save_report(struct session *s, const struct settings *set, const clio_bench_result *result)
+/* Where the report of device i goes: FILE, or of several devices FILE with the device's number before the extension. */
+static char *report_path(const struct session *s, size_t i)
 {
-    char *text = json_document(bench_report(s->ctx, set, result), JSON_MEASURED);
-    char *line = must_print("%s\n", text);
-    clio_status st = clio_file_write(s->ctx, set->result, line, strlen(line));
+    const char *path = s->set->result;
+    int stem = path_stem_length(path);
+    return s->device_count > 1 ? must_print("%.*s-%d%s", stem, path, clio_device(s->devices[i].ctx)->index, path + stem)
+                               : must_print("%s", path);
+}
+
+static bool reports_writable(const struct session *s)
+{
+    bool good = true;
+    for (size_t i = 0; s->set->result && good && i < s->device_count; i++) {
+        char *path = report_path(s, i);
+        good = path_check(s->set, path, "-o");
+        free(path);
+    }
+    return good;
+}
+
+static int save_report(struct session *s, size_t i, const clio_bench_result *result)
+{
+    char *text = json_document(bench_report(s->devices[i].ctx, s->set, result), JSON_MEASURED);
+    char *line = must_print("%s\n", text), *path = report_path(s, i);
+    clio_status st = clio_file_write(s->ctx, path, line, strlen(line));
+    free(path);
     free(line);
     free(text);
     return st ? session_failed(s, st) : EXIT_DONE;
 }
 
-static int measure(struct session *s, const struct settings *set, const char *model)
+/* Device i; the others wait. */
+static int measure(struct session *s, size_t i, const char *model)
 {
+    const struct settings *set = s->set;
+    clio_context *ctx = s->devices[i].ctx;
     const clio_bench_params params = {.filter = set->filter, .model = model, .quick = set->quick};
     clio_bench_result *result = NULL;
-    clio_status st = session_device(s);
-    if (!st && !set->quiet) {
-        const clio_device_info *d = clio_device(s->ctx);
+    if (!set->quiet) {
+        const clio_device_info *d = clio_device(ctx);
         print_err("measuring %s (%s, %s, driver %s); Ctrl-C keeps what was measured\n", d->name, d->type, d->platform, d->driver);
     }
-    st = st ? st : clio_bench(s->ctx, &params, &result);
+    session_use_context(s, ctx);
+    clio_status st = clio_bench(ctx, &params, &result);
     bar_clear();
     int code = st ? session_failed(s, st) : result->complete ? EXIT_DONE : EXIT_STOPPED;
     if (!st && set->json)
-        json_print(bench_report(s->ctx, set, result), JSON_MEASURED);
+        json_print(bench_report(ctx, set, result), JSON_MEASURED);
     else if (!st)
         print_rows(result);
     session_flush(s);
     if (!st && set->result) {
-        int saved = save_report(s, set, result);
+        int saved = save_report(s, i, result);
         code = saved ? saved : code;
     }
     if (!st && !set->quiet)
@@ -112,11 +136,30 @@ static int measure(struct session *s, const struct settings *set, const char *mo
     return code;
 }
 
+/* All devices in turn: one that fails does not keep the others from being measured. */
+static int measure_all(struct session *s, const char *model)
+{
+    int code = session_devices(s, DEVICES_MAX);
+    if (!code && !reports_writable(s))
+        code = EXIT_FAILED;
+    bool opened = !code;
+    for (size_t i = 0; opened && i < s->device_count && !session_stopped() && code != EXIT_STOPPED && code != EXIT_USAGE; i++) {
+        bool named = s->device_count > 1 && !s->set->json;
+        if (named)
+            print_out("%s%s\n\n", i ? "\n" : "", clio_device(s->devices[i].ctx)->name);
+        int one = measure(s, i, model);
+        code = one ? one : code;
+    }
+    return code;
+}
+
 static int run_bench(const struct command *self, struct settings *set)
 {
     char *model = NULL;
-    if (set->result && !path_check(set, set->result, "-o"))
+    if (set->result && !session_are_several(set->device) && !path_check(set, set->result, "-o"))
         return EXIT_FAILED;
+    if (set->compare && session_are_several(set->device))
+        return say_usage(self, "--compare uses no device: leave out -d");
     if (set->compare)
         return bench_compare(self, set);
     if (set->files.count)
@@ -129,7 +172,7 @@ static int run_bench(const struct command *self, struct settings *set)
     int code = EXIT_FAILED;
     if (session_context(&s, set)) {
         bar_begin();
-        code = measure(&s, set, model);
+        code = measure_all(&s, model);
     }
     free(model);
     return session_close(&s, code);
@@ -159,7 +202,8 @@ static const struct option_row options[] = {
      .type = OPTION_FILE,
      .field = FIELD(result),
      .initial = "none",
-     .help = "write the report as JSON; with --compare the comparison as an HTML page"},
+     .help = "write the report as JSON; with --compare the comparison as an HTML page",
+     .more = "With several devices each has a report of its own, whose name has the number of the device before its extension."},
     {.names = "--compare",
      .type = OPTION_SWITCH,
      .field = FIELD(compare),
@@ -202,6 +246,7 @@ static const struct section sections[] = {
 static const struct example examples[] = {
     {"clio bench --quick", "a minute on the best device"},
     {"clio bench -d gpu -o gpu.json", "everything on the GPU, as a report"},
+    {"clio bench -d all -o here.json", "one report for each device: here-0.json, here-1.json"},
     {"clio bench --compare cpu.json gpu.json -o devices.html", "two devices side by side"},
     {"clio bench --compare before.json after.json --threshold 10", "what became slower by more than 10 %"},
     {NULL, NULL},
@@ -218,5 +263,6 @@ const struct command command_bench = {
     .sections = sections,
     .examples = examples,
     .operands = OPERANDS_REPORTS,
+    .several_devices = true,
     .run = run_bench,
 };

@@ -19,20 +19,26 @@ static clio_speech_params caption_params(const struct settings *set)
     return params;
 }
 
-static void caption(struct session *s, const char *file)
+static void print_result(struct session *s, size_t k, const clio_transcript *result)
 {
-    clio_speech_params params = caption_params(s->set);
-    clio_transcript *result = session_transcribe(s, file, params);
-    if (result && s->set->json) {
-        struct document doc = {.transcript = result,
-                               .device = clio_device(s->ctx),
-                               .file = file,
-                               .model = s->model,
-                               .language = params.language,
-                               .multilingual = clio_speech_is_multilingual(s->speech)};
-        output_json(stdout, &doc);
-        session_flush(s);
-    }
+    if (!s->set->json)
+        return;
+    const clio_speech_params params = caption_params(s->set);
+    struct document doc = {.transcript = result,
+                           .device = clio_device(s->by->ctx),
+                           .file = s->set->files.items[k],
+                           .model = s->model,
+                           .language = params.language,
+                           .multilingual = clio_speech_is_multilingual(s->by->speech)};
+    output_json(stdout, &doc);
+    session_flush(s);
+}
+
+static void caption(struct session *s, size_t k)
+{
+    clio_transcript *result = session_transcribe(s, s->set->files.items[k], caption_params(s->set));
+    if (result)
+        print_result(s, k, result);
     clio_transcript_free(result);
 }
 
@@ -51,15 +57,18 @@ static int run_caption(const struct command *self, struct settings *set)
         return EXIT_USAGE;
     struct session s = {.prints = !set->json, .labels = set->files.count > 1, .needs_output = true};
     int code = session_open(&s, set);
-    if (!code && !set->params.prefix && !*clio_speech_prefix(s.speech) && !set->quiet) {
+    if (!code && !set->params.prefix && !*clio_speech_prefix(s.devices[0].speech) && !set->quiet) {
         char *text = must_print("%s has no caption_prefix, so it may be a Whisper model for speech recognition, which describes no sounds; "
                                 "--prefix gives a prefix",
                                 s.model);
         say_notice(text);
         free(text);
     }
-    for (size_t k = 0; !code && k < set->files.count && session_continues(&s); k++)
-        caption(&s, set->files.items[k]);
+    bool together = session_ranks() > 1 || (set->files.count > 1 && s.device_count > 1);
+    if (!code && together && session_continues(&s))
+        session_transcribe_files(&s, &set->files, caption_params(set), print_result);
+    for (size_t k = 0; !code && !together && k < set->files.count && session_continues(&s); k++)
+        caption(&s, k);
     return session_close(&s, code);
 }
 
@@ -105,6 +114,7 @@ const struct command command_caption = {
     .options = options,
     .examples = examples,
     .operands = OPERANDS_AUDIO,
+    .several_devices = true,
     .defaults = defaults,
     .run = run_caption,
 };

@@ -57,6 +57,10 @@ static int check_arguments(const struct command *self, struct settings *set)
         return say_usage(self, "-M txt2img makes an image from text alone: leave out -i or -M");
     if (a->no_overlay && !set->mask)
         return say_usage(self, "--no-overlay needs a mask: give one with --mask");
+    if (a->preview_every && session_are_several(set->device))
+        return say_usage(self, "--preview needs one device, and -d %s names several: leave one of them out", set->device);
+    if (session_ranks() > 1 && (a->preview_every || a->prompt_to || option_given(set, FIELD(imagine.seed_to))))
+        return say_usage(self, "previews and interpolations are made in one process: start clio without mpirun");
     a->interpolate_seed = option_given(set, FIELD(imagine.seed_to));
     bool interpolates = a->prompt_to || a->interpolate_seed;
     a->frames = interpolates ? set->frames : 0;
@@ -101,7 +105,7 @@ struct work {
     clio_image *image, *mask;
     clio_lora *loras;
     char **lora_paths;
-    clio_diffusion *diffusion;
+    clio_diffusion_params diffusion;
 };
 
 static int on_preview(void *user, int image_index, int step, int steps, const clio_image *image)
@@ -129,42 +133,52 @@ static int read_images(struct work *w, struct settings *set)
     return st ? session_failed(w->s, st) : EXIT_DONE;
 }
 
+static clio_status load_diffusion(void *user, struct session_device *d)
+{
+    const struct work *w = user;
+    return clio_diffusion_load(d->ctx, w->s->model, &w->diffusion, &d->diffusion);
+}
+
 static int load(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
-    clio_diffusion_params params = set->diffusion;
-    char *tokenizer = params.tokenizer ? NULL : model_find_tokenizer(s->model);
+    w->diffusion = set->diffusion;
+    char *tokenizer = w->diffusion.tokenizer ? NULL : model_find_tokenizer(s->model);
     if (tokenizer)
-        params.tokenizer = tokenizer;
-    params.loras = w->loras;
-    params.lora_count = set->loras.count;
+        w->diffusion.tokenizer = tokenizer;
+    w->diffusion.loras = w->loras;
+    w->diffusion.lora_count = set->loras.count;
     bar_begin();
-    clio_status st = session_device(s);
-    if (!st && !set->quiet)
-        session_header(s);
-    if (!st)
-        st = clio_diffusion_load(s->ctx, s->model, &params, &w->diffusion);
+    int code = session_devices(s, (size_t)(set->imagine.frames ? set->imagine.frames : set->imagine.count));
+    code = code ? code : session_load(s, load_diffusion, w);
     free(tokenizer);
-    return st ? session_failed(s, st) : EXIT_DONE;
+    return code;
+}
+
+static clio_status make_images(const struct session *s, const clio_imagine_params *params, clio_image_list **images)
+{
+    clio_diffusion *diffusions[DEVICES_MAX];
+    for (size_t i = 0; i < s->device_count; i++)
+        diffusions[i] = s->devices[i].diffusion;
+    return s->device_count > 1 || session_ranks() > 1 ? clio_imagine_parallel(diffusions, s->device_count, params, images)
+                                                      : clio_imagine(s->devices[0].diffusion, params, images);
 }
 
 static int imagine(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
     clio_image_list *images;
-    uint64_t now, peak;
     double start = seconds_now();
     set->imagine.on_preview = on_preview;
     set->imagine.user = w;
-    clio_status st = clio_imagine(w->diffusion, &set->imagine, &images);
+    clio_status st = make_images(s, &set->imagine, &images);
     bar_clear();
     if (st)
         return session_failed(s, st);
     int code = images_save(s, images, set->result);
-    clio_memory(s->ctx, &now, &peak);
     if (!code && !set->quiet)
         print_err("%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
-                  seconds_now() - start, (double)peak / 0x1p20);
+                  seconds_now() - start, (double)session_peak_memory(s) / 0x1p20);
     clio_image_list_free(images);
     return code;
 }
@@ -185,7 +199,6 @@ static int work(const struct command *self, struct session *s, struct settings *
         code = load(&w, set);
     if (!code)
         code = imagine(&w, set);
-    clio_diffusion_free(w.diffusion);
     clio_image_free(w.image);
     clio_image_free(w.mask);
     for (size_t i = 0; i < count; i++)

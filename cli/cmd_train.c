@@ -115,23 +115,11 @@ static int on_status(void *user, const clio_train_status *status)
     return session_stopped();
 }
 
-/* Open the device of -d; without it each of several processes takes another device of the best type. */
 static clio_status open_device(struct session *s, const struct settings *set)
 {
-    int rank, ranks, same = 0, pick = 0;
-    const clio_device_info *devices;
-    size_t count;
-    char selector[24] = "";
+    int rank, ranks;
+    clio_status st = session_device(s);
     clio_train_rank(&rank, &ranks);
-    clio_status st = clio_device_list(s->ctx, &devices, &count);
-    for (size_t i = 0; !st && i < count; i++)
-        same += devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type);
-    int wanted = same ? rank % same : 0;
-    for (size_t i = 0; !st && ranks > 1 && i < count; i++)
-        if (devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type) && pick++ == wanted)
-            snprintf(selector, sizeof selector, "%d", devices[i].index);
-    if (!st)
-        st = clio_device_open(s->ctx, set->device ? set->device : *selector ? selector : NULL);
     if (!st && !set->quiet) {
         const clio_device_info *d = clio_device(s->ctx);
         print_err("clio %s on %s (%s, %s)", clio_version(), d->name, d->type, d->platform);

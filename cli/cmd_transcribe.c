@@ -117,12 +117,12 @@ static void write_results(struct session *s, size_t k, const clio_transcript *re
     const clio_speech_params params = speech_params(set);
     int printed = printed_format(set);
     struct document doc = {.transcript = result,
-                           .device = clio_device(s->ctx),
+                           .device = clio_device(s->by->ctx),
                            .file = set->files.items[k],
                            .model = s->model,
                            .language = params.language,
                            .translate = params.translate,
-                           .multilingual = clio_speech_is_multilingual(s->speech),
+                           .multilingual = clio_speech_is_multilingual(s->by->speech),
                            .full = set->json_full};
     if (printed != FORMATS) {
         output_write(stdout, (enum format)printed, &doc);
@@ -156,7 +156,7 @@ int transcribe_run(const struct command *self, struct settings *set)
     struct session s = {.prints = printed == FORMATS, .stamps = !set->no_timestamps};
     s.needs_output = first_format(set) == FORMATS || (printed != FORMATS && !set->json);
     code = session_open(&s, set);
-    bool together = set->params.batch > 1 && set->files.count > 1;
+    bool together = session_ranks() > 1 || (set->files.count > 1 && (set->params.batch > 1 || s.device_count > 1));
     if (!code && together && session_continues(&s))
         session_transcribe_files(&s, &set->files, speech_params(set), write_results);
     for (size_t k = 0; !code && !together && k < set->files.count && session_continues(&s); k++)

@@ -85,6 +85,7 @@ struct command {
     const struct section *sections;         /* man page only; may be NULL */
     const struct example *examples;         /* may be NULL */
     enum operands operands;                 /* what words without a dash are */
+    bool several_devices;                   /* -d may name more than one */
     void (*defaults)(struct settings *set); /* where they differ from zero and from the library's; may be NULL */
     int (*run)(const struct command *self, struct settings *set);
 };

@@ -44,16 +44,9 @@ bool image_check(const struct settings *set, const char *path)
     return !strcmp(path, "-") || path_check(set, path, "-o");
 }
 
-/* Where the extension begins; the end of the name where there is none. */
-static int stem_length(const char *path)
-{
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    return (int)(dot && dot > base ? dot - path : (long)strlen(path));
-}
-
 char *image_name(const char *path, size_t index)
 {
-    int n = stem_length(path);
+    int n = path_stem_length(path);
     return index ? must_print("%.*s_%zu%s", n, path, index + 1, path + n) : must_print("%s", path);
 }
 
@@ -70,7 +63,7 @@ bool images_check(const struct settings *set, size_t count)
 
 char *preview_name(const char *path)
 {
-    int n = stem_length(path);
+    int n = path_stem_length(path);
     return must_print("%.*s_preview%s", n, path, path[n] ? path + n : ENDING);
 }
 
@@ -83,10 +76,9 @@ static void add_json(json_t *list, const clio_imagine_result *result, const char
     free(digits);
 }
 
-static void print_json(struct session *s, json_t *list)
+static void print_json(const struct session *s, const char *device, json_t *list)
 {
-    json_print(json_pack("{s:s, s:o, s:o, s:o}", "version", clio_version(), "model", json_name(s->model), "device",
-                         json_name(clio_device(s->ctx)->name), "images", list),
+    json_print(json_pack("{s:s, s:o, s:s, s:o}", "version", clio_version(), "model", json_name(s->model), "device", device, "images", list),
                JSON_MEASURED);
 }
 
@@ -95,11 +87,13 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
     const struct settings *set = s->set;
     json_t *list = json_must(json_array());
     char *software = must_print("clio %s", clio_version());
-    char *label = model_label(s->model), *model = text_name(label), *device = text_name(clio_device(s->ctx)->name);
+    char *label = model_label(s->model), *model = text_name(label), *device = session_device_names(s);
     bool animates = set->imagine.frames > 0;
     int code = EXIT_DONE;
     for (size_t i = 0; !code && i < (animates ? 1 : images->count); i++) {
         const clio_imagine_result *result = &images->list[i];
+        if (!result->image.rgb)
+            continue; /* another process has it */
         const clio_metadata_entry notes[] = {
             {"parameters", result->parameters}, {"Software", software}, {"Model", model}, {"Device", device}};
         char *name = image_name(path, i);
@@ -117,7 +111,7 @@ int images_save(struct session *s, const clio_image_list *images, const char *pa
         free(name);
     }
     if (!code && set->json)
-        print_json(s, list);
+        print_json(s, device, list);
     else
         json_decref(list);
     free(software);

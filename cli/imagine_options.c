@@ -310,6 +310,7 @@ const struct command command_imagine = {
     .sections = sections,
     .examples = examples,
     .operands = OPERANDS_NONE,
+    .several_devices = true,
     .defaults = defaults,
     .run = imagine_run,
 };

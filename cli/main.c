@@ -3,6 +3,7 @@
 #include "help.h"
 #include "options.h"
 #include "say.h"
+#include "session.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -43,6 +44,8 @@ static int run_command(const struct command *command, int argc, char **argv)
     if (!code && set.help) {
         help_print(command, stdout);
         code = finish_output(code);
+    } else if (!code && session_are_several(set.device) && !command->several_devices) {
+        code = say_usage(command, "-d %s names several devices, and %s uses one", set.device, command->name);
     } else if (!code) {
         code = command->run(command, &set);
     }

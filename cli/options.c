@@ -30,7 +30,8 @@ const struct option_row common_options[] = {
      .initial = "$CLIO_DEVICE, else the best device",
      .group = "Common",
      .help = "OpenCL device: an index or a name that clio devices shows, or platform:type:name with any part left out",
-     .more = "Each part matches case-insensitively as a part of the name: `gpu`, `:cpu`, `::7900`."},
+     .more = "Each part matches case-insensitively as a part of the name: `gpu`, `:cpu`, `::7900`. `transcribe`, `caption`, `imagine` and "
+             "`bench` take several, separated by commas (`0,2`), or `all`."},
     {.names = "--json", .type = OPTION_SWITCH, .field = FIELD(json), .help = "print the result as JSON on standard output"},
     {.names = "-q --quiet -np --no-prints", .type = OPTION_SWITCH, .field = FIELD(quiet), .help = "print results and errors only"},
     {.names = "-v --verbose",

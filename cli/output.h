@@ -21,6 +21,8 @@ void output_write(FILE *out, enum format format, const struct document *doc);
 /* output_json.c */
 void output_json(FILE *out, const struct document *doc);
 
+/* Where the extension begins; the end of the name where there is none. */
+int path_stem_length(const char *path);
 /* Check before the work begins that the file could be written and is none of the inputs of `set`, by whatever name; false after a message,
  * which names `flag` as the way to choose another. */
 bool path_check(const struct settings *set, const char *path, const char *flag);

@@ -33,6 +33,12 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+int path_stem_length(const char *path)
+{
+    const char *base = file_name(path), *dot = strrchr(base, '.');
+    return (int)(dot && dot > base ? dot - path : (long)strlen(path));
+}
+
 static bool is_device(const char *path)
 {
     struct stat info;

@@ -1,20 +1,33 @@
-/* session.h - what the commands share: open the device, load a Whisper model, transcribe files, print segments, count, close. */
+/* session.h - what the commands share: session_context.c makes contexts and shows their progress and failures, session_devices.c opens the
+ * devices of -d and loads a model on each, session.c transcribes files, prints segments, counts and closes. */
 #ifndef CLIO_CLI_SESSION_H
 #define CLIO_CLI_SESSION_H
 
 #include "command.h"
 
-struct session {
-    const struct settings *set;
+#define DEVICES_MAX 64
+
+/* One of the devices of -d: a context with its model. */
+struct session_device {
     clio_context *ctx;
     clio_speech *speech;
-    char *model;                 /* path of its folder or file */
-    bool prints, stamps, labels; /* print segments on standard output; with timestamps; after the file's name */
-    bool needs_output;           /* standard output is the only result: end when it cannot be written */
-    int output_error;            /* errno of the first failed write to standard output */
-    const char *file;            /* being transcribed */
-    const struct words *files;   /* several, transcribed together: `file` is the one of the next segment; or NULL */
-    bool named;                  /* its name was printed */
+    clio_diffusion *diffusion;
+    size_t done; /* files or images */
+};
+
+struct session {
+    const struct settings *set;
+    clio_context *ctx; /* of devices[0] */
+    struct session_device devices[DEVICES_MAX];
+    size_t device_count;
+    const struct session_device *by; /* the one that made the last result */
+    char *model;                     /* path of its folder or file */
+    bool prints, stamps, labels;     /* print segments on standard output; with timestamps; after the file's name */
+    bool needs_output;               /* standard output is the only result: end when it cannot be written */
+    int output_error;                /* errno of the first failed write to standard output */
+    const char *file;                /* being transcribed */
+    const struct words *files;       /* several, transcribed together: `file` is the one of the next segment; or NULL */
+    bool named;                      /* its name was printed */
     void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result);
     bool detects;                       /* the language */
     double offset, duration;            /* of it, as in clio_speech_params */
@@ -23,9 +36,29 @@ struct session {
     bool unsaved, lost, incomplete;     /* a result could not be written; the device failed; the end of a file is missing */
 };
 
-/* Open the device of -d with the weight type of --type. */
+/* Open the device of -d with the weight type of --type: where one device is used. Without -d each of several processes takes another one.
+ */
 clio_status session_device(struct session *s);
-/* Open the device and load set->model (a folder or name; NULL: whisper-base). EXIT_DONE, or the exit code after a message. */
+/* Processes that mpirun started. */
+int session_ranks(void);
+/* Whether -d names several devices. */
+bool session_are_several(const char *device);
+/* Open the devices of -d, at most `most` of them. EXIT_DONE, or the exit code after a message. */
+int session_devices(struct session *s, size_t most);
+/* Free the models and contexts of all devices. */
+void session_close_devices(struct session *s);
+/* Their names, for the caller to free. */
+char *session_device_names(const struct session *s);
+/* Device memory at its peak, in bytes, of all devices. */
+uint64_t session_peak_memory(const struct session *s);
+/* Where several devices worked, print how many files or images (`what`) each did. */
+void session_print_shares(const struct session *s, const char *what);
+/* Print self-tests and the times of kernels of all devices. */
+void session_print_profiles(const struct session *s);
+/* Load a model on each device; one that cannot is left out with a notice as long as another one can. EXIT_DONE, or the exit code after a
+ * message. */
+int session_load(struct session *s, clio_status (*load)(void *user, struct session_device *d), void *user);
+/* Open the devices and load set->model (a folder or name; NULL: whisper-base). EXIT_DONE, or the exit code after a message. */
 int session_open(struct session *s, const struct settings *set);
 /* Print the summary and the profile, close everything and return the exit code. `code`: what session_open returned. */
 int session_close(struct session *s, int code);
@@ -42,8 +75,16 @@ void session_transcribe_files(struct session *s, const struct words *files, clio
 bool session_continues(const struct session *s);
 /* Print one line: version, device, model. */
 void session_header(const struct session *s);
+/* A further context with the settings of the command line. NULL after a message. */
+clio_context *session_new_context(struct session *s);
+/* Make it the one that s->ctx is and that Ctrl-C cancels. */
+void session_use_context(struct session *s, clio_context *ctx);
 /* Print why the last call failed. Returns the exit code. */
 int session_failed(struct session *s, clio_status st);
+/* The same of a sentence; detail: where in the code, or NULL. */
+int session_failed_with(struct session *s, clio_status st, const char *sentence, const char *detail);
+/* The same of a call with another context. */
+int session_failed_on(struct session *s, clio_context *ctx, clio_status st);
 /* Flush standard output; a failure is kept in output_error. Nonzero when there is no point in continuing. */
 int session_flush(struct session *s);
 

@@ -194,6 +194,7 @@ const struct command command_transcribe = {
     .sections = sections,
     .examples = examples,
     .operands = OPERANDS_AUDIO,
+    .several_devices = true,
     .defaults = defaults,
     .run = transcribe_run,
 };

@@ -344,6 +344,18 @@ typedef int (*clio_file_fn)(void *user, size_t index, clio_status status, clio_t
  * 1000000. params NULL: the defaults. */
 CLIO_API clio_status clio_speech_files(clio_speech *speech, const char *const *paths, size_t count, const clio_speech_params *params,
                                        clio_file_fn on_file);
+/* Called for each file when it is done, in the order of the files; index counts from 0, and device is the index of the model that did it.
+ * status CLIO_OK: the callback owns the transcript and releases it with clio_transcript_free. Otherwise the file could not be read,
+ * transcript is NULL, and error says why; it is valid during the call. A nonzero return cancels. */
+typedef int (*clio_parallel_file_fn)(void *user, size_t index, size_t device, clio_status status, const char *error,
+                                     clio_transcript *transcript);
+/* Transcribe several files on several devices at once. speeches [speech_count] are one model, loaded in a context of its own for each
+ * device. Each device takes files by its measured speed. When one fails, a notice says so, and the others do its files. Under mpirun the
+ * processes share the files, and each reports those that it did. on_file is called in the calling thread with params->user;
+ * params->on_segment is not used, since a transcript has all segments. Errors, notices and progress are those of the context of
+ * speeches[0]; otherwise as clio_speech_files. speech_count: 1 to 64. count: 0 to 1000000. params NULL: the defaults. */
+CLIO_API clio_status clio_speech_files_parallel(clio_speech *const *speeches, size_t speech_count, const char *const *paths, size_t count,
+                                                const clio_speech_params *params, clio_parallel_file_fn on_file);
 /* transcript NULL: nothing. */
 CLIO_API void clio_transcript_free(clio_transcript *transcript);
 
@@ -491,6 +503,13 @@ typedef struct clio_image_list {
 /* Generate images from a prompt. Progress is reported as "loading ...", "sampling" (evaluations of the network) and "decoding"; a cancelled
  * call stops between two kernels. CLIO_ERROR_MEMORY: the images do not fit, which is reported before sampling starts if possible. */
 CLIO_API clio_status clio_imagine(clio_diffusion *diffusion, const clio_imagine_params *params, clio_image_list **out);
+/* Generate the images of a batch or of an interpolation on several devices at once. diffusions [diffusion_count] are one model, loaded in a
+ * context of its own for each device. Each device takes images by its measured speed. When one fails, a notice says so, and the others
+ * make its images. Under mpirun the processes share the images: those that another process makes have no pixels (image.rgb NULL). Errors,
+ * notices and progress, which counts images, are those of the context of diffusions[0]. params->preview_every must be 0; otherwise as
+ * clio_imagine. diffusion_count: 1 to 64. */
+CLIO_API clio_status clio_imagine_parallel(clio_diffusion *const *diffusions, size_t diffusion_count, const clio_imagine_params *params,
+                                           clio_image_list **out);
 /* images NULL: nothing. */
 CLIO_API void clio_image_list_free(clio_image_list *images);
 /* Write images of one size as an animated PNG that loops, each shown for some milliseconds; otherwise as clio_image_write.
@@ -538,8 +557,8 @@ typedef struct clio_train_params {
  * run with CLIO_ERROR_NOT_FINITE, and the sentence names the step and the first such tensor; the last checkpoint stays valid. */
 CLIO_API clio_status clio_train(clio_context *ctx, const clio_train_params *params);
 
-/* Data-parallel training: the number of this process among those that mpirun started on this machine, for a choice of devices; 0 of 1
- * without mpirun. clio must be built with MPI. rank NULL: not wanted. ranks NULL: not wanted. */
+/* The number of this process among those that mpirun started on this machine, for a choice of devices; 0 of 1 without mpirun. clio must be
+ * built with MPI. rank NULL: not wanted. ranks NULL: not wanted. */
 CLIO_API void clio_train_rank(int *rank, int *ranks);
 
 typedef enum clio_setting_type {

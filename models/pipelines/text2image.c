@@ -41,21 +41,22 @@ void imagine_close(struct imagine *j)
 
 /* ---- the result ---- */
 
-static clio_status decode_all(struct imagine *j, clio_imagine_result *list)
+clio_status imagine_decode_all(struct imagine *j, clio_imagine_result *list)
 {
     clio_status st = CLIO_OK;
-    for (int i = 0; i < j->count; i++) {
+    int images = j->last - j->first;
+    for (int i = j->first; i < j->last; i++) {
         clio_imagine_result *result = &list[i];
         unsigned char *rgb;
         char *text;
-        TRY(context_progress(j->ctx, "decoding", i, j->count));
+        TRY(context_progress(j->ctx, "decoding", i - j->first, images));
         TRY(imagine_decode(j, i, &rgb));
         result->image = (clio_image){j->width, j->height, rgb};
         result->seed = imagine_seed(j, i);
         TRY(imagine_describe(j, i, &text));
         result->parameters = text;
     }
-    TRY(context_progress(j->ctx, "decoding", j->count, j->count));
+    TRY(context_progress(j->ctx, "decoding", images, images));
 fail:
     return st;
 }
@@ -75,7 +76,7 @@ clio_status clio_imagine(clio_diffusion *diffusion, const clio_imagine_params *p
     ctx->cancelled = 0;
     TRY(imagine_to_latents(&j));
     TRY(images_new(ctx, (size_t)j.count, &images, &list));
-    TRY(decode_all(&j, list));
+    TRY(imagine_decode_all(&j, list));
     *out = images;
     images = NULL;
 fail:

@@ -2,6 +2,7 @@
  * pipelines/stable_diffusion (StableDiffusionPipeline, StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline).
  *
  *     text2image.c           clio_imagine: runs the phases in order and returns the images
+ *     text2image_parallel.c  clio_imagine_parallel: the images of a batch on several devices
  *     text2image_load.c      open a folder or a single file
  *     text2image_parts.c     open the files of one network; load it
  *     text2image_prediction.c  what a UNet predicts whose file does not say it
@@ -101,6 +102,7 @@ struct imagine {
     clio_diffusion *p;
     clio_context *ctx;
     const clio_imagine_params *params;
+    const char *function;      /* that was called, for messages; NULL: clio_imagine */
     int width, height;         /* pixels */
     int w, h, channels;        /* of a latent */
     size_t n;                  /* elements of a latent */
@@ -108,7 +110,8 @@ struct imagine {
     const float *image_floats; /* f32 [3, height, width], -1 to 1: replaces the 8-bit pixels of params->image; or NULL */
     double strength;           /* 0: from pure noise */
     uint64_t seed;
-    int count;                                   /* images */
+    int count;                                   /* images in all */
+    int first, last;                             /* those that this call makes: first to last - 1; last 0: all */
     bool guided;                                 /* classifier-free guidance: the UNet runs on the negative prompt, too */
     bool tiny;                                   /* AutoencoderTiny instead of AutoencoderKL */
     struct embeddings embeddings;                /* textual inversion */
@@ -137,8 +140,10 @@ struct imagine {
 
 /* ---- text2image.c ---- */
 
-/* Check, encode and sample: fills in latents. p, params and, optionally, image_floats are set by the caller. */
+/* Check, encode and sample: fills in latents. p, params and, optionally, image_floats, first and last are set by the caller. */
 clio_status imagine_to_latents(struct imagine *j);
+/* Decode the latents of the images first to last - 1 into list [count]. */
+clio_status imagine_decode_all(struct imagine *j, clio_imagine_result *list);
 void imagine_close(struct imagine *j);
 
 /* ---- text2image_params.c ---- */

@@ -183,7 +183,7 @@ clio_status imagine_check(struct imagine *j)
 {
     clio_status st = CLIO_OK;
     const clio_imagine_params *a = j->params;
-    const struct caller at = {"clio_imagine", __FILE__, __LINE__};
+    const struct caller at = {j->function ? j->function : "clio_imagine", __FILE__, __LINE__};
     struct sampler *s = NULL;
     REQUIRE_AT(j->ctx, at, a->prompt, "params.prompt");
     TRY(require_int(j->ctx, at, a->count, 1, COUNT_MAX, "params.count"));
@@ -208,7 +208,8 @@ clio_status imagine_check(struct imagine *j)
     say_unused(j, s);
     j->prediction = s->config.prediction;
     j->run_steps = sampler_step_number(s, s->count - 1) + 1;
-    j->evaluations = (s->count - s->first) * j->count;
+    j->last = j->last ? j->last : j->count;
+    j->evaluations = (s->count - s->first) * (j->last - j->first);
 fail:
     sampler_free(s);
     return st;

@@ -321,7 +321,7 @@ clio_status imagine_sample(struct imagine *j)
     TRY(mem_alloc(j->ctx, &j->latents, (size_t)j->count * j->n, sizeof *j->latents));
     TRY(prepare(j));
     TRY(run_new(j, &r));
-    for (int i = 0; i < j->count; i++) {
+    for (int i = j->first; i < j->last; i++) {
         r.index = i;
         TRY(sample_one(&r));
     }

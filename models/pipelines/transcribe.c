@@ -1,6 +1,5 @@
 /* transcribe.c - the public functions that transcribe files and samples: check the parameters, find the language token. */
 #include "transcribe.h"
-#include "../../host/core/require.h"
 #include "../../host/core/text.h"
 #include "../tokenizers/whisper_languages.h"
 
@@ -68,9 +67,7 @@ fail:
     return st;
 }
 
-/* The checks that the three functions share. params NULL: *defaults takes their place. */
-static clio_status call_open(struct call *call, struct caller at, clio_speech *s, const clio_speech_params *params,
-                             clio_speech_params *defaults)
+clio_status call_open(struct call *call, struct caller at, clio_speech *s, const clio_speech_params *params, clio_speech_params *defaults)
 {
     clio_status st = CLIO_OK;
     *defaults = clio_speech_defaults();
@@ -79,6 +76,20 @@ static clio_status call_open(struct call *call, struct caller at, clio_speech *s
     call->params = params ? params : defaults;
     TRY(check_params(s->ctx, at, s, call->params));
     TRY(find_language(call, at));
+fail:
+    return st;
+}
+
+clio_status call_check_paths(clio_context *ctx, struct caller at, const char *const *paths, size_t count)
+{
+    clio_status st = CLIO_OK;
+    char name[40];
+    REQUIRE_AT(ctx, at, paths, "paths");
+    TRY(require_size(ctx, at, count, 0, FILES_MAX, "count"));
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "paths[%zu]", i);
+        TRY(require_text(ctx, at, paths[i], name));
+    }
 fail:
     return st;
 }
@@ -136,14 +147,8 @@ clio_status clio_speech_files(clio_speech *s, const char *const *paths, size_t c
     clio_status st = CLIO_OK;
     struct call call = {.count = count, .paths = paths, .on_file = on_file};
     clio_speech_params defaults;
-    char name[40];
     REQUIRE(NULL, s, "speech");
-    REQUIRE(s->ctx, paths, "paths");
-    REQUIRE_SIZE(s->ctx, count, 0, FILES_MAX, "count");
-    for (size_t i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "paths[%zu]", i);
-        TRY(require_text(s->ctx, CALLER, paths[i], name));
-    }
+    TRY(call_check_paths(s->ctx, CALLER, paths, count));
     TRY(call_open(&call, CALLER, s, params, &defaults));
     REQUIRE(s->ctx, on_file, "on_file");
     s->ctx->cancelled = 0;

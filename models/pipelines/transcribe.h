@@ -1,10 +1,12 @@
-/* transcribe.h - transcription of recordings longer than a window: transcribe.c (public functions), transcribe_job.c (one recording),
+/* transcribe.h - transcription of recordings longer than a window: transcribe.c (public functions), transcribe_parallel.c (several
+ * devices), transcribe_job.c (one recording),
  * transcribe_windows.c (the loop over windows), transcribe_fallback.c (their decoding), transcribe_segments.c (segments from a window's
  * tokens). Source: openai/whisper, transcribe.py. */
 #ifndef CLIO_MODELS_PIPELINES_TRANSCRIBE_H
 #define CLIO_MODELS_PIPELINES_TRANSCRIBE_H
 
 #include "speech.h"
+#include "../../host/core/require.h"
 
 #define MAX_BATCH_SIZE 32 /* windows decoded together at most */
 
@@ -50,6 +52,10 @@ struct job {
     bool is_cut;                 /* its end is missing */
 };
 
+/* Check the parameters for a model, and make the call. params NULL: *defaults takes their place. */
+clio_status call_open(struct call *call, struct caller at, clio_speech *s, const clio_speech_params *params, clio_speech_params *defaults);
+/* Check that these are file names. */
+clio_status call_check_paths(clio_context *ctx, struct caller at, const char *const *paths, size_t count);
 /* The decoder prefix: the caller's, else the model folder's; NULL: none. */
 const char *call_prefix(const struct call *call);
 /* Begin the call's next recording. A file that cannot be opened gives a failed job without windows. */

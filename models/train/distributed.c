@@ -3,6 +3,7 @@
 #include "../../host/core/clock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef CLIO_MPI
 #include <mpi.h>
@@ -34,7 +35,7 @@ bool distributed_started(int *rank, int *ranks)
 clio_status distributed_open(clio_context *ctx, struct distributed *p)
 {
     clio_status st = CLIO_OK;
-    int initialized, finalized, rank, ranks;
+    int initialized, finalized, provided, rank, ranks;
     *p = (struct distributed){.ranks = 1};
     if (!distributed_started(&rank, &ranks))
         return CLIO_OK;
@@ -42,7 +43,7 @@ clio_status distributed_open(clio_context *ctx, struct distributed *p)
     MPI_Finalized(&finalized);
     if (finalized)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI allows one parallel run per process: start the program again");
-    if (!initialized && MPI_Init(NULL, NULL) != MPI_SUCCESS)
+    if (!initialized && MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI_Init failed: start the processes with mpirun");
     p->owns = !initialized;
     MPI_Comm_rank(MPI_COMM_WORLD, &p->rank);
@@ -147,6 +148,80 @@ clio_status distributed_agree(clio_context *ctx, struct distributed *p, clio_sta
     return st;
 }
 
+/* ---- the counter: one-sided communication, so that nobody waits for another process ---- */
+
+struct window {
+    MPI_Win win;
+    int64_t *value;
+};
+
+clio_status distributed_counter_open(clio_context *ctx, struct distributed *p)
+{
+    clio_status st = CLIO_OK;
+    struct window *w = NULL;
+    TRY(mem_alloc(ctx, &w, 1, sizeof *w));
+    if (MPI_Win_allocate(p->rank ? 0 : (MPI_Aint)sizeof *w->value, (int)sizeof *w->value, MPI_INFO_NULL, MPI_COMM_WORLD, &w->value,
+                         &w->win) != MPI_SUCCESS) {
+        free(w);
+        FAIL(ctx, CLIO_ERROR_INTERNAL, "MPI_Win_allocate failed");
+    }
+    if (!p->rank)
+        *w->value = 0;
+    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Win_lock_all(0, w->win);
+    p->window = w;
+fail:
+    return st;
+}
+
+void distributed_counter_close(struct distributed *p)
+{
+    struct window *w = p->window;
+    if (!w)
+        return;
+    MPI_Win_unlock_all(w->win);
+    MPI_Win_free(&w->win);
+    free(w);
+    p->window = NULL;
+}
+
+int64_t distributed_counter_add(struct distributed *p, int64_t n)
+{
+    struct window *w = p->window;
+    int64_t before = 0;
+    MPI_Fetch_and_op(&n, &before, MPI_INT64_T, 0, 0, MPI_SUM, w->win);
+    MPI_Win_flush(0, w->win);
+    return before;
+}
+
+void distributed_counter_serve(struct distributed *p)
+{
+    int there;
+    (void)p;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE);
+}
+
+clio_status distributed_gather(clio_context *ctx, struct distributed *p, const int64_t *own, size_t own_count, int64_t **all, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    int *counts = NULL, *starts = NULL, mine = (int)own_count;
+    *all = NULL;
+    *count = 0;
+    TRY(mem_alloc(ctx, &counts, (size_t)p->ranks, sizeof *counts));
+    TRY(mem_alloc(ctx, &starts, (size_t)p->ranks, sizeof *starts));
+    MPI_Allgather(&mine, 1, MPI_INT, counts, 1, MPI_INT, MPI_COMM_WORLD);
+    for (int i = 0; i < p->ranks; i++) {
+        starts[i] = (int)*count;
+        *count += (size_t)counts[i];
+    }
+    TRY(mem_alloc(ctx, all, MAX(*count, 1), sizeof **all));
+    MPI_Allgatherv(own, mine, MPI_INT64_T, *all, counts, starts, MPI_INT64_T, MPI_COMM_WORLD);
+fail:
+    free(counts);
+    free(starts);
+    return st;
+}
+
 #else
 
 clio_status distributed_open(clio_context *ctx, struct distributed *p)
@@ -189,6 +264,38 @@ clio_status distributed_average_buffers(clio_context *ctx, struct distributed *p
 clio_status distributed_agree(clio_context *ctx, struct distributed *p, clio_status st)
 {
     (void)ctx, (void)p;
+    return st;
+}
+
+clio_status distributed_counter_open(clio_context *ctx, struct distributed *p)
+{
+    (void)ctx, (void)p;
+    return CLIO_OK;
+}
+
+void distributed_counter_close(struct distributed *p)
+{
+    (void)p;
+}
+
+int64_t distributed_counter_add(struct distributed *p, int64_t n)
+{
+    (void)p, (void)n;
+    return 0;
+}
+
+void distributed_counter_serve(struct distributed *p)
+{
+    (void)p;
+}
+
+clio_status distributed_gather(clio_context *ctx, struct distributed *p, const int64_t *own, size_t own_count, int64_t **all, size_t *count)
+{
+    (void)p;
+    *count = own_count;
+    clio_status st = mem_alloc(ctx, all, MAX(own_count, 1), sizeof **all);
+    if (!st && own_count)
+        memcpy(*all, own, own_count * sizeof *own);
     return st;
 }
 

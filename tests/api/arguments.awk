@@ -261,7 +261,11 @@ function declare(k,    i, type, name, base) {
         else if (type ~ /^const (char|float|int|double) \*$/ && allows_null(comments[k], parameter[k, i])) printf "    %s%s = NULL;\n", type, name
         else if (type == "const char *") printf "    %s%s = \"/nonexistent/clio\";\n", type, name
         else if (type == "const char *const *") printf "    static const char *const o_%s[] = {\"/nonexistent/clio\"}; %s%s = o_%s;\n", name, type, name, name
-        else if (opaque[base] && type ~ /^clio_|^const clio_/) {
+        else if (type ~ /^clio_[a-z_]+ \*const \*$/) { # a list of models
+            base = type; sub(/ \*const \*$/, "", base)
+            if (!(base in valid)) stop("arguments.h needs valid_" base)
+            printf "    %s *o_%s[1] = {valid_%s}; %s%s = o_%s;\n", base, name, base, type, name, name
+        } else if (opaque[base] && type ~ /^clio_|^const clio_/) {
             if (!(base in valid)) stop("arguments.h needs valid_" base)
             printf "    %s%s = valid_%s;\n", type, name, base
         } else if (struct_of(type) != "") printf "    %s o_%s = %s; %s%s = &o_%s;\n", base, name, initial(base), type, name, name
@@ -288,6 +292,7 @@ function write_test(k,    i, type, name, p, handle, base, allowed, releases) {
     context = "ctx"
     for (i = 1; i <= parameters[k]; i++) { # where the sentence is found: a model's context is arguments_shared
         base = type_of[k, i]; sub(/ \*$/, "", base)
+        if (type_of[k, i] ~ /^clio_[a-z_]+ \*const \*$/) { handle = "o_p_" parameter[k, i] "[0]"; context = "arguments_shared" }
         if (opaque[base] && base !~ /^(const )?clio_context$/) { handle = "p_" parameter[k, i]; context = "arguments_shared" }
     }
     for (i = 1; i <= parameters[k]; i++) {
@@ -304,7 +309,17 @@ function write_test(k,    i, type, name, p, handle, base, allowed, releases) {
         } else if (releases && type ~ /\*$/) { printf "    %s = NULL;\n", p; call("refuse", name) }
         else if (type == "const char *") { vary_string(p, comments[k], name, name) }
         else if (type == "const char *const *") { vary("refuse", p, type, "NULL", name); printf "    { static const char *const bad[] = {\"\"}, *const none[] = {NULL};\n"; vary("refuse", p, type, "bad", name "[0]"); vary("refuse", p, type, "none", name "[0]"); print "    }" }
-        else if (is_number(type)) { expected = ""; vary_number(p, type, comments[k], name, name) }
+        else if (type ~ /^clio_[a-z_]+ \*const \*$/) { # nor that of models that are not there
+            printf "    if (!%s) { arguments_skip(\"%s\"); goto done; }\n", handle, name_of[k]
+            s = context; context = "NULL"
+            vary("refuse", p, type, "NULL", name)
+            printf "    { %s none[1] = {NULL};\n", substr(type, 1, length(type) - 8) "*"
+            vary("refuse", p, type, "none", name "[0]")
+            print "    }"
+            i++
+            vary_number("p_" parameter[k, i], type_of[k, i], comments[k], parameter[k, i], parameter[k, i])
+            context = s
+        } else if (is_number(type)) { expected = ""; vary_number(p, type, comments[k], name, name) }
         else if (type == "void *") continue
         else if (struct_of(type) != "" && type ~ /^const /) {
             if (type_of[k, i + 1] == "size_t") vary_struct(p, type, comments[k], name, name, "p_" parameter[k, i + 1], parameter[k, i + 1])

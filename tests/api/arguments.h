@@ -42,6 +42,13 @@ static int valid_clio_file_fn(void *user, size_t index, clio_status status, clio
     return 1;
 }
 
+static int valid_clio_parallel_file_fn(void *user, size_t index, size_t device, clio_status status, const char *error,
+                                       clio_transcript *transcript)
+{
+    (void)device, (void)error;
+    return valid_clio_file_fn(user, index, status, transcript);
+}
+
 static inline clio_speech_params valid_clio_speech_params(void)
 {
     return clio_speech_defaults();
