@@ -43,4 +43,5 @@ def report(o):
     if not rows and not added:
         raise Refused("no row of clio bench matches --filter, \"%s\"; clio bench --quick lists them" % o.filter)
     whole = parts[0] if parts else bench(o, "launch", None)
-    return dict(whole, rows=rows + added, parameters=dict(whole["parameters"], threads=str(o.threads)), duration_s=time.monotonic() - start)
+    name = os.path.basename(os.path.abspath(o.whisper)) if o.whisper else None
+    return dict(whole, whisper=name, rows=rows + added, parameters=dict(whole["parameters"], threads=str(o.threads)), duration_s=time.monotonic() - start)
