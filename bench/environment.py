@@ -9,17 +9,30 @@ PYTHON = os.path.join(CACHE, "bin", "python")
 NOT_INHERITED = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONPATH", "PYTHONHOME"]
 
 
+class NotInstalled(Exception):
+    """Why a package cannot be had."""
+
+
 def can_import(modules):
     return not subprocess.call([PYTHON, "-c", "import " + ", ".join(modules)], stderr=subprocess.DEVNULL, env=environment(1))
 
 
+def install(command):
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line.upper()] or done.stderr.splitlines() or ["exit code %d" % done.returncode]
+        raise NotInstalled("%s failed: %s" % (" ".join(command[1:4]), lines[-1].strip()[:200]))
+
+
 def prepare(modules, *installs):
-    """See to it that the modules are there; each of `installs` is a list of arguments of pip install."""
+    """See to it that the modules are there; each of `installs` is a list of arguments of pip install. Raises NotInstalled."""
     if not os.path.exists(PYTHON):
-        subprocess.check_call([sys.executable, "-m", "venv", CACHE])
+        install([sys.executable, "-m", "venv", CACHE])
     if modules and not can_import(modules):
         for arguments in installs:
-            subprocess.check_call([PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", *arguments])
+            install([PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", *arguments])
+    if modules and not can_import(modules):
+        raise NotInstalled("Python cannot import %s" % ", ".join(modules))
 
 
 def is_ready(modules):

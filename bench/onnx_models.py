@@ -1,6 +1,6 @@
 """Operations and networks as ONNX models, for the peers that read them (ONNX Runtime, OpenVINO). Weights are constants of the model, so that
 a runtime can lay them out once. Networks are exported from PyTorch and kept in the environment's folder."""
-import os
+import dataclasses, os
 
 import torch_networks
 from environment import derived
@@ -76,11 +76,10 @@ def exported(row, work):
         return None
 
     def write(path):
-        module, inputs = make(work)
+        module, inputs = make(dataclasses.replace(work, storage="f32", kept={}))  # the runtime converts to what it multiplies in
         with torch.no_grad():
             torch.onnx.export(module, inputs, path + ".part", dynamo=True, external_data=True, optimize=row.name != "UNet", verbose=False)
         os.replace(path + ".part", path)  # it names its weights, in path.part.data
-        work.kept.pop("whisper", None)
     path = derived(folder, row.name.replace(" ", "-") + ".onnx", write)
     return path, feeds_of(path)
 

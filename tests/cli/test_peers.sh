@@ -6,7 +6,14 @@ set -u
 # shellcheck source=tests/support/cases.sh
 . "$CLIO_SOURCE_DIR/tests/support/cases.sh"
 bench=$CLIO_SOURCE_DIR/bench
-export PYTHONPATH="$bench" PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH="$bench:$tmp" PYTHONDONTWRITEBYTECODE=1
+# The command as a module, for tests of its functions.
+cat >peers_command.py <<'PYTHON'
+import importlib.machinery, importlib.util, os
+loader = importlib.machinery.SourceFileLoader("peers_of_bench", os.path.join(os.environ["CLIO_SOURCE_DIR"], "bench", "peers"))
+peers = importlib.util.module_from_spec(importlib.util.spec_from_loader("peers_of_bench", loader))
+loader.exec_module(peers)
+PYTHON
 
 # python NAME: what standard input asserts
 python() {
@@ -123,11 +130,9 @@ assert [r["name"] for r in done] == ["good", "broken"] and calls and done[0]["sa
 assert done[1]["problem"] == "3 GB are missing" and done[1]["seconds"] is None
 PYTHON
 python "every peer is complete, and its rows are those of clio bench" <<'PYTHON'
-import importlib.machinery, importlib.util, os
-loader = importlib.machinery.SourceFileLoader("peers_command", os.path.join(os.environ["PYTHONPATH"], "peers"))
-peers = importlib.util.module_from_spec(importlib.util.spec_from_loader("peers_command", loader))
-loader.exec_module(peers)
-root = os.path.join(os.environ["PYTHONPATH"], "..")
+import os
+from peers_command import peers
+root = os.environ["CLIO_SOURCE_DIR"]
 sources = "".join(open(os.path.join(root, path)).read() for path in ("host/bench/operations.c", "host/bench/convs.c", "models/pipelines/bench_networks.c", "models/pipelines/bench_training.c"))
 every = peers.peers()
 assert len(every) == 10
@@ -176,6 +181,16 @@ if "$bench/figures" --reports reports --print >out 2>err &&
 else
     not_ok "the tables" "$(cat out)"
 fi
+also='grep -q "^network: B is 1.20 times as fast as A (geometric mean of 1 rows)" out'
+works "reports with a row that was not measured" -- bench --compare reports/clio.json reports/torch-bf16.json
+python3 - <<'PYTHON'
+import json, peers_clio
+rows = [dict(row, seconds=2, low=2, high=2, samples=[2]) for row in peers_clio.sources("folder/talk.wav")]
+report = {"format": "clio bench 1", "device": {"name": "x"}, "rows": rows}
+json.dump(report, open("files.json", "w"))
+PYTHON
+also='grep -q "^transcribe talk.wav, with timestamps " out && grep -q "^transcribe talk.wav, batched, without timestamps " out && grep -q "^pipeline: B is 1.00 times" out'
+works "whole sound files" -- bench --compare files.json files.json
 python "the section of a page" <<'PYTHON'
 from figures_table import BEGIN, END, replace_section
 assert replace_section("a\n%s\nold\n%s\nb" % (BEGIN, END), "new") == "a\n%s\nnew\n%s\nb" % (BEGIN, END)
@@ -188,7 +203,7 @@ for page in ("no marks", BEGIN + BEGIN + END):
 PYTHON
 python "the table of SPEED.md is that of figures.json" <<'PYTHON'
 import os, figures_table, reports
-bench = os.environ["PYTHONPATH"]
+bench = os.path.join(os.environ["CLIO_SOURCE_DIR"], "bench")
 page = open(os.path.join(bench, "SPEED.md"), encoding="utf-8").read()
 assert figures_table.replace_section(page, figures_table.table(reports.read(os.path.join(bench, "figures.json")))) == page
 PYTHON
@@ -206,6 +221,19 @@ if python3 -c "$has_numpy" 2>err; then
     works "its report beside clio's" -- bench --compare made/clio.json made/openblas.json -o page.html
     "$bench/peers" --only openblas --quick --rows made/clio.json --filter nothing -m one -o made >out 2>err
     if grep -q "^peers: openblas is left out: it does none of these rows" err && [ ! -e made/openblas.json ]; then ok "none of the rows"; else not_ok "none of the rows" "another sentence, or an old report is left"; fi
+    python "a peer that cannot be installed is left out" <<'PYTHON'
+import contextlib, io, os, peer
+from peers_command import peers
+said = io.StringIO()
+with contextlib.redirect_stderr(said):
+    assert not peers.installed("x", peer.Peer("X", "x", ["no_such_module"], [["--no-index", "no-such-package"]], {}, {}))
+    assert not peers.installed("y", peer.Peer("Y", "y", ["numpy"], [], {}, {}, {"no-such-library": "libnone-dev"}))
+    assert not peers.installed("z", peer.Peer("Z", "z", ["no_such_module"], [], {}, {}))
+    assert peers.installed("numpy", peer.Peer("N", "numpy", ["numpy"], [], {}, {}))
+lines = said.getvalue().splitlines()
+assert lines[0].startswith("peers: x is left out: -m pip install failed: ERROR: ") and "no-such-package" in lines[0], lines
+assert lines[1:] == ["peers: y is left out: it needs libnone-dev (apt-get install)", "peers: z is left out: Python cannot import no_such_module"], lines
+PYTHON
 else
     skip "OpenBLAS at one row" "there is no NumPy in \$CLIO_PEERS (bench/peers --only openblas installs it)"
 fi
