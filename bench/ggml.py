@@ -1,5 +1,5 @@
 """Write a Whisper checkpoint in Hugging Face layout as whisper.cpp's ggml file: f16, but for vectors and positional embeddings."""
-import json, os, struct
+import json, os, struct, sys
 
 
 def byte_alphabet():
@@ -78,3 +78,7 @@ def write_ggml(folder, path):
             f.write(to.encode())
             f.write(a.tobytes())
     os.replace(path + ".part", path)
+
+
+if __name__ == "__main__":
+    write_ggml(*sys.argv[1:])

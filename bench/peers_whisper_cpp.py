@@ -1,5 +1,5 @@
 """whisper.cpp (pywhispercpp, built from source for this processor) as a whole process, f16 weights, greedy."""
-import os, sys
+import os, subprocess, sys
 
 import ggml
 from environment import derived, environment
@@ -12,7 +12,7 @@ def transcribe(row, work):
     import sysconfig
     if not work.whisper:
         return None
-    model = derived(work.whisper, "model-f16.ggml", lambda path: ggml.write_ggml(work.whisper, path))
+    model = derived(work.whisper, "model-f16.ggml", lambda path: subprocess.check_call([sys.executable, ggml.__file__, work.whisper, path]))
     libraries = dict(environment(work.threads), LD_LIBRARY_PATH=sysconfig.get_path("platlib"))
     return Process([sys.executable, os.path.abspath(__file__), model, work.sound, str(work.threads), str(int(row.shape.endswith(WITHOUT)))], libraries)
 
