@@ -5,8 +5,13 @@ import hashlib, os, subprocess, sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("CLIO_PEERS", os.path.expanduser("~/.cache/clio-peers"))
 PYTHON = os.path.join(CACHE, "bin", "python")
-# Names of one processor's kernels that are set against a bug of old versions, and would slow a new one.
+# Choices of one processor's kernels that are set against a bug of old versions, and would slow a new one.
 NOT_INHERITED = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONPATH", "PYTHONHOME"]
+
+
+# Libraries keep their notes and progress bars to themselves, and look for nothing on the network.
+QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore",
+         "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class NotInstalled(Exception):
@@ -44,7 +49,7 @@ def environment(threads):
     """Variables for a program that is to use this many threads, whichever library multiplies in it."""
     names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POCL_MAX_PTHREAD_COUNT"]
     kept = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    return dict(kept, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", **{name: str(threads) for name in names})
+    return dict(kept, **QUIET, **{name: str(threads) for name in names})
 
 
 def derived(model, name, write):

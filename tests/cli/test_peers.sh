@@ -56,6 +56,7 @@ from timing import is_stable, quartiles
 assert quartiles([3.0]) == (3.0, 3.0, 3.0) and quartiles([4.0, 1.0, 2.0, 3.0]) == (1.75, 2.5, 3.25)  # NumPy's quantiles
 assert is_stable([1.0] * 5) and not is_stable([1.0] * 4)
 assert not is_stable([1.0, 1.0, 1.0, 1.1, 1.1]) and is_stable([1.0, 1.0, 1.0, 1.005, 1.005])
+assert is_stable([1.0, 1.03] * 18) and not is_stable([1.0, 1.03] * 9)
 PYTHON
 python "samples of calls of every length" <<'PYTHON'
 from timing import take_samples
