@@ -23,6 +23,7 @@ python() {
 refuses() {
     name=$1 program=$2 part=$3
     shift 3
+    [ "$program" = figures ] || set -- "$@" --filter nothing # what is not refused measures nothing
     "$bench/$program" "$@" </dev/null >out 2>err
     code=$?
     if [ $code -eq 2 ] && [ "$(wc -l <err)" -eq 1 ] && [ ! -s out ] && grep -qF -- "$part" err; then
@@ -34,18 +35,19 @@ refuses() {
 
 # ---- wrong arguments ----
 
-refuses "no such peer" peers 'peers: --only: there is no peer "foo"; choose among torch-f32, ' --only openblas,foo
-refuses "an empty name" peers 'there is no peer ""' --only ''
-refuses "no thread" peers "peers: --threads must be 1 or more, not 0" --threads 0
+mkdir one two
+
+refuses "no such peer" peers 'peers: --only: there is no peer "foo"; choose among torch-f32, ' -m one --only openblas,foo
+refuses "an empty name" peers 'there is no peer ""' -m one --only ''
+refuses "no thread" peers "peers: --threads must be 1 or more, not 0" -m one --threads 0
 refuses "threads that are no number" peers "invalid int value: 'x'" --threads x
 refuses "no such option" peers "unrecognized arguments: --fast" --fast
 refuses "no such model" peers "peers: -m: there is no folder nowhere" -m nowhere
-mkdir one two
 refuses "two models of a kind" peers "not two of a kind" -m one -m two
 refuses "no such sound file" peers "peers: --sound: there is no file nowhere.wav" -m one --sound nowhere.wav
 refuses "no such report" peers "peers: --rows: there is no file nowhere.json" -m one --rows nowhere.json
-refuses "no such program" peers "nowhere/clio cannot be run (No such file or directory); build clio, or name the program with --clio" -m one --filter matmul --clio nowhere/clio
-refuses "no such row" peers 'no row of clio bench matches --filter, "nothing"' -m one --filter nothing
+refuses "no such program" peers "nowhere/clio cannot be run (No such file or directory); build clio, or name the program with --clio" -m one --clio nowhere/clio
+refuses "no such row" peers 'no row of clio bench matches --filter, "nothing"' -m one
 refuses "figures without reports" figures "figures: there is no nowhere/clio.json" --reports nowhere
 refuses "figures of old reports, with an option to measure" figures "--quick needs a new measurement" --reports . --quick
 
