@@ -68,7 +68,7 @@ def machine_text(clio, peers):
     if taken > BUSY:
         notes.append("other programs took up to %.0f %% of the processors" % (100 * taken))
     return "%s, %s threads; clio on %s, driver %s; medians, %s%s." % (
-        reports.processor(), clio["parameters"].get("threads", "all"), device["platform"], device["driver"], clio["date"][:10],
+        peers[0]["device"]["platform"] if peers else device["name"], clio["parameters"].get("threads", "all"), device["platform"], device["driver"], clio["date"][:10],
         "".join("; " + note for note in notes))
 
 
