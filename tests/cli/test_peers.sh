@@ -47,7 +47,7 @@ refuses "two models of a kind" peers "not two of a kind" -m one -m two
 refuses "no such sound file" peers "peers: --sound: there is no file nowhere.wav" -m one --sound nowhere.wav
 refuses "no such report" peers "peers: --rows: there is no file nowhere.json" -m one --rows nowhere.json
 refuses "no such program" peers "nowhere/clio cannot be run (No such file or directory); build clio, or name the program with --clio" -m one --clio nowhere/clio
-refuses "no such row" peers 'no row of clio bench matches --filter, "nothing"' -m one
+refuses "no such row" peers 'no row of clio bench matches --filter, "nothing"' -m one --only none
 refuses "figures without reports" figures "figures: there is no nowhere/clio.json" --reports nowhere
 refuses "figures of old reports, with an option to measure" figures "--quick needs a new measurement" --reports . --quick
 
