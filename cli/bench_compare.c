@@ -67,7 +67,7 @@ static void print_row(const json_t *reports, const json_t *row)
 /* The geometric mean over all rows of both, by group. */
 static void print_means(const json_t *reports)
 {
-    static const char *const groups[] = {"device", "operation", "network", "training"};
+    static const char *const groups[] = {"device", "operation", "network", "training", "pipeline"};
     const json_t *first = json_array_get(reports, 0);
     for (size_t i = 1; i < json_array_size(reports); i++)
         for (size_t g = 0; g < COUNT(groups); g++) {

@@ -238,7 +238,8 @@ static const struct section sections[] = {
      "self-tests), parameters (those in use), peak_flops and peak_bytes (a second), drift (speed at the end relative to the beginning), "
      "and "
      "rows: group, name, shape, storage (of weights), seconds (the median), low and high (the quartiles), samples, flops, bytes and items "
-     "(of one call), peak_share, error and problem.",
+     "(of one call), peak_share, error and problem. `bench/peers`, in the source tree, writes such reports of PyTorch and other programs, "
+     "at the same rows and of whole sound files (group pipeline).",
      NULL},
     {NULL, NULL, NULL},
 };
