@@ -194,8 +194,8 @@ static const struct option_row options[] = {
      .argument = "MODEL",
      .type = OPTION_MODEL,
      .field = FIELD(model),
-     .initial = "none",
-     .help = "time the networks of this model as well: Whisper, or Stable Diffusion as a folder"},
+     .initial = "random weights",
+     .help = "time the networks of this model: Whisper, or Stable Diffusion as a folder"},
     OPTION_WEIGHT_TYPE(.help = "type of the weights in memory"),
     {.names = "-o --output",
      .argument = "FILE",
@@ -226,8 +226,9 @@ static const struct section sections[] = {
      "`device`: multiply-adds in registers, copies within global memory, reads of local memory, kernel launches, transfers between host "
      "and "
      "device. `operation`: matrix multiplication, attention, convolution, normalization and others at the shapes of Whisper and Stable "
-     "Diffusion, and gradients at those of DCGAN, each compared with plain C before it is timed. `network`: with `-m`, the encoder and a "
-     "decoding step of Whisper; a UNet step and the VAE of Stable Diffusion. `training`: steps of a VAE, a DCGAN and a small UNet.\n\n"
+     "Diffusion, and gradients at those of DCGAN, each compared with plain C before it is timed. `network`: the encoder and a "
+     "decoding step of Whisper base; a UNet step and the decoders of Stable Diffusion 1.5, without `--quick`; or those of `-m`. "
+     "`training`: steps of a VAE, a DCGAN and a small UNet.\n\n"
      "Each row is repeated until its median is stable. Printed are the median, half the interquartile range, and of operations the share "
      "of "
      "the device's own measured peak: of multiply-adds or of memory, whichever is larger. Caches and minimal filtering (Winograd) can "

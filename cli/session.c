@@ -141,7 +141,7 @@ static int finish_file(struct session *s, size_t index, clio_status st, const ch
         return 1; /* reported once, for all */
     print_name_once(s);
     bar_clear();
-    if (st) {
+    if (st || !result) {
         count_failure(s, st, error, detail);
     } else {
         count_result(s, result);

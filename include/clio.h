@@ -219,12 +219,12 @@ CLIO_API const char *clio_tuned_file(const clio_context *ctx, const char **probl
 
 typedef struct clio_bench_params {
     const char *filter; /* only rows whose group, or a part of whose name or shape, is this; NULL or "": all */
-    const char *model;  /* a folder of Whisper or in diffusers layout, whose networks are timed as well; NULL: none */
+    const char *model;  /* a folder of Whisper or in diffusers layout, whose networks are timed; NULL: random weights */
     int quick;          /* 1: fewer rows and samples, about a minute instead of ten */
 } clio_bench_params;
 
 typedef struct clio_bench_row {
-    const char *group;         /* "device": peak rates; "operation"; "network": with `model`; "training": steps of small models */
+    const char *group;         /* "device": peak rates; "operation"; "network"; "training": steps of small models */
     const char *name, *shape;  /* "matmul", "1500 x 512 x 512" */
     const char *storage;       /* type of the weights in memory, "f16"; NULL: has none */
     double seconds, low, high; /* of one call: the median of the samples, and their quartiles */

@@ -229,6 +229,7 @@ void weights_close(struct weights *w)
         weight_free(&w->list[i]);
     for (size_t i = 0; i < w->file_count; i++)
         file_in_close(&w->files[i]);
+    weights_random_free(w);
     free(w->list);
     free(w->files);
     free(w->path);
@@ -268,6 +269,8 @@ clio_status weights_need(clio_context *ctx, const struct weights *w, const char 
     bool same;
     char has[64], want[64];
     *out = NULL;
+    if (w->random)
+        return weights_random_need(ctx, w, name, ndim, dim, out);
     if (!found)
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "%s: tensor %s is missing: this is a checkpoint of another model or its config.json does not belong to it; download it again",

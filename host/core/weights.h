@@ -26,12 +26,19 @@ struct weights {
     size_t file_count;
     struct weight *list; /* sorted by name */
     size_t count;
+    struct weights_random *random; /* of weights_random; NULL: a checkpoint */
 };
 
 /* `path` is a .safetensors file, an index (.json) of shards in its folder, or a folder that holds `stem`.safetensors or
  * `stem`.safetensors.index.json (stem "model"). Folders of models have variants too: models/loaders/model_folder.h. */
 clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem);
 void weights_close(struct weights *w);
+/* For benchmarks: weights_need finds every tensor of at most `largest` elements, with small random numbers; weights_find finds none. */
+clio_status weights_random(clio_context *ctx, struct weights *w, size_t largest);
+/* Of weights_need and weights_close. */
+clio_status weights_random_need(clio_context *ctx, const struct weights *w, const char *name, int ndim, const int *dim,
+                                const struct weight **out);
+void weights_random_free(struct weights *w);
 /* A view: at most `capacity` entries with their own names, whose data is owned or in other weights that outlive the view. path: for
  * messages. Call weights_sort before a lookup; it refuses duplicate names. weights_close releases the view. */
 clio_status weights_view(clio_context *ctx, struct weights *view, const char *path, size_t capacity);

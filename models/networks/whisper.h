@@ -3,6 +3,7 @@
 #ifndef CLIO_MODELS_NETWORKS_WHISPER_H
 #define CLIO_MODELS_NETWORKS_WHISPER_H
 
+#include "../../host/core/json.h"
 #include "../nn/transformer_layer.h"
 
 struct whisper_config {
@@ -24,6 +25,8 @@ struct whisper {
 
 /* Load config.json and the weights of the folder `dir`; while ctx->collects, for training (state_dict.h). */
 clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir);
+/* The same of an open config.json and weights. */
+clio_status whisper_load_from(clio_context *ctx, struct whisper *net, const struct json_file *config, const struct weights *weights);
 /* An error that names what `dir` is, if it is no folder of Whisper but a file or a folder of another format. whisper_load does this, too.
  */
 clio_status whisper_check(clio_context *ctx, const char *dir);

@@ -81,37 +81,34 @@ fail:
     return st;
 }
 
-static clio_status read_config(clio_context *ctx, struct whisper_config *c, const char *dir)
+static clio_status read_config(clio_context *ctx, struct whisper_config *c, const struct json_file *file)
 {
     clio_status st = CLIO_OK;
-    struct json_file file = {0};
     const char *type, *activation;
     bool scale;
-    TRY(json_open(ctx, &file, dir, "config.json"));
-    TRY(json_text(ctx, &file, "model_type", NULL, &type));
+    TRY(json_text(ctx, file, "model_type", NULL, &type));
     if (strcmp(type, "whisper") != 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s describes a model of type %s; transcription needs a Whisper checkpoint (model_type whisper)",
-             file.path, type);
-    TRY(json_text(ctx, &file, "activation_function", "gelu", &activation));
-    TRY(json_bool(ctx, &file, "scale_embedding", false, &scale));
+             file->path, type);
+    TRY(json_text(ctx, file, "activation_function", "gelu", &activation));
+    TRY(json_bool(ctx, file, "scale_embedding", false, &scale));
     if (strcmp(activation, "gelu") != 0 || scale)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for activation_function %s%s; clio runs Whisper with gelu and unscaled embeddings only",
-             file.path, activation, scale ? " and scale_embedding" : "");
-    TRY(json_int(ctx, &file, "d_model", 1, 1 << 14, 0, &c->width));
-    TRY(json_int(ctx, &file, "num_mel_bins", 1, 201, 80, &c->bands));
-    TRY(json_int(ctx, &file, "vocab_size", 1, 1 << 22, 0, &c->vocab));
-    TRY(json_int(ctx, &file, "max_source_positions", 1, 1500, 1500, &c->positions));
-    TRY(json_int(ctx, &file, "max_target_positions", 8, 1 << 14, 448, &c->text_positions));
-    TRY(json_int(ctx, &file, "encoder_layers", 1, 1024, 0, &c->encoder_layers));
-    TRY(json_int(ctx, &file, "encoder_attention_heads", 1, 1 << 10, 0, &c->encoder_heads));
-    TRY(json_int(ctx, &file, "encoder_ffn_dim", 1, 1 << 17, 0, &c->encoder_inner));
-    TRY(json_int(ctx, &file, "decoder_layers", 1, 1024, 0, &c->decoder_layers));
-    TRY(json_int(ctx, &file, "decoder_attention_heads", 1, 1 << 10, 0, &c->decoder_heads));
-    TRY(json_int(ctx, &file, "decoder_ffn_dim", 1, 1 << 17, 0, &c->decoder_inner));
-    TRY(check_heads(ctx, &file, "encoder_attention_heads", c->width, c->encoder_heads));
-    TRY(check_heads(ctx, &file, "decoder_attention_heads", c->width, c->decoder_heads));
+             file->path, activation, scale ? " and scale_embedding" : "");
+    TRY(json_int(ctx, file, "d_model", 1, 1 << 14, 0, &c->width));
+    TRY(json_int(ctx, file, "num_mel_bins", 1, 201, 80, &c->bands));
+    TRY(json_int(ctx, file, "vocab_size", 1, 1 << 22, 0, &c->vocab));
+    TRY(json_int(ctx, file, "max_source_positions", 1, 1500, 1500, &c->positions));
+    TRY(json_int(ctx, file, "max_target_positions", 8, 1 << 14, 448, &c->text_positions));
+    TRY(json_int(ctx, file, "encoder_layers", 1, 1024, 0, &c->encoder_layers));
+    TRY(json_int(ctx, file, "encoder_attention_heads", 1, 1 << 10, 0, &c->encoder_heads));
+    TRY(json_int(ctx, file, "encoder_ffn_dim", 1, 1 << 17, 0, &c->encoder_inner));
+    TRY(json_int(ctx, file, "decoder_layers", 1, 1024, 0, &c->decoder_layers));
+    TRY(json_int(ctx, file, "decoder_attention_heads", 1, 1 << 10, 0, &c->decoder_heads));
+    TRY(json_int(ctx, file, "decoder_ffn_dim", 1, 1 << 17, 0, &c->decoder_inner));
+    TRY(check_heads(ctx, file, "encoder_attention_heads", c->width, c->encoder_heads));
+    TRY(check_heads(ctx, file, "decoder_attention_heads", c->width, c->decoder_heads));
 fail:
-    json_close(&file);
     return st;
 }
 
@@ -153,45 +150,57 @@ fail:
     return st;
 }
 
-clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir)
+clio_status whisper_load_from(clio_context *ctx, struct whisper *net, const struct json_file *config, const struct weights *weights)
 {
     clio_status st = CLIO_OK;
-    struct weights weights = {0};
     const struct weight *logits;
     bool same = true;
     *net = (struct whisper){0};
     struct whisper_config *c = &net->config;
-    TRY(whisper_check(ctx, dir));
-    TRY(read_config(ctx, c, dir));
-    TRY(folder_weights(ctx, dir, "model", NULL, &weights));
+    TRY(read_config(ctx, c, config));
     int sizes[SIZES] = {[ONE] = 1,          [WIDTH] = c->width, [ENCODER_INNER] = c->encoder_inner, [DECODER_INNER] = c->decoder_inner,
                         [BANDS] = c->bands, [VOCAB] = c->vocab, [POSITIONS] = c->positions,         [TEXT_POSITIONS] = c->text_positions,
                         [KERNEL] = 3};
     /* Keys of WhisperModel lack the prefix "model." of WhisperForConditionalGeneration. */
-    const char *prefix = weights_find(&weights, "encoder.conv1.weight") ? "" : "model.";
-    TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, &weights));
+    const char *prefix = weights_find(weights, "encoder.conv1.weight") ? "" : "model.";
+    TRY(state_dict_load(ctx, net, network_table, COUNT(network_table), prefix, sizes, weights));
     if (ctx->collects) /* fixed sinusoids, not trained (OpenAI's whisper/model.py) */
         parameters_set_buffer(ctx->collects, &net->encoder_positions);
     /* The output projection shares the token embedding's weights, unless the checkpoint has its own. */
-    const char *key = weights_find(&weights, "proj_out.weight") ? "proj_out.weight"
-                      : *prefix                                 ? "model.decoder.embed_tokens.weight"
-                                                                : "decoder.embed_tokens.weight";
-    TRY(weights_need(ctx, &weights, key, 2, (int[]){c->vocab, c->width}, &logits));
+    const char *key = weights_find(weights, "proj_out.weight") ? "proj_out.weight"
+                      : *prefix                                ? "model.decoder.embed_tokens.weight"
+                                                               : "decoder.embed_tokens.weight";
+    TRY(weights_need(ctx, weights, key, 2, (int[]){c->vocab, c->width}, &logits));
     net->tied = ctx->collects != NULL;
     if (net->tied && strcmp(key, "proj_out.weight") == 0)
-        TRY(compare_floats(ctx, logits, weights_find(&weights, "model.decoder.embed_tokens.weight"), &same));
+        TRY(compare_floats(ctx, logits, weights_find(weights, "model.decoder.embed_tokens.weight"), &same));
     if (!same)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s has a proj_out.weight that is not its embedding of tokens; clio trains models that share them", weights.path);
+             "%s has a proj_out.weight that is not its embedding of tokens; clio trains models that share them", weights->path);
     if (!net->tied) {
         TRY(matrix_new(ctx, &net->logits, c->vocab, c->width, MATRIX_FEW, "the model"));
         TRY(matrix_fill(ctx, &net->logits, 0, logits));
     }
-    TRY(load_layers(ctx, net, prefix, sizes, &weights));
+    TRY(load_layers(ctx, net, prefix, sizes, weights));
 fail:
-    weights_close(&weights);
     if (st)
         whisper_free(ctx, net);
+    return st;
+}
+
+clio_status whisper_load(clio_context *ctx, struct whisper *net, const char *dir)
+{
+    clio_status st = CLIO_OK;
+    struct json_file config = {0};
+    struct weights weights = {0};
+    *net = (struct whisper){0};
+    TRY(whisper_check(ctx, dir));
+    TRY(json_open(ctx, &config, dir, "config.json"));
+    TRY(folder_weights(ctx, dir, "model", NULL, &weights));
+    TRY(whisper_load_from(ctx, net, &config, &weights));
+fail:
+    json_close(&config);
+    weights_close(&weights);
     return st;
 }
 

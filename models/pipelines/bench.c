@@ -19,8 +19,7 @@ static clio_status run_all(struct bench *b, const char *model)
     TRY(bench_device(b));
     TRY(bench_operations(b));
     TRY(bench_convs(b));
-    if (model)
-        TRY(bench_networks(b, model));
+    TRY(bench_networks(b, model));
     TRY(bench_training(b));
     TRY(bench_device_again(b));
 fail:

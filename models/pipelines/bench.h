@@ -6,7 +6,8 @@
 
 /* Training steps of small models with random weights, on noise. */
 clio_status bench_training(struct bench *b);
-/* The networks of a folder: Whisper's encoder and a decoding step; the UNet and the decoders of Stable Diffusion. */
+/* Whisper's encoder and a decoding step; the UNet and the decoders of Stable Diffusion. Of the model in a folder; path NULL: of Whisper
+ * base, and where there is time of Stable Diffusion 1.5, with random weights. */
 clio_status bench_networks(struct bench *b, const char *path);
 
 #endif

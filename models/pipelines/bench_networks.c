@@ -1,4 +1,4 @@
-/* bench_networks.c - networks from a folder of weights: see bench.h. */
+/* bench_networks.c - networks, with the weights of a folder or with random ones: see bench.h. */
 #include "bench.h"
 #include "speech.h"
 #include "../loaders/model_folder.h"
@@ -8,12 +8,48 @@
 #include "../../host/core/random.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SIDE 64   /* of a latent: images of 512 x 512 */
 #define TOKENS 77 /* of a prompt */
 #define BEFORE 64 /* tokens before the one that is timed */
 
+#define RANDOM_LARGEST ((size_t)1 << 25) /* elements of a tensor of these models at most */
+
+#define END_TOKEN 50257 /* of multilingual models */
+#define FIRST_TIMESTAMP 50364
+
 static const char group[] = "network";
+
+/* openai/whisper-base and stable-diffusion-v1-5, config.json of the model and of its parts; madebyollin/taesd. */
+static const char whisper_base[] =
+    "{\"model_type\": \"whisper\", \"d_model\": 512, \"num_mel_bins\": 80, \"vocab_size\": 51865, \"encoder_layers\": 6, "
+    "\"encoder_attention_heads\": 8, \"encoder_ffn_dim\": 2048, \"decoder_layers\": 6, \"decoder_attention_heads\": 8, "
+    "\"decoder_ffn_dim\": 2048}";
+static const char unet_v1[] =
+    "{\"in_channels\": 4, \"out_channels\": 4, \"sample_size\": 64, \"block_out_channels\": [320, 640, 1280, 1280], \"layers_per_block\": "
+    "2, "
+    "\"cross_attention_dim\": 768, \"attention_head_dim\": 8, \"down_block_types\": [\"CrossAttnDownBlock2D\", \"CrossAttnDownBlock2D\", "
+    "\"CrossAttnDownBlock2D\", \"DownBlock2D\"], \"up_block_types\": [\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"CrossAttnUpBlock2D\", "
+    "\"CrossAttnUpBlock2D\"]}";
+static const char vae_v1[] =
+    "{\"in_channels\": 3, \"out_channels\": 3, \"latent_channels\": 4, \"sample_size\": 512, \"block_out_channels\": [128, 256, 512, 512], "
+    "\"layers_per_block\": 2, \"down_block_types\": [\"DownEncoderBlock2D\", \"DownEncoderBlock2D\", \"DownEncoderBlock2D\", "
+    "\"DownEncoderBlock2D\"], \"up_block_types\": [\"UpDecoderBlock2D\", \"UpDecoderBlock2D\", \"UpDecoderBlock2D\", "
+    "\"UpDecoderBlock2D\"]}";
+static const char tiny[] = "{\"_class_name\": \"AutoencoderTiny\", \"encoder_block_out_channels\": [64, 64, 64, 64], "
+                           "\"decoder_block_out_channels\": [64, 64, 64, 64], "
+                           "\"num_encoder_blocks\": [1, 3, 3, 3], \"num_decoder_blocks\": [3, 3, 3, 1]}";
+
+static clio_status random_model(clio_context *ctx, const char *text, struct json_file *config, struct weights *weights)
+{
+    clio_status st = CLIO_OK;
+    TRY(mem_string(ctx, &config->path, "a model of the benchmark"));
+    TRY(json_parse(ctx, text, strlen(text), 0, config->path, &config->root));
+    TRY(weights_random(ctx, weights, RANDOM_LARGEST));
+fail:
+    return st;
+}
 
 static clio_status noise(clio_context *ctx, float **out, size_t count)
 {
@@ -61,11 +97,22 @@ static clio_status bench_whisper(struct bench *b, const char *path)
     struct bench_row window = bench_row(group, "Whisper encoder", "30 s"), token = bench_row(group, "Whisper decoder", "1 token");
     bool wants_window = bench_wants(b, group, window.name, window.shape), wants_token = bench_wants(b, group, token.name, token.shape);
     clio_speech *s = NULL;
+    struct json_file config = {0};
+    struct weights weights = {0};
     float *samples = NULL;
     int next = 0;
     if (!wants_window && !wants_token)
         return CLIO_OK;
-    TRY(clio_speech_load(ctx, path, &s));
+    if (path) {
+        TRY(clio_speech_load(ctx, path, &s));
+    } else {
+        TRY(random_model(ctx, whisper_base, &config, &weights));
+        TRY(speech_new(ctx, &config, &weights, &s));
+        s->tokens.eot = END_TOKEN;
+        s->tokens.timestamp_begin = FIRST_TIMESTAMP;
+        TRY(tensor_zero(ctx, &s->suppress));
+        weights_close(&weights);
+    }
     TRY(noise(ctx, &samples, (size_t)s->window_samples + MEL_FFT));
     TRY(speech_encode(s, samples, 0));
     TRY(tensor_write(ctx, &s->next, 0, 1, &next));
@@ -78,6 +125,8 @@ static clio_status bench_whisper(struct bench *b, const char *path)
     if (wants_token)
         TRY(bench_measure(b, &token, decode, s));
 fail:
+    json_close(&config);
+    weights_close(&weights);
     free(samples);
     clio_speech_free(s);
     return st;
@@ -170,11 +219,11 @@ fail:
 
 /* Parts of a folder, of which any may be absent. */
 static const struct part {
-    const char *folder, *name, *shape, *item;
+    const char *folder, *name, *shape, *item, *config;
     clio_status (*measure)(struct bench *, struct bench_row *, struct diffusion *, const struct json_file *, const struct weights *);
-} parts[] = {{"unet", "UNet", "64 x 64 latent", "steps", measure_unet},
-             {"vae", "VAE decoder", "512 x 512", "images", measure_vae},
-             {"taesd", "TAESD decoder", "512 x 512", "images", measure_tiny}};
+} parts[] = {{"unet", "UNet", "64 x 64 latent", "steps", unet_v1, measure_unet},
+             {"vae", "VAE decoder", "512 x 512", "images", vae_v1, measure_vae},
+             {"taesd", "TAESD decoder", "512 x 512", "images", tiny, measure_tiny}};
 
 static clio_status bench_part(struct bench *b, struct diffusion *d, const char *path, const struct part *part)
 {
@@ -183,11 +232,16 @@ static clio_status bench_part(struct bench *b, struct diffusion *d, const char *
     struct json_file config = {0};
     struct weights weights = {0};
     char *folder = NULL;
-    TRY(file_join(b->ctx, &folder, path, part->folder));
-    if (!file_is_folder(folder) || !bench_wants(b, group, part->name, part->shape))
+    if (path)
+        TRY(file_join(b->ctx, &folder, path, part->folder));
+    if ((folder && !file_is_folder(folder)) || !bench_wants(b, group, part->name, part->shape))
         goto fail; /* st is CLIO_OK */
-    TRY(json_open(b->ctx, &config, folder, "config.json"));
-    TRY(folder_weights(b->ctx, folder, "diffusion_pytorch_model", NULL, &weights));
+    if (path) {
+        TRY(json_open(b->ctx, &config, folder, "config.json"));
+        TRY(folder_weights(b->ctx, folder, "diffusion_pytorch_model", NULL, &weights));
+    } else {
+        TRY(random_model(b->ctx, part->config, &config, &weights));
+    }
     row.items = 1;
     row.item = part->item;
     TRY(bench_add(b, &row, part->measure(b, &row, d, &config, &weights)));
@@ -217,6 +271,10 @@ clio_status bench_networks(struct bench *b, const char *path)
 {
     clio_status st = CLIO_OK;
     char *index = NULL;
+    if (!path) {
+        TRY(bench_whisper(b, NULL));
+        return b->quick ? CLIO_OK : bench_diffusion(b, NULL);
+    }
     TRY(file_join(b->ctx, &index, path, "model_index.json"));
     TRY(file_exists(index) ? bench_diffusion(b, path) : bench_whisper(b, path));
 fail:

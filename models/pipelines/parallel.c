@@ -126,9 +126,12 @@ static void on_notice(void *user, const char *text)
     bool known = p->notice_count == NOTICES_MAX;
     for (size_t i = 0; !known && i < p->notice_count; i++)
         known = !strcmp(p->notices[i], text);
-    char *copy = known ? NULL : malloc(strlen(text) + 1);
-    if (copy)
-        p->notices[p->notice_count++] = strcpy(copy, text);
+    size_t size = strlen(text) + 1;
+    char *copy = known ? NULL : malloc(size);
+    if (copy) {
+        memcpy(copy, text, size);
+        p->notices[p->notice_count++] = copy;
+    }
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -162,7 +162,7 @@ static void claim_part(struct parallel_queue *q, const int64_t *states, const in
         own = i == q->processes.rank ? able : own;
         able += states[i] == CLIO_OK;
     }
-    for (size_t i = 0; states[q->processes.rank] == CLIO_OK && i < count; i++)
+    for (size_t i = 0; able && states[q->processes.rank] == CLIO_OK && i < count; i++)
         if (i % able == own)
             claim(q, (size_t)rest[i]);
 }

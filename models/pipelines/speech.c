@@ -111,11 +111,10 @@ fail:
     return st;
 }
 
-/* All that does not need the tokenizer: network, log-mel front end, buffers. */
-static clio_status load_network(clio_context *ctx, clio_speech *s)
+/* What else does not need the tokenizer: log-mel front end, buffers. */
+static clio_status open_network(clio_context *ctx, clio_speech *s)
 {
     clio_status st = CLIO_OK;
-    TRY(whisper_load(ctx, &s->net, s->dir));
     TRY(mel_open(ctx, &s->mel, s->net.config.bands));
     TRY(make_buffers(ctx, s));
     TRY(speech_reserve(s, 1));
@@ -147,7 +146,8 @@ static clio_status load_all(clio_context *ctx, clio_speech *s)
     reader->context = *ctx;
     reader->speech = s;
     bool threaded = pthread_create(&reader->thread, NULL, reader_run, reader) == 0;
-    st = load_network(ctx, s);
+    st = whisper_load(ctx, &s->net, s->dir);
+    st = st ? st : open_network(ctx, s);
     if (threaded)
         pthread_join(reader->thread, NULL);
     else
@@ -182,6 +182,21 @@ clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **o
     TRY(load_all(ctx, s));
     *out = s;
     return CLIO_OK;
+fail:
+    clio_speech_free(s);
+    return st;
+}
+
+clio_status speech_new(clio_context *ctx, const struct json_file *config, const struct weights *weights, clio_speech **out)
+{
+    clio_status st = CLIO_OK;
+    clio_speech *s = NULL;
+    TRY(mem_alloc(ctx, &s, 1, sizeof *s));
+    s->ctx = ctx;
+    TRY(whisper_load_from(ctx, &s->net, config, weights));
+    TRY(open_network(ctx, s));
+    *out = s;
+    s = NULL;
 fail:
     clio_speech_free(s);
     return st;

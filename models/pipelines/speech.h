@@ -55,6 +55,8 @@ struct speech_row {
     uint32_t seed;
 };
 
+/* A model without tokenizer, which computes, but cannot transcribe: for benchmarks. */
+clio_status speech_new(clio_context *ctx, const struct json_file *config, const struct weights *weights, clio_speech **out);
 /* Allocate the buffers for `batch` windows, unless there are as many already. Discards encoded windows. */
 clio_status speech_reserve(clio_speech *s, int batch);
 /* Begin a new batch. Discards encoded windows. */

@@ -22,6 +22,8 @@ assert row["flops"] == 2 * 1500 * 512 * 512 and row["bytes"] > 4 * 1500 * 1024 a
 PYTHON
 works "a training step" -- bench -q --quick --filter vae -o vae.json
 grep -q '"item": "images"' vae.json && ok "images of a step" || { : >err; not_ok "images of a step" "none"; }
+also='[ "$(grep -c "^Whisper [a-z]*coder, " out)" -eq 2 ] && ! grep -q UNet out'
+works "networks with random weights" -- bench -q --quick --filter network
 usage "no such row" "no row of the benchmark matches --filter, \"nothing\"" -- bench -q --filter nothing
 usage "an operand" "unexpected argument x.json: reports are compared with --compare" -- bench x.json
 usage "a threshold alone" "--threshold needs --compare" -- bench --threshold 5
