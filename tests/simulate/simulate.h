@@ -34,7 +34,7 @@ struct simulated_device {
     int answer_count;
     struct kernel_limit limits[LIMITS_AT_MOST];
     int limit_count;
-    /* Parts of a program's text ("cl/gemm.cl"), or NULL: the compiler refuses it, or crashes on it. */
+    /* The compiler refuses this program ("cl/gemm.cl", or one variant "cl/gemm.cl -DTILE"), or crashes on it; NULL: none. */
     char *rejected, *crashes;
     double build_seconds; /* added to each compilation from source */
     bool has_timer;       /* times of events are cut to multiples of timer_ns, 0: they are all 0 */
