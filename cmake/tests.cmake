@@ -139,6 +139,6 @@ set_tests_properties(test_faults PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST
 
 clio_opencl_layer(simulate simulate PkgConfig::CLIO_jansson)
 add_test(NAME test_simulated COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/scripts/check-simulated --build ${PROJECT_BINARY_DIR}
-    opencl-1.1 big-endian videocore-iv group-64 rejects-needed)
+    opencl-1.1 big-endian videocore-iv group-64 rejects-needed crashing-compiler)
 set_tests_properties(test_simulated PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
 add_dependencies(test_simulate simulate)

@@ -12,7 +12,7 @@
 #define TEXT_AT_MOST (1u << 20)
 #define ITEM_DIMENSIONS_AT_MOST 16
 #define PLATFORM_NOT_FOUND (-1001) /* CL_PLATFORM_NOT_FOUND_KHR */
-#define WORK_GROUP_LEAST 64 /* of a GPU: the reductions of attention and of few rows (cl/attention.cl, cl/gemm.cl) */
+#define WORK_GROUP_LEAST 64        /* of a GPU: the reductions of attention and of few rows (cl/attention.cl, cl/gemm.cl) */
 #define SPACES " \t\n\v\f\r"
 
 static bool contains(const char *text, const char *part, size_t length)

@@ -29,7 +29,8 @@ struct programs {
 clio_status kernel_get(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out);
 /* The same of a kernel whose group is SIDE x SIDE x 1 work-items, compiled with the greatest -DSIDE of 16, 8 and 4 that device and kernel
  * allow; *side is it. */
-clio_status kernel_get_square(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out, size_t *side);
+clio_status kernel_get_square(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out,
+                              size_t *side);
 /* Iterate over all kernels built so far, for the profile. */
 struct kernel *kernel_next(clio_context *ctx, size_t *program_index, size_t *kernel_index);
 /* The whole source of cl/<file>.cl with its includes resolved and #line marks, in fresh memory. */

@@ -32,6 +32,17 @@ static struct selftest_result *find(const struct selftest_results *results, cons
     return NULL;
 }
 
+/* The result of a variant; else one of another variant of the family that took the process with it: what makes a compiler or a driver crash
+ * is likely to do so with the next variant, and each would cost a run. */
+static struct selftest_result *find_or_died(const struct selftest_results *results, const char *family, const char *variant)
+{
+    struct selftest_result *found = find(results, family, variant);
+    for (size_t i = 0; !found && i < results->count; i++)
+        if (results->list[i].outcome == SELFTEST_DIED && strcmp(results->list[i].family, family) == 0)
+            found = &results->list[i];
+    return found;
+}
+
 /* A result that is known already is kept. */
 static clio_status add(clio_context *ctx, struct selftest_results *results, const char *family, const char *variant,
                        enum selftest_outcome outcome, const char *reason)
@@ -248,7 +259,7 @@ const struct selftest_result *selftest_result_find(clio_context *ctx, const char
 {
     if (!ctx->selftests.is_loaded)
         (void)load(ctx, &ctx->device, &ctx->selftests, true);
-    return find(&ctx->selftests, family, variant);
+    return find_or_died(&ctx->selftests, family, variant);
 }
 
 clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, enum selftest_outcome outcome,

@@ -233,8 +233,8 @@ clio_status matrix_turn(clio_context *ctx, struct arena *arena, struct matrix *o
         TRY(kernel_get(ctx, "pack", "swap", options, &kernel));
     else
         TRY(kernel_get_square(ctx, "pack", "swap", options, &kernel, &side));
-    struct grid grid = panels ? GRID3((w->n + 15) / 16, (out->n + PANEL - 1) / PANEL * 2, taps, 1, 1, 1)
-                              : GRID3(w->n, out->n, taps, side, side, 1);
+    struct grid grid =
+        panels ? GRID3((w->n + 15) / 16, (out->n + PANEL - 1) / PANEL * 2, taps, 1, 1, 1) : GRID3(w->n, out->n, taps, side, side, 1);
     TRY(LAUNCH(ctx, kernel, grid, COST(0, (4.0 + (double)dtype_size(w->data.dtype)) * w->n * w->k), ARG_TENSOR(&out->data),
                ARG_TENSOR(&w->data), ARG_VALUE(args)));
 fail:

@@ -88,7 +88,7 @@ bool gemm_bf16_choose(clio_context *ctx, void *call, int attempt, struct kernel_
     return attempt == 0;
 }
 
-#define OUTPUTS_AT_MOST 64 /* of a work-item of gemm_tile: more of them spill registers on every known device */
+#define OUTPUTS_AT_MOST 64      /* of a work-item of gemm_tile: more of them spill registers on every known device */
 #define ACCUMULATORS_AT_MOST 32 /* of a work-item of gemm_rows: more are spilled where a thread has 128 registers of 8 floats */
 #define VECTOR_COLUMNS 36       /* k of the self-test of kernels that read 4 floats at once */
 
@@ -338,9 +338,8 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
         return blas_gemm(ctx, out, a, b, &blas);
     }
     TRY(kernel_get_square(ctx, "matmul", "matmul", "", &k, &side));
-    TRY(LAUNCH(ctx, k, GRID3(n, m, batch, side, side, 1),
-               COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)), ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b),
-               ARG_VALUE(g)));
+    TRY(LAUNCH(ctx, k, GRID3(n, m, batch, side, side, 1), COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)),
+               ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b), ARG_VALUE(g)));
 fail:
     return st;
 }

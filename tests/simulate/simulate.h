@@ -2,9 +2,9 @@
  *
  *     SIMULATE=tests/simulate/devices/NAME.json OPENCL_LAYERS=/absolute/libsimulate.so clio ...
  *
- * The description is data (tests/simulate/devices/README.md). What the simulated device says, it keeps to: work-groups, local memory, buffers
- * and queues beyond what it reports are refused with the error code that a driver gives; calls, queries and options of a newer OpenCL
- * version, too. What a kernel computes is computed by the device below. */
+ * The description is data (tests/simulate/devices/README.md). What the simulated device says, it keeps to: work-groups, local memory,
+ * buffers and queues beyond what it reports are refused with the error code that a driver gives; calls, queries and options of a newer
+ * OpenCL version, too. What a kernel computes is computed by the device below. */
 #ifndef CLIO_SIMULATE_H
 #define CLIO_SIMULATE_H
 

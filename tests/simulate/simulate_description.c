@@ -114,8 +114,9 @@ static size_t read_number(enum kind kind, const json_t *value, void *out)
     cl_uint small = (cl_uint)n;
     size_t size = (size_t)n;
     bool by_words = kind == TYPE || kind == QUEUE;
-    if (by_words ? !json_is_string(value) || !read_words(json_string_value(value), &n)
-                 : kind == BOOL ? !json_is_boolean(value) : !json_is_integer(value) || json_integer_value(value) < 0)
+    if (by_words       ? !json_is_string(value) || !read_words(json_string_value(value), &n)
+        : kind == BOOL ? !json_is_boolean(value)
+                       : !json_is_integer(value) || json_integer_value(value) < 0)
         return 0;
     bool is_small = kind == UINT || kind == BOOL, is_size = kind == SIZE || kind == SIZES;
     size_t bytes = is_small ? sizeof small : is_size ? sizeof size : sizeof n;

@@ -16,9 +16,9 @@ static void CL_CALLBACK give_back(cl_mem m, void *bytes)
 
 static cl_int refusal(size_t bytes)
 {
-    return bytes > simulated.allocation                      ? CL_INVALID_BUFFER_SIZE
+    return bytes > simulated.allocation                     ? CL_INVALID_BUFFER_SIZE
            : atomic_load(&taken) + bytes > simulated.memory ? CL_MEM_OBJECT_ALLOCATION_FAILURE
-                                                             : CL_SUCCESS;
+                                                            : CL_SUCCESS;
 }
 
 static cl_mem CL_API_CALL create_buffer(cl_context c, cl_mem_flags flags, size_t bytes, void *host, cl_int *error)
@@ -45,8 +45,8 @@ static cl_mem CL_API_CALL create_sub_buffer(cl_mem m, cl_mem_flags flags, cl_buf
     return NULL;
 }
 
-static cl_mem CL_API_CALL create_image(cl_context c, cl_mem_flags flags, const cl_image_format *format, const cl_image_desc *shape, void *host,
-                                       cl_int *error)
+static cl_mem CL_API_CALL create_image(cl_context c, cl_mem_flags flags, const cl_image_format *format, const cl_image_desc *shape,
+                                       void *host, cl_int *error)
 {
     if (simulated.has_images)
         return simulate_below->clCreateImage(c, flags, format, shape, host, error);

@@ -6,13 +6,13 @@
     X(clGetPipeInfo, (cl_mem m, cl_pipe_info what, size_t size, void *out, size_t *used))                                                  \
     X(clSetKernelArgSVMPointer, (cl_kernel k, cl_uint i, const void *value))                                                               \
     X(clSetKernelExecInfo, (cl_kernel k, cl_kernel_exec_info what, size_t size, const void *value))                                        \
-    X(clGetKernelSubGroupInfo, (cl_kernel k, cl_device_id d, cl_kernel_sub_group_info what, size_t given, const void *in, size_t size,     \
-                                void *out, size_t *used))                                                                                  \
+    X(clGetKernelSubGroupInfo,                                                                                                             \
+      (cl_kernel k, cl_device_id d, cl_kernel_sub_group_info what, size_t given, const void *in, size_t size, void *out, size_t *used))    \
     X(clGetDeviceAndHostTimer, (cl_device_id d, cl_ulong * of_device, cl_ulong * of_host))                                                 \
     X(clGetHostTimer, (cl_device_id d, cl_ulong * of_host))                                                                                \
     X(clSetDefaultDeviceCommandQueue, (cl_context c, cl_device_id d, cl_command_queue q))                                                  \
-    X(clEnqueueSVMMap, (cl_command_queue q, cl_bool blocks, cl_map_flags flags, void *p, size_t size, cl_uint n, const cl_event *wait,     \
-                        cl_event *event))                                                                                                  \
+    X(clEnqueueSVMMap,                                                                                                                     \
+      (cl_command_queue q, cl_bool blocks, cl_map_flags flags, void *p, size_t size, cl_uint n, const cl_event *wait, cl_event *event))    \
     X(clEnqueueSVMUnmap, (cl_command_queue q, void *p, cl_uint n, const cl_event *wait, cl_event *event))
 
 /* X(type, name, parameters): the last one is `error` */

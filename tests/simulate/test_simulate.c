@@ -199,9 +199,9 @@ static void test_families(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),  cmocka_unit_test(test_buffers), cmocka_unit_test(test_queues_and_calls),
+        cmocka_unit_test(test_answers),  cmocka_unit_test(test_buffers),  cmocka_unit_test(test_queues_and_calls),
         cmocka_unit_test(test_compiler), cmocka_unit_test(test_launches), cmocka_unit_test(test_timer),
-        cmocka_unit_test(test_squares),  cmocka_unit_test(test_tiles),   cmocka_unit_test(test_families),
+        cmocka_unit_test(test_squares),  cmocka_unit_test(test_tiles),    cmocka_unit_test(test_families),
     };
     setenv("SIMULATE", CLIO_SOURCE_DIR "/tests/simulate/strict.json", 1);
     setenv("OPENCL_LAYERS", CLIO_BUILD_DIR "/tests/libsimulate.so", 1);

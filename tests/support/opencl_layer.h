@@ -1,5 +1,5 @@
-/* opencl_layer.h - what every layer of the OpenCL loader has in common (tests/faults, tests/simulate): answers to queries, its own name, and
- * the exchange of call tables with the loader. */
+/* opencl_layer.h - what every layer of the OpenCL loader has in common (tests/faults, tests/simulate): answers to queries, its own name,
+ * and the exchange of call tables with the loader. */
 #ifndef CLIO_OPENCL_LAYER_H
 #define CLIO_OPENCL_LAYER_H
 
