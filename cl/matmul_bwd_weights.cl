@@ -11,7 +11,7 @@
  *   weights_single  one number of dw per work-item, either layout: what is left when the others answer wrongly on a device.
  * The pixels are divided into slices where dw alone would not fill the device: weights_join adds up their sums, in order.
  * PANEL: panels of weights, otherwise rows. MR: columns of s in registers, s has as many at least. */
-// isa:
+// isa: -DGROUP={16,8}
 // isa-cpu: -DPANEL -DMR=8
 // isa-cpu: -DPANEL -DMR=12
 // isa-cpu: -DPANEL -DMR=1
