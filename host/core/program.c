@@ -273,7 +273,7 @@ clio_status kernel_get_square(clio_context *ctx, const char *file, const char *n
     for (;; *side /= 2) {
         snprintf(all, sizeof all, "%s%s-DSIDE=%zu", options, *options ? " " : "", *side);
         TRY(kernel_get(ctx, file, name, all, out));
-        if (*side * *side <= (*out)->max_work_group || *side <= SQUARE_SIDE_LEAST)
+        if (!*out || *side * *side <= (*out)->max_work_group || *side <= SQUARE_SIDE_LEAST)
             return CLIO_OK;
     }
 fail:

@@ -19,7 +19,7 @@ import argparse, concurrent.futures, json, os, re, shutil, signal, subprocess, s
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 DEVICES = os.path.join(ROOT, "tests", "simulate", "devices")
-LIMIT = 300  # seconds of one test or command
+LIMIT = 600  # seconds of one test or command: the first run compiles every kernel
 # Quick ones that between them launch most families: the tests of the rest only repeat their kernels at more shapes.
 OPERATIONS = ["test_op_elementwise", "test_op_embed", "test_op_group_norm", "test_op_matmul", "test_op_mask", "test_op_norm", "test_op_reparam",
               "test_op_resample", "test_op_conv2d_direct_bwd", "test_op_diffusion"]
@@ -127,8 +127,8 @@ class Check:
 
     def result(self, name, out):
         """Texts are those of the other devices; files are whole."""
-        if name == "transcribe":
-            return None if out == self.texts else f"another text than on gpu: {out.strip()[:100]!r}"
+        if name == "transcribe":  # CLBlast prints the log of kernels that do not compile on standard output, before the results
+            return None if out.endswith(self.texts) else f"another text than on gpu: {out.strip()[:100]!r}"
         file = {"imagine": "image.png", "train": "vae/train.csv", "bench": "bench.json"}[name]
         return None if os.path.getsize(os.path.join(self.out, file)) > 100 else f"{file} is empty"
 
