@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ALL_VARIANTS "*"
+#define DIED_AT_MOST 2   /* variants of a family, after which the others are not tried */
 #define RESULTS_MAX 4096 /* of a file: some hundred are usual, and each is compared with all */
 
 /* ---- a list of results ---- */
@@ -32,13 +33,14 @@ static struct selftest_result *find(const struct selftest_results *results, cons
     return NULL;
 }
 
-/* The result of a variant; else one of another variant of the family that took the process with it: what makes a compiler or a driver crash
- * is likely to do so with the next variant, and each would cost a run. */
+/* The result of a variant; else, where two others of the family took the process with them, that of the second: the first may have been
+ * killed for another reason, but a compiler that crashes on two is likely to crash on the next, and each would cost a run. */
 static struct selftest_result *find_or_died(const struct selftest_results *results, const char *family, const char *variant)
 {
     struct selftest_result *found = find(results, family, variant);
+    int died = 0;
     for (size_t i = 0; !found && i < results->count; i++)
-        if (results->list[i].outcome == SELFTEST_DIED && strcmp(results->list[i].family, family) == 0)
+        if (results->list[i].outcome == SELFTEST_DIED && strcmp(results->list[i].family, family) == 0 && ++died == DIED_AT_MOST)
             found = &results->list[i];
     return found;
 }
