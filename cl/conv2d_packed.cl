@@ -13,6 +13,7 @@
  *   conv2d_single  one output number per work-item, either layout: what is left when the others answer wrongly on a device.
  * PANEL: panels of weights (conv2d_panel, conv2d_few, conv2d_single), otherwise rows (conv2d_tile, conv2d_single). MR: pixels of a tile. */
 // isa: -DW_F16={0,1}
+// isa: -DW_F16=0 -DGX=8 -DGY=8
 // isa: -DW_F16={0,1} -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step}
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=8

@@ -18,6 +18,8 @@
 // isa: -DW_F16={0,1}
 // isa: -DW_F16=0 -DGX={gemm.tile.gx} -DGY={gemm.tile.gy} -DTN={gemm.tile.tn} -DTM={gemm.tile.tm} -DSTEP={gemm.tile.step}
 // isa: -DW_F16=0 -DGX=4 -DGY=32 -DTN=1 -DTM=4
+// isa: -DW_F16=0 -DGX=8 -DGY=8
+// isa: -DW_F16=0 -DGX=4 -DGY=16 -DTN=1 -DTM=4
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8
 // isa-cpu: -DW_F16=0 -DPANEL -DMR=8 -DPICTURES
 // isa-cpu: -DW_F16=1 -DPANEL -DMR=12

@@ -11,7 +11,7 @@
  *   weights_single  one number of dw per work-item, either layout: what is left when the others answer wrongly on a device.
  * The pixels are divided into slices where dw alone would not fill the device: weights_join adds up their sums, in order.
  * PANEL: panels of weights, otherwise rows. MR: columns of s in registers, s has as many at least. */
-// isa:
+// isa: -DGROUP={16,8}
 // isa-cpu: -DPANEL -DMR=8
 // isa-cpu: -DPANEL -DMR=12
 // isa-cpu: -DPANEL -DMR=1
@@ -107,17 +107,20 @@ __kernel void weights_join_turned(__global float *dw, const __global float *part
 
 #else
 
-#define SIDE 64 /* of a tile of outputs and columns of k; a work-item has 4 x 4 of them, 16 apart */
+#ifndef GROUP
+#define GROUP 16 /* work-items of a group along k and n */
+#endif
+#define SIDE (4 * GROUP) /* of a tile of outputs and columns of k; a work-item has 4 x 4 of them, GROUP apart */
 #define STEP 16 /* pixels at a time */
 
-/* Group of 16 x 16: outputs 64*group(1).. of dw; columns of k: 64*group(0).. of all where x lies under the window, but where dy does, of one
+/* Group of GROUP x GROUP: outputs SIDE*group(1).. of dw; columns of k: SIDE*group(0).. of all where x lies under the window, but where dy does, of one
  * tap, since its pixels are other ones for each. Slice group(2) of the pixels. out [slices][n][k]. Local memory: STEP * (2 * SIDE + 3) words. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void weights_tile(__global float *out, const __global float *dy,
+__kernel __attribute__((reqd_work_group_size(GROUP, GROUP, 1))) void weights_tile(__global float *out, const __global float *dy,
                                                                             const __global float *x, struct weights_args a)
 {
     __local float xs[STEP][SIDE], ds[STEP][SIDE];
     __local struct place at[STEP];
-    int lx = get_local_id(0), ly = get_local_id(1), id = ly * 16 + lx, slice = get_group_id(2), n0 = get_group_id(1) * SIDE;
+    int lx = get_local_id(0), ly = get_local_id(1), id = ly * GROUP + lx, slice = get_group_id(2), n0 = get_group_id(1) * SIDE;
     int c_all = a.s_columns, n_all = a.v_columns, k_all = a.taps_y * a.taps_x * c_all;
     int tiles = a.v_moves ? (c_all + SIDE - 1) / SIDE : 1, tile = get_group_id(0), tap0 = a.v_moves ? tile / tiles : 0;
     int k0 = a.v_moves ? tap0 * c_all + tile % tiles * SIDE : tile * SIDE, k_end = a.v_moves ? (tap0 + 1) * c_all : k_all;
@@ -131,7 +134,7 @@ __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void weights_tile(__gl
         if (id < STEP)
             at[id] = place_of(min(q0 + id, end - 1), &a);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int r = id / SIDE; r < STEP; r += 256 / SIDE) {
+        for (int r = id / SIDE; r < STEP; r += GROUP * GROUP / SIDE) {
             int q = q0 + r, xq = q < end && k < k_end ? q : -1, dq = q < end && n < n_all ? q : -1;
             if (a.v_moves)
                 dq = dq < 0 ? -1 : moved_pixel(at[r], tap0, &a);
@@ -145,8 +148,8 @@ __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void weights_tile(__gl
             float xv[4], dv[4];
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                xv[i] = xs[r][lx + 16 * i];
-                dv[i] = ds[r][ly + 16 * i];
+                xv[i] = xs[r][lx + GROUP * i];
+                dv[i] = ds[r][ly + GROUP * i];
             }
 #pragma unroll
             for (int i = 0; i < 16; i++)
@@ -156,7 +159,7 @@ __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void weights_tile(__gl
     out += (size_t)slice * n_all * k_all;
 #pragma unroll
     for (int i = 0; i < 16; i++) {
-        int column = k0 + lx + i % 4 * 16, row = n0 + ly + i / 4 * 16;
+        int column = k0 + lx + i % 4 * GROUP, row = n0 + ly + i / 4 * GROUP;
         if (column < k_end && row < n_all) {
             __global float *p = out + (size_t)row * k_all + column;
             *p = a.add ? *p + sum[i] : sum[i];

@@ -7,7 +7,7 @@
  *   -DROW=1     float16 vectors and blocks that stay in a core's cache; for CPUs
  *   default     work-groups; for GPUs
  * args.bandwidths are, for MMD_RBF, 1 / (2 s^2). */
-// isa: -DITEMS={norm.items}
+// isa: -DITEMS={norm.items} -DSIDE={16,8}
 // isa-cpu: -DROW=1
 #include "common.clh"
 
@@ -92,8 +92,10 @@ VECTOR_KERNEL void mmd_distances(__global float *distances, __global const float
 
 #else
 
-#define SIDE 16  /* work-items of a group along rows and columns, with 2 x 2 distances each */
-#define BLOCK 32 /* 2 SIDE */
+#ifndef SIDE
+#define SIDE 16 /* work-items of a group along rows and columns, with 2 x 2 distances each */
+#endif
+#define BLOCK (2 * SIDE)
 
 /* distances [m + n, m + n], both halves. Work-group: BLOCK x BLOCK of them, of which those below the diagonal do nothing; columns of z are
  * brought into local memory SIDE at a time. Grid: columns, rows; group SIDE x SIDE. */

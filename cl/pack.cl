@@ -9,7 +9,7 @@
 // isa: -DPANELS=0 -DDST=0 -DSOURCE=2
 // isa: -DPANELS=0 -DDST=1 -DSOURCE=0
 // isa: -DPANELS=0 -DDST=1 -DSOURCE=1
-// isa: -DSWAP -DPANELS=0 -DW_F16={0,1}
+// isa: -DSWAP -DPANELS=0 -DW_F16={0,1} -DSIDE={16,8}
 // isa-cpu: -DPANELS=1 -DDST=0 -DSOURCE=1
 // isa-cpu: -DPANELS=1 -DDST=1 -DSOURCE=1
 // isa-cpu: -DPANELS=1 -DDST=2 -DSOURCE=0
@@ -71,12 +71,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void swap(__global float
 }
 #else
 
-/* Group of 16 x 16: rows 16*group(0).. and channels 16*group(1).. of tap gid(2). Local memory: 16 x 17 floats. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void swap(__global float *restrict dst, const __global weight_t *restrict w,
+#ifndef SIDE
+#define SIDE 16
+#endif
+
+/* Group of SIDE x SIDE: rows SIDE*group(0).. and channels SIDE*group(1).. of tap gid(2). Local memory: SIDE x (SIDE + 1) floats. */
+__kernel __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) void swap(__global float *restrict dst, const __global weight_t *restrict w,
                                                                     struct swap_args a)
 {
-    __local float block[16][17];
-    int x = get_local_id(0), y = get_local_id(1), n0 = get_group_id(0) * 16, c0 = get_group_id(1) * 16, tap = get_global_id(2);
+    __local float block[SIDE][SIDE + 1];
+    int x = get_local_id(0), y = get_local_id(1), n0 = get_group_id(0) * SIDE, c0 = get_group_id(1) * SIDE, tap = get_global_id(2);
     int to_tap = a.flip ? a.taps - 1 - tap : tap;
     if (n0 + y < a.n && c0 + x < a.channels)
         block[y][x] = LOAD1(w, ((size_t)(n0 + y) * a.taps + tap) * a.channels + c0 + x);

@@ -121,13 +121,24 @@ foreach(name make_whisper make_diffusers)
     target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/random_weights.c)
 endforeach()
 
-# tests/faults: the library that makes calls fail in a whole command, and the campaign that uses it; test_faults is a fixed sample of it.
-# The library comes before the sanitizers' own, so it is compiled without them; -O2: its malloc jumps to theirs and is no frame of a stack.
+# Layers of the OpenCL loader: libfault.so makes calls fail in a whole command (tests/faults), and libsimulate.so makes the device look like
+# another one (tests/simulate). The first comes before the sanitizers' own library, so both are compiled without them; -O2: its malloc jumps
+# to theirs and is no frame of a stack.
 find_package(Python3 3.8 COMPONENTS Interpreter REQUIRED)
-file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/faults/fault*.c)
-add_library(fault SHARED ${sources})
-set_target_properties(fault PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests C_VISIBILITY_PRESET default)
-target_compile_options(fault PRIVATE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${CLIO_WERROR}>:-Werror> -O2 -fno-builtin)
-target_link_libraries(fault PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+function(clio_opencl_layer name folder)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/${name}*.c)
+    add_library(${name} SHARED ${sources} ${PROJECT_SOURCE_DIR}/tests/support/opencl_layer.c)
+    set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests C_VISIBILITY_PRESET default)
+    target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow $<$<BOOL:${CLIO_WERROR}>:-Werror> -O2 -fno-builtin)
+    target_link_libraries(${name} PRIVATE Threads::Threads ${CMAKE_DL_LIBS} ${ARGN})
+endfunction()
+
+clio_opencl_layer(fault faults)
 add_test(NAME test_faults COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/scripts/faults --build ${PROJECT_BINARY_DIR})
 set_tests_properties(test_faults PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+
+clio_opencl_layer(simulate simulate PkgConfig::CLIO_jansson)
+add_test(NAME test_simulated COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/scripts/check-simulated --build ${PROJECT_BINARY_DIR}
+    opencl-1.1 big-endian videocore-iv group-64 rejects-needed crashing-compiler)
+set_tests_properties(test_simulated PROPERTIES TIMEOUT 900 ENVIRONMENT "${CLIO_TEST_ENVIRONMENT}")
+add_dependencies(test_simulate simulate)

@@ -12,6 +12,7 @@
 #define TEXT_AT_MOST (1u << 20)
 #define ITEM_DIMENSIONS_AT_MOST 16
 #define PLATFORM_NOT_FOUND (-1001) /* CL_PLATFORM_NOT_FOUND_KHR */
+#define WORK_GROUP_LEAST 64        /* of a GPU: the reductions of attention and of few rows (cl/attention.cl, cl/gemm.cl) */
 #define SPACES " \t\n\v\f\r"
 
 static bool contains(const char *text, const char *part, size_t length)
@@ -253,6 +254,7 @@ static const struct required {
     QUERY(CL_DEVICE_TYPE),
     QUERY(CL_DEVICE_AVAILABLE),
     QUERY(CL_DEVICE_COMPILER_AVAILABLE),
+    QUERY(CL_DEVICE_ENDIAN_LITTLE),
     QUERY(CL_DEVICE_MAX_COMPUTE_UNITS),
     QUERY(CL_DEVICE_MAX_WORK_GROUP_SIZE),
     QUERY(CL_DEVICE_MAX_WORK_ITEM_SIZES),
@@ -319,6 +321,9 @@ static void describe_limits(struct device *d)
     d->address_alignment = MAX((size_t)required_number(d, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8, (size_t)64);
     if (!d->problem[0] && (!d->compute_units || !d->max_work_group || !d->max_item_sizes[0] || !d->global_memory || !d->max_allocation))
         snprintf(d->problem, sizeof d->problem, "its driver says that it has no compute units, work-items or memory");
+    else if (!d->problem[0] && !d->is_cpu && d->max_work_group < WORK_GROUP_LEAST)
+        snprintf(d->problem, sizeof d->problem, "its work-groups have %zu work-items at most, and clio needs %d", d->max_work_group,
+                 WORK_GROUP_LEAST);
 }
 
 static void describe_extensions(struct device *d)
@@ -335,6 +340,24 @@ static void describe_extensions(struct device *d)
     free(extensions);
 }
 
+/* What clio cannot do without, once the driver has answered. */
+static void find_problem(struct device *d)
+{
+    int major = 0, minor = 0;
+    bool available = required_number(d, CL_DEVICE_AVAILABLE) != 0, little = required_number(d, CL_DEVICE_ENDIAN_LITTLE) != 0;
+    d->has_compiler = required_number(d, CL_DEVICE_COMPILER_AVAILABLE) != 0;
+    if (d->problem[0])
+        return;
+    if (!available)
+        snprintf(d->problem, sizeof d->problem, "the driver says that the device is not available");
+    else if (!d->has_compiler)
+        snprintf(d->problem, sizeof d->problem, "its driver has no compiler for OpenCL C");
+    else if (!little)
+        snprintf(d->problem, sizeof d->problem, "it stores numbers in big-endian order, and clio reads little-endian alone");
+    else if (sscanf(d->version, "OpenCL %d.%d", &major, &minor) == 2 && 10 * major + minor < 12)
+        snprintf(d->problem, sizeof d->problem, "its driver has OpenCL %d.%d, and clio needs 1.2 or newer", major, minor);
+}
+
 static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
 {
     d->platform = platform;
@@ -343,12 +366,7 @@ static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
     required_text(d, CL_DEVICE_NAME, d->name, sizeof d->name);
     required_text(d, CL_DRIVER_VERSION, d->driver, sizeof d->driver);
     required_text(d, CL_DEVICE_VERSION, d->version, sizeof d->version);
-    bool available = required_number(d, CL_DEVICE_AVAILABLE) != 0;
-    d->has_compiler = required_number(d, CL_DEVICE_COMPILER_AVAILABLE) != 0;
-    if (!d->problem[0] && !available)
-        snprintf(d->problem, sizeof d->problem, "the driver says that the device is not available");
-    else if (!d->problem[0] && !d->has_compiler)
-        snprintf(d->problem, sizeof d->problem, "its driver has no compiler for OpenCL C");
+    find_problem(d);
     describe_type(d);
     d->unified_memory = d->is_cpu || optional_number(id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     describe_limits(d);

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define INCLUDES_AT_MOST 8
+#define SQUARE_SIDE 16 /* of the work-groups of kernel_get_square, and the least: device.c refuses what cannot run that */
+#define SQUARE_SIDE_LEAST 4
 
 struct program {
     char *file, *options;
@@ -218,6 +220,14 @@ static void label_of(struct kernel *k, const char *options)
     k->label[used] = 0;
 }
 
+/* Where a driver does not say, the limit of the device. */
+static size_t work_group_of(clio_context *ctx, cl_kernel kernel)
+{
+    size_t most = 0;
+    cl_int cle = clGetKernelWorkGroupInfo(kernel, ctx->device.id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+    return cle == CL_SUCCESS && most ? MIN(most, ctx->device.max_work_group) : ctx->device.max_work_group;
+}
+
 clio_status kernel_get(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out)
 {
     clio_status st = CLIO_OK;
@@ -237,6 +247,7 @@ clio_status kernel_get(clio_context *ctx, const char *file, const char *name, co
     label_of(k, options);
     k->id = clCreateKernel(p->id, name, &cle);
     CL_CHECK(ctx, cle, "clCreateKernel");
+    k->max_work_group = work_group_of(ctx, k->id);
     grown = realloc(p->kernels, (p->count + 1) * sizeof(struct kernel *));
     if (!grown)
         FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
@@ -248,6 +259,24 @@ fail:
     if (k && k->id)
         clReleaseKernel(k->id);
     free(k);
+    return st;
+}
+
+clio_status kernel_get_square(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out, size_t *side)
+{
+    clio_status st = CLIO_OK;
+    size_t most = ctx->device.max_work_group;
+    char all[160];
+    *out = NULL;
+    for (*side = SQUARE_SIDE; *side > SQUARE_SIDE_LEAST && *side * *side > most; *side /= 2)
+        ;
+    for (;; *side /= 2) {
+        snprintf(all, sizeof all, "%s%s-DSIDE=%zu", options, *options ? " " : "", *side);
+        TRY(kernel_get(ctx, file, name, all, out));
+        if (!*out || *side * *side <= (*out)->max_work_group || *side <= SQUARE_SIDE_LEAST)
+            return CLIO_OK;
+    }
+fail:
     return st;
 }
 

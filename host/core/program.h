@@ -10,7 +10,8 @@
 struct kernel {
     cl_kernel id;
     char name[64];
-    char label[128]; /* with the variant's options, for the profile */
+    char label[128];       /* with the variant's options, for the profile */
+    size_t max_work_group; /* work-items of a group: fewer than the device allows where the kernel needs many registers */
     /* profile */
     uint64_t calls;
     double seconds, flops, bytes;
@@ -26,6 +27,10 @@ struct programs {
 
 /* The kernel `name` of cl/<file>.cl built with `options` ("-DN=4 -DF16=1" or ""). Lives as long as the context. */
 clio_status kernel_get(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out);
+/* The same of a kernel whose group is SIDE x SIDE x 1 work-items, compiled with the greatest -DSIDE of 16, 8 and 4 that device and kernel
+ * allow; *side is it. */
+clio_status kernel_get_square(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out,
+                              size_t *side);
 /* Iterate over all kernels built so far, for the profile. */
 struct kernel *kernel_next(clio_context *ctx, size_t *program_index, size_t *kernel_index);
 /* The whole source of cl/<file>.cl with its includes resolved and #line marks, in fresh memory. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ALL_VARIANTS "*"
+#define DIED_AT_MOST 2   /* variants of a family, after which the others are not tried */
 #define RESULTS_MAX 4096 /* of a file: some hundred are usual, and each is compared with all */
 
 /* ---- a list of results ---- */
@@ -30,6 +31,18 @@ static struct selftest_result *find(const struct selftest_results *results, cons
             return r;
     }
     return NULL;
+}
+
+/* The result of a variant; else, where two others of the family took the process with them, that of the second: the first may have been
+ * killed for another reason, but a compiler that crashes on two is likely to crash on the next, and each would cost a run. */
+static struct selftest_result *find_or_died(const struct selftest_results *results, const char *family, const char *variant)
+{
+    struct selftest_result *found = find(results, family, variant);
+    int died = 0;
+    for (size_t i = 0; !found && i < results->count; i++)
+        if (results->list[i].outcome == SELFTEST_DIED && strcmp(results->list[i].family, family) == 0 && ++died == DIED_AT_MOST)
+            found = &results->list[i];
+    return found;
 }
 
 /* A result that is known already is kept. */
@@ -248,7 +261,7 @@ const struct selftest_result *selftest_result_find(clio_context *ctx, const char
 {
     if (!ctx->selftests.is_loaded)
         (void)load(ctx, &ctx->device, &ctx->selftests, true);
-    return find(&ctx->selftests, family, variant);
+    return find_or_died(&ctx->selftests, family, variant);
 }
 
 clio_status selftest_result_add(clio_context *ctx, const char *family, const char *variant, enum selftest_outcome outcome,

@@ -1,5 +1,6 @@
 /* selftest_trial.h - a mark in the cache folder while a self-test runs, so that a driver that ends the process ends only one: the next
- * process finds the mark and leaves that variant off (SELFTEST_DIED) instead of trying it again.
+ * process finds the mark and leaves that variant off (SELFTEST_DIED) instead of trying it again, and after two of a family the whole
+ * family.
  *
  * The mark is a file beside the results, selftests-<hash>.trial.<PID>..., which its process keeps locked (flock): a mark that can be locked
  * is of a process that ended. It holds one line as the file of results has them: "gemm.panel [-DMR=8] died".

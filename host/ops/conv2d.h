@@ -24,6 +24,13 @@ static inline bool tile_of_images(int batch, int rows)
     return ROUND_UP(batch, rows) * 8 <= batch * 9;
 }
 
+/* Work-items along each side of the square groups of the tile families: 16, or 8 where the device cannot have 256 in a group. */
+static inline int square_group(const clio_context *ctx)
+{
+    const struct device *d = &ctx->device;
+    return d->max_work_group >= 256 && d->max_item_sizes[0] >= 16 && d->max_item_sizes[1] >= 16 ? 16 : 8;
+}
+
 /* A batch for self-tests that leads to such tiles, with a remainder if possible. */
 static inline int images_to_test(int rows)
 {

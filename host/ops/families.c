@@ -1,5 +1,6 @@
 /* families.c - the table of kernel families: see families.h. */
 #include "families.h"
+#include "gemm.h"
 #include "selftest_private.h"
 
 #define BIT(dtype) (1u << (dtype))
@@ -11,20 +12,6 @@
 #define DOTS TUNE_DOTS
 
 /* ---- what the tuner searches ---- */
-
-#define OUTPUTS_AT_MOST 64 /* of a work-item of gemm_tile: more of them spill registers on every known device */
-
-/* gemm_tile: the work-group must be possible, and its steps with their padding must fit into local memory (cl/gemm.cl). */
-static bool tile_fits(clio_context *ctx)
-{
-    size_t gx = (size_t)params_int(ctx, "gemm.tile.gx", 16), gy = (size_t)params_int(ctx, "gemm.tile.gy", 16);
-    size_t tn = (size_t)params_int(ctx, "gemm.tile.tn", 4), tm = (size_t)params_int(ctx, "gemm.tile.tm", 4);
-    size_t step = (size_t)params_int(ctx, "gemm.tile.step", 16), buffers = (size_t)params_int(ctx, "gemm.tile.buffers", 1);
-    size_t local = 4 * buffers * step * (gx * tn + gy * tm + 8);
-    const struct device *d = &ctx->device;
-    return gx * gy <= d->max_work_group && gx <= d->max_item_sizes[0] && gy <= d->max_item_sizes[1] && tn * tm <= OUTPUTS_AT_MOST &&
-           local <= d->local_memory;
-}
 
 /* attention_row: scores, queries and sums of a work-item fit into an L1 cache of 32 KiB. */
 static bool attention_row_fits(clio_context *ctx)
@@ -76,10 +63,10 @@ static const struct tune_step gemm_bf16_steps[] = {
     {0}
 };
 static const struct tune_step gemm_tile_steps[] = {
-    {"gemm.tile.gx and gy", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
-    {"gemm.tile.tn and tm", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},
-    {"gemm.tile.step and buffers", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.tile.step", "8 16 32"}, {"gemm.tile.buffers", "1 2"}}},
-    {"gemm.split", 0, TUNE_MANY, BY_TILE, tile_fits, {{"gemm.split.below", "1 12 50 100 200"}, {"gemm.split.slices", "1 2 4"}}},
+    {"gemm.tile.gx and gy", 0, TUNE_MANY, BY_TILE, gemm_tile_fits, {{"gemm.tile.gx", "8 16 32"}, {"gemm.tile.gy", "4 8 16"}}},
+    {"gemm.tile.tn and tm", 0, TUNE_MANY, BY_TILE, gemm_tile_fits, {{"gemm.tile.tn", "2 4 8"}, {"gemm.tile.tm", "2 4 8"}}},
+    {"gemm.tile.step and buffers", 0, TUNE_MANY, BY_TILE, gemm_tile_fits, {{"gemm.tile.step", "8 16 32"}, {"gemm.tile.buffers", "1 2"}}},
+    {"gemm.split", 0, TUNE_MANY, BY_TILE, gemm_tile_fits, {{"gemm.split.below", "1 12 50 100 200"}, {"gemm.split.slices", "1 2 4"}}},
     {0}
 };
 static const struct tune_step gemm_rows_steps[] = {
@@ -87,9 +74,9 @@ static const struct tune_step gemm_rows_steps[] = {
     {0}
 };
 static const struct tune_step gemm_steps[] = {
-    {"gemm.many", GPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "clblast rows"}, {"gemm.many.storage", "f32 f16"}}},
+    {"gemm.many", GPU, TUNE_MANY, NULL, NULL, gemm_tile_fits, {{"gemm.many.family", "clblast rows"}, {"gemm.many.storage", "f32 f16"}}},
     {"gemm.many.storage", CPU, TUNE_MANY, NULL, NULL, NULL, {{"gemm.many.storage", "f32 f16"}}},
-    {"gemm.many.family", CPU, TUNE_MANY, NULL, NULL, tile_fits, {{"gemm.many.family", "panel rows"}}},
+    {"gemm.many.family", CPU, TUNE_MANY, NULL, NULL, gemm_tile_fits, {{"gemm.many.family", "panel rows"}}},
     {"gemm.few.storage", ANY, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.storage", "f16 f32"}}},
     {"gemm.few.family", CPU, TUNE_FEW, NULL, NULL, NULL, {{"gemm.few.family", "panel rows"}}},
     {0}

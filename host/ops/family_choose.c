@@ -9,13 +9,21 @@ static bool reads(const struct kernel_family *f, const struct matrix *w)
            ((f->layout == LAYOUT_ANY || (f->layout == LAYOUT_PANELS) == (w->layout == MATRIX_PANELS)) && (f->storage & BIT(w->data.dtype)));
 }
 
+/* Whether the device can have the variant's work-groups and local memory: a self-test of what it cannot have would say no more. */
+static bool fits(const struct device *d, const struct kernel_variant *v)
+{
+    const size_t *local = v->grid.local;
+    return v->local <= d->local_memory && local[0] * MAX(local[1], (size_t)1) * MAX(local[2], (size_t)1) <= d->max_work_group &&
+           local[0] <= d->max_item_sizes[0] && local[1] <= d->max_item_sizes[1] && local[2] <= d->max_item_sizes[2];
+}
+
 /* One family: does it support the call, and pass? */
 static clio_status try_family(clio_context *ctx, const struct kernel_family *f, void *call, int attempt, struct kernel_variant *v,
                               bool *works)
 {
     clio_status st = CLIO_OK;
     *v = (struct kernel_variant){.family = f};
-    if (!f->choose(ctx, call, attempt, v) || v->local > ctx->device.local_memory)
+    if (!f->choose(ctx, call, attempt, v) || !fits(&ctx->device, v))
         return CLIO_OK;
     v->test.family = f->name;
     if (!v->test.variant)

@@ -14,6 +14,9 @@ clio_status conv1d_run(clio_context *ctx, struct arena *arena, const struct tens
 /* Whether a kernel family for m rows reads the layout and storage of w and passes its self-test; w needs no memory yet. */
 clio_status gemm_reads(clio_context *ctx, const struct matrix *w, int m, bool *works);
 
+/* Whether the device can have the work-groups and the local memory of gemm_tile with the parameters that hold (cl/gemm.cl). */
+bool gemm_tile_fits(clio_context *ctx);
+
 /* matrix_swap; with `flip` the kernel positions in reverse order, which makes the gradient of a convolution of stride 1 a convolution. */
 clio_status matrix_turn(clio_context *ctx, struct arena *arena, struct matrix *out, const struct matrix *w, int taps, bool flip);
 

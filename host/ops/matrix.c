@@ -220,6 +220,7 @@ clio_status matrix_turn(clio_context *ctx, struct arena *arena, struct matrix *o
     struct kernel *kernel;
     struct swap_args args = {.n = w->n, .channels = w->k / MAX(taps, 1), .taps = taps, .flip = flip};
     bool panels = w->layout == MATRIX_PANELS;
+    size_t side = 1;
     char options[64];
     *out = (struct matrix){.layout = w->layout, .n = args.channels, .k = taps * w->n};
     if (taps < 1 || w->k % taps || (double)taps * w->n > INT_MAX)
@@ -228,9 +229,12 @@ clio_status matrix_turn(clio_context *ctx, struct arena *arena, struct matrix *o
                        : tensor_shape(DTYPE_F32, 2, out->n, out->k, 1, 1);
     TRY(tensor_take(ctx, arena, &out->data));
     snprintf(options, sizeof options, "-DSWAP -DPANELS=%d -DW_F16=%d", panels, w->data.dtype == DTYPE_F16);
-    TRY(kernel_get(ctx, "pack", "swap", options, &kernel));
-    struct grid grid = panels ? GRID3((w->n + 15) / 16, (out->n + PANEL - 1) / PANEL * 2, taps, 1, 1, 1)
-                              : GRID3(ROUND_UP(w->n, 16), ROUND_UP(out->n, 16), taps, 16, 16, 1);
+    if (panels)
+        TRY(kernel_get(ctx, "pack", "swap", options, &kernel));
+    else
+        TRY(kernel_get_square(ctx, "pack", "swap", options, &kernel, &side));
+    struct grid grid =
+        panels ? GRID3((w->n + 15) / 16, (out->n + PANEL - 1) / PANEL * 2, taps, 1, 1, 1) : GRID3(w->n, out->n, taps, side, side, 1);
     TRY(LAUNCH(ctx, kernel, grid, COST(0, (4.0 + (double)dtype_size(w->data.dtype)) * w->n * w->k), ARG_TENSOR(&out->data),
                ARG_TENSOR(&w->data), ARG_VALUE(args)));
 fail:

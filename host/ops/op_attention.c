@@ -13,13 +13,15 @@
 #define MAX_SPLITS 32
 #define WANTED_GROUPS 1024 /* of one head */
 #define TILE_QUERIES 32
-#define WIDE_HEAD 256 /* columns */
+#define TILE_GROUP 128 /* work-items */
+#define WIDE_HEAD 256  /* columns */
 
-/* Whether the device has the local memory of attention_tile for heads of d columns. */
+/* Whether the device has the work-groups and the local memory of attention_tile for heads of d columns. */
 static bool tile_fits(const clio_context *ctx, int d)
 {
-    return sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES) <=
-           ctx->device.local_memory;
+    return ctx->device.max_work_group >= TILE_GROUP &&
+           sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES) <=
+               ctx->device.local_memory;
 }
 
 /* The key lengths of a cache for a padded batch, or NULL. */
@@ -314,8 +316,8 @@ clio_status op_attention_fwd(clio_context *ctx, struct arena *arena, const struc
     else {
         int blocks = (a.queries + TILE_QUERIES - 1) / TILE_QUERIES;
         TRY(get_kernel(ctx, cache, "attention_tile", 0, &k));
-        TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((size_t)blocks * 128, a.heads, a.batch, 128, 1, 1), cost, ARG_TENSOR(out),
-                          ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
+        TRY(LAUNCH_PADDED(ctx, lengths_of(cache), k, GRID3((size_t)blocks * TILE_GROUP, a.heads, a.batch, TILE_GROUP, 1, 1), cost,
+                          ARG_TENSOR(out), ARG_TENSOR(q), ARG_TENSOR(&cache->k), ARG_TENSOR(&cache->v), ARG_VALUE(a)));
     }
 fail:
     return st;

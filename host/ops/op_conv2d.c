@@ -144,13 +144,13 @@ bool conv_panel_choose(clio_context *ctx, void *call, int attempt, struct kernel
 
 bool conv_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
-    const int side = 64, group = 16; /* outputs and pixels, work-items: the defaults of the kernel */
+    const int group = square_group(ctx), side = 4 * group; /* work-items, outputs and pixels */
     struct conv2d_call *c = call;
     conv_test_params(v, c->w, "direct");
     c->run = run_kernel;
     v->program = "conv2d_packed";
     v->kernel = "conv2d_tile";
-    snprintf(v->options, sizeof v->options, "-DW_F16=%d", c->w->data.dtype == DTYPE_F16);
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, group < 16 ? " -DGX=8 -DGY=8" : "");
     v->grid = GRID2((c->g.n + side - 1) / side * group, (c->g.m + side - 1) / side * group, group, group);
     return conv_may_use(ctx, attempt);
 }

@@ -166,13 +166,15 @@ bool transposed_tile_choose(clio_context *ctx, void *call, int attempt, struct k
 {
     struct call *c = call;
     bool few = c->g.n <= 4;
-    const int group_x = few ? 4 : 16, group_y = few ? 32 : 16, side_n = few ? 4 : 64, side_m = few ? 128 : 64;
+    const int group = square_group(ctx), group_x = few ? 4 : group, group_y = few ? 2 * group : group;
+    const int side_n = few ? group_x : 4 * group_x, side_m = 4 * group_y;
     conv_test_params(v, c->w, "direct");
     v->test.n = few ? 3 : 35;
     c->run = run_kernel;
     v->program = "conv2d_transposed";
     v->kernel = "transposed_tile";
-    snprintf(v->options, sizeof v->options, "-DW_F16=%d%s", c->w->data.dtype == DTYPE_F16, few ? " -DGX=4 -DGY=32 -DTN=1 -DTM=4" : "");
+    snprintf(v->options, sizeof v->options, "-DW_F16=%d -DGX=%d -DGY=%d%s", c->w->data.dtype == DTYPE_F16, group_x, group_y,
+             few ? " -DTN=1 -DTM=4" : "");
     v->grid = GRID3((c->g.n + side_n - 1) / side_n * group_x, (phase_pixels(c) + side_m - 1) / side_m * group_y,
                     c->v.stride_y * c->v.stride_x, group_x, group_y, 1);
     return conv_may_use(ctx, attempt);

@@ -88,6 +88,7 @@ bool gemm_bf16_choose(clio_context *ctx, void *call, int attempt, struct kernel_
     return attempt == 0;
 }
 
+#define OUTPUTS_AT_MOST 64      /* of a work-item of gemm_tile: more of them spill registers on every known device */
 #define ACCUMULATORS_AT_MOST 32 /* of a work-item of gemm_rows: more are spilled where a thread has 128 registers of 8 floats */
 #define VECTOR_COLUMNS 36       /* k of the self-test of kernels that read 4 floats at once */
 
@@ -121,7 +122,19 @@ static int tiles(int n, int side)
     return (n + side - 1) / side;
 }
 
-/* The tile of the parameters; or small tiles, whose work-groups split the columns of k, where too few large ones would fill the device. */
+bool gemm_tile_fits(clio_context *ctx)
+{
+    size_t gx = (size_t)params_int(ctx, "gemm.tile.gx", 16), gy = (size_t)params_int(ctx, "gemm.tile.gy", 16);
+    size_t tn = (size_t)params_int(ctx, "gemm.tile.tn", 4), tm = (size_t)params_int(ctx, "gemm.tile.tm", 4);
+    size_t step = (size_t)params_int(ctx, "gemm.tile.step", 16), buffers = (size_t)params_int(ctx, "gemm.tile.buffers", 1);
+    size_t local = 4 * buffers * step * (gx * tn + gy * tm + 8);
+    const struct device *d = &ctx->device;
+    return gx * gy <= d->max_work_group && gx <= d->max_item_sizes[0] && gy <= d->max_item_sizes[1] && tn * tm <= OUTPUTS_AT_MOST &&
+           local <= d->local_memory;
+}
+
+/* The tile of the parameters; or small tiles, where the device cannot have that one, or whose work-groups split the columns of k, where too
+ * few large ones would fill the device. */
 bool gemm_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
     const struct gemm_call *c = call;
@@ -133,7 +146,7 @@ bool gemm_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_
     test_with_weights(v, c->w, SELFTEST_MANY);
     v->test.params[2].key = "gemm.split.below";
     v->test.params[2].value = "0";
-    if ((int64_t)tiles(n, gx * tn) * tiles(m, gy * tm) < below) {
+    if ((int64_t)tiles(n, gx * tn) * tiles(m, gy * tm) < below || !gemm_tile_fits(ctx)) {
         slices = MIN(params_int(ctx, "gemm.split.slices", 4), (int)MAX(ctx->device.max_work_group / 64, (size_t)1));
         gx = gy = 8;
         tn = tm = 4;
@@ -294,6 +307,7 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
 {
     clio_status st = CLIO_OK;
     struct kernel *k;
+    size_t side;
     int batch = a->dim[0], m = a->dim[1], kk = a->dim[2], n = transpose_b ? b->dim[1] : b->dim[2];
     struct gemm_args g = {.m = m, .n = n, .k = kk, .act = transpose_b};
     TRY(op_check(ctx, "matmul", "a", a, DTYPE_F32, 3, -1, -1, -1, 0));
@@ -323,10 +337,9 @@ clio_status op_matmul_fwd(clio_context *ctx, const struct tensor *out, const str
                                  .transpose_b = transpose_b};
         return blas_gemm(ctx, out, a, b, &blas);
     }
-    TRY(kernel_get(ctx, "matmul", "matmul", "", &k));
-    TRY(LAUNCH(ctx, k, GRID3(ROUND_UP(n, 16), ROUND_UP(m, 16), batch, 16, 16, 1),
-               COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)), ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b),
-               ARG_VALUE(g)));
+    TRY(kernel_get_square(ctx, "matmul", "matmul", "", &k, &side));
+    TRY(LAUNCH(ctx, k, GRID3(n, m, batch, side, side, 1), COST(2.0 * batch * m * n * kk, 4.0 * batch * (m * kk + n * kk + m * n)),
+               ARG_TENSOR(out), ARG_TENSOR(a), ARG_TENSOR(b), ARG_VALUE(g)));
 fail:
     return st;
 }

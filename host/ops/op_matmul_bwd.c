@@ -10,10 +10,11 @@ static clio_status multiply(clio_context *ctx, const struct tensor *c, const str
 {
     clio_status st = CLIO_OK;
     struct kernel *kernel;
+    size_t side;
     int batch = c->dim[0], m = c->dim[1], n = c->dim[2];
     struct gemm_args g = {.m = m, .n = n, .k = k, .act = transpose, .has_residual = add};
-    TRY(kernel_get(ctx, "matmul", "matmul", "", &kernel));
-    TRY(LAUNCH(ctx, kernel, GRID3(ROUND_UP(n, 16), ROUND_UP(m, 16), batch, 16, 16, 1),
+    TRY(kernel_get_square(ctx, "matmul", "matmul", "", &kernel, &side));
+    TRY(LAUNCH(ctx, kernel, GRID3(n, m, batch, side, side, 1),
                COST(2.0 * batch * m * n * k, 4.0 * batch * ((double)m * k + (double)n * k + (double)m * n)), ARG_TENSOR(c), ARG_TENSOR(a),
                ARG_TENSOR(b), ARG_VALUE(g)));
 fail:

@@ -157,7 +157,7 @@ bool weights_panel_choose(clio_context *ctx, void *call, int attempt, struct ker
 
 bool weights_tile_choose(clio_context *ctx, void *call, int attempt, struct kernel_variant *v)
 {
-    const int side = 64, group = 16;
+    const int group = square_group(ctx), side = 4 * group;
     struct call *c = call;
     struct weights_args *a = &c->plan;
     *a = c->a;
@@ -168,6 +168,7 @@ bool weights_tile_choose(clio_context *ctx, void *call, int attempt, struct kern
     divide_pixels(ctx, a, (double)columns * rows);
     v->program = "matmul_bwd_weights";
     v->kernel = "weights_tile";
+    snprintf(v->options, sizeof v->options, "%s", group < 16 ? "-DGROUP=8" : "");
     test_params(v, c->dw, "direct", "weights.slice", "128");
     v->grid = GRID3(columns * group, rows * group, a->slices, group, group, 1);
     return may_use(ctx, attempt);

@@ -9,8 +9,6 @@
 
 /* As in cl/mmd.cl: distances of a work-item or group, rows and columns of those of the gradient. */
 #define BLOCK_ROW 16
-#define BLOCK_GROUP 32
-#define SIDE 16
 #define STRIPE_ROW 32
 #define ROWS_ROW 64
 #define ROWS_GROUP 8
@@ -57,9 +55,13 @@ static clio_status take_distances(clio_context *ctx, struct arena *arena, struct
     *distances = tensor_shape(DTYPE_F32, 2, rows, rows, 0, 0);
     TRY(tensor_take(ctx, arena, distances));
     TRY(rows_plan(ctx, "norm", distances, plan));
-    size_t blocks = ((size_t)rows - 1) / (is_by_row(plan) ? BLOCK_ROW : BLOCK_GROUP) + 1;
-    struct grid grid = is_by_row(plan) ? GRID2(blocks, blocks, 1, 1) : GRID2(blocks * SIDE, blocks * SIDE, SIDE, SIDE);
-    TRY(kernel_get(ctx, "mmd", "mmd_distances", plan->options, &kernel));
+    size_t side = 1, blocks;
+    if (is_by_row(plan))
+        TRY(kernel_get(ctx, "mmd", "mmd_distances", plan->options, &kernel));
+    else
+        TRY(kernel_get_square(ctx, "mmd", "mmd_distances", plan->options, &kernel, &side));
+    blocks = ((size_t)rows - 1) / (is_by_row(plan) ? BLOCK_ROW : 2 * side) + 1;
+    struct grid grid = GRID2(blocks * side, blocks * side, side, side);
     TRY(LAUNCH(ctx, kernel, grid, COST(1.5 * rows * (double)rows * args.d, 8.0 * rows * args.d), ARG_TENSOR(distances), ARG_TENSOR(x),
                ARG_TENSOR(y), ARG_VALUE(args)));
 fail:

@@ -1,14 +1,7 @@
 /* fault_opencl.c - the layer of the OpenCL loader: every call that can fail is counted, whoever makes it (clio, CLBlast, clFFT), and fails
  * when it is due. Releases are passed on. */
-#define CL_TARGET_OPENCL_VERSION 300
-#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
-#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
 #include "fault.h"
-
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
-#include <CL/cl_layer.h>
-#include <string.h>
+#include "../support/opencl_layer.h"
 
 static const cl_icd_dispatch *target;
 static cl_icd_dispatch layer;
@@ -100,40 +93,18 @@ CALLS_WITH_CODE(DEFINE_WITH_CODE)
     }
 CALLS_WITH_OBJECT(DEFINE_WITH_OBJECT)
 
-static cl_int give(const void *data, size_t bytes, size_t size, void *out, size_t *used)
+LAYER_ENTRY clGetLayerInfo(cl_layer_info what, size_t size, void *out, size_t *used)
 {
-    if (used)
-        *used = bytes;
-    if (out && size < bytes)
-        return CL_INVALID_VALUE;
-    if (out)
-        memcpy(out, data, bytes);
-    return CL_SUCCESS;
+    return layer_info("clio's fault injection", what, size, out, used);
 }
 
-#define SHOWN __attribute__((visibility("default")))
-
-SHOWN CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *out, size_t *used)
+LAYER_ENTRY clInitLayer(cl_uint entries, const cl_icd_dispatch *below, cl_uint *used, const cl_icd_dispatch **out)
 {
-    static const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
-    static const char name[] = "clio's fault injection";
-    return what == CL_LAYER_API_VERSION ? give(&version, sizeof version, size, out, used)
-           : what == CL_LAYER_NAME      ? give(name, sizeof name, size, out, used)
-                                        : CL_INVALID_VALUE;
-}
-
-SHOWN CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint entries, const cl_icd_dispatch *below, cl_uint *used, const cl_icd_dispatch **out)
-{
-    const cl_uint needed = sizeof(cl_icd_dispatch) / sizeof(void (*)(void));
-    if (!below || !out || !used || entries < needed)
+    if (!layer_begin(entries, below, used, out, &layer, &target))
         return CL_INVALID_VALUE;
-    target = below;
-    layer = *below;
 #define SET_WITH_CODE(name, parameters, arguments) layer.name = layer_##name;
 #define SET_WITH_OBJECT(type, name, parameters, arguments) layer.name = layer_##name;
     CALLS_WITH_CODE(SET_WITH_CODE)
     CALLS_WITH_OBJECT(SET_WITH_OBJECT)
-    *used = needed;
-    *out = &layer;
     return CL_SUCCESS;
 }

@@ -2,6 +2,7 @@
  *
  * CLIO_DEVICE       the device under test (as for the command)
  * CLIO_TEST_SMALL   set: only small shapes (slow implementations: rusticl, Oclgrind)
+ * CLIO_TEST_SELFTESTS  set: kernel families that fail their self-test are replaced, as for users; otherwise they fail the test
  * CLIO_GOLDEN       folder of the large golden files; default tests/golden, then ../shared/golden
  * CLIO_REQUIRE      set (in CI): what would be a skip is a failure
  */
