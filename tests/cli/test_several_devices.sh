@@ -33,6 +33,20 @@ else
     not_ok "a missing file does not stop the others" "exit code, or texts are missing"
 fi
 
+# A device that is lost in the middle: nothing is missing, and a notice says so.
+echo '{"like": "gpu", "behaviour": {"lost after launches": 400}}' >lost.json
+cp "$CLIO_SOURCE_DIR/tests/simulate/devices/gpu.json" .
+lose() { SIMULATE=$tmp/lost.json OPENCL_LAYERS=$CLIO_BUILD_DIR/tests/libsimulate.so "$clio" "$@" >out 2>err; }
+lose $(echo "$hear" | sed 's/ -q / /') -d all 1.wav 2.wav 3.wav 4.wav 5.wav
+code=$?
+if [ $code -eq 0 ] && cmp -s out one && [ "$(grep -c "the other devices do its work" err)" -eq 1 ]; then
+    ok "a lost device"
+else
+    not_ok "a lost device" "exit code $code, no notice, or other texts"
+fi
+lose $hear -d 0 1.wav 2.wav 3.wav 4.wav 5.wav
+if [ $? -eq 1 ] && [ "$(wc -l <err)" -eq 1 ]; then ok "a lost device that was the only one"; else not_ok "a lost device that was the only one" "exit code, or not one sentence"; fi
+
 # ---- images ----
 
 if [ -d "$v1" ]; then

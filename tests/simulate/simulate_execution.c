@@ -1,10 +1,19 @@
 /* simulate_execution.c - buffers and launches of a simulated device: what is beyond its limits fails as drivers let it fail. */
 #include "simulate_private.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 static atomic_ullong taken; /* bytes of all buffers */
-static atomic_long launches;
+
+/* Launches of each device of the platform below, and the one that is lost. */
+enum { DEVICES = 8 };
+static pthread_mutex_t launch_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    cl_device_id device;
+    long count;
+} launches[DEVICES];
+static cl_device_id lost;
 
 /* ---- buffers ---- */
 
@@ -68,12 +77,38 @@ static cl_ulong local_memory_of(cl_kernel k)
     return bytes;
 }
 
+/* ---- launches ---- */
+
+static cl_device_id device_of(cl_command_queue q)
+{
+    cl_device_id device = NULL;
+    simulate_below->clGetCommandQueueInfo(q, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
+    return device;
+}
+
+/* Whether the device of this queue is lost; launch: this is one more. Only the first device that makes so many launches is lost. */
+static bool is_lost(cl_command_queue q, bool launch)
+{
+    if (!simulated.lost_after)
+        return false;
+    cl_device_id device = device_of(q);
+    pthread_mutex_lock(&launch_lock);
+    for (int i = 0; launch && i < DEVICES; i++)
+        if (!launches[i].device || launches[i].device == device) {
+            launches[i].device = device;
+            if (++launches[i].count > simulated.lost_after && !lost)
+                lost = device;
+            break;
+        }
+    bool is = lost == device;
+    pthread_mutex_unlock(&launch_lock);
+    return is;
+}
+
 /* What a driver says to a launch of this shape; CL_SUCCESS: nothing. */
 static cl_int launch_refusal(cl_kernel k, cl_uint dims, const size_t *global, const size_t *local)
 {
     size_t items = 1;
-    if (simulated.lost_after && atomic_fetch_add(&launches, 1) >= simulated.lost_after)
-        return CL_DEVICE_NOT_AVAILABLE;
     for (cl_uint i = 0; local && i < dims && i < 3; i++) {
         if (local[i] > simulated.item_sizes[i])
             return CL_INVALID_WORK_ITEM_SIZE;
@@ -89,25 +124,20 @@ static cl_int launch_refusal(cl_kernel k, cl_uint dims, const size_t *global, co
 static cl_int CL_API_CALL enqueue_kernel(cl_command_queue q, cl_kernel k, cl_uint dims, const size_t *first, const size_t *global,
                                          const size_t *local, cl_uint n, const cl_event *wait, cl_event *event)
 {
-    cl_int cle = launch_refusal(k, dims, global, local);
+    cl_int cle = is_lost(q, true) ? CL_DEVICE_NOT_AVAILABLE : launch_refusal(k, dims, global, local);
     return cle ? cle : simulate_below->clEnqueueNDRangeKernel(q, k, dims, first, global, local, n, wait, event);
-}
-
-static bool is_lost(void)
-{
-    return simulated.lost_after && atomic_load(&launches) > simulated.lost_after;
 }
 
 static cl_int CL_API_CALL finish(cl_command_queue q)
 {
     cl_int cle = simulate_below->clFinish(q);
-    return is_lost() ? CL_DEVICE_NOT_AVAILABLE : cle;
+    return is_lost(q, false) ? CL_DEVICE_NOT_AVAILABLE : cle;
 }
 
 static cl_int CL_API_CALL read_buffer(cl_command_queue q, cl_mem m, cl_bool blocks, size_t at, size_t size, void *to, cl_uint n,
                                       const cl_event *wait, cl_event *event)
 {
-    return is_lost() ? CL_DEVICE_NOT_AVAILABLE : simulate_below->clEnqueueReadBuffer(q, m, blocks, at, size, to, n, wait, event);
+    return is_lost(q, false) ? CL_DEVICE_NOT_AVAILABLE : simulate_below->clEnqueueReadBuffer(q, m, blocks, at, size, to, n, wait, event);
 }
 
 void simulate_execution(cl_icd_dispatch *table)
