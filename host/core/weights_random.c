@@ -34,8 +34,11 @@ clio_status weights_random(clio_context *ctx, struct weights *w, size_t largest)
     w->random->largest = largest;
     fill(w->random->numbers, largest);
 fail:
-    if (st)
-        weights_close(w);
+    if (st) {
+        weights_random_free(w);
+        free(w->path);
+        w->path = NULL;
+    }
     return st;
 }
 
