@@ -104,16 +104,15 @@ static void add_field(const char *text, const char *name, char words[256])
     size_t length = strlen(name), used = strlen(words);
     for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
         if (strncmp(line, name, length) == 0)
-            for (const char *at = line + length; *at && *at != '\n' && used < 254; at++)
+            for (const char *at = line + length; *at && *at != '\n' && used < 250; at++)
                 if (!strchr("\"'", *at))
                     words[used++] = (char)tolower((unsigned char)*at);
-    words[used++] = ' ';
-    words[used] = 0;
+    snprintf(words + used, 256 - used, " ");
 }
 
 void machine_distribution(const struct machine *m, char words[256])
 {
-    char text[4096];
+    char text[4096] = {0};
     read_text(m, "/etc", "os-release", text, sizeof text);
     snprintf(words, 256, " ");
     add_field(text, "ID=", words);

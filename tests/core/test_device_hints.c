@@ -91,7 +91,7 @@ static void test_packages(void **state)
         {"ID=\"nobara\"\nID_LIKE=\"fedora\"", "0x8086", "sudo dnf install intel-compute-runtime"},
         {"ID=fedora", "0x10de", "sudo dnf install xorg-x11-drv-nvidia-cuda (from RPM Fusion)"},
         {"ID=arch", "0x1002", "sudo pacman -S opencl-mesa, and set RUSTICL_ENABLE=radeonsi; or install AMD's ROCm"},
-        {"ID=Manjaro\nID_LIKE=arch", "0x8086", "sudo pacman -S intel-compute-runtime"},
+        {"ID=manjaro\nID_LIKE=Arch", "0x8086", "sudo pacman -S intel-compute-runtime"},
         {"ID=arch", "0x10de", "sudo pacman -S opencl-nvidia"},
         {"ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n", "0x1002",
          "sudo zypper install Mesa-libRusticlOpenCL, and set RUSTICL_ENABLE=radeonsi; or install AMD's ROCm"},
@@ -99,7 +99,7 @@ static void test_packages(void **state)
         {"ID_LIKE='opensuse suse'\n", "0x10de", "sudo zypper install nvidia-compute-G06"},
         {"ID=guix\n", "0x8086", "Intel's compute runtime (intel-opencl-icd, intel-compute-runtime)"},
         {"", "0x10de", "NVIDIA's driver with its OpenCL library"},
-        {"ID=archery\n", "0x1002", "Mesa's OpenCL driver (rusticl), and set RUSTICL_ENABLE=radeonsi; or install AMD's ROCm"},
+        {"ID=searchery\n", "0x1002", "Mesa's OpenCL driver (rusticl), and set RUSTICL_ENABLE=radeonsi; or install AMD's ROCm"},
     };
     char want[640];
     (void)state;
@@ -115,6 +115,23 @@ static void test_packages(void **state)
             name, vendor + 2, cases[i].command);
         expect("driver-missing", want, &pocl, 1);
     }
+}
+
+/* What does not fit is left out. */
+static void test_long_names(void **state)
+{
+    char text[1200], words[256];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    memcpy(text, "ID=", 3);
+    memcpy(text + 500, "\nID_LIKE=", 9);
+    text[sizeof text - 1] = 0;
+    fake("/etc/os-release", text);
+    machine_distribution(&faked, words);
+    assert_true(strlen(words) < 256 && words[0] == ' ' && words[249] == 'x' && words[250] == ' ');
+    fake("/etc/os-release", "ID=debian");
+    machine_distribution(&faked, words);
+    assert_string_equal(words, " debian  ");
 }
 
 static void test_cpu_packages(void **state)
@@ -344,8 +361,8 @@ static int begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_packages), EACH(test_cpu_packages), EACH(test_nothing_to_say), EACH(test_kernel),  EACH(test_permission),
-        EACH(test_rusticl),  EACH(test_several),      EACH(test_slow),           EACH(test_reasons),
+        EACH(test_packages),   EACH(test_cpu_packages), EACH(test_long_names), EACH(test_nothing_to_say), EACH(test_kernel),
+        EACH(test_permission), EACH(test_rusticl),      EACH(test_several),    EACH(test_slow),           EACH(test_reasons),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
