@@ -14,6 +14,7 @@ static const struct {
 } rows[] = {
     {NULL, "clio_device_list gives the index of each", "clio devices lists them"},
     {NULL, "clio_device_list lists what is here", "clio devices lists what is here"},
+    {NULL, "clio_device_hints names the packages", "clio devices names the packages"},
     {NULL, "clio_device_selftests says why", "clio devices says why"},
     {NULL, "clio_train_setting lists them", "clio train --list MODEL lists them"},
     {NULL, "clio_train_model lists them", "clio train --list lists them"},

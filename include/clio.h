@@ -129,11 +129,23 @@ typedef struct clio_device_info {
     int has_fp16, has_subgroups, has_compiler, is_clover;
     int chosen;          /* 1: clio_device_open(ctx, NULL) opens this one */
     const char *problem; /* why the platform or device cannot be used; NULL: it can */
+    const char *reason;  /* why clio_device_open opens this one; NULL: it opens another */
 } clio_device_info;
 
 /* All platforms and devices, the best first, those that cannot be used last. The array belongs to the context and is valid until the next
  * call of this function. */
 CLIO_API clio_status clio_device_list(clio_context *ctx, const clio_device_info **devices, size_t *count);
+
+/* What a user should know about the devices: a GPU of this machine that OpenCL does not list (no driver, no permission, a variable of the
+ * environment), a slow driver, and what to install or set on this distribution. */
+typedef struct clio_device_hint {
+    const char *id;   /* for programs: "driver-missing", "kernel-driver", "device-file", "permission", "driver-variable", "gpu-reserved",
+                       * "rusticl-disabled", "clover", "software", "gpu-unused", "no-device" */
+    const char *text; /* what is wrong and what to do, in sentences */
+} clio_device_hint;
+/* The hints for the open device, otherwise for the one that clio_device_open(ctx, NULL) opens; often none. The array belongs to the context
+ * and is valid until the next call of this function. */
+CLIO_API clio_status clio_device_hints(clio_context *ctx, const clio_device_hint **hints, size_t *count);
 
 /* The self-test of a fast implementation. Each is compared with plain C when it is first used on a device and driver. One that computes
  * wrong results there, or that the environment variable CLIO_DISABLE names ("gemm.panel,clfft"), is disabled, and another one is used. */

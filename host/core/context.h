@@ -2,7 +2,7 @@
 #ifndef CLIO_CORE_CONTEXT_H
 #define CLIO_CORE_CONTEXT_H
 
-#include "device.h"
+#include "device_hints.h"
 #include "launch.h"
 #include "params.h"
 #include "pool.h"
@@ -18,7 +18,9 @@ struct clio_context {
     struct device *devices; /* all, as enumerated */
     size_t device_count;
     clio_device_info *infos;
-    struct device device; /* the open one: a copy */
+    char reason[320], open_reason[320]; /* why one of infos is chosen; why the open one was */
+    struct device_hints *hints;         /* what clio_device_hints returned last */
+    struct device device;               /* the open one: a copy */
     clio_device_info info;
     bool is_open, is_lost;
     cl_context cl;

@@ -1,4 +1,4 @@
-/* device.c - enumeration, ranking, selection and capabilities. The only file with vendor names. */
+/* device.c - enumeration, ranking and capabilities. Vendor names are here and in device_hints.c alone. */
 #include "context.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #define WORK_GROUP_LEAST 64        /* of a GPU: the reductions of attention and of few rows (cl/attention.cl, cl/gemm.cl) */
 #define SPACES " \t\n\v\f\r"
 
-static bool contains(const char *text, const char *part, size_t length)
+bool device_text_has(const char *text, const char *part, size_t length)
 {
     for (; length && *text; text++) {
         size_t i = 0;
@@ -29,7 +29,7 @@ static bool contains(const char *text, const char *part, size_t length)
 
 static bool has_word(const char *text, const char *part)
 {
-    return contains(text, part, strlen(part));
+    return device_text_has(text, part, strlen(part));
 }
 
 /* What the driver says, without the spaces around it. Drivers need not end their texts with a zero; of a long one the beginning counts. */
@@ -368,6 +368,7 @@ static void describe(struct device *d, cl_platform_id platform, cl_device_id id)
     required_text(d, CL_DEVICE_VERSION, d->version, sizeof d->version);
     find_problem(d);
     describe_type(d);
+    d->vendor_id = (unsigned)optional_number(id, CL_DEVICE_VENDOR_ID);
     d->unified_memory = d->is_cpu || optional_number(id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     describe_limits(d);
     describe_extensions(d);
@@ -380,11 +381,16 @@ void device_limits(const struct device *d, char text[200])
              d->simd_width, d->has_fp16, d->has_subgroups);
 }
 
+bool device_is_for_tests(const struct device *d)
+{
+    return has_word(d->name, "llvmpipe") || has_word(d->platform_name, "oclgrind");
+}
+
 /* Higher is better. Software devices meant for testing come after real CPU runtimes, Clover last. */
 static int rank(const struct device *d)
 {
     int r = d->is_gpu ? 30 : d->is_accelerator ? 20 : 10;
-    if (has_word(d->name, "llvmpipe") || has_word(d->platform_name, "oclgrind"))
+    if (device_is_for_tests(d))
         r -= 5;
     if (d->is_clover)
         r -= 100;
@@ -469,66 +475,5 @@ fail:
         *list = NULL;
         *count = 0;
     }
-    return st;
-}
-
-static const char *type_name(const struct device *d)
-{
-    return d->is_gpu ? "gpu" : d->is_accelerator ? "accelerator" : "cpu";
-}
-
-static bool in_platform(const struct device *d, const char *part, size_t length)
-{
-    return contains(d->platform_name, part, length) || contains(d->platform_version, part, length);
-}
-
-static bool matches(const struct device *d, const char *selector)
-{
-    const char *part[3] = {selector, "", ""};
-    size_t length[3] = {0}, n = strlen(selector);
-    const char *colon = strchr(selector, ':');
-    if (!colon)
-        return in_platform(d, selector, n) || contains(type_name(d), selector, n) || contains(d->name, selector, n);
-    length[0] = (size_t)(colon - selector);
-    part[1] = colon + 1;
-    colon = strchr(part[1], ':');
-    length[1] = colon ? (size_t)(colon - part[1]) : strlen(part[1]);
-    part[2] = colon ? colon + 1 : "";
-    length[2] = strlen(part[2]);
-    return in_platform(d, part[0], length[0]) && contains(type_name(d), part[1], length[1]) && contains(d->name, part[2], length[2]);
-}
-
-clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, const char *variable,
-                          size_t *chosen)
-{
-    clio_status st = CLIO_OK;
-    bool is_index = *selector && selector[strspn(selector, "0123456789")] == 0;
-    unsigned long index = is_index ? strtoul(selector, NULL, 10) : 0;
-    size_t usable = 0;
-    while (usable < count && !list[usable].problem[0])
-        usable++;
-    if (!usable && !count)
-        FAIL(ctx, CLIO_ERROR_DEVICE,
-             "there is no OpenCL platform here: install the driver of your GPU, or pocl-opencl-icd to run on the CPU");
-    if (!usable)
-        FAIL(ctx, CLIO_ERROR_DEVICE,
-             "no OpenCL device can be used (%s: %s): install the driver of your GPU, or pocl-opencl-icd to run on the CPU",
-             list[0].platform_name, list[0].problem);
-    if (is_index) {
-        if (index >= usable)
-            FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is %lu: there is no such device, the last one is %zu", variable ? variable : "selector",
-                 index, usable - 1);
-        *chosen = index;
-        return CLIO_OK;
-    }
-    for (size_t i = 0; i < usable; i++)
-        if (matches(&list[i], selector)) {
-            *chosen = i;
-            return CLIO_OK;
-        }
-    FAIL(ctx, CLIO_ERROR_ARGUMENT,
-         "no device matches \"%s\"%s%s (platform:type:name): clio_device_list lists what is here, the first is %s on %s", selector,
-         variable ? " of " : "", variable ? variable : "", list[0].name, list[0].platform_name);
-fail:
     return st;
 }

@@ -1,5 +1,5 @@
-/* device.h - find OpenCL devices, rank them, and describe the chosen one by its capabilities. device.c is the only file that knows vendors.
- */
+/* device.h - find OpenCL devices, rank them, choose one, and describe it by its capabilities. Only device.c and device_hints.c know
+ * vendors. */
 #ifndef CLIO_CORE_DEVICE_H
 #define CLIO_CORE_DEVICE_H
 
@@ -15,6 +15,7 @@ struct device {
     bool no_memory; /* the host had none for a text: the rest is not known */
     bool has_compiler, has_fp16, has_subgroups, has_fp64, unified_memory;
     int compute_units;
+    unsigned vendor_id; /* the PCI vendor, where the driver gives that; 0: unknown */
     size_t max_work_group, max_item_sizes[3];
     uint64_t global_memory, max_allocation, local_memory, memory_limit; /* memory_limit: what clio may use */
     size_t address_alignment;                                           /* bytes, for sub-buffers */
@@ -47,5 +48,12 @@ void device_order(struct device *list, size_t count);
 /* Index in the list of the device that `selector` matches; otherwise CLIO_ERROR_ARGUMENT, whose message lists the choices. */
 clio_status device_select(clio_context *ctx, const struct device *list, size_t count, const char *selector, const char *variable,
                           size_t *chosen);
+/* Why device_select chose list[chosen] for this selector ("": none) of that variable (NULL: of a call). */
+void device_reason(const struct device *list, size_t count, size_t chosen, const char *selector, const char *variable, char text[320]);
+
+/* A device that computes in software and is made for tests of drivers or programs: slow. */
+bool device_is_for_tests(const struct device *d);
+/* Whether `text` has the first `length` bytes of `part`, in any case. */
+bool device_text_has(const char *text, const char *part, size_t length);
 
 #endif

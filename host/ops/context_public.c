@@ -56,6 +56,7 @@ void clio_destroy(clio_context *ctx)
         free(ctx->notices[i]);
     free(ctx->notices);
     free(ctx->infos);
+    free(ctx->hints);
     free(ctx->devices);
     free(ctx);
 }
@@ -160,10 +161,15 @@ static void mark_chosen(clio_context *ctx)
     struct status_text before = ctx->status; /* listing devices succeeds even if CLIO_DEVICE is wrong */
     const char *selector = getenv("CLIO_DEVICE");
     size_t chosen = SIZE_MAX;
-    if (device_select(ctx, ctx->devices, ctx->device_count, selector ? selector : "", "CLIO_DEVICE", &chosen))
+    selector = selector ? selector : "";
+    if (device_select(ctx, ctx->devices, ctx->device_count, selector, "CLIO_DEVICE", &chosen))
         ctx->status = before;
-    for (size_t i = 0; i < ctx->device_count; i++)
+    else
+        device_reason(ctx->devices, ctx->device_count, chosen, selector, "CLIO_DEVICE", ctx->reason);
+    for (size_t i = 0; i < ctx->device_count; i++) {
         ctx->infos[i].chosen = i == chosen;
+        ctx->infos[i].reason = i == chosen ? ctx->reason : NULL;
+    }
 }
 
 static clio_status list_devices(clio_context *ctx)
@@ -203,6 +209,29 @@ fail:
     return st;
 }
 
+clio_status clio_device_hints(clio_context *ctx, const clio_device_hint **hints, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    const clio_device_info *infos;
+    size_t devices, used = SIZE_MAX;
+    SET_NULL(hints);
+    SET_ZERO(count);
+    REQUIRE(ctx, ctx, "ctx");
+    REQUIRE(ctx, hints, "hints");
+    REQUIRE(ctx, count, "count");
+    TRY(clio_device_list(ctx, &infos, &devices));
+    for (size_t i = 0; i < devices; i++)
+        if (ctx->is_open ? ctx->info.index == infos[i].index : infos[i].chosen)
+            used = i;
+    if (!ctx->hints)
+        TRY(mem_alloc(ctx, &ctx->hints, 1, sizeof *ctx->hints));
+    device_hints_find(ctx->hints, &machine_here, ctx->devices, devices, used);
+    *hints = ctx->hints->rows;
+    *count = ctx->hints->count;
+fail:
+    return st;
+}
+
 /* Bytes of "1500M", "1.5 GiB" or "2000000"; 0 if the text is not a size. */
 static uint64_t parse_size(const char *text)
 {
@@ -231,9 +260,12 @@ clio_status clio_device_open(clio_context *ctx, const char *selector)
     if (!given)
         selector = getenv("CLIO_DEVICE");
     TRY(clio_device_list(ctx, &infos, &count));
-    TRY(device_select(ctx, ctx->devices, count, selector ? selector : "", given ? NULL : "CLIO_DEVICE", &chosen));
+    selector = selector ? selector : "";
+    TRY(device_select(ctx, ctx->devices, count, selector, given ? NULL : "CLIO_DEVICE", &chosen));
+    device_reason(ctx->devices, count, chosen, selector, given ? NULL : "CLIO_DEVICE", ctx->open_reason);
     ctx->device = ctx->devices[chosen];
     ctx->info = info_of(&ctx->device, (int)chosen);
+    ctx->info.reason = ctx->open_reason;
     ctx->info.chosen = infos[chosen].chosen;
     uint64_t limit = ctx->memory_limit ? ctx->memory_limit : parse_size(limit_text);
     if (limit_text && *limit_text && !limit)

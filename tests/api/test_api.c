@@ -92,8 +92,13 @@ static void devices_are_listed_and_opened(void **state)
         assert_true(!strcmp(list[i].type, "gpu") || !strcmp(list[i].type, "cpu") || !strcmp(list[i].type, "accelerator"));
     }
     assert_int_equal(chosen, 1);
+    const clio_device_hint *hints;
+    size_t hint_count;
+    assert_ok(ctx, clio_device_hints(ctx, &hints, &hint_count));
+    for (size_t i = 0; i < hint_count; i++)
+        assert_true(*hints[i].id && hints[i].text[strlen(hints[i].text) - 1] == '.');
     assert_ok(ctx, clio_device_open(ctx, NULL));
-    assert_true(clio_device(ctx)->chosen);
+    assert_true(clio_device(ctx)->chosen && *clio_device(ctx)->reason);
     assert_ok(ctx, clio_device_open(ctx, "0")); /* a second opening closes the first */
     assert_int_equal(clio_device(ctx)->index, 0);
     snprintf(selector, sizeof selector, "%s:%s:%s", list[0].platform, list[0].type, list[0].name);

@@ -43,6 +43,25 @@ says() {
     fails "a row that never ended" 1 "params, line 1: attention.row.keys" "not 0" -- $quick "$speech"
 }
 
+# ---- which device, why, and what to install ----
+
+shows() { # NAME EXPRESSION: the output of the last command has it
+    if grep -qE -- "$2" out; then ok "$1"; else not_ok "$1" "standard output has no $2"; fi
+}
+env -u CLIO_DEVICE "$clio" devices >out 2>err
+shows "a device is used, and says why" '^     used       (the only|of |no GPU|the first)'
+CLIO_DEVICE=0 "$clio" devices >out 2>err
+shows "CLIO_DEVICE is a reason" '^     used       CLIO_DEVICE "0" selects it$'
+"$clio" devices -d 0 --json >out 2>err
+shows "-d is a reason" '"reason": "-d \\"0\\" selects it"'
+shows "hints in JSON" '^  "hints": \['
+mkdir empty
+by="env -u OCL_ICD_FILENAMES OCL_ICD_VENDORS=$tmp/empty" prints=yes
+also='grep -q "^hint: OCL_ICD_VENDORS=$tmp/empty restricts which OpenCL drivers are loaded, and none of them has a device: unset it.$" out'
+fails "no device" 1 "no OpenCL device can be used: the hints name what to install" -- devices
+by="env -u OCL_ICD_FILENAMES OCL_ICD_VENDORS=$tmp/empty"
+fails "no device for another command" 1 "clio devices names the packages" -- transcribe -m mini "$speech"
+
 # ---- the cache ----
 
 mkdir -m 0777 open

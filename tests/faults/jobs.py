@@ -27,7 +27,7 @@ RESUME = ["train", "-q", "--data", "{in}/data", "-o", "x", "--resume", *settings
 def names_problem(out):
     """A device that does not answer is listed with its problem."""
     try:
-        return any(device["problem"] for device in json.loads(out))
+        return any(device["problem"] for device in json.loads(out)["devices"])
     except (ValueError, KeyError, TypeError):
         return False
 
