@@ -99,8 +99,8 @@ class Check:
         """clio devices: the simulated device is there, and can be used unless the description expects a problem."""
         code, out, err = run([self.clio, "devices", "--json"], self.env)
         try:
-            device = json.loads(out)[0]
-        except (ValueError, IndexError):
+            device = json.loads(out)["devices"][0]
+        except (ValueError, KeyError, IndexError):
             return f"exit code {code}, no list: {err.strip()[:200]}"
         expected = self.d.expect.get("problem")
         if device["name"] != self.name_of():
