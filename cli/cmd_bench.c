@@ -145,8 +145,10 @@ static int measure_all(struct session *s, const char *model)
     bool opened = !code;
     for (size_t i = 0; opened && i < s->device_count && !session_stopped() && code != EXIT_STOPPED && code != EXIT_USAGE; i++) {
         bool named = s->device_count > 1 && !s->set->json;
+        if (named && i)
+            print_out("\n");
         if (named)
-            print_out("%s%s\n\n", i ? "\n" : "", clio_device(s->devices[i].ctx)->name);
+            print_out("%s\n\n", clio_device(s->devices[i].ctx)->name);
         int one = measure(s, i, model);
         code = one ? one : code;
     }
@@ -158,8 +160,12 @@ static int run_bench(const struct command *self, struct settings *set)
     char *model = NULL;
     if (set->result && !session_are_several(set->device) && !path_check(set, set->result, "-o"))
         return EXIT_FAILED;
-    if (set->compare && session_are_several(set->device))
+    if (set->compare && set->device)
         return say_usage(self, "--compare uses no device: leave out -d");
+    if (!set->compare && session_ranks() > 1)
+        return say_usage(self, "processes that measure at the same time slow each other down: start clio without mpirun");
+    if (set->result && !strcmp(set->result, "-") && session_are_several(set->device))
+        return say_usage(self, "-o - prints one report, and -d %s names several devices: give a file name", set->device);
     if (set->compare)
         return bench_compare(self, set);
     if (set->files.count)

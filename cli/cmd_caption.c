@@ -53,6 +53,8 @@ static int run_caption(const struct command *self, struct settings *set)
         inputs += !strcmp(set->files.items[i], "-");
     if (inputs > 1)
         return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
+    if (inputs && session_ranks() > 1)
+        return say_usage(self, "standard input cannot be shared by the processes of mpirun: give files");
     if (session_check_language(self, set->params.language))
         return EXIT_USAGE;
     struct session s = {.prints = !set->json, .labels = set->files.count > 1, .needs_output = true};

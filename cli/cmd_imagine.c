@@ -164,6 +164,15 @@ static clio_status make_images(const struct session *s, const clio_imagine_param
                                                       : clio_imagine(s->devices[0].diffusion, params, images);
 }
 
+/* Without those that another process made. */
+static size_t count_made(const clio_image_list *images)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < images->count; i++)
+        made += images->list[i].image.rgb != NULL;
+    return made;
+}
+
 static int imagine(struct work *w, struct settings *set)
 {
     struct session *s = w->s;
@@ -177,7 +186,7 @@ static int imagine(struct work *w, struct settings *set)
         return session_failed(s, st);
     int code = images_save(s, images, set->result);
     if (!code && !set->quiet)
-        print_err("%zu image%s in %.1f s, peak device memory %.0f MiB\n", images->count, images->count > 1 ? "s" : "",
+        print_err("%zu image%s in %.1f s, peak device memory %.0f MiB\n", count_made(images), count_made(images) == 1 ? "" : "s",
                   seconds_now() - start, (double)session_peak_memory(s) / 0x1p20);
     clio_image_list_free(images);
     return code;

@@ -75,6 +75,8 @@ static int check_arguments(const struct command *self, struct settings *set)
         inputs += is_stdin(set->files.items[i]);
     if (inputs > 1)
         return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
+    if (inputs && session_ranks() > 1)
+        return say_usage(self, "standard input cannot be shared by the processes of mpirun: give files");
     if (set->max_context > 0)
         return say_usage(self, "-mc must be 0 (no context) or -1 (as much as the model takes), not %d", set->max_context);
     if (set->params.language && !*set->params.language)

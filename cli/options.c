@@ -29,9 +29,11 @@ const struct option_row common_options[] = {
      .field = FIELD(device),
      .initial = "$CLIO_DEVICE, else the best device",
      .group = "Common",
-     .help = "OpenCL device: an index or a name that clio devices shows, or platform:type:name with any part left out",
-     .more = "Each part matches case-insensitively as a part of the name: `gpu`, `:cpu`, `::7900`. `transcribe`, `caption`, `imagine` and "
-             "`bench` take several, separated by commas (`0,2`), or `all`."},
+     .help = "OpenCL device: an index or a name that clio devices shows, or platform:type:name with any part left out; for transcribe, "
+             "caption, imagine and bench also several (0,2), or all",
+     .more =
+         "Each part matches case-insensitively as a part of the name: `gpu`, `:cpu`, `::7900`. Several devices share a list of files or "
+         "a batch of images; each takes work by its measured speed."},
     {.names = "--json", .type = OPTION_SWITCH, .field = FIELD(json), .help = "print the result as JSON on standard output"},
     {.names = "-q --quiet -np --no-prints", .type = OPTION_SWITCH, .field = FIELD(quiet), .help = "print results and errors only"},
     {.names = "-v --verbose",

@@ -164,7 +164,7 @@ static int on_parallel_file(void *user, size_t index, size_t device, clio_status
     struct session *s = user;
     bool stops = false;
     s->by = &s->devices[device];
-    s->devices[device].done++;
+    s->devices[device].done += result != NULL;
     s->file = s->files->items[index];
     for (size_t i = 0; result && !stops && i < result->segment_count; i++)
         stops = on_segment(s, &result->segments[i]);

@@ -77,6 +77,8 @@ bool session_continues(const struct session *s);
 void session_header(const struct session *s);
 /* A further context with the settings of the command line. NULL after a message. */
 clio_context *session_new_context(struct session *s);
+/* Print a notice of the library, in the command's terms, unless -q was given. */
+void session_notice(const struct session *s, const char *text);
 /* Make it the one that s->ctx is and that Ctrl-C cancels. */
 void session_use_context(struct session *s, clio_context *ctx);
 /* Print why the last call failed. Returns the exit code. */

@@ -59,13 +59,17 @@ static int on_progress(void *user, const char *what, double done, double total)
     return stopped;
 }
 
-static void on_notice(void *user, const char *text)
+void session_notice(const struct session *s, const char *text)
 {
-    const struct session *s = user;
     char *here = library_message(s->set->command, text);
     if (!s->set->quiet)
         say_notice(here);
     free(here);
+}
+
+static void on_notice(void *user, const char *text)
+{
+    session_notice(user, text);
 }
 
 int session_stopped(void)

@@ -12,6 +12,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void close_device(struct session_device *d)
+{
+    clio_speech_free(d->speech);
+    clio_diffusion_free(d->diffusion);
+    clio_destroy(d->ctx);
+    *d = (struct session_device){.ctx = NULL};
+}
+
+/* Go on without device i, which is not the only one. */
+static void drop_device(struct session *s, size_t i)
+{
+    struct session_device dropped = s->devices[i];
+    memmove(&s->devices[i], &s->devices[i + 1], (s->device_count - i - 1) * sizeof *s->devices);
+    s->device_count--;
+    session_use_context(s, s->devices[0].ctx);
+    close_device(&dropped);
+}
+
 /* ---- opening ---- */
 
 static clio_status open_on(struct session *s, clio_context *ctx, const char *selector)
@@ -41,7 +59,8 @@ static clio_status choose_for_rank(struct session *s, char selector[24])
 clio_status session_device(struct session *s)
 {
     char selector[24];
-    if (s->set->device || session_ranks() == 1)
+    const char *variable = getenv("CLIO_DEVICE");
+    if (s->set->device || session_ranks() == 1 || (variable && *variable))
         return open_on(s, s->ctx, s->set->device);
     clio_status st = choose_for_rank(s, selector);
     return st ? st : open_on(s, s->ctx, *selector ? selector : NULL);
@@ -59,13 +78,14 @@ bool session_are_several(const char *device)
     return device && (strchr(device, ',') || !strcmp(device, "all"));
 }
 
-/* The selectors of -d, separated by commas, for the caller to free: "all" becomes the indices of all devices. NULL after a message. */
-static char *list_selectors(struct session *s)
+/* The selectors of `device`, separated by commas, for the caller to free: "all" becomes the indices of all devices. NULL after a message.
+ */
+static char *list_selectors(struct session *s, const char *device)
 {
     const clio_device_info *list = NULL;
     size_t count = 0;
-    if (strcmp(s->set->device, "all") != 0)
-        return must_print("%s", s->set->device);
+    if (strcmp(device, "all") != 0)
+        return must_print("%s", device);
     clio_status st = clio_device_list(s->ctx, &list, &count);
     if (st) {
         session_failed(s, st);
@@ -87,11 +107,16 @@ static char *list_selectors(struct session *s)
 }
 
 /* Open a device with the first context or a further one. */
-static int add_device(struct session *s, const char *selector, bool is_first)
+static int add_device(struct session *s, const char *device, const char *selector, bool is_first)
 {
     struct session_device *d = &s->devices[is_first ? 0 : s->device_count];
     if (!is_first && s->device_count == DEVICES_MAX) {
         say_error("-d names more than %d devices: leave some out", DEVICES_MAX);
+        return EXIT_USAGE;
+    }
+    if (!*selector || !strcmp(selector, "all")) {
+        say_error(*selector ? "-d %s: all stands alone, and names every device" : "-d %s has an empty name: separate devices by one comma",
+                  device);
         return EXIT_USAGE;
     }
     if (!is_first && !(d->ctx = session_new_context(s)))
@@ -102,7 +127,7 @@ static int add_device(struct session *s, const char *selector, bool is_first)
         return session_failed_on(s, d->ctx, st);
     for (size_t i = 0; i + 1 < s->device_count; i++)
         if (clio_device(s->devices[i].ctx)->index == clio_device(d->ctx)->index) {
-            say_error("-d %s names device %d, %s, twice: give each device once", s->set->device, clio_device(d->ctx)->index,
+            say_error("-d %s names device %d, %s, twice: give each device once", device, clio_device(d->ctx)->index,
                       clio_device(d->ctx)->name);
             return EXIT_USAGE;
         }
@@ -111,26 +136,23 @@ static int add_device(struct session *s, const char *selector, bool is_first)
 
 int session_devices(struct session *s, size_t most)
 {
-    const char *device = s->set->device;
+    const char *variable = getenv("CLIO_DEVICE"), *device = s->set->device ? s->set->device : variable;
     if (!session_are_several(device)) {
         clio_status st = session_device(s);
         return st ? session_failed(s, st) : EXIT_DONE;
     }
-    char *selectors = list_selectors(s), *rest = selectors;
+    char *selectors = list_selectors(s, device), *rest = selectors;
     int code = selectors ? EXIT_DONE : EXIT_FAILED;
-    for (size_t i = 0; !code && rest && i < most; i++) {
+    for (size_t i = 0; !code && rest; i++) {
         char *selector = rest, *comma = strchr(rest, ',');
         if (comma)
             *comma = 0;
         rest = comma ? comma + 1 : NULL;
-        if (*selector) {
-            code = add_device(s, selector, i == 0);
-        } else {
-            say_error("-d %s has an empty name: separate devices by one comma", device);
-            code = EXIT_USAGE;
-        }
+        code = add_device(s, device, selector, i == 0);
     }
     free(selectors);
+    while (!code && s->device_count > most && s->device_count > 1)
+        drop_device(s, s->device_count - 1);
     return code;
 }
 
@@ -150,31 +172,20 @@ void session_header(const struct session *s)
 
 /* ---- models ---- */
 
-static void close_device(struct session_device *d)
-{
-    clio_speech_free(d->speech);
-    clio_diffusion_free(d->diffusion);
-    clio_destroy(d->ctx);
-    *d = (struct session_device){.ctx = NULL};
-}
-
 static bool is_of_device(clio_status st)
 {
     return st == CLIO_ERROR_DEVICE || st == CLIO_ERROR_BUILD || st == CLIO_ERROR_MEMORY;
 }
 
-/* Go on without device i. */
+/* Go on without device i, which cannot load the model. */
 static void leave_out(struct session *s, size_t i)
 {
     char *text =
-        must_print("%s (device %d); the other devices do its work", clio_error(s->devices[i].ctx), clio_device(s->devices[i].ctx)->index);
+        must_print("device %d: %s; the other devices do its work", clio_device(s->devices[i].ctx)->index, clio_error(s->devices[i].ctx));
     bar_clear();
-    say_notice(text);
+    session_notice(s, text);
     free(text);
-    close_device(&s->devices[i]);
-    memmove(&s->devices[i], &s->devices[i + 1], (s->device_count - i - 1) * sizeof *s->devices);
-    s->device_count--;
-    session_use_context(s, s->devices[0].ctx);
+    drop_device(s, i);
 }
 
 int session_load(struct session *s, clio_status (*load)(void *user, struct session_device *d), void *user)

@@ -32,9 +32,9 @@ struct parallel {
     pthread_cond_t changed;
     struct parallel_queue queue;
     struct worker *workers; /* [context_count] */
-    bool stops;
-    clio_status st; /* why it stops */
-    size_t failed;  /* context of that error */
+    bool stops, refused;    /* refused: the receiver of the results wants no more */
+    clio_status st;         /* why it stops */
+    size_t failed;          /* context of that error */
     char *notices[NOTICES_MAX];
     size_t notice_count, noticed;
 };
@@ -182,8 +182,8 @@ static void say_failures(struct parallel *p)
             stop(p, w->st, i);
             return;
         }
-        snprintf(text, sizeof text, "%s (device %d); the other devices do its work", p->plan->contexts[i]->status.sentence,
-                 p->plan->contexts[i]->info.index);
+        snprintf(text, sizeof text, "device %d: %s; the other devices do its work", p->plan->contexts[i]->info.index,
+                 p->plan->contexts[i]->status.sentence);
         pthread_mutex_unlock(&p->lock);
         say(p, text);
         pthread_mutex_lock(&p->lock);
@@ -240,6 +240,15 @@ static void deliver(struct parallel *p, size_t item)
     pthread_mutex_lock(&p->lock);
     if (st)
         stop(p, st, 0);
+    p->refused = p->refused || st;
+}
+
+/* When the work was stopped by something else than the receiver: what is done behind a gap. */
+static void deliver_rest(struct parallel *p)
+{
+    for (size_t i = 0; p->stops && !p->refused && i < p->plan->item_count; i++)
+        if (p->queue.items[i].state == ITEM_DONE)
+            deliver(p, i);
 }
 
 static void watch(struct parallel *p)
@@ -259,6 +268,7 @@ static void watch(struct parallel *p)
         wait_a_tick(p);
     }
     say_notices(p);
+    deliver_rest(p);
     pthread_mutex_unlock(&p->lock);
 }
 

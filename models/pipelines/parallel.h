@@ -2,7 +2,8 @@
  *
  * Self-scheduling by measured speed (Polychronopoulos and Kuck 1987, "Guided Self-Scheduling"): a context that is idle takes half of its
  * share of the items that wait, and none that the others would finish sooner. When a device fails, its unfinished items go back to the list
- * and the others do them. The caller's thread waits, reports progress and notices, and receives the results in the order of the items.
+ * and the others do them. The caller's thread waits, reports progress and notices, and receives the results in the order of the items. When
+ * the call is stopped, it receives what is done.
  *
  * Under mpirun all processes share one list (parallel_queue.h): each does a part of the items, and delivers those alone. */
 #ifndef CLIO_MODELS_PIPELINES_PARALLEL_H

@@ -107,6 +107,10 @@ clio_status clio_imagine_parallel(clio_diffusion *const *diffusions, size_t diff
     REQUIRE(ctx, out, "out");
     REQUIRE_THAT(ctx, CALLER, !params->preview_every, "params.preview_every is %d: previews are made on one device alone, set it to 0",
                  params->preview_every);
+    int rank, ranks;
+    clio_train_rank(&rank, &ranks);
+    REQUIRE_THAT(ctx, CALLER, !params->random_seed || ranks == 1,
+                 "params.random_seed is set, and each of %d processes would choose another seed: set params.seed", ranks);
     shared.params = *params;
     TRY(check(&shared, ctx, __func__, &count));
     TRY(images_new(ctx, (size_t)count, &images, &shared.list));

@@ -44,7 +44,10 @@ clio_status distributed_open(clio_context *ctx, struct distributed *p)
     if (finalized)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI allows one parallel run per process: start the program again");
     if (!initialized && MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI_Init failed: start the processes with mpirun");
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "MPI_Init_thread failed: start the processes with mpirun");
+    if (MPI_Query_thread(&provided) != MPI_SUCCESS || provided < MPI_THREAD_SERIALIZED)
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
+             "this MPI library lacks MPI_THREAD_SERIALIZED: build clio with one that has it, such as Open MPI");
     p->owns = !initialized;
     MPI_Comm_rank(MPI_COMM_WORLD, &p->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &p->ranks);

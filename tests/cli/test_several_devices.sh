@@ -82,8 +82,14 @@ if ldd "$clio" | grep -q libmpi; then
     (cd ranks && timeout 120 mpirun --oversubscribe -n 2 "$clio" transcribe -m ../whisper -q -l en --temperature-inc 0 --no-speech-thold 1 --max-tokens 6 \
         --duration 2000 -otxt 1.wav 2.wav 3.wav 4.wav 5.wav) >out 2>err
     if [ $? -eq 0 ] && [ "$(cat ranks/*.txt | sort | uniq -c | awk '{print $1}')" -eq 5 ]; then ok "processes share a list"; else not_ok "processes share a list" "exit code, or results are missing"; fi
+    CLIO_DEVICE=nosuch timeout 120 mpirun --oversubscribe -n 2 "$clio" transcribe -m whisper -q 1.wav 2.wav >out 2>err
+    if [ $? -ne 0 ] && grep -q nosuch err; then ok "processes use the device of the variable"; else not_ok "processes use the device of the variable" "exit code"; fi
+    timeout 120 mpirun --oversubscribe -n 2 "$clio" transcribe -m whisper -q - 2.wav <1.wav >out 2>err
+    if [ $? -ne 0 ] && grep -q "standard input cannot be shared" err; then ok "standard input"; else not_ok "standard input" "exit code"; fi
+    timeout 120 mpirun --oversubscribe -n 2 "$clio" imagine -m "$v1" -p fox $small -s -1 -b 2 -o x.png >out 2>err
+    if [ $? -ne 0 ] && grep -q "would choose another seed" err; then ok "a random seed"; else not_ok "a random seed" "exit code"; fi
     if [ -d "$v1" ]; then
-            timeout 120 mpirun --oversubscribe -n 2 "$clio" imagine -m "$v1" -p fox $small -b 3 -o three.png >out 2>err
+        timeout 120 mpirun --oversubscribe -n 2 "$clio" imagine -m "$v1" -p fox $small -b 3 -o three.png >out 2>err
         if [ $? -eq 0 ] && [ -s three.png ] && [ -s three_2.png ] && [ -s three_3.png ]; then ok "and a batch"; else not_ok "and a batch" "exit code, or images are missing"; fi
     fi
 else
@@ -101,6 +107,12 @@ usage "a comparison on devices" "--compare uses no device" -- bench --compare r-
 
 usage "twice" "-d 0,0 names device 0" "twice: give each device once" -- bench -q --filter launch -d 0,0
 usage "an empty name" "-d 0,,1 has an empty name" -- bench -q --filter launch -d 0,,1
+usage "twice, with one file" "twice: give each device once" -- $hear -d 0,0 1.wav
+usage "all among others" "-d all,0: all stands alone" -- bench -q --filter launch -d all,0
+usage "several reports on standard output" "-o - prints one report" -- bench -q --filter launch -d all -o -
+usage "a comparison on a device" "--compare uses no device" -- bench --compare r-0.json r-1.json -d 0
+by="env CLIO_DEVICE=all" also='[ "$(grep -c "^launch" out)" -eq 4 ]'
+works "all by the variable" -- bench -q --quick --filter launch
 usage "no such device" "7" -- bench -q --filter launch -d 0,7
 usage "a command with one device" "-d 0,1 names several devices, and tune uses one" -- tune -d 0,1
 usage "another one" "-d all names several devices, and sample uses one" -- sample -d all -m whisper -o x.png

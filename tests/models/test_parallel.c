@@ -273,6 +273,25 @@ static void the_caller_cancels(void **state)
     close_script(&s);
 }
 
+/* The first item takes long; what is done behind it is delivered when the caller stops. */
+static void what_is_done_is_delivered(void **state)
+{
+    struct script s;
+    double most = 4;
+    (void)state;
+    open_script(&s);
+    s.seconds[0] = 0.5;
+    s.seconds[1] = 0.01;
+    clio_set_progress(ctx, stop_after, &most);
+    FAILS(run_script(&s, 2, ITEMS, 1), CLIO_ERROR_CANCELLED, "cancelled while working");
+    assert_true(s.count >= 4);
+    size_t done = 0;
+    for (size_t i = 0; i < ITEMS; i++)
+        done += (size_t)s.done[i];
+    assert_int_equal(s.count, done);
+    close_script(&s);
+}
+
 static void *cancel_later(void *data)
 {
     wait_for(0.1);
@@ -338,6 +357,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(all_that_fail_are_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_error_ends_the_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_caller_cancels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_done_is_delivered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_thread_cancels, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
