@@ -46,7 +46,7 @@ static void print_rows(const clio_bench_result *result)
     for (size_t i = 0; i < result->row_count; i++) {
         if (strcmp(group, result->rows[i].group) != 0) {
             group = result->rows[i].group;
-            print_out("%s%s\n", i ? "\n" : "", group);
+            print_out(i ? "\n%s\n" : "%s\n", group);
         }
         print_row(&result->rows[i]);
     }

@@ -5,7 +5,9 @@
  *   operations.c  matmul, attention, normalization, softmax and the choice of a token, compared with host/ref
  *   convs.c       convolutions and their gradients
  *
- * A function that measures rows first asks bench_wants for each, which counts them for the progress in a first pass. */
+ * All rows are measured in several rounds, and the samples of a row joined: what else a machine does, and its clock, change over seconds.
+ * Results are compared in the first round alone. A function that measures rows first asks bench_wants for each, which counts them for the
+ * progress in a first pass. */
 #ifndef CLIO_BENCH_BENCH_H
 #define CLIO_BENCH_BENCH_H
 
@@ -35,6 +37,8 @@ struct bench {
     struct bench_row *rows;
     size_t count, capacity;
     size_t planned;                /* rows, from the first pass */
+    size_t timed;                  /* of all rounds so far */
+    int round, rounds;             /* every row is measured in each round, so that its samples tell how its time changes over minutes */
     double peak_flops, peak_bytes; /* a second: f32 multiply-adds, copies within global memory, by the fastest sample; 0: not measured */
     double drift;                  /* peak_flops at the end relative to the beginning; 0: not measured */
 };

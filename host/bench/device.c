@@ -94,7 +94,7 @@ static clio_status bench_fma(struct bench *b, bool half)
         return CLIO_OK;
     TRY(bench_add(b, &row, fma_row(b, &row, half)));
     if (!half && row.median > 0)
-        b->peak_flops = row.flops / row.least;
+        b->peak_flops = MAX(b->peak_flops, row.flops / row.least);
 fail:
     return st;
 }
@@ -124,7 +124,7 @@ static clio_status bench_copy(struct bench *b)
         return CLIO_OK;
     TRY(bench_add(b, &row, copy_row(b, &row)));
     if (row.median > 0)
-        b->peak_bytes = row.bytes / row.least;
+        b->peak_bytes = MAX(b->peak_bytes, row.bytes / row.least);
 fail:
     return st;
 }

@@ -13,6 +13,7 @@
 
 #define STABLE 0.01
 #define LEAST 5 /* samples */
+#define WARM 3  /* samples before those that count */
 
 bool bench_wants(struct bench *b, const char *group, const char *name, const char *shape)
 {
@@ -85,26 +86,51 @@ fail:
     return st;
 }
 
+static clio_status bench_progress(struct bench *b, const char *text)
+{
+    return context_progress(b->ctx, text, (double)b->timed, (double)b->planned * MAX(b->rounds, 1));
+}
+
 clio_status bench_time(struct bench *b, struct bench_row *row, bench_call call, void *what)
 {
     clio_status st = CLIO_OK;
-    double sample = b->quick ? 0.01 : 0.04, all = b->quick ? 0.5 : 4, once, start;
-    int times;
+    double sample = b->quick ? 0.01 : 0.04, all = (b->quick ? 0.6 : 4) / MAX(b->rounds, 1), once, start;
+    int times, most = BENCH_SAMPLES / MAX(b->rounds, 1);
     char text[128];
     snprintf(text, sizeof text, "%s %s", row->name, row->shape);
-    TRY(context_progress(b->ctx, text, (double)b->count, (double)b->planned));
+    TRY(bench_progress(b, text));
     TRY(time_calls(b->ctx, call, what, 1, &once)); /* compiles, and fills caches */
     TRY(time_calls(b->ctx, call, what, 1, &once));
     times = once < sample ? (int)(sample / fmax(once, 1e-7)) + 1 : 1;
+    for (start = clock_seconds(); clock_seconds() - start < WARM * sample;)
+        TRY(time_calls(b->ctx, call, what, times, &once)); /* the clock rises, threads wake up */
     start = clock_seconds();
-    for (row->count = 0; row->count < BENCH_SAMPLES && !is_stable(row) && (row->count < 3 || clock_seconds() - start < all);) {
+    for (row->count = 0; row->count < most && !is_stable(row) && (row->count < 3 || clock_seconds() - start < all);) {
         TRY(time_calls(b->ctx, call, what, times, &row->samples[row->count]));
         row->count++;
         summarize(row);
-        TRY(context_progress(b->ctx, text, (double)b->count, (double)b->planned));
+        TRY(bench_progress(b, text));
     }
+    b->timed++;
 fail:
     return st;
+}
+
+/* Add the samples of a later round to the row of the first. */
+static bool join(struct bench *b, const struct bench_row *row)
+{
+    for (size_t i = 0; b->round && i < b->count; i++) {
+        struct bench_row *first = &b->rows[i];
+        bool same = !strcmp(first->group, row->group) && !strcmp(first->name, row->name) && !strcmp(first->shape, row->shape);
+        if (!same)
+            continue;
+        for (int k = 0; first->count && k < row->count && first->count < BENCH_SAMPLES; k++)
+            first->samples[first->count++] = row->samples[k];
+        if (first->count)
+            summarize(first);
+        return true;
+    }
+    return false;
 }
 
 clio_status bench_add(struct bench *b, struct bench_row *row, clio_status st)
@@ -115,6 +141,8 @@ clio_status bench_add(struct bench *b, struct bench_row *row, clio_status st)
         st = CLIO_OK;
     }
     TRY(st);
+    if (join(b, row))
+        return CLIO_OK;
     TRY(mem_grow(b->ctx, &b->rows, b->count, &b->capacity, sizeof *b->rows));
     b->rows[b->count++] = *row;
 fail:

@@ -40,11 +40,12 @@ static clio_status measure_case(struct bench *b, const struct tune_case *c, stru
 {
     clio_status st = CLIO_OK;
     struct tune_bench t = {0};
-    bool right;
-    char why[128];
+    bool right = true;
+    char why[128] = "";
     TRY(tune_bench_open(b->ctx, &t, c));
     describe(&t, row);
-    TRY(tune_bench_check(b->ctx, &t, &right, why));
+    if (!b->round)
+        TRY(tune_bench_check(b->ctx, &t, &right, why));
     row->error = c->op == TUNE_OP_LOGITS ? NAN : t.error;
     if (!right)
         snprintf(row->problem, sizeof row->problem, "differs from the C reference: %s", why);

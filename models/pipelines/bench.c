@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define ROUNDS 2
+
 struct result {
     clio_bench_result shown; /* first: the caller's pointer is ours */
     struct bench_row *rows;
@@ -21,6 +23,16 @@ static clio_status run_all(struct bench *b, const char *model)
     TRY(bench_convs(b));
     TRY(bench_networks(b, model));
     TRY(bench_training(b));
+fail:
+    return st;
+}
+
+static clio_status run_rounds(struct bench *b, const char *model)
+{
+    clio_status st = CLIO_OK;
+    b->rounds = ROUNDS;
+    for (b->round = 0; b->round < ROUNDS; b->round++)
+        TRY(run_all(b, model));
     TRY(bench_device_again(b));
 fail:
     return st;
@@ -91,7 +103,7 @@ clio_status clio_bench(clio_context *ctx, const clio_bench_params *params, clio_
     TRY(run_all(&b, params->model));
     REQUIRE_THAT(ctx, CALLER, b.planned > 0, "no row of the benchmark matches params.filter, \"%.60s\"", b.filter);
     b.counts = false;
-    st = run_all(&b, params->model);
+    st = run_rounds(&b, params->model);
     if (st && (st != CLIO_ERROR_CANCELLED || !b.count))
         goto fail;
     bool complete = !st;
