@@ -142,6 +142,7 @@ static void test_timer(void **state)
     (void)state;
     assert_int_equal(cle, CL_SUCCESS);
     assert_int_equal(clEnqueueWriteBuffer(q, m, CL_TRUE, 0, sizeof number, &number, 0, NULL, &event), CL_SUCCESS);
+    assert_int_equal(clWaitForEvents(1, &event), CL_SUCCESS);
     assert_int_equal(clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL), CL_SUCCESS);
     assert_int_equal(end % 1000000, 0);
     clReleaseEvent(event);
