@@ -1,4 +1,5 @@
-"""Time a call until its median is stable, by the rules of host/bench/measure.c, so that samples of clio and of its peers mean the same.
+"""Time a call until its median is stable, by the rules of a round of host/bench/measure.c, so that samples of clio and of its peers mean the
+same. clio measures in two rounds, and runs a call for three samples before those that count.
 
 A sample is the mean of as many calls as fill some milliseconds. Samples are taken until the notch of their median (McGill, Tukey and Larsen,
 "Variations of Box Plots", 1978) is within a hundredth of it, or the time for a row is over. What takes long is called less often."""

@@ -158,8 +158,6 @@ static int measure_all(struct session *s, const char *model)
 static int run_bench(const struct command *self, struct settings *set)
 {
     char *model = NULL;
-    if (set->result && !session_are_several(set->device) && !path_check(set, set->result, "-o"))
-        return EXIT_FAILED;
     if (set->compare && set->device)
         return say_usage(self, "--compare uses no device: leave out -d");
     if (!set->compare && session_ranks() > 1)
@@ -167,7 +165,7 @@ static int run_bench(const struct command *self, struct settings *set)
     if (set->result && !strcmp(set->result, "-") && session_are_several(set->device))
         return say_usage(self, "-o - prints one report, and -d %s names several devices: give a file name", set->device);
     if (set->compare)
-        return bench_compare(self, set);
+        return set->result && !path_check(set, set->result, "-o") ? EXIT_FAILED : bench_compare(self, set);
     if (set->files.count)
         return say_usage(self, "unexpected argument %s: reports are compared with --compare", set->files.items[0]);
     if (option_given(set, FIELD(threshold)))

@@ -34,27 +34,14 @@ static void print_result(struct session *s, size_t k, const clio_transcript *res
     session_flush(s);
 }
 
-static void caption(struct session *s, size_t k)
-{
-    clio_transcript *result = session_transcribe(s, s->set->files.items[k], caption_params(s->set));
-    if (result)
-        print_result(s, k, result);
-    clio_transcript_free(result);
-}
-
 static int run_caption(const struct command *self, struct settings *set)
 {
-    size_t inputs = 0;
     if (!set->files.count)
         return say_usage(self, "no audio file given: clio caption -m DIR FILE..., or - for standard input");
     if (!set->model)
         return say_usage(self, "no model given: -m DIR, the folder of a Whisper model fine-tuned for audio captioning");
-    for (size_t i = 0; i < set->files.count; i++)
-        inputs += !strcmp(set->files.items[i], "-");
-    if (inputs > 1)
-        return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
-    if (inputs && session_ranks() > 1)
-        return say_usage(self, "standard input cannot be shared by the processes of mpirun: give files");
+    if (session_check_stdin(self, &set->files))
+        return EXIT_USAGE;
     if (session_check_language(self, set->params.language))
         return EXIT_USAGE;
     struct session s = {.prints = !set->json, .labels = set->files.count > 1, .needs_output = true};
@@ -66,11 +53,8 @@ static int run_caption(const struct command *self, struct settings *set)
         say_notice(text);
         free(text);
     }
-    bool together = session_ranks() > 1 || (set->files.count > 1 && s.device_count > 1);
-    if (!code && together && session_continues(&s))
-        session_transcribe_files(&s, &set->files, caption_params(set), print_result);
-    for (size_t k = 0; !code && !together && k < set->files.count && session_continues(&s); k++)
-        caption(&s, k);
+    if (!code)
+        session_transcribe(&s, caption_params(set), print_result);
     return session_close(&s, code);
 }
 

@@ -68,15 +68,10 @@ static int check_names(const struct command *self, const struct settings *set)
 
 static int check_arguments(const struct command *self, struct settings *set)
 {
-    size_t inputs = 0;
     if (!set->files.count)
         return say_usage(self, "no audio file given: clio transcribe FILE..., or - for standard input");
-    for (size_t i = 0; i < set->files.count; i++)
-        inputs += is_stdin(set->files.items[i]);
-    if (inputs > 1)
-        return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
-    if (inputs && session_ranks() > 1)
-        return say_usage(self, "standard input cannot be shared by the processes of mpirun: give files");
+    if (session_check_stdin(self, &set->files))
+        return EXIT_USAGE;
     if (set->max_context > 0)
         return say_usage(self, "-mc must be 0 (no context) or -1 (as much as the model takes), not %d", set->max_context);
     if (set->params.language && !*set->params.language)
@@ -135,16 +130,6 @@ static void write_results(struct session *s, size_t k, const clio_transcript *re
             s->unsaved = true;
 }
 
-static void transcribe_file(struct session *s, size_t k)
-{
-    const char *file = s->set->files.items[k];
-    session_print_name(s, file);
-    clio_transcript *result = session_transcribe(s, file, speech_params(s->set));
-    if (result)
-        write_results(s, k, result);
-    clio_transcript_free(result);
-}
-
 int transcribe_run(const struct command *self, struct settings *set)
 {
     if (set->json_full)
@@ -158,10 +143,7 @@ int transcribe_run(const struct command *self, struct settings *set)
     struct session s = {.prints = printed == FORMATS, .stamps = !set->no_timestamps};
     s.needs_output = first_format(set) == FORMATS || (printed != FORMATS && !set->json);
     code = session_open(&s, set);
-    bool together = session_ranks() > 1 || (set->files.count > 1 && (set->params.batch > 1 || s.device_count > 1));
-    if (!code && together && session_continues(&s))
-        session_transcribe_files(&s, &set->files, speech_params(set), write_results);
-    for (size_t k = 0; !code && !together && k < set->files.count && session_continues(&s); k++)
-        transcribe_file(&s, k);
+    if (!code)
+        session_transcribe(&s, speech_params(set), write_results);
     return session_close(&s, code);
 }

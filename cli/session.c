@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 static clio_status load_speech(void *user, struct session_device *d)
@@ -51,18 +52,30 @@ int session_check_language(const struct command *self, const char *language)
     return EXIT_DONE;
 }
 
-void session_print_name(const struct session *s, const char *file)
+int session_check_stdin(const struct command *self, const struct words *files)
+{
+    size_t inputs = 0;
+    for (size_t i = 0; i < files->count; i++)
+        inputs += !strcmp(files->items[i], "-");
+    if (inputs > 1)
+        return say_usage(self, "standard input can be read only once, but - was given %zu times", inputs);
+    if (inputs && session_ranks() > 1)
+        return say_usage(self, "standard input cannot be shared by the processes of mpirun: give files");
+    return EXIT_DONE;
+}
+
+static void print_name(const struct session *s, const char *file)
 {
     bar_clear();
-    if (s->set->files.count > 1 && !s->set->quiet)
+    if (s->set->files.count > 1 && !s->labels && !s->set->quiet)
         print_err("%s:\n", file);
 }
 
 /* Several files are transcribed together: the next segment is of the first file that is not complete. */
 static void print_name_once(struct session *s)
 {
-    if (s->files && !s->named && !s->labels)
-        session_print_name(s, s->file);
+    if (s->files && !s->named)
+        print_name(s, s->file);
     s->named = true;
 }
 
@@ -120,19 +133,31 @@ static const clio_speech_params *begin_file(struct session *s, const char *file,
     return params;
 }
 
-clio_transcript *session_transcribe(struct session *s, const char *file, clio_speech_params params)
+/* Should the next file be tried? */
+static bool session_continues(const struct session *s)
 {
+    /* Arguments that were invalid for the first file are invalid for all, but an offset can lie beyond the end of one. */
+    return !session_stopped() && !s->lost && !(s->output_error && s->needs_output) &&
+           !(s->refused && !s->done && s->set->params.offset <= 0);
+}
+
+static void transcribe_one(struct session *s, size_t k, clio_speech_params params)
+{
+    const char *file = s->set->files.items[k];
     clio_transcript *result = NULL;
     double start = seconds_now();
+    print_name(s, file);
     s->by = &s->devices[0];
     clio_status st = clio_speech_file(s->by->speech, file, begin_file(s, file, &params), &result);
     bar_clear();
     s->wall_seconds += seconds_now() - start;
-    if (st)
+    if (st || !result) {
         count_failure(s, st, clio_error(s->ctx), clio_error_detail(s->ctx));
-    else
+    } else {
         count_result(s, result);
-    return result;
+        s->on_transcript(s, k, result);
+    }
+    clio_transcript_free(result);
 }
 
 static int finish_file(struct session *s, size_t index, clio_status st, const char *error, const char *detail, clio_transcript *result)
@@ -171,13 +196,13 @@ static int on_parallel_file(void *user, size_t index, size_t device, clio_status
     return stops || finish_file(s, index, st, error, NULL, result);
 }
 
-void session_transcribe_files(struct session *s, const struct words *files, clio_speech_params params,
-                              void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result))
+/* With windows of several files in one batch, or on several devices. */
+static void transcribe_together(struct session *s, clio_speech_params params)
 {
+    const struct words *files = &s->set->files;
     clio_speech *speeches[DEVICES_MAX];
     double start = seconds_now();
     s->files = files;
-    s->on_transcript = on_transcript;
     s->by = &s->devices[0];
     begin_file(s, files->items[0], &params);
     for (size_t i = 0; i < s->device_count; i++)
@@ -191,11 +216,16 @@ void session_transcribe_files(struct session *s, const struct words *files, clio
         count_failure(s, st, clio_error(s->ctx), clio_error_detail(s->ctx));
 }
 
-bool session_continues(const struct session *s)
+void session_transcribe(struct session *s, clio_speech_params params,
+                        void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result))
 {
-    /* Arguments that were invalid for the first file are invalid for all, but an offset can lie beyond the end of one. */
-    return !session_stopped() && !s->lost && !(s->output_error && s->needs_output) &&
-           !(s->refused && !s->done && s->set->params.offset <= 0);
+    size_t count = s->set->files.count;
+    bool together = session_ranks() > 1 || (count > 1 && (params.batch > 1 || s->device_count > 1));
+    s->on_transcript = on_transcript;
+    if (together && session_continues(s))
+        transcribe_together(s, params);
+    for (size_t k = 0; !together && k < count && session_continues(s); k++)
+        transcribe_one(s, k, params);
 }
 
 static void print_duration(double seconds)

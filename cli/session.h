@@ -62,17 +62,14 @@ int session_load(struct session *s, clio_status (*load)(void *user, struct sessi
 int session_open(struct session *s, const struct settings *set);
 /* Print the summary and the profile, close everything and return the exit code. `code`: what session_open returned. */
 int session_close(struct session *s, int code);
-/* Transcribe one file and print its segments. NULL after a message; the caller frees the result. */
-clio_transcript *session_transcribe(struct session *s, const char *file, clio_speech_params params);
 /* EXIT_USAGE after a message, if Whisper has no such language. NULL or "auto": it is detected. */
 int session_check_language(const struct command *self, const char *language);
-/* Print the file's name before its segments, where there are several files. */
-void session_print_name(const struct session *s, const char *file);
-/* Transcribe all files with windows of several in one batch, and print their segments; on_transcript gets each result, in order. */
-void session_transcribe_files(struct session *s, const struct words *files, clio_speech_params params,
-                              void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result));
-/* Should the next file be tried? */
-bool session_continues(const struct session *s);
+/* EXIT_USAGE after a message, if standard input ("-") is not one of these files at most, or several processes would have to share it. */
+int session_check_stdin(const struct command *self, const struct words *files);
+/* Transcribe the files of the command line and print their segments; on_transcript gets each result, in order. Several are done together
+ * where there are several devices or processes, or windows of several in one batch. */
+void session_transcribe(struct session *s, clio_speech_params params,
+                        void (*on_transcript)(struct session *s, size_t k, const clio_transcript *result));
 /* Print one line: version, device, model. */
 void session_header(const struct session *s);
 /* A further context with the settings of the command line. NULL after a message. */

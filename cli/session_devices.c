@@ -38,21 +38,20 @@ static clio_status open_on(struct session *s, clio_context *ctx, const char *sel
     return st ? st : clio_device_open(ctx, selector);
 }
 
-/* Without -d each of several processes takes another device of the best type; "": the best device. */
+/* Without -d each of several processes takes another device of the best type; "": the best device. Usable devices come first, the best
+ * ahead. */
 static clio_status choose_for_rank(struct session *s, char selector[24])
 {
-    int rank, ranks, same = 0, pick = 0;
+    int rank, ranks;
     const clio_device_info *devices;
-    size_t count;
+    size_t count, same = 0;
     clio_status st = clio_device_list(s->ctx, &devices, &count);
     *selector = 0;
     clio_train_rank(&rank, &ranks);
-    for (size_t i = 0; !st && i < count; i++)
-        same += devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type);
-    int wanted = same ? rank % same : 0;
-    for (size_t i = 0; !st && i < count; i++)
-        if (devices[i].index >= 0 && !strcmp(devices[i].type, devices[0].type) && pick++ == wanted)
-            snprintf(selector, 24, "%d", devices[i].index);
+    while (!st && same < count && devices[same].index >= 0 && !strcmp(devices[same].type, devices[0].type))
+        same++;
+    if (same)
+        snprintf(selector, 24, "%d", devices[(size_t)rank % same].index);
     return st;
 }
 

@@ -88,14 +88,14 @@ fail:
 
 static clio_status bench_progress(struct bench *b, const char *text)
 {
-    return context_progress(b->ctx, text, (double)b->timed, (double)b->planned * MAX(b->rounds, 1));
+    return context_progress(b->ctx, text, (double)b->timed, (double)b->planned * b->rounds);
 }
 
 clio_status bench_time(struct bench *b, struct bench_row *row, bench_call call, void *what)
 {
     clio_status st = CLIO_OK;
-    double sample = b->quick ? 0.01 : 0.04, all = (b->quick ? 0.6 : 4) / MAX(b->rounds, 1), once, start;
-    int times, most = BENCH_SAMPLES / MAX(b->rounds, 1);
+    double sample = b->quick ? 0.01 : 0.04, all = (b->quick ? 0.6 : 4) / b->rounds, once, start;
+    int times, most = BENCH_SAMPLES / b->rounds;
     char text[128];
     snprintf(text, sizeof text, "%s %s", row->name, row->shape);
     TRY(bench_progress(b, text));

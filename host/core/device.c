@@ -15,6 +15,11 @@
 #define WORK_GROUP_LEAST 64        /* of a GPU: the reductions of attention and of few rows (cl/attention.cl, cl/gemm.cl) */
 #define SPACES " \t\n\v\f\r"
 
+bool device_allows_group(const struct device *d, size_t x, size_t y, size_t z)
+{
+    return x * y * z <= d->max_work_group && x <= d->max_item_sizes[0] && y <= d->max_item_sizes[1] && z <= d->max_item_sizes[2];
+}
+
 bool device_text_has(const char *text, const char *part, size_t length)
 {
     for (; length && *text; text++) {

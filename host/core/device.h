@@ -51,6 +51,10 @@ clio_status device_select(clio_context *ctx, const struct device *list, size_t c
 /* Why device_select chose list[chosen] for this selector ("": none) of that variable (NULL: of a call). */
 void device_reason(const struct device *list, size_t count, size_t chosen, const char *selector, const char *variable, char text[320]);
 
+/* "gpu", "accelerator" or "cpu". */
+const char *device_type_name(const struct device *d);
+/* Whether the device can have work-groups of this shape. */
+bool device_allows_group(const struct device *d, size_t x, size_t y, size_t z);
 /* A device that computes in software and is made for tests of drivers or programs: slow. */
 bool device_is_for_tests(const struct device *d);
 /* Whether `text` has the first `length` bytes of `part`, in any case. */

@@ -7,7 +7,7 @@
 
 #define INSTALL "install the driver of your GPU, or pocl-opencl-icd to run on the CPU; clio_device_hints names the packages"
 
-static const char *type_name(const struct device *d)
+const char *device_type_name(const struct device *d)
 {
     return d->is_gpu ? "gpu" : d->is_accelerator ? "accelerator" : "cpu";
 }
@@ -23,14 +23,14 @@ static bool matches(const struct device *d, const char *selector)
     size_t length[3] = {0}, n = strlen(selector);
     const char *colon = strchr(selector, ':');
     if (!colon)
-        return in_platform(d, selector, n) || device_text_has(type_name(d), selector, n) || device_text_has(d->name, selector, n);
+        return in_platform(d, selector, n) || device_text_has(device_type_name(d), selector, n) || device_text_has(d->name, selector, n);
     length[0] = (size_t)(colon - selector);
     part[1] = colon + 1;
     colon = strchr(part[1], ':');
     length[1] = colon ? (size_t)(colon - part[1]) : strlen(part[1]);
     part[2] = colon ? colon + 1 : "";
     length[2] = strlen(part[2]);
-    return in_platform(d, part[0], length[0]) && device_text_has(type_name(d), part[1], length[1]) &&
+    return in_platform(d, part[0], length[0]) && device_text_has(device_type_name(d), part[1], length[1]) &&
            device_text_has(d->name, part[2], length[2]);
 }
 
@@ -78,7 +78,7 @@ static size_t count_alike(const struct device *list, size_t usable, const struct
     size_t alike = 0;
     *equal = 0;
     for (size_t i = 0; i < usable; i++)
-        if (strcmp(type_name(&list[i]), type_name(d)) == 0 && !list[i].is_clover && !device_is_for_tests(&list[i])) {
+        if (strcmp(device_type_name(&list[i]), device_type_name(d)) == 0 && !list[i].is_clover && !device_is_for_tests(&list[i])) {
             alike++;
             *equal += list[i].global_memory == d->global_memory;
         }
@@ -95,9 +95,9 @@ void device_reason(const struct device *list, size_t count, size_t chosen, const
     else if (usable == 1)
         snprintf(text, 320, "the only device that can be used");
     else if (alike < 2)
-        snprintf(text, 320, "%sthe only %s%s", above, d->is_gpu ? "GPU" : type_name(d), d->is_gpu ? ", and GPUs come first" : "");
+        snprintf(text, 320, "%sthe only %s%s", above, d->is_gpu ? "GPU" : device_type_name(d), d->is_gpu ? ", and GPUs come first" : "");
     else if (d->is_gpu && equal < 2)
         snprintf(text, 320, "of %zu GPUs the one with the most memory", alike);
     else
-        snprintf(text, 320, "%sthe first of %zu %s devices by platform", above, alike, type_name(d));
+        snprintf(text, 320, "%sthe first of %zu %s devices by platform", above, alike, device_type_name(d));
 }

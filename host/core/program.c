@@ -265,10 +265,9 @@ fail:
 clio_status kernel_get_square(clio_context *ctx, const char *file, const char *name, const char *options, struct kernel **out, size_t *side)
 {
     clio_status st = CLIO_OK;
-    size_t most = ctx->device.max_work_group;
     char all[160];
     *out = NULL;
-    for (*side = SQUARE_SIDE; *side > SQUARE_SIDE_LEAST && *side * *side > most; *side /= 2)
+    for (*side = SQUARE_SIDE; *side > SQUARE_SIDE_LEAST && !device_allows_group(&ctx->device, *side, *side, 1); *side /= 2)
         ;
     for (;; *side /= 2) {
         snprintf(all, sizeof all, "%s%s-DSIDE=%zu", options, *options ? " " : "", *side);

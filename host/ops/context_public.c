@@ -136,9 +136,7 @@ static clio_device_info info_of(const struct device *d, int index)
 {
     return (clio_device_info){.platform = d->platform_name,
                               .name = d->name,
-                              .type = d->is_gpu           ? "gpu"
-                                      : d->is_accelerator ? "accelerator"
-                                                          : "cpu",
+                              .type = device_type_name(d),
                               .driver = d->driver,
                               .version = d->version,
                               .architecture = *d->architecture ? d->architecture : NULL,

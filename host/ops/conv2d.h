@@ -27,8 +27,7 @@ static inline bool tile_of_images(int batch, int rows)
 /* Work-items along each side of the square groups of the tile families: 16, or 8 where the device cannot have 256 in a group. */
 static inline int square_group(const clio_context *ctx)
 {
-    const struct device *d = &ctx->device;
-    return d->max_work_group >= 256 && d->max_item_sizes[0] >= 16 && d->max_item_sizes[1] >= 16 ? 16 : 8;
+    return device_allows_group(&ctx->device, 16, 16, 1) ? 16 : 8;
 }
 
 /* A batch for self-tests that leads to such tiles, with a remainder if possible. */

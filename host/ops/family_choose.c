@@ -13,8 +13,7 @@ static bool reads(const struct kernel_family *f, const struct matrix *w)
 static bool fits(const struct device *d, const struct kernel_variant *v)
 {
     const size_t *local = v->grid.local;
-    return v->local <= d->local_memory && local[0] * MAX(local[1], (size_t)1) * MAX(local[2], (size_t)1) <= d->max_work_group &&
-           local[0] <= d->max_item_sizes[0] && local[1] <= d->max_item_sizes[1] && local[2] <= d->max_item_sizes[2];
+    return v->local <= d->local_memory && device_allows_group(d, local[0], MAX(local[1], (size_t)1), MAX(local[2], (size_t)1));
 }
 
 /* One family: does it support the call, and pass? */

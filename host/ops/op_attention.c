@@ -19,7 +19,7 @@
 /* Whether the device has the work-groups and the local memory of attention_tile for heads of d columns. */
 static bool tile_fits(const clio_context *ctx, int d)
 {
-    return ctx->device.max_work_group >= TILE_GROUP &&
+    return device_allows_group(&ctx->device, TILE_GROUP, 1, 1) &&
            sizeof(float) * (size_t)(TILE_QUERIES * (d + 1) + PANEL * d + TILE_QUERIES * (PANEL + 1) + 4 * TILE_QUERIES) <=
                ctx->device.local_memory;
 }

@@ -129,8 +129,7 @@ bool gemm_tile_fits(clio_context *ctx)
     size_t step = (size_t)params_int(ctx, "gemm.tile.step", 16), buffers = (size_t)params_int(ctx, "gemm.tile.buffers", 1);
     size_t local = 4 * buffers * step * (gx * tn + gy * tm + 8);
     const struct device *d = &ctx->device;
-    return gx * gy <= d->max_work_group && gx <= d->max_item_sizes[0] && gy <= d->max_item_sizes[1] && tn * tm <= OUTPUTS_AT_MOST &&
-           local <= d->local_memory;
+    return device_allows_group(d, gx, gy, 1) && tn * tm <= OUTPUTS_AT_MOST && local <= d->local_memory;
 }
 
 /* The tile of the parameters; or small tiles, where the device cannot have that one, or whose work-groups split the columns of k, where too

@@ -30,8 +30,7 @@ fail:
 static clio_status run_rounds(struct bench *b, const char *model)
 {
     clio_status st = CLIO_OK;
-    b->rounds = ROUNDS;
-    for (b->round = 0; b->round < ROUNDS; b->round++)
+    for (b->round = 0; b->round < b->rounds; b->round++)
         TRY(run_all(b, model));
     TRY(bench_device_again(b));
 fail:
@@ -87,7 +86,7 @@ clio_status clio_bench(clio_context *ctx, const clio_bench_params *params, clio_
 {
     clio_status st = CLIO_OK;
     const clio_bench_params all = {.filter = NULL};
-    struct bench b = {.ctx = ctx, .filter = ""};
+    struct bench b = {.ctx = ctx, .filter = "", .rounds = ROUNDS};
     struct result *r = NULL;
     double start = clock_seconds();
     SET_NULL(out);

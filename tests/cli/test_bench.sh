@@ -23,6 +23,8 @@ PYTHON
 # It takes so long that each round has the least number of samples.
 works "a slow row" -- bench -q --quick --filter "4096 x 4096" -o slow.json
 if python3 -c 'import json; (row,) = json.load(open("slow.json"))["rows"]; assert len(row["samples"]) >= 6' 2>err; then ok "samples of two rounds"; else not_ok "samples of two rounds" "too few"; fi
+works "a convolution" -- bench -q --quick --filter "2 x 8 x 8, 1280" -o conv.json
+if python3 -c 'import json; (row,) = json.load(open("conv.json"))["rows"]; assert 0 <= row["error"] < 1e-2' 2>err; then ok "compared with plain C"; else not_ok "compared with plain C" "no error"; fi
 works "a training step" -- bench -q --quick --filter vae -o vae.json
 grep -q '"item": "images"' vae.json && ok "images of a step" || { : >err; not_ok "images of a step" "none"; }
 also='[ "$(grep -c "^Whisper [a-z]*coder, " out)" -eq 2 ] && ! grep -q UNet out'

@@ -1,10 +1,12 @@
 #!/bin/sh
 # -d with several devices: the same results as one device, how many each did, and names that cannot be. PoCL shows its CPU as two devices.
 # Run by ctest, which sets CLIO_BUILD_DIR and CLIO_SOURCE_DIR.
-# shellcheck disable=SC2016,SC2086,SC2181 # what eval expands; words; the command is long
+# shellcheck disable=SC2016,SC2046,SC2086,SC2181 # what eval expands; words; the command is long
 set -u
 # shellcheck source=tests/support/cases.sh
 . "$CLIO_SOURCE_DIR/tests/support/cases.sh"
+# shellcheck source=tests/support/mpi.sh
+. "$CLIO_SOURCE_DIR/tests/support/mpi.sh"
 export POCL_DEVICES="pthread pthread"
 jfk=$CLIO_SOURCE_DIR/tests/golden/jfk.wav
 small="-W 64 -H 64 --steps 2 -q"
@@ -76,21 +78,20 @@ fi
 
 # ---- processes ----
 
-if ldd "$clio" | grep -q libmpi; then
-    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+if has_mpi "$clio"; then
     mkdir ranks && cp ./[1-5].wav ranks
-    (cd ranks && timeout 120 mpirun --oversubscribe -n 2 "$clio" transcribe -m ../whisper -q -l en --temperature-inc 0 --no-speech-thold 1 --max-tokens 6 \
+    (cd ranks && mpi 120 2 "$clio" transcribe -m ../whisper -q -l en --temperature-inc 0 --no-speech-thold 1 --max-tokens 6 \
         --duration 2000 -otxt 1.wav 2.wav 3.wav 4.wav 5.wav) >out 2>err
     if [ $? -eq 0 ] && [ "$(cat ranks/*.txt | sort | uniq -c | awk '{print $1}')" -eq 5 ]; then ok "processes share a list"; else not_ok "processes share a list" "exit code, or results are missing"; fi
-    CLIO_DEVICE=nosuch timeout 120 mpirun --oversubscribe -n 2 "$clio" transcribe -m whisper -q 1.wav 2.wav >out 2>err
+    mpi 120 2 env CLIO_DEVICE=nosuch "$clio" transcribe -m whisper -q 1.wav 2.wav >out 2>err
     if [ $? -ne 0 ] && grep -q nosuch err; then ok "processes use the device of the variable"; else not_ok "processes use the device of the variable" "exit code"; fi
-    timeout 120 mpirun --oversubscribe -n 2 "$clio" transcribe -m whisper -q - 2.wav <1.wav >out 2>err
+    mpi 120 2 "$clio" transcribe -m whisper -q - 2.wav <1.wav >out 2>err
     if [ $? -ne 0 ] && grep -q "standard input cannot be shared" err; then ok "standard input"; else not_ok "standard input" "exit code"; fi
-    timeout 120 mpirun --oversubscribe -n 2 "$clio" imagine -m "$v1" -p fox $small -s -1 -b 2 -o x.png >out 2>err
-    if [ $? -ne 0 ] && grep -q "would choose another seed" err; then ok "a random seed"; else not_ok "a random seed" "exit code"; fi
     if [ -d "$v1" ]; then
-        timeout 120 mpirun --oversubscribe -n 2 "$clio" imagine -m "$v1" -p fox $small -b 3 -o three.png >out 2>err
+        mpi 120 2 "$clio" imagine -m "$v1" -p fox $small -b 3 -o three.png >out 2>err
         if [ $? -eq 0 ] && [ -s three.png ] && [ -s three_2.png ] && [ -s three_3.png ]; then ok "and a batch"; else not_ok "and a batch" "exit code, or images are missing"; fi
+        mpi 120 2 "$clio" imagine -m "$v1" -p fox $small -s -1 -b 2 -o x.png >out 2>err
+        if [ $? -ne 0 ] && grep -q "would choose another seed" err; then ok "a random seed"; else not_ok "a random seed" "exit code"; fi
     fi
 else
     skip "processes share a list" "this clio was built without MPI"
