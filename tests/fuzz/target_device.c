@@ -159,7 +159,8 @@ cl_int clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *
     return CL_SUCCESS;
 }
 
-cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info what, size_t size, void *value, size_t *used)
+cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info what, size_t size, void *value,
+                                size_t *used)
 {
     (void)kernel, (void)device, (void)what, (void)size, (void)value, (void)used;
     return CL_INVALID_VALUE; /* the limit of the device */
