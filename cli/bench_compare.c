@@ -42,6 +42,12 @@ static void print_legend(const json_t *reports)
 }
 
 /* One row of the table: time with the first, and of each other the time and how many times as fast it is. */
+/* Two digits behind the point, or two that are not 0. */
+static char *ratio_text(double ratio)
+{
+    return must_print(ratio >= 0.1 ? "%.2f" : "%.2g", ratio);
+}
+
 static void print_row(const json_t *reports, const json_t *row)
 {
     json_t *report;
@@ -55,11 +61,13 @@ static void print_row(const json_t *reports, const json_t *row)
         double ratio = i ? speed(row, other) : 0, seconds = bench_row_seconds(other).median;
         time = seconds > 0 ? bench_time_text(seconds) : must_print("-");
         print_out(" %10s", time);
+        free(time);
+        char *text = ratio_text(ratio);
         if (i && ratio > 0)
-            print_out(" %6.2fx", ratio);
+            print_out(" %6sx", text);
         else if (i)
             print_out(" %7s", "");
-        free(time);
+        free(text);
     }
     print_out("\n");
 }
@@ -81,9 +89,11 @@ static void print_means(const json_t *reports)
                     count++;
                 }
             }
-            if (count)
-                print_out("%s: %c is %.2f times as fast as A (geometric mean of %d rows)\n", groups[g], (int)('A' + i), exp(sum / count),
-                          count);
+            if (!count)
+                continue;
+            char *text = ratio_text(exp(sum / count));
+            print_out("%s: %c is %s times as fast as A (geometric mean of %d rows)\n", groups[g], (int)('A' + i), text, count);
+            free(text);
         }
 }
 
