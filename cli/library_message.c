@@ -70,6 +70,8 @@ static const struct {
     {"eval", "params.count", "--count"},
     {"eval", "params.split", "--split"},
     {"eval", "params.data", "--data"},
+    {"embed", "params.pooling", "--pooling"},
+    {"embed", "params.batch", "-b"},
     {"bench", "params.filter", "--filter"},
     {"bench", "params.model", "-m"},
     {"tune", "params.time_limit", "--time-limit"},
