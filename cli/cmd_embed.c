@@ -154,12 +154,15 @@ static const struct option_row options[] = {
 
 static const struct section sections[] = {
     {"OUTPUT",
-     "One JSON object per line and text, in the order of the texts, with the keys `text` and `embedding`; `--json` changes nothing. With `-o` a "
+     "One JSON object per line and text, in the order of the texts, with the keys `text` and `embedding`; `--json` changes nothing. With "
+     "`-o` a "
      "NumPy file instead.",
      NULL},
     {"MODELS",
-     "A folder of sentence-transformers is used as its modules.json says: pooling, dense layers, normalization, most tokens of a text. Of a "
-     "BERT folder without modules.json the mean of the tokens' states is taken; of a CLIP folder the projected text embedding. Texts that are "
+     "A folder of sentence-transformers is used as its modules.json says: pooling, dense layers, normalization, most tokens of a text. Of "
+     "a "
+     "BERT folder without modules.json the mean of the tokens' states is taken; of a CLIP folder the projected text embedding. Texts that "
+     "are "
      "too long are cut.",
      NULL},
     {NULL, NULL, NULL},
@@ -181,8 +184,9 @@ const struct command command_embed = {
     .name = "embed",
     .summary = "embed texts as vectors",
     .synopsis = "-m DIR [OPTION...] TEXT...\n-m DIR [OPTION...] -f FILE",
-    .description = "Computes an embedding (a vector of numbers) of each text with an encoder such as all-MiniLM-L6-v2. Texts with similar meaning "
-                   "have embeddings with a high cosine similarity. TEXT - reads standard input, one text per line.",
+    .description =
+        "Computes an embedding (a vector of numbers) of each text with an encoder such as all-MiniLM-L6-v2. Texts with similar meaning "
+        "have embeddings with a high cosine similarity. TEXT - reads standard input, one text per line.",
     .options = options,
     .sections = sections,
     .examples = examples,

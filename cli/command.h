@@ -56,7 +56,7 @@ struct settings {
     float time_limit;                                                              /* minutes */
     int quick, compare;                                                            /* bench */
     const char *filter;
-    float threshold; /* percent */
+    float threshold;             /* percent */
     const char *lines, *pooling; /* embed: -f, --pooling */
     int batch, normalize;
 };

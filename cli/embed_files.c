@@ -106,7 +106,8 @@ int npy_save(struct session *s, const struct npy *npy, const char *path)
     bool little = *(const unsigned char *)&one == 1;
     size_t columns = npy->rows ? npy->columns : (size_t)clio_embedder_get_info(s->devices[0].embedder).width;
     size_t bytes = npy->rows * columns * sizeof *npy->data;
-    char *dictionary = must_print("{'descr': '%cf4', 'fortran_order': False, 'shape': (%zu, %zu), }", little ? '<' : '>', npy->rows, columns);
+    char *dictionary =
+        must_print("{'descr': '%cf4', 'fortran_order': False, 'shape': (%zu, %zu), }", little ? '<' : '>', npy->rows, columns);
     size_t used = 10 + strlen(dictionary) + 1, head = (used + NPY_ALIGNMENT - 1) / NPY_ALIGNMENT * NPY_ALIGNMENT;
     char *file = must_alloc(head + bytes);
     memcpy(file, "\x93NUMPY\1\0", 8);

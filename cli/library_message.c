@@ -72,6 +72,7 @@ static const struct {
     {"eval", "params.data", "--data"},
     {"embed", "params.pooling", "--pooling"},
     {"embed", "params.batch", "-b"},
+    {"embed", "texts", "a text"},
     {"bench", "params.filter", "--filter"},
     {"bench", "params.model", "-m"},
     {"tune", "params.time_limit", "--time-limit"},

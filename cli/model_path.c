@@ -16,7 +16,7 @@
 #define WHISPER "config.json"
 #define DIFFUSION "model_index.json"
 #define ENCODER "modules.json" /* of sentence-transformers; not of every text encoder */
-#define CONFIG_BYTES 1000000 /* of a config.json that is looked into */
+#define CONFIG_BYTES 1000000   /* of a config.json that is looked into */
 
 static const char *environment(const char *name)
 {
@@ -175,9 +175,10 @@ char *model_find_encoder(const char *name)
     if (found || failed)
         return found;
     char *folder = models_folder();
-    say_error("no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache (as owner/name); check the name, or "
-              "install all-MiniLM-L6-v2 with scripts/fetch-minilm",
-              name, folder);
+    say_error(
+        "no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache (as owner/name); check the name, or "
+        "install all-MiniLM-L6-v2 with scripts/fetch-minilm",
+        name, folder);
     free(folder);
     return NULL;
 }

@@ -60,8 +60,7 @@ static char *document(json_t *root, int digits, size_t flags)
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
-    bool whole =
-        stream && !json_dump_callback(json_must(root), add_to_stream, stream, flags | JSON_REAL_PRECISION((size_t)digits));
+    bool whole = stream && !json_dump_callback(json_must(root), add_to_stream, stream, flags | JSON_REAL_PRECISION((size_t)digits));
     whole = whole && !ferror(stream); /* Jansson forgets that a key could not be written */
     whole = stream && fclose(stream) == 0 && whole;
     json_decref(root);

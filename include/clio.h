@@ -544,9 +544,9 @@ CLIO_API clio_status clio_image_grid(clio_context *ctx, const clio_image_list *i
  */
 
 typedef struct clio_embedder clio_embedder;
-/* Load an encoder that gives a vector for an input: a folder of sentence-transformers (modules.json), a BERT model in Hugging Face layout, of
- * which the mean of the tokens' states is taken, or a CLIP model. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file
- * and the reason. */
+/* Load an encoder that gives a vector for an input: a folder of sentence-transformers (modules.json), a BERT model in Hugging Face layout,
+ * of which the mean of the tokens' states is taken, or a CLIP model. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the
+ * file and the reason. */
 CLIO_API clio_status clio_embedder_load(clio_context *ctx, const char *dir, clio_embedder **out);
 /* embedder NULL: nothing. */
 CLIO_API void clio_embedder_free(clio_embedder *embedder);
@@ -577,8 +577,8 @@ typedef struct clio_embeddings {
     size_t count;
     int width;
 } clio_embeddings;
-/* Embed texts. Batches hold texts of similar length. Progress is reported as "embedding" and counts texts. count: 0 to 100000000. One of the
- * texts "": it has an embedding, too. params NULL: the defaults. CLIO_ERROR_UNSUPPORTED: the model takes no texts. */
+/* Embed texts. Batches hold texts of similar length. Progress is reported as "embedding" and counts texts. count: 0 to 100000000. One of
+ * the texts "": it has an embedding, too. params NULL: the defaults. CLIO_ERROR_UNSUPPORTED: the model takes no texts. */
 CLIO_API clio_status clio_embed_texts(clio_embedder *embedder, const char *const *texts, size_t count, const clio_embed_params *params,
                                       clio_embeddings **out);
 /* embeddings NULL: nothing. */

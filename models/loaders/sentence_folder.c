@@ -64,7 +64,8 @@ fail:
     return st;
 }
 
-/* Either "pooling_mode": a name or a list of them, or a flag for each mode. A flag that clio does not know is a mode that it does not have. */
+/* Either "pooling_mode": a name or a list of them, or a flag for each mode. A flag that clio does not know is a mode that it does not have.
+ */
 static clio_status read_modes(clio_context *ctx, struct sentence_folder *s, const struct json_file *file)
 {
     clio_status st = CLIO_OK;
@@ -167,8 +168,7 @@ static clio_status read_modules(clio_context *ctx, struct sentence_folder *s, co
     TRY(mem_alloc(ctx, &s->dense, json_array_size(list), sizeof *s->dense));
     json_array_foreach(list, i, module)
     {
-        const char *type = json_string_value(json_object_get(module, "type")),
-                   *inner = json_string_value(json_object_get(module, "path"));
+        const char *type = json_string_value(json_object_get(module, "type")), *inner = json_string_value(json_object_get(module, "path"));
         if (!type || !inner || strstr(inner, "..") || *inner == '/')
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: module %zu has no \"type\" or no \"path\" in the folder: download the file again", path,
                  i + 1);

@@ -35,14 +35,14 @@ struct sentence_dense {
     int in, out, act;
 };
 struct sentence_folder {
-    char *encoder;              /* the folder of the text encoder */
-    bool uses[POOLINGS];        /* several: their vectors one after the other, in this order */
-    int width;                  /* of a state, as 1_Pooling says; 0: it does not */
+    char *encoder;       /* the folder of the text encoder */
+    bool uses[POOLINGS]; /* several: their vectors one after the other, in this order */
+    int width;           /* of a state, as 1_Pooling says; 0: it does not */
     struct sentence_dense *dense;
     size_t dense_count;
-    bool normalizes;            /* to length 1 */
-    bool lower;                 /* texts are made lower case before the tokenizer sees them */
-    int max_length;             /* tokens; 0: as the encoder and its tokenizer say */
+    bool normalizes; /* to length 1 */
+    bool lower;      /* texts are made lower case before the tokenizer sees them */
+    int max_length;  /* tokens; 0: as the encoder and its tokenizer say */
 };
 /* CLIO_ERROR_UNSUPPORTED: a module that clio does not know. On failure s is closed. */
 clio_status sentence_folder_open(clio_context *ctx, struct sentence_folder *s, const char *dir);

@@ -30,12 +30,9 @@ static const struct state_dict_row norm_table[] = {ROW_NORM(bert, "embeddings.La
 static const struct state_dict_row old_norm_table[] = {OLD_NORM(bert, "embeddings.LayerNorm", embedding_norm)};
 
 static const struct state_dict_row layer_table[] = {
-    LINEAR("attention.self.query", self.qkv, WIDTH, WIDTH, 0, 3),
-    LINEAR("attention.self.key", self.qkv, WIDTH, WIDTH, 1, 3),
-    LINEAR("attention.self.value", self.qkv, WIDTH, WIDTH, 2, 3),
-    LINEAR("attention.output.dense", self.out, WIDTH, WIDTH, 0, 1),
-    LINEAR("intermediate.dense", ff.fc1, INNER, WIDTH, 0, 1),
-    LINEAR("output.dense", ff.fc2, WIDTH, INNER, 0, 1),
+    LINEAR("attention.self.query", self.qkv, WIDTH, WIDTH, 0, 3), LINEAR("attention.self.key", self.qkv, WIDTH, WIDTH, 1, 3),
+    LINEAR("attention.self.value", self.qkv, WIDTH, WIDTH, 2, 3), LINEAR("attention.output.dense", self.out, WIDTH, WIDTH, 0, 1),
+    LINEAR("intermediate.dense", ff.fc1, INNER, WIDTH, 0, 1),     LINEAR("output.dense", ff.fc2, WIDTH, INNER, 0, 1),
 };
 static const struct state_dict_row layer_norm_table[] = {
     ROW_NORM(transformer_layer, "attention.output.LayerNorm", self_norm, WIDTH),

@@ -3,8 +3,8 @@
  *
  *     x = norm(word[ids] + position[0 .. T-1] + type[0]);  layers (post-norm);  pooled = tanh(dense(x[:, 0]))
  *
- * Callers that do not need BERT in particular use text_encoder.h. What matters: the layer norms' epsilon is 1e-12, GELU is the erf form, and
- * the padding of a batch must not be attended to. Source: huggingface/transformers, models/bert/modeling_bert.py. */
+ * Callers that do not need BERT in particular use text_encoder.h. What matters: the layer norms' epsilon is 1e-12, GELU is the erf form,
+ * and the padding of a batch must not be attended to. Source: huggingface/transformers, models/bert/modeling_bert.py. */
 #ifndef CLIO_MODELS_NETWORKS_BERT_H
 #define CLIO_MODELS_NETWORKS_BERT_H
 
@@ -35,7 +35,8 @@ clio_status bert_load(clio_context *ctx, const struct json_file *config, const s
 /* Accepts a zeroed one. */
 void bert_free(clio_context *ctx, struct bert *net);
 
-/* Forward pass: states f32 [B, T, width] of the tokens. arena: see text_encoder_type. The states of padding are numbers without a meaning. */
+/* Forward pass: states f32 [B, T, width] of the tokens. arena: see text_encoder_type. The states of padding are numbers without a meaning.
+ */
 clio_status bert_forward(clio_context *ctx, struct arena *arena, const struct bert *net, const struct tensor *states,
                          const struct text_tokens *tokens);
 /* out f32 [B, width] = tanh(pooler(state of [CLS])), transformers' pooler_output; that state itself where the checkpoint has no pooler. */

@@ -22,11 +22,11 @@ struct kv_rows {
 };
 struct attention_options {
     int heads;
-    bool causal;             /* a position attends to itself and to earlier ones only */
-    enum matrix_use storage; /* of keys and values that are not kept: see attention_cache_new */
+    bool causal;                      /* a position attends to itself and to earlier ones only */
+    enum matrix_use storage;          /* of keys and values that are not kept: see attention_cache_new */
     const struct tensor *key_lengths; /* self-attention without a KV cache: i32 [B] on the device, positions of each sequence of a padded
                                          batch (attention_cache_new_padded); NULL: all */
-    struct kv_rows kv;       /* self-attention: the KV cache, which this call extends, or none; cross-attention: the memory */
+    struct kv_rows kv;                /* self-attention: the KV cache, which this call extends, or none; cross-attention: the memory */
 };
 
 /* out = A.out(attention(A.qkv(in))) + residual; all f32 [B, ..., width]; residual may be NULL; out may be residual. `in` serves as scratch:

@@ -1,5 +1,5 @@
-/* pooling.c - a pooling is a sum over the tokens with a weight for each, out[b] = sum over t of weights[b][t] states[b][t], which is a matmul;
- * the maximum alone is not, and is taken on the host. See pooling.h. */
+/* pooling.c - a pooling is a sum over the tokens with a weight for each, out[b] = sum over t of weights[b][t] states[b][t], which is a
+ * matmul; the maximum alone is not, and is taken on the host. See pooling.h. */
 #include "pooling.h"
 
 #include <math.h>

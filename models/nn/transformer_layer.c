@@ -1,7 +1,7 @@
 /* transformer_layer.c - the three parts of a transformer layer, each with a layer norm before or behind it and a residual connection.
  *
- * Memory: pre-norm, the normalized input of each part and the result of attention share the scratch h; post-norm, it holds the sum. On a tape, whose gradients read them, each has
- * memory of its own, which spares the tape a copy. */
+ * Memory: pre-norm, the normalized input of each part and the result of attention share the scratch h; post-norm, it holds the sum. On a
+ * tape, whose gradients read them, each has memory of its own, which spares the tape a copy. */
 #include "transformer_layer.h"
 
 enum part { TO_SELF, TO_MEMORY, FEED_FORWARD };

@@ -1,5 +1,5 @@
-/* embed_texts.c - embeddings of texts, as sentence-transformers' SentenceTransformer.encode: tokens, states, pooling, dense layers. Texts are
- * sorted by their number of tokens, so that batches have little padding. See embed.h. */
+/* embed_texts.c - embeddings of texts, as sentence-transformers' SentenceTransformer.encode: tokens, states, pooling, dense layers. Texts
+ * are sorted by their number of tokens, so that batches have little padding. See embed.h. */
 #include "embed.h"
 #include "../../host/core/text.h"
 #include "../loaders/model_folder.h"
@@ -23,8 +23,8 @@ static clio_status load_dense(struct clio_embedder *e, struct embed_texts *t)
     for (size_t i = 0; i < t->folder.dense_count; i++) {
         const struct sentence_dense *d = &t->folder.dense[i];
         if (d->in != e->width)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s takes %d columns, and the modules before it give %d: download the whole folder again", d->folder,
-                 d->in, e->width);
+            FAIL(ctx, CLIO_ERROR_FORMAT, "%s takes %d columns, and the modules before it give %d: download the whole folder again",
+                 d->folder, d->in, e->width);
         TRY(folder_weights(ctx, d->folder, "model", NULL, &weights));
         TRY(linear_load(ctx, &t->dense[i].linear, "linear", d->out, d->in, 1, true, &weights));
         t->dense[i].act = d->act;
@@ -52,8 +52,9 @@ static clio_status choose_pooling(struct clio_embedder *e, struct embed_texts *t
     if (!count)
         f->uses[strncmp(e->model_type, "clip", 4) ? POOLING_MEAN : POOLING_POOLER] = true;
     if (f->width && f->width != t->encoder.width)
-        FAIL(e->ctx, CLIO_ERROR_FORMAT, "%s has a pooling for states of %d columns, and the text encoder's have %d: download the whole folder again",
-             e->path, f->width, t->encoder.width);
+        FAIL(e->ctx, CLIO_ERROR_FORMAT,
+             "%s has a pooling for states of %d columns, and the text encoder's have %d: download the whole folder again", e->path,
+             f->width, t->encoder.width);
     e->width = 0;
     for (int i = 0; i < POOLINGS; i++)
         e->width += f->uses[i] ? pooled_width(t, (enum pooling)i) : 0;
@@ -175,7 +176,8 @@ fail:
 }
 
 /* The states, and the vectors of the poolings side by side: *out, of e->width columns before the dense layers. */
-static clio_status encode_batch(struct clio_embedder *e, struct arena *arena, const bool uses[POOLINGS], struct batch *b, struct tensor *out)
+static clio_status encode_batch(struct clio_embedder *e, struct arena *arena, const bool uses[POOLINGS], struct batch *b,
+                                struct tensor *out)
 {
     clio_status st = CLIO_OK;
     clio_context *ctx = e->ctx;
@@ -251,8 +253,9 @@ static clio_status call_poolings(struct clio_embedder *e, const char *name, bool
     if (!t->folder.dense_count)
         *width = pooled_width(t, pooling);
     else if (pooled_width(t, pooling) != t->folder.dense[0].in)
-        FAIL(e->ctx, CLIO_ERROR_ARGUMENT, "params.pooling is %s, which gives %d columns, and the model's dense layer takes %d: leave it out",
-             name, pooled_width(t, pooling), t->folder.dense[0].in);
+        FAIL(e->ctx, CLIO_ERROR_ARGUMENT,
+             "params.pooling is %s, which gives %d columns, and the model's dense layer takes %d: leave it out", name,
+             pooled_width(t, pooling), t->folder.dense[0].in);
 fail:
     return st;
 }

@@ -4,7 +4,6 @@
  * that decoding is a look-up and the hash table is keyed by bytes. Most of the time goes into parsing JSON. */
 #include "vocabulary.h"
 
-
 #include <stdlib.h>
 #include <string.h>
 

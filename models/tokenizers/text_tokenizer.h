@@ -1,5 +1,5 @@
-/* text_tokenizer.h - the tokenizers of text encoders behind one interface: a text to the row of token ids that the encoder takes, with start
- * and end token, cut to a length. The model_type of config.json says which tokenizer it is.
+/* text_tokenizer.h - the tokenizers of text encoders behind one interface: a text to the row of token ids that the encoder takes, with
+ * start and end token, cut to a length. The model_type of config.json says which tokenizer it is.
  *
  *     struct text_tokenizer t;
  *     TRY(text_tokenizer_open(ctx, &t, dir, "bert"));

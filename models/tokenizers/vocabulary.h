@@ -11,8 +11,8 @@
 size_t tokenizer_table_slots(size_t entries);
 /* Make the tables for ids 0 to count - 1, of `entries` names. */
 clio_status tokenizer_make_tables(clio_context *ctx, struct tokenizer *t, int count, size_t entries);
-/* Add a token, whose name has a zero behind it. It may be there already under the same name; another name is CLIO_ERROR_FORMAT. Of two ids with
- * one name the later one is found. special: also without it where the name is of the form <|...|>. */
+/* Add a token, whose name has a zero behind it. It may be there already under the same name; another name is CLIO_ERROR_FORMAT. Of two ids
+ * with one name the later one is found. special: also without it where the name is of the form <|...|>. */
 clio_status tokenizer_add(clio_context *ctx, struct tokenizer *t, const char *path, int id, const struct bytes *name, bool special);
 /* The id of the token `name`, checked. */
 clio_status tokenizer_check_id(clio_context *ctx, const char *path, const char *name, const json_t *value, int *id);

@@ -9,8 +9,8 @@
  *   2. Clean the rest: control characters and U+FFFD are left out, white space becomes a space, and CJK ideographs are set between spaces.
  *   3. Canonical decomposition (NFD) without the accents (category Mn); then lower case, character by character.
  *   4. Split at white space and around each punctuation character.
- *   5. Each word is divided into the longest pieces of the vocabulary, from its beginning; those that continue a word begin with "##". A word
- *      with a part that the vocabulary lacks, or of more than 100 characters, is [UNK] as a whole.
+ *   5. Each word is divided into the longest pieces of the vocabulary, from its beginning; those that continue a word begin with "##". A
+ * word with a part that the vocabulary lacks, or of more than 100 characters, is [UNK] as a whole.
  *   6. [CLS] before and [SEP] behind, at most `most` tokens together.
  * Characters that Unicode added after version 8 have their present category here, and none in huggingface/tokenizers.
  *
@@ -25,12 +25,12 @@
 struct wordpiece {
     struct tokenizer vocabulary; /* its tables only */
     struct special_tokens specials;
-    char *prefix;              /* of pieces that continue a word, "##" */
-    bool clean, ideographs;    /* step 2: the first half (clean_text) and the second (tokenize_chinese_chars) */
-    bool lower, strip;         /* step 3: lower case (do_lower_case); decomposition without accents (strip_accents) */
-    int longest;               /* characters of a word that is divided, 100 */
+    char *prefix;           /* of pieces that continue a word, "##" */
+    bool clean, ideographs; /* step 2: the first half (clean_text) and the second (tokenize_chinese_chars) */
+    bool lower, strip;      /* step 3: lower case (do_lower_case); decomposition without accents (strip_accents) */
+    int longest;            /* characters of a word that is divided, 100 */
     int unknown, start, end, pad;
-    int max_length;            /* model_max_length of tokenizer_config.json; 0: it gives none */
+    int max_length; /* model_max_length of tokenizer_config.json; 0: it gives none */
 };
 
 /* Read the folder `dir`: tokenizer.json, or vocab.txt; and the optional tokenizer_config.json and special_tokens_map.json, whose options

@@ -1,5 +1,5 @@
-/* wordpiece_load.c - wordpiece_open: read a tokenizer of BERT's type. A folder has tokenizer.json (huggingface/tokenizers), or vocab.txt, in
- * which line n is token n; options are in tokenizer.json and, with precedence, in tokenizer_config.json. See wordpiece.h. */
+/* wordpiece_load.c - wordpiece_open: read a tokenizer of BERT's type. A folder has tokenizer.json (huggingface/tokenizers), or vocab.txt,
+ * in which line n is token n; options are in tokenizer.json and, with precedence, in tokenizer_config.json. See wordpiece.h. */
 #include "vocabulary.h"
 #include "wordpiece.h"
 
@@ -183,8 +183,11 @@ static clio_status read_specials(clio_context *ctx, struct wordpiece *t, const s
     const struct {
         const char *key, *text;
         int *id;
-    } roles[] = {{"unk_token", "[UNK]", &t->unknown}, {"cls_token", "[CLS]", &t->start}, {"sep_token", "[SEP]", &t->end},
-                 {"pad_token", "[PAD]", &t->pad},     {"mask_token", "[MASK]", NULL}};
+    } roles[] = {{"unk_token", "[UNK]", &t->unknown},
+                 {"cls_token", "[CLS]", &t->start},
+                 {"sep_token", "[SEP]", &t->end},
+                 {"pad_token", "[PAD]", &t->pad},
+                 {"mask_token", "[MASK]", NULL}};
     json_t *value;
     size_t i;
     for (i = 0; i < COUNT(roles); i++) {

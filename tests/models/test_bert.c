@@ -187,7 +187,8 @@ static void test_tape(void **state)
     assert_ok(text_encoder_forward(ctx, &tape.arena, &e, &states, NULL, &tokens, 0));
     assert_ok(pooling_fwd(ctx, &tape.arena, &mean, &states, g.lengths, POOLING_MEAN));
     assert_ok(op_loss_fwd(ctx, &tape.arena, &loss, &mean, &zero, (struct loss_args){.loss = LOSS_MSE, .scale = 1.0f}, false));
-    assert_fails(pooling_fwd(ctx, &tape.arena, &mean, &states, g.lengths, POOLING_MAX), CLIO_ERROR_UNSUPPORTED, "max pooling has no gradient");
+    assert_fails(pooling_fwd(ctx, &tape.arena, &mean, &states, g.lengths, POOLING_MAX), CLIO_ERROR_UNSUPPORTED,
+                 "max pooling has no gradient");
     tape_pause(ctx);
     assert_ok(tape_backward(ctx, &tape, &loss, &seed));
     float *got = test_read(&mean), *want = test_floats(&g.file, "plain.mean", TEXTS * WIDTH), *grad = test_new((size_t)(e.vocab * WIDTH));
@@ -216,7 +217,8 @@ static void test_refusals(void **state)
         const char *config, *says;
         clio_status st;
     } cases[] = {
-        {"{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}", "\"position_embedding_type\" is", CLIO_ERROR_UNSUPPORTED},
+        {"{\"model_type\": \"bert\", \"position_embedding_type\": \"relative_key\"}", "\"position_embedding_type\" is",
+         CLIO_ERROR_UNSUPPORTED},
         {"{\"model_type\": \"bert\", \"is_decoder\": true}", "\"is_decoder\" is true", CLIO_ERROR_UNSUPPORTED},
         {"{\"model_type\": \"bert\", \"rotary\": 3}", "\"rotary\"", CLIO_ERROR_UNSUPPORTED},
         {"{\"model_type\": \"bert\", \"hidden_act\": \"mish\"}", "hidden_act mish", CLIO_ERROR_UNSUPPORTED},

@@ -1,5 +1,6 @@
 /* test_wordpiece.c - wordpiece.c against transformers' BertTokenizer (tests/golden/bert/tokens.json): hard strings with each option, over
- * vocab.txt and tokenizer.json, and with the real vocabulary of MiniLM; truncation; options of the files and damaged folders. Needs no device. */
+ * vocab.txt and tokenizer.json, and with the real vocabulary of MiniLM; truncation; options of the files and damaged folders. Needs no
+ * device. */
 #include "../support/folder.h"
 #include "../support/test_models.h"
 #include "../support/test_tokens.h"
@@ -108,7 +109,8 @@ static void check(const struct wordpiece *t, const char *text, int most, const i
     assert_ok(wordpiece_encode(test_context(), t, text, most, &ids, &count));
     compare_ids(text, ids, count, want, want_count, line);
 }
-#define CHECK(t, text, most, ...) check(t, text, most, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int), __LINE__)
+#define CHECK(t, text, most, ...)                                                                                                          \
+    check(t, text, most, (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int), __LINE__)
 
 static void test_rules(void **state)
 {
@@ -128,8 +130,9 @@ static void test_rules(void **state)
     size_t count;
     assert_fails(wordpiece_encode(test_context(), &t, "cat \xff", 0, &ids, &count), CLIO_ERROR_ARGUMENT, "byte 0xff at position 4");
     wordpiece_close(&t);
-    put_text("tokenizer_config.json",
-             "{\"model_max_length\": 77, \"cls_token\": {\"content\": \"new\", \"normalized\": true}, \"tokenizer_class\": \"BertTokenizer\"}");
+    put_text(
+        "tokenizer_config.json",
+        "{\"model_max_length\": 77, \"cls_token\": {\"content\": \"new\", \"normalized\": true}, \"tokenizer_class\": \"BertTokenizer\"}");
     assert_ok(wordpiece_open(test_context(), &t, folder));
     assert_int_equal(t.max_length, 77);
     CHECK(&t, "catNEWcat", 0, NEW, CAT, NEW, CAT, SEP); /* found in the normalized text */

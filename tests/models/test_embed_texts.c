@@ -1,6 +1,6 @@
-/* test_embed.c - clio_embed_texts against transformers and sentence-transformers' rules (tests/golden/bert): a plain BERT folder, poolings
- * side by side with a dense layer and normalization, CLIP, and MiniLM with real weights on 20 sentences of 1 to 256 tokens; batches give
- * what single texts give, in the order of the inputs; damaged folders. */
+/* test_embed_texts.c - clio_embed_texts against transformers and sentence-transformers' rules (tests/golden/bert): a plain BERT folder,
+ * poolings side by side with a dense layer and normalization, CLIP, and MiniLM with real weights on 20 sentences of 1 to 256 tokens;
+ * batches give what single texts give, in the order of the inputs; damaged folders. */
 #include "../support/folder.h"
 #include "../support/test_models.h"
 
@@ -91,7 +91,8 @@ static void test_plain(void **state)
     json_decref(root);
 }
 
-/* With modules.json: poolings side by side, a dense layer, length 1 unless the caller wants it otherwise; the prompt is part of the text. */
+/* With modules.json: poolings side by side, a dense layer, length 1 unless the caller wants it otherwise; the prompt is part of the text.
+ */
 static void test_sentence(void **state)
 {
     const char *texts[TEXTS], *rest[] = {"sat on the mat"};
@@ -241,7 +242,8 @@ static void test_damaged(void **state)
     refuse("[" MODULE("", "Transformer") ", " MODULE("", "WordWeights") "]", NULL, CLIO_ERROR_UNSUPPORTED, "a module of type WordWeights");
     refuse("[" MODULE("", "Transformer") ", " MODULE("", "Normalize") ", " MODULE("1_Pooling", "Pooling") "]", NULL, CLIO_ERROR_UNSUPPORTED,
            "Normalize must be the last module");
-    refuse(with_pooling, "{\"pooling_mode_attention\": true}", CLIO_ERROR_UNSUPPORTED, "the pooling mode \"pooling_mode_attention\" is not supported");
+    refuse(with_pooling, "{\"pooling_mode_attention\": true}", CLIO_ERROR_UNSUPPORTED,
+           "the pooling mode \"pooling_mode_attention\" is not supported");
     refuse(with_pooling, "{\"pooling_mode\": \"median\"}", CLIO_ERROR_UNSUPPORTED, "the pooling mode \"median\" is not supported");
     refuse(with_pooling, "{\"pooling_mode_mean_tokens\": false}", CLIO_ERROR_FORMAT, "names no pooling mode");
     refuse(with_pooling, "{\"pooling_mode\": [\"mean\"], \"word_embedding_dimension\": 31}", CLIO_ERROR_FORMAT, "states of 31 columns");
