@@ -109,6 +109,13 @@ fail:
     return st;
 }
 
+/* "Pooling" of "sentence_transformers.models.Pooling": the words before the last one changed with the versions. */
+static const char *last_word(const char *type)
+{
+    const char *dot = strrchr(type, '.');
+    return dot ? dot + 1 : type;
+}
+
 static clio_status read_dense(clio_context *ctx, struct sentence_folder *s, const char *folder)
 {
     clio_status st = CLIO_OK;
@@ -119,7 +126,7 @@ static clio_status read_dense(clio_context *ctx, struct sentence_folder *s, cons
     TRY(json_int(ctx, &file, "in_features", 1, 1 << 20, 0, &d->in));
     TRY(json_int(ctx, &file, "out_features", 1, 1 << 20, 0, &d->out));
     TRY(json_text(ctx, &file, "activation_function", "torch.nn.modules.activation.Tanh", &act));
-    const char *dot = strrchr(act, '.'), *name = dot ? dot + 1 : act;
+    const char *name = last_word(act);
     d->act = !strcmp(name, "Tanh") ? ACT_TANH : !strcmp(name, "ReLU") ? ACT_RELU : !strcmp(name, "GELU") ? ACT_GELU : ACT_NONE;
     if (d->act == ACT_NONE && strcmp(name, "Identity") != 0)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: the activation_function %.60s is not supported (supported: Identity, Tanh, ReLU, GELU)",
@@ -131,11 +138,14 @@ fail:
     return st;
 }
 
-/* type: "sentence_transformers.models.Pooling"; its last word decides, since the ones before it changed with the versions. */
-static clio_status read_module(clio_context *ctx, struct sentence_folder *s, const char *path, const char *type, const char *folder)
+static bool is_encoder(const char *name)
+{
+    return !strcmp(name, "Transformer") || !strcmp(name, "CLIPModel");
+}
+
+static clio_status read_module(clio_context *ctx, struct sentence_folder *s, const char *path, const char *name, const char *folder)
 {
     clio_status st = CLIO_OK;
-    const char *dot = strrchr(type, '.'), *name = dot ? dot + 1 : type;
     if (!strcmp(name, "Transformer")) {
         TRY(read_transformer(ctx, s, folder));
     } else if (!strcmp(name, "CLIPModel")) {
@@ -172,14 +182,14 @@ static clio_status read_modules(clio_context *ctx, struct sentence_folder *s, co
         if (!type || !inner || strstr(inner, "..") || *inner == '/')
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: module %zu has no \"type\" or no \"path\" in the folder: download the file again", path,
                  i + 1);
-        if ((i == 0) != !s->encoder)
+        if ((i == 0) != is_encoder(last_word(type)))
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: the first module, and no other, must be a Transformer: use another model", path);
         if (s->normalizes)
             FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: Normalize must be the last module: use another model", path);
         free(folder);
         folder = NULL;
         TRY(*inner ? file_join(ctx, &folder, dir, inner) : mem_string(ctx, &folder, dir));
-        TRY(read_module(ctx, s, path, type, folder));
+        TRY(read_module(ctx, s, path, last_word(type), folder));
     }
     if (!s->encoder)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s: the first module, and no other, must be a Transformer: use another model", path);

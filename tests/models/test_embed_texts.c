@@ -239,6 +239,8 @@ static void test_damaged(void **state)
     refuse("{}", NULL, CLIO_ERROR_FORMAT, "must be a list");
     refuse("[]", NULL, CLIO_ERROR_UNSUPPORTED, "the first module, and no other, must be a Transformer");
     refuse("[" MODULE("1_Pooling", "Pooling") "]", "{\"pooling_mode\": \"mean\"}", CLIO_ERROR_UNSUPPORTED, "must be a Transformer");
+    refuse("[" MODULE("", "Transformer") ", " MODULE("", "Transformer") "]", NULL, CLIO_ERROR_UNSUPPORTED,
+           "the first module, and no other");
     refuse("[{\"path\": \"\"}]", NULL, CLIO_ERROR_FORMAT, "module 1 has no \"type\"");
     refuse("[" MODULE("../x", "Transformer") "]", NULL, CLIO_ERROR_FORMAT, "module 1 has no \"type\" or no \"path\" in the folder");
     refuse("[" MODULE("", "Transformer") ", " MODULE("", "WordWeights") "]", NULL, CLIO_ERROR_UNSUPPORTED, "a module of type WordWeights");
