@@ -103,23 +103,24 @@ void npy_add(struct npy *npy, const float *values, size_t rows, size_t columns)
 int npy_save(struct session *s, const struct npy *npy, const char *path)
 {
     static const uint16_t one = 1;
+    static const unsigned char magic[8] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
     bool little = *(const unsigned char *)&one == 1;
     size_t columns = npy->rows ? npy->columns : (size_t)clio_embedder_get_info(s->devices[0].embedder).width;
     size_t bytes = npy->rows * columns * sizeof *npy->data;
     char *dictionary =
         must_print("{'descr': '%cf4', 'fortran_order': False, 'shape': (%zu, %zu), }", little ? '<' : '>', npy->rows, columns);
     size_t used = 10 + strlen(dictionary) + 1, head = (used + NPY_ALIGNMENT - 1) / NPY_ALIGNMENT * NPY_ALIGNMENT;
-    char *file = must_alloc(head + bytes);
-    memcpy(file, "\x93NUMPY\1\0", 8);
-    file[8] = (char)(unsigned char)((head - 10) & 0xff);
-    file[9] = (char)(unsigned char)((head - 10) >> 8);
-    memset(file + 10, ' ', head - 11);
-    memcpy(file + 10, dictionary, strlen(dictionary));
-    file[head - 1] = '\n';
+    unsigned char *file = must_alloc(head + bytes);
+    char *padded = must_print("%-*s\n", (int)(head - 11), dictionary);
+    memcpy(file, magic, sizeof magic);
+    file[8] = (unsigned char)((head - 10) & 0xff);
+    file[9] = (unsigned char)((head - 10) >> 8);
+    memcpy(file + 10, padded, head - 10);
     if (bytes)
         memcpy(file + head, npy->data, bytes);
     clio_status st = clio_file_write(s->ctx, path, file, head + bytes);
     free(dictionary);
+    free(padded);
     free(file);
     return st ? session_failed(s, st) : EXIT_DONE;
 }
