@@ -191,7 +191,7 @@ static void test_tape(void **state)
                  "max pooling has no gradient");
     tape_pause(ctx);
     assert_ok(tape_backward(ctx, &tape, &loss, &seed));
-    float *got = test_read(&mean), *want = test_floats(&g.file, "plain.mean", TEXTS * WIDTH), *grad = test_new((size_t)(e.vocab * WIDTH));
+    float *got = test_read(&mean), *want = test_floats(&g.file, "plain.mean", TEXTS * WIDTH), *grad = test_new((size_t)e.vocab * WIDTH);
     assert_close(got, want, TEXTS * WIDTH, 1e-4);
     const struct bert *net = e.net;
     assert_ok(tensor_read(ctx, &parameters_find(&p, &net->embedding)->grad, 0, (size_t)(e.vocab * WIDTH), grad));

@@ -158,7 +158,7 @@ static void test_clip(void **state)
     assert_ok(clip_text_open(test_context(), dir, NULL, &net));
     assert_ok(clip_tokenizer_open(test_context(), &tokenizer, words));
     int width = net.config.width;
-    float *want = test_new((size_t)(2 * width));
+    float *want = test_new(2 * (size_t)width);
     for (int i = 0; i < 2; i++) {
         int row[77], *ids;
         size_t count;
