@@ -56,7 +56,9 @@ struct settings {
     float time_limit;                                                              /* minutes */
     int quick, compare;                                                            /* bench */
     const char *filter;
-    float threshold; /* percent */
+    float threshold;             /* percent */
+    const char *lines, *pooling; /* embed: -f, --pooling */
+    int batch, normalize;
 };
 
 /* Texts of help and man page are paragraphs, separated by an empty line; words between backquotes are set in bold. */
@@ -74,7 +76,7 @@ struct example { /* ends with a NULL line */
     const char *line, *comment;
 };
 
-enum operands { OPERANDS_NONE, OPERANDS_AUDIO, OPERANDS_IMAGES, OPERANDS_REPORTS, OPERANDS_TRAIN_MODEL };
+enum operands { OPERANDS_NONE, OPERANDS_AUDIO, OPERANDS_IMAGES, OPERANDS_REPORTS, OPERANDS_TEXTS, OPERANDS_TRAIN_MODEL };
 
 struct command {
     const char *name;
@@ -91,6 +93,6 @@ struct command {
 };
 
 extern const struct command command_devices, command_transcribe, command_caption, command_tune, command_imagine, command_train,
-    command_sample, command_eval, command_bench;
+    command_sample, command_eval, command_embed, command_bench;
 
 #endif

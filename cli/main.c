@@ -13,8 +13,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_transcribe, &command_caption, &command_imagine, &command_train, &command_sample,
-                                                 &command_eval,       &command_devices, &command_tune,    &command_bench, NULL};
+static const struct command *const commands[] = {&command_transcribe,
+                                                 &command_caption,
+                                                 &command_imagine,
+                                                 &command_train,
+                                                 &command_sample,
+                                                 &command_eval,
+                                                 &command_embed,
+                                                 &command_devices,
+                                                 &command_tune,
+                                                 &command_bench,
+                                                 NULL};
 
 static const struct command *find_command(const char *name)
 {

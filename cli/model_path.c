@@ -15,7 +15,8 @@
 /* A file that every model of that type has. */
 #define WHISPER "config.json"
 #define DIFFUSION "model_index.json"
-#define CONFIG_BYTES 1000000 /* of a config.json that is looked into */
+#define ENCODER "modules.json" /* of sentence-transformers; not of every text encoder */
+#define CONFIG_BYTES 1000000   /* of a config.json that is looked into */
 
 static const char *environment(const char *name)
 {
@@ -147,18 +148,46 @@ char *model_default(void)
     return found;
 }
 
-char *model_find_diffusion(const char *name)
+/* A path, or a model by its name; `mark` first; a model of another type is found, too, and model_fits says what it is. NULL: none, or, with
+ * *failed set, after a message. */
+static char *find_any(const char *name, const char *mark, const char *other, bool *failed)
 {
     struct stat info;
+    *failed = false;
     if (stat(name, &info) == 0)
         return must_print("%s", name);
-    if (fail_to_look(name, errno))
+    if ((*failed = fail_to_look(name, errno)))
         return NULL;
     bool named = *name && *name != '/' && *name != '.';
-    char *found = named ? find_named(name, DIFFUSION) : NULL;
-    if (!found && named)
-        found = find_named(name, WHISPER); /* model_fits says what it is */
-    if (found)
+    char *found = named ? find_named(name, mark) : NULL;
+    return found || !named ? found : find_named(name, other);
+}
+
+char *model_find_encoder(const char *name)
+{
+    bool failed;
+    char *found = find_any(name, WHISPER, ENCODER, &failed);
+    if (!found && !failed && !strchr(name, '/')) {
+        char *full = must_print("sentence-transformers/%s", name);
+        found = find_in_hub(full, ENCODER);
+        free(full);
+    }
+    if (found || failed)
+        return found;
+    char *folder = models_folder();
+    say_error(
+        "no model \"%s\": neither a folder of that name nor a model in %s or the Hugging Face cache (as owner/name); check the name, or "
+        "install all-MiniLM-L6-v2 with scripts/fetch-minilm",
+        name, folder);
+    free(folder);
+    return NULL;
+}
+
+char *model_find_diffusion(const char *name)
+{
+    bool failed;
+    char *found = find_any(name, DIFFUSION, WHISPER, &failed);
+    if (found || failed)
         return found;
     char *folder = models_folder();
     say_error("no model \"%s\": neither a folder or file of that name nor a model in %s or the Hugging Face cache (as owner/name); "

@@ -13,6 +13,9 @@ char *model_find(const char *name);
 /* The default model: Whisper base, or NULL after a message that says how to install it. */
 char *model_default(void);
 
+/* A text encoder: a folder; otherwise a name in the models folder, "owner/name" in the Hugging Face cache, or a name there of
+ * sentence-transformers. */
+char *model_find_encoder(const char *name);
 /* A diffusion model: a folder or file; otherwise a name in the models folder, or "owner/name" in the Hugging Face cache. */
 char *model_find_diffusion(const char *name);
 /* Whether a model may be one for the command of this name; false after a message that names the command for it. */

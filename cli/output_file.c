@@ -91,7 +91,7 @@ static char *find_input(const struct settings *set, const char *path)
     static const char *const of_model[] = {"config.json",   "generation_config.json",      "tokenizer.json",  "vocab.json",
                                            "merges.txt",    "added_tokens.json",           "normalizer.json", "preprocessor_config.json",
                                            "training.json", "model.safetensors.index.json"};
-    const char *const single[] = {set->init_image, set->mask, set->model, set->diffusion.vae, set->diffusion.taesd};
+    const char *const single[] = {set->init_image, set->mask, set->model, set->diffusion.vae, set->diffusion.taesd, set->lines};
     char *found = NULL;
     struct stat info;
     if (stat(path, &info) || !S_ISREG(info.st_mode))

@@ -54,13 +54,13 @@ static int add_to_stream(const char *piece, size_t size, void *stream)
     return fwrite(piece, 1, size, stream) == size ? 0 : -1;
 }
 
-char *json_document(json_t *root, int digits)
+/* As json_document, with flags of Jansson. */
+static char *document(json_t *root, int digits, size_t flags)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
-    bool whole =
-        stream && !json_dump_callback(json_must(root), add_to_stream, stream, JSON_INDENT(2) | JSON_REAL_PRECISION((size_t)digits));
+    bool whole = stream && !json_dump_callback(json_must(root), add_to_stream, stream, flags | JSON_REAL_PRECISION((size_t)digits));
     whole = whole && !ferror(stream); /* Jansson forgets that a key could not be written */
     whole = stream && fclose(stream) == 0 && whole;
     json_decref(root);
@@ -80,10 +80,24 @@ char *json_document(json_t *root, int digits)
     return out;
 }
 
-void json_print(json_t *root, int digits)
+char *json_document(json_t *root, int digits)
 {
-    char *text = json_document(root, digits);
+    return document(root, digits, JSON_INDENT(2));
+}
+
+static void print_document(char *text)
+{
     print_raw(stdout, text);
     print_raw(stdout, "\n");
     free(text);
+}
+
+void json_print(json_t *root, int digits)
+{
+    print_document(json_document(root, digits));
+}
+
+void json_print_line(json_t *root, int digits)
+{
+    print_document(document(root, digits, 0));
 }

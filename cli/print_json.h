@@ -7,6 +7,7 @@
 
 /* Digits of measured numbers, and of numbers that must be exact. */
 #define JSON_MEASURED 6
+#define JSON_FLOAT 9 /* of a float32: enough to get it back */
 #define JSON_EXACT 15
 
 /* Jansson gives NULL when it is out of memory, and NULL or an error for all that is made with a NULL: values may be nested without a check
@@ -24,5 +25,7 @@ json_t *json_number(double value);
 char *json_document(json_t *root, int digits);
 /* Print it with a line end and free it. */
 void json_print(json_t *root, int digits);
+/* The same in one line: of JSON Lines. */
+void json_print_line(json_t *root, int digits);
 
 #endif

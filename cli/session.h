@@ -12,6 +12,7 @@ struct session_device {
     clio_context *ctx;
     clio_speech *speech;
     clio_diffusion *diffusion;
+    clio_embedder *embedder;
     size_t done; /* files or images */
 };
 

@@ -16,6 +16,7 @@ static void close_device(struct session_device *d)
 {
     clio_speech_free(d->speech);
     clio_diffusion_free(d->diffusion);
+    clio_embedder_free(d->embedder);
     clio_destroy(d->ctx);
     *d = (struct session_device){.ctx = NULL};
 }

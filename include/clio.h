@@ -532,6 +532,58 @@ CLIO_API clio_status clio_image_write_apng(clio_context *ctx, const clio_image_l
  * square root of the number of images, rounded up. */
 CLIO_API clio_status clio_image_grid(clio_context *ctx, const clio_image_list *images, int columns, clio_image **out);
 
+/* ---- embeddings ----
+ *
+ *     clio_embedder *embedder = NULL;
+ *     clio_embeddings *e = NULL;
+ *     const char *texts[] = {"a cat sits on the mat", "stock prices fell"};
+ *     if (clio_embedder_load(ctx, "all-MiniLM-L6-v2", &embedder) || clio_embed_texts(embedder, texts, 2, NULL, &e))
+ *         fprintf(stderr, "%s\n", clio_error(ctx));
+ *     clio_embeddings_free(e);
+ *     clio_embedder_free(embedder);
+ */
+
+typedef struct clio_embedder clio_embedder;
+/* Load an encoder that gives a vector for an input: a folder of sentence-transformers (modules.json), a BERT model in Hugging Face layout,
+ * of which the mean of the tokens' states is taken, or a CLIP model. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the
+ * file and the reason. */
+CLIO_API clio_status clio_embedder_load(clio_context *ctx, const char *dir, clio_embedder **out);
+/* embedder NULL: nothing. */
+CLIO_API void clio_embedder_free(clio_embedder *embedder);
+
+typedef struct clio_embedder_info {
+    const char *model; /* model_type of config.json, "bert"; valid until clio_embedder_free */
+    int width;         /* numbers of an embedding */
+    int takes_texts;   /* 1: clio_embed_texts works */
+    int max_length;    /* tokens of a text at most; what is behind them has no effect */
+    int normalizes;    /* 1: embeddings have length 1 unless a call says otherwise */
+} clio_embedder_info;
+/* embedder NULL: zeros. */
+CLIO_API clio_embedder_info clio_embedder_get_info(const clio_embedder *embedder);
+
+/* Scale embeddings to length 1: as the model's files say; always; never. */
+enum { CLIO_NORMALIZE_MODEL, CLIO_NORMALIZE_ALWAYS, CLIO_NORMALIZE_NEVER };
+
+typedef struct clio_embed_params {
+    int batch;           /* inputs that are computed together, 0 to 4096; 0: 32. It changes a result only by rounding */
+    int normalization;   /* CLIO_NORMALIZE_MODEL and so on, 0 to 2 */
+    const char *pooling; /* "mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean" or "lasttoken" of the tokens' states, or "pooler":
+                            the network's own pooled vector; NULL: as the model's files say */
+    const char *prompt;  /* put before each text ("query: "); NULL or "": nothing */
+} clio_embed_params;
+
+typedef struct clio_embeddings {
+    const float *values; /* [count, width], in the order of the inputs */
+    size_t count;
+    int width;
+} clio_embeddings;
+/* Embed texts. Batches hold texts of similar length. Progress is reported as "embedding" and counts texts. count: 0 to 100000000. One of
+ * the texts "": it has an embedding, too. params NULL: the defaults. CLIO_ERROR_UNSUPPORTED: the model takes no texts. */
+CLIO_API clio_status clio_embed_texts(clio_embedder *embedder, const char *const *texts, size_t count, const clio_embed_params *params,
+                                      clio_embeddings **out);
+/* embeddings NULL: nothing. */
+CLIO_API void clio_embeddings_free(clio_embeddings *embeddings);
+
 /* ---- training ----
  *
  *     clio_train_params params = {.model = "vae", .data = "fashion-mnist", .out = "my-vae", .settings = "{\"epochs\": 3}"};

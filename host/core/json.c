@@ -154,6 +154,21 @@ fail:
     return st;
 }
 
+clio_status json_open_if_exists(clio_context *ctx, struct json_file *file, const char *dir, const char *name)
+{
+    clio_status st = CLIO_OK;
+    char *path = NULL;
+    bool exists;
+    memset(file, 0, sizeof *file);
+    TRY(file_join(ctx, &path, dir, name));
+    TRY(file_check_exists(ctx, path, &exists));
+    if (exists)
+        TRY(json_open(ctx, file, dir, name));
+fail:
+    free(path);
+    return st;
+}
+
 void json_close(struct json_file *file)
 {
     json_decref(file->root);

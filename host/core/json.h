@@ -15,6 +15,8 @@ struct json_file {
 };
 /* Read a file that must hold a JSON object. */
 clio_status json_open(clio_context *ctx, struct json_file *file, const char *dir, const char *name);
+/* The same where the file exists; otherwise root is NULL. */
+clio_status json_open_if_exists(clio_context *ctx, struct json_file *file, const char *dir, const char *name);
 void json_close(struct json_file *file);
 /* Integer in [min, max]; absent or null: `otherwise`, unless that is below min, which makes the key required. */
 clio_status json_int(clio_context *ctx, const struct json_file *file, const char *key, int min, int max, int otherwise, int *out);

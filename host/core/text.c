@@ -2,10 +2,13 @@
 #include "text.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <string.h>
 #include <utf8proc.h>
 
 #define NAME_MOST 48
+#define DOTTED_CAPITAL_I 0x130
+#define COMBINING_DOT 0x307
 
 /* Bytes of the character at `at`, which ends before a zero; 0: the byte there is none. */
 static int character_size(const char *at, utf8proc_int32_t *c)
@@ -14,16 +17,33 @@ static int character_size(const char *at, utf8proc_int32_t *c)
     return size > 0 ? (int)size : 0;
 }
 
-bool text_is_utf8(const char *text)
+/* Position of the first byte that is not UTF-8; the text's size: there is none. */
+static size_t find_bad_byte(const char *text)
 {
     utf8proc_int32_t c;
-    while (*text) {
-        int size = character_size(text, &c);
-        if (!size)
-            return false;
-        text += size;
-    }
-    return true;
+    size_t at = 0;
+    for (int size; text[at] && (size = character_size(text + at, &c)); at += (size_t)size)
+        continue;
+    return at;
+}
+
+bool text_is_utf8(const char *text)
+{
+    return !text[find_bad_byte(text)];
+}
+
+clio_status text_check(clio_context *ctx, const char *what, const char *text)
+{
+    clio_status st = CLIO_OK;
+    size_t size = strlen(text), at;
+    if (size > INT_MAX / 8)
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s has %zu bytes, which is too long: shorten it", what, size);
+    at = find_bad_byte(text);
+    if (text[at])
+        FAIL(ctx, CLIO_ERROR_ARGUMENT, "%s is not valid UTF-8 (byte 0x%02x at position %zu): save it as UTF-8 or type it again", what,
+             (unsigned char)text[at], at);
+fail:
+    return st;
 }
 
 clio_status text_escape(clio_context *ctx, struct bytes *out, const char *name)
@@ -67,6 +87,15 @@ clio_status text_replace_invalid(clio_context *ctx, struct bytes *out, const cha
     }
 fail:
     return st;
+}
+
+size_t text_lower(int32_t c, char out[8])
+{
+    utf8proc_uint8_t *bytes = (utf8proc_uint8_t *)out;
+    if (c != DOTTED_CAPITAL_I) /* the only character whose lower case has two characters */
+        return (size_t)utf8proc_encode_char(utf8proc_tolower(c), bytes);
+    utf8proc_ssize_t n = utf8proc_encode_char('i', bytes);
+    return (size_t)(n + utf8proc_encode_char(COMBINING_DOT, bytes + n));
 }
 
 /* ---- names that are alike ---- */

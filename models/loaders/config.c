@@ -1,5 +1,6 @@
 /* config.c - read and check configuration files of diffusers and transformers. See config.h. */
 #include "config.h"
+#include "../../cl/args.clh"
 
 #include <math.h>
 #include <stdlib.h>
@@ -128,6 +129,27 @@ clio_status config_number(clio_context *ctx, const struct json_file *file, const
     *out = !value || json_is_null(value) ? otherwise : json_number_value(value);
     if ((value && !json_is_null(value) && !json_is_number(value)) || !isfinite(*out))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"%s\" must be a number", file->path, key);
+fail:
+    return st;
+}
+
+clio_status config_act(clio_context *ctx, const struct json_file *file, const char *otherwise, int *act)
+{
+    clio_status st = CLIO_OK;
+    static const struct {
+        const char *name;
+        int act;
+    } acts[] = {{"quick_gelu", ACT_QUICK_GELU}, {"gelu", ACT_GELU}, {"gelu_new", ACT_GELU_TANH}, {"gelu_pytorch_tanh", ACT_GELU_TANH},
+                {"gelu_fast", ACT_GELU_TANH},   {"relu", ACT_RELU}, {"silu", ACT_SILU}};
+    const char *name;
+    TRY(json_text(ctx, file, "hidden_act", otherwise, &name));
+    for (size_t i = 0; i < COUNT(acts); i++)
+        if (!strcmp(name, acts[i].name)) {
+            *act = acts[i].act;
+            return CLIO_OK;
+        }
+    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for hidden_act %.40s; clio runs text encoders with quick_gelu, gelu, gelu_new, relu or silu",
+         file->path, name);
 fail:
     return st;
 }

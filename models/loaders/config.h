@@ -16,6 +16,8 @@ clio_status config_check(clio_context *ctx, const struct json_file *file, const 
 
 /* A finite number; missing or null: `otherwise`. */
 clio_status config_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out);
+/* ACT_* of "hidden_act"; missing: `otherwise`. CLIO_ERROR_UNSUPPORTED: another function. */
+clio_status config_act(clio_context *ctx, const struct json_file *file, const char *otherwise, int *act);
 /* `count` integers in [min, max]: a list, or one integer for all. Missing or null: `otherwise` for all; with `otherwise` below min the key
  * is required. */
 clio_status config_ints(clio_context *ctx, const struct json_file *file, const char *key, int count, int min, int max, int otherwise,

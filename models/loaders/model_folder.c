@@ -130,18 +130,13 @@ fail:
 clio_status folder_json(clio_context *ctx, struct json_file *out, const char *base, const char *name, const char *file)
 {
     clio_status st = CLIO_OK;
-    char *folder = NULL, *path = NULL;
-    bool exists;
+    char *folder = NULL;
     if (out->root || !base || !*base)
         return CLIO_OK;
     TRY(file_join(ctx, &folder, base, name));
-    TRY(file_join(ctx, &path, folder, file));
-    TRY(file_check_exists(ctx, path, &exists));
-    if (exists)
-        TRY(json_open(ctx, out, folder, file));
+    TRY(json_open_if_exists(ctx, out, folder, file));
 fail:
     free(folder);
-    free(path);
     return st;
 }
 

@@ -72,27 +72,6 @@ static const struct field fields[] = {
     {"quantization_config", "null"},
 };
 
-static clio_status read_act(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
-{
-    clio_status st = CLIO_OK;
-    static const struct {
-        const char *name;
-        int act;
-    } acts[] = {{"quick_gelu", ACT_QUICK_GELU}, {"gelu", ACT_GELU}, {"gelu_new", ACT_GELU_TANH}, {"gelu_pytorch_tanh", ACT_GELU_TANH},
-                {"gelu_fast", ACT_GELU_TANH},   {"relu", ACT_RELU}, {"silu", ACT_SILU}};
-    const char *name;
-    TRY(json_text(ctx, file, "hidden_act", "quick_gelu", &name));
-    for (size_t i = 0; i < COUNT(acts); i++)
-        if (!strcmp(name, acts[i].name)) {
-            c->act = acts[i].act;
-            return CLIO_OK;
-        }
-    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for hidden_act %.40s; clio runs CLIP with quick_gelu, gelu, gelu_new, relu or silu",
-         file->path, name);
-fail:
-    return st;
-}
-
 /* Sizes and constants; transformers' default where a field is missing. */
 static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
 {
@@ -113,7 +92,7 @@ static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, co
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "%s: %d columns (hidden_size) cannot be shared by %d heads (num_attention_heads); the file is damaged, download it again",
              file->path, c->width, c->heads);
-    TRY(read_act(ctx, c, file));
+    TRY(config_act(ctx, file, "quick_gelu", &c->act));
 fail:
     return st;
 }
@@ -286,23 +265,19 @@ static int find_end(const struct clip_text_config *c, const int *ids, int length
     return at;
 }
 
-/* out = the states at rows i32 [B] of `states` f32 [B T, width], an embedding lookup; projected: through text_projection */
+/* out = rows [B] of `states` f32 [B T, width]; projected: through text_projection */
 static clio_status pool(clio_context *ctx, struct arena *arena, const struct clip_text *net, const struct tensor *out,
                         const struct tensor *states, const int *rows, bool projected)
 {
     clio_status st = CLIO_OK;
     int batch = out->dim[0];
     uint64_t mark = arena_mark(arena);
-    struct tensor ids = tensor_shape(DTYPE_I32, 1, batch, 0, 0, 0), end = tensor_shape(DTYPE_F32, 2, batch, net->config.width, 0, 0);
-    TRY(tensor_take(ctx, arena, &ids));
-    TRY(tensor_write(ctx, &ids, 0, (size_t)batch, rows));
-    if (!projected) {
-        TRY(op_embed_fwd(ctx, out, states, &ids, NULL, 0));
-    } else {
-        TRY(tensor_take(ctx, arena, &end));
-        TRY(op_embed_fwd(ctx, &end, states, &ids, NULL, 0));
-        TRY(op_gemm_fwd(ctx, out, &end, &net->projection, batch, NULL));
-    }
+    struct tensor end = tensor_shape(DTYPE_F32, 2, batch, net->config.width, 0, 0);
+    if (!projected)
+        return rows_fwd(ctx, arena, out, states, rows);
+    TRY(tensor_take(ctx, arena, &end));
+    TRY(rows_fwd(ctx, arena, &end, states, rows));
+    TRY(op_gemm_fwd(ctx, out, &end, &net->projection, batch, NULL));
 fail:
     arena_release(arena, mark);
     return st;

@@ -1,11 +1,12 @@
 /* text_encoder.c - the table of text encoders, and what is the same for all of them: finding the row, checking the call. */
 #include "text_encoder.h"
 #include "../loaders/model_folder.h"
+#include "text_encoder_bert.h"
 #include "text_encoder_clip.h"
 
 #include <string.h>
 
-static const struct text_encoder_type *const types[] = {&text_encoder_clip};
+static const struct text_encoder_type *const types[] = {&text_encoder_clip, &text_encoder_bert};
 
 static const struct text_encoder_type *find_type(const char *model_type)
 {
@@ -92,12 +93,29 @@ fail:
     return st;
 }
 
+/* With scratch of its own, whose size is found by a pass that launches nothing. */
+static clio_status forward_alone(clio_context *ctx, const struct text_encoder *e, const struct tensor *states, const struct tensor *pooled,
+                                 const struct text_tokens *tokens, int skip)
+{
+    clio_status st = CLIO_OK;
+    struct arena arena = {0};
+    ctx->planning = true;
+    st = e->type->forward(ctx, &arena, e, states, pooled, tokens, skip);
+    ctx->planning = false;
+    TRY(st);
+    TRY(arena_commit(ctx, &arena, "the text encoder"));
+    TRY(e->type->forward(ctx, &arena, e, states, pooled, tokens, skip));
+fail:
+    arena_free(ctx, &arena);
+    return st;
+}
+
 clio_status text_encoder_forward(clio_context *ctx, struct arena *arena, const struct text_encoder *e, const struct tensor *states,
                                  const struct tensor *pooled, const struct text_tokens *tokens, int skip)
 {
     clio_status st = CLIO_OK;
     TRY(check_call(ctx, e, states, pooled, tokens, skip));
-    TRY(e->type->forward(ctx, arena, e, states, pooled, tokens, skip));
+    TRY(arena ? e->type->forward(ctx, arena, e, states, pooled, tokens, skip) : forward_alone(ctx, e, states, pooled, tokens, skip));
 fail:
     return st;
 }

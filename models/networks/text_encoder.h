@@ -37,8 +37,8 @@ struct text_encoder_type {
     bool skips_layers;              /* forward can leave out the last layers */
     /* Fill in net and sizes; while ctx->collects, for training (state_dict.h). On failure net stays NULL. */
     clio_status (*load)(clio_context *ctx, const struct json_file *config, const struct weights *weights, struct text_encoder *e);
-    /* See text_encoder_encode, which has checked everything but the ids. arena: a growing one, which a tape may record; NULL: scratch of
-     * its own. pooled may be NULL. */
+    /* See text_encoder_encode, which has checked everything but the ids. arena: also one that only counts (pool.h), or a growing one, which
+     * a tape may record. pooled may be NULL. */
     clio_status (*forward)(clio_context *ctx, struct arena *arena, const struct text_encoder *e, const struct tensor *states,
                            const struct tensor *pooled, const struct text_tokens *tokens, int skip);
     void (*free)(clio_context *ctx, void *net);
@@ -56,7 +56,7 @@ void text_encoder_free(clio_context *ctx, struct text_encoder *e); /* accepts a 
  * network cannot skip; CLIO_ERROR_FORMAT: an id outside the vocabulary. */
 clio_status text_encoder_encode(clio_context *ctx, const struct text_encoder *e, const struct tensor *states, const struct tensor *pooled,
                                 const struct text_tokens *tokens, int skip);
-/* The same with scratch of a growing arena (pool.h), so that a tape can record it. */
+/* The same with scratch of a growing arena (pool.h), so that a tape can record it; arena NULL: of its own. */
 clio_status text_encoder_forward(clio_context *ctx, struct arena *arena, const struct text_encoder *e, const struct tensor *states,
                                  const struct tensor *pooled, const struct text_tokens *tokens, int skip);
 

@@ -29,7 +29,7 @@ static clio_status forward(clio_context *ctx, struct arena *arena, const struct 
 {
     clio_status st = CLIO_OK;
     const struct clip_text *net = e->net;
-    TRY(arena ? clip_text_forward(ctx, arena, net, states, tokens->ids, skip) : clip_text_encode(ctx, net, states, tokens->ids, skip));
+    TRY(clip_text_forward(ctx, arena, net, states, tokens->ids, skip));
     if (pooled)
         TRY(clip_text_pool(ctx, arena, net, pooled, states, tokens->ids, net->config.projection > 0));
 fail:

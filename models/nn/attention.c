@@ -3,6 +3,13 @@
 
 #include <stdio.h>
 
+/* Memory for what attention gives before its last projection: that of `in`, unless the sum still reads it. */
+static clio_status mixed_new(clio_context *ctx, struct arena *arena, struct tensor *mixed, const struct tensor *in,
+                             const struct tensor *residual)
+{
+    return residual == in ? tensor_take(ctx, arena, mixed) : tensor_renew(ctx, arena, mixed);
+}
+
 /* ---- self-attention ---- */
 
 clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
@@ -18,7 +25,8 @@ clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const str
     const struct attention_cache *cache = kv->cache ? kv->cache : &own;
     TRY(tensor_take(ctx, arena, &qkv));
     if (!kv->cache)
-        TRY(attention_cache_new(ctx, arena, &own, batch, options->heads, width / options->heads, length, options->storage, "attention"));
+        TRY(attention_cache_new_padded(ctx, arena, &own, batch, options->heads, width / options->heads, length, options->key_lengths,
+                                       options->storage, "attention"));
     TRY(linear_fwd(ctx, &qkv, in, &a->qkv, ACT_NONE, NULL));
     TRY(op_attention_store(ctx, cache, &qkv, &qkv,
                            (struct attention_store_args){.batch = batch,
@@ -29,7 +37,7 @@ clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const str
                                                          .k_offset = width,
                                                          .ldv = 3 * width,
                                                          .v_offset = 2 * width}));
-    TRY(tensor_renew(ctx, arena, &mixed));
+    TRY(mixed_new(ctx, arena, &mixed, in, residual));
     TRY(op_attention_fwd(ctx, arena, &mixed, &qkv, cache,
                          (struct attention_args){.batch = batch,
                                                  .first = kv->first,
@@ -66,7 +74,7 @@ clio_status cross_attention_fwd(clio_context *ctx, struct arena *arena, const st
     struct tensor q = *in, mixed = *in;
     TRY(tensor_take(ctx, arena, &q));
     TRY(linear_fwd(ctx, &q, in, &a->q, ACT_NONE, NULL));
-    TRY(tensor_renew(ctx, arena, &mixed));
+    TRY(mixed_new(ctx, arena, &mixed, in, residual));
     TRY(op_attention_fwd(
         ctx, arena, &mixed, &q, kv->cache,
         (struct attention_args){.batch = batch, .first = kv->first, .queries = length, .keys = kv->length, .ldq = width, .ldo = width}));

@@ -22,13 +22,15 @@ struct kv_rows {
 };
 struct attention_options {
     int heads;
-    bool causal;             /* a position attends to itself and to earlier ones only */
-    enum matrix_use storage; /* of keys and values that are not kept: see attention_cache_new */
-    struct kv_rows kv;       /* self-attention: the KV cache, which this call extends, or none; cross-attention: the memory */
+    bool causal;                      /* a position attends to itself and to earlier ones only */
+    enum matrix_use storage;          /* of keys and values that are not kept: see attention_cache_new */
+    const struct tensor *key_lengths; /* self-attention without a KV cache: i32 [B] on the device, positions of each sequence of a padded
+                                         batch (attention_cache_new_padded); NULL: all */
+    struct kv_rows kv;                /* self-attention: the KV cache, which this call extends, or none; cross-attention: the memory */
 };
 
 /* out = A.out(attention(A.qkv(in))) + residual; all f32 [B, ..., width]; residual may be NULL; out may be residual. `in` serves as scratch:
- * its contents are lost, except on a tape. */
+ * its contents are lost, except on a tape, and where residual is the same pointer as `in`. */
 clio_status self_attention_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *in,
                                const struct tensor *residual, const struct self_attention *a, const struct attention_options *options);
 

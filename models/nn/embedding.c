@@ -15,3 +15,16 @@ clio_status token_ids_write(clio_context *ctx, const struct tensor *t, const int
 fail:
     return st;
 }
+
+clio_status rows_fwd(clio_context *ctx, struct arena *arena, const struct tensor *out, const struct tensor *states, const int *rows)
+{
+    clio_status st = CLIO_OK;
+    uint64_t mark = arena_mark(arena);
+    struct tensor ids = tensor_shape(DTYPE_I32, 1, out->dim[0], 0, 0, 0);
+    TRY(tensor_take(ctx, arena, &ids));
+    TRY(tensor_write(ctx, &ids, 0, (size_t)out->dim[0], rows));
+    TRY(op_embed_fwd(ctx, out, states, &ids, NULL, 0));
+fail:
+    arena_release(arena, mark);
+    return st;
+}

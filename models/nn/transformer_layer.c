@@ -1,49 +1,39 @@
-/* transformer_layer.c - the three parts of a pre-norm transformer layer, each behind a layer norm and with a residual connection.
+/* transformer_layer.c - the three parts of a transformer layer, each with a layer norm before or behind it and a residual connection.
  *
- * Memory: the normalized input of each part and the result of attention share the scratch h. On a tape, whose gradients read them, each has
- * memory of its own, which spares the tape a copy. */
+ * Memory: pre-norm, the normalized input of each part and the result of attention share the scratch h; post-norm, it holds the sum. On a
+ * tape, whose gradients read them, each has memory of its own, which spares the tape a copy. */
 #include "transformer_layer.h"
 
-/* out = x + self_attention(norm(x)) */
-static clio_status attend_to_self(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer,
-                                  const struct transformer_layer_options *options, const struct tensor *out, const struct tensor *x,
-                                  struct tensor h)
+enum part { TO_SELF, TO_MEMORY, FEED_FORWARD };
+
+/* out = part(in) + residual */
+static clio_status apply(clio_context *ctx, struct arena *arena, enum part part, const struct transformer_layer *layer,
+                         const struct transformer_layer_options *options, const struct tensor *out, const struct tensor *in,
+                         const struct tensor *residual)
 {
-    clio_status st = CLIO_OK;
-    uint64_t mark = arena_mark(arena);
-    TRY(tensor_renew(ctx, arena, &h));
-    TRY(layer_norm_fwd(ctx, &h, x, &layer->self_norm, options->eps));
-    TRY(self_attention_fwd(ctx, arena, out, &h, x, &layer->self, &options->self));
-fail:
-    arena_release(arena, mark);
-    return st;
+    if (part == TO_SELF)
+        return self_attention_fwd(ctx, arena, out, in, residual, &layer->self, &options->self);
+    if (part == TO_MEMORY)
+        return cross_attention_fwd(ctx, arena, out, in, residual, &layer->cross, &options->cross);
+    return feed_forward_fwd(ctx, arena, out, in, residual, &layer->ff, &options->ff);
 }
 
-/* out = x + cross_attention(norm(x)) */
-static clio_status attend_to_memory(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer,
-                                    const struct transformer_layer_options *options, const struct tensor *out, const struct tensor *x,
-                                    struct tensor h)
+/* out = x + part(norm(x)), or norm(x + part(x)) */
+static clio_status add_part(clio_context *ctx, struct arena *arena, enum part part, const struct transformer_layer *layer,
+                            const struct transformer_layer_options *options, const struct tensor *out, const struct tensor *x,
+                            struct tensor h)
 {
     clio_status st = CLIO_OK;
+    const struct norm *const norms[] = {&layer->self_norm, &layer->cross_norm, &layer->ff_norm};
     uint64_t mark = arena_mark(arena);
     TRY(tensor_renew(ctx, arena, &h));
-    TRY(layer_norm_fwd(ctx, &h, x, &layer->cross_norm, options->eps));
-    TRY(cross_attention_fwd(ctx, arena, out, &h, x, &layer->cross, &options->cross));
-fail:
-    arena_release(arena, mark);
-    return st;
-}
-
-/* out = x + feed_forward(norm(x)) */
-static clio_status feed_forward(clio_context *ctx, struct arena *arena, const struct transformer_layer *layer,
-                                const struct transformer_layer_options *options, const struct tensor *out, const struct tensor *x,
-                                struct tensor h)
-{
-    clio_status st = CLIO_OK;
-    uint64_t mark = arena_mark(arena);
-    TRY(tensor_renew(ctx, arena, &h));
-    TRY(layer_norm_fwd(ctx, &h, x, &layer->ff_norm, options->eps));
-    TRY(feed_forward_fwd(ctx, arena, out, &h, x, &layer->ff, &options->ff));
+    if (options->post_norm) {
+        TRY(apply(ctx, arena, part, layer, options, &h, x, x));
+        TRY(layer_norm_fwd(ctx, out, &h, norms[part], options->eps));
+    } else {
+        TRY(layer_norm_fwd(ctx, &h, x, norms[part], options->eps));
+        TRY(apply(ctx, arena, part, layer, options, out, &h, x));
+    }
 fail:
     arena_release(arena, mark);
     return st;
@@ -59,15 +49,15 @@ clio_status transformer_layer_fwd(clio_context *ctx, struct arena *arena, const 
     struct tensor after_self = *out, after_cross = *out;
     if (!in_place)
         TRY(tensor_renew(ctx, arena, &after_self));
-    TRY(attend_to_self(ctx, arena, layer, options, &after_self, x, *h));
+    TRY(add_part(ctx, arena, TO_SELF, layer, options, &after_self, x, *h));
     if (crosses) {
         if (!in_place)
             TRY(tensor_renew(ctx, arena, &after_cross));
-        TRY(attend_to_memory(ctx, arena, layer, options, &after_cross, &after_self, *h));
+        TRY(add_part(ctx, arena, TO_MEMORY, layer, options, &after_cross, &after_self, *h));
     } else {
         after_cross = after_self;
     }
-    TRY(feed_forward(ctx, arena, layer, options, out, &after_cross, *h));
+    TRY(add_part(ctx, arena, FEED_FORWARD, layer, options, out, &after_cross, *h));
 fail:
     arena_release(arena, mark);
     return st;

@@ -1,8 +1,11 @@
-/* transformer_layer.h - a pre-norm transformer layer: that of Whisper, CLIP and the spatial transformer of Stable Diffusion
- * (torch.nn.TransformerEncoderLayer and TransformerDecoderLayer with norm_first; Xiong et al. 2020, "On layer normalization in the
- * transformer architecture").
+/* transformer_layer.h - a transformer layer (torch.nn.TransformerEncoderLayer and TransformerDecoderLayer; Xiong et al. 2020, "On layer
+ * normalization in the transformer architecture"). Pre-norm, of Whisper, CLIP and the spatial transformer of Stable Diffusion:
  *
- *     x += self_attention(self_norm(x));  x += cross_attention(cross_norm(x), memory);  x += feed_forward(ff_norm(x)) */
+ *     x += self_attention(self_norm(x));  x += cross_attention(cross_norm(x), memory);  x += feed_forward(ff_norm(x))
+ *
+ * Post-norm, of BERT (Vaswani et al. 2017):
+ *
+ *     x = self_norm(x + self_attention(x));  x = cross_norm(x + cross_attention(x, memory));  x = ff_norm(x + feed_forward(x)) */
 #ifndef CLIO_MODELS_NN_TRANSFORMER_LAYER_H
 #define CLIO_MODELS_NN_TRANSFORMER_LAYER_H
 
@@ -17,7 +20,8 @@ struct transformer_layer {
     struct feed_forward ff;
 };
 struct transformer_layer_options {
-    float eps; /* of the layer norms */
+    float eps;      /* of the layer norms */
+    bool post_norm; /* see above */
     struct attention_options self, cross;
     struct feed_forward_options ff;
 };

@@ -1,6 +1,7 @@
 /* prompt_embeddings.c - see prompt_embeddings.h. */
 #define _XOPEN_SOURCE 700 /* strdup */
 #include "prompt_embeddings.h"
+#include "../../host/core/text.h"
 #include "prompt_schedule.h"
 
 #include <dirent.h>
@@ -37,7 +38,7 @@ static clio_status add_file(clio_context *ctx, struct embeddings *e, size_t *cap
     TRY(mem_string(ctx, &one->name, file));
     one->name[n] = 0;
     TRY(file_join(ctx, &one->path, e->folder, file));
-    if (!clip_tokenizer_accepts(one->name)) /* no prompt can name it */
+    if (!text_is_utf8(one->name)) /* no prompt can name it */
         return CLIO_OK;
     TRY(clip_tokenizer_encode(ctx, t, one->name, &one->ids, &one->id_count));
 fail:

@@ -2,14 +2,11 @@
  *
  * The files write bytes as printable characters (GPT-2's bytes_to_unicode: "Ġthe" is " the"). Tokens are converted to raw bytes once, so
  * that decoding is a look-up and the hash table is keyed by bytes. Most of the time goes into parsing JSON. */
-#include "bpe.h"
-
-#include "../../host/core/json.h"
+#include "vocabulary.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TOKENS (1 << 22) /* guards against damaged files: the largest vocabularies have about 2^18 */
 #define CLIP_SUFFIX "</w>"
 #define ALPHABET 324 /* bytes_to_unicode uses characters below 324 */
 
@@ -25,14 +22,6 @@ struct source {
     short byte_of[ALPHABET]; /* character to byte, -1: none */
     struct bytes name, left; /* scratch */
 };
-
-static size_t table_slots(size_t entries)
-{
-    size_t slots = 16;
-    while (slots < entries * 2)
-        slots *= 2;
-    return slots;
-}
 
 /* ---- names to bytes ---- */
 
@@ -72,34 +61,7 @@ fail:
     return st;
 }
 
-static bool is_control(const char *text, size_t size)
-{
-    return size > 4 && !memcmp(text, "<|", 2) && !memcmp(text + size - 2, "|>", 2);
-}
-
 /* ---- reading ---- */
-
-static clio_status check_id(clio_context *ctx, const char *path, const char *name, const json_t *value, int *id)
-{
-    clio_status st = CLIO_OK;
-    json_int_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < 0 || number >= MAX_TOKENS)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: the id of the token \"%.80s\" is not an integer from 0 to %d", path, name,
-             MAX_TOKENS - 1);
-    *id = (int)number;
-fail:
-    return st;
-}
-
-static clio_status added_token(clio_context *ctx, const char *path, const json_t *entry, const char **text, int *id)
-{
-    clio_status st = CLIO_OK;
-    if (!(*text = json_string_value(json_object_get(entry, "content"))))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: an entry of added_tokens has no \"content\"", path);
-    TRY(check_id(ctx, path, *text, json_object_get(entry, "id"), id));
-fail:
-    return st;
-}
 
 /* Find the largest ids and allocate the tables. */
 static clio_status make_tables(clio_context *ctx, struct tokenizer *t, const struct source *src)
@@ -111,46 +73,21 @@ static clio_status make_tables(clio_context *ctx, struct tokenizer *t, const str
     int id;
     json_object_foreach(src->vocab, name, value)
     {
-        TRY(check_id(ctx, t->path, name, value, &id));
+        TRY(tokenizer_check_id(ctx, t->path, name, value, &id));
         t->plain_count = MAX(t->plain_count, id + 1);
     }
     t->count = t->plain_count;
     json_array_foreach(src->added_list, i, value)
     {
-        TRY(added_token(ctx, t->path, value, &name, &id));
+        TRY(tokenizer_added_token(ctx, t->path, value, &name, &id));
         t->count = MAX(t->count, id + 1);
     }
     json_object_foreach(src->added_map, name, value)
     {
-        TRY(check_id(ctx, src->added_file.path, name, value, &id));
+        TRY(tokenizer_check_id(ctx, src->added_file.path, name, value, &id));
         t->count = MAX(t->count, id + 1);
     }
-    TRY(mem_alloc(ctx, &t->tokens, (size_t)t->count + 1, sizeof *t->tokens));
-    t->name_slots = table_slots(entries);
-    TRY(mem_alloc(ctx, &t->names, t->name_slots, sizeof *t->names));
-    memset(t->names, 0xff, t->name_slots * sizeof *t->names);
-    TRY(bytes_add(ctx, &t->arena, "", 1)); /* bytes of unused ids */
-fail:
-    return st;
-}
-
-static clio_status add_token(clio_context *ctx, struct tokenizer *t, const char *path, int id, const struct bytes *name, bool special)
-{
-    clio_status st = CLIO_OK;
-    struct token *token = &t->tokens[id];
-    special = special || is_control(name->data, name->size);
-    if (token->is_known) { /* an added token may also be in the vocabulary */
-        if (token->size != name->size || memcmp(t->arena.data + token->at, name->data, name->size) != 0)
-            FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: the tokens \"%.80s\" and \"%.80s\" have the same id %d", path,
-                 t->arena.data + token->at, name->data, id);
-        token->is_special = token->is_special || special;
-        return CLIO_OK;
-    }
-    if (name->size >= UINT32_MAX - t->arena.size)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has more than 4 GiB of tokens, which is not supported: use another tokenizer", path);
-    *token = (struct token){(uint32_t)t->arena.size, (uint32_t)name->size, true, special};
-    TRY(bytes_add(ctx, &t->arena, name->data, name->size + 1));
-    *tokenizer_name_slot(t, name->data, name->size) = id;
+    TRY(tokenizer_make_tables(ctx, t, t->count, entries));
 fail:
     return st;
 }
@@ -175,7 +112,7 @@ static clio_status read_vocab(clio_context *ctx, struct tokenizer *t, struct sou
     json_object_foreach(src->vocab, name, value)
     {
         TRY(name_bytes(ctx, src, name, strlen(name), &src->name));
-        TRY(add_token(ctx, t, t->path, (int)json_integer_value(value), &src->name, false));
+        TRY(tokenizer_add(ctx, t, t->path, (int)json_integer_value(value), &src->name, false));
     }
     for (int b = 0; b < 256; b++) {
         TRY(find_byte(ctx, t, b, "", &t->byte_token[b]));
@@ -194,16 +131,16 @@ static clio_status read_added(clio_context *ctx, struct tokenizer *t, struct sou
     json_array_foreach(src->added_list, i, value)
     {
         int id = 0;
-        TRY(added_token(ctx, t->path, value, &text, &id));
+        TRY(tokenizer_added_token(ctx, t->path, value, &text, &id));
         src->name.size = 0;
         TRY(bytes_add(ctx, &src->name, text, strlen(text)));
-        TRY(add_token(ctx, t, t->path, id, &src->name, json_is_true(json_object_get(value, "special"))));
+        TRY(tokenizer_add(ctx, t, t->path, id, &src->name, json_is_true(json_object_get(value, "special"))));
     }
     json_object_foreach(src->added_map, text, value)
     {
         src->name.size = 0;
         TRY(bytes_add(ctx, &src->name, text, strlen(text)));
-        TRY(add_token(ctx, t, src->added_file.path, (int)json_integer_value(value), &src->name, false));
+        TRY(tokenizer_add(ctx, t, src->added_file.path, (int)json_integer_value(value), &src->name, false));
     }
 fail:
     return st;
@@ -244,7 +181,7 @@ fail:
 static clio_status make_pairs(clio_context *ctx, struct tokenizer *t, size_t entries)
 {
     clio_status st = CLIO_OK;
-    t->pair_slots = table_slots(entries);
+    t->pair_slots = tokenizer_table_slots(entries);
     TRY(mem_alloc(ctx, &t->pairs, t->pair_slots, sizeof *t->pairs));
     for (size_t i = 0; i < t->pair_slots; i++)
         t->pairs[i].left = UINT32_MAX;

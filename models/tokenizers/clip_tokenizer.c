@@ -1,69 +1,24 @@
 /* clip_tokenizer.c - special tokens, normalization (NFC and lower case by utf8proc), then BPE. See clip_tokenizer.h. */
 #include "clip_tokenizer.h"
 
-#include "../../host/core/json.h"
+#include "../../host/core/text.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
-
-#define DOTTED_CAPITAL_I 0x130
-#define COMBINING_DOT 0x307
 
 /* ---- opening ---- */
 
 /* Add a special token, or update its `normalized`. Texts that are not in the vocabulary are ignored. */
 static clio_status add_special(clio_context *ctx, struct clip_tokenizer *t, const char *text, bool normalized)
 {
-    clio_status st = CLIO_OK;
-    struct clip_special *grown;
     int id = tokenizer_find(&t->bpe, text);
-    if (id < 0 || !*text)
-        return CLIO_OK;
-    for (size_t i = 0; i < t->special_count; i++)
-        if (!strcmp(t->specials[i].text, text)) {
-            t->specials[i].normalized = normalized;
-            return CLIO_OK;
-        }
-    grown = realloc(t->specials, (t->special_count + 1) * sizeof *grown);
-    if (!grown)
-        FAIL(ctx, CLIO_ERROR_MEMORY, "the host is out of memory");
-    t->specials = grown;
-    grown[t->special_count] = (struct clip_special){.id = id, .normalized = normalized};
-    TRY(mem_string(ctx, &grown[t->special_count].text, text));
-    t->special_count++;
-fail:
-    return st;
-}
-
-/* The text of a special token: a string, or "content" of an object. NULL: neither. */
-static const char *special_text(const json_t *value, bool *normalized)
-{
-    *normalized = json_is_object(value) && json_is_true(json_object_get(value, "normalized"));
-    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
+    return id < 0 || !*text ? CLIO_OK : special_tokens_add(ctx, &t->specials, text, id, normalized);
 }
 
 /* The four special tokens in the reference's order: for equal texts, the last one sets `normalized`. */
 static const char *const special_keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
 enum { BOS, EOS, UNK, PAD, SPECIALS };
-struct special_file {
-    struct json_file file;
-    bool exists;
-};
-
-static clio_status open_if_exists(clio_context *ctx, struct special_file *f, const char *dir, const char *name)
-{
-    clio_status st = CLIO_OK;
-    char *path = NULL;
-    TRY(file_join(ctx, &path, dir, name));
-    TRY(file_check_exists(ctx, path, &f->exists));
-    if (f->exists)
-        TRY(json_open(ctx, &f->file, dir, name));
-fail:
-    free(path);
-    return st;
-}
 
 static clio_status find_token(clio_context *ctx, const struct clip_tokenizer *t, const char *path, const char *text, int *id)
 {
@@ -78,23 +33,13 @@ fail:
 static clio_status read_specials(clio_context *ctx, struct clip_tokenizer *t, const char *dir)
 {
     clio_status st = CLIO_OK;
-    struct special_file files[2] = {{{0}, false}, {{0}, false}}; /* the first file with the key has precedence */
+    struct special_files files;
     int *const ids[SPECIALS] = {&t->start, &t->end, NULL, &t->pad};
-    TRY(open_if_exists(ctx, &files[0], dir, "special_tokens_map.json"));
-    TRY(open_if_exists(ctx, &files[1], dir, "tokenizer_config.json"));
+    TRY(special_files_open(ctx, &files, dir));
     for (int key = 0; key < SPECIALS; key++) {
         const char *text = key == BOS ? "<|startoftext|>" : "<|endoftext|>", *path = t->bpe.path;
         bool normalized = false;
-        for (size_t i = 0; i < COUNT(files); i++) {
-            const json_t *value = files[i].exists ? json_object_get(files[i].file.root, special_keys[key]) : NULL;
-            if (!value || json_is_null(value))
-                continue;
-            path = files[i].file.path;
-            if (!(text = special_text(value, &normalized)))
-                FAIL(ctx, CLIO_ERROR_FORMAT, "%s is damaged: \"%s\" is neither a string nor an object with \"content\"", path,
-                     special_keys[key]);
-            break;
-        }
+        TRY(special_files_token(ctx, &files, special_keys[key], &text, &normalized, &path));
         if (ids[key])
             TRY(find_token(ctx, t, path, text, ids[key]));
         TRY(add_special(ctx, t, text, normalized));
@@ -104,8 +49,7 @@ static clio_status read_specials(clio_context *ctx, struct clip_tokenizer *t, co
         if (!tokenizer_is_special(&t->bpe, id))
             TRY(add_special(ctx, t, tokenizer_bytes(&t->bpe, id, NULL), true));
 fail:
-    for (size_t i = 0; i < COUNT(files); i++)
-        json_close(&files[i].file);
+    special_files_close(&files);
     return st;
 }
 
@@ -124,9 +68,7 @@ fail:
 
 void clip_tokenizer_close(struct clip_tokenizer *t)
 {
-    for (size_t i = 0; i < t->special_count; i++)
-        free(t->specials[i].text);
-    free(t->specials);
+    special_tokens_free(&t->specials);
     tokenizer_close(&t->bpe);
     memset(t, 0, sizeof *t);
 }
@@ -169,35 +111,16 @@ static clio_status normalize(clio_context *ctx, const char *text, size_t size, s
              utf8proc_errmsg(n));
     for (utf8proc_ssize_t at = 0; at < n;) {
         utf8proc_int32_t c;
-        utf8proc_uint8_t lower[8];
-        utf8proc_ssize_t step = utf8proc_iterate(composed + at, n - at, &c), bytes;
+        char lower[8];
+        utf8proc_ssize_t step = utf8proc_iterate(composed + at, n - at, &c);
         if (step <= 0)
             FAIL(ctx, CLIO_ERROR_INTERNAL, "the prompt's composed form is not UTF-8; this is a bug, please report it");
-        if (c == DOTTED_CAPITAL_I) { /* the only character whose lower case has two characters */
-            bytes = utf8proc_encode_char('i', lower);
-            bytes += utf8proc_encode_char(COMBINING_DOT, lower + bytes);
-        } else {
-            bytes = utf8proc_encode_char(utf8proc_tolower(c), lower);
-        }
-        TRY(bytes_add(ctx, out, lower, (size_t)bytes));
+        TRY(bytes_add(ctx, out, lower, text_lower(c, lower)));
         at += step;
     }
 fail:
     free(composed);
     return st;
-}
-
-/* The longest special token that begins at `text`; NULL: none. */
-static const struct clip_special *special_at(const struct clip_tokenizer *t, const char *text, size_t size, bool normalized)
-{
-    const struct clip_special *best = NULL;
-    for (size_t i = 0; i < t->special_count; i++) {
-        const struct clip_special *s = &t->specials[i];
-        size_t n = strlen(s->text);
-        if (s->normalized == normalized && n <= size && !memcmp(s->text, text, n) && (!best || n > strlen(best->text)))
-            best = s;
-    }
-    return best;
 }
 
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized);
@@ -231,7 +154,7 @@ static clio_status encode_part(struct encoding *e, const char *text, size_t size
     clio_status st = CLIO_OK;
     size_t from = 0, at = 0;
     while (at < size) {
-        const struct clip_special *s = special_at(e->t, text + at, size - at, normalized);
+        const struct special_token *s = special_tokens_at(&e->t->specials, text + at, size - at, normalized);
         if (!s) {
             at++;
             continue;
@@ -246,36 +169,9 @@ fail:
     return st;
 }
 
-/* Position of the first byte that is not UTF-8; the text's size: there is none. */
-static size_t find_bad_byte(const char *text, size_t size)
-{
-    utf8proc_int32_t c;
-    for (size_t at = 0; at < size;) {
-        utf8proc_ssize_t step = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(size - at), &c);
-        if (step <= 0)
-            return at;
-        at += (size_t)step;
-    }
-    return size;
-}
-
-bool clip_tokenizer_accepts(const char *text)
-{
-    return find_bad_byte(text, strlen(text)) == strlen(text);
-}
-
 clio_status clip_tokenizer_check(clio_context *ctx, const char *text)
 {
-    clio_status st = CLIO_OK;
-    size_t size = strlen(text), at;
-    if (size > INT_MAX / 8)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "a prompt of %zu bytes is too long: shorten it", size);
-    at = find_bad_byte(text, size);
-    if (at < size)
-        FAIL(ctx, CLIO_ERROR_ARGUMENT, "the prompt is not valid UTF-8 (byte 0x%02x at position %zu): save it as UTF-8 or type it again",
-             (unsigned char)text[at], at);
-fail:
-    return st;
+    return text_check(ctx, "the prompt", text);
 }
 
 clio_status clip_tokenizer_encode(clio_context *ctx, struct clip_tokenizer *t, const char *utf8, int **ids, size_t *count)

@@ -19,18 +19,11 @@
 #define CLIO_MODELS_TOKENIZERS_CLIP_TOKENIZER_H
 
 #include "bpe.h"
-
-/* A special token, found in the original text, or, if `normalized`, in the normalized text. */
-struct clip_special {
-    char *text;
-    int id;
-    bool normalized;
-};
+#include "special_tokens.h"
 
 struct clip_tokenizer {
     struct tokenizer bpe;
-    struct clip_special *specials;
-    size_t special_count;
+    struct special_tokens specials;
     int start, end, pad; /* <|startoftext|>, <|endoftext|>, padding */
     int comma;           /* ",</w>", after which long prompts are split */
 };
@@ -41,8 +34,6 @@ clio_status clip_tokenizer_open(clio_context *ctx, struct clip_tokenizer *t, con
 /* t may be zeroed or partly opened. */
 void clip_tokenizer_close(struct clip_tokenizer *t);
 
-/* Whether a text is valid UTF-8. */
-bool clip_tokenizer_accepts(const char *text);
 /* CLIO_ERROR_ARGUMENT, with the position, if the text is not valid UTF-8. */
 clio_status clip_tokenizer_check(clio_context *ctx, const char *text);
 /* Tokens of a text, without start and end token; the caller frees *ids. CLIO_ERROR_ARGUMENT: as above. */

@@ -308,7 +308,7 @@ function write_test(k,    i, type, name, p, handle, base, allowed, releases) {
             if (handle == p && !releases) printf "    if (!%s) { arguments_skip(\"%s\"); goto done; }\n", p, name_of[k]
         } else if (releases && type ~ /\*$/) { printf "    %s = NULL;\n", p; call("refuse", name) }
         else if (type == "const char *") { vary_string(p, comments[k], name, name) }
-        else if (type == "const char *const *") { vary("refuse", p, type, "NULL", name); printf "    { static const char *const bad[] = {\"\"}, *const none[] = {NULL};\n"; vary("refuse", p, type, "bad", name "[0]"); vary("refuse", p, type, "none", name "[0]"); print "    }" }
+        else if (type == "const char *const *") { vary("refuse", p, type, "NULL", name); printf "    { static const char *const bad[] = {\"\"}, *const none[] = {NULL};\n"; vary(allows_empty(comments[k], name) ? "allow" : "refuse", p, type, "bad", name "[0]"); vary("refuse", p, type, "none", name "[0]"); print "    }" }
         else if (type ~ /^clio_[a-z_]+ \*const \*$/) { # nor that of models that are not there
             printf "    if (!%s) { arguments_skip(\"%s\"); goto done; }\n", handle, name_of[k]
             s = context; context = "NULL"

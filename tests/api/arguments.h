@@ -20,6 +20,7 @@
 static clio_context *arguments_shared; /* of the models */
 static clio_speech *valid_clio_speech;
 static clio_generator *valid_clio_generator;
+static clio_embedder *valid_clio_embedder;
 static clio_diffusion *valid_clio_diffusion; /* NULL where the golden folder is not here */
 static char arguments_folder[900];
 static int failures, refused, allowed;
@@ -212,6 +213,7 @@ static int arguments_open(void)
         return 1;
     if (clio_speech_load(arguments_shared, speech, &valid_clio_speech) || clio_train(arguments_shared, &training) ||
         clio_generator_load(arguments_shared, vae, &valid_clio_generator) ||
+        clio_embedder_load(arguments_shared, CLIO_SOURCE_DIR "/tests/golden/bert/plain", &valid_clio_embedder) ||
         (!access(diffusion, F_OK) && clio_diffusion_load(arguments_shared, diffusion, NULL, &valid_clio_diffusion))) {
         fprintf(stderr, "%s\n", clio_error(arguments_shared));
         return 1;
@@ -225,6 +227,7 @@ static int arguments_done(int functions, int cases)
     char command[1000];
     clio_diffusion_free(valid_clio_diffusion);
     clio_generator_free(valid_clio_generator);
+    clio_embedder_free(valid_clio_embedder);
     clio_speech_free(valid_clio_speech);
     clio_destroy(arguments_shared);
     snprintf(command, sizeof command, "rm -r '%s'", arguments_folder);

@@ -26,7 +26,7 @@ if command -v c++ >/dev/null; then compiles c++ -std=c++11 -fsyntax-only "$tmp/a
     /^ \*     / && (ready || lines) { sub(/^ \*     /, ""); if (!lines) arguments = "clio_context *ctx"; if (/clio_create/) arguments = "void"; lines = lines $0 "\n"; ready = 0; next }
     { end(); ready = 0 }
     END { printf "/* %d examples */\n", count }' "$header" >"$tmp/examples.c"
-grep -q '^/\* 3 examples' "$tmp/examples.c" || fail "clio.h should have 3 examples: $(tail -n 1 "$tmp/examples.c")"
+grep -q '^/\* 4 examples' "$tmp/examples.c" || fail "clio.h should have 4 examples: $(tail -n 1 "$tmp/examples.c")"
 compiles "${CC:-cc}" -std=c11 -fsyntax-only "$tmp/examples.c"
 
 # ---- what is exported is what is declared ----

@@ -71,6 +71,8 @@ void fuzz_whisper_config(const uint8_t *data, size_t size);
 void fuzz_sampler_config(const uint8_t *data, size_t size);
 void fuzz_tokenizer(const uint8_t *data, size_t size);
 void fuzz_clip_tokenizer(const uint8_t *data, size_t size);
+void fuzz_wordpiece(const uint8_t *data, size_t size);
+void fuzz_sentence_folder(const uint8_t *data, size_t size);
 void fuzz_prompt(const uint8_t *data, size_t size);
 void fuzz_prompt_plan(const uint8_t *data, size_t size);
 void fuzz_trained_model(const uint8_t *data, size_t size);

@@ -1,12 +1,16 @@
 /* target_config.c - fuzz targets: configurations of model folders and samplers. */
 #include "fuzz.h"
 
+#include "../../models/loaders/sentence_folder.h"
 #include "../../models/networks/autoencoder_kl.h"
 #include "../../models/networks/autoencoder_tiny.h"
+#include "../../models/networks/bert.h"
 #include "../../models/networks/clip_text.h"
 #include "../../models/networks/unet.h"
 #include "../../models/networks/whisper.h"
 #include "../../models/samplers/sampler.h"
+
+#include <sys/stat.h>
 
 static bool open_config(struct json_file *file, const uint8_t *data, size_t size)
 {
@@ -43,11 +47,29 @@ void fuzz_vae_config(const uint8_t *data, size_t size)
 
 void fuzz_text_config(const uint8_t *data, size_t size)
 {
+    static char path[] = "weights";
+    static const struct weights none = {.path = path};
     struct json_file file;
     struct clip_text_config c;
-    if (open_config(&file, data, size))
+    struct bert net;
+    if (open_config(&file, data, size)) {
         fuzz_check(clip_text_read_config(fuzz_ctx, &file, &c));
+        fuzz_check(bert_load(fuzz_ctx, &file, &none, &net)); /* fails at the latest where the weights are missing */
+    }
     json_close(&file);
+}
+
+void fuzz_sentence_folder(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"modules.json", "1_Pooling/config.json", "2_Dense/config.json", "sentence_bert_config.json"};
+    struct sentence_folder s;
+    if (fuzz_is_first())
+        assert_false(mkdir(in_folder("1_Pooling"), 0700) || mkdir(in_folder("2_Dense"), 0700));
+    fuzz_put_parts(data, size, names, COUNT(names));
+    clio_status st = sentence_folder_open(fuzz_ctx, &s, folder);
+    fuzz_check(st);
+    assert_true(st || s.encoder);
+    sentence_folder_close(&s);
 }
 
 void fuzz_whisper_config(const uint8_t *data, size_t size)

@@ -8,6 +8,7 @@
 #include "../../models/pipelines/prompt_weights.h"
 #include "../../models/tokenizers/clip_tokenizer.h"
 #include "../../models/tokenizers/whisper_tokens.h"
+#include "../../models/tokenizers/wordpiece.h"
 #include "../support/test_tokens.h"
 
 #define POSITIONS 77
@@ -60,6 +61,29 @@ void fuzz_clip_tokenizer(const uint8_t *data, size_t size)
     if (!st)
         prompt_free(&p);
     clip_tokenizer_close(&t);
+}
+
+void fuzz_wordpiece(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"};
+    struct wordpiece t;
+    int *ids;
+    size_t count;
+    fuzz_put_parts(data, size, names, COUNT(names));
+    clio_status st = wordpiece_open(fuzz_ctx, &t, folder);
+    fuzz_check(st);
+    if (st)
+        return;
+    for (int most = 2; most < 40; most += 37) {
+        st = wordpiece_encode(fuzz_ctx, &t, "Hello wORLD, it's [MASK] \xc3\x89T\xc3\x89 \xe4\xb8\xad\xe6\x96\x87 cats\xe2\x80\x8b", most,
+                              &ids, &count);
+        fuzz_check(st);
+        assert_true(st || (count >= 2 && count <= (size_t)most));
+        for (size_t i = 0; i < (st ? 0 : count); i++)
+            assert_in_range(ids[i], 0, tokenizer_size(&t.vocabulary) - 1);
+        free(ids);
+    }
+    wordpiece_close(&t);
 }
 
 void fuzz_write_clip_tokenizer(const char *inner)
