@@ -1,5 +1,5 @@
 /* pickle.h - Python's pickles, and files of torch.save, read as data: None, booleans, numbers, byte strings and texts, lists, tuples, sets,
- * dictionaries, and tensors. Nothing is called. Whatever else a pickle asks for (a function, a class, a persistent id that is no storage)
+ * dictionaries, and tensors. Nothing is called. Whatever else a pickle asks for (a function, a class, a persistent id that is not a storage)
  * is refused by its name; the few names that are data are the table of pickle_globals.c.
  *
  * Read are pickles of protocols 0 to 5, of Python 2 too, and both forms of torch.save: the ZIP archive, and the older sequence of pickles
@@ -33,13 +33,13 @@ typedef uint32_t pickle_ref;
 
 struct pickle_value {
     enum pickle_kind kind;
-    bool in_file;               /* TEXT, BYTES: not in memory, `at` is a byte of the file */
-    bool is_object;             /* DICT: of a class whose attributes BUILD may set */
-    bool is_module;             /* DICT: a torch module; its parameters are set by BUILD */
-    bool is_big_endian;         /* ELEMENT */
-    bool has_tensor;            /* it is one, or holds one */
-    bool is_fortran;            /* TENSOR of numpy: the first dimension is fastest */
-    uint8_t height;             /* of what it holds, set when the whole is checked */
+    bool in_file;                   /* TEXT, BYTES: not in memory, `at` is a byte of the file */
+    bool is_object;                 /* DICT: of a class whose attributes BUILD may set */
+    bool is_module;                 /* DICT: a torch module; its parameters are set by BUILD */
+    bool is_big_endian;             /* ELEMENT */
+    bool has_tensor;                /* it is one, or holds one */
+    bool is_fortran;                /* TENSOR of numpy: the first dimension is fastest */
+    uint8_t height;                 /* of what it holds, set when the whole is checked */
     const struct stored_type *type; /* STORAGE, TENSOR of numpy, ELEMENT */
     union {
         long long integer;
@@ -76,10 +76,10 @@ struct pickle {
     struct file_in own; /* of pickle_open */
     struct pickle_value *values;
     size_t count, capacity;
-    struct bytes texts;             /* each followed by a zero */
-    struct pickle_record *records;  /* sorted by key */
+    struct bytes texts;            /* each followed by a zero */
+    struct pickle_record *records; /* sorted by key */
     size_t record_count;
-    struct bytes keys;              /* of the records */
+    struct bytes keys; /* of the records */
     pickle_ref root;
 };
 

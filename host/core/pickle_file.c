@@ -121,10 +121,9 @@ static clio_status list_storages(struct pickle_machine *m)
         if (v->kind != PICKLE_STORAGE)
             continue;
         PICKLE_NEED((unsigned long long)v->storage.count <= m->in->size, "a storage that is longer than the file");
-        p->records[p->record_count++] =
-            (struct pickle_record){.key = p->texts.data + p->values[v->storage.key].text.at,
-                                   .size = (uint64_t)v->storage.count * (uint64_t)v->type->bytes,
-                                   .unit = (unsigned)v->type->bytes};
+        p->records[p->record_count++] = (struct pickle_record){.key = p->texts.data + p->values[v->storage.key].text.at,
+                                                               .size = (uint64_t)v->storage.count * (uint64_t)v->type->bytes,
+                                                               .unit = (unsigned)v->type->bytes};
     }
     pickle_records_sort(p);
     for (size_t i = 0; i < p->record_count; i++)

@@ -107,7 +107,8 @@ static clio_status make_dict(struct pickle_machine *m, pickle_ref arguments)
     for (uint32_t i = 0; pairs && i < m->p->values[pairs].list.count; i++) {
         pickle_ref pair = m->p->values[pairs].list.items[i];
         const struct pickle_value *v = &m->p->values[pair];
-        PICKLE_NEED((v->kind == PICKLE_LIST || v->kind == PICKLE_TUPLE) && v->list.count == 2, "an OrderedDict of something else than pairs");
+        PICKLE_NEED((v->kind == PICKLE_LIST || v->kind == PICKLE_TUPLE) && v->list.count == 2,
+                    "an OrderedDict of something else than pairs");
         TRY(pickle_copy_items(m, pair, dict));
     }
     TRY(pickle_push(m, dict));
@@ -266,10 +267,11 @@ clio_status pickle_storage(struct pickle_machine *m)
     struct pickle_value *v;
     TRY(pickle_pop(m, &id));
     const struct pickle_value *values = m->p->values, *tuple = &values[id];
-    const struct pickle_value *word = pickle_item(m->p, tuple, 0), *type = pickle_item(m->p, tuple, 1), *count = pickle_item(m->p, tuple, 4);
+    const struct pickle_value *word = pickle_item(m->p, tuple, 0), *type = pickle_item(m->p, tuple, 1),
+                              *count = pickle_item(m->p, tuple, 4);
     const char *name = word && word->kind == PICKLE_TEXT ? pickle_text(m->p, word) : NULL;
     if (!m->has_storages || tuple->kind != PICKLE_TUPLE || !name || strcmp(name, "storage") != 0)
-        TRY(pickle_refuse(m, "a persistent id that is no storage", NULL));
+        TRY(pickle_refuse(m, "a persistent id that is not a storage", NULL));
     pickle_ref key = pickle_argument(m, id, 2), view = pickle_argument(m, id, 5);
     if (!type || type->kind != PICKLE_NAME || type->name->role != GLOBAL_STORAGE)
         TRY(pickle_refuse(m, "a persistent id of a storage without a type", NULL));

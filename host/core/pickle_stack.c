@@ -12,8 +12,8 @@
 clio_status pickle_damaged(const struct pickle_machine *m, const char *what)
 {
     clio_status st = CLIO_OK;
-    FAIL(m->ctx, CLIO_ERROR_FORMAT, "%s is not a pickle or a file that torch.save wrote, or is damaged (%s): download it again", m->in->path,
-         what);
+    FAIL(m->ctx, CLIO_ERROR_FORMAT, "%s is not a pickle or a file that torch.save wrote, or is damaged (%s): download it again",
+         m->in->path, what);
 fail:
     return st;
 }
@@ -25,7 +25,8 @@ clio_status pickle_refuse(const struct pickle_machine *m, const char *what, cons
     for (size_t i = 0; name && name[i] && i < NAME_MAX_BYTES; i++) /* a name of the file, for a terminal */
         TRY(bytes_print(m->ctx, &text, name[i] > ' ' && name[i] <= '~' ? "%c" : "\\x%02x", (unsigned char)name[i]));
     FAIL(m->ctx, CLIO_ERROR_UNSUPPORTED,
-         "%s contains %s%s, which is not data: clio runs no code of such files; use one that holds weights or values alone, or a .safetensors "
+         "%s contains %s%s, which is not data: clio runs no code of such files; use one that holds weights or values alone, or a "
+         ".safetensors "
          "file",
          m->in->path, what, text.size ? text.data : "");
 fail:

@@ -271,7 +271,7 @@ fail:
 /* The dictionary in `v` that is the checkpoint; NULL: v itself. */
 static const struct pickle_value *inner_checkpoint(const struct pickle *p, const struct pickle_value *v)
 {
-    static const char *const keys[] = {"state_dict", "model_state_dict", "model_state", "model", "params_ema",
+    static const char *const keys[] = {"state_dict", "model_state_dict", "model_state", "model",  "params_ema",
                                        "params",     "network",          "net",         "weights"};
     const struct pickle_value *found, *item;
     for (size_t i = 1; v->kind == PICKLE_DICT && (item = pickle_item(p, v, i)); i += 2)

@@ -44,7 +44,8 @@ clio_status stored_set_type(clio_context *ctx, struct weight *w, const struct st
     clio_status st = CLIO_OK;
     struct bytes problem = {NULL, 0, 0};
     if (type->dtype < 0)
-        TRY(bytes_print(ctx, &problem, "is stored as %s, which clio does not read: convert the checkpoint to F32, F16 or BF16", type->name));
+        TRY(bytes_print(ctx, &problem, "is stored as %s, which clio does not read: convert the checkpoint to F32, F16 or BF16",
+                        type->name));
     else if (is_large)
         TRY(bytes_print(ctx, &problem,
                         "has more than %d dimensions, or one above %d, which clio does not read: this is a checkpoint of another model",

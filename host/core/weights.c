@@ -168,8 +168,13 @@ fail:
     return st;
 }
 
-/* *path: of the names that the weights `stem` have, the first that is there; NULL: none. transformers calls the files of "model" that
- * PyTorch wrote pytorch_model.bin; model.bin is CTranslate2's. */
+/* transformers calls the files of "model" that PyTorch wrote pytorch_model.bin; model.bin is CTranslate2's. */
+const char *weights_bin_stem(const char *stem)
+{
+    return strcmp(stem, "model") ? stem : "pytorch_model";
+}
+
+/* *path: of the names that the weights `stem` have, the first that is there. */
 static clio_status find_file(clio_context *ctx, const char *dir, const char *stem, char **path)
 {
     static const char *const endings[] = {".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"};
@@ -177,9 +182,8 @@ static clio_status find_file(clio_context *ctx, const char *dir, const char *ste
     struct bytes name = {0};
     bool exists = false;
     for (size_t i = 0; i < COUNT(endings) && !exists; i++) {
-        const char *start = i >= 2 && !strcmp(stem, "model") ? "pytorch_model" : stem;
         name.size = 0;
-        TRY(bytes_print(ctx, &name, "%s%s", start, endings[i]));
+        TRY(bytes_print(ctx, &name, "%s%s", i >= 2 ? weights_bin_stem(stem) : stem, endings[i]));
         free(*path);
         *path = NULL;
         TRY(file_join(ctx, path, dir, name.data));

@@ -78,12 +78,12 @@ static void wrong_files(void **state)
     } cases[] = {{"two.pt", "is not an embedding: it must hold one tensor"},
                  {"two-params.pt", "is not an embedding: it must hold one tensor"},
                  {"sdxl.pt", "is an embedding for SDXL"},
-                 {"offset.pt", "offset.pt: tensor x begins outside its storage"},
+                 {"offset.pt", "offset.pt: tensor x ends outside its storage"},
                  {"beyond.pt", "beyond.pt: tensor x ends outside its storage"},
                  {"repeated.pt", "repeated.pt: tensor x has more numbers than its storage"},
                  {"big-endian.pt", "on a computer of another byte order"},
                  {"shared.pt", "is not an embedding: it must hold one tensor"}, /* 64000 names of one tensor */
-                 {"names.pt", "or has too long a name"},              /* names of 7000 bytes each */
+                 {"names.pt", "or has too long a name"},                        /* names of 7000 bytes each */
                  {"compressed.pt", "is compressed, which torch.save does not do"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
