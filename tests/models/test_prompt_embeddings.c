@@ -79,10 +79,10 @@ static void wrong_files(void **state)
                  {"two-params.pt", "is not an embedding: it must hold one tensor"},
                  {"sdxl.pt", "is an embedding for SDXL"},
                  {"offset.pt", "offset.pt: tensor x ends outside its storage"},
-                 {"beyond.pt", "beyond.pt: tensor x ends outside its storage"},
+                 {"beyond.pt", "beyond.pt: tensor x has more numbers than its storage"},
                  {"repeated.pt", "repeated.pt: tensor x has more numbers than its storage"},
                  {"big-endian.pt", "on a computer of another byte order"},
-                 {"shared.pt", "is not an embedding: it must hold one tensor"}, /* 64000 names of one tensor */
+                 {"shared.pt", "a number of the memo that is too large"},
                  {"names.pt", "or has too long a name"},                        /* names of 7000 bytes each */
                  {"compressed.pt", "is compressed, which torch.save does not do"}};
     clio_context *ctx = test_context();
