@@ -47,31 +47,43 @@ static bool is_string(const struct pickle_value *v)
     return v->kind == PICKLE_BYTES || v->kind == PICKLE_TEXT;
 }
 
-/* The number of a scalar from its bytes, of which there are as many as its type has; false: a type without such a number. */
-static bool scalar_value(const char *type, const void *bytes, struct pickle_value *v)
+/* The integer of `size` little-endian bytes; false: it does not fit. */
+static bool scalar_integer(const unsigned char *bytes, size_t size, bool is_signed, struct pickle_value *v)
 {
-    struct weight w = {.data = bytes, .count = 1, .dtype = DTYPE_F16};
-    bool is_signed = *type == 'I', is_whole = is_signed || *type == 'U' || !strcmp(type, "BOOL");
     unsigned long long bits = 0;
-    float narrow = 0;
-    size_t size = (size_t)stored_type_find(type)->bytes;
-    for (size_t i = size; i-- > 0 && size <= sizeof bits;)
-        bits = bits << 8 | ((const unsigned char *)bytes)[i];
+    for (size_t i = size; i-- > 0;)
+        bits = bits << 8 | bytes[i];
     if (is_signed && size < sizeof bits && bits >> (8 * size - 1))
         bits |= ~0ull << (8 * size);
-    v->kind = is_whole ? PICKLE_INTEGER : PICKLE_FLOAT;
-    if (is_whole) {
-        memcpy(&v->integer, &bits, sizeof bits);
-        return is_signed || v->integer >= 0;
-    }
-    if (!strcmp(type, "F64")) {
+    v->kind = PICKLE_INTEGER;
+    memcpy(&v->integer, &bits, sizeof bits);
+    return is_signed || v->integer >= 0;
+}
+
+/* The number of a scalar from its bytes, of which there are as many as its type has; false: a type without such a number. */
+static bool scalar_value(const struct stored_type *type, const void *bytes, struct pickle_value *v)
+{
+    bool is_signed = *type->name == 'I';
+    uint16_t half;
+    float narrow;
+    if (is_signed || *type->name == 'U' || !strcmp(type->name, "BOOL"))
+        return scalar_integer(bytes, (size_t)type->bytes, is_signed, v);
+    v->kind = PICKLE_FLOAT;
+    switch (type->dtype) {
+    case DTYPE_F64:
         memcpy(&v->real, bytes, sizeof v->real);
         return true;
+    case DTYPE_F32:
+        memcpy(&narrow, bytes, sizeof narrow);
+        v->real = (double)narrow;
+        return true;
+    case DTYPE_F16:
+        memcpy(&half, bytes, sizeof half);
+        v->real = (double)half_to_float(half);
+        return true;
+    default:
+        return false;
     }
-    w.dtype = !strcmp(type, "F32") ? DTYPE_F32 : DTYPE_F16;
-    bool known = *type == 'F' && !weight_floats(NULL, &w, 0, 1, &narrow);
-    v->real = (double)narrow;
-    return known;
 }
 
 /* scalar(dtype, bytes) */
@@ -84,7 +96,7 @@ static clio_status make_scalar(struct pickle_machine *m, pickle_ref arguments)
     PICKLE_NEED(element->kind == PICKLE_ELEMENT && !element->is_big_endian && is_string(bytes) && !bytes->in_file &&
                     bytes->text.size == (uint64_t)element->type->bytes,
                 "a numpy number without its bytes");
-    if (!scalar_value(element->type->name, pickle_text(m->p, bytes), &made))
+    if (!scalar_value(element->type, pickle_text(m->p, bytes), &made))
         TRY(pickle_refuse(m, "a numpy number of type ", element->type->name));
     TRY(pickle_push_new(m, made.kind, &v));
     *v = made;
