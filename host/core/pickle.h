@@ -1,6 +1,6 @@
 /* pickle.h - Python's pickles, and files of torch.save, read as data: None, booleans, numbers, byte strings and texts, lists, tuples, sets,
- * dictionaries, and tensors. Nothing is called. Whatever else a pickle asks for (a function, a class, a persistent id that is not a storage)
- * is refused by its name; the few names that are data are the table of pickle_globals.c.
+ * dictionaries, and tensors. Nothing is called. Whatever else a pickle asks for (a function, a class, a persistent id that is not a
+ * storage) is refused by its name; the few names that are data are the table of pickle_globals.c.
  *
  * Read are pickles of protocols 0 to 5, of Python 2 too, and both forms of torch.save: the ZIP archive, and the older sequence of pickles
  * and storages. The numbers of tensors stay in the file. Sources: CPython, Lib/pickletools.py; PyTorch, torch/serialization.py. */

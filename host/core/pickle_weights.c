@@ -125,9 +125,10 @@ fail:
 static clio_status read_range(const struct reader *r, const struct pickle_value *v, struct layout *l)
 {
     clio_status st = CLIO_OK;
-    if (v->tensor.first < 0 || (uint64_t)v->tensor.first > l->stored || (l->count && (uint64_t)v->tensor.first == l->stored))
+    uint64_t first = (uint64_t)v->tensor.first; /* one that is negative becomes large */
+    if (first > l->stored || (l->count && first == l->stored))
         TRY(bad_tensor(r, l->name, "begins outside its storage"));
-    l->first = l->last = (uint64_t)v->tensor.first;
+    l->first = l->last = first;
     for (int i = 0; i < l->ndim && l->count; i++) {
         uint64_t more = l->size[i] - 1, left = l->stored - 1 - l->last;
         if (more && l->step[i] > left / more)
@@ -215,8 +216,10 @@ static clio_status add_tensor(struct reader *r, const struct pickle_value *v, co
 {
     clio_status st = CLIO_OK;
     struct weights *w = r->w;
-    if (w->count >= TENSORS_MAX || (r->name_bytes += strlen(name)) > NAMES_MAX)
-        TRY(bad_tensor(r, name, "is one of too many, or has too long a name"));
+    if (w->count >= TENSORS_MAX)
+        TRY(bad_tensor(r, name, "is one of too many"));
+    if ((r->name_bytes += strlen(name)) > NAMES_MAX)
+        TRY(bad_tensor(r, name, "has too long a name, as others have"));
     TRY(mem_grow(r->ctx, &w->list, w->count, &r->capacity, sizeof *w->list));
     w->list[w->count] = (struct weight){0};
     w->count++; /* before reading: weights_close releases a half-read one */

@@ -178,6 +178,7 @@ static void expect_views(void)
     expect_tensor("part", 2, (const int[]){3, 2}, (const float[]){1, 2, 5, 6, 9, 10});
     expect_tensor("backwards", 2, (const int[]){3, 4}, (const float[]){8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3});
     expect_tensor("channels_last", 4, (const int[]){1, 4, 2, 2}, numbers);
+    expect_tensor("windows", 2, (const int[]){3, 2}, (const float[]){0, 0.5f, 0.5f, 1, 1, 1.5f});
     expect_tensor("scalar", 0, NULL, (const float[]){7});
     expect_tensor("empty", 2, (const int[]){0, 3}, NULL);
     expect_tensor("parameter", 1, (const int[]){6}, NULL);
@@ -186,7 +187,7 @@ static void expect_views(void)
     expect_tensor("nested.deep.y.1.z", 1, (const int[]){6}, NULL);
     assert_true(!whole->data && !rows->data && rows->first == whole->first + 16); /* in the file, and shared */
     assert_true(transposed->data && transposed->data == transposed->owned);
-    assert_int_equal(w.count, 15 + 10 + 3);
+    assert_int_equal(w.count, 15 + 11 + 3);
 }
 
 static void test_torch_save(void **state)
@@ -271,6 +272,7 @@ static void test_names(void **state)
     NAMES("}(\x8c\5model}\x8c\1ah\0s\x8c\12state_dict}\x8c\1bh\0su", "b ");
     NAMES("}\x8c\5model}\x8c\3net}\x8c\1ah\0sss", "a ");
     NAMES("}(\x8c\5model}\x8c\1ah\0s\x8c\1xh\0u", "model.a x ");
+    NAMES("}(\x8c\12state_dict}\x8c\5model}\x8c\1ah\0su", "a ");
     NAMES("}(\x8c\5modelK\1\x8c\1x}\x8c\1ah\0su", "x.a ");
     NAMES("}(\x8c\013model_state}\x8c\1ah\0s\x8c\017optimizer_state}\x8c\1bh\0su", "a ");
     FAILS(weights_open(ctx, &w,

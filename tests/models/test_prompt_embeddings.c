@@ -83,8 +83,8 @@ static void wrong_files(void **state)
                  {"repeated.pt", "repeated.pt: tensor x has more numbers than its storage"},
                  {"big-endian.pt", "on a computer of another byte order"},
                  {"shared.pt", "a number of the memo that is too large"},
-                 {"names.pt", "or has too long a name"}, /* names of 7000 bytes each */
-                 {"compressed.pt", "is compressed, which torch.save does not do"}};
+                 {"names.pt", "has too long a name, as others have"}, /* names of 7000 bytes each */
+                 {"compressed.pt", "is compressed or encrypted, which torch.save does"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
     (void)state;
