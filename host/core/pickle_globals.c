@@ -99,10 +99,9 @@ static clio_status make_dict(struct pickle_machine *m, pickle_ref arguments)
 {
     clio_status st = CLIO_OK;
     pickle_ref pairs = pickle_argument(m, arguments, 0), dict;
-    const struct pickle_value *list = &m->p->values[pairs];
     TRY(pickle_new(m, PICKLE_DICT, &dict));
     m->p->values[dict].is_object = true;
-    list = &m->p->values[pairs];
+    const struct pickle_value *list = &m->p->values[pairs];
     PICKLE_NEED(!pairs || list->kind == PICKLE_LIST || list->kind == PICKLE_TUPLE, "an OrderedDict of something else than pairs");
     for (uint32_t i = 0; pairs && i < m->p->values[pairs].list.count; i++) {
         pickle_ref pair = m->p->values[pairs].list.items[i];
@@ -274,7 +273,7 @@ clio_status pickle_storage(struct pickle_machine *m)
         TRY(pickle_refuse(m, "a persistent id that is not a storage", NULL));
     pickle_ref key = pickle_argument(m, id, 2), view = pickle_argument(m, id, 5);
     if (!type || type->kind != PICKLE_NAME || type->name->role != GLOBAL_STORAGE)
-        TRY(pickle_refuse(m, "a persistent id of a storage without a type", NULL));
+        return pickle_refuse(m, "a persistent id of a storage without a type", NULL);
     PICKLE_NEED(values[key].kind == PICKLE_TEXT && pickle_text(m->p, &values[key]), "a storage without a key");
     PICKLE_NEED(count && count->kind == PICKLE_INTEGER && count->integer >= 0, "a storage without a size");
     PICKLE_NEED(!view, "a view of a storage, of PyTorch before 0.4");

@@ -24,7 +24,7 @@ static clio_status make_element(struct pickle_machine *m, pickle_ref arguments)
         if (!strcmp(elements[i].name, name))
             type = elements[i].type;
     if (!type)
-        TRY(pickle_refuse(m, "a numpy array of type ", name));
+        return pickle_refuse(m, "a numpy array of type ", name);
     TRY(pickle_push_new(m, PICKLE_ELEMENT, &v));
     v->type = stored_type_find(type);
 fail:

@@ -201,6 +201,8 @@ static int compare_names(const void *a, const void *b)
 static clio_status check_entries(const struct archive *a, struct zip_entries *z)
 {
     clio_status st = CLIO_OK;
+    if (!z->count)
+        return CLIO_OK;
     qsort(z->list, z->count, sizeof *z->list, compare_places);
     for (size_t i = 1; i < z->count; i++)
         if (z->list[i].header < z->list[i - 1].first + z->list[i - 1].size)
