@@ -201,7 +201,7 @@ static int compare_names(const void *a, const void *b)
 static clio_status check_entries(const struct archive *a, struct zip_entries *z)
 {
     clio_status st = CLIO_OK;
-    if (!z->count)
+    if (!z->list || !z->count)
         return CLIO_OK;
     qsort(z->list, z->count, sizeof *z->list, compare_places);
     for (size_t i = 1; i < z->count; i++)
@@ -241,10 +241,14 @@ fail:
     return st;
 }
 
+static int compare_name(const void *name, const void *entry)
+{
+    return strcmp(name, ((const struct zip_entry *)entry)->name);
+}
+
 const struct zip_entry *zip_find(const struct zip_entries *z, const char *name)
 {
-    const struct zip_entry wanted = {.name = mem_const_cast(name)};
-    return z->count ? bsearch(&wanted, z->list, z->count, sizeof *z->list, compare_names) : NULL;
+    return z->count ? bsearch(name, z->list, z->count, sizeof *z->list, compare_name) : NULL;
 }
 
 void zip_free(struct zip_entries *z)
