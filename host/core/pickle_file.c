@@ -1,4 +1,4 @@
-/* pickle_file.c - the files that hold pickles; see pickle.h. Three forms, told apart by their first bytes:
+/* pickle_file.c - the files that hold pickles; see pickle.h. Three forms, which the first bytes distinguish:
  *
  *   ZIP archive       of torch.save since PyTorch 1.6: NAME/data.pkl, and the numbers of storage K in NAME/data/K
  *   legacy            of torch.save before: pickles of a magic number, the protocol, the system, the object and the storages' keys; then
