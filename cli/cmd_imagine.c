@@ -42,7 +42,7 @@ static int check_arguments(const struct command *self, struct settings *set)
     if (!a->prompt)
         return say_usage(self, "no prompt given: -p TEXT");
     if (!set->model)
-        return say_usage(self, "no model given: -m takes a Stable Diffusion folder or a .safetensors checkpoint");
+        return say_usage(self, "no model given: -m takes a Stable Diffusion folder or a .safetensors or .ckpt checkpoint");
     a->rng = strcmp(set->rng, "cuda") ? CLIO_RNG_CPU : CLIO_RNG_CUDA;
     set->diffusion.prediction_type = prediction_name(set->diffusion.prediction_type);
     if (set->diffusion.taesd_preview_only && !set->diffusion.taesd)

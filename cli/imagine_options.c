@@ -8,7 +8,8 @@ static const struct option_row options[] = {
      .type = OPTION_MODEL,
      .field = FIELD(model),
      .group = "Model",
-     .help = "Stable Diffusion 1 or 2: a folder in diffusers layout, a .safetensors checkpoint, or owner/name in the Hugging Face cache "
+     .help = "Stable Diffusion 1 or 2: a folder in diffusers layout, a .safetensors or .ckpt checkpoint, or owner/name in the Hugging Face "
+             "cache "
              "(required)"},
     OPTION_WEIGHT_TYPE(.help = "type of the weights on the device; q8_0 is the same as f16 here"),
     {.names = "--lora",
@@ -261,7 +262,9 @@ static const struct section sections[] = {
      "The syntax is that of stable-diffusion-webui (A1111). In the negative prompt AND is a word, and LoRAs cannot be named.", syntax},
     {"MODELS",
      "A folder has the layout of diffusers: `model_index.json` and the folders `tokenizer`, `text_encoder`, `unet`, `vae` and `scheduler`, "
-     "with weights in float32, float16 or bfloat16, in one file per network or in shards. A checkpoint is a single `.safetensors` file.\n\n"
+     "with weights in float32, float16 or bfloat16, in one file per network or in shards, of safetensors or of PyTorch (`.bin`). A "
+     "checkpoint is a single `.safetensors` or `.ckpt` file. Nothing in PyTorch's files is run: one that holds more than data is "
+     "refused.\n\n"
      "Derived models work as well: Turbo, LCM, inpainting models, smaller UNets such as BK-SDM, and what `clio train unet` writes. SDXL, "
      "Stable Diffusion 3 and other families are not supported.",
      NULL},

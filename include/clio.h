@@ -270,8 +270,9 @@ CLIO_API void clio_bench_free(clio_bench_result *result);
 
 typedef struct clio_speech clio_speech;
 
-/* Load a Whisper checkpoint in Hugging Face layout: a folder with config.json, tokenizer.json and model.safetensors (or shards with their
- * index). The weights are copied to the device. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason.
+/* Load a Whisper checkpoint in Hugging Face layout: a folder with config.json, tokenizer.json and model.safetensors or pytorch_model.bin
+ * (or shards with their index). The weights are copied to the device. CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the
+ * file and the reason.
  */
 CLIO_API clio_status clio_speech_load(clio_context *ctx, const char *dir, clio_speech **out);
 /* speech NULL: nothing. */
@@ -448,9 +449,9 @@ typedef struct clio_diffusion_params {
     int keep;                  /* 1: keep the networks on the device between calls if memory allows; 0: load each when it is needed */
 } clio_diffusion_params;
 
-/* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors checkpoint. Configuration and
- * tensor shapes are checked here; clio_imagine reads the weights, so the files must stay. params NULL: all fields 0. CLIO_ERROR_FILE,
- * CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason. */
+/* Open a folder in diffusers' layout (tokenizer, text_encoder, unet, vae, scheduler) or a single .safetensors or .ckpt checkpoint.
+ * Configuration and tensor shapes are checked here; clio_imagine reads the weights, so the files must stay. params NULL: all fields 0.
+ * CLIO_ERROR_FILE, CLIO_ERROR_FORMAT, CLIO_ERROR_UNSUPPORTED: name the file and the reason. */
 CLIO_API clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_diffusion_params *params, clio_diffusion **out);
 /* diffusion NULL: nothing. */
 CLIO_API void clio_diffusion_free(clio_diffusion *diffusion);

@@ -10,6 +10,7 @@
 #include "safetensors.h"
 
 #include "json.h"
+#include "stored_type.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -19,40 +20,10 @@
 #define LARGEST_HEADER 100000000u
 #define AGAIN "the file is damaged, download it again"
 
-struct format_type {
-    const char *name;
-    int bytes; /* 0: below a byte, not checked */
-    int dtype; /* enum dtype; -1: not read by clio */
-};
-static const struct format_type format_types[] = {
-    {"F32", 4, DTYPE_F32},
-    {"F16", 2, DTYPE_F16},
-    {"BF16", 2, DTYPE_BF16},
-    {"I32", 4, DTYPE_I32},
-    {"U8", 1, DTYPE_U8},
-    {"F64", 8, DTYPE_F64},
-    {"I64", 8, DTYPE_I64},
-    {"I16", 2, -1},
-    {"I8", 1, -1},
-    {"BOOL", 1, -1},
-    {"U16", 2, -1},
-    {"U32", 4, -1},
-    {"U64", 8, -1},
-    {"C64", 8, -1},
-    {"F8_E4M3", 1, DTYPE_F8_E4M3},
-    {"F8_E5M2", 1, DTYPE_F8_E5M2},
-    {"F8_E8M0", 1, -1},
-    {"F8_E4M3FNUZ", 1, -1},
-    {"F8_E5M2FNUZ", 1, -1},
-    {"F4", 0, -1},
-    {"F6_E2M3", 0, -1},
-    {"F6_E3M2", 0, -1},
-};
-
 /* One entry of a header while it is checked. */
 struct entry {
     const char *path, *name;
-    const struct format_type *type;
+    const struct stored_type *type;
     uint64_t begin, end;
 };
 
@@ -62,10 +33,7 @@ static clio_status read_type(clio_context *ctx, struct entry *e, const json_t *v
     const char *name = json_string_value(value);
     if (!name)
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no type (dtype): " AGAIN, e->path, e->name);
-    for (size_t i = 0; i < COUNT(format_types); i++)
-        if (!strcmp(format_types[i].name, name))
-            e->type = &format_types[i];
-    if (!e->type)
+    if (!(e->type = stored_type_find(name)))
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
              "%s: tensor %.200s has the type %.40s, which safetensors does not know: convert it to F32, F16 or BF16", e->path, e->name,
              name);
@@ -89,7 +57,7 @@ static clio_status read_shape(clio_context *ctx, const struct entry *e, const js
         json_int_t d = json_integer_value(value);
         if (!json_is_integer(value) || d < 0)
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has a dimension that is not a positive integer: " AGAIN, e->path, e->name);
-        if (d && count > UINT64_MAX / 8 / (uint64_t)d) /* 8: the largest element */
+        if (d && count > UINT64_MAX / 16 / (uint64_t)d) /* 16: the largest element */
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s is larger than any memory by its shape: " AGAIN, e->path, e->name);
         count *= (uint64_t)d;
         *fits = *fits && d <= INT_MAX;
@@ -128,7 +96,6 @@ static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *
                               struct weight *w)
 {
     clio_status st = CLIO_OK;
-    struct bytes problem = {NULL, 0, 0};
     bool fits = false;
     if (!json_is_object(value))
         FAIL(ctx, CLIO_ERROR_FORMAT, "%s: tensor %.200s has no description: " AGAIN, e->path, e->name);
@@ -138,18 +105,7 @@ static clio_status read_entry(clio_context *ctx, struct entry *e, const json_t *
     TRY(mem_string(ctx, &w->name, e->name));
     w->file = in;
     w->first = data + e->begin;
-    if (e->type->dtype < 0)
-        TRY(bytes_print(ctx, &problem, "is stored as %s, which clio does not read: convert the checkpoint to F32, F16 or BF16",
-                        e->type->name));
-    else if (!fits)
-        TRY(bytes_print(ctx, &problem,
-                        "has more than %d dimensions, or one above %d, which clio does not read: this is a checkpoint of another model",
-                        TENSOR_DIMS, INT_MAX));
-    else
-        w->dtype = (enum dtype)e->type->dtype;
-    w->problem = problem.data;
-    if (w->problem)
-        w->count = 0;
+    TRY(stored_set_type(ctx, w, e->type, !fits));
 fail:
     return st;
 }
@@ -195,9 +151,6 @@ static clio_status read_length(clio_context *ctx, const struct file_in *in, size
     TRY(file_in_read(ctx, in, 0, 8, start));
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)start[i] << (8 * i);
-    if (!memcmp(start, "PK\3\4", 4) || !memcmp(start, "\x80\2\x8a\n", 4)) /* a zip file and a pickle; both give absurd lengths */
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-             "%s is a PyTorch file, and clio reads safetensors: download the .safetensors file of the model instead", in->path);
     if (length > LARGEST_HEADER)
         FAIL(ctx, CLIO_ERROR_FORMAT,
              "%s is not a safetensors file: its header would have %llu bytes, and 100 MB is the limit; download it again", in->path,
@@ -232,20 +185,13 @@ fail:
     return st;
 }
 
-void weight_free(struct weight *w)
-{
-    free(w->name);
-    free(w->problem);
-    free(w->owned);
-}
-
 clio_status weights_note(clio_context *ctx, const struct weights *w, const char *key, char **out)
 {
     clio_status st = CLIO_OK;
     json_t *header = NULL;
     uint64_t data;
     *out = NULL;
-    if (w->file_count) {
+    if (w->file_count && !w->is_pickle) {
         TRY(read_header(ctx, &header, &w->files[0], &data));
         TRY(mem_string(ctx, out, json_string_value(json_object_get(json_object_get(header, "__metadata__"), key))));
     }
@@ -254,18 +200,15 @@ fail:
     return st;
 }
 
-clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *path)
+clio_status safetensors_read(clio_context *ctx, struct weights *w, const struct file_in *in)
 {
     clio_status st = CLIO_OK;
-    struct file_in *in = &w->files[w->file_count];
     struct entry *entries = NULL;
     struct weight *list = NULL;
     json_t *header = NULL, *value;
     const char *name;
     size_t count = 0;
     uint64_t data;
-    TRY(file_in_open(ctx, in, path));
-    w->file_count++;
     TRY(read_header(ctx, &header, in, &data));
     TRY(mem_alloc(ctx, &entries, json_object_size(header), sizeof *entries));
     TRY(mem_alloc(ctx, &list, w->count + json_object_size(header), sizeof *list));
@@ -278,13 +221,13 @@ clio_status safetensors_read(clio_context *ctx, struct weights *w, const char *p
         struct entry *e = &entries[count];
         if (!strcmp(name, "__metadata__"))
             continue;
-        e->path = path;
+        e->path = in->path;
         e->name = name;
         count++;
         w->count++; /* before reading: weights_close releases a half-read one */
         TRY(read_entry(ctx, e, value, in, data, &w->list[w->count - 1]));
     }
-    TRY(check_cover(ctx, path, entries, count, in->size - data));
+    TRY(check_cover(ctx, in->path, entries, count, in->size - data));
 fail:
     free(entries);
     json_decref(header);

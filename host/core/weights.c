@@ -1,8 +1,11 @@
-/* weights.c - a checkpoint as a list of named tensors, from one safetensors file or from the shards of an index. The files are checked in
- * safetensors.c; here, of a sharded checkpoint: shards are plain names in the same folder, and each holds what the index says. */
+/* weights.c - a checkpoint as a list of named tensors, from one file or from the shards of an index. The files are checked in
+ * safetensors.c and pickle_weights.c; here, of a sharded checkpoint: shards are plain names in the same folder, and each holds what the
+ * index says. */
 #include "safetensors.h"
 
 #include "json.h"
+#include "pickle.h"
+#include "pickle_weights.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -84,6 +87,23 @@ fail:
     return st;
 }
 
+/* ---- files ---- */
+
+/* Open the file as w->files[w->file_count], for which there is room, and append its tensors to w->list, unsorted. */
+static clio_status read_file(clio_context *ctx, struct weights *w, const char *path)
+{
+    clio_status st = CLIO_OK;
+    struct file_in *in = &w->files[w->file_count];
+    bool is_pickle;
+    TRY(file_in_open(ctx, in, path));
+    w->file_count++;
+    TRY(pickle_recognize(ctx, in, &is_pickle));
+    w->is_pickle = w->is_pickle || is_pickle;
+    TRY(is_pickle ? pickle_weights_read(ctx, w, in) : safetensors_read(ctx, w, in));
+fail:
+    return st;
+}
+
 /* ---- shards ---- */
 
 /* The set of shard names that a weight map mentions. */
@@ -129,7 +149,7 @@ static clio_status read_shards(clio_context *ctx, struct weights *w, const char 
         TRY(file_check_exists(ctx, path, &exists));
         if (!exists)
             FAIL(ctx, CLIO_ERROR_FILE, "%s is missing, and %s needs it: download it into the same folder", path, file.path);
-        TRY(safetensors_read(ctx, w, path));
+        TRY(read_file(ctx, w, path));
         keep_indexed(w, first, index, name);
         free(path);
         path = NULL;
@@ -148,35 +168,36 @@ fail:
     return st;
 }
 
-/* Say what is wrong with a folder that has no safetensors. */
-static clio_status fail_absent(clio_context *ctx, const char *dir, const char *stem)
+/* transformers calls the files of "model" that PyTorch wrote pytorch_model.bin; model.bin is CTranslate2's. */
+const char *weights_bin_stem(const char *stem)
 {
+    return strcmp(stem, "model") ? stem : "pytorch_model";
+}
+
+/* *path: of the names that the weights `stem` have, the first that is there. */
+static clio_status find_file(clio_context *ctx, const char *dir, const char *stem, char **path)
+{
+    static const char *const endings[] = {".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json"};
     clio_status st = CLIO_OK;
-    char name[256], *path = NULL;
-    for (int i = 0; i < 4; i++) {
-        bool sharded = i >= 2, exists;
-        snprintf(name, sizeof name, "%s.bin%s", i % 2 ? stem : "pytorch_model", sharded ? ".index.json" : "");
-        free(path);
-        TRY(file_join(ctx, &path, dir, name));
-        TRY(file_check_exists(ctx, path, &exists));
-        if (exists && sharded)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-                 "%s belongs to PyTorch files, and clio reads safetensors: download the model's .safetensors files", path);
-        if (exists)
-            FAIL(ctx, CLIO_ERROR_UNSUPPORTED,
-                 "%s is a PyTorch file, and clio reads safetensors: download %s.safetensors, or convert it with Python: import torch, "
-                 "safetensors.torch as s; s.save_file({k: v.contiguous().clone() for k, v in torch.load('%s', weights_only=True).items()}, "
-                 "'%s.safetensors')",
-                 path, stem, name, stem);
+    struct bytes name = {0};
+    bool exists = false;
+    for (size_t i = 0; i < COUNT(endings) && !exists; i++) {
+        name.size = 0;
+        TRY(bytes_print(ctx, &name, "%s%s", i >= 2 ? weights_bin_stem(stem) : stem, endings[i]));
+        free(*path);
+        *path = NULL;
+        TRY(file_join(ctx, path, dir, name.data));
+        TRY(file_check_exists(ctx, *path, &exists));
     }
-    FAIL(ctx, CLIO_ERROR_FILE, "%s holds neither %s.safetensors nor %s.safetensors.index.json: name the folder of a downloaded model", dir,
-         stem, stem);
+    if (!exists)
+        FAIL(ctx, CLIO_ERROR_FILE, "%s holds neither %s.safetensors nor %s.safetensors.index.json: name the folder of a downloaded model",
+             dir, stem, stem);
 fail:
-    free(path);
+    bytes_free(&name);
     return st;
 }
 
-/* A .safetensors file, or an index of shards. */
+/* A file of weights, or an index of shards. */
 static clio_status open_file(clio_context *ctx, struct weights *w, const char *path)
 {
     clio_status st = CLIO_OK;
@@ -191,8 +212,8 @@ static clio_status open_file(clio_context *ctx, struct weights *w, const char *p
         TRY(read_shards(ctx, w, dir, slash ? slash + 1 : path));
     } else {
         TRY(mem_alloc(ctx, &w->files, 1, sizeof *w->files));
-        TRY(safetensors_read(ctx, w, path));
-        sort_weights(w);
+        TRY(read_file(ctx, w, path));
+        TRY(weights_sort(ctx, w));
     }
 fail:
     free(dir);
@@ -202,19 +223,12 @@ fail:
 clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem)
 {
     clio_status st = CLIO_OK;
-    char name[256], *file = NULL;
-    bool is_folder, exists = false;
+    char *file = NULL;
+    bool is_folder;
     memset(w, 0, sizeof *w);
     TRY(file_check_folder(ctx, path, &is_folder));
-    for (int sharded = 0; is_folder && sharded < 2 && !exists; sharded++) {
-        free(file);
-        file = NULL;
-        snprintf(name, sizeof name, "%s.safetensors%s", stem, sharded ? ".index.json" : "");
-        TRY(file_join(ctx, &file, path, name));
-        TRY(file_check_exists(ctx, file, &exists));
-    }
-    if (is_folder && !exists)
-        TRY(fail_absent(ctx, path, stem));
+    if (is_folder)
+        TRY(find_file(ctx, path, stem, &file));
     TRY(open_file(ctx, w, is_folder ? file : path));
 fail:
     free(file);

@@ -1,6 +1,6 @@
-/* weights.h - the tensors of a checkpoint folder: safetensors files, one or sharded, read while they are
- * used: one that another program cuts short meanwhile is an error.
- * Every size and offset is checked against the file before it is used; see safetensors.c for the list.
+/* weights.h - the tensors of a checkpoint: files of safetensors or of torch.save (pickle_weights.h), one or sharded, read while they are
+ * used: one that another program cuts short meanwhile is an error. The first bytes say which form a file has, not its name.
+ * Every size and offset is checked against the file before it is used; see safetensors.c and pickle_weights.c.
  * Source: the safetensors format description (huggingface/safetensors, README, "Format"). */
 #ifndef CLIO_CORE_WEIGHTS_H
 #define CLIO_CORE_WEIGHTS_H
@@ -26,12 +26,16 @@ struct weights {
     size_t file_count;
     struct weight *list; /* sorted by name */
     size_t count;
+    bool is_pickle;                /* a file is not of safetensors: there is no "__metadata__" */
     struct weights_random *random; /* of weights_random; NULL: a checkpoint */
 };
 
-/* `path` is a .safetensors file, an index (.json) of shards in its folder, or a folder that holds `stem`.safetensors or
- * `stem`.safetensors.index.json (stem "model"). Folders of models have variants too: models/loaders/model_folder.h. */
+/* `path` is a file, an index (.json) of shards in its folder, or a folder that holds `stem`.safetensors or
+ * `stem`.safetensors.index.json (stem "model"), else `stem`.bin or its index; of the stem "model", pytorch_model.bin. Folders of models
+ * have variants too: models/loaders/model_folder.h. */
 clio_status weights_open(clio_context *ctx, struct weights *w, const char *path, const char *stem);
+/* The stem of the same weights in files named .bin. */
+const char *weights_bin_stem(const char *stem);
 void weights_close(struct weights *w);
 /* For benchmarks: weights_need finds every tensor of at most `largest` elements, with small random numbers; weights_find finds none. */
 clio_status weights_random(clio_context *ctx, struct weights *w, size_t largest);

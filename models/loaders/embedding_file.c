@@ -1,13 +1,12 @@
 /* embedding_file.c - see embedding_file.h. */
 #include "embedding_file.h"
-#include "pickle_tensors.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_KEY "emb_params"
-#define PICKLED_KEY "string_to_param/"
+#define PICKLED_KEY "string_to_param."
 #define VECTORS_MAX 1000
 
 static clio_status fail_contents(clio_context *ctx, const char *path, bool is_sdxl)
@@ -35,14 +34,25 @@ fail:
     return st;
 }
 
-static clio_status read_safetensors(clio_context *ctx, const char *path, struct embedding_rows *out)
+/* The tensor that has the vectors: the only one of the file, or the only one under a name that says so. NULL: neither. */
+static const struct weight *find_vectors(const struct weights *file)
+{
+    const struct weight *found = weights_find(file, FIRST_KEY);
+    size_t params = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        bool is_param = !strncmp(file->list[i].name, PICKLED_KEY, strlen(PICKLED_KEY));
+        params += is_param;
+        found = is_param || (!found && file->count == 1) ? &file->list[i] : found;
+    }
+    return params > 1 ? NULL : found;
+}
+
+static clio_status read_vectors(clio_context *ctx, const char *path, struct embedding_rows *out)
 {
     clio_status st = CLIO_OK;
     struct weights file = {0};
     TRY(weights_open(ctx, &file, path, NULL));
-    const struct weight *w = weights_find(&file, FIRST_KEY);
-    if (!w && file.count == 1)
-        w = &file.list[0];
+    const struct weight *w = find_vectors(&file);
     if (!w)
         TRY(fail_contents(ctx, path, weights_find(&file, "clip_g") != NULL));
     if (w->problem)
@@ -58,46 +68,15 @@ fail:
     return st;
 }
 
-static clio_status read_pickle(clio_context *ctx, const char *path, const struct file_content *map, struct embedding_rows *out)
-{
-    clio_status st = CLIO_OK;
-    struct pickle_tensors tensors = {0};
-    const struct pickle_tensor *only = NULL;
-    size_t params = 0;
-    bool is_sdxl = false;
-    TRY(pickle_tensors_read(ctx, map, path, &tensors));
-    for (size_t i = 0; i < tensors.count; i++) {
-        bool is_param = !strncmp(tensors.list[i].name, PICKLED_KEY, strlen(PICKLED_KEY));
-        params += is_param;
-        is_sdxl = is_sdxl || !strcmp(tensors.list[i].name, "clip_g");
-        only = is_param || tensors.count == 1 ? &tensors.list[i] : only;
-    }
-    if (!only || params > 1)
-        TRY(fail_contents(ctx, path, is_sdxl));
-    TRY(pickle_tensor_floats(ctx, map, path, only, &out->rows));
-    TRY(check_shape(ctx, path, only->ndim, only->dim, out));
-fail:
-    pickle_tensors_free(&tensors);
-    return st;
-}
-
 clio_status embedding_file_read(clio_context *ctx, const char *path, struct embedding_rows *out)
 {
     clio_status st = CLIO_OK;
-    struct file_content map = {0};
     *out = (struct embedding_rows){0};
-    TRY(file_load(ctx, &map, path));
-    if (pickle_is_archive(&map))
-        TRY(read_pickle(ctx, path, &map, out));
-    else if (map.size >= 2 && map.data[0] == 0x80 && map.data[1] <= 5)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s was written by PyTorch before version 1.6: load it with torch.load and save it again", path);
-    else
-        TRY(read_safetensors(ctx, path, out));
+    TRY(read_vectors(ctx, path, out));
     for (size_t i = 0; i < (size_t)out->vectors * (size_t)out->width; i++)
         if (!isfinite(out->rows[i]))
             FAIL(ctx, CLIO_ERROR_FORMAT, "%s holds values that are not finite: it is damaged, download it again", path);
 fail:
-    file_unload(&map);
     if (st) {
         free(out->rows);
         *out = (struct embedding_rows){0};

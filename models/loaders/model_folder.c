@@ -14,10 +14,21 @@
 
 #define MAX_VARIANT 64 /* characters */
 
-/* How the weights of a variant are named: diffusers and transformers write the first two; the third is an index of older folders. */
+/* The names of weights, those of PyTorch after those of safetensors. Of a variant: diffusers and transformers write the first two; the
+ * third is an index of older folders. */
+#define FORMATS 2
+#define VARIANT_NAMES 3
 static const struct {
-    const char *before, *after; /* stem, before, variant, after */
-} variant_names[] = {{".", ".safetensors"}, {".safetensors.index.", ".json"}, {".", ".safetensors.index.json"}};
+    const char *name, *index;
+    struct {
+        const char *before, *after; /* stem, before, variant, after */
+    } variants[VARIANT_NAMES];
+} formats[FORMATS] = {
+    {".safetensors",
+     ".safetensors.index.json",
+     {{".", ".safetensors"}, {".safetensors.index.", ".json"}, {".", ".safetensors.index.json"}}},
+    {".bin", ".bin.index.json", {{".", ".bin"}, {".bin.index.", ".json"}, {".", ".bin.index.json"}}},
+};
 
 static bool ends_with(const char *text, const char *ending)
 {
@@ -26,17 +37,17 @@ static bool ends_with(const char *text, const char *ending)
 }
 
 /* *path: the file with the weights of a variant, or of none (NULL), or the index of its shards; NULL if there is none. */
-static clio_status find_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, char **path)
+static clio_status find_weights(clio_context *ctx, const char *dir, const char *stem, size_t format, const char *variant, char **path)
 {
     clio_status st = CLIO_OK;
     struct bytes name = {0};
     bool exists;
-    for (size_t i = 0; i < (variant ? COUNT(variant_names) : 2) && !*path; i++) {
+    for (size_t i = 0; i < (variant ? VARIANT_NAMES : 2) && !*path; i++) {
         bytes_free(&name);
         if (variant)
-            TRY(bytes_print(ctx, &name, "%s%s%s%s", stem, variant_names[i].before, variant, variant_names[i].after));
+            TRY(bytes_print(ctx, &name, "%s%s%s%s", stem, formats[format].variants[i].before, variant, formats[format].variants[i].after));
         else
-            TRY(bytes_print(ctx, &name, "%s.safetensors%s", stem, i ? ".index.json" : ""));
+            TRY(bytes_print(ctx, &name, "%s%s", stem, i ? formats[format].index : formats[format].name));
         TRY(file_join(ctx, path, dir, name.data));
         TRY(file_check_exists(ctx, *path, &exists));
         if (!exists) {
@@ -50,13 +61,13 @@ fail:
 }
 
 /* "fp16" of "model.fp16.safetensors" and of the indexes of its shards; false: another file, or a single shard. */
-static bool variant_of(const char *name, const char *stem, char variant[MAX_VARIANT])
+static bool variant_of(const char *name, const char *stem, size_t format, char variant[MAX_VARIANT])
 {
     size_t n = strlen(stem);
     if (strncmp(name, stem, n) != 0 || strstr(name, "-of-"))
         return false;
-    for (size_t i = COUNT(variant_names); i-- > 0;) { /* the longest ending first */
-        const char *before = variant_names[i].before, *after = variant_names[i].after;
+    for (size_t i = VARIANT_NAMES; i-- > 0;) { /* the longest ending first */
+        const char *before = formats[format].variants[i].before, *after = formats[format].variants[i].after;
         size_t used = n + strlen(before) + strlen(after), size = strlen(name);
         if (size <= used || size - used >= MAX_VARIANT || strncmp(name + n, before, strlen(before)) != 0 || !ends_with(name, after))
             continue;
@@ -67,7 +78,7 @@ static bool variant_of(const char *name, const char *stem, char variant[MAX_VARI
 }
 
 /* The preferred one of the existing variants: fp16, else the first by name. Empty: none. */
-static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, char best[MAX_VARIANT])
+static clio_status any_variant(clio_context *ctx, const char *dir, const char *stem, size_t format, char best[MAX_VARIANT])
 {
     clio_status st = CLIO_OK;
     char name[MAX_VARIANT];
@@ -75,7 +86,7 @@ static clio_status any_variant(clio_context *ctx, const char *dir, const char *s
     *best = 0;
     TRY(file_names_read(ctx, &names, dir, NULL));
     for (size_t i = 0; i < names.count; i++) {
-        if (!variant_of(names.list[i], stem, name))
+        if (!variant_of(names.list[i], stem, format, name))
             continue;
         bool half = !strcmp(name, "fp16"), best_half = !strcmp(best, "fp16");
         if (!*best || half > best_half || (half == best_half && strcmp(name, best) < 0))
@@ -86,25 +97,37 @@ fail:
     return st;
 }
 
+/* The file of `variant`, else the one without a variant, else that of any. */
+static clio_status find_in_format(clio_context *ctx, const char *dir, const char *stem, size_t format, const char *variant, char **path)
+{
+    clio_status st = CLIO_OK;
+    char name[MAX_VARIANT];
+    if (variant)
+        TRY(find_weights(ctx, dir, stem, format, variant, path));
+    if (!*path)
+        TRY(find_weights(ctx, dir, stem, format, NULL, path));
+    if (!*path) {
+        TRY(any_variant(ctx, dir, stem, format, name));
+        if (*name)
+            TRY(find_weights(ctx, dir, stem, format, name, path));
+    }
+fail:
+    return st;
+}
+
 clio_status folder_weights(clio_context *ctx, const char *dir, const char *stem, const char *variant, struct weights *weights)
 {
     clio_status st = CLIO_OK;
-    char name[MAX_VARIANT], *path = NULL;
+    char *path = NULL;
     bool is_folder;
     memset(weights, 0, sizeof *weights);
-    if (variant && (strlen(variant) >= sizeof name || strchr(variant, '/')))
+    if (variant && (strlen(variant) >= MAX_VARIANT || strchr(variant, '/')))
         FAIL(ctx, CLIO_ERROR_ARGUMENT, "\"%.60s\" is not a valid variant: use a name like fp16", variant);
     TRY(file_check_folder(ctx, dir, &is_folder));
     if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE, "there is no folder %s: use the folder of a complete model, or download the missing part", dir);
-    if (variant)
-        TRY(find_weights(ctx, dir, stem, variant, &path));
-    if (!path)
-        TRY(find_weights(ctx, dir, stem, NULL, &path));
-    if (!path) {
-        TRY(any_variant(ctx, dir, stem, name));
-        TRY(find_weights(ctx, dir, stem, *name ? name : NULL, &path));
-    }
+    for (size_t i = 0; i < FORMATS && !path; i++)
+        TRY(find_in_format(ctx, dir, i ? weights_bin_stem(stem) : stem, i, variant, &path));
     TRY(weights_open(ctx, weights, path ? path : dir, stem));
 fail:
     free(path);

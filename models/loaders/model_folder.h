@@ -1,6 +1,7 @@
 /* model_folder.h - weights and configurations of a folder in the layout of diffusers or transformers: a part of a pipeline (text_encoder,
  * unet, vae), or Whisper. The weights can have several variants: "model.safetensors", "model.fp16.safetensors"; and each can be one file
- * or shards with an index: "model.safetensors.index.json", "model.safetensors.index.fp16.json". */
+ * or shards with an index: "model.safetensors.index.json", "model.safetensors.index.fp16.json". Where there is none of safetensors, those
+ * of PyTorch are read: "pytorch_model.bin", "diffusion_pytorch_model.fp16.bin", "pytorch_model.bin.index.json". */
 #ifndef CLIO_MODELS_LOADERS_MODEL_FOLDER_H
 #define CLIO_MODELS_LOADERS_MODEL_FOLDER_H
 

@@ -17,8 +17,6 @@ static const struct {
     {"lmgg", "a GGML file (whisper.cpp)"},
     {"fmgg", "a GGML file"},
     {"tjgg", "a GGML file"},
-    {"PK\3\4", "a PyTorch file (.pt, .pth, .ckpt) or another zip archive"},
-    {"\x80\2\x8a\n", "a PyTorch file of an old version (.pt, .pth, .ckpt)"},
     {"\x89HDF", "a Keras file (HDF5)"},
 };
 static const struct {
@@ -107,7 +105,7 @@ static clio_status refuse_files(clio_context *ctx, const char *folder, const str
     const char *format = NULL;
     char *path = NULL;
     for (size_t i = 0; i < names->count && !format; i++) {
-        if (names->list[i][0] == '.' || strstr(names->list[i], "pytorch_model")) /* weights.c says how to convert those */
+        if (names->list[i][0] == '.' || strstr(names->list[i], "pytorch_model")) /* which clio reads */
             continue;
         free(path);
         path = NULL;

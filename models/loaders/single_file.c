@@ -281,7 +281,7 @@ clio_status single_file_open(clio_context *ctx, struct single_file *s, const cha
     memset(s, 0, sizeof *s);
     TRY(file_find(ctx, path, &kind));
     if (kind == FILE_FOLDER)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the .safetensors file in it", path);
+        FAIL(ctx, CLIO_ERROR_FILE, "%s is a folder: use the .safetensors or .ckpt file in it", path);
     TRY(weights_open(ctx, &s->file, path, ""));
     TRY(read_shape(ctx, &shape, &s->file));
     TRY(split_tensors(ctx, s, &shape));

@@ -1,5 +1,5 @@
-/* single_file.h - a single-file checkpoint of Stable Diffusion 1 or 2 (.safetensors with the original LDM names), presented as a diffusers
- * folder: weights with diffusers' names, and configurations. Nothing is copied: the views point into the mapped file.
+/* single_file.h - a single-file checkpoint of Stable Diffusion 1 or 2 (.safetensors or .ckpt with the original LDM names), presented as a
+ * diffusers folder: weights with diffusers' names, and configurations. Nothing is copied: the views point into the file.
  *
  * Source: diffusers, loaders/single_file_utils.py (convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint, convert_ldm_clip_checkpoint,
  * convert_open_clip_checkpoint); the configurations of stable-diffusion-v1-5, stable-diffusion-2-base and stable-diffusion-2-1.

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OTHER_MODEL "the .safetensors checkpoint of the same model, or its folder in diffusers layout"
+#define OTHER_MODEL "the .safetensors or .ckpt checkpoint of the same model, or its folder in diffusers layout"
 #define OPEN_CLIP_LAYERS 24 /* of the text encoder of Stable Diffusion 2 */
 
 /* Read model_index.json and check its _class_name; the file may be absent. */
@@ -308,8 +308,8 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
     TRY(context_need_device(ctx));
     TRY(file_find(ctx, path, &kind));
     if (kind == FILE_ABSENT)
-        FAIL(ctx, CLIO_ERROR_FILE, "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors checkpoint",
-             path);
+        FAIL(ctx, CLIO_ERROR_FILE,
+             "%s does not exist: use a Stable Diffusion folder in the diffusers layout, or a .safetensors or .ckpt file", path);
     TRY(mem_alloc(ctx, &p, 1, sizeof *p));
     p->ctx = ctx;
     TRY(mem_string(ctx, &p->path, path));

@@ -251,8 +251,8 @@ cases=$CLIO_SOURCE_DIR/tests/cases/images
     printf 'PK\003\004\024\0\0\0' >model.ckpt
     mkdir lora-folder
     cp "$cases/peft-adapter/"* lora-folder
-    fails "-m of a GGUF file" 1 "model.gguf is a GGUF file" "use the .safetensors checkpoint" -- imagine -m model.gguf -p fox $small -o x.png
-    fails "-m of a PyTorch file" 1 "model.ckpt is a PyTorch file" "use the .safetensors checkpoint" -- imagine -m model.ckpt -p fox $small -o x.png
+    fails "-m of a GGUF file" 1 "model.gguf is a GGUF file" "use the .safetensors or .ckpt checkpoint" -- imagine -m model.gguf -p fox $small -o x.png
+    fails "-m of a damaged PyTorch file" 1 "model.ckpt is cut short or damaged" "download it again" -- imagine -m model.ckpt -p fox $small -o x.png
     fails "-m of a LoRA's folder" 1 "lora-folder is a LoRA, not a model" "--lora" -- imagine -m lora-folder -p fox $small -o x.png
 }
 

@@ -2,10 +2,10 @@
  * adapter_config.json, an autoencoder in one file. */
 #include "fuzz.h"
 
+#include "../../host/core/pickle.h"
 #include "../../host/core/safetensors_write.h"
 #include "../../models/loaders/embedding_file.h"
 #include "../../models/loaders/lora.h"
-#include "../../models/loaders/pickle_tensors.h"
 #include "../../models/loaders/single_file.h"
 #include "../../models/networks/autoencoder_kl.h"
 #include "../../models/networks/autoencoder_tiny.h"
@@ -30,7 +30,7 @@ void fuzz_embedding(const uint8_t *data, size_t size)
     read_embedding(in_folder("x.pt"));
 }
 
-/* ---- the program in data.pkl, in an archive whose storages are always there ---- */
+/* ---- pickles ---- */
 
 #define STORAGE_BYTES 64
 
@@ -64,6 +64,7 @@ static void add_entry(struct bytes *zip, struct bytes *directory, const char *na
     fuzz_check(bytes_add(fuzz_ctx, zip, data, size));
 }
 
+/* The program in data.pkl, in an archive whose storages are always there. */
 static void put_archive(const char *name, const uint8_t *program, size_t size)
 {
     static const uint8_t storage[STORAGE_BYTES];
@@ -85,23 +86,58 @@ static void put_archive(const char *name, const uint8_t *program, size_t size)
     bytes_free(&directory);
 }
 
+/* Both ends of every tensor. */
+static void read_tensors(const char *path)
+{
+    struct weights w;
+    float x[8];
+    clio_status st = weights_open(fuzz_ctx, &w, path, NULL);
+    fuzz_check(st);
+    for (size_t i = 0; !st && i < w.count; i++) {
+        size_t count = MIN(w.list[i].count, COUNT(x));
+        fuzz_check(weight_floats(fuzz_ctx, &w.list[i], 0, count, x));
+        fuzz_check(weight_floats(fuzz_ctx, &w.list[i], w.list[i].count - count, count, x));
+        assert_ptr_equal(weights_find(&w, w.list[i].name)->name, w.list[i].name);
+    }
+    if (!st)
+        weights_close(&w);
+}
+
+/* Bytes of all texts, each as often as it is held. */
+static size_t walk(const struct pickle *p, const struct pickle_value *v, size_t *visits)
+{
+    const struct pickle_value *item;
+    size_t sum = 0;
+    const char *text = pickle_text(p, v);
+    for (size_t i = 0; text && i <= v->text.size; i++) /* the zero too */
+        sum += (unsigned char)text[i];
+    for (size_t i = 0; (item = pickle_item(p, v, i)) && ++*visits < 100000; i++)
+        sum += walk(p, item, visits);
+    return sum;
+}
+
+static void read_values(const char *path)
+{
+    struct pickle p;
+    size_t visits = 0;
+    clio_status st = pickle_open(fuzz_ctx, &p, path);
+    fuzz_check(st);
+    if (st)
+        return;
+    assert_true(walk(&p, pickle_root(&p), &visits) < SIZE_MAX);
+    pickle_close(&p);
+}
+
+/* A whole file of any form, and the same bytes as the program in an archive. */
 void fuzz_pickle(const uint8_t *data, size_t size)
 {
-    struct file_content file;
-    struct pickle_tensors tensors;
+    fuzz_put("x.pkl", data, size);
+    read_tensors(in_folder("x.pkl"));
+    read_values(in_folder("x.pkl"));
     put_archive("x.pt", data, size);
-    const char *path = in_folder("x.pt");
-    fuzz_check(file_load(fuzz_ctx, &file, path));
-    clio_status st = pickle_tensors_read(fuzz_ctx, &file, path, &tensors);
-    fuzz_check(st);
-    for (size_t i = 0; !st && i < MIN(tensors.count, 100); i++) {
-        float *floats = NULL;
-        fuzz_check(pickle_tensor_floats(fuzz_ctx, &file, path, &tensors.list[i], &floats));
-        free(floats);
-    }
-    pickle_tensors_free(&tensors);
-    file_unload(&file);
-    read_embedding(path);
+    read_tensors(in_folder("x.pt"));
+    read_values(in_folder("x.pt"));
+    read_embedding(in_folder("x.pt"));
 }
 
 /* ---- adapters of PEFT ---- */

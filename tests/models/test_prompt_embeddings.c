@@ -78,15 +78,13 @@ static void wrong_files(void **state)
     } cases[] = {{"two.pt", "is not an embedding: it must hold one tensor"},
                  {"two-params.pt", "is not an embedding: it must hold one tensor"},
                  {"sdxl.pt", "is an embedding for SDXL"},
-                 {"double.pt", "tensor x is not of float32, float16 or bfloat16"},
-                 {"legacy.pt", "was written by PyTorch before version 1.6"},
-                 {"offset.pt", "a tensor that is longer than its storage"},
-                 {"beyond.pt", "a tensor that is longer than its storage"},
-                 {"repeated.pt", "a tensor that is longer than its storage"},
+                 {"offset.pt", "offset.pt: tensor x ends outside its storage"},
+                 {"beyond.pt", "beyond.pt: tensor x has more numbers than its storage"},
+                 {"repeated.pt", "repeated.pt: tensor x has more numbers than its storage"},
                  {"big-endian.pt", "on a computer of another byte order"},
-                 {"shared.pt", "too many dictionaries in each other"}, /* 64000 names of one tensor */
-                 {"names.pt", "names that are too long"},              /* names of 7000 bytes each */
-                 {"compressed.pt", "is compressed, which torch.save does not do"}};
+                 {"shared.pt", "a number of the memo that is too large"},
+                 {"names.pt", "has too long a name, as others have"}, /* names of 7000 bytes each */
+                 {"compressed.pt", "is compressed or encrypted, which torch.save does"}};
     clio_context *ctx = test_context();
     struct embedding_rows rows;
     (void)state;

@@ -4,6 +4,7 @@
 #include "../support/test_own.h"
 
 #include "../support/test_tensors.h"
+#include "../support/test_checkpoint.h"
 
 #include "../../models/loaders/single_file.h"
 #include "../../models/pipelines/text2image.h"
@@ -334,6 +335,29 @@ static void test_version_1(void **state)
     SAYS(&s.unet_config, {"attention_head_dim", "8"}, {"norm_num_groups", "32"}, {"sample_size", "64"});
     assert_string_equal(s.unet_config.path, in_folder("v1.safetensors"));
     single_file_close(&s);
+    single_file_close(&s);
+    made_free(&m);
+    close_golden(&g);
+}
+
+/* The same as a file of torch.save: {"state_dict": ...}. */
+static void test_torch_save(void **state)
+{
+    struct made m;
+    struct golden g;
+    struct single_file s;
+    (void)state;
+    if (!make_v1(&m, &g))
+        skip();
+    made_save(&m, in_folder("v1.ckpt"));
+    OK(single_file_open(ctx, &s, in_folder("v1.ckpt"), NULL));
+    expect_same_tensors(&s.unet, &g.unet, "");
+    expect_same_tensors(&s.vae, &g.vae, "");
+    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
+    expect_golden_config(&s.unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    single_file_close(&s);
+    OK(autoencoder_file_open(ctx, &s, in_folder("v1.ckpt")));
+    expect_same_tensors(&s.vae, &g.vae, "");
     single_file_close(&s);
     made_free(&m);
     close_golden(&g);
@@ -731,8 +755,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     static const struct CMUnitTest tests[] = {
-        TEST(test_version_1),        TEST(test_version_2),        TEST(test_text_layers),       TEST(test_other_names),
-        TEST(test_missing_blocks),   TEST(test_found_prediction), TEST(test_autoencoder_files), TEST(test_missing_and_unknown_tensors),
+        TEST(test_version_1),        TEST(test_torch_save),        TEST(test_version_2),
+        TEST(test_text_layers),      TEST(test_other_names),       TEST(test_missing_blocks),
+        TEST(test_found_prediction), TEST(test_autoencoder_files), TEST(test_missing_and_unknown_tensors),
         TEST(test_other_file_types), TEST(test_duplicate_tensors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
