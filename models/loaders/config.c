@@ -148,7 +148,7 @@ clio_status config_act(clio_context *ctx, const struct json_file *file, const ch
             *act = acts[i].act;
             return CLIO_OK;
         }
-    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for hidden_act %.40s; clio runs text encoders with quick_gelu, gelu, gelu_new, relu or silu",
+    FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s asks for hidden_act %.40s; clio runs encoders with quick_gelu, gelu, gelu_new, relu or silu",
          file->path, name);
 fail:
     return st;

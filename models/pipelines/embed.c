@@ -179,7 +179,7 @@ clio_status clio_embed_texts(clio_embedder *embedder, const char *const *texts, 
     TRY(check_params(ctx, CALLER, params));
     REQUIRE(ctx, out, "out");
     if (!embedder->texts)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s takes no texts: use a model with a text encoder", embedder->path);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text encoder: use a model that has one, such as BERT or CLIP", embedder->path);
     TRY(embed_texts(embedder, texts, count, params, &values, &width));
     TRY(give(embedder, values, count, width, params ? params->normalization : CLIO_NORMALIZE_MODEL, out));
 fail:
