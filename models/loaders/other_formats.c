@@ -12,12 +12,15 @@
 static const struct {
     char magic[MAGIC_SIZE + 1];
     const char *format;
+    bool is_weights; /* weights.h reads it, but where a whole model is looked for it lacks the rest */
 } magics[] = {
-    {"GGUF", "a GGUF file (stable-diffusion.cpp, llama.cpp)"},
-    {"lmgg", "a GGML file (whisper.cpp)"},
-    {"fmgg", "a GGML file"},
-    {"tjgg", "a GGML file"},
-    {"\x89HDF", "a Keras file (HDF5)"},
+    {"GGUF", "a GGUF file (stable-diffusion.cpp, llama.cpp)", false},
+    {"lmgg", "a GGML file (whisper.cpp)", false},
+    {"fmgg", "a GGML file", false},
+    {"tjgg", "a GGML file", false},
+    {"\x89HDF", "a Keras file (HDF5)", false},
+    {"PK\3\4", "a PyTorch file (.pt, .pth, .ckpt) or another zip archive", true},
+    {"\x80\2\x8a\n", "a PyTorch file of an old version (.pt, .pth, .ckpt)", true},
 };
 static const struct {
     const char *ending, *format;
@@ -33,8 +36,8 @@ static bool ends_with(const char *text, const char *ending)
     return n >= m && !strcmp(text + n - m, ending);
 }
 
-/* The format of a file; NULL: not one of another program. */
-static const char *file_format(const char *path)
+/* The format of a file; NULL: not one of another program, or weights where those will do. */
+static const char *file_format(const char *path, bool weights_will_do)
 {
     char start[MAGIC_SIZE] = {0};
     FILE *file = fopen(path, "rb");
@@ -43,7 +46,7 @@ static const char *file_format(const char *path)
         fclose(file);
     for (size_t i = 0; i < COUNT(magics) && got == sizeof start; i++)
         if (!memcmp(start, magics[i].magic, sizeof start))
-            return magics[i].format;
+            return magics[i].is_weights && weights_will_do ? NULL : magics[i].format;
     for (size_t i = 0; i < COUNT(endings); i++)
         if (ends_with(path, endings[i].ending))
             return endings[i].format;
@@ -110,24 +113,24 @@ static clio_status refuse_files(clio_context *ctx, const char *folder, const str
         free(path);
         path = NULL;
         TRY(file_join(ctx, &path, folder, names->list[i]));
-        format = file_format(path);
+        format = file_format(path, false);
     }
     if (format)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which clio does not read: use %s", path, format, model);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which is not a model that clio reads: use %s", path, format, model);
 fail:
     free(path);
     return st;
 }
 
-clio_status other_format_refuse(clio_context *ctx, const char *path, const char *model, const char *adapter)
+clio_status other_format_refuse(clio_context *ctx, const char *path, const char *model, const char *adapter, bool takes_weights)
 {
     clio_status st = CLIO_OK;
     struct file_names names = {0};
     bool is_folder;
     TRY(file_check_folder(ctx, path, &is_folder));
-    const char *format = is_folder ? NULL : file_format(path);
+    const char *format = is_folder ? NULL : file_format(path, takes_weights);
     if (format)
-        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which clio does not read: use %s", path, format, model);
+        FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s is %s, which is not a model that clio reads: use %s", path, format, model);
     if (!is_folder)
         return CLIO_OK;
     TRY(refuse_adapter(ctx, path, adapter));

@@ -72,7 +72,7 @@ clio_status whisper_check(clio_context *ctx, const char *dir)
     bool is_folder;
     TRY(other_format_refuse(
         ctx, dir, "the Hugging Face folder of the model, such as openai/whisper-base (config.json, tokenizer.json, model.safetensors)",
-        "merge it into that model with PEFT (merge_and_unload, then save_pretrained)"));
+        "merge it into that model with PEFT (merge_and_unload, then save_pretrained)", false));
     TRY(file_check_folder(ctx, dir, &is_folder));
     if (!is_folder)
         FAIL(ctx, CLIO_ERROR_FILE,

@@ -28,7 +28,7 @@ static clio_status open_index(clio_diffusion *p)
     if (!exists) {
         TRY(file_check_folder(p->ctx, unet, &exists));
         if (!exists)
-            TRY(other_format_refuse(p->ctx, p->path, OTHER_MODEL, "give the folder in params.loras"));
+            TRY(other_format_refuse(p->ctx, p->path, OTHER_MODEL, "give the folder in params.loras", false));
         if (!exists)
             FAIL(p->ctx, CLIO_ERROR_FILE,
                  "%s is not a Stable Diffusion folder: it has neither model_index.json nor unet; use the folder that contains "
@@ -317,7 +317,7 @@ clio_status clio_diffusion_load(clio_context *ctx, const char *path, const clio_
         p->path[--n] = 0;
     p->is_file = kind != FILE_FOLDER;
     if (p->is_file)
-        TRY(other_format_refuse(ctx, path, OTHER_MODEL, "give the folder in params.loras"));
+        TRY(other_format_refuse(ctx, path, OTHER_MODEL, "give the folder in params.loras", true));
     else
         TRY(open_index(p));
     if (!p->is_file)

@@ -115,7 +115,7 @@ changed() { rm -rf model; cp -R mini model; cat >"model/$1"; }
     broken shape "model/model.safetensors: tensor $victim has shape [32, 128], expected [128, 32]" "its config.json does not belong to it"
     broken nan "model: the logits are not finite" "download them again"
     printf 'PK\3\4 and so on' | changed model.safetensors
-    fails "safetensors: a PyTorch file" 1 "model/model.safetensors is a PyTorch file" "download the .safetensors" -- $quick model "$speech"
+    fails "safetensors: a PyTorch file that is cut off" 1 "model/model.safetensors is cut short or damaged" "download it again" -- $quick model "$speech"
     for file in config tokenizer generation_config; do
         head -c 100 mini/$file.json | changed $file.json
         fails "$file.json is cut off" 1 "model/$file.json is not valid JSON" "download it again" -- $quick model "$speech"
