@@ -100,7 +100,7 @@ static void test_python_2(void **state)
         snprintf(name, sizeof name, "python2-%d.pkl", protocol);
         OK(pickle_open(ctx, &p, real(name)));
         const struct pickle_value *list = value("caption");
-        expect_text(pickle_item(&p, list, 0), PICKLE_TEXT, "a bird's \xc3\xa9\n", protocol ? 13 : 12);
+        expect_text(pickle_item(&p, list, 0), PICKLE_TEXT, "a bird's \xc3\xa9\n\0", protocol ? 13 : 12);
         expect_integer(pickle_item(&p, list, 1), PICKLE_INTEGER, 7);
         expect_integer(pickle_item(&p, list, 2), PICKLE_BOOL, 1);
         expect_text(pickle_item(&p, list, 3), PICKLE_LONG, "\xd2\x0a\x1f\xeb\x8c\xa9\x54\xab\0", 9);
