@@ -154,16 +154,13 @@ static const struct option_row options[] = {
 
 static const struct section sections[] = {
     {"OUTPUT",
-     "One JSON object per line and text, in the order of the texts, with the keys `text` and `embedding`; `--json` changes nothing. With "
-     "`-o` a "
-     "NumPy file instead.",
+     "One JSON object per line and text, in the order of the texts, with the keys `text` and `embedding`; `--json` changes nothing. "
+     "With `-o` a NumPy file instead.",
      NULL},
     {"MODELS",
-     "A folder of sentence-transformers is used as its modules.json says: pooling, dense layers, normalization, most tokens of a text. Of "
-     "a "
-     "BERT folder without modules.json the mean of the tokens' states is taken; of a CLIP folder the projected text embedding. Texts that "
-     "are "
-     "too long are cut.",
+     "A folder of sentence-transformers is used as its modules.json says: pooling, dense layers, normalization, most tokens of a text. "
+     "Of a BERT folder without modules.json the mean of the tokens' states is taken; of a CLIP folder the projected text embedding. "
+     "Texts that are too long are cut.",
      NULL},
     {NULL, NULL, NULL},
 };

@@ -18,7 +18,6 @@ static const struct {
     {NULL, "clio_device_selftests says why", "clio devices says why"},
     {NULL, "clio_train_setting lists them", "clio train --list MODEL lists them"},
     {NULL, "clio_train_model lists them", "clio train --list lists them"},
-    {NULL, "clio_train_setting lists them", "clio train --list MODEL lists them"},
     {NULL, "selector", "-d"},
     {"imagine", "params.guidance_rescale", "--guidance-rescale"},
     {"imagine", "params.guidance_scale", "--cfg-scale"},

@@ -146,21 +146,28 @@ static clio_status run_empty(struct pickle_machine *m, int kind, int unused)
     return pickle_push_new(m, (enum pickle_kind)kind, &v);
 }
 
-/* The values above the mark, or the last `count` (count < 0: the mark), as a new container. */
+/* Take the values above the mark (wanted < 0), or the last `wanted`, from the stack, where they stay readable from `first` on. */
+static clio_status take_items(struct pickle_machine *m, int wanted, size_t *first, size_t *count)
+{
+    clio_status st = CLIO_OK;
+    if (wanted < 0)
+        return pickle_pop_mark(m, first, count);
+    *count = (size_t)wanted;
+    PICKLE_NEED(m->depth >= *count, "a value is missing");
+    *first = m->depth -= *count;
+    for (size_t i = 0; i < *count; i++)
+        PICKLE_NEED(m->stack[*first + i] != PICKLE_REF_MARK, "a value is missing");
+fail:
+    return st;
+}
+
+/* The values that take_items takes, as a new container. */
 static clio_status run_collect(struct pickle_machine *m, int kind, int wanted)
 {
     clio_status st = CLIO_OK;
-    size_t first, count = (size_t)MAX(wanted, 0);
+    size_t first, count;
     pickle_ref made;
-    if (wanted < 0) {
-        TRY(pickle_pop_mark(m, &first, &count));
-    } else {
-        PICKLE_NEED(m->depth >= count, "a value is missing");
-        m->depth -= count;
-        first = m->depth;
-        for (size_t i = 0; i < count; i++)
-            PICKLE_NEED(m->stack[first + i] != PICKLE_REF_MARK, "a value is missing");
-    }
+    TRY(take_items(m, wanted, &first, &count));
     TRY(pickle_new(m, (enum pickle_kind)kind, &made));
     TRY(add_items(m, made, first, count));
     TRY(pickle_push(m, made));
@@ -168,21 +175,13 @@ fail:
     return st;
 }
 
-/* Add the values above the mark, or the last `count`, to the container below them, which must be of the kind. */
+/* Add them to the container below them, which must be of the kind. */
 static clio_status run_add(struct pickle_machine *m, int kind, int wanted)
 {
     clio_status st = CLIO_OK;
-    size_t first, count = (size_t)MAX(wanted, 0);
+    size_t first, count;
     pickle_ref to;
-    if (wanted < 0) {
-        TRY(pickle_pop_mark(m, &first, &count));
-    } else {
-        PICKLE_NEED(m->depth >= count, "a value is missing");
-        m->depth -= count;
-        first = m->depth;
-        for (size_t i = 0; i < count; i++)
-            PICKLE_NEED(m->stack[first + i] != PICKLE_REF_MARK, "a value is missing");
-    }
+    TRY(take_items(m, wanted, &first, &count));
     TRY(pickle_top(m, &to));
     PICKLE_NEED(m->p->values[to].kind == (enum pickle_kind)kind, "items for something else than a list, set or dictionary");
     TRY(add_items(m, to, first, count));

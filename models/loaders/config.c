@@ -133,6 +133,29 @@ fail:
     return st;
 }
 
+clio_status config_norm_eps(clio_context *ctx, const struct json_file *file, double otherwise, float *eps)
+{
+    clio_status st = CLIO_OK;
+    double number;
+    TRY(config_number(ctx, file, "layer_norm_eps", otherwise, &number));
+    if (!(number > 0 && number < 1))
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"layer_norm_eps\" must be between 0 and 1; the file is damaged, download it again", file->path);
+    *eps = (float)number;
+fail:
+    return st;
+}
+
+clio_status config_check_heads(clio_context *ctx, const struct json_file *file, const char *width_key, int width, const char *heads_key,
+                               int heads)
+{
+    clio_status st = CLIO_OK;
+    if (width % heads)
+        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (%s) cannot be shared by %d heads (%s); the file is damaged, download it again",
+             file->path, width, width_key, heads, heads_key);
+fail:
+    return st;
+}
+
 clio_status config_act(clio_context *ctx, const struct json_file *file, const char *otherwise, int *act)
 {
     clio_status st = CLIO_OK;

@@ -16,6 +16,11 @@ clio_status config_check(clio_context *ctx, const struct json_file *file, const 
 
 /* A finite number; missing or null: `otherwise`. */
 clio_status config_number(clio_context *ctx, const struct json_file *file, const char *key, double otherwise, double *out);
+/* "layer_norm_eps", between 0 and 1; missing: `otherwise`. */
+clio_status config_norm_eps(clio_context *ctx, const struct json_file *file, double otherwise, float *eps);
+/* CLIO_ERROR_FORMAT: a width that the heads cannot share; the keys are those that gave the two numbers. */
+clio_status config_check_heads(clio_context *ctx, const struct json_file *file, const char *width_key, int width, const char *heads_key,
+                               int heads);
 /* ACT_* of "hidden_act"; missing: `otherwise`. CLIO_ERROR_UNSUPPORTED: another function. */
 clio_status config_act(clio_context *ctx, const struct json_file *file, const char *otherwise, int *act);
 /* `count` integers in [min, max]: a list, or one integer for all. Missing or null: `otherwise` for all; with `otherwise` below min the key

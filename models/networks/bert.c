@@ -93,7 +93,6 @@ static const struct field fields[] = {
 static clio_status read_config(clio_context *ctx, const struct json_file *file, struct bert_config *c)
 {
     clio_status st = CLIO_OK;
-    double eps;
     TRY(config_check(ctx, file, "BertModel", fields, COUNT(fields)));
     TRY(json_int(ctx, file, "hidden_size", 1, 1 << 14, 768, &c->width));
     TRY(json_int(ctx, file, "intermediate_size", 1, 1 << 17, 3072, &c->inner));
@@ -102,14 +101,8 @@ static clio_status read_config(clio_context *ctx, const struct json_file *file, 
     TRY(json_int(ctx, file, "max_position_embeddings", 3, 1 << 16, 512, &c->positions));
     TRY(json_int(ctx, file, "vocab_size", 1, 1 << 22, 30522, &c->vocab));
     TRY(json_int(ctx, file, "type_vocab_size", 1, 1 << 10, 2, &c->types));
-    TRY(config_number(ctx, file, "layer_norm_eps", 1e-12, &eps));
-    c->eps = (float)eps;
-    if (!(eps > 0 && eps < 1))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"layer_norm_eps\" must be between 0 and 1; the file is damaged, download it again", file->path);
-    if (c->width % c->heads)
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s: %d columns (hidden_size) cannot be shared by %d heads (num_attention_heads); the file is damaged, download it again",
-             file->path, c->width, c->heads);
+    TRY(config_norm_eps(ctx, file, 1e-12, &c->eps));
+    TRY(config_check_heads(ctx, file, "hidden_size", c->width, "num_attention_heads", c->heads));
     TRY(config_act(ctx, file, "gelu", &c->act));
 fail:
     return st;

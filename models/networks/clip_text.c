@@ -76,7 +76,6 @@ static const struct field fields[] = {
 static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, const struct json_file *file)
 {
     clio_status st = CLIO_OK;
-    double eps;
     TRY(json_int(ctx, file, "hidden_size", 1, 1 << 14, 512, &c->width));
     TRY(json_int(ctx, file, "intermediate_size", 1, 1 << 17, 2048, &c->inner));
     TRY(json_int(ctx, file, "num_hidden_layers", 1, 1024, 12, &c->layers));
@@ -84,14 +83,8 @@ static clio_status read_fields(clio_context *ctx, struct clip_text_config *c, co
     TRY(json_int(ctx, file, "max_position_embeddings", 3, 1 << 14, 77, &c->positions));
     TRY(json_int(ctx, file, "vocab_size", 1, 1 << 22, 49408, &c->vocab));
     TRY(json_int(ctx, file, "eos_token_id", 0, 1 << 22, 49407, &c->end_token));
-    TRY(config_number(ctx, file, "layer_norm_eps", 1e-5, &eps));
-    c->eps = (float)eps;
-    if (!(eps > 0 && eps < 1))
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: \"layer_norm_eps\" must be between 0 and 1; the file is damaged, download it again", file->path);
-    if (c->width % c->heads)
-        FAIL(ctx, CLIO_ERROR_FORMAT,
-             "%s: %d columns (hidden_size) cannot be shared by %d heads (num_attention_heads); the file is damaged, download it again",
-             file->path, c->width, c->heads);
+    TRY(config_norm_eps(ctx, file, 1e-5, &c->eps));
+    TRY(config_check_heads(ctx, file, "hidden_size", c->width, "num_attention_heads", c->heads));
     TRY(config_act(ctx, file, "quick_gelu", &c->act));
 fail:
     return st;

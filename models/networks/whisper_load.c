@@ -2,6 +2,7 @@
 #include "whisper.h"
 #include "../../host/core/json.h"
 #include "../loaders/model_folder.h"
+#include "../loaders/config.h"
 #include "../loaders/other_formats.h"
 #include "../nn/parameters.h"
 
@@ -56,16 +57,6 @@ static const struct state_dict_row decoder_table[] = {
     LAYER_LINEAR("fc2", ff.fc2, WEIGHT_MATRIX_FEW, WIDTH, DECODER_INNER),
 };
 
-static clio_status check_heads(clio_context *ctx, const struct json_file *file, const char *key, int width, int heads)
-{
-    clio_status st = CLIO_OK;
-    if (width % heads)
-        FAIL(ctx, CLIO_ERROR_FORMAT, "%s: %d columns (d_model) cannot be shared by %d heads (%s); the file is damaged, download it again",
-             file->path, width, heads, key);
-fail:
-    return st;
-}
-
 clio_status whisper_check(clio_context *ctx, const char *dir)
 {
     clio_status st = CLIO_OK;
@@ -106,8 +97,8 @@ static clio_status read_config(clio_context *ctx, struct whisper_config *c, cons
     TRY(json_int(ctx, file, "decoder_layers", 1, 1024, 0, &c->decoder_layers));
     TRY(json_int(ctx, file, "decoder_attention_heads", 1, 1 << 10, 0, &c->decoder_heads));
     TRY(json_int(ctx, file, "decoder_ffn_dim", 1, 1 << 17, 0, &c->decoder_inner));
-    TRY(check_heads(ctx, file, "encoder_attention_heads", c->width, c->encoder_heads));
-    TRY(check_heads(ctx, file, "decoder_attention_heads", c->width, c->decoder_heads));
+    TRY(config_check_heads(ctx, file, "d_model", c->width, "encoder_attention_heads", c->encoder_heads));
+    TRY(config_check_heads(ctx, file, "d_model", c->width, "decoder_attention_heads", c->decoder_heads));
 fail:
     return st;
 }

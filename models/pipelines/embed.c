@@ -19,10 +19,9 @@ struct embeddings {
 
 /* What an embedder may take. load leaves the member of struct clio_embedder NULL where the model has no such encoder. */
 static const struct {
-    const char *name;
     clio_status (*load)(struct clio_embedder *e);
     void (*free)(struct clio_embedder *e);
-} kinds[] = {{"texts", embed_texts_load, embed_texts_free}};
+} kinds[] = {{embed_texts_load, embed_texts_free}};
 
 /* The model_type of the folder, or of the encoder that its modules.json begins with. */
 static clio_status read_type(struct clio_embedder *e)

@@ -126,9 +126,10 @@ fail:
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized);
 
 /* Encode the text between special tokens. */
-static clio_status encode_plain(struct encoding *e, const char *text, size_t size, bool normalized)
+static clio_status encode_plain(void *user, const char *text, size_t size, bool normalized)
 {
     clio_status st = CLIO_OK;
+    struct encoding *e = user;
     struct bytes part = {0};
     int *ids = NULL;
     size_t count;
@@ -148,25 +149,15 @@ fail:
     return st;
 }
 
-/* Split at the special tokens: first in the original text, then in the normalized text between them. */
+static clio_status encode_special(void *user, int id)
+{
+    return add_ids(user, &id, 1);
+}
+
+/* First in the original text, then in the normalized text between special tokens. */
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized)
 {
-    clio_status st = CLIO_OK;
-    size_t from = 0, at = 0;
-    while (at < size) {
-        const struct special_token *s = special_tokens_at(&e->t->specials, text + at, size - at, normalized);
-        if (!s) {
-            at++;
-            continue;
-        }
-        TRY(encode_plain(e, text + from, at - from, normalized));
-        TRY(add_ids(e, &s->id, 1));
-        at += strlen(s->text);
-        from = at;
-    }
-    TRY(encode_plain(e, text + from, size - from, normalized));
-fail:
-    return st;
+    return special_tokens_split(&e->t->specials, text, size, normalized, &(struct special_pieces){encode_plain, encode_special, e});
 }
 
 clio_status clip_tokenizer_check(clio_context *ctx, const char *text)

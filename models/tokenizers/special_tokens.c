@@ -28,7 +28,8 @@ void special_tokens_free(struct special_tokens *s)
     *s = (struct special_tokens){0};
 }
 
-const struct special_token *special_tokens_at(const struct special_tokens *s, const char *text, size_t size, bool normalized)
+/* The longest one that begins at `text`, of `size` bytes; NULL: none. */
+static const struct special_token *longest_at(const struct special_tokens *s, const char *text, size_t size, bool normalized)
 {
     const struct special_token *best = NULL;
     for (size_t i = 0; i < s->count; i++) {
@@ -38,6 +39,27 @@ const struct special_token *special_tokens_at(const struct special_tokens *s, co
             best = token;
     }
     return best;
+}
+
+clio_status special_tokens_split(const struct special_tokens *s, const char *text, size_t size, bool normalized,
+                                 const struct special_pieces *pieces)
+{
+    clio_status st = CLIO_OK;
+    size_t from = 0, at = 0;
+    while (at < size) {
+        const struct special_token *token = longest_at(s, text + at, size - at, normalized);
+        if (!token) {
+            at++;
+            continue;
+        }
+        TRY(pieces->plain(pieces->user, text + from, at - from, normalized));
+        TRY(pieces->token(pieces->user, token->id));
+        at += strlen(token->text);
+        from = at;
+    }
+    TRY(pieces->plain(pieces->user, text + from, size - from, normalized));
+fail:
+    return st;
 }
 
 /* ---- configurations ---- */

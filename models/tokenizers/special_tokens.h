@@ -20,6 +20,16 @@ clio_status special_tokens_add(clio_context *ctx, struct special_tokens *s, cons
 void special_tokens_free(struct special_tokens *s);
 /* The longest one that begins at `text`, of `size` bytes; NULL: none. */
 const struct special_token *special_tokens_at(const struct special_tokens *s, const char *text, size_t size, bool normalized);
+/* What a tokenizer does with the pieces of a text: `plain` with what is between special tokens, also where it is empty, `token` with each
+ * of them. */
+struct special_pieces {
+    clio_status (*plain)(void *user, const char *text, size_t size, bool normalized);
+    clio_status (*token)(void *user, int id);
+    void *user;
+};
+/* Split a text, or what normalization made of it, at its special tokens. */
+clio_status special_tokens_split(const struct special_tokens *s, const char *text, size_t size, bool normalized,
+                                 const struct special_pieces *pieces);
 
 /* The configurations that name special tokens: special_tokens_map.json and tokenizer_config.json, the former with precedence. Either may
  * be missing: root NULL. */

@@ -209,9 +209,10 @@ fail:
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized);
 
 /* The text between special tokens. */
-static clio_status encode_plain(struct encoding *e, const char *text, size_t size, bool normalized)
+static clio_status encode_plain(void *user, const char *text, size_t size, bool normalized)
 {
     clio_status st = CLIO_OK;
+    struct encoding *e = user;
     struct bytes part = {0};
     if (!size)
         return CLIO_OK;
@@ -227,25 +228,15 @@ fail:
     return st;
 }
 
-/* Split at the special tokens: first in the original text, then in the normalized text between them. */
+static clio_status encode_special(void *user, int id)
+{
+    return add_id(user, id);
+}
+
+/* First in the original text, then in the normalized text between special tokens. */
 static clio_status encode_part(struct encoding *e, const char *text, size_t size, bool normalized)
 {
-    clio_status st = CLIO_OK;
-    size_t from = 0, at = 0;
-    while (at < size) {
-        const struct special_token *s = special_tokens_at(&e->t->specials, text + at, size - at, normalized);
-        if (!s) {
-            at++;
-            continue;
-        }
-        TRY(encode_plain(e, text + from, at - from, normalized));
-        TRY(add_id(e, s->id));
-        at += strlen(s->text);
-        from = at;
-    }
-    TRY(encode_plain(e, text + from, size - from, normalized));
-fail:
-    return st;
+    return special_tokens_split(&e->t->specials, text, size, normalized, &(struct special_pieces){encode_plain, encode_special, e});
 }
 
 clio_status wordpiece_encode(clio_context *ctx, const struct wordpiece *t, const char *utf8, int most, int **ids, size_t *count)

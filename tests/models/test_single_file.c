@@ -315,6 +315,14 @@ static const char *const text_keys[] = {"model_type", "hidden_size", "intermedia
 static const char *const scheduler_keys[] = {"_class_name",     "beta_start",       "beta_end",     "beta_schedule",
                                              "prediction_type", "set_alpha_to_one", "steps_offset", "num_train_timesteps"};
 
+static void expect_v1(const struct single_file *s, const struct golden *g)
+{
+    expect_same_tensors(&s->unet, &g->unet, "");
+    expect_same_tensors(&s->vae, &g->vae, "");
+    expect_same_tensors(&s->text_encoder, &g->text, "text_model.");
+    expect_golden_config(&s->unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+}
+
 static void test_version_1(void **state)
 {
     struct made m;
@@ -325,10 +333,7 @@ static void test_version_1(void **state)
         skip();
     made_write(&m, in_folder("v1.safetensors"));
     OK(single_file_open(ctx, &s, in_folder("v1.safetensors"), NULL));
-    expect_same_tensors(&s.unet, &g.unet, "");
-    expect_same_tensors(&s.vae, &g.vae, "");
-    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
-    expect_golden_config(&s.unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    expect_v1(&s, &g);
     expect_golden_config(&s.vae_config, "sd-v1-tiny/vae/config.json", vae_keys, COUNT(vae_keys));
     expect_golden_config(&s.text_encoder_config, "sd-v1-tiny/text_encoder/config.json", text_keys, COUNT(text_keys));
     expect_golden_config(&s.scheduler_config, "sd-v1-tiny/scheduler/scheduler_config.json", scheduler_keys, COUNT(scheduler_keys));
@@ -351,10 +356,7 @@ static void test_torch_save(void **state)
         skip();
     made_save(&m, in_folder("v1.ckpt"));
     OK(single_file_open(ctx, &s, in_folder("v1.ckpt"), NULL));
-    expect_same_tensors(&s.unet, &g.unet, "");
-    expect_same_tensors(&s.vae, &g.vae, "");
-    expect_same_tensors(&s.text_encoder, &g.text, "text_model.");
-    expect_golden_config(&s.unet_config, "sd-v1-tiny/unet/config.json", unet_keys, COUNT(unet_keys));
+    expect_v1(&s, &g);
     single_file_close(&s);
     OK(autoencoder_file_open(ctx, &s, in_folder("v1.ckpt")));
     expect_same_tensors(&s.vae, &g.vae, "");
