@@ -1,8 +1,8 @@
 /* whisper_load.c - read Whisper's config.json and weights. */
 #include "whisper.h"
 #include "../../host/core/json.h"
-#include "../loaders/model_folder.h"
 #include "../loaders/config.h"
+#include "../loaders/model_folder.h"
 #include "../loaders/other_formats.h"
 #include "../nn/parameters.h"
 

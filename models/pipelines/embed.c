@@ -48,6 +48,7 @@ clio_status clio_embedder_load(clio_context *ctx, const char *dir, clio_embedder
     REQUIRE(ctx, ctx, "ctx");
     REQUIRE_TEXT(ctx, dir, "dir");
     REQUIRE(ctx, out, "out");
+    ctx->cancelled = 0;
     TRY(context_need_device(ctx));
     TRY(mem_alloc(ctx, &e, 1, sizeof *e));
     e->ctx = ctx;
@@ -177,6 +178,7 @@ clio_status clio_embed_texts(clio_embedder *embedder, const char *const *texts, 
     TRY(check_texts(ctx, CALLER, texts, count));
     TRY(check_params(ctx, CALLER, params));
     REQUIRE(ctx, out, "out");
+    embedder->ctx->cancelled = 0;
     if (!embedder->texts)
         FAIL(ctx, CLIO_ERROR_UNSUPPORTED, "%s has no text encoder: use a model that has one, such as BERT or CLIP", embedder->path);
     TRY(embed_texts(embedder, texts, count, params, &values, &width));

@@ -92,6 +92,21 @@ static void test_plain(void **state)
     json_decref(root);
 }
 
+/* A call that begins forgets what cancelled the one before. */
+static void test_cancelled_before(void **state)
+{
+    clio_embedder *e = NULL;
+    clio_embeddings *got = NULL;
+    const char *text = "a cat";
+    (void)state;
+    clio_cancel(test_context());
+    assert_ok(clio_embedder_load(test_context(), GOLDEN "plain", &e));
+    clio_cancel(test_context());
+    assert_ok(clio_embed_texts(e, &text, 1, NULL, &got));
+    clio_embeddings_free(got);
+    clio_embedder_free(e);
+}
+
 /* With modules.json: poolings side by side, a dense layer, length 1 unless the caller wants it otherwise; the prompt is part of the text.
  */
 static void test_sentence(void **state)
@@ -259,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_minilm_sentences),
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_cancelled_before),
         cmocka_unit_test(test_sentence),
         cmocka_unit_test_setup_teardown(test_clip, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_damaged, make_folder, remove_folder),
